@@ -1,0 +1,23 @@
+/** What the operator of a node decides: `/etc/urunc/config.toml`, every key optional. */
+export interface Configuration {
+  /**
+   * How the monitor gets at device nodes. `private`: nodes made for this container alone and owned
+   * by the monitor's user. `groups`: nodes with the host's owner and mode, so that the host's group
+   * check decides.
+   */
+  device_access: "private" | "groups";
+  /** `tcg` lets guests run without KVM on this node. */
+  accelerator: "kvm" | "tcg";
+  /** Guest memory in MiB when the container has no memory limit. */
+  default_memory_mib: number;
+  monitors: Record<string, MonitorConfiguration>;
+}
+
+export interface MonitorConfiguration {
+  /** Absolute path of the monitor's binary; undefined: looked up by name. */
+  path?: string;
+  /** Capability names (`CAP_…`) the monitor keeps. Empty by default. */
+  capabilities: string[];
+  /** Host directories or files bound read-only into the clean room besides the monitor's own. */
+  data_paths: string[];
+}

@@ -1,0 +1,75 @@
+/**
+ * Errors that a person or a calling program is meant to read. Each carries the operation, its
+ * subject, the reason and what to do; they are formatted once, at the edge. The class is chosen by
+ * meaning, because callers act on it: containerd and podman match texts, the shim answers a ttrpc
+ * status.
+ */
+export interface ErrorParts {
+  /** What was attempted, as a verb phrase: `create container`. */
+  operation: string;
+  /** What it was attempted on: an id, a path, a key. */
+  subject?: string;
+  /** Why it failed. */
+  reason: string;
+  /** What the reader can do about it. */
+  remedy?: string;
+  cause?: unknown;
+}
+
+export class UruncError extends Error {
+  override name = "UruncError";
+  readonly parts: ErrorParts;
+
+  constructor(parts: ErrorParts) {
+    super(formatParts(parts), { cause: parts.cause });
+    this.parts = parts;
+  }
+}
+
+/** The command line cannot be understood. */
+export class UsageError extends UruncError {
+  override name = "UsageError";
+}
+
+/** config.json, an annotation, urunc.json or the operator's configuration says something impossible. */
+export class InvalidConfigurationError extends UruncError {
+  override name = "InvalidConfigurationError";
+}
+
+/** Understood, and deliberately not done by this version. */
+export class UnsupportedError extends UruncError {
+  override name = "UnsupportedError";
+}
+
+/** No such container. Callers match the text `does not exist`. */
+export class NotFoundError extends UruncError {
+  override name = "NotFoundError";
+}
+
+/** The id is taken. */
+export class AlreadyExistsError extends UruncError {
+  override name = "AlreadyExistsError";
+}
+
+/** The container's state does not allow it. Callers match `container not running` and the like. */
+export class WrongStateError extends UruncError {
+  override name = "WrongStateError";
+}
+
+/** The machine lacks something: /dev/kvm, a binary, memory, a group. */
+export class HostError extends UruncError {
+  override name = "HostError";
+}
+
+function formatParts(parts: ErrorParts): string {
+  const subject = parts.subject === undefined ? "" : ` ${parts.subject}`;
+  const remedy = parts.remedy === undefined ? "" : ` (${parts.remedy})`;
+  return `${parts.operation}${subject}: ${parts.reason}${remedy}`;
+}
+
+/** One line for a log or a terminal: control characters that could forge a second line are escaped. */
+export function formatError(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  // deno-lint-ignore no-control-regex -- escaping them is the point
+  return message.replace(/[\x00-\x1f\x7f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}

@@ -1,0 +1,74 @@
+/** A device node of the host, as stat and its access control list tell. */
+export interface DeviceFacts {
+  path: string;
+  type: "char" | "block";
+  major: number;
+  minor: number;
+  uid: number;
+  gid: number;
+  /** Permission bits, 0o7777 at most. */
+  mode: number;
+  /** POSIX access ACL entries, when the node has more than its mode. */
+  acl?: AclEntry[];
+}
+
+/** @see acl(5), and linux/posix_acl_xattr.h for the binary form */
+export interface AclEntry {
+  tag: "user_obj" | "user" | "group_obj" | "group" | "mask" | "other";
+  /** uid or gid for `user` and `group`. */
+  id?: number;
+  /** rwx, 0 to 7. */
+  permissions: number;
+}
+
+export interface KvmFacts {
+  /** Undefined when /dev/kvm does not exist. */
+  device?: DeviceFacts;
+  /** True when a virtual machine could be created on it. */
+  usable: boolean;
+  /** Why it is not usable, as a sentence fragment. */
+  reason?: string;
+  apiVersion?: number;
+}
+
+export interface CgroupLayout {
+  mode: "v1" | "v2" | "hybrid" | "none";
+  /** v1: controller name (or `name=systemd`) → mount point. Co-mounted controllers appear once each. */
+  v1: Record<string, string>;
+  /** Mount point of the cgroup2 tree, and its controllers. */
+  v2?: { mountPoint: string; controllers: string[] };
+}
+
+/** A directory (or symlink to one) that shared libraries live in. */
+export type LibraryDirectory =
+  | { path: string; kind: "directory" }
+  | { path: string; kind: "symlink"; target: string };
+
+/** A regular file inside an image, opened safely and looked at. */
+export interface ImageFileFacts {
+  /** As the image names it. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  uid: number;
+  gid: number;
+  mode: number;
+}
+
+export interface MonitorFacts {
+  /** Absolute host path of the binary, symlinks resolved. */
+  binary: string;
+  /** The monitor's data paths that exist on this host. */
+  dataPaths: { path: string; kind: "directory" | "file" }[];
+}
+
+/** All that planning may know of the machine; gathered before any decision is made. */
+export interface HostFacts {
+  kvm: KvmFacts;
+  tun?: DeviceFacts;
+  cgroups: CgroupLayout;
+  libraryDirectories: LibraryDirectory[];
+  monitor: MonitorFacts;
+  kernel: ImageFileFacts;
+  initrd?: ImageFileFacts;
+}

@@ -1,0 +1,51 @@
+/** Everything a monitor needs to know to boot one guest; paths are inside the clean-room root. */
+export interface MonitorInput {
+  /** The monitor's own binary, as it is called in the clean room. */
+  binary: string;
+  kernel: string;
+  initrd?: string;
+  /** The guest's command line, whole; undefined when there is none. */
+  commandLine?: string;
+  /** Guest memory in MiB (2^20 bytes). */
+  memoryMiB: number;
+  vcpus: number;
+  accelerator: "kvm" | "tcg";
+  /** Directories the monitor searches for firmware, in order. */
+  firmwareDirectories: string[];
+  network?: {
+    /** Name of a persistent tap that the monitor's user owns. */
+    tap: string;
+    mac: string;
+    /** Bytes. */
+    mtu: number;
+  };
+}
+
+/**
+ * One monitor: data and pure functions. Whatever differs between monitors is here, so that the
+ * plan needs no special case for any of them.
+ */
+export interface Monitor {
+  /** The name that `com.urunc.unikernel.hypervisor` uses. */
+  name: string;
+  /** File names looked for, in order, in the directories of the search path. */
+  binaryNames: string[];
+  /** Host directories and files bound read-only into the clean room, when they exist. */
+  dataPaths: string[];
+  /** Directories among dataPaths to search for firmware. */
+  firmwareDirectories: string[];
+  /**
+   * Memory that the monitor itself uses beside the guest's, in bytes, for a guest of
+   * `memoryMiB` MiB with `vcpus` processors. Measured; the source says how.
+   */
+  memoryOverheadBytes(guest: { memoryMiB: number; vcpus: number; network: boolean }): number;
+  /** The smallest guest the monitor can run, in MiB. */
+  minimumMemoryMiB: number;
+  /** Which device nodes this guest needs in the private /dev. */
+  devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
+  /** The argument vector, `argv[0]` included. Throws InvalidConfigurationError. */
+  argv(input: MonitorInput): string[];
+}
+
+/** Paths under /dev; each is made anew for the container, never bound from the host. */
+export type MonitorDevice = "kvm" | "net/tun";

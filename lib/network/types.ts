@@ -1,0 +1,20 @@
+/** An address as netlink reports it. */
+export interface InterfaceAddress {
+  family: "inet" | "inet6";
+  /** Dotted quad, or IPv6 text form (RFC 5952). */
+  address: string;
+  prefixLength: number;
+}
+
+/** The container's interface: the one that the default route leaves by. */
+export interface NetworkFacts {
+  /** Interface name in the container's network namespace; seldom other than `eth0`. */
+  name: string;
+  index: number;
+  /** `02:42:0a:58:03:07` */
+  mac: string;
+  /** Bytes. */
+  mtu: number;
+  addresses: InterfaceAddress[];
+  gateway?: { inet?: string; inet6?: string };
+}

@@ -1,0 +1,101 @@
+import type { NamespaceType } from "../oci/types.ts";
+
+/**
+ * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
+ * so that they can be printed, compared and handed to the init process.
+ *
+ * Two plans per container. The first makes the namespaces; the creator then runs the prestart and
+ * createRuntime hooks, which may attach the network (docker does), and the network is read; the
+ * second plan does all the rest.
+ */
+export interface LaunchPlan {
+  /** Format of this structure; an init of another version refuses it. */
+  version: 1;
+  phase: "namespaces" | "launch";
+  steps: Step[];
+}
+
+/** Namespaces the main thread of init can enter by itself; pid is the creator's part. */
+export type InitNamespace = Exclude<NamespaceType, "pid" | "user" | "time">;
+
+/** A step, and the errnos it may fail with without harm (the reason stands where the step is planned). */
+export type Step = StepBody & { tolerate?: string[] };
+
+export type StepBody =
+  | { step: "setsid" }
+  | { step: "oomScoreAdj"; value: number }
+  | { step: "setns"; type: InitNamespace; path: string }
+  | { step: "unshare"; namespaces: InitNamespace[] }
+  | { step: "privatePropagation" }
+  | { step: "hostname"; name: string }
+  | { step: "domainname"; name: string }
+  | { step: "sysctl"; key: string; value: string }
+  | { step: "runHooks"; name: "createContainer" | "startContainer" }
+  /** Removes a tap of this name that an earlier, killed container left behind. */
+  | { step: "removeStaleTap"; name: string }
+  | { step: "createTap"; name: string; uid: number; gid: number; mtu: number }
+  /** tc ingress on `from` sends every packet out of `to`. */
+  | { step: "redirect"; from: string; to: string }
+  | { step: "linkUp"; name: string }
+  /** Opens the image's root, relative to which every image file is opened later. */
+  | { step: "openImageRoot"; path: string }
+  /** A fresh tmpfs that becomes the monitor's root. Later targets are relative to it. */
+  | { step: "mountRoot"; path: string; sizeBytes: number }
+  | { step: "mkdir"; path: string; mode: number }
+  | { step: "symlink"; path: string; target: string }
+  | { step: "mountTmpfs"; path: string; sizeBytes: number; mode: number; devices: boolean }
+  /** Binds a host file or directory, read-only, nosuid, nodev. */
+  | { step: "bindHost"; source: string; target: string; kind: "directory" | "file" }
+  /** Binds a file of the image, opened inside the image, read-only, nosuid, nodev, noexec. */
+  | { step: "bindImageFile"; source: string; target: string }
+  /** Copies a file of the image that the monitor's user could not read. */
+  | {
+    step: "copyImageFile";
+    source: string;
+    target: string;
+    uid: number;
+    gid: number;
+    maximumBytes: number;
+  }
+  | {
+    step: "mknod";
+    path: string;
+    type: "char" | "block";
+    major: number;
+    minor: number;
+    uid: number;
+    gid: number;
+    mode: number;
+  }
+  /** Writes one rule to a file of the container's device cgroup (v1). */
+  | { step: "deviceRule"; file: string; rule: string }
+  /** Makes the socket on which `start` is awaited; must precede the pivot. */
+  | { step: "listenForStart"; path: string }
+  | { step: "pivotRoot" }
+  | { step: "remountReadOnly"; path: string }
+  | { step: "setRlimit"; type: string; soft: string; hard: string }
+  | { step: "dropBoundingSet"; keep: string[] }
+  | { step: "keepCapabilities" }
+  | { step: "setGroups"; gids: number[] }
+  | { step: "setGid"; gid: number }
+  | { step: "setUid"; uid: number }
+  | { step: "setCapabilities"; capabilities: string[] }
+  | { step: "noNewPrivileges" }
+  | { step: "resetSignals" }
+  | { step: "umask"; mask: number }
+  | { step: "newSessionKeyring" }
+  | { step: "closeFds" }
+  /** Tells the creator that only the exec is left, and waits for `start`. */
+  | { step: "barrier" }
+  | { step: "exec"; path: string; argv: string[]; env: string[] };
+
+/** What `/proc/PID/status` must say at the barrier, and again after exec. */
+export interface ExpectedIdentity {
+  uid: number;
+  gid: number;
+  /** Sorted, without duplicates. */
+  groups: number[];
+  /** Capability names in the permitted, effective, inheritable, bounding and ambient sets. */
+  capabilities: string[];
+  noNewPrivileges: true;
+}

@@ -1,0 +1,42 @@
+/** The guest families that urunc knows how to talk to. */
+export type UnikernelType = "linux" | "elf";
+
+/**
+ * What the image says of its guest: the `com.urunc.unikernel.*` annotations merged over
+ * `/urunc.json`, parsed once. Every path names a file inside the image only.
+ */
+export interface UnikernelConfig {
+  unikernelType: UnikernelType;
+  unikernelVersion?: string;
+  /** The monitor that boots it: `qemu`. */
+  hypervisor: string;
+  /** Absolute path of the guest kernel in the image. */
+  binary: string;
+  /** Absolute path of the initial RAM disk in the image. */
+  initrd?: string;
+  /** The image's own command line, used when the container was given no arguments. */
+  cmdline?: string;
+  /** `tcg` only when the image or the operator asked for emulation by name. */
+  accelerator: "kvm" | "tcg";
+}
+
+/** What a guest family's command line builder is told. Everything is already decided. */
+export interface GuestInput {
+  args: string[];
+  env: string[];
+  hostname?: string;
+  /** Used when args is empty. */
+  cmdline?: string;
+  hasInitrd: boolean;
+  network?: GuestNetwork;
+}
+
+/** Addresses the guest is to take over. */
+export interface GuestNetwork {
+  /** MAC address as `02:42:0a:58:03:07`. */
+  mac: string;
+  /** Bytes. */
+  mtu: number;
+  ipv4?: { address: string; prefixLength: number; gateway?: string };
+  ipv6?: { address: string; prefixLength: number; gateway?: string };
+}
