@@ -1,0 +1,81 @@
+/**
+ * A list of things to undo, in reverse, whatever happens: use it as
+ * `await using scope = new Scope()`. A test run that is told to end (SIGTERM, which the runner
+ * sends) undoes all open scopes before it exits; Deno itself would not run a single `finally`.
+ */
+export class Scope implements AsyncDisposable {
+  #undo: { what: string; fn: () => unknown }[] = [];
+
+  constructor() {
+    openScopes.add(this);
+    listenForTermination();
+  }
+
+  /**
+   * Adds a clean-up.
+   *
+   * @param what for the error message when it fails
+   * @param fn must tolerate that what it undoes is already gone
+   */
+  defer(what: string, fn: () => unknown): void {
+    this.#undo.push({ what, fn });
+  }
+
+  /**
+   * A directory of its own, removed with all its content at the end. Its name starts with
+   * `urunc-test-`, by which the leak check knows it.
+   */
+  async temporaryDirectory(name = "dir"): Promise<string> {
+    const path = await Deno.makeTempDir({ prefix: `${TEMPORARY_PREFIX}${name}-` });
+    // Other users (the monitor's) must be able to pass through.
+    await Deno.chmod(path, 0o755);
+    this.defer(`remove ${path}`, () => removeTree(path));
+    return path;
+  }
+
+  /** Undoes everything; every clean-up is tried, then the failures are thrown together. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    openScopes.delete(this);
+    const failures: Error[] = [];
+    for (let entry = this.#undo.pop(); entry !== undefined; entry = this.#undo.pop()) {
+      try {
+        await entry.fn();
+      } catch (error) {
+        failures.push(new Error(`clean-up failed: ${entry.what}`, { cause: error }));
+      }
+    }
+    if (failures.length === 1) throw failures[0];
+    if (failures.length > 1) {
+      throw new AggregateError(failures, failures.map((it) => it.message).join("; "));
+    }
+  }
+}
+
+/** What the names of all temporary files of tests start with. */
+export const TEMPORARY_PREFIX = "urunc-test-";
+
+const openScopes = new Set<Scope>();
+let listening = false;
+
+function listenForTermination(): void {
+  if (listening) return;
+  listening = true;
+  Deno.addSignalListener("SIGTERM", async () => {
+    for (const scope of [...openScopes].reverse()) {
+      try {
+        await scope[Symbol.asyncDispose]();
+      } catch (error) {
+        console.error(error);
+      }
+    }
+    Deno.exit(143);
+  });
+}
+
+async function removeTree(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Tests that need something of the machine: they are skipped, loudly, where it is missing. The
+ * reason stands in the test's name, so that whatever prints the results prints it too.
+ */
+
+/** `root`, `kvm` (/dev/kvm opens), or the name of a program on the search path. */
+export type Need = "root" | "kvm" | "gcc" | "qemu-system-x86_64" | (string & Record<never, never>);
+
+/** What {@linkcode testIf} may be told. */
+export interface TestIfOptions {
+  /** All of these must be there. */
+  needs?: Need[];
+  /** A reason to skip that the test file found out by itself. */
+  skip?: string;
+  /** How long the test may run; 120 unless told. */
+  timeoutSeconds?: number;
+}
+
+/** Between a skipped test's name and the reason; {@linkcode splitSkipName} takes them apart. */
+const SKIP_MARK = " ~ skipped: ";
+
+/**
+ * Registers a test, or a skipped one whose name says what the machine lacks.
+ *
+ * @param name unique in its file
+ * @param options see {@linkcode TestIfOptions}
+ * @param fn fails by throwing
+ */
+export function testIf(
+  name: string,
+  options: TestIfOptions,
+  fn: () => void | Promise<void>,
+): void {
+  const reason = options.skip ??
+    (options.needs ?? []).map(missingReason).find((it) => it !== undefined);
+  const seconds = options.timeoutSeconds ?? 120;
+  Deno.test({
+    name: reason === undefined ? name : `${name}${SKIP_MARK}${reason}`,
+    ignore: reason !== undefined,
+    fn: () => withTimeout(name, seconds, fn),
+  });
+}
+
+/** The name and the reason of a test that {@linkcode testIf} skipped. */
+export function splitSkipName(testName: string): { name: string; reason?: string } {
+  const at = testName.indexOf(SKIP_MARK);
+  return at < 0
+    ? { name: testName }
+    : { name: testName.slice(0, at), reason: testName.slice(at + SKIP_MARK.length) };
+}
+
+/** Why a need is not met here, or undefined when it is. */
+export function missingReason(need: Need): string | undefined {
+  if (need === "root") return Deno.uid() === 0 ? undefined : "needs root";
+  if (need === "kvm") return missingKvm();
+  return findProgram(need) === undefined ? `needs ${need} on PATH` : undefined;
+}
+
+/**
+ * The absolute path of a program, or undefined. The administrator's directories are searched even
+ * when PATH lacks them: an ordinary user's does on Debian.
+ */
+export function findProgram(name: string): string | undefined {
+  const directories = [
+    ...(Deno.env.get("PATH") ?? "").split(":"),
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+    "/usr/bin",
+    "/bin",
+  ];
+  for (const directory of directories) {
+    if (!directory.startsWith("/")) continue;
+    const path = `${directory}/${name}`;
+    try {
+      const stat = Deno.statSync(path);
+      if (stat.isFile && ((stat.mode ?? 0) & 0o111) !== 0) return path;
+    } catch { /* not in this directory */ }
+  }
+  return undefined;
+}
+
+function missingKvm(): string | undefined {
+  try {
+    Deno.openSync("/dev/kvm", { read: true, write: true }).close();
+    return undefined;
+  } catch (error) {
+    return `needs /dev/kvm: ${error instanceof Error ? error.message : error}`;
+  }
+}
+
+async function withTimeout(name: string, seconds: number, fn: () => void | Promise<void>) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`test "${name}" did not end within ${seconds} s`)),
+      seconds * 1000,
+    );
+  });
+  try {
+    await Promise.race([fn(), timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { isAlive, parseStatus, readStatus, run, waitFor } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+import { missingReason, splitSkipName } from "../../support/skip.ts";
+
+Deno.test("status text becomes data", () => {
+  const status = parseStatus([
+    "Name:\tqemu",
+    "Umask:\t0027",
+    "State:\tS (sleeping)",
+    "PPid:\t7",
+    "Uid:\t65534\t65534\t65534\t65534",
+    "Gid:\t65534\t65534\t65534\t65534",
+    "Groups:\t108 65534 ",
+    "NSpid:\t812\t1",
+    "Threads:\t3",
+    "SigPnd:\t0000000000000000",
+    "ShdPnd:\t0000000000000100",
+    "SigBlk:\t0000000000000000",
+    "SigIgn:\t0000000000001000",
+    "SigCgt:\t0000000000000000",
+    "CapInh:\t0000000000000000",
+    "CapPrm:\t0000000000000000",
+    "CapEff:\t0000000000000000",
+    "CapBnd:\t000001ffffffffff",
+    "CapAmb:\t0000000000000000",
+    "NoNewPrivs:\t1",
+    "Seccomp:\t2",
+    "Seccomp_filters:\t1",
+  ].join("\n"));
+  assert.deepEqual(status.groups, [108, 65534]);
+  assert.deepEqual(status.nsPids, [812, 1]);
+  assert.equal(status.umask, 0o027);
+  assert.equal(status.signals.pending, 0x100n);
+  assert.equal(status.capabilities.bounding, 0x1ffffffffffn);
+});
+
+Deno.test("an empty list of groups is empty", () => {
+  const text = Deno.readTextFileSync("/proc/self/status").replace(/^Groups:.*$/m, "Groups:\t ");
+  assert.deepEqual(parseStatus(text).groups, []);
+});
+
+Deno.test("the status of this very process", () => {
+  const status = readStatus(Deno.pid);
+  assert.equal(status.ppid, Deno.ppid);
+  assert.equal(status.uids[1], Deno.uid());
+  assert.ok(isAlive(Deno.pid));
+});
+
+Deno.test("run gives output and code, and does not wait for a grandchild that holds stdout", async () => {
+  const started = performance.now();
+  const result = await run(["sh", "-c", "sleep 3 & echo out; echo err >&2; exit 7"]);
+  assert.deepEqual(result, { code: 7, stdout: "out\n", stderr: "err\n" });
+  assert.ok(performance.now() - started < 2500);
+});
+
+Deno.test("run ends what takes too long", async () => {
+  await assert.rejects(run(["sleep", "9"], { timeoutSeconds: 0.1 }), /did not end within 0.1 s/);
+});
+
+Deno.test("waitFor says what it waited for", async () => {
+  assert.equal(await waitFor(() => 5, { timeoutSeconds: 1, what: "five" }), 5);
+  await assert.rejects(
+    waitFor(() => false, { timeoutSeconds: 0.05, what: "the moon" }),
+    /in vain for the moon/,
+  );
+});
+
+Deno.test("a scope undoes in reverse, all of it, and then says what failed", async () => {
+  const order: string[] = [];
+  let directory = "";
+  await assert.rejects(async () => {
+    await using scope = new Scope();
+    directory = await scope.temporaryDirectory();
+    scope.defer("first", () => order.push("first"));
+    scope.defer("second", () => {
+      order.push("second");
+      throw new Error("no");
+    });
+    scope.defer("third", () => order.push("third"));
+  }, /clean-up failed: second/);
+  assert.deepEqual(order, ["third", "second", "first"]);
+  await assert.rejects(Deno.stat(directory), Deno.errors.NotFound);
+});
+
+Deno.test("a missing program is a reason to skip, and the reason survives the name", () => {
+  assert.equal(missingReason("sh"), undefined);
+  const reason = missingReason("no-such-program-anywhere");
+  assert.match(reason ?? "", /no-such-program-anywhere/);
+  assert.deepEqual(splitSkipName(`boots ~ skipped: ${reason}`), { name: "boots", reason });
+  assert.deepEqual(splitSkipName("boots"), { name: "boots" });
+});
