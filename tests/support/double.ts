@@ -1,0 +1,130 @@
+/**
+ * The monitor test double (fixtures/double): built here, configured in QEMU's place, its report
+ * read here. Its commands are described at the top of its source.
+ */
+import { cacheDirectory } from "./cache.ts";
+import { run } from "./process.ts";
+import type { Scope } from "./scope.ts";
+import { repositoryDirectory } from "./urunc.ts";
+
+/** An entry of a directory, or an open file, as the double's own stat tells. */
+export interface DoubleStat {
+  type: "fifo" | "char" | "directory" | "block" | "file" | "symlink" | "socket" | "other";
+  /** Permission bits. */
+  mode: number;
+  uid: number;
+  gid: number;
+  size: number;
+  /** Of the device that a node stands for. */
+  major: number;
+  minor: number;
+}
+
+/** What the double says on `report`. Sets of bits are 16 hexadecimal digits. */
+export interface DoubleReport {
+  argv: string[];
+  env: string[];
+  fds: (DoubleStat & { fd: number; flags: number; dev: number; ino: number })[];
+  /** Real, effective, saved. */
+  uids: number[];
+  gids: number[];
+  groups: number[];
+  capabilities: Record<
+    "inheritable" | "permitted" | "effective" | "bounding" | "ambient",
+    string
+  >;
+  noNewPrivs: number;
+  seccomp: number;
+  secureBits: number;
+  keepCapabilities: number;
+  parentDeathSignal: number;
+  umask: number;
+  signalsBlocked: string;
+  signalsIgnored: string;
+  cwd: string;
+  pid: number;
+  ppid: number;
+  sid: number;
+  pgid: number;
+  hostname: string;
+  domainname: string;
+  /** A serial number, or the negative errno. */
+  sessionKeyring: number;
+  /** `keyring;UID;GID;PERMISSIONS;NAME` */
+  sessionKeyringDescription: string;
+  /** By number, see sys/resource.h: 7 is RLIMIT_NOFILE. */
+  rlimits: { soft: string; hard: string }[];
+  /** ST_ flags of the file systems at / and /dev, see statfs(2). */
+  rootFlags?: string;
+  devFlags?: string;
+  root: (DoubleStat & { name: string })[];
+  dev: (DoubleStat & { name: string })[];
+  devNet: (DoubleStat & { name: string })[];
+  /** The paths that `report` was given: 0, or the errno of opening them for reading. */
+  opens: Record<string, { errno: number }>;
+}
+
+/** Freestanding: no start files, no C library, nothing that needs a run-time. */
+const FLAGS = [
+  "-std=c11",
+  "-O2",
+  "-Wall",
+  "-Wextra",
+  "-Werror",
+  "-static",
+  "-nostdlib",
+  "-ffreestanding",
+  "-fno-stack-protector",
+  "-fno-pie",
+  "-no-pie",
+  "-fno-asynchronous-unwind-tables",
+  "-Wl,--build-id=none,-z,noexecstack,-s",
+];
+
+let built: Promise<string> | undefined;
+
+/**
+ * The absolute path of the double, built with gcc when this source was not built here before.
+ * Tests that use it need `gcc`.
+ */
+export function doubleBinary(): Promise<string> {
+  return built ??= build();
+}
+
+async function build(): Promise<string> {
+  const source = `${repositoryDirectory()}fixtures/double/double.c`;
+  const content = await Deno.readFile(source);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+  const name = Array.from(digest.slice(0, 8), (it) => it.toString(16).padStart(2, "0")).join("");
+  const path = `${await cacheDirectory("double")}/double-${name}`;
+  try {
+    await Deno.stat(path);
+  } catch {
+    // Renamed into place: another test process may be at it, too.
+    const temporary = `${path}.${Deno.pid}`;
+    await run(["gcc", ...FLAGS, "-o", temporary, source], { check: true });
+    await Deno.chmod(temporary, 0o755);
+    await Deno.rename(temporary, path);
+  }
+  return path;
+}
+
+/**
+ * An operator's configuration in which the monitor QEMU is the double.
+ *
+ * @param extra more lines of TOML, put before the monitor's table
+ * @returns the file's path, for `--config`
+ */
+export async function doubleConfiguration(scope: Scope, extra = ""): Promise<string> {
+  const path = `${await scope.temporaryDirectory("config")}/config.toml`;
+  const binary = JSON.stringify(await doubleBinary());
+  await Deno.writeTextFile(path, `${extra}\n[monitors.qemu]\npath = ${binary}\n`);
+  return path;
+}
+
+/** The first report in what the double printed. */
+export function parseReport(output: string): DoubleReport {
+  const line = output.split("\n").find((it) => it.startsWith('{"argv"'));
+  if (line === undefined) throw new Error(`no report in the output: ${JSON.stringify(output)}`);
+  return JSON.parse(line);
+}

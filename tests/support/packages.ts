@@ -1,0 +1,126 @@
+/**
+ * Debian packages that tests and the demo need: said before they are installed, and installed so
+ * that nothing is started and nothing is enabled for the next boot.
+ */
+import { run } from "./process.ts";
+import { Scope } from "./scope.ts";
+
+/** A Debian package and why it is wanted. */
+export interface PackageWish {
+  package: string;
+  purpose: string;
+}
+
+/** What the whole test run uses. */
+export const TEST_PACKAGES: PackageWish[] = [
+  { package: "qemu-system-x86", purpose: "the monitor" },
+  { package: "busybox-static", purpose: "user land of the Linux guests and of plain containers" },
+  { package: "gcc", purpose: "checks the kernel structures and builds the monitor's test double" },
+  { package: "libc6-dev", purpose: "the C headers for it" },
+  { package: "iproute2", purpose: "network set-up and inspection by the tests" },
+  { package: "iputils-ping", purpose: "pings guests" },
+  { package: "iptables", purpose: "docker's bridge network" },
+  { package: "cpio", purpose: "initial RAM disks of Linux guests" },
+  { package: "strace", purpose: "observes what the executable opens" },
+  { package: "runc", purpose: "the runtime to compare with" },
+  { package: "containerd", purpose: "a caller" },
+  { package: "docker.io", purpose: "a caller" },
+  { package: "docker-cli", purpose: "a caller" },
+];
+
+/** Which of the packages are not installed. */
+export async function missingPackages(wishes: PackageWish[]): Promise<PackageWish[]> {
+  const format = "${Package} ${db:Status-Status}\n";
+  const names = wishes.map((it) => it.package);
+  // Exit code 1 only says that some are unknown.
+  const { stdout } = await run(["dpkg-query", "-W", "-f", format, ...names]);
+  const installed = new Set(
+    stdout.split("\n").map((it) => it.split(" ")).filter((it) => it[1] === "installed")
+      .map((it) => it[0]),
+  );
+  return wishes.filter((it) => !installed.has(it.package));
+}
+
+/**
+ * Installs what is missing, when this user can; says so first. Daemons are neither started (a
+ * `policy-rc.d` forbids it, and what stood in its place is put back exactly) nor enabled (the
+ * maintainer scripts' helpers that would are replaced, for these scripts only, by ones that do
+ * nothing).
+ *
+ * @param wishes packages and their purposes
+ * @param say one line at a time
+ * @returns the packages that are still missing
+ */
+export async function installPackages(
+  wishes: PackageWish[],
+  say: (line: string) => void = console.log,
+): Promise<PackageWish[]> {
+  const missing = await missingPackages(wishes);
+  if (missing.length === 0) return [];
+  if (Deno.uid() !== 0) {
+    say(`not root, so not installed: ${missing.map((it) => it.package).join(" ")}`);
+    return missing;
+  }
+  say("installing from Debian (nothing is started or enabled):");
+  for (const it of missing) say(`  ${it.package}: ${it.purpose}`);
+  await using scope = new Scope();
+  const helpers = await inertHelpers(scope);
+  await forbidStarting(scope);
+  const env = {
+    DEBIAN_FRONTEND: "noninteractive",
+    // Should needrestart be there: it must not restart anything either.
+    NEEDRESTART_SUSPEND: "1",
+    PATH: `${helpers}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+  };
+  await run(["apt-get", "-q", "update"], { env, timeoutSeconds: 300, check: true });
+  await run([
+    "apt-get",
+    "-q",
+    "-y",
+    "--no-install-recommends",
+    "-o",
+    "DPkg::Lock::Timeout=120",
+    "install",
+    ...missing.map((it) => it.package),
+  ], { env, timeoutSeconds: 1200, check: true });
+  return await missingPackages(wishes);
+}
+
+/** Found by maintainer scripts through PATH; these enable, unmask or start services. */
+const HELPERS = ["deb-systemd-helper", "deb-systemd-invoke", "update-rc.d", "invoke-rc.d"];
+
+async function inertHelpers(scope: Scope): Promise<string> {
+  const directory = await scope.temporaryDirectory("helpers");
+  for (const name of HELPERS) {
+    await Deno.writeTextFile(`${directory}/${name}`, "#!/bin/sh\nexit 0\n", { mode: 0o755 });
+  }
+  return directory;
+}
+
+const POLICY = "/usr/sbin/policy-rc.d";
+
+/** @see invoke-rc.d(8): 101 forbids the action */
+async function forbidStarting(scope: Scope): Promise<void> {
+  const kept = `${POLICY}.urunc-tests-kept`;
+  if (await exists(kept)) {
+    throw new Error(`${kept} is in the way: a killed run left it; put it back`);
+  }
+  const hadOne = await exists(POLICY);
+  // Renamed, not copied: owner, mode, times and a symlink come back as they were.
+  if (hadOne) await Deno.rename(POLICY, kept);
+  scope.defer(`restore ${POLICY}`, async () => {
+    if (hadOne) await Deno.rename(kept, POLICY);
+    else await Deno.remove(POLICY);
+  });
+  await Deno.writeTextFile(POLICY, "#!/bin/sh\nexit 101\n");
+  await Deno.chmod(POLICY, 0o755);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
