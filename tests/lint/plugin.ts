@@ -1,0 +1,223 @@
+/**
+ * Lint rules for what the layout of this repository promises; deno.json names this file under
+ * `lint.plugins`.
+ */
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** Rooms whose every function is pure. */
+const PURE_ROOMS = ["lib/oci/", "lib/unikernel/", "lib/monitor/", "lib/plan/", "lib/config/"];
+
+/** Not part of the shipped executable. */
+const OFF_THE_START_UP_PATH = ["tests/", "lib/pack/", "fixtures/"];
+
+const pureRooms: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (!isBelow(file, PURE_ROOMS)) return {};
+    return {
+      ...onImport((specifier, node) => {
+        if (resolve(file, specifier)?.startsWith("ffi/")) {
+          context.report({ node, message: "A pure room must not import from ffi/." });
+        }
+      }),
+      Identifier(node) {
+        if (node.name === "Deno" && isReference(node)) {
+          context.report({
+            node,
+            message: "A pure room must not use Deno.*: facts come in as arguments.",
+          });
+        }
+      },
+    };
+  },
+};
+
+const ffiDoor: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (!file.startsWith("lib/")) return {};
+    return onImport((specifier, node) => {
+      const target = resolve(file, specifier);
+      if (target?.startsWith("ffi/") && target !== "ffi/linux.ts") {
+        context.report({ node, message: "lib/ imports from ffi/ through ffi/linux.ts only." });
+      }
+    });
+  },
+};
+
+const noNode: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (isBelow(file, OFF_THE_START_UP_PATH)) return {};
+    const references: Deno.lint.Node[] = [];
+    let declared = false;
+    return {
+      ...onImport((specifier, node) => {
+        if (specifier.startsWith("node:") || specifier === "process") {
+          context.report({
+            node,
+            message: "Node's modules cost 15 ms of start-up: not on the executable's path.",
+          });
+        }
+      }),
+      Identifier(node) {
+        if (node.name !== "process") return;
+        if (isDeclaration(node)) declared = true;
+        // A shorthand property is visited as key and as value.
+        else if (isReference(node) && !references.some((it) => same(it, node))) {
+          references.push(node);
+        }
+      },
+      MemberExpression(node) {
+        if (
+          node.object.type === "Identifier" && node.object.name === "globalThis" &&
+          node.property.type === "Identifier" && node.property.name === "process"
+        ) {
+          context.report({ node, message: GLOBAL_PROCESS });
+        }
+      },
+      "Program:exit"() {
+        // A file with a variable of that name (the specification has a `process`) means that one.
+        if (declared) return;
+        for (const node of references) context.report({ node, message: GLOBAL_PROCESS });
+      },
+    };
+  },
+};
+
+const GLOBAL_PROCESS =
+  "The global `process` loads Node's compatibility layer, 15 ms of start-up: use Deno.";
+
+const exitInMain: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (file === "main.ts" || isBelow(file, OFF_THE_START_UP_PATH)) return {};
+    return {
+      MemberExpression(node) {
+        if (
+          node.object.type === "Identifier" && node.object.name === "Deno" &&
+          node.property.type === "Identifier" && node.property.name === "exit"
+        ) {
+          context.report({
+            node,
+            message: "Only main.ts exits: throw, or return the exit code.",
+          });
+        }
+      },
+    };
+  },
+};
+
+const plugin: Deno.lint.Plugin = {
+  name: "urunc",
+  rules: {
+    "pure-rooms": pureRooms,
+    "ffi-door": ffiDoor,
+    "no-node": noNode,
+    "exit-in-main": exitInMain,
+  },
+};
+
+export default plugin;
+
+/** A path relative to the repository; what is given may be relative already, or a URL. */
+function repositoryPath(filename: string): string {
+  const path = filename.startsWith("file:") ? new URL(filename).pathname : filename;
+  return path.startsWith(ROOT.pathname) ? path.slice(ROOT.pathname.length) : path;
+}
+
+/** The file that a relative specifier means, relative to the repository; undefined for others. */
+function resolve(file: string, specifier: string): string | undefined {
+  if (!specifier.startsWith(".")) return undefined;
+  return new URL(specifier, new URL(file, "file:///")).pathname.slice(1);
+}
+
+function isBelow(file: string, directories: string[]): boolean {
+  return directories.some((it) => file.startsWith(it));
+}
+
+/** Visitors for every form in which a module names another. */
+function onImport(
+  visit: (specifier: string, node: Deno.lint.Node) => void,
+): Deno.lint.LintVisitor {
+  const visitSource = (source: { type: string; value?: unknown } | null, node: Deno.lint.Node) => {
+    if (source?.type === "Literal" && typeof source.value === "string") visit(source.value, node);
+  };
+  return {
+    ImportDeclaration: (node) => visitSource(node.source, node),
+    ImportExpression: (node) => visitSource(node.source, node),
+    ExportAllDeclaration: (node) => visitSource(node.source, node),
+    ExportNamedDeclaration: (node) => visitSource(node.source, node),
+  };
+}
+
+/** True when the identifier is looked up in scope: not a property's name, not a declaration. */
+function isReference(node: Deno.lint.Identifier): boolean {
+  return !isName(node) && !isDeclaration(node);
+}
+
+/** True for the name of a property, method, member or label. */
+function isName(node: Deno.lint.Identifier): boolean {
+  const parent = node.parent as unknown as Record<string, unknown> & { type: string };
+  switch (parent.type) {
+    case "MemberExpression":
+      return same(parent.property, node) && parent.computed !== true;
+    case "Property":
+      return same(parent.key, node) && parent.computed !== true && parent.shorthand !== true;
+    case "PropertyDefinition":
+    case "MethodDefinition":
+    case "AccessorProperty":
+    case "TSPropertySignature":
+    case "TSMethodSignature":
+    case "TSEnumMember":
+      return same(parent.key ?? parent.id, node);
+    case "TSQualifiedName":
+      return same(parent.right, node);
+    case "ImportSpecifier":
+    case "ExportSpecifier":
+    case "LabeledStatement":
+    case "TSNamedTupleMember":
+      return true;
+  }
+  return false;
+}
+
+/** True where the identifier brings a name into scope. */
+function isDeclaration(node: Deno.lint.Identifier): boolean {
+  const parent = node.parent as unknown as Record<string, unknown> & { type: string };
+  switch (parent.type) {
+    case "VariableDeclarator":
+    case "FunctionDeclaration":
+    case "ClassDeclaration":
+      return same(parent.id, node) || includes(parent.params, node);
+    case "FunctionExpression":
+    case "ArrowFunctionExpression":
+    case "TSFunctionType":
+    case "TSMethodSignature":
+      return includes(parent.params, node);
+    case "Property":
+      return (parent.parent as { type: string }).type === "ObjectPattern";
+    case "AssignmentPattern":
+      return same(parent.left, node);
+    case "ArrayPattern":
+    case "RestElement":
+    case "ImportSpecifier":
+    case "ImportDefaultSpecifier":
+    case "ImportNamespaceSpecifier":
+    case "TSParameterProperty":
+    case "CatchClause":
+      return true;
+  }
+  return false;
+}
+
+/** Nodes are handed out anew on every access: what they cover says whether they are the same. */
+function same(a: unknown, b: Deno.lint.Node): boolean {
+  const node = a as { type?: string; range?: [number, number] } | null | undefined;
+  return node?.type === b.type && node.range?.[0] === b.range[0] && node.range[1] === b.range[1];
+}
+
+function includes(list: unknown, node: Deno.lint.Node): boolean {
+  return Array.isArray(list) && list.some((it) => same(it, node));
+}

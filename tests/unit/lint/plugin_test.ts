@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import plugin from "../../lint/plugin.ts";
+
+const cases: [what: string, file: string, source: string, rules: string[]][] = [
+  ["a pure room reads a file", "lib/plan/a.ts", "Deno.readFileSync('x');", ["pure-rooms"]],
+  ["a pure room names a type of Deno's", "lib/oci/a.ts", "type A = Deno.Addr;", ["pure-rooms"]],
+  ["a property called Deno", "lib/oci/a.ts", "x.Deno = { Deno: 1 };", []],
+  ["another room reads a file", "lib/host/a.ts", "Deno.readFileSync('x');", []],
+  ["a pure room imports ffi", "lib/oci/a.ts", "import '../../ffi/linux.ts';", ["pure-rooms"]],
+  [
+    "a pure room imports ffi's inside",
+    "lib/config/deep/a.ts",
+    "export * from '../../../ffi/memory.ts';",
+    ["ffi-door", "pure-rooms"],
+  ],
+  ["lib uses the door", "lib/host/a.ts", "import { x } from '../../ffi/linux.ts'; x;", []],
+  ["lib goes round it", "lib/host/a.ts", "import { x } from '../../ffi/memory.ts'; x;", [
+    "ffi-door",
+  ]],
+  ["lib goes round it later", "lib/a.ts", "await import('../ffi/constants.ts');", ["ffi-door"]],
+  ["ffi is at home", "ffi/linux.ts", "import './memory.ts';", []],
+  ["node on the start-up path", "lib/host/a.ts", "import fs from 'node:fs'; fs;", ["no-node"]],
+  ["node in main", "main.ts", "const a = await import('node:fs'); a;", ["no-node"]],
+  ["node in a test", "tests/unit/a_test.ts", "import assert from 'node:assert'; assert;", []],
+  ["node at build time", "lib/pack/a.ts", "import 'node:fs'; process.exit(1);", []],
+  ["the global process", "lib/host/a.ts", "export const a = process.env;", ["no-node"]],
+  ["the global process, by another way", "main.ts", "globalThis.process.env;", ["no-node"]],
+  ["the global process as shorthand", "lib/host/a.ts", "export const a = { process };", [
+    "no-node",
+  ]],
+  ["the specification's process", "lib/oci/a.ts", "export const a = spec.process.args;", []],
+  ["a variable process", "lib/oci/a.ts", "const { process } = spec; export { process };", []],
+  ["a parameter process", "lib/oci/a.ts", "export const f = (process: P) => process.args;", []],
+  ["a field process", "lib/oci/a.ts", "interface A { process: P } const b = { process: 1 };", []],
+  ["lib exits", "lib/cli/a.ts", "Deno.exit(1);", ["exit-in-main"]],
+  ["main exits", "main.ts", "Deno.exit(1);", []],
+  ["a test script exits", "tests/run.ts", "Deno.exit(1);", []],
+];
+
+for (const [what, file, source, rules] of cases) {
+  for (const path of [file, new URL(`../../../${file}`, import.meta.url).pathname]) {
+    Deno.test(`lint: ${what} (${path === file ? "relative" : "absolute"})`, () => {
+      const found = Deno.lint.runPlugin(plugin, path, source).map((it) => it.id).sort();
+      assert.deepEqual(found, rules.map((it) => `urunc/${it}`));
+    });
+  }
+}
