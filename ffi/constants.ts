@@ -1,0 +1,24 @@
+/**
+ * Values of the kernel and the C library under their C names, a file per header; a test compares
+ * every one with what a C compiler says.
+ * @module
+ */
+export * from "./constants/capability.ts";
+export * from "./constants/epoll.ts";
+export * from "./constants/errno.ts";
+export * from "./constants/fcntl.ts";
+export * from "./constants/if.ts";
+export * from "./constants/keyctl.ts";
+export * from "./constants/mount.ts";
+export * from "./constants/openat2.ts";
+export * from "./constants/poll.ts";
+export * from "./constants/prctl.ts";
+export * from "./constants/resource.ts";
+export * from "./constants/sched.ts";
+export * from "./constants/signal.ts";
+export * from "./constants/socket.ts";
+export * from "./constants/spawn.ts";
+export * from "./constants/stat.ts";
+export * from "./constants/syscall.ts";
+export * from "./constants/unistd.ts";
+export * from "./constants/wait.ts";

@@ -1,0 +1,18 @@
+/**
+ * Linux as the rest of the program sees it: C's names and constants, failures as `LinuxError`.
+ *
+ * Functions act on the calling thread and block it, but for those named `…Async`, which wait in
+ * another thread; after the first `unshare` only the former see the right namespaces.
+ * @module
+ */
+export * from "./constants.ts";
+export { errnoName, LinuxError } from "./errors.ts";
+export * from "./linux/credentials.ts";
+export * from "./linux/descriptors.ts";
+export * from "./linux/files.ts";
+export * from "./linux/namespaces.ts";
+export * from "./linux/poll.ts";
+export * from "./linux/processes.ts";
+export * from "./linux/signals.ts";
+export * from "./linux/sockets.ts";
+export * from "./linux/spawn.ts";

@@ -1,0 +1,86 @@
+/**
+ * Signals: to others, and what is left of our own for the program that execve starts.
+ * @module
+ */
+import { errnos } from "../constants/errno.ts";
+import { SIG_SETMASK, SIGKILL, SIGSTOP } from "../constants/signal.ts";
+import {
+  SYS_pidfd_send_signal,
+  SYS_rt_sigaction,
+  SYS_rt_sigprocmask,
+} from "../constants/syscall.ts";
+import { checked, LinuxError } from "../errors.ts";
+import { allocateStruct, KERNEL_SIGACTION, KERNEL_SIGSET } from "../structs.ts";
+import * as signal from "../symbols/signal.ts";
+import * as raw from "../symbols/syscall.ts";
+
+/** Signals are numbered from 1 to this. @see asm/signal.h */
+const NSIG = 64;
+
+/**
+ * Every signal gets its default action, those too that the C library keeps for itself (32, 33): an
+ * ignored signal would stay ignored across an exec. Only an exec may follow, or what is sure to send
+ * no signal to this process.
+ *
+ * @throws {LinuxError}
+ * @see rt_sigaction(2)
+ */
+export function resetSignalHandlers(): void {
+  const action = allocateStruct(KERNEL_SIGACTION); // all zeros: SIG_DFL
+  const number = BigInt(SYS_rt_sigaction);
+  const setSize = BigInt(KERNEL_SIGSET.size);
+  for (let sig = 1; sig <= NSIG; sig++) {
+    if (sig === SIGKILL || sig === SIGSTOP) continue;
+    checked(
+      "rt_sigaction",
+      `signal ${sig}`,
+      () => raw.rt_sigaction(number, sig, action.bytes, null, setSize),
+    );
+  }
+}
+
+/**
+ * @param mask bit N-1: the signal N is blocked in the calling thread
+ * @throws {LinuxError}
+ * @see rt_sigprocmask(2)
+ */
+export function setSignalMask(mask: bigint): void {
+  const set = allocateStruct(KERNEL_SIGSET);
+  set.view.setBigUint64(0, mask, true);
+  checked("rt_sigprocmask", `0x${mask.toString(16)}`, () =>
+    raw.rt_sigprocmask(
+      BigInt(SYS_rt_sigprocmask),
+      SIG_SETMASK,
+      set.bytes,
+      null,
+      BigInt(set.bytes.length),
+    ));
+}
+
+/**
+ * @param pid of one process. 0 and negative numbers, which mean groups or everybody, are refused
+ * @param signal SIG*; 0 only asks whether it may be sent
+ * @throws {LinuxError} ESRCH: no such process
+ * @see kill(2)
+ */
+export function kill(pid: number, sig: number): void {
+  const subject = `pid ${pid} with signal ${sig}`;
+  if (!(pid > 0)) {
+    throw new LinuxError("kill", subject, errnos.EINVAL as number, "not a single process");
+  }
+  checked("kill", subject, () => signal.kill(pid, sig));
+}
+
+/**
+ * @param pidfd of the process
+ * @param sig SIG*; 0 only asks whether it may be sent
+ * @throws {LinuxError} ESRCH: it has ended and was waited for
+ * @see pidfd_send_signal(2)
+ */
+export function pidfdSendSignal(pidfd: number, sig: number): void {
+  checked(
+    "pidfd_send_signal",
+    `signal ${sig} to pidfd ${pidfd}`,
+    () => raw.pidfd_send_signal(BigInt(SYS_pidfd_send_signal), pidfd, sig, null, 0),
+  );
+}

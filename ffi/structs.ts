@@ -1,0 +1,293 @@
+/**
+ * C structures as tables, and reading and writing their fields. A test compares size, alignment and
+ * every field with what a C compiler says. All numbers are little-endian.
+ * @module
+ */
+import { allocate } from "./memory.ts";
+
+export interface Field {
+  /** Bytes from the structure's start. */
+  offset: number;
+  /** Bytes; an array's size is that of all its elements. */
+  size: number;
+}
+
+export interface StructLayout<F extends string = string> {
+  /** As C writes the type: `struct statx`. */
+  name: string;
+  /** The header that defines it. */
+  header: string;
+  /** Bytes. */
+  size: number;
+  /** Bytes. */
+  alignment: number;
+  fields: Readonly<Record<F, Field>>;
+}
+
+/** One structure, or several in a row, in memory. */
+export interface Struct<F extends string> {
+  layout: StructLayout<F>;
+  bytes: Uint8Array<ArrayBuffer>;
+  view: DataView<ArrayBuffer>;
+}
+
+/**
+ * @param layout of one structure
+ * @param count how many in a row, at least 1
+ * @returns zeroed structures
+ */
+export function allocateStruct<F extends string>(layout: StructLayout<F>, count = 1): Struct<F> {
+  const bytes = allocate(layout.size * count);
+  return { layout, bytes, view: new DataView(bytes.buffer) };
+}
+
+/**
+ * @param struct where to write
+ * @param field its name
+ * @param value an integer; a negative one is written in two's complement
+ * @param index which of several structures
+ */
+export function setField<F extends string>(
+  struct: Struct<F>,
+  field: F,
+  value: number | bigint,
+  index = 0,
+): void {
+  const { offset, size } = struct.layout.fields[field];
+  const at = index * struct.layout.size + offset;
+  if (size === 8) struct.view.setBigInt64(at, BigInt.asIntN(64, BigInt(value)), true);
+  else if (size === 4) struct.view.setInt32(at, Number(value), true);
+  else if (size === 2) struct.view.setInt16(at, Number(value), true);
+  else throw new TypeError(`${struct.layout.name}.${field} is no integer`);
+}
+
+/**
+ * @param struct where to read
+ * @param field its name
+ * @param index which of several structures
+ * @returns the field as an unsigned integer; above 2^53 it loses precision
+ */
+export function getField<F extends string>(struct: Struct<F>, field: F, index = 0): number {
+  const { offset, size } = struct.layout.fields[field];
+  const at = index * struct.layout.size + offset;
+  if (size === 8) return Number(struct.view.getBigUint64(at, true));
+  if (size === 4) return struct.view.getUint32(at, true);
+  if (size === 2) return struct.view.getUint16(at, true);
+  throw new TypeError(`${struct.layout.name}.${field} is no integer`);
+}
+
+/** As `getField`, exact for 64 bits. */
+export function getField64<F extends string>(struct: Struct<F>, field: F, index = 0): bigint {
+  const { offset, size } = struct.layout.fields[field];
+  if (size !== 8) throw new TypeError(`${struct.layout.name}.${field} is not of 64 bits`);
+  return struct.view.getBigUint64(index * struct.layout.size + offset, true);
+}
+
+function define<const F extends string>(layout: StructLayout<F>): StructLayout<F> {
+  return layout;
+}
+
+/** @see statx(2); linux/stat.h */
+export const STATX = define({
+  name: "struct statx",
+  header: "linux/stat.h",
+  size: 256,
+  alignment: 8,
+  fields: {
+    stx_mask: { offset: 0, size: 4 },
+    stx_nlink: { offset: 16, size: 4 },
+    stx_uid: { offset: 20, size: 4 },
+    stx_gid: { offset: 24, size: 4 },
+    stx_mode: { offset: 28, size: 2 },
+    stx_ino: { offset: 32, size: 8 },
+    stx_size: { offset: 40, size: 8 },
+    stx_rdev_major: { offset: 128, size: 4 },
+    stx_rdev_minor: { offset: 132, size: 4 },
+    stx_dev_major: { offset: 136, size: 4 },
+    stx_dev_minor: { offset: 140, size: 4 },
+  },
+});
+
+/** @see openat2(2); linux/openat2.h */
+export const OPEN_HOW = define({
+  name: "struct open_how",
+  header: "linux/openat2.h",
+  size: 24,
+  alignment: 8,
+  fields: {
+    flags: { offset: 0, size: 8 },
+    mode: { offset: 8, size: 8 },
+    resolve: { offset: 16, size: 8 },
+  },
+});
+
+/** @see mount_setattr(2); linux/mount.h */
+export const MOUNT_ATTR = define({
+  name: "struct mount_attr",
+  header: "linux/mount.h",
+  size: 32,
+  alignment: 8,
+  fields: {
+    attr_set: { offset: 0, size: 8 },
+    attr_clr: { offset: 8, size: 8 },
+    propagation: { offset: 16, size: 8 },
+    userns_fd: { offset: 24, size: 8 },
+  },
+});
+
+/** @see prlimit(2); linux/resource.h */
+export const RLIMIT64 = define({
+  name: "struct rlimit64",
+  header: "linux/resource.h",
+  size: 16,
+  alignment: 8,
+  fields: {
+    rlim_cur: { offset: 0, size: 8 },
+    rlim_max: { offset: 8, size: 8 },
+  },
+});
+
+/** @see poll(2); asm-generic/poll.h */
+export const POLLFD = define({
+  name: "struct pollfd",
+  header: "poll.h",
+  size: 8,
+  alignment: 4,
+  fields: {
+    fd: { offset: 0, size: 4 },
+    events: { offset: 4, size: 2 },
+    revents: { offset: 6, size: 2 },
+  },
+});
+
+/** Packed on x86-64. @see epoll_ctl(2); linux/eventpoll.h */
+export const EPOLL_EVENT = define({
+  name: "struct epoll_event",
+  header: "sys/epoll.h",
+  size: 12,
+  alignment: 1,
+  fields: {
+    events: { offset: 0, size: 4 },
+    data: { offset: 4, size: 8 },
+  },
+});
+
+/** What the kernel takes, not what the C library calls by this name. @see rt_sigaction(2); asm/signal.h */
+export const KERNEL_SIGACTION = define({
+  name: "struct sigaction",
+  header: "asm/signal.h",
+  size: 32,
+  alignment: 8,
+  fields: {
+    sa_handler: { offset: 0, size: 8 },
+    sa_flags: { offset: 8, size: 8 },
+    sa_restorer: { offset: 16, size: 8 },
+    sa_mask: { offset: 24, size: 8 },
+  },
+});
+
+/** A set of the signals 1 to 64 as the kernel takes it. @see rt_sigprocmask(2); asm/signal.h */
+export const KERNEL_SIGSET = define({
+  name: "sigset_t",
+  header: "asm/signal.h",
+  size: 8,
+  alignment: 8,
+  fields: {},
+});
+
+/** The C library's set: the kernel's, and room to spare. @see sigsetops(3); signal.h */
+export const SIGSET = define({
+  name: "sigset_t",
+  header: "signal.h",
+  size: 128,
+  alignment: 8,
+  fields: {},
+});
+
+/** @see capget(2); linux/capability.h */
+export const CAP_USER_HEADER = define({
+  name: "struct __user_cap_header_struct",
+  header: "linux/capability.h",
+  size: 8,
+  alignment: 4,
+  fields: {
+    version: { offset: 0, size: 4 },
+    pid: { offset: 4, size: 4 },
+  },
+});
+
+/** Version 3 takes two in a row: capabilities 0 to 31, then 32 to 63. @see capget(2); linux/capability.h */
+export const CAP_USER_DATA = define({
+  name: "struct __user_cap_data_struct",
+  header: "linux/capability.h",
+  size: 12,
+  alignment: 4,
+  fields: {
+    effective: { offset: 0, size: 4 },
+    permitted: { offset: 4, size: 4 },
+    inheritable: { offset: 8, size: 4 },
+  },
+});
+
+/** @see unix(7); sys/un.h */
+export const SOCKADDR_UN = define({
+  name: "struct sockaddr_un",
+  header: "sys/un.h",
+  size: 110,
+  alignment: 2,
+  fields: {
+    sun_family: { offset: 0, size: 2 },
+    sun_path: { offset: 2, size: 108 },
+  },
+});
+
+/** The union's members that we use. @see netdevice(7); net/if.h */
+export const IFREQ = define({
+  name: "struct ifreq",
+  header: "net/if.h",
+  size: 40,
+  alignment: 8,
+  fields: {
+    ifr_name: { offset: 0, size: 16 },
+    ifr_flags: { offset: 16, size: 2 },
+    ifr_ifindex: { offset: 16, size: 4 },
+    ifr_mtu: { offset: 16, size: 4 },
+  },
+});
+
+/** Opaque. @see posix_spawn(3); spawn.h */
+export const POSIX_SPAWNATTR = define({
+  name: "posix_spawnattr_t",
+  header: "spawn.h",
+  size: 336,
+  alignment: 8,
+  fields: {},
+});
+
+/** Opaque. @see posix_spawn(3); spawn.h */
+export const POSIX_SPAWN_FILE_ACTIONS = define({
+  name: "posix_spawn_file_actions_t",
+  header: "spawn.h",
+  size: 80,
+  alignment: 8,
+  fields: {},
+});
+
+/** Every table above; the test goes through it. */
+export const LAYOUTS: readonly StructLayout[] = [
+  STATX,
+  OPEN_HOW,
+  MOUNT_ATTR,
+  RLIMIT64,
+  POLLFD,
+  EPOLL_EVENT,
+  KERNEL_SIGACTION,
+  KERNEL_SIGSET,
+  SIGSET,
+  CAP_USER_HEADER,
+  CAP_USER_DATA,
+  SOCKADDR_UN,
+  IFREQ,
+  POSIX_SPAWNATTR,
+  POSIX_SPAWN_FILE_ACTIONS,
+];
