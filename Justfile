@@ -1,0 +1,26 @@
+# Mirrors the tasks of deno.json. Deno from npm, unless one is on PATH.
+deno := `command -v deno || echo "npx --yes deno@2.9.6"`
+
+# the commands there are
+default:
+    @just --list
+
+# builds dist/urunc
+compile *ARGS:
+    {{deno}} task compile {{ARGS}}
+
+# boots a fixture guest as an unprivileged user and shows who ran it
+demo *ARGS:
+    {{deno}} task demo {{ARGS}}
+
+# formatting, lints and types
+ok:
+    {{deno}} task ok
+
+# all tests, or groups and files: just test unit
+test *ARGS:
+    {{deno}} task test {{ARGS}}
+
+# times start-up against runc
+bench *ARGS:
+    {{deno}} task bench {{ARGS}}

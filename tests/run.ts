@@ -1,0 +1,239 @@
+/**
+ * `deno task test [GROUP|PATH…] [--filter TEXT]`: installs what is missing, builds the executable,
+ * runs every group of tests in a process of its own, and looks at what is left on the machine. The
+ * last line is the sum.
+ *
+ * Time shares, in minutes: preparation 8, unit 5, integration 20, e2e 20, vm 7; 60 in all. A group
+ * that takes longer is told to clean up, and counts as failed.
+ */
+import { parseJunit, type TestOutcome } from "./support/junit.ts";
+import { findLeaks, type Snapshot, takeSnapshot } from "./support/leaks.ts";
+import { installPackages, TEST_PACKAGES } from "./support/packages.ts";
+import { Scope } from "./support/scope.ts";
+import { repositoryDirectory } from "./support/urunc.ts";
+
+interface Group {
+  name: string;
+  minutes: number;
+}
+
+const GROUPS: Group[] = [
+  { name: "unit", minutes: 5 },
+  { name: "integration", minutes: 20 },
+  { name: "e2e", minutes: 20 },
+  { name: "vm", minutes: 7 },
+];
+
+/** How long a group may take for its clean-up when it is told to end. */
+const CLEAN_UP_SECONDS = 60;
+
+const root = repositoryDirectory();
+let interrupted = false;
+let running: Deno.ChildProcess | undefined;
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
+
+async function main(args: string[]): Promise<number> {
+  const started = performance.now();
+  const { targets, filter } = parseArguments(args);
+  const selected = GROUPS.map((group) => ({ group, files: testFiles(group, targets) }))
+    .filter((it) => it.files.length > 0);
+  const unmatched = targets.filter((it) =>
+    !selected.some(({ group, files }) => matches(it, group, files))
+  );
+  if (unmatched.length > 0) {
+    console.error(`no such group or test file: ${unmatched.join(" ")}`);
+    console.log("0 passed, 1 failed, 0 skipped");
+    return 1;
+  }
+  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, interrupt);
+
+  const outcomes: TestOutcome[] = [];
+  await attempt(outcomes, "install packages", async () => {
+    const missing = await installPackages(TEST_PACKAGES);
+    if (missing.length > 0) console.log(`missing: ${missing.map((it) => it.package).join(" ")}`);
+  });
+  const needsBuild = selected.some((it) => it.group.name !== "unit");
+  if (needsBuild && !Deno.env.get("URUNC_BINARY")) {
+    await attempt(outcomes, "build dist/urunc", build);
+  }
+
+  const before = takeSnapshot();
+  for (const { group, files } of selected) {
+    if (interrupted) break;
+    console.log(`\n== ${group.name}: ${files.length} files, at most ${group.minutes} minutes`);
+    const groupStarted = performance.now();
+    outcomes.push(...await runGroup(group, files, filter));
+    console.log(`== ${group.name}: ${seconds(groupStarted)} s`);
+  }
+  for (const leak of await settledLeaks(before)) {
+    outcomes.push({ name: leak, file: "after all tests", outcome: "failed" });
+  }
+  return report(outcomes, started);
+}
+
+function report(outcomes: TestOutcome[], started: number): number {
+  console.log(`\n== all: ${seconds(started)} s`);
+  const skipped = outcomes.filter((it) => it.outcome === "skipped");
+  const failed = outcomes.filter((it) => it.outcome === "failed");
+  for (const it of skipped) console.log(`skipped: ${it.name}: ${it.reason}`);
+  for (const it of failed) console.log(`failed: ${it.name} (${it.file})`);
+  if (interrupted) console.log("interrupted: what had not run is not counted");
+  const passed = outcomes.length - skipped.length - failed.length;
+  console.log(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);
+  if (interrupted) return 130;
+  return failed.length > 0 ? 1 : 0;
+}
+
+function parseArguments(args: string[]): { targets: string[]; filter?: string } {
+  const targets: string[] = [];
+  let filter: string | undefined;
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "";
+    if (arg === "--filter") filter = args[++i];
+    else if (arg.startsWith("--filter=")) filter = arg.slice("--filter=".length);
+    else targets.push(arg.replace(/^\.\//, "").replace(/\/+$/, ""));
+  }
+  return { targets, filter };
+}
+
+/** A target is a group's name, a test file, or a directory above test files. */
+function matches(target: string, group: Group, files: string[]): boolean {
+  return target === group.name || files.some((it) => isAtOrBelow(it, target));
+}
+
+function isAtOrBelow(file: string, target: string): boolean {
+  return file === target || file.startsWith(`${target}/`);
+}
+
+/** The group's test files, relative to the repository, that the targets mean; all without any. */
+function testFiles(group: Group, targets: string[]): string[] {
+  const files: string[] = [];
+  const walk = (directory: string) => {
+    let entries: Deno.DirEntry[] = [];
+    try {
+      entries = [...Deno.readDirSync(`${root}${directory}`)];
+    } catch { /* the group has no tests yet */ }
+    for (const { name, isDirectory } of entries) {
+      if (isDirectory) walk(`${directory}/${name}`);
+      else if (name.endsWith("_test.ts")) files.push(`${directory}/${name}`);
+    }
+  };
+  walk(`tests/${group.name}`);
+  files.sort();
+  if (targets.length === 0 || targets.includes(group.name)) return files;
+  return files.filter((file) => targets.some((it) => isAtOrBelow(file, it)));
+}
+
+/** Runs a step of the preparation; its failure counts as a failed test, and the run goes on. */
+async function attempt(outcomes: TestOutcome[], name: string, fn: () => Promise<void>) {
+  if (interrupted) return;
+  try {
+    await fn();
+  } catch (error) {
+    console.error(`${name}: ${error instanceof Error ? error.message : error}`);
+    outcomes.push({ name, file: "preparation", outcome: "failed" });
+  }
+}
+
+async function build(): Promise<void> {
+  console.log("building dist/urunc");
+  const status = await start(["run", "-A", ...lockFlags(), "lib/pack/compile.ts"], 5 * 60);
+  if (!status.success) throw new Error(`exit code ${status.code}`);
+}
+
+/** The lock file decides what is downloaded, where there is one. */
+function lockFlags(): string[] {
+  try {
+    Deno.statSync(`${root}deno.lock`);
+    return ["--frozen"];
+  } catch {
+    return ["--no-lock"];
+  }
+}
+
+async function runGroup(group: Group, files: string[], filter?: string): Promise<TestOutcome[]> {
+  await using scope = new Scope();
+  const junit = `${await scope.temporaryDirectory("junit")}/report.xml`;
+  // Types are checked by `deno task ok`.
+  const flags = ["test", "-A", "--no-check", ...lockFlags(), `--junit-path=${junit}`];
+  if (filter !== undefined) flags.push("--filter", filter);
+  const { code, late } = await start([...flags, ...files], group.minutes * 60);
+  const failure = (name: string): TestOutcome => ({ name, file: group.name, outcome: "failed" });
+
+  let outcomes: TestOutcome[];
+  try {
+    outcomes = parseJunit(await Deno.readTextFile(junit));
+    // The report lists what the filter left out as skipped.
+    if (filter !== undefined) outcomes = outcomes.filter((it) => it.outcome !== "skipped");
+  } catch (error) {
+    if (interrupted) return [];
+    if (late) return [failure(`not done within ${group.minutes} minutes`)];
+    const reason = error instanceof Deno.errors.NotFound ? "no report" : String(error);
+    return [failure(`the test process ended with code ${code}: ${reason}`)];
+  }
+  // A file that does not load, or an error between tests, is in no test's result.
+  if (code !== 0 && !interrupted && !outcomes.some((it) => it.outcome === "failed")) {
+    outcomes.push(failure(`the test process ended with code ${code}, though no test failed`));
+  }
+  return outcomes;
+}
+
+/**
+ * Runs Deno with the terminal's output, in a session of its own: an interrupt at the terminal
+ * reaches this process only, which then lets the tests clean up.
+ */
+async function start(args: string[], timeoutSeconds: number) {
+  const child = new Deno.Command(Deno.execPath(), {
+    args,
+    cwd: root,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+    detached: true,
+    env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
+  }).spawn();
+  running = child;
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    end(child);
+  }, timeoutSeconds * 1000);
+  try {
+    return { ...await child.status, late };
+  } finally {
+    clearTimeout(timer);
+    running = undefined;
+  }
+}
+
+/** Asks a group to clean up (see Scope), and ends all of its session when it does not. */
+function end(child: Deno.ChildProcess): void {
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => Deno.kill(-child.pid, "SIGKILL"), CLEAN_UP_SECONDS * 1000);
+  child.status.finally(() => clearTimeout(timer));
+}
+
+function interrupt(): void {
+  if (interrupted) {
+    if (running) Deno.kill(-running.pid, "SIGKILL");
+    return;
+  }
+  interrupted = true;
+  console.error("interrupted: cleaning up");
+  if (running) end(running);
+}
+
+/** Leaks, once what is about to end has ended. */
+async function settledLeaks(before: Snapshot): Promise<string[]> {
+  const end = performance.now() + 5000;
+  while (true) {
+    const leaks = findLeaks(before, takeSnapshot());
+    if (leaks.length === 0 || performance.now() > end) return leaks;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+}
+
+function seconds(since: number): string {
+  return ((performance.now() - since) / 1000).toFixed(1);
+}
