@@ -1,0 +1,126 @@
+/**
+ * Values of the routing netlink protocol, under their C names. Each group names the kernel header
+ * (include/uapi) that defines it.
+ *
+ * @see netlink(7), rtnetlink(7)
+ */
+
+// linux/netlink.h
+export const NETLINK_ROUTE = 0;
+export const NLMSG_NOOP = 1;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const NLMSG_OVERRUN = 4;
+export const NLM_F_REQUEST = 0x1;
+export const NLM_F_MULTI = 0x2;
+export const NLM_F_ACK = 0x4;
+/** Something changed while the kernel was dumping: the answer may be inconsistent. */
+export const NLM_F_DUMP_INTR = 0x10;
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+/** On an NLMSG_ERROR: the request's payload was not echoed. */
+export const NLM_F_CAPPED = 0x100;
+/** On an NLMSG_ERROR or NLMSG_DONE: attributes follow. */
+export const NLM_F_ACK_TLVS = 0x200;
+export const NLMSGERR_ATTR_MSG = 1;
+export const NETLINK_CAP_ACK = 10;
+export const NETLINK_EXT_ACK = 11;
+/** The two top bits of an attribute's type are flags. */
+export const NLA_TYPE_MASK = 0x3fff;
+export const NLA_F_NESTED = 0x8000;
+
+// linux/rtnetlink.h: message types
+export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
+export const RTM_GETLINK = 18;
+export const RTM_NEWADDR = 20;
+export const RTM_GETADDR = 22;
+export const RTM_NEWROUTE = 24;
+export const RTM_GETROUTE = 26;
+export const RTM_NEWQDISC = 36;
+export const RTM_DELQDISC = 37;
+export const RTM_GETQDISC = 38;
+export const RTM_NEWTFILTER = 44;
+export const RTM_GETTFILTER = 46;
+
+// linux/rtnetlink.h: routes
+export const RTA_OIF = 4;
+export const RTA_GATEWAY = 5;
+export const RTA_PRIORITY = 6;
+export const RTA_MULTIPATH = 9;
+export const RTA_TABLE = 15;
+export const RT_TABLE_MAIN = 254;
+export const RTN_UNICAST = 1;
+export const RTM_F_CLONED = 0x200;
+
+// linux/rtnetlink.h: scopes of addresses
+export const RT_SCOPE_UNIVERSE = 0;
+
+// linux/rtnetlink.h: traffic control
+export const TCA_KIND = 1;
+export const TCA_OPTIONS = 2;
+
+// linux/socket.h
+export const AF_UNSPEC = 0;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+
+// linux/if_link.h
+export const IFLA_ADDRESS = 1;
+export const IFLA_IFNAME = 3;
+export const IFLA_MTU = 4;
+export const IFLA_LINKINFO = 18;
+export const IFLA_AF_SPEC = 26;
+export const IFLA_INFO_KIND = 1;
+export const IFLA_INET6_ADDR_GEN_MODE = 8;
+export const IN6_ADDR_GEN_MODE_NONE = 1;
+
+// linux/if.h
+export const IFF_UP = 0x1;
+export const IFF_LOOPBACK = 0x8;
+/** Size of a name's buffer: 15 characters and the terminating NUL. */
+export const IFNAMSIZ = 16;
+
+// linux/if_arp.h
+export const ARPHRD_ETHER = 1;
+
+// linux/if_addr.h
+export const IFA_ADDRESS = 1;
+export const IFA_LOCAL = 2;
+export const IFA_FLAGS = 8;
+/** Secondary (IPv4) and temporary (IPv6) are the same bit. */
+export const IFA_F_SECONDARY = 0x01;
+export const IFA_F_DADFAILED = 0x08;
+export const IFA_F_DEPRECATED = 0x20;
+export const IFA_F_TENTATIVE = 0x40;
+
+// linux/if_ether.h
+export const ETH_P_ALL = 0x0003;
+
+// linux/pkt_sched.h
+export const TC_H_INGRESS = 0xfffffff1;
+/** The handle that the ingress qdisc always has, `ffff:` to tc(8). */
+export const TC_H_INGRESS_HANDLE = 0xffff0000;
+
+// linux/pkt_cls.h
+export const TCA_U32_SEL = 5;
+export const TCA_U32_ACT = 7;
+/** A packet that matches is not handed to a further table. */
+export const TC_U32_TERMINAL = 1;
+export const TCA_ACT_KIND = 1;
+export const TCA_ACT_OPTIONS = 2;
+export const TC_ACT_STOLEN = 4;
+
+// linux/tc_act/tc_mirred.h
+export const TCA_MIRRED_PARMS = 2;
+export const TCA_EGRESS_REDIR = 1;
+
+// linux/if_tun.h
+export const TUNSETIFF = 0x400454ca;
+export const TUNSETPERSIST = 0x400454cb;
+export const TUNSETOWNER = 0x400454cc;
+export const TUNSETGROUP = 0x400454ce;
+export const IFF_TAP = 0x0002;
+export const IFF_NO_PI = 0x1000;
+export const IFF_VNET_HDR = 0x4000;

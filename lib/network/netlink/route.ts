@@ -1,0 +1,80 @@
+import {
+  AF_INET,
+  AF_INET6,
+  RT_TABLE_MAIN,
+  RTA_GATEWAY,
+  RTA_MULTIPATH,
+  RTA_OIF,
+  RTA_PRIORITY,
+  RTA_TABLE,
+  RTM_F_CLONED,
+  RTM_GETROUTE,
+  RTN_UNICAST,
+} from "./constants.ts";
+import { formatAddress } from "./ip.ts";
+import { decodeAttributes, malformed, type NetlinkMessage, numberOf, viewOf } from "./message.ts";
+import type { Request } from "./request.ts";
+
+/** Size of `struct rtmsg` in bytes (linux/rtnetlink.h). */
+const RTMSG_SIZE = 12;
+/** Size of `struct rtnexthop` in bytes (linux/rtnetlink.h). */
+const RTNEXTHOP_SIZE = 8;
+
+/** A default route of the main table. */
+export interface DefaultRoute {
+  family: "inet" | "inet6";
+  /** Index of the interface that it leaves by. */
+  index: number;
+  /** Lower is preferred. */
+  metric: number;
+  /** Undefined for a route straight to the link. */
+  gateway?: string;
+}
+
+/** Asks for the routes of one family (send as a dump). */
+export function listRoutes(family: "inet" | "inet6"): Request {
+  const payload = new Uint8Array(RTMSG_SIZE);
+  payload[0] = family === "inet" ? AF_INET : AF_INET6;
+  return { type: RTM_GETROUTE, payload };
+}
+
+/**
+ * @param message an RTM_NEWROUTE
+ * @returns undefined for every route but a unicast default route of the main table
+ * @throws {HostError} when it is malformed
+ */
+export function parseDefaultRoute(message: NetlinkMessage): DefaultRoute | undefined {
+  const { payload } = message;
+  const attributes = decodeAttributes(payload, RTMSG_SIZE);
+  // struct rtmsg: u8 family, dst_len, src_len, tos, table, protocol, scope, type; u32 flags
+  const family = payload[0];
+  if (family !== AF_INET && family !== AF_INET6) return undefined;
+  if (payload[1] !== 0 || payload[7] !== RTN_UNICAST) return undefined;
+  if ((numberOf(attributes.get(RTA_TABLE)) ?? payload[4]) !== RT_TABLE_MAIN) return undefined;
+  // Entries of the route cache are no routes of their own.
+  if (viewOf(payload).getUint32(8, true) & RTM_F_CLONED) return undefined;
+
+  const multipath = attributes.get(RTA_MULTIPATH);
+  const hop = multipath === undefined
+    ? { index: numberOf(attributes.get(RTA_OIF)), gateway: attributes.get(RTA_GATEWAY) }
+    : firstNextHop(multipath);
+  if (hop.index === undefined) return undefined;
+  return {
+    family: family === AF_INET ? "inet" : "inet6",
+    index: hop.index,
+    metric: numberOf(attributes.get(RTA_PRIORITY)) ?? 0,
+    ...(hop.gateway && { gateway: formatAddress(hop.gateway) }),
+  };
+}
+
+/** struct rtnexthop: u16 len, u8 flags, u8 hops, i32 ifindex; attributes follow. */
+function firstNextHop(bytes: Uint8Array): { index: number; gateway?: Uint8Array } {
+  if (bytes.length < RTNEXTHOP_SIZE) throw malformed("a next hop is cut off");
+  const view = viewOf(bytes);
+  const length = view.getUint16(0, true);
+  if (length < RTNEXTHOP_SIZE || length > bytes.length) {
+    throw malformed(`a next hop claims ${length} bytes where ${bytes.length} are left`);
+  }
+  const attributes = decodeAttributes(bytes.subarray(0, length), RTNEXTHOP_SIZE);
+  return { index: view.getInt32(4, true), gateway: attributes.get(RTA_GATEWAY) };
+}

@@ -1,0 +1,120 @@
+import {
+  AF_NETLINK,
+  bind,
+  close,
+  LinuxError,
+  MSG_TRUNC,
+  poll,
+  POLLIN,
+  recv,
+  send,
+  SOCK_RAW,
+  socket,
+} from "../../../ffi/linux.ts";
+import { HostError } from "../../errors.ts";
+import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST } from "./constants.ts";
+import { decodeMessages, encodeMessage, malformed, type NetlinkMessage } from "./message.ts";
+import { collect, emptyReply, type Reply } from "./reply.ts";
+import type { Request } from "./request.ts";
+
+/** The kernel fills up to 32 KiB per datagram of a dump (netlink_recvmsg in net/netlink). */
+const BUFFER_BYTES = 64 * 1024;
+/** The kernel answers within the send; this only bounds a kernel that does not. */
+const ANSWER_TIMEOUT_MS = 5000;
+/** A dump is asked for again when the tables changed meanwhile, so often at most. */
+const DUMP_ATTEMPTS = 5;
+
+/**
+ * A routing netlink socket of the network namespace that the calling thread is in when it is made.
+ * Everything is synchronous, so that it can be used after `unshare`, when the process's other
+ * threads are still in the old namespace.
+ */
+export class NetlinkSocket implements Disposable {
+  readonly #fd: number;
+  readonly #buffer = new Uint8Array(BUFFER_BYTES);
+  #sequence = 0;
+
+  /** @throws {LinuxError} when the kernel gives none */
+  constructor() {
+    this.#fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+    try {
+      // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups; port 0: the kernel picks one.
+      bind(this.#fd, new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    } catch (error) {
+      close(this.#fd);
+      throw error;
+    }
+  }
+
+  /**
+   * Has one request carried out.
+   *
+   * @param request what is asked for
+   * @param operation verb phrase for an error: `add ingress qdisc`
+   * @param subject what it is asked for, for an error: the interface's name
+   * @returns the messages of the answer, apart from the acknowledgement
+   * @throws {LinuxError} when the kernel refuses
+   */
+  request(request: Request, operation: string, subject?: string): NetlinkMessage[] {
+    return this.#ask(request, NLM_F_ACK, operation, subject).messages;
+  }
+
+  /**
+   * Lists a table. Parameters and errors as for `request`.
+   *
+   * @throws {HostError} when the table keeps changing
+   */
+  dump(request: Request, operation: string, subject?: string): NetlinkMessage[] {
+    for (let attempt = 0; attempt < DUMP_ATTEMPTS; attempt++) {
+      const reply = this.#ask(request, NLM_F_DUMP, operation, subject);
+      if (!reply.interrupted) return reply.messages;
+    }
+    throw new HostError({ operation, subject, reason: "it kept changing while it was read" });
+  }
+
+  close(): void {
+    close(this.#fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #ask(request: Request, flags: number, operation: string, subject?: string): Reply {
+    const sequence = ++this.#sequence;
+    const bytes = encodeMessage({
+      type: request.type,
+      flags: NLM_F_REQUEST | flags | (request.flags ?? 0),
+      sequence,
+      port: 0,
+      payload: request.payload,
+    }, request.attributes);
+    send(this.#fd, bytes, 0);
+
+    const reply = emptyReply();
+    while (reply.end === undefined) collect(reply, this.#receive(operation, subject), sequence);
+    const { errno, explanation } = reply.end;
+    if (errno !== 0) {
+      throw new LinuxError(operation, subject, errno, explanation);
+    }
+    return reply;
+  }
+
+  #receive(operation: string, subject?: string): NetlinkMessage[] {
+    const [ready] = poll([{ fd: this.#fd, events: POLLIN }], ANSWER_TIMEOUT_MS);
+    if (!ready) {
+      throw new HostError({
+        operation,
+        subject,
+        reason: `the kernel did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`,
+      });
+    }
+    // MSG_TRUNC: the result is the datagram's length, also where the buffer is shorter.
+    const length = recv(this.#fd, this.#buffer, MSG_TRUNC);
+    if (length > this.#buffer.length) {
+      throw malformed(`${length} bytes came, room is for ${this.#buffer.length}`);
+    }
+    // A copy, since the messages outlive the buffer's next use.
+    return decodeMessages(this.#buffer.slice(0, length));
+  }
+}
