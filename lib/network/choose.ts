@@ -1,0 +1,85 @@
+import { HostError } from "../errors.ts";
+import type { LinkAddress } from "./netlink/address.ts";
+import {
+  ARPHRD_ETHER,
+  IFA_F_DADFAILED,
+  IFA_F_DEPRECATED,
+  IFA_F_SECONDARY,
+  IFA_F_TENTATIVE,
+  IFF_LOOPBACK,
+  IFF_UP,
+  RT_SCOPE_UNIVERSE,
+} from "./netlink/constants.ts";
+import type { Link } from "./netlink/link.ts";
+import type { DefaultRoute } from "./netlink/route.ts";
+import type { NetworkFacts } from "./types.ts";
+
+/** What a network namespace holds. */
+export interface NetworkTables {
+  links: Link[];
+  addresses: LinkAddress[];
+  routes: DefaultRoute[];
+}
+
+/**
+ * Picks the interface that the guest takes over: the one that the IPv4 default route leaves by,
+ * else the IPv6 one, else the only one that is up and has a global address.
+ *
+ * @returns undefined when there is no such interface
+ * @throws {HostError} when it is no Ethernet interface: a tap cannot stand in for it
+ */
+export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined {
+  const links = tables.links.filter((link) => !(link.flags & IFF_LOOPBACK) && link.flags & IFF_UP);
+  const link = links.find((link) => link.index === bestRoute(tables.routes, links)?.index) ??
+    onlyAddressed(links, tables.addresses);
+  if (link === undefined) return undefined;
+  if (link.type !== ARPHRD_ETHER || link.mac === undefined) {
+    throw new HostError({
+      operation: "use network interface",
+      subject: link.name,
+      reason: `it is no Ethernet interface (hardware type ${link.type})`,
+      remedy: "attach the container by veth, macvlan, ipvlan or another Ethernet device",
+    });
+  }
+
+  const gateways = (["inet", "inet6"] as const).map((family) =>
+    bestRoute(tables.routes.filter((route) => route.family === family), [link])?.gateway
+  );
+  const [inet, inet6] = gateways;
+  return {
+    name: link.name,
+    index: link.index,
+    mac: link.mac,
+    mtu: link.mtu,
+    addresses: usableAddresses(link, tables.addresses)
+      .map(({ family, address, prefixLength }) => ({ family, address, prefixLength })),
+    ...((inet || inet6) && { gateway: { ...(inet && { inet }), ...(inet6 && { inet6 }) } }),
+  };
+}
+
+/** IPv4 before IPv6, then the lowest metric, then the order of the kernel. */
+function bestRoute(routes: DefaultRoute[], links: Link[]): DefaultRoute | undefined {
+  const rank = (route: DefaultRoute) => route.family === "inet" ? 0 : 1;
+  return routes
+    .filter((route) => links.some((link) => link.index === route.index))
+    .sort((a, b) => rank(a) - rank(b) || a.metric - b.metric)[0];
+}
+
+function onlyAddressed(links: Link[], addresses: LinkAddress[]): Link | undefined {
+  const candidates = links.filter((link) => usableAddresses(link, addresses).length > 0);
+  return candidates.length === 1 ? candidates[0] : undefined;
+}
+
+/** Global addresses that are in use, IPv4 first, primary before secondary. */
+function usableAddresses(link: Link, addresses: LinkAddress[]): LinkAddress[] {
+  const unusable = IFA_F_TENTATIVE | IFA_F_DADFAILED;
+  const rank = (address: LinkAddress) =>
+    (address.family === "inet" ? 0 : 2) +
+    (address.flags & (IFA_F_SECONDARY | IFA_F_DEPRECATED) ? 1 : 0);
+  return addresses
+    .filter((address) =>
+      address.index === link.index && address.scope === RT_SCOPE_UNIVERSE &&
+      !(address.flags & unusable)
+    )
+    .sort((a, b) => rank(a) - rank(b));
+}

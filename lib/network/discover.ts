@@ -1,0 +1,36 @@
+import { chooseInterface, type NetworkTables } from "./choose.ts";
+import { listAddresses, parseAddress } from "./netlink/address.ts";
+import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "./netlink/constants.ts";
+import { listLinks, parseLink } from "./netlink/link.ts";
+import { listRoutes, parseDefaultRoute } from "./netlink/route.ts";
+import { NetlinkSocket } from "./netlink/socket.ts";
+import type { NetworkFacts } from "./types.ts";
+
+/**
+ * Finds the interface of the calling thread's network namespace that the guest is to take over.
+ *
+ * @returns its facts; undefined when the namespace has no interface to speak of
+ * @throws {LinuxError} when the kernel refuses to list
+ * @throws {HostError} when the interface is no Ethernet interface
+ */
+export function readNetwork(): NetworkFacts | undefined {
+  using socket = new NetlinkSocket();
+  return chooseInterface(readTables(socket));
+}
+
+function readTables(socket: NetlinkSocket): NetworkTables {
+  const isDefined = <T>(value: T | undefined): value is T => value !== undefined;
+  const links = socket.dump(listLinks(), "list network interfaces")
+    .filter((message) => message.type === RTM_NEWLINK)
+    .map(parseLink);
+  const addresses = socket.dump(listAddresses(), "list addresses")
+    .filter((message) => message.type === RTM_NEWADDR)
+    .map(parseAddress)
+    .filter(isDefined);
+  const routes = (["inet", "inet6"] as const)
+    .flatMap((family) => socket.dump(listRoutes(family), "list routes", family))
+    .filter((message) => message.type === RTM_NEWROUTE)
+    .map(parseDefaultRoute)
+    .filter(isDefined);
+  return { links, addresses, routes };
+}

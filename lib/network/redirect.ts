@@ -1,0 +1,90 @@
+import { HostError } from "../errors.ts";
+import { findLink, requireLink } from "./link.ts";
+import { RTM_NEWQDISC, RTM_NEWTFILTER, TC_H_INGRESS_HANDLE } from "./netlink/constants.ts";
+import type { Link } from "./netlink/link.ts";
+import { NetlinkSocket } from "./netlink/socket.ts";
+import {
+  addIngressQdisc,
+  addRedirectFilter,
+  deleteIngressQdisc,
+  listIngressFilters,
+  listQdiscs,
+  parseTrafficControl,
+} from "./netlink/tc.ts";
+
+/**
+ * Priority of our filters, by which we know them again. tc(8) and other programs let the kernel
+ * number theirs (49152 and down) or start from 1.
+ */
+const FILTER_PRIORITY = 30066;
+
+/**
+ * Sends every packet that comes in by one interface out of the other, past the namespace's own
+ * network stack. What an earlier container left on `from` is replaced.
+ *
+ * @param names of two interfaces in the calling thread's network namespace
+ * @throws {LinuxError} with code ENODEV when one of them does not exist
+ * @throws {HostError} when `from` has an ingress qdisc that is not ours
+ */
+export function redirectIngress({ from, to }: { from: string; to: string }): void {
+  using socket = new NetlinkSocket();
+  const source = requireLink(socket, from);
+  const target = requireLink(socket, to);
+  removeOurs(socket, source);
+  socket.request(addIngressQdisc(source.index), "add ingress qdisc to", from);
+  try {
+    const filter = addRedirectFilter(source.index, target.index, FILTER_PRIORITY);
+    socket.request(filter, `redirect to ${to} what comes in by`, from);
+  } catch (error) {
+    socket.request(deleteIngressQdisc(source.index), "remove ingress qdisc from", from);
+    throw error;
+  }
+}
+
+/**
+ * Undoes `redirectIngress`. Remove the tap first: when that is in use, so is the redirection.
+ *
+ * @param name of an interface in the calling thread's network namespace
+ * @returns whether there was a redirection of ours
+ * @throws {LinuxError} when the kernel refuses
+ */
+export function removeIngress(name: string): boolean {
+  using socket = new NetlinkSocket();
+  const link = findLink(socket, name);
+  if (link === undefined || ingressOwner(socket, link) !== "ours") return false;
+  socket.request(deleteIngressQdisc(link.index), "remove ingress qdisc from", name);
+  return true;
+}
+
+function removeOurs(socket: NetlinkSocket, link: Link): void {
+  const owner = ingressOwner(socket, link);
+  if (owner === "nobody") return;
+  if (owner === "ours") {
+    socket.request(deleteIngressQdisc(link.index), "remove ingress qdisc from", link.name);
+    return;
+  }
+  throw new HostError({
+    operation: "redirect what comes in by",
+    subject: link.name,
+    reason: `another program filters its incoming packets (${owner.foreign})`,
+    remedy: `see them with: tc filter show dev ${link.name} ingress`,
+  });
+}
+
+/** Who attached the ingress qdisc; one without any filter does nothing and counts as ours. */
+function ingressOwner(
+  socket: NetlinkSocket,
+  link: Link,
+): "nobody" | "ours" | { foreign: string } {
+  const qdisc = socket.dump(listQdiscs(link.index), "list qdiscs of", link.name)
+    .filter((message) => message.type === RTM_NEWQDISC)
+    .map(parseTrafficControl)
+    .find(({ index, handle }) => index === link.index && handle === TC_H_INGRESS_HANDLE);
+  if (qdisc === undefined) return "nobody";
+  if (qdisc.kind !== "ingress") return { foreign: `qdisc ${qdisc.kind}` };
+  const foreign = socket.dump(listIngressFilters(link.index), "list filters of", link.name)
+    .filter((message) => message.type === RTM_NEWTFILTER)
+    .map(parseTrafficControl)
+    .find(({ priority }) => priority !== FILTER_PRIORITY);
+  return foreign ? { foreign: `${foreign.kind} of priority ${foreign.priority}` } : "ours";
+}

@@ -1,0 +1,161 @@
+import { close, ioctl, LinuxError, O_RDWR, open } from "../../ffi/linux.ts";
+import { AlreadyExistsError, HostError, WrongStateError } from "../errors.ts";
+import { findLink, keepQuiet, setMtu } from "./link.ts";
+import { validateInterfaceName } from "./names.ts";
+import {
+  IFF_NO_PI,
+  IFF_TAP,
+  IFF_VNET_HDR,
+  IFNAMSIZ,
+  TUNSETGROUP,
+  TUNSETIFF,
+  TUNSETOWNER,
+  TUNSETPERSIST,
+} from "./netlink/constants.ts";
+import { NetlinkSocket } from "./netlink/socket.ts";
+
+export { TAP_NAME } from "./names.ts";
+
+const TUN_NODE = "/dev/net/tun";
+/** Size of `struct ifreq` in bytes (linux/if.h): the name, then a union that starts with flags. */
+const IFREQ_SIZE = 40;
+
+/**
+ * How the tap is made. Whoever attaches says anew which header it wants (tun_set_iff in
+ * drivers/net/tun.c takes the flags of the latest TUNSETIFF): QEMU and Firecracker ask for the
+ * virtio header, Solo5 does not. Until a monitor also turns offloads on (TUNSETOFFLOAD), the kernel
+ * segments and checksums what it sends into the tap.
+ */
+const TAP_FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+
+/** What the tap is to be. */
+export interface TapOptions {
+  /** At most 15 characters. */
+  name: string;
+  /** Only a process with this effective uid, and with this gid, can attach without privilege. */
+  uid: number;
+  gid: number;
+  /** Bytes: that of the interface whose place the guest takes. */
+  mtu: number;
+}
+
+/**
+ * Makes a persistent tap in the calling thread's network namespace. It is down; it gets no IPv6
+ * address of its own when it is brought up. Needs CAP_NET_ADMIN and the host's `/dev/net/tun`.
+ *
+ * @throws {AlreadyExistsError} when the name is taken: see `removeTap` for a stale one
+ * @throws {HostError} when this machine has no tun device
+ * @throws {LinuxError} naming the step that failed; nothing is left behind
+ */
+export function createTap({ name, uid, gid, mtu }: TapOptions): void {
+  if (linkExists(name)) {
+    throw new AlreadyExistsError({
+      operation: "create tap",
+      subject: name,
+      reason: "an interface of that name already exists in this network namespace",
+      remedy: "only one container with a guest can use a network namespace at a time",
+    });
+  }
+  const fd = attach("create tap", name);
+  try {
+    ioctl(fd, TUNSETOWNER, uid);
+    ioctl(fd, TUNSETGROUP, gid);
+    setMtu(name, mtu);
+    keepQuiet(name);
+    // Last: until here the tap is gone as soon as the fd is closed, however we end.
+    ioctl(fd, TUNSETPERSIST, 1);
+  } finally {
+    close(fd);
+  }
+}
+
+/**
+ * Removes a tap from the calling thread's network namespace, unless a monitor is attached to it: a
+ * running guest does not lose its network because another container starts or is deleted there.
+ *
+ * @returns whether there was one
+ * @throws {WrongStateError} when it is in use
+ * @throws {HostError} when an interface of that name is no tap of ours
+ */
+export function removeTap(name: string): boolean {
+  if (!linkExists(name)) return false;
+  // Attaching to it and giving up its persistence lets the close remove it. A deletion by netlink
+  // would also take it from under a monitor.
+  const fd = attach("remove tap", name);
+  try {
+    ioctl(fd, TUNSETPERSIST, 0);
+  } finally {
+    close(fd);
+  }
+  return true;
+}
+
+/**
+ * @returns whether the calling thread's network namespace has an interface of that name whose
+ *   driver is tun
+ */
+export function tapExists(name: string): boolean {
+  using socket = new NetlinkSocket();
+  return findLink(socket, name)?.kind === "tun";
+}
+
+function linkExists(name: string): boolean {
+  using socket = new NetlinkSocket();
+  return findLink(socket, name) !== undefined;
+}
+
+/** Opens a queue of the tap, making it if need be. */
+function attach(operation: string, name: string): number {
+  const request = new Uint8Array(IFREQ_SIZE);
+  request.set(new TextEncoder().encode(validateInterfaceName(name)));
+  new DataView(request.buffer).setInt16(IFNAMSIZ, TAP_FLAGS, true);
+
+  const fd = openTun(operation, name);
+  try {
+    ioctl(fd, TUNSETIFF, request);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw explainAttach(operation, name, error);
+  }
+}
+
+function openTun(operation: string, name: string): number {
+  try {
+    return open(TUN_NODE, O_RDWR);
+  } catch (error) {
+    const missing = error instanceof LinuxError &&
+      ["ENOENT", "ENODEV", "ENXIO"].includes(error.code);
+    if (!missing) throw error;
+    throw new HostError({
+      operation,
+      subject: name,
+      reason: `${TUN_NODE}: ${error.code}`,
+      remedy: "load the module: modprobe tun",
+      cause: error,
+    });
+  }
+}
+
+function explainAttach(operation: string, name: string, error: unknown): unknown {
+  if (!(error instanceof LinuxError)) return error;
+  if (error.code === "EBUSY") {
+    return new WrongStateError({
+      operation,
+      subject: name,
+      reason: "EBUSY: a running monitor is attached to it",
+      remedy: "only one container with a guest can use a network namespace at a time",
+      cause: error,
+    });
+  }
+  if (error.code === "EINVAL") {
+    return new HostError({
+      operation,
+      subject: name,
+      reason: "EINVAL: an interface of that name exists and is no single-queue tap",
+      remedy: `see it with: ip -d link show ${name}`,
+      cause: error,
+    });
+  }
+  return error;
+}

@@ -1,0 +1,472 @@
+/**
+ * lib/network against the kernel, each test in network namespaces of its own: `ip` and `tc` of
+ * iproute2 set them up and look at them from outside, network_child.ts makes the calls.
+ */
+import assert from "node:assert/strict";
+import { TAP_NAME } from "../../lib/network/names.ts";
+import type { NetworkFacts } from "../../lib/network/types.ts";
+import { run, waitFor } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import type { Call, Outcome } from "./network_child.ts";
+
+const CHILD = new URL("network_child.ts", import.meta.url).pathname;
+const GUEST_SOURCE = new URL("network_guest.c", import.meta.url).pathname;
+const needs = ["root", "ip", "tc"];
+const MONITOR = { name: TAP_NAME, uid: 65534, gid: 65534, mtu: 1500 };
+let namespaces = 0;
+
+/** A network namespace that lasts as long as the scope. */
+class Namespace {
+  private constructor(readonly name: string) {}
+
+  static async make(scope: Scope): Promise<Namespace> {
+    const name = `urunc-test-${Deno.pid}-${++namespaces}`;
+    await run(["ip", "netns", "add", name], { check: true });
+    scope.defer(`delete namespace ${name}`, () => run(["ip", "netns", "del", name]));
+    return new Namespace(name);
+  }
+
+  /** The command line that runs another inside. */
+  command(...argv: string[]): string[] {
+    return ["ip", "netns", "exec", this.name, ...argv];
+  }
+
+  /** Runs `ip` or `tc` inside, a line each. */
+  async setUp(...lines: string[]): Promise<void> {
+    for (const line of lines) await run(this.command(...line.split(" ")), { check: true });
+  }
+
+  /** What `ip` or `tc` prints inside. */
+  async look(line: string): Promise<string> {
+    return (await run(this.command(...line.split(" ")), { check: true })).stdout;
+  }
+
+  /** Calls lib/network inside. */
+  async call(calls: Call[], rounds = 1): Promise<Outcome[]> {
+    const child = [Deno.execPath(), "run", "-A", "-q", "--no-lock", CHILD];
+    const argv = this.command(...child, JSON.stringify(calls), String(rounds));
+    return JSON.parse((await run(argv, { check: true })).stdout);
+  }
+
+  /** As `call`, for calls that must succeed; returns their values. */
+  async succeed(...calls: Call[]): Promise<unknown[]> {
+    const outcomes = await this.call(calls);
+    for (const { error } of outcomes) assert.equal(error, undefined);
+    return outcomes.map(({ value }) => value);
+  }
+
+  /** Everything in it that a container's network could have changed. */
+  async snapshot(): Promise<string> {
+    const parts = ["ip -d link", "ip address", "ip route", "tc qdisc", "ip tuntap"];
+    return (await Promise.all(parts.map((line) => this.look(line)))).join("\n");
+  }
+}
+
+/** A container's namespace with eth0, and the host's end of it. */
+async function makePair(scope: Scope): Promise<{ container: Namespace; host: Namespace }> {
+  const container = await Namespace.make(scope);
+  const host = await Namespace.make(scope);
+  await host.setUp(
+    `ip link add host0 type veth peer name eth0 netns ${container.name}`,
+    "ip address add 10.9.0.1/24 dev host0",
+    "ip link set host0 up",
+  );
+  await container.setUp(
+    "ip address add 10.9.0.2/24 dev eth0",
+    // Without a link-local address, whose state would change by itself.
+    "ip link set eth0 address 02:42:0a:09:00:02 addrgenmode none",
+    "ip link set eth0 up",
+    "ip route add default via 10.9.0.1",
+  );
+  await waitFor(async () => / state UP /.test(await container.look("ip link show eth0")), {
+    timeoutSeconds: 10,
+    what: "eth0 to have its carrier",
+  });
+  return { container, host };
+}
+
+/** Calls that connect eth0 and the tap. */
+const connect: Call[] = [
+  ["createTap", MONITOR],
+  ["linkUp", TAP_NAME],
+  ["redirectIngress", { from: "eth0", to: TAP_NAME }],
+  ["redirectIngress", { from: TAP_NAME, to: "eth0" }],
+];
+
+/** Builds the program of network_guest.c, and a tun node that everybody may open. */
+async function makeGuest(scope: Scope): Promise<{ program: string; tun: string }> {
+  const directory = await scope.temporaryDirectory("tap");
+  const [program, tun] = [`${directory}/guest`, `${directory}/tun`];
+  await run(["gcc", "-D_GNU_SOURCE", "-O1", "-o", program, GUEST_SOURCE], { check: true });
+  await run(["mknod", "-m", "0666", tun, "c", "10", "200"], { check: true });
+  return { program, tun };
+}
+
+/** The command line that drops all privileges as urunc does. */
+function as(uid: number, gid: number, ...argv: string[]): string[] {
+  const drop = ["--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
+  return ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, ...drop, ...argv];
+}
+
+const discoveries: {
+  what: string;
+  setUp: string[];
+  expected: Partial<NetworkFacts> | undefined;
+}[] = [
+  { what: "only loopback", setUp: ["ip link set lo up"], expected: undefined },
+  {
+    what: "an interface that is down",
+    setUp: ["ip link add eth0 type veth peer name p0", "ip address add 10.0.0.2/24 dev eth0"],
+    expected: undefined,
+  },
+  {
+    what: "a /20 with a gateway, MTU and MAC",
+    setUp: [
+      "ip link add eth0 address 02:42:0a:58:03:07 mtu 1450 type veth peer name p0",
+      "ip address add 10.88.3.7/20 dev eth0",
+      "ip link set p0 up",
+      "ip link set eth0 up",
+      "ip route add default via 10.88.0.1",
+    ],
+    expected: {
+      name: "eth0",
+      mac: "02:42:0a:58:03:07",
+      mtu: 1450,
+      addresses: [{ family: "inet", address: "10.88.3.7", prefixLength: 20 }],
+      gateway: { inet: "10.88.0.1" },
+    },
+  },
+  {
+    what: "a /32 with a gateway on the link",
+    setUp: [
+      "ip link add net1 type veth peer name p0",
+      "ip address add 192.168.7.9/32 dev net1",
+      "ip link set p0 up",
+      "ip link set net1 up",
+      "ip route add default via 169.254.1.1 dev net1 onlink",
+    ],
+    expected: {
+      name: "net1",
+      addresses: [{ family: "inet", address: "192.168.7.9", prefixLength: 32 }],
+      gateway: { inet: "169.254.1.1" },
+    },
+  },
+  {
+    what: "three interfaces with metrics, both families, several addresses",
+    setUp: [
+      "ip link add a0 type veth peer name pa",
+      "ip link add b0 type veth peer name pb",
+      "ip link add c0 type veth peer name pc",
+      "ip address add 10.1.0.2/24 dev a0",
+      "ip address add 10.2.0.2/24 dev b0",
+      "ip address add 10.2.0.3/24 dev b0",
+      "ip address add 10.2.9.4 peer 10.2.9.5/30 dev b0",
+      "ip address add fd00:2::2/64 dev b0 nodad",
+      "ip address add 10.3.0.2/24 dev c0",
+      "ip address add fd00:3::2/64 dev c0 nodad",
+      ...["a0", "b0", "c0", "pa", "pb", "pc"].map((name) => `ip link set ${name} up`),
+      "ip route add default via 10.1.0.1 metric 300",
+      "ip route add default via 10.2.0.9 metric 250",
+      "ip route add default via 10.2.0.1 metric 200",
+      "ip route add default via 10.3.0.1 dev c0 table 77",
+      "ip route add default via fd00:3::1 metric 1",
+      "ip route add default via fd00:2::1 metric 9",
+    ],
+    expected: {
+      name: "b0",
+      addresses: [
+        { family: "inet", address: "10.2.0.2", prefixLength: 24 },
+        { family: "inet", address: "10.2.9.4", prefixLength: 30 },
+        { family: "inet", address: "10.2.0.3", prefixLength: 24 },
+        { family: "inet6", address: "fd00:2::2", prefixLength: 64 },
+      ],
+      gateway: { inet: "10.2.0.1", inet6: "fd00:2::1" },
+    },
+  },
+  {
+    what: "IPv6 only, by a link-local gateway",
+    setUp: [
+      "ip link add eth0 type veth peer name p0",
+      "ip address add fd00:88::7/64 dev eth0 nodad",
+      "ip link set p0 up",
+      "ip link set eth0 up",
+      "ip -6 route add default via fe80::1 dev eth0",
+    ],
+    expected: {
+      name: "eth0",
+      addresses: [{ family: "inet6", address: "fd00:88::7", prefixLength: 64 }],
+      gateway: { inet6: "fe80::1" },
+    },
+  },
+  {
+    what: "a default route of several paths",
+    setUp: [
+      "ip link add eth0 type veth peer name p0",
+      "ip address add 10.4.0.2/24 dev eth0",
+      "ip link set p0 up",
+      "ip link set eth0 up",
+      "ip route add default nexthop via 10.4.0.8 dev eth0 nexthop via 10.4.0.9 dev eth0",
+    ],
+    expected: { name: "eth0", gateway: { inet: "10.4.0.8" } },
+  },
+  {
+    what: "one addressed interface without a route",
+    setUp: [
+      "ip link add eth0 type veth peer name p0",
+      "ip address add 10.0.0.2/24 dev eth0",
+      "ip link set p0 up",
+      "ip link set eth0 up",
+    ],
+    expected: {
+      name: "eth0",
+      addresses: [{ family: "inet", address: "10.0.0.2", prefixLength: 24 }],
+      gateway: undefined,
+    },
+  },
+];
+
+for (const { what, setUp, expected } of discoveries) {
+  testIf(`readNetwork: ${what}`, { needs }, async () => {
+    await using scope = new Scope();
+    const namespace = await Namespace.make(scope);
+    await namespace.setUp(...setUp);
+    const [facts] = await namespace.succeed(["readNetwork"]) as [NetworkFacts | undefined];
+    if (expected === undefined) return assert.equal(facts, undefined);
+    const wanted = Object.keys(expected) as (keyof NetworkFacts)[];
+    assert.deepEqual(Object.fromEntries(wanted.map((key) => [key, facts?.[key]])), expected);
+    const shown = await namespace.look(`ip -o link show ${facts!.name}`);
+    assert.match(shown, new RegExp(`^${facts!.index}: ${facts!.name}@.* mtu ${facts!.mtu} `));
+    assert.ok(shown.includes(`link/ether ${facts!.mac} `));
+  });
+}
+
+testIf("createTap makes a persistent tap of the given owner and MTU", { needs }, async () => {
+  await using scope = new Scope();
+  const namespace = await Namespace.make(scope);
+  const values = await namespace.succeed(
+    ["tapExists", TAP_NAME],
+    ["createTap", { name: TAP_NAME, uid: 65534, gid: 1234, mtu: 1450 }],
+    ["tapExists", TAP_NAME],
+    ["linkUp", TAP_NAME],
+  );
+  assert.deepEqual(values, [false, undefined, true, undefined]);
+  const link = await namespace.look(`ip -d link show ${TAP_NAME}`);
+  assert.match(link, /tun type tap pi off vnet_hdr on persist on user nobody group 1234 /);
+  assert.match(link, /<[A-Z,-]*UP[,>].* mtu 1450 .*addrgenmode none/s);
+  assert.equal(await namespace.look(`ip -6 address show dev ${TAP_NAME}`), "");
+});
+
+testIf("createTap refuses a name that is taken, and leaves it alone", { needs }, async () => {
+  await using scope = new Scope();
+  const namespace = await Namespace.make(scope);
+  await namespace.setUp("ip link add eth0 type veth peer name p0");
+  const [veth, first, second] = await namespace.call([
+    ["createTap", { ...MONITOR, name: "eth0" }],
+    ["createTap", MONITOR],
+    ["createTap", { ...MONITOR, uid: 1 }],
+  ]);
+  assert.match(veth?.error ?? "", /^AlreadyExistsError: create tap eth0: /);
+  assert.equal(first?.error, undefined);
+  assert.match(second?.error ?? "", /^AlreadyExistsError: create tap tap0_urunc: /);
+  assert.match(await namespace.look(`ip -d link show ${TAP_NAME}`), / user nobody /);
+});
+
+testIf("createTap leaves no tap behind when it fails", { needs }, async () => {
+  await using scope = new Scope();
+  const namespace = await Namespace.make(scope);
+  const before = await namespace.snapshot();
+  const [tooBig] = await namespace.call([["createTap", { ...MONITOR, mtu: 70_000 }]]);
+  assert.equal(tooBig?.code, "EINVAL");
+  assert.match(tooBig?.error ?? "", /set MTU 70000 on interface tap0_urunc: /);
+  assert.equal(await namespace.snapshot(), before);
+});
+
+testIf("a link that is missing is named", { needs }, async () => {
+  await using scope = new Scope();
+  const namespace = await Namespace.make(scope);
+  const outcomes = await namespace.call([
+    ["linkUp", "eth7"],
+    ["setMtu", "eth7", 1400],
+    ["redirectIngress", { from: "eth7", to: "lo" }],
+    ["redirectIngress", { from: "lo", to: "eth7" }],
+  ]);
+  for (const { error, code } of outcomes) {
+    assert.equal(code, "ENODEV");
+    assert.match(error ?? "", /find interface eth7/);
+  }
+  assert.deepEqual(await namespace.succeed(["removeTap", "eth7"], ["removeIngress", "eth7"]), [
+    false,
+    false,
+  ]);
+  assert.doesNotMatch(await namespace.look("tc qdisc show dev lo"), /ingress/);
+});
+
+testIf("only the tap's owner attaches to it", { needs: [...needs, "gcc", "setpriv"] }, async () => {
+  await using scope = new Scope();
+  const namespace = await Namespace.make(scope);
+  const { program, tun } = await makeGuest(scope);
+  await namespace.succeed(["createTap", MONITOR]);
+  const attach = async (uid: number, gid: number) => {
+    const argv = namespace.command(...as(uid, gid, program, tun, TAP_NAME));
+    return (await run(argv)).stdout.trim();
+  };
+  assert.equal(await attach(65534, 65534), "attached");
+  assert.equal(await attach(1234, 65534), "attach: EPERM");
+  assert.equal(await attach(1234, 1234), "attach: EPERM");
+});
+
+testIf("packets pass both ways, unseen by the namespace", {
+  needs: [...needs, "gcc", "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const { container, host } = await makePair(scope);
+  const { program, tun } = await makeGuest(scope);
+  await container.succeed(...connect);
+
+  for (const [from, to] of [["eth0", TAP_NAME], [TAP_NAME, "eth0"]]) {
+    const filter = await container.look(`tc filter show dev ${from} ingress`);
+    assert.match(filter, /^filter .*protocol all .*u32/);
+    assert.match(filter, /match 00000000\/00000000 at 0/);
+    assert.match(filter, new RegExp(`mirred \\(Egress Redirect to device ${to}\\) stolen`));
+  }
+
+  const ask = (address: string) => {
+    const guest = [program, tun, TAP_NAME, "02:42:0a:09:00:02", "10.9.0.2", address];
+    return run(container.command(...as(65534, 65534, ...guest)));
+  };
+  const mac = (await host.look("cat /sys/class/net/host0/address")).trim();
+  assert.equal((await ask("10.9.0.1")).stdout, `reply from ${mac}\n`);
+  // The namespace's own stack would answer for this one.
+  assert.equal((await ask("10.9.0.2")).stdout, "no reply\n");
+});
+
+testIf("redirectIngress replaces what is ours and refuses what is not", { needs }, async () => {
+  await using scope = new Scope();
+  const { container } = await makePair(scope);
+  const again: Call = ["redirectIngress", { from: "eth0", to: TAP_NAME }];
+  await container.succeed(...connect, again);
+  const filters = await container.look("tc filter show dev eth0 ingress");
+  assert.equal(filters.match(/mirred/g)?.length, 1);
+
+  // The tap of a killed container is gone, its redirection is not.
+  await container.setUp(`ip link del ${TAP_NAME}`);
+  await container.succeed(...connect);
+  assert.match(
+    await container.look("tc filter show dev eth0 ingress"),
+    new RegExp(`to device ${TAP_NAME}`),
+  );
+  assert.deepEqual(await container.succeed(["removeIngress", "eth0"], ["removeIngress", "eth0"]), [
+    true,
+    false,
+  ]);
+
+  // An empty ingress qdisc is in nobody's use.
+  await container.setUp("tc qdisc add dev eth0 ingress");
+  await container.succeed(again, ["removeIngress", "eth0"]);
+
+  for (const kind of ["ingress", "clsact"]) {
+    await container.setUp(`tc qdisc add dev eth0 ${kind}`);
+    if (kind === "ingress") {
+      await container.setUp(
+        "tc filter add dev eth0 ingress protocol ip u32 match u32 0 0 action mirred egress mirror dev lo",
+      );
+    }
+    const before = await container.look("tc filter show dev eth0 ingress");
+    const [refused, left] = await container.call([again, ["removeIngress", "eth0"]]);
+    assert.match(refused?.error ?? "", /^HostError: redirect .* eth0: another program filters/);
+    assert.equal(left?.value, false);
+    assert.equal(await container.look("tc filter show dev eth0 ingress"), before);
+    await container.setUp(`tc qdisc del dev eth0 ${kind}`);
+  }
+});
+
+testIf("removeTap takes a stale tap, and not one in use", {
+  needs: [...needs, "gcc", "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const { container } = await makePair(scope);
+  const { program, tun } = await makeGuest(scope);
+  await container.succeed(...connect);
+
+  const [command, ...args] = container.command(...as(65534, 65534, program, tun, TAP_NAME));
+  const monitor = new Deno.Command(command!, { args, stdin: "piped", stdout: "piped" }).spawn();
+  scope.defer("end the monitor", async () => {
+    try {
+      monitor.kill("SIGKILL");
+    } catch { /* it has ended */ }
+    await monitor.status;
+  });
+  const output = monitor.stdout.getReader();
+  const { value } = await output.read();
+  assert.equal(new TextDecoder().decode(value), "attached\n");
+
+  const [refused, exists] = await container.call([["removeTap", TAP_NAME], [
+    "tapExists",
+    TAP_NAME,
+  ]]);
+  assert.match(refused?.error ?? "", /^WrongStateError: remove tap tap0_urunc: EBUSY/);
+  assert.equal(exists?.value, true);
+
+  monitor.kill("SIGKILL");
+  await monitor.status;
+  assert.deepEqual(await output.read(), { value: undefined, done: true });
+  await monitor.stdin.close().catch(() => {});
+  assert.deepEqual(
+    await container.succeed(["removeTap", TAP_NAME], ["removeTap", TAP_NAME], ...connect),
+    [true, false, undefined, undefined, undefined, undefined],
+  );
+});
+
+testIf("removeTap refuses an interface that is no tap of ours", { needs }, async () => {
+  await using scope = new Scope();
+  const namespace = await Namespace.make(scope);
+  await namespace.setUp("ip link add eth0 type veth peer name p0", "ip tuntap add tun3 mode tun");
+  const before = await namespace.snapshot();
+  for (const { error } of await namespace.call([["removeTap", "eth0"], ["removeTap", "tun3"]])) {
+    assert.match(error ?? "", /^HostError: remove tap .* EINVAL: .*no single-queue tap/);
+  }
+  assert.equal(await namespace.snapshot(), before);
+});
+
+testIf("50 containers leave a namespace as it was", { needs }, async () => {
+  await using scope = new Scope();
+  const { container } = await makePair(scope);
+  const before = await container.snapshot();
+  const outcomes = await container.call([
+    ...connect,
+    ["removeTap", TAP_NAME],
+    ["removeIngress", "eth0"],
+  ], 50);
+  assert.deepEqual(outcomes.map(({ error, value }) => error ?? value), [
+    undefined,
+    undefined,
+    undefined,
+    undefined,
+    true,
+    true,
+  ]);
+  assert.equal(await container.snapshot(), before);
+});
+
+testIf("QEMU attaches by name as 65534, without groups or capabilities", {
+  needs: [...needs, "gcc", "setpriv", "unshare", "qemu-system-x86_64"],
+}, async () => {
+  await using scope = new Scope();
+  const { container } = await makePair(scope);
+  const { tun } = await makeGuest(scope);
+  await container.succeed(...connect);
+  const netdev = `tap,id=net0,ifname=${TAP_NAME},script=no,downscript=no`;
+  const qemu = as(
+    65534,
+    65534,
+    ...["qemu-system-x86_64", "-M", "none", "-S", "-nodefaults", "-display", "none"],
+    ...["-sandbox", "on", "-monitor", "stdio", "-netdev", netdev],
+  );
+  // QEMU opens /dev/net/tun and no other: the private node goes there, in a mount namespace.
+  const bind = `mount --bind ${tun} /dev/net/tun && exec "$@"`;
+  const argv = container.command("unshare", "-m", "sh", "-c", bind, "sh", ...qemu);
+  const result = await run(argv, { stdin: "info network\nquit\n" });
+  assert.match(result.stdout, new RegExp(`net0: .*ifname=${TAP_NAME}`), result.stderr);
+  assert.equal(result.code, 0, result.stderr);
+});

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { HostError } from "../../../lib/errors.ts";
+import { chooseInterface, type NetworkTables } from "../../../lib/network/choose.ts";
+import type { LinkAddress } from "../../../lib/network/netlink/address.ts";
+import {
+  ARPHRD_ETHER,
+  IFA_F_DADFAILED,
+  IFA_F_SECONDARY,
+  IFA_F_TENTATIVE,
+  IFF_LOOPBACK,
+  IFF_UP,
+} from "../../../lib/network/netlink/constants.ts";
+import type { Link } from "../../../lib/network/netlink/link.ts";
+import type { DefaultRoute } from "../../../lib/network/netlink/route.ts";
+
+const lo: Link = { index: 1, name: "lo", type: 772, flags: IFF_UP | IFF_LOOPBACK, mtu: 65536 };
+const ethernet = (index: number, changes: Partial<Link> = {}): Link => ({
+  index,
+  name: `eth${index}`,
+  type: ARPHRD_ETHER,
+  flags: IFF_UP,
+  mtu: 1400 + index,
+  mac: `02:00:00:00:00:0${index}`,
+  ...changes,
+});
+const inet = (index: number, address: string, changes: Partial<LinkAddress> = {}): LinkAddress => ({
+  family: "inet",
+  address,
+  prefixLength: 24,
+  index,
+  scope: 0,
+  flags: 0,
+  ...changes,
+});
+const inet6 = (index: number, address: string, changes: Partial<LinkAddress> = {}) =>
+  inet(index, address, { family: "inet6", prefixLength: 64, ...changes });
+const route = (index: number, metric: number, gateway?: string): DefaultRoute => ({
+  family: "inet",
+  index,
+  metric,
+  ...(gateway && { gateway }),
+});
+const route6 = (index: number, metric: number, gateway?: string): DefaultRoute => ({
+  ...route(index, metric, gateway),
+  family: "inet6",
+});
+
+const localhost = inet(1, "127.0.0.1", { prefixLength: 8, scope: 254 });
+const choose = (tables: Partial<NetworkTables>) =>
+  chooseInterface({ links: [], addresses: [], routes: [], ...tables });
+
+Deno.test("chooseInterface follows the default route", () => {
+  const links = [lo, ethernet(2), ethernet(3), ethernet(4)];
+  const cases: { what: string; routes: DefaultRoute[]; links?: Link[]; expected?: string }[] = [
+    { what: "the only one", routes: [route(3, 0)], expected: "eth3" },
+    { what: "the lowest metric", routes: [route(2, 200), route(3, 100)], expected: "eth3" },
+    { what: "the first of equals", routes: [route(4, 5), route(3, 5)], expected: "eth4" },
+    { what: "IPv4 before IPv6", routes: [route6(2, 0), route(3, 900)], expected: "eth3" },
+    { what: "IPv6 alone", routes: [route6(4, 1024), route6(3, 1023)], expected: "eth3" },
+    { what: "not by loopback", routes: [route(1, 0), route(2, 9)], expected: "eth2" },
+    {
+      what: "not by an interface that is down",
+      routes: [route(3, 0), route(2, 9)],
+      links: [lo, ethernet(2), ethernet(3, { flags: 0 })],
+      expected: "eth2",
+    },
+    { what: "no route, no address", routes: [], expected: undefined },
+  ];
+  for (const { what, expected, ...tables } of cases) {
+    assert.equal(choose({ links, ...tables })?.name, expected, what);
+  }
+});
+
+Deno.test("chooseInterface without a default route takes the only addressed interface", () => {
+  const cases: { what: string; links?: Link[]; addresses: LinkAddress[]; expected?: string }[] = [
+    { what: "one", addresses: [localhost, inet(3, "10.0.0.2")], expected: "eth3" },
+    { what: "one by IPv6", addresses: [inet6(2, "fd00::2")], expected: "eth2" },
+    { what: "two", addresses: [inet(2, "10.0.0.2"), inet(3, "10.0.1.2")], expected: undefined },
+    { what: "none", addresses: [localhost], expected: undefined },
+    { what: "link-local only", addresses: [inet6(2, "fe80::2", { scope: 253 })] },
+    { what: "down", links: [ethernet(2, { flags: 0 })], addresses: [inet(2, "10.0.0.2")] },
+  ];
+  for (const { what, links = [lo, ethernet(2), ethernet(3)], addresses, expected } of cases) {
+    assert.equal(choose({ links, addresses })?.name, expected, what);
+  }
+});
+
+Deno.test("chooseInterface reports the facts of both families", () => {
+  const facts = choose({
+    links: [lo, ethernet(2), ethernet(3)],
+    addresses: [
+      localhost,
+      inet6(2, "fd00::2", { flags: IFA_F_SECONDARY }),
+      inet6(2, "fd00::3"),
+      inet6(2, "fe80::2", { scope: 253 }),
+      inet6(2, "fd00::4", { flags: IFA_F_TENTATIVE }),
+      inet6(2, "fd00::5", { flags: IFA_F_TENTATIVE | IFA_F_DADFAILED }),
+      inet(2, "10.0.0.9", { flags: IFA_F_SECONDARY }),
+      inet(2, "10.0.0.2", { prefixLength: 20 }),
+      inet(2, "169.254.0.2", { scope: 253 }),
+      inet(3, "10.0.3.2"),
+    ],
+    routes: [
+      route6(2, 1024, "fe80::1"),
+      route6(3, 1, "fe80::3"),
+      route(2, 7, "10.0.0.7"),
+      route(2, 0, "10.0.0.1"),
+    ],
+  });
+  assert.deepEqual(facts, {
+    name: "eth2",
+    index: 2,
+    mac: "02:00:00:00:00:02",
+    mtu: 1402,
+    addresses: [
+      { family: "inet", address: "10.0.0.2", prefixLength: 20 },
+      { family: "inet", address: "10.0.0.9", prefixLength: 24 },
+      { family: "inet6", address: "fd00::3", prefixLength: 64 },
+      { family: "inet6", address: "fd00::2", prefixLength: 64 },
+    ],
+    gateway: { inet: "10.0.0.1", inet6: "fe80::1" },
+  });
+});
+
+Deno.test("chooseInterface leaves out a gateway that is not there", () => {
+  const facts = choose({ links: [ethernet(2)], routes: [route(2, 0)] });
+  assert.equal(facts?.gateway, undefined);
+  assert.ok(!("gateway" in facts!));
+});
+
+Deno.test("chooseInterface refuses an interface that a tap cannot stand in for", () => {
+  const tunnel: Link = { index: 2, name: "wg0", type: 65534, flags: IFF_UP, mtu: 1420 };
+  assert.throws(
+    () => choose({ links: [tunnel], routes: [route(2, 0)] }),
+    (error) => error instanceof HostError && /wg0.*no Ethernet/.test(error.message),
+  );
+});
