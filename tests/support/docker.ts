@@ -1,0 +1,264 @@
+/**
+ * A docker of the tests' own: dockerd and containerd with private directories, in a network and a
+ * mount namespace of their own. Bridge, addresses, firewall rules and mounts die with these, and
+ * the machine's own docker, if there is one, never notices.
+ */
+import { cgroupProcesses, removeCgroupTree } from "./cgroups.ts";
+import { type CommandOptions, type CommandResult, listPids, run, waitFor } from "./process.ts";
+import { findProgram } from "./skip.ts";
+import type { Scope } from "./scope.ts";
+
+/** What {@linkcode startDocker} needs of the machine. */
+export const DOCKER_NEEDS = [
+  "root",
+  "dockerd",
+  "docker",
+  "containerd",
+  "runc",
+  "iptables",
+  "ip",
+  "ping",
+  "unshare",
+  "nsenter",
+];
+
+/** A running docker. */
+export interface Docker {
+  /** Where all its files are. */
+  directory: string;
+  /** `docker ARGS`, without any of the caller's docker settings. */
+  docker(args: string[], options?: CommandOptions): Promise<CommandResult>;
+  /** Runs a command where the daemon is: its network is the "host" of the containers. */
+  onHost(argv: string[], options?: CommandOptions): Promise<CommandResult>;
+  /** Makes a single-layer image out of files and directories on this machine. */
+  makeImage(name: string, files: ImageFile[]): Promise<void>;
+  /** The container as `docker inspect` sees it. */
+  inspect(container: string): Promise<DockerInspection>;
+  /** The directory of the container's config.json. */
+  bundle(containerId: string): string;
+}
+
+/** A file of an image. */
+export interface ImageFile {
+  /** Absolute in the image. */
+  path: string;
+  /** Taken from here, or … */
+  source?: string;
+  /** … with this content, or … */
+  content?: string;
+  /** … a symlink to this. */
+  target?: string;
+  /** 0o644 unless told. */
+  mode?: number;
+}
+
+/** The part of `docker inspect` that tests look at. */
+export interface DockerInspection {
+  Id: string;
+  State: { Status: string; Running: boolean; Pid: number; ExitCode: number; Error: string };
+  NetworkSettings: { IPAddress: string };
+}
+
+/**
+ * Starts dockerd and containerd; both are stopped, and everything of theirs removed, at the end of
+ * the scope.
+ *
+ * @param runtimes name → path of a runc-like executable; `runc` is always there
+ */
+export async function startDocker(
+  scope: Scope,
+  runtimes: Record<string, { path: string; runtimeArgs?: string[] }> = {},
+): Promise<Docker> {
+  const directory = await scope.temporaryDirectory("docker");
+  const cgroupParent = `/urunc-test-docker-${Deno.pid}`;
+  await Deno.writeTextFile(`${directory}/daemon.json`, JSON.stringify({ runtimes }));
+  await Deno.writeTextFile(`${directory}/containerd.toml`, containerdConfiguration(directory));
+  // Runs after both daemons have ended: what is registered first is undone last.
+  scope.defer("remove docker's cgroups", () => removeCgroupTree(cgroupParent));
+
+  const containerd = await daemon(scope, `${directory}/containerd.log`, [
+    "unshare",
+    "--net",
+    "--mount",
+    "--propagation=private",
+    "sh",
+    "-c",
+    // Shims put their sockets below /run/containerd whatever they are told.
+    'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"',
+    "sh",
+    "containerd",
+    "--config",
+    `${directory}/containerd.toml`,
+  ]);
+  const nsenter = ["nsenter", "--target", `${containerd.pid}`, "--net", "--mount"];
+  scope.defer("end what is left of docker's containers", () => endStragglers(cgroupParent));
+  await waitForSocket(`${directory}/containerd.sock`, containerd);
+
+  const dockerd = await daemon(scope, `${directory}/dockerd.log`, [
+    ...nsenter,
+    "dockerd",
+    "--config-file",
+    `${directory}/daemon.json`,
+    "--data-root",
+    `${directory}/data`,
+    "--exec-root",
+    `${directory}/exec`,
+    "--pidfile",
+    `${directory}/dockerd.pid`,
+    "--host",
+    `unix://${directory}/docker.sock`,
+    "--containerd",
+    `${directory}/containerd.sock`,
+    "--exec-opt",
+    "native.cgroupdriver=cgroupfs",
+    "--cgroup-parent",
+    cgroupParent,
+    "--bip",
+    "10.88.3.1/24",
+    "--userland-proxy=false",
+  ]);
+  await waitForSocket(`${directory}/docker.sock`, dockerd);
+
+  const docker = (args: string[], options: CommandOptions = {}) =>
+    run(["docker", "--host", `unix://${directory}/docker.sock`, ...args], {
+      ...options,
+      env: { ...options.env, DOCKER_CONFIG: `${directory}/client` },
+    });
+  await waitFor(async () => (await docker(["info"])).code === 0, {
+    timeoutSeconds: 30,
+    what: "docker to answer",
+  });
+  scope.defer("remove docker's containers", async () => {
+    const { stdout } = await docker(["ps", "--all", "--quiet", "--no-trunc"]);
+    const ids = stdout.split("\n").filter(Boolean);
+    if (ids.length > 0) await docker(["rm", "--force", ...ids], { check: true });
+  });
+
+  return {
+    directory,
+    docker,
+    onHost: (argv, options) => run([...nsenter, ...argv], options),
+    makeImage: (name, files) => makeImage(scope, docker, name, files),
+    async inspect(container) {
+      const { stdout } = await docker(["inspect", container], { check: true });
+      return JSON.parse(stdout)[0];
+    },
+    bundle: (id) => `${directory}/state/io.containerd.runtime.v2.task/moby/${id}`,
+  };
+}
+
+function containerdConfiguration(directory: string): string {
+  return `version = 2
+root = "${directory}/root"
+state = "${directory}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "${directory}/containerd.sock"
+[ttrpc]
+  address = "${directory}/containerd.sock.ttrpc"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${directory}/opt"
+`;
+}
+
+interface Daemon {
+  pid: number;
+  log: string;
+  hasEnded(): boolean;
+}
+
+/** Starts a daemon that ends on SIGTERM; its output goes to a file. */
+async function daemon(scope: Scope, log: string, argv: string[]): Promise<Daemon> {
+  const [program, ...args] = argv;
+  const child = new Deno.Command("sh", {
+    // The shell replaces itself, unshare and nsenter do, too: the pid stays.
+    args: ["-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", log, program ?? "", ...args],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
+    clearEnv: true,
+  }).spawn();
+  let ended = false;
+  const status = child.status.then(() => ended = true);
+  scope.defer(`stop ${log}`, async () => {
+    if (!ended) child.kill("SIGTERM");
+    const timer = setTimeout(() => ended || child.kill("SIGKILL"), 20_000);
+    await status;
+    clearTimeout(timer);
+  });
+  await Promise.resolve();
+  return { pid: child.pid, log, hasEnded: () => ended };
+}
+
+async function waitForSocket(path: string, daemon: Daemon): Promise<void> {
+  try {
+    await waitFor(async () => {
+      if (daemon.hasEnded()) throw new Error("the daemon ended");
+      try {
+        return (await Deno.stat(path)).isSocket;
+      } catch {
+        return false;
+      }
+    }, { timeoutSeconds: 60, what: path });
+  } catch (error) {
+    const log = await Deno.readTextFile(daemon.log);
+    throw new Error(`${error instanceof Error ? error.message : error}\n${log.slice(-4000)}`);
+  }
+}
+
+/**
+ * Kills containers and shims that outlived the daemons. They are ours: they are in our cgroup, or
+ * name a container of it.
+ */
+async function endStragglers(cgroupParent: string): Promise<void> {
+  const pids = cgroupProcesses(cgroupParent);
+  for (const pid of pids) kill(pid);
+  await waitFor(() => !listPids().some((it) => pids.includes(it)), {
+    timeoutSeconds: 10,
+    what: "processes of killed containers to go",
+  });
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+async function makeImage(
+  scope: Scope,
+  docker: Docker["docker"],
+  name: string,
+  files: ImageFile[],
+): Promise<void> {
+  const directory = await scope.temporaryDirectory("image");
+  const root = `${directory}/root`;
+  for (const file of files) {
+    const path = `${root}${file.path}`;
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    if (file.target !== undefined) await Deno.symlink(file.target, path);
+    else if (file.source !== undefined) await Deno.copyFile(file.source, path);
+    else await Deno.writeTextFile(path, file.content ?? "");
+    if (file.target === undefined) await Deno.chmod(path, file.mode ?? 0o644);
+  }
+  const tar = `${directory}/image.tar`;
+  const owner = ["--owner=0", "--group=0", "--numeric-owner"];
+  await run(["tar", "--create", "--file", tar, ...owner, "--directory", root, "."], {
+    check: true,
+  });
+  await docker(["import", tar, name], { check: true });
+}
+
+/** What the Linux guests' and runc's containers need: every applet is found by its link. */
+export function busyboxFiles(): ImageFile[] {
+  const source = findProgram("busybox");
+  if (source === undefined) throw new Error("busybox is not installed");
+  const applets = ["sh", "echo", "sleep", "id", "cat", "trap", "ping"];
+  return [
+    { path: "/bin/busybox", source, mode: 0o755 },
+    ...applets.map((it) => ({ path: `/bin/${it}`, target: "busybox" })),
+  ];
+}
