@@ -1,0 +1,157 @@
+import { HostError } from "../errors.ts";
+import {
+  type ElfFile,
+  ENTRY_FIELD,
+  findImportSlot,
+  parseElf,
+  PF_R,
+  PF_X,
+  PT_LOAD,
+  PT_NOTE,
+  writeProgramHeader,
+} from "./elf.ts";
+
+const PAGE = 4096;
+
+/** Layout of `struct parameters` in stub/stub.c; the entry point follows it. */
+export const STUB_MAGIC = "urunc\0\0\x01";
+export const STUB_PARAMETERS_SIZE = 64;
+
+/** What goes into one executable. */
+export interface LinkInput {
+  /** Deno's own executable. */
+  base: Uint8Array;
+  /** Machine code of stub/stub.c. */
+  stub: Uint8Array;
+  /** The program: one JavaScript module without imports. */
+  bundle: Uint8Array;
+  /** `argv[0]` and what precedes the path of the bundle in Deno's arguments. */
+  arguments: readonly string[];
+  /** `NAME=VALUE`, set in every run. */
+  environment: readonly string[];
+  /** Prefixes of the `NAME=VALUE` that are not passed on. */
+  dropped: readonly string[];
+}
+
+/**
+ * Appends the stub, its tables and the bundle to the base as one more segment, and makes the stub the
+ * entry point. The header of the notes segment, which nothing reads at run time, becomes the header of
+ * the new one: so no byte of the base moves. Pure: the same input gives the same bytes.
+ * @returns the whole executable file
+ * @throws HostError when the base is not an executable of the expected form
+ */
+export function link(input: LinkInput): Uint8Array<ArrayBuffer> {
+  const elf = parseElf(input.base);
+  const noteIndex = findReplaceableNote(elf);
+  const segmentOffset = roundUp(input.base.length, PAGE);
+  const segmentAddress = roundUp(
+    Math.max(...loads(elf).map((header) => header.address + header.memorySize)),
+    PAGE,
+  );
+  const segment = layOutSegment(input, {
+    entry: elf.entry - segmentAddress,
+    environSlot: findImportSlot(elf, "environ") - segmentAddress,
+  });
+
+  const result = new Uint8Array(segmentOffset + segment.length);
+  result.set(input.base);
+  result.set(segment, segmentOffset);
+  const view = new DataView(result.buffer);
+  writeProgramHeader({ view, headersOffset: elf.headersOffset }, noteIndex, {
+    type: PT_LOAD,
+    flags: PF_R | PF_X,
+    offset: segmentOffset,
+    address: segmentAddress,
+    fileSize: segment.length,
+    memorySize: segment.length,
+    align: PAGE,
+  });
+  view.setBigUint64(ENTRY_FIELD, BigInt(segmentAddress + STUB_PARAMETERS_SIZE), true);
+  return result;
+}
+
+/**
+ * Makes the new segment: parameters and code, tables, bundle.
+ * @param distances from the start of the segment, in bytes
+ */
+function layOutSegment(
+  input: LinkInput,
+  distances: { entry: number; environSlot: number },
+): Uint8Array {
+  checkStub(input.stub);
+  const tables = [input.arguments, input.environment, input.dropped].map(encodeTable);
+  const offsets: number[] = [];
+  let end = input.stub.length;
+  for (const table of tables) {
+    offsets.push(end);
+    end += table.length;
+  }
+  const bundleOffset = roundUp(end, 16);
+  const segment = new Uint8Array(bundleOffset + input.bundle.length);
+  segment.set(input.stub);
+  tables.forEach((table, index) => segment.set(table, offsets[index]));
+  segment.set(input.bundle, bundleOffset);
+
+  const view = new DataView(segment.buffer);
+  view.setBigInt64(8, BigInt(distances.entry), true);
+  view.setBigInt64(16, BigInt(distances.environSlot), true);
+  view.setBigUint64(24, BigInt(bundleOffset), true);
+  view.setBigUint64(32, BigInt(input.bundle.length), true);
+  [input.arguments, input.environment, input.dropped].forEach((table, index) => {
+    view.setUint32(40 + 8 * index, offsets[index] ?? 0, true);
+    view.setUint32(44 + 8 * index, table.length, true);
+  });
+  return segment;
+}
+
+function checkStub(stub: Uint8Array): void {
+  const magic = String.fromCharCode(...stub.subarray(0, STUB_MAGIC.length));
+  const rest = stub.subarray(STUB_MAGIC.length, STUB_PARAMETERS_SIZE);
+  if (
+    magic !== STUB_MAGIC || stub.length <= STUB_PARAMETERS_SIZE || rest.some((byte) => byte !== 0)
+  ) {
+    throw new HostError({
+      operation: "link executable",
+      reason: "the stub does not begin with an empty parameter block of this version",
+      remedy: "build it again: deno run -A lib/pack/stub/build.ts",
+    });
+  }
+}
+
+/** C strings, one after the other. */
+function encodeTable(table: readonly string[]): Uint8Array {
+  for (const text of table) {
+    if (text.includes("\0")) {
+      throw new HostError({
+        operation: "link executable",
+        subject: JSON.stringify(text),
+        reason: "a table entry holds a NUL character",
+      });
+    }
+  }
+  return new TextEncoder().encode(table.map((text) => `${text}\0`).join(""));
+}
+
+/** PT_LOAD headers must stand in the order of their addresses, so the note must come after all of them. */
+function findReplaceableNote(elf: ElfFile): number {
+  const lastLoad = elf.headers.findLastIndex((header) => header.type === PT_LOAD);
+  const note = elf.headers.findIndex((header, index) =>
+    header.type === PT_NOTE && index > lastLoad
+  );
+  if (lastLoad < 0 || note < 0) {
+    throw new HostError({
+      operation: "link executable",
+      reason: "the base has no PT_NOTE program header after its last PT_LOAD",
+      remedy: "use the Deno executable of the npm package",
+    });
+  }
+  return note;
+}
+
+function loads(elf: ElfFile) {
+  return elf.headers.filter((header) => header.type === PT_LOAD);
+}
+
+function roundUp(value: number, unit: number): number {
+  return Math.ceil(value / unit) * unit;
+}
