@@ -1,0 +1,144 @@
+/**
+ * The linked executable from outside: a small program is linked once, then started in every way that
+ * could go wrong. The checks are repeated on a stub built here, where the compiler is another one than
+ * that of the stub in the repository and so makes other bytes.
+ */
+import assert from "node:assert/strict";
+import { bundle } from "../../lib/pack/bundle.ts";
+import { writeExecutable } from "../../lib/pack/executable.ts";
+import { inspectBundle } from "../../lib/pack/inspect.ts";
+import { buildStub } from "../../lib/pack/stub/build.ts";
+import { STUB, STUB_COMPILER } from "../../lib/pack/stub/bytes.ts";
+import { run } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { missingReason, testIf } from "../support/skip.ts";
+import { repositoryDirectory } from "../support/urunc.ts";
+import { CHECKS, CONSTANTS } from "./executable_checks.ts";
+
+const PROBE = new URL("executable_probe.ts", import.meta.url).pathname;
+
+let probeBundle: Promise<Uint8Array<ArrayBuffer>> | undefined;
+
+/** Links the probe in a directory of its own and removes both after the tests of the file. */
+function linkedProbe(
+  stub: Uint8Array,
+): { path: () => Promise<string>; remove: () => Promise<void> } {
+  let directory: string | undefined;
+  let linked: Promise<string> | undefined;
+  const make = async () => {
+    directory = await Deno.makeTempDir({ prefix: "urunc-test-executable-" });
+    await Deno.chmod(directory, 0o755);
+    const path = `${directory}/probe`;
+    await writeExecutable(await (probeBundle ??= bundle(PROBE, CONSTANTS)), path, stub);
+    return path;
+  };
+  return {
+    path: () => linked ??= make(),
+    remove: async () => {
+      if (directory !== undefined) await Deno.remove(directory, { recursive: true });
+    },
+  };
+}
+
+/** Registers every check for one stub. */
+function registerChecks(subject: string, stub: Uint8Array): void {
+  const executable = linkedProbe(stub);
+  Deno.test.afterAll(executable.remove);
+  for (const check of CHECKS) {
+    testIf(`${subject} ${check.name}`, { needs: check.needs }, async () => {
+      await using scope = new Scope();
+      const directory = await scope.temporaryDirectory("executable");
+      const probe = `${directory}/probe`;
+      // A link, because the file has 95 MB.
+      await Deno.link(await executable.path(), probe);
+      await check.fn({ directory, probe });
+    });
+  }
+}
+
+registerChecks("the executable", STUB);
+
+if (missingReason("gcc") === undefined) {
+  const build = await buildStub();
+  if (build.compiler === STUB_COMPILER) {
+    Deno.test("the stub in the repository is what its source compiles to", () => {
+      assert.deepEqual(build.bytes, STUB, "run lib/pack/stub/build.ts after changing stub.c");
+    });
+  } else {
+    registerChecks(`with a stub built by ${build.compiler}, the executable`, build.bytes);
+  }
+} else {
+  testIf("the stub in the repository is what its source compiles to", { needs: ["gcc"] }, () => {});
+}
+
+Deno.test("the same sources give the same bundle, wherever they lie", async () => {
+  await using scope = new Scope();
+  const bundles = await Promise.all(["one", "two"].map(async (name) => {
+    const directory = await scope.temporaryDirectory(name);
+    await Deno.writeTextFile(`${directory}/part.ts`, "export const part: number = 6 * 7;\n");
+    await Deno.writeTextFile(
+      `${directory}/main.ts`,
+      `import { part } from "./part.ts"; console.log(part, import.meta.url);\n`,
+    );
+    return await bundle(`${directory}/main.ts`, CONSTANTS);
+  }));
+  assert.deepEqual(bundles[0], bundles[1]);
+});
+
+Deno.test("what only tests may do is absent from the bundle", async () => {
+  await using scope = new Scope();
+  const entry = `${await scope.temporaryDirectory("entry")}/main.ts`;
+  await Deno.writeTextFile(
+    entry,
+    `declare const URUNC_SHIPPED: true | undefined;
+     if (typeof URUNC_SHIPPED === "undefined") console.log("only in tests");
+     console.log("everywhere");`,
+  );
+  const text = new TextDecoder().decode(await bundle(entry, CONSTANTS));
+  assert.match(text, /everywhere/);
+  assert.doesNotMatch(text, /only in tests/);
+});
+
+Deno.test("an inspected bundle tells its imports and its use of process", () => {
+  const inspect = (text: string) => inspectBundle(new TextEncoder().encode(text));
+  assert.deepEqual(inspect(`console.log({ process: 1 }.process, "node:fs process.env")`), {
+    imports: [],
+    process: false,
+  });
+  assert.deepEqual(inspect(`import fs from "node:fs"; export default fs;`), {
+    imports: ["node:fs"],
+    process: false,
+  });
+  for (const text of ["typeof process", "process.env.X", "globalThis.process"]) {
+    assert.equal((inspect(`console.log(${text})`)).process, true, text);
+  }
+});
+
+Deno.test("the shipped bundle imports nothing and does not touch process", async () => {
+  const shipped = await bundle(`${repositoryDirectory()}main.ts`, CONSTANTS);
+  console.log(`bundle of main.ts: ${shipped.length} bytes`);
+  assert.deepEqual(inspectBundle(shipped), { imports: [], process: false });
+});
+
+Deno.test("the compile task writes the file in one step, the same every time", async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("compile");
+  const output = `${directory}/out`;
+  const compile = async (...args: string[]) =>
+    await run([Deno.execPath(), "run", "-A", "lib/pack/compile.ts", ...args], {
+      cwd: repositoryDirectory(),
+    });
+  const digests = [];
+  for (let round = 0; round < 2; round++) {
+    const result = await compile("--entry", PROBE, "--output", output);
+    assert.equal(result.code, 0, result.stderr);
+    digests.push((await run(["sha256sum", output], { check: true })).stdout);
+  }
+  assert.equal(digests[0], digests[1]);
+  assert.equal(((await Deno.stat(output)).mode ?? 0) & 0o7777, 0o755);
+  assert.deepEqual([...Deno.readDirSync(directory)].map((it) => it.name), ["out"]);
+
+  const usage = await compile("--nonsense");
+  assert.deepEqual([usage.code, usage.stdout], [1, ""]);
+  assert.match(usage.stderr, /compile --nonsense: .*--output PATH/);
+});

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { parseElf, PT_LOAD } from "../../../lib/pack/elf.ts";
+import { link, type LinkInput, STUB_MAGIC } from "../../../lib/pack/link.ts";
+import { elfFixture, END_ADDRESS, ENTRY, HEADERS_OFFSET, NOTE_INDEX, SLOT } from "./elf_fixture.ts";
+
+const CODE = [0x90, 0x90, 0xc3];
+const STUB = new Uint8Array([
+  ...new TextEncoder().encode(STUB_MAGIC),
+  ...Array(56).fill(0),
+  ...CODE,
+]);
+
+function input(changes: Partial<LinkInput> = {}): LinkInput {
+  return {
+    base: elfFixture(),
+    stub: STUB,
+    bundle: new TextEncoder().encode("console.log('é')"),
+    arguments: ["deno", "run"],
+    environment: ["A=1"],
+    dropped: ["X_", "Y=", "Z"],
+    ...changes,
+  };
+}
+
+/** C strings from a table in the segment. */
+function readTable(segment: Uint8Array, offset: number, count: number): string[] {
+  return new TextDecoder().decode(segment.subarray(offset)).split("\0").slice(0, count);
+}
+
+Deno.test("link turns the note into a segment with the stub, and enters there", () => {
+  const result = link(input());
+  const elf = parseElf(result);
+  const added = elf.headers[NOTE_INDEX];
+  assert.ok(added !== undefined);
+  const address = Math.ceil(END_ADDRESS / 4096) * 4096;
+  assert.deepEqual(added, {
+    type: PT_LOAD,
+    flags: 5,
+    offset: 4096,
+    address,
+    fileSize: result.length - 4096,
+    memorySize: result.length - 4096,
+    align: 4096,
+  });
+  assert.equal(elf.entry, address + 64);
+
+  const segment = result.subarray(added.offset);
+  const view = new DataView(segment.buffer, segment.byteOffset);
+  assert.deepEqual([...segment.subarray(64, 67)], CODE);
+  assert.equal(address + Number(view.getBigInt64(8, true)), ENTRY);
+  assert.equal(address + Number(view.getBigInt64(16, true)), SLOT);
+  const bundleOffset = Number(view.getBigUint64(24, true));
+  const bundleSize = Number(view.getBigUint64(32, true));
+  assert.equal(
+    new TextDecoder().decode(segment.subarray(bundleOffset, bundleOffset + bundleSize)),
+    "console.log('é')",
+  );
+  const tables = [40, 48, 56].map((at) =>
+    readTable(segment, view.getUint32(at, true), view.getUint32(at + 4, true))
+  );
+  assert.deepEqual(tables, [["deno", "run"], ["A=1"], ["X_", "Y=", "Z"]]);
+});
+
+Deno.test("link changes nothing of the base but the entry point and one header", () => {
+  const { base } = input();
+  const result = link(input());
+  const note = HEADERS_OFFSET + NOTE_INDEX * 56;
+  for (const [at, byte] of base.entries()) {
+    const changed = (at >= 24 && at < 32) || (at >= note && at < note + 56);
+    if (!changed) assert.equal(result[at], byte, `byte ${at}`);
+  }
+});
+
+Deno.test("link is a function of its input", () => {
+  assert.deepEqual(link(input()), link(input()));
+});
+
+Deno.test("link refuses what it cannot do right", () => {
+  const cases: [Partial<LinkInput>, RegExp][] = [
+    [{ base: link(input()) }, /no PT_NOTE/],
+    [{ base: elfFixture({ headers: (all) => all.toReversed() }) }, /no PT_NOTE .* after/],
+    [{ stub: STUB.subarray(8) }, /parameter block/],
+    [{ stub: STUB.subarray(0, 64) }, /parameter block/],
+    [{ stub: STUB.map((byte, at) => at === 20 ? 1 : byte) }, /parameter block/],
+    [{ arguments: ["a\0b"] }, /NUL/],
+  ];
+  for (const [changes, message] of cases) assert.throws(() => link(input(changes)), message);
+});
