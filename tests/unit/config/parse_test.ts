@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { InvalidConfigurationError } from "../../../lib/errors.ts";
+import { defaultConfiguration, parseConfiguration } from "../../../lib/config/parse.ts";
+import type { Configuration } from "../../../lib/config/types.ts";
+
+const accepted: [name: string, toml: string, changes: Partial<Configuration>][] = [
+  ["nothing", "", {}],
+  ["a comment", "# nothing\n", {}],
+  ["groups", 'device_access = "groups"', { device_access: "groups" }],
+  ["emulation", 'accelerator = "tcg"', { accelerator: "tcg" }],
+  ["memory", "default_memory_mib = 1_024", { default_memory_mib: 1024 }],
+  ["no monitor", "[monitors]", {}],
+  ["a bare monitor", "[monitors.qemu]", {
+    monitors: { qemu: { path: undefined, capabilities: [], data_paths: [] } },
+  }],
+  [
+    "a monitor",
+    '[monitors.qemu]\npath = "/opt/qemu"\ncapabilities = ["CAP_NET_ADMIN"]\n' +
+    'data_paths = ["/opt/firmware"]',
+    {
+      monitors: {
+        qemu: {
+          path: "/opt/qemu",
+          capabilities: ["CAP_NET_ADMIN"],
+          data_paths: ["/opt/firmware"],
+        },
+      },
+    },
+  ],
+];
+
+for (const [name, toml, changes] of accepted) {
+  Deno.test(`parseConfiguration accepts ${name}`, async () => {
+    assert.deepEqual(await parseConfiguration(toml), { ...defaultConfiguration(), ...changes });
+  });
+}
+
+const refused: [toml: string, subject: string, says: string][] = [
+  ['device_acces = "groups"', "device_acces", 'did you mean "device_access"?'],
+  ['colour = "red"', "colour", "known: device_access, accelerator, default_memory_mib, monitors"],
+  ["constructor = 1", "constructor", "no such key"],
+  ['device_access = "host"', "device_access", 'the string "host", allowed: "private" or "groups"'],
+  ["accelerator = true", "accelerator", "the boolean true"],
+  ['default_memory_mib = "256"', "default_memory_mib", 'the string "256", allowed: a whole number'],
+  ["default_memory_mib = 0", "default_memory_mib", "from 1"],
+  ["default_memory_mib = 0.5", "default_memory_mib", "the number 0.5"],
+  ["default_memory_mib = 268435456", "default_memory_mib", "to 1048576"],
+  ["monitors = []", "monitors", "found an array, allowed: a table"],
+  ["monitors = 1979-05-27", "monitors", "found a date"],
+  ["[monitors.qemuu]", "monitors.qemuu", 'did you mean "qemu"?'],
+  ['[monitors]\nqemu = "/bin/x"', "monitors.qemu", "allowed: a table"],
+  ['[monitors.qemu]\npaths = "/x"', "monitors.qemu.paths", 'did you mean "path"?'],
+  ['[monitors.qemu]\npath = "qemu"', "monitors.qemu.path", "absolute"],
+  ["[monitors.qemu]\npath = 1", "monitors.qemu.path", "the number 1"],
+  ['[monitors.qemu]\ndata_paths = "/x"', "monitors.qemu.data_paths", "an array of strings"],
+  ['[monitors.qemu]\ndata_paths = ["/x", "y"]', "monitors.qemu.data_paths[1]", "absolute"],
+  [
+    '[monitors.qemu]\ncapabilities = ["NET_ADMIN"]',
+    "monitors.qemu.capabilities[0]",
+    "CAP_NET_ADMIN",
+  ],
+  ["a = 1\nb = ", "line 2, column", "not TOML"],
+  ["a = 1\na = 2", "line 2, column", "not TOML"],
+];
+
+for (const [toml, subject, says] of refused) {
+  Deno.test(`parseConfiguration refuses ${JSON.stringify(toml)}`, async () => {
+    await assert.rejects(parseConfiguration(toml), (error) => {
+      assert.ok(error instanceof InvalidConfigurationError, String(error));
+      assert.ok(error.message.startsWith(`read the configuration ${subject}`), error.message);
+      assert.ok(error.message.includes(says), error.message);
+      assert.ok(!error.message.includes("\n"), error.message);
+      return true;
+    });
+  });
+}
+
+Deno.test("the defaults are a new object each time", () => {
+  defaultConfiguration().monitors.qemu = { capabilities: [], data_paths: [] };
+  assert.deepEqual(defaultConfiguration().monitors, {});
+});
