@@ -1,0 +1,177 @@
+import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
+import { suggestion } from "../config/suggestion.ts";
+import { type Key, keyPrefix, keys, type LaterKey, laterKeys } from "./keys.ts";
+import { supportedHypervisors, supportedTypes } from "./supported.ts";
+import type { UnikernelConfig } from "./types.ts";
+import {
+  decodeValue,
+  freeText,
+  type Grammar,
+  imagePath,
+  shorten,
+  type Source,
+  word,
+} from "./value.ts";
+
+/** Largest `/urunc.json` that is read, in bytes: a handful of paths and one command line. */
+export const maximumUruncJsonBytes = 64 * 1024;
+
+/** What describes a container's guest. */
+export interface UnikernelSources {
+  /** The annotations of config.json. */
+  annotations: Record<string, string>;
+  /** The text of `/urunc.json` in the image, when there is one. */
+  uruncJson?: string;
+}
+
+const operation = "read the unikernel's description";
+
+/** How each value looks. Names of other guests and monitors are known for plain words too. */
+const grammars: Record<Key | LaterKey, Grammar> = {
+  unikernelType: word([...supportedTypes, "unikraft", "rumprun", "mirage", "mewz"]),
+  unikernelVersion: { ...word([]), allowed: "a version, at most 64 of A-Z a-z 0-9 . _ -" },
+  binary: imagePath,
+  cmdline: freeText,
+  hypervisor: word([...supportedHypervisors, "firecracker", "hvt", "spt"]),
+  initrd: imagePath,
+  accelerator: word(["kvm", "tcg"]),
+  block: freeText,
+  blkMntPoint: freeText,
+  useDMBlock: word(["true", "false"]),
+  mountRootfs: word(["true", "false"]),
+  solo5NetDev: freeText,
+  solo5BlkDev: freeText,
+};
+
+/**
+ * Whether a container is a unikernel at all. One that says anything under `com.urunc.unikernel.` is,
+ * so that a misspelt key becomes an error and not an ordinary container; so is an image that has a
+ * `/urunc.json`.
+ */
+export function isUnikernel(annotations: Record<string, string>, uruncJson?: string): boolean {
+  return uruncJson !== undefined ||
+    Object.entries(annotations).some(([key, value]) => key.startsWith(keyPrefix) && value !== "");
+}
+
+/**
+ * What an image says of its guest: the annotations over `/urunc.json`, key by key. An empty value
+ * says nothing, as older tools write one for every key they do not use. How a value may be encoded:
+ * {@linkcode decodeValue}.
+ *
+ * Keys, after `com.urunc.unikernel.`: `unikernelType` (`linux`, or `elf`: a PVH or multiboot ELF
+ * image), `hypervisor` (`qemu`) and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline`
+ * may be; `accelerator` is `kvm` (the default) or `tcg`, which must be asked for, because emulation
+ * that nobody asked for hides a broken node.
+ *
+ * @throws InvalidConfigurationError naming the key, for a value that is malformed or missing
+ * @throws UnsupportedError naming the key, for a value that this version cannot honour
+ */
+export function parseUnikernel({ annotations, uruncJson }: UnikernelSources): UnikernelConfig {
+  const values = {
+    ...decodeAll(uruncJson === undefined ? {} : parseUruncJson(uruncJson), "file"),
+    ...decodeAll(annotations, "annotation"),
+  };
+  refuseLaterKeys(values);
+  return {
+    unikernelType: supported("unikernelType", required(values, "unikernelType"), supportedTypes),
+    unikernelVersion: values.unikernelVersion,
+    hypervisor: supported("hypervisor", required(values, "hypervisor"), supportedHypervisors),
+    binary: absolute(required(values, "binary")),
+    initrd: values.initrd === undefined ? undefined : absolute(values.initrd),
+    cmdline: values.cmdline,
+    accelerator: supported("accelerator", values.accelerator ?? "kvm", ["kvm", "tcg"] as const),
+  };
+}
+
+type Values = Partial<Record<Key | LaterKey, string>>;
+
+function decodeAll(raw: Record<string, string>, source: Source): Values {
+  const values: Values = {};
+  for (const [name, value] of Object.entries(raw)) {
+    if (!name.startsWith(keyPrefix)) {
+      if (source === "file") throw unknownKey(name);
+      continue;
+    }
+    const key = name.slice(keyPrefix.length);
+    if (!isKey(key)) throw unknownKey(name);
+    if (value !== "") values[key] = decodeValue(name, value, grammars[key], source);
+  }
+  return values;
+}
+
+function isKey(key: string): key is Key | LaterKey {
+  return Object.hasOwn(grammars, key);
+}
+
+function unknownKey(name: string): InvalidConfigurationError {
+  const all = [...keys, ...laterKeys].map((key) => keyPrefix + key);
+  return new InvalidConfigurationError({
+    operation,
+    subject: JSON.stringify(shorten(name)),
+    reason: "no such key",
+    remedy: suggestion(name, all),
+  });
+}
+
+function parseUruncJson(text: string): Record<string, string> {
+  const invalid = (reason: string, cause?: unknown) =>
+    new InvalidConfigurationError({ operation, subject: "/urunc.json", reason, cause });
+  if (text.length > maximumUruncJsonBytes) {
+    throw invalid(`found more than ${maximumUruncJsonBytes} bytes, allowed: at most that`);
+  }
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (cause) {
+    throw invalid(`not JSON: ${(cause as Error).message}`, cause);
+  }
+  if (typeof document !== "object" || document === null || Array.isArray(document)) {
+    throw invalid("not a JSON object");
+  }
+  for (const [key, value] of Object.entries(document)) {
+    if (typeof value !== "string") {
+      throw invalid(`the value of ${JSON.stringify(shorten(key))} is not a string`);
+    }
+  }
+  return document as Record<string, string>;
+}
+
+function refuseLaterKeys(values: Values): void {
+  for (const key of laterKeys) {
+    const value = values[key];
+    if (value === undefined || value === "" || value === "false") continue;
+    throw new UnsupportedError({
+      operation,
+      subject: keyPrefix + key,
+      reason: `${JSON.stringify(shorten(value))} cannot be honoured by this version`,
+      remedy: "leave the key out, or give it no value",
+    });
+  }
+}
+
+function required(values: Values, key: Key): string {
+  const value = values[key];
+  if (value !== undefined) return value;
+  throw new InvalidConfigurationError({
+    operation,
+    subject: keyPrefix + key,
+    reason: "it is missing, and required",
+    remedy: `allowed: ${grammars[key].allowed}`,
+  });
+}
+
+function supported<T extends string>(key: Key, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found !== undefined) return found;
+  throw new UnsupportedError({
+    operation,
+    subject: keyPrefix + key,
+    reason: `${JSON.stringify(value)} is not supported`,
+    remedy: `supported: ${allowed.join(", ")}`,
+  });
+}
+
+/** An image's root is where every path in it starts. */
+function absolute(path: string): string {
+  return "/" + path.split("/").filter((part) => part !== "" && part !== ".").join("/");
+}

@@ -1,0 +1,103 @@
+import { InvalidConfigurationError } from "../errors.ts";
+
+/** Where a value stands: annotations may be plain, `/urunc.json` is always base64. */
+export type Source = "annotation" | "file";
+
+/** What the values of a key look like. */
+export interface Grammar {
+  /** What is allowed, in words, for an error. */
+  allowed: string;
+  /** Whether a value, as the image's author meant it, is well formed. */
+  accepts(value: string): boolean;
+  /** Whether an annotation's value cannot be base64 of an acceptable value, so must be plain. */
+  isPlain(raw: string): boolean;
+}
+
+/** A word out of a closed vocabulary, or at least one that looks as if it were. */
+export function word(known: readonly string[]): Grammar {
+  return {
+    allowed: known.join(", "),
+    accepts: (value) => /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(value),
+    isPlain: (raw) => known.includes(raw),
+  };
+}
+
+/**
+ * A path inside the image. A plain one begins with `/`, and no base64 of UTF-8 text does: `/` stands
+ * for six one bits, and no byte of UTF-8 begins with those. The alphabet leaves no room for a `,` or
+ * `=` that a monitor's option parser would take for its own.
+ */
+export const imagePath: Grammar = {
+  allowed: "a path of A-Z a-z 0-9 . _ / - without .. in it",
+  accepts: (value) =>
+    /^[A-Za-z0-9._/-]{1,4095}$/.test(value) && !value.split("/").includes("..") &&
+    /[^./]/.test(value),
+  isPlain: (raw) => raw.startsWith("/"),
+};
+
+/** Any text. A lone word that happens to be base64 of text is taken for base64. */
+export const freeText: Grammar = {
+  allowed: "text without control characters",
+  // deno-lint-ignore no-control-regex -- refusing them is the point
+  accepts: (value) => !/[\x00-\x08\x0b-\x1f\x7f]/.test(value) && value.isWellFormed(),
+  isPlain: () => false,
+};
+
+/**
+ * The meaning of a raw value. Older tools write base64 everywhere, newer ones write annotations in
+ * plain, and the rule that tells them apart is, in this order:
+ *
+ * 1. an annotation that cannot be base64 of a good value for its key (a known name; a path
+ *    beginning with `/`) is plain;
+ * 2. a value that is strict, canonical base64 of UTF-8 text which is good for its key is base64;
+ * 3. an annotation that is good for its key as it stands is plain, except a path: a relative one
+ *    must be base64;
+ * 4. anything else is an error.
+ *
+ * So a `cmdline` annotation of one word that is base64 of text by chance (`Zm9v`) must itself be
+ * written in base64 (`Wm05dg==`); a text with a space or a `-` never is.
+ *
+ * @param key the whole key, for the error
+ * @param raw what stands there, not empty
+ * @throws InvalidConfigurationError naming the key
+ */
+export function decodeValue(key: string, raw: string, grammar: Grammar, source: Source): string {
+  const mayBePlain = source === "annotation";
+  if (mayBePlain && grammar.isPlain(raw) && grammar.accepts(raw)) return raw;
+  const decoded = decodeBase64(raw);
+  if (decoded !== undefined && grammar.accepts(decoded)) return decoded;
+  if (mayBePlain && grammar !== imagePath && grammar.accepts(raw)) return raw;
+  throw new InvalidConfigurationError({
+    operation: "read the unikernel's description",
+    subject: key,
+    reason: `found ${JSON.stringify(shorten(decoded ?? raw))}, allowed: ${grammar.allowed}`,
+    remedy: mayBePlain
+      ? grammar === imagePath ? "an absolute path, or any path in base64" : "in plain or in base64"
+      : "in base64",
+  });
+}
+
+/**
+ * Decodes base64 (RFC 4648, section 4) of UTF-8 text: padded, without white space, without stray
+ * bits, so that a text has exactly one encoding.
+ *
+ * @returns the text, or undefined when it is anything else
+ */
+export function decodeBase64(raw: string): string | undefined {
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(raw)) {
+    return undefined;
+  }
+  const binary = atob(raw);
+  if (btoa(binary) !== raw) return undefined;
+  const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A hostile value may be long; an error need not be. */
+export function shorten(value: string): string {
+  return value.length > 80 ? `${value.slice(0, 80)}…` : value;
+}

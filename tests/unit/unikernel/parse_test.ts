@@ -1,0 +1,296 @@
+import assert from "node:assert/strict";
+import { InvalidConfigurationError, UnsupportedError, UruncError } from "../../../lib/errors.ts";
+import { isUnikernel, parseUnikernel } from "../../../lib/unikernel/parse.ts";
+import type { UnikernelConfig } from "../../../lib/unikernel/types.ts";
+
+const minimal = { unikernelType: "linux", hypervisor: "qemu", binary: "/boot/kernel" };
+const minimalConfig: UnikernelConfig = {
+  unikernelType: "linux",
+  unikernelVersion: undefined,
+  hypervisor: "qemu",
+  binary: "/boot/kernel",
+  initrd: undefined,
+  cmdline: undefined,
+  accelerator: "kvm",
+};
+
+function annotations(values: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [`com.urunc.unikernel.${key}`, value]),
+  );
+}
+
+function base64(text: string): string {
+  return btoa(Array.from(new TextEncoder().encode(text), (it) => String.fromCharCode(it)).join(""));
+}
+
+function file(values: Record<string, string>): string {
+  return JSON.stringify(
+    annotations(
+      Object.fromEntries(Object.entries(values).map(([key, value]) => [key, base64(value)])),
+    ),
+  );
+}
+
+const accepted: {
+  name: string;
+  annotations?: Record<string, string>;
+  uruncJson?: string;
+  config: Partial<UnikernelConfig>;
+}[] = [
+  { name: "plain annotations", annotations: minimal, config: {} },
+  {
+    name: "base64 annotations",
+    annotations: Object.fromEntries(
+      Object.entries({ ...minimal, cmdline: "-c 'à b'", initrd: "boot/initrd" })
+        .map(([key, value]) => [key, base64(value)]),
+    ),
+    config: { cmdline: "-c 'à b'", initrd: "/boot/initrd" },
+  },
+  { name: "the file alone", uruncJson: file(minimal), config: {} },
+  {
+    name: "annotations over the file, key by key",
+    annotations: { binary: "/other", accelerator: "tcg" },
+    uruncJson: file({ ...minimal, unikernelVersion: "6.12" }),
+    config: { binary: "/other", accelerator: "tcg", unikernelVersion: "6.12" },
+  },
+  {
+    name: "empty values, which say nothing",
+    annotations: { binary: "", cmdline: "", initrd: "", block: "", useDMBlock: "" },
+    uruncJson: file({ ...minimal, initrd: "", mountRootfs: "false" }),
+    config: {},
+  },
+  {
+    name: "later keys that ask for nothing",
+    annotations: { ...minimal, useDMBlock: "false", mountRootfs: base64("false"), block: "" },
+    config: {},
+  },
+  {
+    name: "a path with doubled slashes and dots",
+    annotations: { ...minimal, binary: "/boot//./a..b/kernel-6.1_x" },
+    config: { binary: "/boot/a..b/kernel-6.1_x" },
+  },
+  // `/abc` is base64, but of bytes that are no UTF-8: never taken for it.
+  {
+    name: "a path of base64's form",
+    annotations: { ...minimal, binary: "/abc" },
+    config: {
+      binary: "/abc",
+    },
+  },
+  {
+    name: "a plain cmdline",
+    annotations: { ...minimal, cmdline: "/init --a=b, c" },
+    config: { cmdline: "/init --a=b, c" },
+  },
+  {
+    name: "a plain word as cmdline that is no base64 of text",
+    annotations: { ...minimal, cmdline: "test" },
+    config: { cmdline: "test" },
+  },
+  {
+    name: "a cmdline that is base64 of text",
+    annotations: { ...minimal, cmdline: "Wm05dg==" },
+    config: { cmdline: "Zm9v" },
+  },
+  {
+    name: "elf",
+    annotations: { ...minimal, unikernelType: "elf" },
+    config: {
+      unikernelType: "elf",
+    },
+  },
+];
+
+for (const { name, annotations: values, uruncJson, config } of accepted) {
+  Deno.test(`parseUnikernel accepts ${name}`, () => {
+    const found = parseUnikernel({
+      annotations: { "org.example": "x", ...annotations(values ?? {}) },
+      uruncJson,
+    });
+    assert.deepEqual(found, { ...minimalConfig, ...config });
+  });
+}
+
+const prefix = "com.urunc.unikernel.";
+const invalid = InvalidConfigurationError;
+
+const refused: {
+  name: string;
+  values?: Record<string, string>;
+  uruncJson?: string;
+  error: typeof UruncError;
+  /** What the message must hold. */
+  message: string[];
+}[] = [
+  // CVE-2020-27151, CVE-2024-3154: annotations as host paths.
+  ...[
+    "../../x",
+    "/boot/../../etc/shadow",
+    "/boot/kernel,if=none",
+    "/boot/a=b",
+    "/boot/a\nb",
+    "/boot/kernel\n",
+    "/boot/a b",
+    "/boot/é",
+    "/",
+    "/./",
+    "kernel",
+    "/" + "x".repeat(5000),
+  ].flatMap((path) =>
+    ["binary", "initrd"].flatMap((key) => [
+      {
+        name: `the path ${JSON.stringify(path.slice(0, 30))} as ${key}`,
+        values: { ...minimal, [key]: path },
+        error: invalid,
+        message: [prefix + key, "allowed: a path"],
+      },
+      ...path === "kernel" ? [] : [{
+        name: `the path ${JSON.stringify(path.slice(0, 30))} as ${key} in base64`,
+        values: { ...minimal, [key]: base64(path) },
+        error: invalid,
+        message: [prefix + key, "allowed: a path"],
+      }],
+    ])
+  ),
+  {
+    name: "another guest",
+    values: { ...minimal, unikernelType: "unikraft" },
+    error: UnsupportedError,
+    message: [prefix + "unikernelType", '"unikraft"', "linux, elf"],
+  },
+  {
+    name: "another monitor, in base64",
+    values: { ...minimal, hypervisor: base64("firecracker") },
+    error: UnsupportedError,
+    message: [prefix + "hypervisor", '"firecracker"', "supported: qemu"],
+  },
+  {
+    name: "a host binary as monitor",
+    values: { ...minimal, hypervisor: "/usr/bin/id" },
+    error: invalid,
+    message: [prefix + "hypervisor"],
+  },
+  {
+    name: "an unknown accelerator",
+    values: { ...minimal, accelerator: "hvf" },
+    error: UnsupportedError,
+    message: [prefix + "accelerator", "kvm, tcg"],
+  },
+  {
+    name: "a misspelt key",
+    values: { ...minimal, unikernelTyp: "linux" },
+    error: invalid,
+    message: [
+      prefix + "unikernelTyp",
+      "no such key",
+      'did you mean "' + prefix + 'unikernelType"?',
+    ],
+  },
+  {
+    name: "a key of every object",
+    values: { ...minimal, constructor: "x" },
+    error: invalid,
+    message: [prefix + "constructor", "no such key"],
+  },
+  ...["unikernelType", "hypervisor", "binary"].map((key) => ({
+    name: `no ${key}`,
+    values: { ...minimal, [key]: "" },
+    error: invalid,
+    message: [prefix + key, "missing"],
+  })),
+  ...[
+    ["block", "/disk.img"],
+    ["blkMntPoint", "/"],
+    ["useDMBlock", "true"],
+    ["mountRootfs", base64("true")],
+    ["solo5NetDev", "service"],
+    ["solo5BlkDev", "storage"],
+  ].map(([key, value]) => ({
+    name: `${key}, which is for later`,
+    values: { ...minimal, [key!]: value! },
+    error: UnsupportedError,
+    message: [prefix + key, "cannot be honoured"],
+  })),
+  {
+    name: "a cmdline with a control character",
+    values: { ...minimal, cmdline: "a\x1b[2J" },
+    error: invalid,
+    message: [prefix + "cmdline"],
+  },
+  {
+    name: "plain values in the file",
+    uruncJson: JSON.stringify(annotations(minimal)),
+    error: invalid,
+    message: [prefix, "in base64"],
+  },
+  {
+    name: "a plain path in the file",
+    uruncJson: JSON.stringify({
+      ...JSON.parse(file(minimal)),
+      [`${prefix}binary`]: "/boot/kernel",
+    }),
+    error: invalid,
+    message: [prefix + "binary", "in base64"],
+  },
+  {
+    name: "base64 with stray bits in the file",
+    uruncJson: JSON.stringify({ ...JSON.parse(file(minimal)), [`${prefix}cmdline`]: "YR==" }),
+    error: invalid,
+    message: [prefix + "cmdline", "in base64"],
+  },
+  {
+    name: "a foreign key in the file",
+    uruncJson: JSON.stringify({ ...JSON.parse(file(minimal)), other: "eA==" }),
+    error: invalid,
+    message: ['"other"', "no such key"],
+  },
+  { name: "no JSON", uruncJson: "{", error: invalid, message: ["/urunc.json", "not JSON"] },
+  { name: "an array", uruncJson: "[]", error: invalid, message: ["/urunc.json", "object"] },
+  { name: "null", uruncJson: "null", error: invalid, message: ["/urunc.json", "object"] },
+  {
+    name: "a number in the file",
+    uruncJson: `{"${prefix}binary": 1}`,
+    error: invalid,
+    message: ["/urunc.json", prefix + "binary", "not a string"],
+  },
+  {
+    name: "a large file",
+    uruncJson: JSON.stringify({ x: "A".repeat(65536) }),
+    error: invalid,
+    message: ["/urunc.json", "65536"],
+  },
+  {
+    name: "a file of great depth",
+    uruncJson: `{"a":${"[".repeat(10000)}${"]".repeat(10000)}}`,
+    error: invalid,
+    message: ["/urunc.json", "not a string"],
+  },
+];
+
+for (const { name, values, uruncJson, error: expected, message } of refused) {
+  Deno.test(`parseUnikernel refuses ${name}`, () => {
+    assert.throws(
+      () => parseUnikernel({ annotations: annotations(values ?? {}), uruncJson }),
+      (error) => {
+        assert.ok(error instanceof expected, String(error));
+        for (const part of message) assert.ok(error.message.includes(part), error.message);
+        assert.ok(error.message.length < 700, `${error.message.length} characters`);
+        return true;
+      },
+    );
+  });
+}
+
+const recognised: [string, Record<string, string>, string | undefined, boolean][] = [
+  ["no annotations", {}, undefined, false],
+  ["other annotations", { "io.kubernetes.cri.container-type": "sandbox" }, undefined, false],
+  ["empty annotations", annotations({ binary: "" }), undefined, false],
+  ["an annotation", annotations({ binary: "/k" }), undefined, true],
+  ["a misspelt annotation", annotations({ binry: "/k" }), undefined, true],
+  ["a file", {}, "{}", true],
+];
+
+for (const [name, given, uruncJson, expected] of recognised) {
+  Deno.test(`isUnikernel: ${name}`, () => assert.equal(isUnikernel(given, uruncJson), expected));
+}
