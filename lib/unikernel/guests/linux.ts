@@ -1,0 +1,172 @@
+import { InvalidConfigurationError } from "../../errors.ts";
+import { keyPrefix } from "../keys.ts";
+import type { GuestInput, GuestNetwork } from "../types.ts";
+import { isKernelParameter } from "./kernel_parameters.ts";
+import { quoteArgument, splitArguments } from "./quote.ts";
+import type { Guest } from "./types.ts";
+
+/** COMMAND_LINE_SIZE on x86 (arch/x86/include/asm/setup.h), in bytes, the closing NUL included. */
+const commandLineSize = 2048;
+
+/**
+ * CONFIG_INIT_ENV_ARG_LIMIT, by default 32: how many arguments the kernel hands to init besides its
+ * name, and the index of the last variable (init/main.c). One more, and the guest panics at boot.
+ */
+const initLimit = 32;
+
+/** The kernel itself sets these for init; the container's values take their places. */
+const presetVariables = ["HOME", "TERM"];
+
+/** The documented name of a guest that was given none. */
+const defaultHostname = "urunc";
+
+const operation = "write the guest's command line";
+
+/**
+ * A Linux kernel, with or without an initial RAM disk.
+ *
+ * `panic=-1` reboots at once when init ends, and the monitor takes a reboot for the end. The first
+ * argument is init, the others are its arguments; without arguments those in the image's `cmdline`
+ * are taken; without either the kernel looks for its default (`/init` in an initramfs).
+ *
+ * @see https://docs.kernel.org/admin-guide/kernel-parameters.html, and init/main.c
+ */
+export const linux: Guest = {
+  type: "linux",
+  commandLine(input) {
+    const line = [
+      "panic=-1 console=ttyS0",
+      // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
+      ...input.hasInitrd ? ["root=/dev/ram0 rw"] : [],
+      ...addressParameter(input),
+      ...environment(input),
+      ...initAndArguments(input),
+    ].join(" ");
+    const length = new TextEncoder().encode(line).length;
+    if (length >= commandLineSize) {
+      throw new InvalidConfigurationError({
+        operation,
+        reason: `arguments and environment make it ${length} bytes long, and the Linux kernel ` +
+          `reads at most ${commandLineSize - 1}`,
+        remedy: "pass fewer or shorter arguments and variables",
+      });
+    }
+    return line;
+  },
+};
+
+/**
+ * `ip=client:server:gateway:netmask:hostname:device:autoconf`. It knows IPv4 only.
+ *
+ * @see https://docs.kernel.org/admin-guide/nfs/nfsroot.html
+ */
+function addressParameter({ network, hostname }: GuestInput): string[] {
+  const ipv4 = network?.ipv4;
+  if (ipv4 === undefined) return [];
+  const name = hostname ?? defaultHostname;
+  if (!/^[A-Za-z0-9_.-]{1,64}$/.test(name)) {
+    throw new InvalidConfigurationError({
+      operation,
+      subject: "hostname",
+      reason: `found ${JSON.stringify(name.slice(0, 80))}, allowed: 1 to 64 of A-Z a-z 0-9 _ . -`,
+    });
+  }
+  const netmask = netmaskOf(ipv4);
+  return [`ip=${ipv4.address}::${ipv4.gateway ?? ""}:${netmask}:${name}:eth0:off`];
+}
+
+/** The dotted netmask of a prefix length. */
+function netmaskOf({ prefixLength }: NonNullable<GuestNetwork["ipv4"]>): string {
+  return [0, 8, 16, 24]
+    .map((bitsBefore) => Math.min(8, Math.max(0, prefixLength - bitsBefore)))
+    .map((bits) => 256 - 2 ** (8 - bits))
+    .join(".");
+}
+
+/**
+ * The kernel hands `NAME=VALUE` words that it does not know itself to init as its environment; of a
+ * name given twice the last counts.
+ */
+function environment({ env, network }: GuestInput): string[] {
+  const words = new Map<string, string>();
+  env.forEach((entry, index) => {
+    const name = entry.slice(0, Math.max(0, entry.indexOf("=")));
+    const subject = `process.env[${index}]`;
+    checkVariableName(name, subject);
+    words.set(name, quoteArgument(entry, subject));
+  });
+  const own = [...words.keys()].filter((name) => !presetVariables.includes(name)).length;
+  // A kernel without CONFIG_IP_PNP does not know ip=, and takes it for one more variable.
+  const limit = initLimit + 1 - presetVariables.length - (network?.ipv4 === undefined ? 0 : 1);
+  if (own > limit) {
+    throw new InvalidConfigurationError({
+      operation,
+      subject: "process.env",
+      reason: `it has ${own} variables, and the Linux kernel hands at most ${limit} to init`,
+      remedy: "pass fewer; in Kubernetes, enableServiceLinks: false",
+    });
+  }
+  return [...words.values()];
+}
+
+function checkVariableName(name: string, subject: string): void {
+  const reason = name === ""
+    ? "it is no NAME=VALUE"
+    : name.includes(".")
+    ? `the Linux kernel takes a name with a dot, as ${JSON.stringify(name)}, for a module's ` +
+      "parameter and drops it"
+    : isKernelParameter(name)
+    ? `the Linux kernel takes ${name} for a parameter of its own`
+    : undefined;
+  if (reason === undefined) return;
+  throw new InvalidConfigurationError({
+    operation,
+    subject,
+    reason,
+    remedy: "give the variable another name; names in capitals are safe",
+  });
+}
+
+/** `rdinit=` is init in an initramfs, `init=` on a root file system; `--` ends the kernel's own. */
+function initAndArguments(input: GuestInput): string[] {
+  const fromImage = input.args.length === 0;
+  const key = `${keyPrefix}cmdline`;
+  const args = fromImage ? splitArguments(input.cmdline ?? "", key) : input.args;
+  const words = args.map((argument, index) => {
+    const subject = fromImage ? key : `process.args[${index}]`;
+    if (index === 0) return initParameter(argument, subject, input.hasInitrd);
+    if (argument === "--") throw endOfArguments(subject);
+    return quoteArgument(argument, subject);
+  });
+  if (words.length - 1 > initLimit) {
+    throw new InvalidConfigurationError({
+      operation,
+      subject: fromImage ? key : "process.args",
+      reason: `init has ${words.length - 1} arguments, and the Linux kernel hands it at most ` +
+        `${initLimit}`,
+      remedy: "pass fewer arguments",
+    });
+  }
+  return words.length > 1 ? [words[0]!, "--", ...words.slice(1)] : words;
+}
+
+function initParameter(init: string, subject: string, hasInitrd: boolean): string {
+  if (init === "") {
+    throw new InvalidConfigurationError({
+      operation,
+      subject,
+      reason: "it is empty, and the guest's init",
+    });
+  }
+  return quoteArgument(`${hasInitrd ? "rdinit" : "init"}=${init}`, subject);
+}
+
+/** parse_args() in kernel/params.c stops at every `--`: a second one would lose what follows it. */
+function endOfArguments(subject: string): InvalidConfigurationError {
+  return new InvalidConfigurationError({
+    operation,
+    subject,
+    reason: 'the Linux kernel takes the argument "--" for the end of all arguments',
+    remedy: "leave it out, or put the command in a script of the image",
+  });
+}

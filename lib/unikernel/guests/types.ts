@@ -1,0 +1,14 @@
+import type { GuestInput, UnikernelType } from "../types.ts";
+
+/** One guest family: how it wants to be told its arguments, environment and addresses. */
+export interface Guest {
+  /** The name that `com.urunc.unikernel.unikernelType` uses. */
+  type: UnikernelType;
+  /**
+   * The guest's command line, whole.
+   *
+   * @returns undefined when there is nothing to tell
+   * @throws InvalidConfigurationError naming what the guest could not be told unchanged
+   */
+  commandLine(input: GuestInput): string | undefined;
+}
