@@ -70,8 +70,8 @@ export async function installPackages(
     DEBIAN_FRONTEND: "noninteractive",
     // Should needrestart be there: it must not restart anything either.
     NEEDRESTART_SUSPEND: "1",
-    PATH: `${helpers}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
   };
+  const enabled = startLinks();
   await run(["apt-get", "-q", "update"], { env, timeoutSeconds: 300, check: true });
   await run([
     "apt-get",
@@ -80,9 +80,14 @@ export async function installPackages(
     "--no-install-recommends",
     "-o",
     "DPkg::Lock::Timeout=120",
+    // The search path of maintainer scripts; apt gives them its own, not the caller's.
+    "-o",
+    `DPkg::Path=${helpers}:/usr/sbin:/usr/bin:/sbin:/bin`,
     "install",
     ...missing.map((it) => it.package),
   ], { env, timeoutSeconds: 1200, check: true });
+  const added = startLinks().filter((it) => !enabled.includes(it));
+  if (added.length > 0) throw new Error(`the installation enabled services: ${added.join(" ")}`);
   return await missingPackages(wishes);
 }
 
@@ -95,6 +100,28 @@ async function inertHelpers(scope: Scope): Promise<string> {
     await Deno.writeTextFile(`${directory}/${name}`, "#!/bin/sh\nexit 0\n", { mode: 0o755 });
   }
   return directory;
+}
+
+/** The links by which systemd and the old init start services. */
+function startLinks(): string[] {
+  const links: string[] = [];
+  const walk = (directory: string, deep: boolean) => {
+    for (const { name, isDirectory, isSymlink } of entries(directory)) {
+      if (isSymlink) links.push(`${directory}/${name}`);
+      if (isDirectory && deep) walk(`${directory}/${name}`, deep);
+    }
+  };
+  walk("/etc/systemd", true);
+  for (const level of "0123456S") walk(`/etc/rc${level}.d`, false);
+  return links;
+}
+
+function entries(directory: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(directory)];
+  } catch {
+    return [];
+  }
 }
 
 const POLICY = "/usr/sbin/policy-rc.d";

@@ -1,0 +1,221 @@
+/** Docker with dist/urunc as a runtime: guests and the monitor's test double. */
+import assert from "node:assert/strict";
+import { type Docker, DOCKER_NEEDS, type ImageFile, startDocker } from "../../support/docker.ts";
+import { doubleConfiguration, parseReport } from "../../support/double.ts";
+import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
+import { isAlive, readStatus, waitFor } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import { repositoryDirectory, uruncBinary } from "../../support/urunc.ts";
+
+const NEEDS = [...DOCKER_NEEDS, "qemu-system-x86_64"];
+
+/** As unprivileged as Kubernetes' nobody, with the group that /dev/kvm often has. */
+const AS_NOBODY = ["--user=65534:65534", "--group-add=108"];
+
+/** Docker with `urunc`, and with `double`, the same with the test double in QEMU's place. */
+async function startWithUrunc(scope: Scope, options: { double?: boolean } = {}): Promise<Docker> {
+  const path = await uruncBinary();
+  const runtimes: Parameters<typeof startDocker>[1] = { urunc: { path } };
+  if (options.double) {
+    runtimes.double = { path, runtimeArgs: ["--config", await doubleConfiguration(scope)] };
+  }
+  return await startDocker(scope, runtimes);
+}
+
+/** The fixture guest and its description, the older form: base64 values in urunc.json. */
+function guestImage(accelerator: "kvm" | "tcg"): ImageFile[] {
+  const values = {
+    unikernelType: "elf",
+    hypervisor: "qemu",
+    binary: "/unikernel/guest.elf",
+    accelerator,
+  };
+  return [
+    {
+      path: "/unikernel/guest.elf",
+      source: `${repositoryDirectory()}fixtures/guests/guest.elf`,
+      mode: 0o644,
+    },
+    { path: "/urunc.json", content: uruncJson(values) },
+  ];
+}
+
+function uruncJson(values: Record<string, string>): string {
+  return JSON.stringify(Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [`com.urunc.unikernel.${key}`, btoa(value)]),
+  ));
+}
+
+/** What the issue demands of the monitor, seen in /proc by somebody else. */
+async function assertIdentity({ bundle }: Docker, id: string, pid: number): Promise<void> {
+  const config = JSON.parse(await Deno.readTextFile(`${bundle(id)}/config.json`));
+  const { user } = config.process;
+  const status = readStatus(pid);
+  assert.deepEqual(status.uids, Array(4).fill(user.uid));
+  assert.deepEqual(status.gids, Array(4).fill(user.gid));
+  const groups: number[] = user.additionalGids ?? [];
+  assert.deepEqual(status.groups, [...new Set(groups)].sort((a, b) => a - b));
+  assert.deepEqual(status.capabilities, {
+    inheritable: 0n,
+    permitted: 0n,
+    effective: 0n,
+    bounding: 0n,
+    ambient: 0n,
+  });
+  assert.equal(status.noNewPrivs, 1);
+}
+
+async function logsWith({ docker }: Docker, id: string, text: string): Promise<string> {
+  return await waitFor(async () => {
+    const { stdout, stderr } = await docker(["logs", id]);
+    return (stdout + stderr).includes(text) ? stdout : undefined;
+  }, { timeoutSeconds: 60, what: `"${text}" in the logs`, intervalMilliseconds: 200 });
+}
+
+for (const accelerator of ["kvm", "tcg"] as const) {
+  testIf(`docker with urunc: a guest under ${accelerator} as 65534 says its line and ends`, {
+    needs: accelerator === "kvm" ? [...NEEDS, "kvm"] : NEEDS,
+    timeoutSeconds: 180,
+  }, async () => {
+    const before = takeSnapshot();
+    {
+      await using scope = new Scope();
+      const it = await startWithUrunc(scope);
+      const { docker, inspect } = it;
+      await it.makeImage("guest", guestImage(accelerator));
+
+      // The exit device of QEMU makes 2n+1 of the guest's n.
+      const result = await docker([
+        "run",
+        "--runtime=urunc",
+        "--name=hello",
+        ...AS_NOBODY,
+        "guest",
+        "hello",
+        "Hello from docker",
+        "3",
+      ], { timeoutSeconds: 60 });
+      assert.equal(result.stdout.replaceAll("\r", ""), "Hello from docker\n", result.stderr);
+      assert.equal(result.code, 7, result.stderr);
+      assert.equal((await inspect("hello")).State.ExitCode, 7);
+      await docker(["rm", "hello"], { check: true });
+
+      const id = (await docker([
+        "run",
+        "--detach",
+        "--runtime=urunc",
+        ...AS_NOBODY,
+        "guest",
+        "idle",
+      ], { check: true })).stdout.trim();
+      await logsWith(it, id, "idle");
+      const { State } = await inspect(id);
+      assert.equal(State.Status, "running");
+      assert.match(await Deno.readLink(`/proc/${State.Pid}/exe`), /qemu-system-x86_64$/);
+      const { user } = JSON.parse(await Deno.readTextFile(`${it.bundle(id)}/config.json`)).process;
+      assert.equal(user.uid, 65534);
+      assert.ok(user.additionalGids.includes(108));
+      await assertIdentity(it, id, State.Pid);
+
+      await docker(["stop", "--time=10", id], { check: true });
+      assert.equal((await inspect(id)).State.ExitCode, 0);
+      assert.ok(!isAlive(State.Pid));
+      assert.match((await docker(["logs", id])).stdout, /^idle/);
+      await docker(["rm", id], { check: true });
+      assert.equal((await docker(["ps", "--all", "--quiet"])).stdout, "");
+    }
+    assertNoLeaks(before, takeSnapshot(), /docker|containerd|host file/);
+  });
+}
+
+testIf("docker with urunc: the monitor gets what docker asked for, and nothing of docker's", {
+  needs: [...DOCKER_NEEDS, "gcc"],
+  timeoutSeconds: 180,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithUrunc(scope, { double: true });
+  const { docker, inspect } = it;
+  await it.makeImage("guest", guestImage("kvm"));
+  const run = ["run", "--runtime=double"];
+
+  const named = await docker([
+    ...run,
+    "--rm",
+    ...AS_NOBODY,
+    "--env=SECRET=1",
+    "--hostname=box",
+    "--ulimit=nofile=512:1024",
+    "guest",
+    "report /etc/passwd",
+  ], { check: true });
+  const report = parseReport(named.stdout);
+  assert.deepEqual(report.uids, [65534, 65534, 65534]);
+  assert.deepEqual(report.gids, [65534, 65534, 65534]);
+  assert.ok(report.groups.includes(108));
+  assert.deepEqual(report.env, []);
+  assert.equal(report.cwd, "/");
+  assert.equal(report.hostname, "box");
+  assert.deepEqual(report.fds.map((fd) => fd.fd), [0, 1, 2]);
+  assert.deepEqual(report.opens, { "/etc/passwd": { errno: 2 } });
+  assert.equal(report.noNewPrivs, 1);
+  assert.ok(!report.root.some((entry) => ["proc", "sys", "etc", "home"].includes(entry.name)));
+  const nofile = report.rlimits[7];
+  assert.deepEqual([nofile?.soft, nofile?.hard].map((it) => parseInt(it ?? "", 16)), [512, 1024]);
+
+  // Root in the image is root without any right.
+  const asRoot = parseReport((await docker([...run, "--rm", "guest", "report"])).stdout);
+  assert.deepEqual(asRoot.uids, [0, 0, 0]);
+  assert.deepEqual(new Set(Object.values(asRoot.capabilities)), new Set(["0".repeat(16)]));
+
+  // Input, much output, codes and a signal that is ignored.
+  const echo = await docker([...run, "--rm", "--interactive", "guest", "read; exit 9"], {
+    stdin: "one\ntwo\n",
+  });
+  assert.deepEqual([echo.code, echo.stdout], [9, "one\ntwo\n"]);
+  const megabyte = 1 << 20;
+  const much = await docker([...run, "--name=much", "guest", `output ${megabyte}`]);
+  assert.equal(much.stdout.length, megabyte);
+  assert.equal((await docker(["logs", "much"])).stdout, much.stdout);
+  const stubborn = (await docker([...run, "--detach", "guest", "ignore 15; print on; idle"], {
+    check: true,
+  })).stdout.trim();
+  await logsWith(it, stubborn, "on");
+  const { State } = await inspect(stubborn);
+  await docker(["stop", "--time=1", stubborn], { check: true });
+  assert.equal((await inspect(stubborn)).State.ExitCode, 137);
+  assert.ok(!isAlive(State.Pid));
+
+  // The same container again.
+  await docker(["restart", "--time=1", "much"], { check: true });
+  await docker(["wait", "much"], { check: true });
+  assert.equal((await docker(["logs", "much"])).stdout.length, 2 * megabyte);
+  await docker(["rm", "--force", stubborn, "much"], { check: true });
+});
+
+testIf("docker with urunc: what cannot be honoured is said by docker, and leaves nothing", {
+  needs: [...DOCKER_NEEDS, "gcc"],
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithUrunc(scope, { double: true });
+  const broken = guestImage("kvm").filter((file) => file.path === "/urunc.json");
+  await it.makeImage("broken", broken);
+  const result = await it.docker(["run", "--runtime=double", "--name=broken", "broken", "report"]);
+  assert.notEqual(result.code, 0);
+  assert.match(result.stderr, /\/unikernel\/guest\.elf/);
+  await it.docker(["rm", "broken"], { check: true });
+  const mounts = (await it.onHost(["cat", "/proc/self/mountinfo"])).stdout;
+  assert.doesNotMatch(mounts, /overlay/);
+});
+
+testIf("docker with urunc: dockerd warns of nothing about the runtime", {
+  needs: DOCKER_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const { directory, docker } = await startWithUrunc(scope);
+  const info = await docker(["info", "--format", "{{json .Runtimes}}"], { check: true });
+  assert.ok("urunc" in JSON.parse(info.stdout));
+  const log = await Deno.readTextFile(`${directory}/dockerd.log`);
+  assert.doesNotMatch(log, /level=(warning|error).*urunc/);
+});
