@@ -1,9 +1,13 @@
 /*
- * Stands in for a monitor and its guest: attaches to a tap the way QEMU does, then asks by ARP who
- * has an address and waits for the answer. One exchange shows both directions of the path.
+ * Stands in for a monitor and its guest: attaches to a tap the way QEMU does.
  *
- *   guest TUN_NODE TAP OUR_MAC OUR_IP THEIR_IP     prints "reply from MAC", or where it failed
- *   guest TUN_NODE TAP                             prints "attached", and stays until stdin ends
+ *   guest hold TUN_NODE TAP                        prints "attached"; stays until stdin ends
+ *   guest arp TUN_NODE TAP OUR_MAC OUR_IP THEIR_IP asks by ARP who has an address, prints "reply
+ *                                                  from MAC" or where it failed; one exchange
+ *                                                  shows both directions of the path
+ *   guest relay TUN_NODE TAP NETNS plain|offload   the guest is the network stack of another
+ *                                                  namespace, behind a tap "guest0" made there;
+ *                                                  prints "attached", copies until it is killed
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,6 +15,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -25,37 +30,38 @@ static int fail(const char *what) {
   return 1;
 }
 
-int main(int argc, char **argv) {
-  setvbuf(stdout, NULL, _IONBF, 0);
-  if (argc != 3 && argc != 6) return 2;
-  int fd = open(argv[1], O_RDWR);
-  if (fd < 0) return fail("open");
-  struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-  strncpy(request.ifr_name, argv[2], IFNAMSIZ - 1);
-  if (ioctl(fd, TUNSETIFF, &request) < 0) return fail("attach");
-  if (argc == 3) {
-    char byte;
-    puts("attached");
-    while (read(0, &byte, 1) > 0) {}
-    return 0;
-  }
+static int attach(const char *node, const char *name, int flags) {
+  int fd = open(node, O_RDWR);
+  struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | flags};
+  strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+  if (fd >= 0 && ioctl(fd, TUNSETIFF, &request) < 0) return -1;
+  return fd;
+}
 
+static int hold(void) {
+  char byte;
+  puts("attached");
+  while (read(0, &byte, 1) > 0) {}
+  return 0;
+}
+
+static int arp(int fd, char **argv) {
   unsigned char out[VNET_HDR + FRAME] = {0}, *frame = out + VNET_HDR;
   unsigned char *mac = frame + 6;
-  if (sscanf(argv[3], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4,
+  if (sscanf(argv[0], "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", mac, mac + 1, mac + 2, mac + 3, mac + 4,
              mac + 5) != 6)
     return 2;
   memset(frame, 0xff, 6);
   /* EtherType ARP; Ethernet, IPv4, lengths 6 and 4, request */
   memcpy(frame + 12, "\x08\x06\x00\x01\x08\x00\x06\x04\x00\x01", 10);
   memcpy(frame + 22, mac, 6);
-  if (inet_pton(AF_INET, argv[4], frame + 28) != 1) return 2;
-  if (inet_pton(AF_INET, argv[5], frame + 38) != 1) return 2;
+  if (inet_pton(AF_INET, argv[1], frame + 28) != 1) return 2;
+  if (inet_pton(AF_INET, argv[2], frame + 38) != 1) return 2;
 
   for (int round = 0; round < ROUNDS; round++) {
     if (write(fd, out, sizeof out) != sizeof out) return fail("write");
     struct pollfd ready = {.fd = fd, .events = POLLIN};
-    while (poll(&ready, 1, 250) > 0) {
+    while (poll(&ready, 1, 100) > 0) {
       unsigned char in[2048], *reply = in + VNET_HDR;
       ssize_t size = read(fd, in, sizeof in);
       if (size < 0) return fail("read");
@@ -68,4 +74,40 @@ int main(int argc, char **argv) {
   }
   puts("no reply");
   return 1;
+}
+
+static int relay(int fd, const char *node, const char *netns, int offload) {
+  int namespace = open(netns, O_RDONLY);
+  if (namespace < 0 || setns(namespace, CLONE_NEWNET) < 0) return fail("setns");
+  int guest = attach(node, "guest0", offload ? IFF_VNET_HDR : 0);
+  if (guest < 0) return fail("attach guest0");
+  int features = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+  if (offload && (ioctl(fd, TUNSETOFFLOAD, features) < 0 ||
+                  ioctl(guest, TUNSETOFFLOAD, features) < 0))
+    return fail("offload");
+  puts("attached");
+  for (;;) {
+    struct pollfd ends[2] = {{.fd = fd, .events = POLLIN}, {.fd = guest, .events = POLLIN}};
+    if (poll(ends, 2, -1) < 0) return fail("poll");
+    for (int i = 0; i < 2; i++) {
+      static unsigned char frame[1 << 17];
+      if (!(ends[i].revents & POLLIN)) continue;
+      ssize_t size = read(ends[i].fd, frame, sizeof frame);
+      /* An end that is still down takes nothing (EIO): frames may be lost. */
+      if (size > 0 && write(ends[!i].fd, frame, size) < 0 && errno != EIO) return fail("write");
+    }
+  }
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, NULL, _IONBF, 0);
+  if (argc < 4) return 2;
+  int offload = argc == 6 && !strcmp(argv[5], "offload");
+  int plain = argc == 6 && !strcmp(argv[5], "plain");
+  int fd = attach(argv[2], argv[3], plain ? 0 : IFF_VNET_HDR);
+  if (fd < 0) return fail("attach");
+  if (!strcmp(argv[1], "hold")) return hold();
+  if (!strcmp(argv[1], "arp") && argc == 7) return arp(fd, argv + 4);
+  if (!strcmp(argv[1], "relay") && (plain || offload)) return relay(fd, argv[2], argv[4], offload);
+  return 2;
 }

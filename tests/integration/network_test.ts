@@ -11,6 +11,7 @@ import { testIf } from "../support/skip.ts";
 import type { Call, Outcome } from "./network_child.ts";
 
 const CHILD = new URL("network_child.ts", import.meta.url).pathname;
+const TRANSFER = new URL("network_transfer.ts", import.meta.url).pathname;
 const GUEST_SOURCE = new URL("network_guest.c", import.meta.url).pathname;
 const needs = ["root", "ip", "tc"];
 const MONITOR = { name: TAP_NAME, uid: 65534, gid: 65534, mtu: 1500 };
@@ -107,6 +108,32 @@ async function makeGuest(scope: Scope): Promise<{ program: string; tun: string }
 function as(uid: number, gid: number, ...argv: string[]): string[] {
   const drop = ["--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
   return ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, ...drop, ...argv];
+}
+
+/** Starts a program that runs until it is killed, and waits for its first line. */
+async function startPatiently(
+  scope: Scope,
+  argv: string[],
+  line: string,
+): Promise<{ end(): Promise<void> }> {
+  const [command, ...args] = argv;
+  const child = new Deno.Command(command!, { args, stdin: "piped", stdout: "piped" }).spawn();
+  const end = async () => {
+    try {
+      child.kill("SIGKILL");
+    } catch { /* it has ended */ }
+    await child.status;
+  };
+  scope.defer(`end ${argv.join(" ")}`, async () => {
+    await end();
+    await child.stdin.close().catch(() => {});
+    await child.stdout.cancel().catch(() => {});
+  });
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  reader.releaseLock();
+  assert.equal(new TextDecoder().decode(value).trim(), line);
+  return { end };
 }
 
 const discoveries: {
@@ -308,7 +335,7 @@ testIf("only the tap's owner attaches to it", { needs: [...needs, "gcc", "setpri
   const { program, tun } = await makeGuest(scope);
   await namespace.succeed(["createTap", MONITOR]);
   const attach = async (uid: number, gid: number) => {
-    const argv = namespace.command(...as(uid, gid, program, tun, TAP_NAME));
+    const argv = namespace.command(...as(uid, gid, program, "hold", tun, TAP_NAME));
     return (await run(argv)).stdout.trim();
   };
   assert.equal(await attach(65534, 65534), "attached");
@@ -332,7 +359,7 @@ testIf("packets pass both ways, unseen by the namespace", {
   }
 
   const ask = (address: string) => {
-    const guest = [program, tun, TAP_NAME, "02:42:0a:09:00:02", "10.9.0.2", address];
+    const guest = [program, "arp", tun, TAP_NAME, "02:42:0a:09:00:02", "10.9.0.2", address];
     return run(container.command(...as(65534, 65534, ...guest)));
   };
   const mac = (await host.look("cat /sys/class/net/host0/address")).trim();
@@ -389,17 +416,8 @@ testIf("removeTap takes a stale tap, and not one in use", {
   const { program, tun } = await makeGuest(scope);
   await container.succeed(...connect);
 
-  const [command, ...args] = container.command(...as(65534, 65534, program, tun, TAP_NAME));
-  const monitor = new Deno.Command(command!, { args, stdin: "piped", stdout: "piped" }).spawn();
-  scope.defer("end the monitor", async () => {
-    try {
-      monitor.kill("SIGKILL");
-    } catch { /* it has ended */ }
-    await monitor.status;
-  });
-  const output = monitor.stdout.getReader();
-  const { value } = await output.read();
-  assert.equal(new TextDecoder().decode(value), "attached\n");
+  const hold = as(65534, 65534, program, "hold", tun, TAP_NAME);
+  const monitor = await startPatiently(scope, container.command(...hold), "attached");
 
   const [refused, exists] = await container.call([["removeTap", TAP_NAME], [
     "tapExists",
@@ -408,10 +426,7 @@ testIf("removeTap takes a stale tap, and not one in use", {
   assert.match(refused?.error ?? "", /^WrongStateError: remove tap tap0_urunc: EBUSY/);
   assert.equal(exists?.value, true);
 
-  monitor.kill("SIGKILL");
-  await monitor.status;
-  assert.deepEqual(await output.read(), { value: undefined, done: true });
-  await monitor.stdin.close().catch(() => {});
+  await monitor.end();
   assert.deepEqual(
     await container.succeed(["removeTap", TAP_NAME], ["removeTap", TAP_NAME], ...connect),
     [true, false, undefined, undefined, undefined, undefined],
@@ -470,3 +485,41 @@ testIf("QEMU attaches by name as 65534, without groups or capabilities", {
   assert.match(result.stdout, new RegExp(`net0: .*ifname=${TAP_NAME}`), result.stderr);
   assert.equal(result.code, 0, result.stderr);
 });
+
+for (const headers of ["plain", "offload"]) {
+  testIf(
+    `TCP to a guest is whole both ways: ${headers}`,
+    { needs: [...needs, "gcc"] },
+    async () => {
+      await using scope = new Scope();
+      const { container, host } = await makePair(scope);
+      const { program, tun } = await makeGuest(scope);
+      await container.succeed(...connect);
+      // The host's end hands over segments of up to 64 KiB without checksums. A monitor that asked for
+      // no offloads must get them cut and summed.
+      const features = await host.look("ip -d link show host0");
+      assert.match(features, /gso_max_size 65536/);
+
+      const guest = await Namespace.make(scope);
+      const netns = `/run/netns/${guest.name}`;
+      const relay = container.command(program, "relay", tun, TAP_NAME, netns, headers);
+      await startPatiently(scope, relay, "attached");
+      await guest.setUp(
+        "ip link set guest0 address 02:42:0a:09:00:02",
+        "ip address add 10.9.0.2/24 dev guest0",
+        "ip link set guest0 up",
+      );
+      const deno = [Deno.execPath(), "run", "-A", "-q", "--no-lock", TRANSFER];
+      await startPatiently(scope, host.command(...deno, "serve", "10.9.0.1"), "listening");
+      const check = guest.command(...deno, "check", "10.9.0.1", String(4 << 20));
+      assert.equal((await run(check, { check: true })).stdout, "same\n");
+
+      // The tap counts what it carried: few large frames with offloads, many small ones without.
+      const shown = JSON.parse(await container.look(`ip -j -s link show ${TAP_NAME}`));
+      const { bytes, packets } = shown[0].stats64.tx;
+      assert.ok(bytes > 4 << 20);
+      const mean = bytes / packets;
+      assert.ok(headers === "plain" ? mean <= 1514 : mean > 1514, `${mean} bytes a frame`);
+    },
+  );
+}
