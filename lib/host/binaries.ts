@@ -1,0 +1,151 @@
+import type { MonitorConfiguration } from "../config/types.ts";
+import { HostError, InvalidConfigurationError } from "../errors.ts";
+import type { Monitor } from "../monitor/types.ts";
+import type { LibraryDirectory, MonitorFacts } from "./types.ts";
+
+/**
+ * Where monitors are looked for. Not the caller's PATH: it differs between containerd, dockerd,
+ * conmon and a shell, so the same container would get different monitors; and what runs on behalf
+ * of root should not be chosen by an environment variable. The list is Debian's PATH for root
+ * (login.defs(5), ENV_SUPATH).
+ */
+export const SEARCH_PATH: readonly string[] = [
+  "/usr/local/sbin",
+  "/usr/local/bin",
+  "/usr/sbin",
+  "/usr/bin",
+  "/sbin",
+  "/bin",
+];
+
+/** Where the monitors' dynamic linker finds libraries without a cache file (ld.so(8)). */
+const LIBRARY_DIRECTORIES: readonly string[] = [
+  "/lib",
+  "/lib64",
+  "/usr/lib",
+  "/usr/lib64",
+  "/usr/local/lib",
+];
+
+/** Debian's packages of monitors, for the error that says one is missing. */
+const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
+  qemu: "qemu-system-x86",
+};
+
+/**
+ * Finds a monitor's binary and data on this host.
+ *
+ * @param configuration what the operator says of this monitor, if anything
+ * @param searchPath directories in order; other than the fixed list in tests only
+ * @throws HostError when the monitor is not installed; InvalidConfigurationError when the operator
+ *   names something that is not there or not usable
+ */
+export function findMonitor(
+  monitor: Monitor,
+  configuration: MonitorConfiguration | undefined,
+  searchPath: readonly string[] = SEARCH_PATH,
+): MonitorFacts {
+  const binary = configuration?.path === undefined
+    ? searchMonitor(monitor, searchPath)
+    : configuredBinary(monitor, configuration.path);
+  return {
+    binary,
+    dataPaths: [
+      ...monitor.dataPaths.flatMap((path) => dataPath(path) ?? []),
+      ...(configuration?.data_paths ?? []).map((path) => configuredDataPath(monitor, path)),
+    ],
+  };
+}
+
+function searchMonitor(monitor: Monitor, searchPath: readonly string[]): string {
+  for (const name of monitor.binaryNames) {
+    for (const directory of searchPath) {
+      const path = `${directory}/${name}`;
+      if (isExecutableFile(path)) return Deno.realPathSync(path);
+    }
+  }
+  const debianPackage = DEBIAN_PACKAGES[monitor.name];
+  const install = debianPackage === undefined
+    ? "install it"
+    : `install it (Debian: apt-get install ${debianPackage})`;
+  throw new HostError({
+    operation: "find monitor",
+    subject: monitor.name,
+    reason: `no executable file ${monitor.binaryNames.join(" or ")} in ${searchPath.join(", ")}`,
+    remedy: `${install}, or set monitors.${monitor.name}.path in the configuration`,
+  });
+}
+
+function configuredBinary(monitor: Monitor, path: string): string {
+  const subject = `monitors.${monitor.name}.path`;
+  requireAbsolute(subject, path);
+  if (!isExecutableFile(path)) {
+    throw new InvalidConfigurationError({
+      operation: "use configured monitor",
+      subject,
+      reason: `${path} is not an executable regular file`,
+    });
+  }
+  return Deno.realPathSync(path);
+}
+
+function configuredDataPath(monitor: Monitor, path: string): MonitorFacts["dataPaths"][number] {
+  const subject = `monitors.${monitor.name}.data_paths`;
+  requireAbsolute(subject, path);
+  const found = dataPath(path);
+  if (found === undefined) {
+    throw new InvalidConfigurationError({
+      operation: "use configured data path",
+      subject,
+      reason: `there is no file or directory ${path}`,
+    });
+  }
+  return found;
+}
+
+function requireAbsolute(subject: string, path: string): void {
+  if (path.startsWith("/")) return;
+  throw new InvalidConfigurationError({
+    operation: "use configured path",
+    subject,
+    reason: `${JSON.stringify(path)} is not absolute`,
+  });
+}
+
+function isExecutableFile(path: string): boolean {
+  const info = statIfThere(path);
+  return info !== undefined && info.isFile && ((info.mode ?? 0) & 0o111) !== 0;
+}
+
+function dataPath(path: string): MonitorFacts["dataPaths"][number] | undefined {
+  const info = statIfThere(path);
+  if (info?.isDirectory) return { path, kind: "directory" };
+  if (info?.isFile) return { path, kind: "file" };
+  return undefined;
+}
+
+function statIfThere(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * The host's library directories. On a merged-/usr system `/lib` is a symlink to `usr/lib` and is
+ * reported as such, so that the clean room can have the same link instead of a second mount.
+ */
+export function readLibraryDirectories(
+  paths: readonly string[] = LIBRARY_DIRECTORIES,
+): LibraryDirectory[] {
+  return paths.flatMap((path): LibraryDirectory[] => {
+    if (!statIfThere(path)?.isDirectory) return [];
+    return Deno.lstatSync(path).isSymlink
+      ? [{ path, kind: "symlink", target: Deno.readLinkSync(path) }]
+      : [{ path, kind: "directory" }];
+  });
+}

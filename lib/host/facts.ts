@@ -1,0 +1,43 @@
+import type { MonitorConfiguration } from "../config/types.ts";
+import type { Monitor } from "../monitor/types.ts";
+import { findMonitor, readLibraryDirectories } from "./binaries.ts";
+import { readCgroupLayout } from "./cgroups.ts";
+import { readDevice } from "./devices.ts";
+import { statImageFile } from "./image.ts";
+import { probeKvm } from "./kvm.ts";
+import type { HostFacts } from "./types.ts";
+
+/** Which facts are wanted. */
+export interface FactsInput {
+  monitor: Monitor;
+  /** What the operator says of this monitor. */
+  configuration?: MonitorConfiguration;
+  /** From `openImageRoot`. */
+  imageRoot: number;
+  /** Paths as the image names them. */
+  kernel: string;
+  initrd?: string;
+  /** `tcg` leaves KVM alone: making a virtual machine to probe it takes time. */
+  accelerator?: "kvm" | "tcg";
+}
+
+/**
+ * Gathers all that planning may know of this machine and the image. Changes nothing.
+ *
+ * @throws HostError when the monitor is not installed; InvalidConfigurationError when a file of the
+ *   image is missing or none, or the operator's words about the monitor do not fit this host
+ */
+export function gatherHostFacts(input: FactsInput): HostFacts {
+  const { imageRoot, kernel, initrd } = input;
+  return {
+    kernel: statImageFile(imageRoot, kernel),
+    ...(initrd === undefined ? {} : { initrd: statImageFile(imageRoot, initrd) }),
+    monitor: findMonitor(input.monitor, input.configuration),
+    kvm: input.accelerator === "tcg"
+      ? { usable: false, reason: "emulation was asked for, so KVM was not looked at" }
+      : probeKvm(),
+    tun: readDevice("/dev/net/tun"),
+    cgroups: readCgroupLayout(),
+    libraryDirectories: readLibraryDirectories(),
+  };
+}

@@ -1,0 +1,149 @@
+import { close, ioctl, LinuxError, O_CLOEXEC, O_RDWR, open } from "../../ffi/linux.ts";
+import { readDevice } from "./devices.ts";
+import type { KvmFacts } from "./types.ts";
+
+/** linux/kvm.h: _IO(0xAE, nr) */
+const KVM_GET_API_VERSION = 0xae00;
+const KVM_CREATE_VM = 0xae01;
+const KVM_CHECK_EXTENSION = 0xae03;
+
+/** linux/kvm.h: KVM_API_VERSION; has not changed since Linux 2.6.22. */
+const API_VERSION = 12;
+
+/**
+ * What the monitors cannot do without; each is in every x86 kernel since 3.x, so a missing one
+ * means that something else answers on /dev/kvm.
+ *
+ * @see linux/kvm.h, kernel Documentation/virt/kvm/api.rst
+ */
+const EXTENSIONS: readonly { name: string; number: number; why: string }[] = [
+  { name: "KVM_CAP_IRQCHIP", number: 0, why: "interrupt controllers in the kernel" },
+  { name: "KVM_CAP_USER_MEMORY", number: 3, why: "guest memory that the monitor allocates" },
+  { name: "KVM_CAP_SET_TSS_ADDR", number: 4, why: "real mode on Intel processors" },
+  { name: "KVM_CAP_EXT_CPUID", number: 7, why: "processor features shown to the guest" },
+  {
+    name: "KVM_CAP_DESTROY_MEMORY_REGION_WORKS",
+    number: 21,
+    why: "memory regions that move, which QEMU insists on",
+  },
+  {
+    name: "KVM_CAP_JOIN_MEMORY_REGIONS_WORKS",
+    number: 30,
+    why: "memory regions that meet, which QEMU insists on",
+  },
+  { name: "KVM_CAP_IRQFD", number: 32, why: "interrupts of virtio devices" },
+  { name: "KVM_CAP_IOEVENTFD", number: 36, why: "notifications of virtio devices" },
+];
+
+/** The kernel interface that the probe uses; replaced in tests. */
+export interface KvmInterface {
+  open(path: string): number;
+  ioctl(fd: number, request: number, argument: number): number;
+  close(fd: number): void;
+}
+
+const LINUX: KvmInterface = {
+  open: (path) => open(path, O_RDWR | O_CLOEXEC),
+  ioctl: (fd, request, argument) => ioctl(fd, request, argument),
+  close,
+};
+
+/**
+ * Finds out whether virtual machines can be made on this host, by making one (and closing it at
+ * once). Never throws for a host without KVM: `reason` then says what is wrong and what to do.
+ */
+export function probeKvm(path = "/dev/kvm", linux: KvmInterface = LINUX): KvmFacts {
+  const device = readDevice(path);
+  if (device === undefined) {
+    return {
+      usable: false,
+      reason: `${path} does not exist: load the kernel module (modprobe kvm_intel or kvm_amd), ` +
+        "turn on VT-x or AMD-V in the firmware setup, or, in a virtual machine, have nested " +
+        "virtualisation turned on by its host",
+    };
+  }
+  let fd: number;
+  try {
+    fd = linux.open(path);
+  } catch (error) {
+    return { device, usable: false, reason: openFailure(path, error) };
+  }
+  try {
+    return { device, ...probeOpen(path, fd, linux) };
+  } finally {
+    linux.close(fd);
+  }
+}
+
+function probeOpen(path: string, fd: number, linux: KvmInterface): Omit<KvmFacts, "device"> {
+  let apiVersion: number;
+  try {
+    apiVersion = linux.ioctl(fd, KVM_GET_API_VERSION, 0);
+  } catch (error) {
+    return { usable: false, reason: `${path} does not answer as KVM does (${codeOf(error)})` };
+  }
+  const unusable = (reason: string) => ({ usable: false, apiVersion, reason });
+  if (apiVersion !== API_VERSION) {
+    return unusable(`${path} speaks version ${apiVersion} of the interface, not ${API_VERSION}`);
+  }
+  const missing = EXTENSIONS.filter(({ number }) =>
+    linux.ioctl(fd, KVM_CHECK_EXTENSION, number) <= 0
+  );
+  if (missing.length > 0) {
+    const list = missing.map(({ name, why }) => `${name} (${why})`).join(", ");
+    return unusable(`the kernel's KVM lacks ${list}: use a newer kernel`);
+  }
+  try {
+    linux.close(createMachine(fd, linux));
+  } catch (error) {
+    return unusable(createFailure(error));
+  }
+  return { usable: true, apiVersion };
+}
+
+/** KVM_CREATE_VM may be interrupted while it waits for other processors; it may then be repeated. */
+function createMachine(fd: number, linux: KvmInterface): number {
+  for (;;) {
+    try {
+      return linux.ioctl(fd, KVM_CREATE_VM, 0);
+    } catch (error) {
+      if (codeOf(error) !== "EINTR") throw error;
+    }
+  }
+}
+
+function openFailure(path: string, error: unknown): string {
+  switch (codeOf(error)) {
+    case "EACCES":
+      return `${path} may not be opened by this user: run the runtime as root`;
+    case "EPERM":
+      return `${path} is refused by the device cgroup that the runtime itself runs in: ` +
+        "allow device 10:232 there";
+    case "ENODEV":
+    case "ENXIO":
+      return `${path} has no driver behind it: load the kernel module ` +
+        "(modprobe kvm_intel or kvm_amd)";
+    default:
+      return `${path} cannot be opened (${codeOf(error)})`;
+  }
+}
+
+function createFailure(error: unknown): string {
+  switch (codeOf(error)) {
+    case "EBUSY":
+      return "another hypervisor (VirtualBox, VMware) holds the processor's virtualisation: " +
+        "stop its machines or unload its modules";
+    case "EIO":
+    case "EOPNOTSUPP":
+      return "the processor's virtualisation is turned off: turn on VT-x or AMD-V in the firmware " +
+        "setup, or nested virtualisation on the host of this virtual machine";
+    case "ENOMEM":
+      return "there is not enough kernel memory for a virtual machine";
+    default:
+      return `no virtual machine could be created (${codeOf(error)})`;
+  }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof LinuxError ? error.code : String(error);
+}
