@@ -1,0 +1,185 @@
+import {
+  close,
+  fstat,
+  LinuxError,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_NONBLOCK,
+  O_PATH,
+  O_RDONLY,
+  open,
+  openat2,
+  read,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from "../../ffi/linux.ts";
+import { InvalidConfigurationError } from "../errors.ts";
+import type { ImageFileFacts } from "./types.ts";
+
+const TYPE_NAMES: Readonly<Record<number, string>> = {
+  [S_IFSOCK]: "a socket",
+  [S_IFLNK]: "a symbolic link",
+  [S_IFBLK]: "a block device",
+  [S_IFDIR]: "a directory",
+  [S_IFCHR]: "a character device",
+  [S_IFIFO]: "a FIFO",
+};
+
+/** openat2(2): EAGAIN means that a rename on the way raced with the lookup; then try again. */
+const LOOKUP_ATTEMPTS = 64;
+
+const OPERATION = "open in the image";
+
+/**
+ * Opens the directory that an image's paths are resolved in.
+ *
+ * @param rootfs absolute host path; it comes from the caller, who is trusted, so symlinks to it are
+ *   followed
+ * @returns an O_PATH descriptor; the caller closes it
+ * @throws InvalidConfigurationError when there is no such directory
+ */
+export function openImageRoot(rootfs: string): number {
+  try {
+    return open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+  } catch (error) {
+    throw new InvalidConfigurationError({
+      operation: "open the root file system",
+      subject: rootfs,
+      reason: describe(error),
+      remedy: "root.path in config.json names it",
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Opens a regular file of an image. The path is resolved by the kernel with the image's root as
+ * `/`: symlinks and `..` stay inside whatever else happens to the tree meanwhile (CVE-2021-30465),
+ * and links of /proc are never followed (CVE-2024-21626).
+ *
+ * What is found is looked at before it is opened for reading, and the same file is then opened: a
+ * FIFO cannot block and a device is never touched.
+ *
+ * @param rootFd from `openImageRoot`
+ * @param path as the image names it
+ * @param flags O_PATH to refer to the file, O_RDONLY to read it
+ * @returns a descriptor; the caller closes it
+ * @throws InvalidConfigurationError naming the path, when it is missing or not a regular file
+ */
+export function openImageFile(rootFd: number, path: string, flags: number): number {
+  const found = lookUp(rootFd, path);
+  if (flags === O_PATH) return found;
+  try {
+    // Through the descriptor: resolving the path again could find something else by now.
+    return open(`/proc/self/fd/${found}`, flags | O_NONBLOCK | O_CLOEXEC);
+  } catch (error) {
+    throw refusal(path, describe(error), error);
+  } finally {
+    close(found);
+  }
+}
+
+/** An O_PATH descriptor of a regular file in the image. */
+function lookUp(rootFd: number, path: string): number {
+  const how = { flags: O_PATH | O_CLOEXEC, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+  for (let attempt = 1;; attempt++) {
+    let fd: number;
+    try {
+      fd = openat2(rootFd, path, how);
+    } catch (error) {
+      if (isCode(error, "EAGAIN") && attempt < LOOKUP_ATTEMPTS) continue;
+      throw refusal(path, describe(error), error);
+    }
+    const type = fstat(fd).mode & S_IFMT;
+    if (type === S_IFREG) return fd;
+    close(fd);
+    throw refusal(path, `it is ${TYPE_NAMES[type] ?? "of an unknown type"}, not a regular file`);
+  }
+}
+
+/**
+ * Looks at a regular file of an image.
+ *
+ * @param rootFd from `openImageRoot`
+ * @param path as the image names it
+ * @throws InvalidConfigurationError naming the path, when it is missing or not a regular file
+ */
+export function statImageFile(rootFd: number, path: string): ImageFileFacts {
+  const fd = openImageFile(rootFd, path, O_PATH);
+  try {
+    const { size, uid, gid, mode } = fstat(fd);
+    return { path, size, uid, gid, mode: mode & 0o7777 };
+  } finally {
+    close(fd);
+  }
+}
+
+/**
+ * Reads a small file of an image.
+ *
+ * @param rootFd from `openImageRoot`
+ * @param path as the image names it
+ * @param maximumBytes a longer file is refused, without having been read
+ * @returns undefined when the image has no such file
+ * @throws InvalidConfigurationError naming the path, when it is too long or not a regular file
+ */
+export function readImageFile(
+  rootFd: number,
+  path: string,
+  maximumBytes: number,
+): Uint8Array | undefined {
+  let fd: number;
+  try {
+    fd = openImageFile(rootFd, path, O_RDONLY);
+  } catch (error) {
+    if (error instanceof InvalidConfigurationError && isCode(error.cause, "ENOENT")) {
+      return undefined;
+    }
+    throw error;
+  }
+  try {
+    const { size } = fstat(fd);
+    if (size > maximumBytes) {
+      throw refusal(path, `it has ${size} bytes, at most ${maximumBytes} are allowed`);
+    }
+    // The size is read once; a file that grows meanwhile is cut there.
+    const content = new Uint8Array(size);
+    let filled = 0;
+    while (filled < size) {
+      const count = read(fd, content.subarray(filled));
+      if (count === 0) break;
+      filled += count;
+    }
+    return content.subarray(0, filled);
+  } finally {
+    close(fd);
+  }
+}
+
+function refusal(path: string, reason: string, cause?: unknown): InvalidConfigurationError {
+  return new InvalidConfigurationError({ operation: OPERATION, subject: path, reason, cause });
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  ENOTDIR: "a component of the path is not a directory",
+  ELOOP: "it leads through too many symbolic links, or through one of /proc",
+  ENAMETOOLONG: "the path is too long",
+};
+
+function describe(error: unknown): string {
+  if (error instanceof LinuxError) return REASONS[error.code] ?? error.code;
+  return error instanceof Error ? error.message : String(error);
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof LinuxError && error.code === code;
+}
