@@ -1,0 +1,164 @@
+import { capabilities as CAPABILITY_NUMBERS } from "../../ffi/linux.ts";
+import { HostError } from "../errors.ts";
+import type { ExpectedIdentity } from "../plan/types.ts";
+
+/** Who a process is and what it may do, as the kernel says. */
+export interface Identity {
+  /** Real, effective, saved, file system. */
+  uids: [number, number, number, number];
+  gids: [number, number, number, number];
+  /** Supplementary groups. */
+  groups: number[];
+  capInh: bigint;
+  capPrm: bigint;
+  capEff: bigint;
+  capBnd: bigint;
+  capAmb: bigint;
+  noNewPrivs: boolean;
+  /** 0 off, 1 strict, 2 filter; undefined when the kernel has no seccomp. */
+  seccomp?: number;
+  /** Number of seccomp filters; undefined before Linux 5.9. */
+  seccompFilters?: number;
+}
+
+/**
+ * Parses the lines of /proc/PID/status that tell an identity.
+ *
+ * @throws HostError naming the line that is missing or not of its form
+ * @see proc_pid_status(5)
+ */
+export function parseIdentity(text: string): Identity {
+  const lines = new Map(
+    text.split("\n").map((line): [string, string] => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon), line.slice(colon + 1).trim()];
+    }),
+  );
+  const field = (name: string, form: RegExp): string => {
+    const value = lines.get(name);
+    if (value === undefined || !form.test(value)) {
+      throw new HostError({
+        operation: "read process status",
+        subject: name,
+        reason: value === undefined ? "there is no such line" : `cannot read ${value}`,
+      });
+    }
+    return value;
+  };
+  const ids = (name: string) =>
+    field(name, /^\d+\s+\d+\s+\d+\s+\d+$/).split(/\s+/).map(Number) as Identity["uids"];
+  const set = (name: string) => BigInt(`0x${field(name, /^[0-9a-f]+$/)}`);
+  const optional = (name: string) => lines.has(name) ? Number(field(name, /^\d+$/)) : undefined;
+  return {
+    uids: ids("Uid"),
+    gids: ids("Gid"),
+    groups: field("Groups", /^[\d\s]*$/).split(/\s+/).filter((group) => group !== "").map(Number),
+    capInh: set("CapInh"),
+    capPrm: set("CapPrm"),
+    capEff: set("CapEff"),
+    capBnd: set("CapBnd"),
+    capAmb: set("CapAmb"),
+    noNewPrivs: field("NoNewPrivs", /^[01]$/) === "1",
+    seccomp: optional("Seccomp"),
+    seccompFilters: optional("Seccomp_filters"),
+  };
+}
+
+/**
+ * Reads who a process is, from outside.
+ *
+ * @param pid as this process's pid namespace numbers it
+ * @throws Deno.errors.NotFound when there is no such process; HostError when the file is not
+ *   understood
+ */
+export function readIdentity(pid: number): Identity {
+  return parseIdentity(Deno.readTextFileSync(`/proc/${pid}/status`));
+}
+
+/**
+ * Compares what a process is with what it was planned to be.
+ *
+ * @param atLeastSeccompMode 0, or 2 when a filter was planned; monitors may add filters, never lose
+ *   them
+ * @returns a sentence for every difference; empty when there is none
+ */
+export function compareIdentity(
+  actual: Identity,
+  expected: ExpectedIdentity,
+  atLeastSeccompMode: number,
+): string[] {
+  const differences: string[] = [];
+  const differs = (what: string, is: unknown, planned: unknown) =>
+    differences.push(`${what} is ${is}, planned was ${planned}`);
+
+  const roles = ["real", "effective", "saved", "file system"];
+  roles.forEach((role, index) => {
+    if (actual.uids[index] !== expected.uid) {
+      differs(`${role} uid`, actual.uids[index], expected.uid);
+    }
+    if (actual.gids[index] !== expected.gid) {
+      differs(`${role} gid`, actual.gids[index], expected.gid);
+    }
+  });
+
+  const groups = sortedSet(actual.groups).join(",");
+  const plannedGroups = sortedSet(expected.groups).join(",");
+  if (groups !== plannedGroups) {
+    differs("supplementary groups", `[${groups}]`, `[${plannedGroups}]`);
+  }
+
+  const planned = capabilitySet(expected.capabilities);
+  const sets = {
+    inheritable: actual.capInh,
+    permitted: actual.capPrm,
+    effective: actual.capEff,
+    bounding: actual.capBnd,
+    ambient: actual.capAmb,
+  };
+  for (const [name, set] of Object.entries(sets)) {
+    if (set !== planned) differs(`${name} capability set`, hex(set), hex(planned));
+  }
+
+  if (actual.noNewPrivs !== expected.noNewPrivileges) {
+    differs("no_new_privs", actual.noNewPrivs ? 1 : 0, expected.noNewPrivileges ? 1 : 0);
+  }
+  if ((actual.seccomp ?? 0) < atLeastSeccompMode) {
+    differs("seccomp mode", actual.seccomp ?? "unknown", `at least ${atLeastSeccompMode}`);
+  }
+  return differences;
+}
+
+function sortedSet(groups: number[]): number[] {
+  return [...new Set(groups)].sort((a, b) => a - b);
+}
+
+function capabilitySet(names: string[]): bigint {
+  return names.reduce((set, name) => {
+    const number = CAPABILITY_NUMBERS[name];
+    if (number === undefined) {
+      throw new HostError({ operation: "compare capabilities", subject: name, reason: "unknown" });
+    }
+    return set | (1n << BigInt(number));
+  }, 0n);
+}
+
+/** Sixteen digits, as /proc/PID/status has it. */
+function hex(set: bigint): string {
+  return set.toString(16).padStart(16, "0");
+}
+
+/** An identity on one line, under the names of /proc/PID/status, for people and for annotations. */
+export function printIdentity(identity: Identity): string {
+  return [
+    `Uid=${identity.uids.join(",")}`,
+    `Gid=${identity.gids.join(",")}`,
+    `Groups=${identity.groups.join(",")}`,
+    `CapInh=${hex(identity.capInh)}`,
+    `CapPrm=${hex(identity.capPrm)}`,
+    `CapEff=${hex(identity.capEff)}`,
+    `CapBnd=${hex(identity.capBnd)}`,
+    `CapAmb=${hex(identity.capAmb)}`,
+    `NoNewPrivs=${identity.noNewPrivs ? 1 : 0}`,
+    `Seccomp=${identity.seccomp ?? "unknown"}`,
+  ].join(" ");
+}

@@ -1,0 +1,61 @@
+/** What tells one process from a later one with the same id, and whether it still lives. */
+export interface ProcessStat {
+  /** Field 3: `R`, `S`, `D`, `Z` (zombie), `T`, `t`, `X` (dead), `I`. */
+  state: string;
+  parentPid: number;
+  /** Field 22, clock ticks after boot, as decimal digits: it may exceed 2^53. */
+  startTime: string;
+}
+
+/**
+ * Parses /proc/PID/stat.
+ *
+ * @returns undefined when the text is not of that form
+ * @see proc_pid_stat(5)
+ */
+export function parseProcessStat(text: string): ProcessStat | undefined {
+  // The command in parentheses is chosen by the process and may hold ") S 1": only the last ")"
+  // ends it.
+  const end = text.lastIndexOf(")");
+  if (end < 0) return undefined;
+  const fields = text.slice(end + 1).trim().split(" ");
+  const [state, parentPid] = fields;
+  const startTime = fields[22 - 3];
+  if (state === undefined || parentPid === undefined || startTime === undefined) return undefined;
+  return { state, parentPid: Number(parentPid), startTime };
+}
+
+/** @returns undefined when there is no such process */
+export function readProcessStat(pid: number): ProcessStat | undefined {
+  try {
+    return parseProcessStat(Deno.readTextFileSync(`/proc/${pid}/stat`));
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Which file a process executes. */
+export interface ExecutableIdentity {
+  /** st_dev as stat(2) gives it. */
+  dev: number;
+  ino: number;
+}
+
+/** @returns undefined when there is no such process, or it is a zombie */
+export function readExecutable(pid: number): ExecutableIdentity | undefined {
+  try {
+    const { dev, ino } = Deno.statSync(`/proc/${pid}/exe`);
+    if (ino === null) throw new TypeError("stat gave no inode number");
+    return { dev, ino };
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+/** ENOENT when the directory is gone, ESRCH when the process died after it was opened. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    (error instanceof Error && "code" in error && error.code === "ESRCH");
+}
