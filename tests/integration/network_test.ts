@@ -5,136 +5,21 @@
 import assert from "node:assert/strict";
 import { TAP_NAME } from "../../lib/network/names.ts";
 import type { NetworkFacts } from "../../lib/network/types.ts";
-import { run, waitFor } from "../support/process.ts";
+import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
-import type { Call, Outcome } from "./network_child.ts";
-
-const CHILD = new URL("network_child.ts", import.meta.url).pathname;
-const TRANSFER = new URL("network_transfer.ts", import.meta.url).pathname;
-const GUEST_SOURCE = new URL("network_guest.c", import.meta.url).pathname;
-const needs = ["root", "ip", "tc"];
-const MONITOR = { name: TAP_NAME, uid: 65534, gid: 65534, mtu: 1500 };
-let namespaces = 0;
-
-/** A network namespace that lasts as long as the scope. */
-class Namespace {
-  private constructor(readonly name: string) {}
-
-  static async make(scope: Scope): Promise<Namespace> {
-    const name = `urunc-test-${Deno.pid}-${++namespaces}`;
-    await run(["ip", "netns", "add", name], { check: true });
-    scope.defer(`delete namespace ${name}`, () => run(["ip", "netns", "del", name]));
-    return new Namespace(name);
-  }
-
-  /** The command line that runs another inside. */
-  command(...argv: string[]): string[] {
-    return ["ip", "netns", "exec", this.name, ...argv];
-  }
-
-  /** Runs `ip` or `tc` inside, a line each. */
-  async setUp(...lines: string[]): Promise<void> {
-    for (const line of lines) await run(this.command(...line.split(" ")), { check: true });
-  }
-
-  /** What `ip` or `tc` prints inside. */
-  async look(line: string): Promise<string> {
-    return (await run(this.command(...line.split(" ")), { check: true })).stdout;
-  }
-
-  /** Calls lib/network inside. */
-  async call(calls: Call[], rounds = 1): Promise<Outcome[]> {
-    const child = [Deno.execPath(), "run", "-A", "-q", "--no-lock", CHILD];
-    const argv = this.command(...child, JSON.stringify(calls), String(rounds));
-    return JSON.parse((await run(argv, { check: true })).stdout);
-  }
-
-  /** As `call`, for calls that must succeed; returns their values. */
-  async succeed(...calls: Call[]): Promise<unknown[]> {
-    const outcomes = await this.call(calls);
-    for (const { error } of outcomes) assert.equal(error, undefined);
-    return outcomes.map(({ value }) => value);
-  }
-
-  /** Everything in it that a container's network could have changed. */
-  async snapshot(): Promise<string> {
-    const parts = ["ip -d link", "ip address", "ip route", "tc qdisc", "ip tuntap"];
-    return (await Promise.all(parts.map((line) => this.look(line)))).join("\n");
-  }
-}
-
-/** A container's namespace with eth0, and the host's end of it. */
-async function makePair(scope: Scope): Promise<{ container: Namespace; host: Namespace }> {
-  const container = await Namespace.make(scope);
-  const host = await Namespace.make(scope);
-  await host.setUp(
-    `ip link add host0 type veth peer name eth0 netns ${container.name}`,
-    "ip address add 10.9.0.1/24 dev host0",
-    "ip link set host0 up",
-  );
-  await container.setUp(
-    "ip address add 10.9.0.2/24 dev eth0",
-    // Without a link-local address, whose state would change by itself.
-    "ip link set eth0 address 02:42:0a:09:00:02 addrgenmode none",
-    "ip link set eth0 up",
-    "ip route add default via 10.9.0.1",
-  );
-  await waitFor(async () => / state UP /.test(await container.look("ip link show eth0")), {
-    timeoutSeconds: 10,
-    what: "eth0 to have its carrier",
-  });
-  return { container, host };
-}
-
-/** Calls that connect eth0 and the tap. */
-const connect: Call[] = [
-  ["createTap", MONITOR],
-  ["linkUp", TAP_NAME],
-  ["redirectIngress", { from: "eth0", to: TAP_NAME }],
-  ["redirectIngress", { from: TAP_NAME, to: "eth0" }],
-];
-
-/** Builds the program of network_guest.c, and a tun node that everybody may open. */
-async function makeGuest(scope: Scope): Promise<{ program: string; tun: string }> {
-  const directory = await scope.temporaryDirectory("tap");
-  const [program, tun] = [`${directory}/guest`, `${directory}/tun`];
-  await run(["gcc", "-D_GNU_SOURCE", "-O1", "-o", program, GUEST_SOURCE], { check: true });
-  await run(["mknod", "-m", "0666", tun, "c", "10", "200"], { check: true });
-  return { program, tun };
-}
-
-/** The command line that drops all privileges as urunc does. */
-function as(uid: number, gid: number, ...argv: string[]): string[] {
-  const drop = ["--clear-groups", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"];
-  return ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, ...drop, ...argv];
-}
-
-/** Starts a program that runs until it is killed, and waits for its first line. */
-async function startPatiently(
-  scope: Scope,
-  argv: string[],
-  line: string,
-): Promise<{ end(): Promise<void> }> {
-  const [command, ...args] = argv;
-  const child = new Deno.Command(command!, { args, stdin: "piped", stdout: "piped" }).spawn();
-  const end = async () => {
-    try {
-      child.kill("SIGKILL");
-    } catch { /* it has ended */ }
-    await child.status;
-  };
-  scope.defer(`end ${argv.join(" ")}`, async () => {
-    await end();
-    await child.stdin.close().catch(() => {});
-    await child.stdout.cancel().catch(() => {});
-  });
-  const reader = child.stdout.getReader();
-  const { value } = await reader.read();
-  reader.releaseLock();
-  assert.equal(new TextDecoder().decode(value).trim(), line);
-  return { end };
-}
+import type { Call } from "./network_child.ts";
+import {
+  as,
+  connect,
+  makeGuest,
+  makePair,
+  MONITOR,
+  Namespace,
+  needs,
+  startAndWait,
+  TRANSFER,
+} from "./network_support.ts";
 
 const discoveries: {
   what: string;
@@ -417,7 +302,7 @@ testIf("removeTap takes a stale tap, and not one in use", {
   await container.succeed(...connect);
 
   const hold = as(65534, 65534, program, "hold", tun, TAP_NAME);
-  const monitor = await startPatiently(scope, container.command(...hold), "attached");
+  const monitor = await startAndWait(scope, container.command(...hold), "attached");
 
   const [refused, exists] = await container.call([["removeTap", TAP_NAME], [
     "tapExists",
@@ -503,14 +388,14 @@ for (const headers of ["plain", "offload"]) {
       const guest = await Namespace.make(scope);
       const netns = `/run/netns/${guest.name}`;
       const relay = container.command(program, "relay", tun, TAP_NAME, netns, headers);
-      await startPatiently(scope, relay, "attached");
+      await startAndWait(scope, relay, "attached");
       await guest.setUp(
         "ip link set guest0 address 02:42:0a:09:00:02",
         "ip address add 10.9.0.2/24 dev guest0",
         "ip link set guest0 up",
       );
       const deno = [Deno.execPath(), "run", "-A", "-q", "--no-lock", TRANSFER];
-      await startPatiently(scope, host.command(...deno, "serve", "10.9.0.1"), "listening");
+      await startAndWait(scope, host.command(...deno, "serve", "10.9.0.1"), "listening");
       const check = guest.command(...deno, "check", "10.9.0.1", String(4 << 20));
       assert.equal((await run(check, { check: true })).stdout, "same\n");
 
