@@ -1,0 +1,267 @@
+import {
+  close,
+  flock,
+  fstat,
+  getuid,
+  LinuxError,
+  LOCK_EX,
+  lstatPath,
+  O_CLOEXEC,
+  O_CREAT,
+  O_NOFOLLOW,
+  O_RDWR,
+  open,
+} from "../../ffi/linux.ts";
+import { AlreadyExistsError, HostError, NotFoundError } from "../errors.ts";
+import { validateId } from "./id.ts";
+import { type ContainerState, parseState, printState } from "./state.ts";
+
+const STATE_FILE = "state.json";
+const LOCK_FILE = "lock";
+
+/** Only the runtime's user has business in it. */
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+const REMOVE_ATTEMPTS = 100;
+
+/** The containers of one `--root`: a directory for each. */
+export class Store {
+  readonly root: string;
+
+  /** @param root absolute path; need not exist before the first `create` */
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  /**
+   * Takes an id: of two that try at the same time one succeeds.
+   *
+   * @throws AlreadyExistsError when it is taken; InvalidConfigurationError for an impossible id;
+   *   HostError when the root is open to others
+   */
+  create(id: string): ContainerDirectory {
+    const directory = this.#directory(id);
+    Deno.mkdirSync(this.root, { recursive: true, mode: DIRECTORY_MODE });
+    this.#checkRoot();
+    try {
+      Deno.mkdirSync(directory.path, { mode: DIRECTORY_MODE });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      throw new AlreadyExistsError({
+        operation: "create container",
+        reason: `container with id ${id} already exists`,
+        remedy: `urunc delete ${id} removes it`,
+      });
+    }
+    return directory;
+  }
+
+  /**
+   * @throws NotFoundError when there is no such container; InvalidConfigurationError for an
+   *   impossible id; HostError when the root is open to others
+   */
+  open(id: string): ContainerDirectory {
+    const directory = this.#directory(id);
+    if (!this.#exists() || !isDirectory(directory.path)) throw notFound(id);
+    return directory;
+  }
+
+  /**
+   * Where a container's directory is, or would be.
+   *
+   * @throws InvalidConfigurationError for an impossible id
+   */
+  pathOf(id: string): string {
+    validateId(id);
+    return `${this.root}/${id}`;
+  }
+
+  /** Ids of all containers, sorted; also of those whose creator was killed before the first state. */
+  list(): string[] {
+    if (!this.#exists()) return [];
+    return [...Deno.readDirSync(this.root)]
+      .filter((entry) => entry.isDirectory && isId(entry.name))
+      .map((entry) => entry.name)
+      .sort();
+  }
+
+  #directory(id: string): ContainerDirectory {
+    return new ContainerDirectory(id, this.pathOf(id));
+  }
+
+  #exists(): boolean {
+    try {
+      this.#checkRoot();
+      return true;
+    } catch (error) {
+      if (error instanceof LinuxError && error.code === "ENOENT") return false;
+      throw error;
+    }
+  }
+
+  /** What state.json says is acted upon as root: nobody else may be able to write it. */
+  #checkRoot(): void {
+    const { uid, mode } = lstatPath(this.root);
+    const refuse = (reason: string, remedy: string) =>
+      new HostError({ operation: "use state directory", subject: this.root, reason, remedy });
+    if (!Deno.lstatSync(this.root).isDirectory) {
+      throw refuse("it is not a directory", "if it is a symlink, name what it points to");
+    }
+    if (uid !== getuid()) {
+      throw refuse(`it belongs to uid ${uid}`, `it must belong to uid ${getuid()}`);
+    }
+    if ((mode & 0o022) !== 0) {
+      throw refuse("others than its owner can write it", `chmod go-w ${this.root}`);
+    }
+  }
+}
+
+/** One container's directory. */
+export class ContainerDirectory {
+  readonly id: string;
+  readonly path: string;
+
+  constructor(id: string, path: string) {
+    this.id = id;
+    this.path = path;
+  }
+
+  /**
+   * Waits until no other command works on this container, and keeps others waiting until it is
+   * released or this process ends.
+   *
+   * @throws NotFoundError when the container is deleted meanwhile
+   */
+  lock(): Lock {
+    const path = `${this.path}/${LOCK_FILE}`;
+    let fd: number;
+    try {
+      fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+    } catch (error) {
+      if (error instanceof LinuxError && error.code === "ENOENT") throw notFound(this.id);
+      throw error;
+    }
+    try {
+      flock(fd, LOCK_EX);
+      // Whoever held it may have deleted the container, and another may have taken the id since:
+      // then this is the lock of a directory that is no more.
+      if (!isSameFile(fd, path)) throw notFound(this.id);
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+    return new Lock(fd);
+  }
+
+  /**
+   * @returns undefined when none was written: the creator was killed before it could
+   * @throws UruncError when state.json is of another version or damaged
+   */
+  readState(): ContainerState | undefined {
+    const path = `${this.path}/${STATE_FILE}`;
+    try {
+      return parseState(Deno.readTextFileSync(path), path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Replaces the state as a whole: a reader sees the old or the new one. The caller holds the lock.
+   *
+   * Not synced to disk: a machine that lost power has lost the processes that the state is about.
+   */
+  writeState(state: ContainerState): void {
+    const path = `${this.path}/${STATE_FILE}`;
+    const temporary = `${path}.new`;
+    // One that was being written when its writer was killed.
+    removeIfThere(temporary);
+    Deno.writeTextFileSync(temporary, printState(state), { createNew: true, mode: FILE_MODE });
+    Deno.renameSync(temporary, path);
+  }
+
+  /**
+   * Removes the directory; the id is free again. The caller holds the lock. Removing what is gone
+   * is no error.
+   */
+  remove(): void {
+    for (let attempt = 1;; attempt++) {
+      try {
+        return removeIfThere(this.path, { recursive: true });
+      } catch (error) {
+        // Another command that wanted the lock made its file anew; it will find nothing else here.
+        if (!isNotEmpty(error) || attempt === REMOVE_ATTEMPTS) throw error;
+      }
+    }
+  }
+}
+
+/** A held lock; `using` releases it. */
+export class Lock implements Disposable {
+  #fd: number | undefined;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** Releasing twice is no error. */
+  release(): void {
+    if (this.#fd !== undefined) close(this.#fd);
+    this.#fd = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
+}
+
+function notFound(id: string): NotFoundError {
+  return new NotFoundError({
+    operation: "find container",
+    reason: `container "${id}" does not exist`,
+  });
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function isId(name: string): boolean {
+  try {
+    validateId(name);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isSameFile(fd: number, path: string): boolean {
+  const opened = fstat(fd);
+  try {
+    const named = lstatPath(path);
+    return opened.ino === named.ino && opened.dev.major === named.dev.major &&
+      opened.dev.minor === named.dev.minor;
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "ENOENT") return false;
+    throw error;
+  }
+}
+
+function removeIfThere(path: string, options?: Deno.RemoveOptions): void {
+  try {
+    Deno.removeSync(path, options);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function isNotEmpty(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOTEMPTY";
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { ociState, parseState, printState } from "../../../lib/container/state.ts";
+import { STATE } from "./_state.ts";
+
+Deno.test("a state is read as it was written", () => {
+  assert.deepEqual(parseState(printState(STATE), "state.json"), STATE);
+});
+
+const DAMAGED: [string, string, RegExp][] = [
+  ["nothing", "", /it is not JSON/],
+  ["half a file", printState(STATE).slice(0, 50), /it is not JSON/],
+  ["a list", "[]", /format version undefined/],
+  ["null", "null", /not a JSON object/],
+  ["another version", JSON.stringify({ ...STATE, version: 2 }), /version 2, this urunc reads 1/],
+  ["a negative pid", JSON.stringify({ ...STATE, pid: -1 }), /pid/],
+  ["pid 0", JSON.stringify({ ...STATE, pid: 0 }), /pid/],
+  ["an unknown phase", JSON.stringify({ ...STATE, phase: "paused" }), /phase/],
+  ["a relative cgroup", JSON.stringify({ ...STATE, cgroupPaths: ["x"] }), /cgroupPaths\.0/],
+  ["no hooks", JSON.stringify({ ...STATE, hooks: undefined }), /hooks/],
+];
+
+for (const [what, text, message] of DAMAGED) {
+  Deno.test(`a state file with ${what} is refused, with its path and a remedy`, () => {
+    assert.throws(() => parseState(text, "/run/urunc/one/state.json"), (error: Error) => {
+      assert.match(error.message, message);
+      assert.match(error.message, /\/run\/urunc\/one\/state\.json/);
+      assert.match(error.message, /delete --force/);
+      return true;
+    });
+  });
+}
+
+Deno.test("the specification's state has the pid of a live container only", () => {
+  assert.deepEqual(ociState(STATE, "created"), {
+    ociVersion: "1.2.0",
+    id: "one",
+    status: "created",
+    pid: 42,
+    bundle: "/bundle",
+    annotations: { key: "value" },
+  });
+  assert.equal("pid" in ociState(STATE, "stopped"), false);
+});
+
+Deno.test("the verified identity is an annotation, added to the container's own", () => {
+  const { annotations } = ociState({ ...STATE, identity: "Uid=1" }, "running");
+  assert.deepEqual(annotations, { key: "value", "com.urunc.identity": "Uid=1" });
+});
