@@ -93,7 +93,9 @@ for (const accelerator of ["kvm", "tcg"] as const) {
         ...AS_NOBODY,
         "guest",
         "hello",
-        "Hello from docker",
+        "Hello",
+        "from",
+        "docker",
         "3",
       ], { timeoutSeconds: 60 });
       assert.equal(result.stdout.replaceAll("\r", ""), "Hello from docker\n", result.stderr);
