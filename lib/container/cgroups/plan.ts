@@ -1,0 +1,91 @@
+import { HostError, InvalidConfigurationError, UnsupportedError } from "../../errors.ts";
+import type { CgroupLayout } from "../../host/types.ts";
+
+/** Parent of cgroups whose path is not given, or relative. */
+export const DEFAULT_PARENT = "/urunc";
+
+/** A container's directory in one hierarchy. */
+export interface HierarchyPlan {
+  mountPoint: string;
+  /** Absolute, below the mount point. */
+  directory: string;
+  /** v1: what is co-mounted here, `name=systemd` included. v2: the controllers there are. */
+  controllers: string[];
+}
+
+/** Where a container's cgroups are to be. */
+export interface CgroupPlan {
+  /** The same in every hierarchy, absolute. */
+  path: string;
+  v1: HierarchyPlan[];
+  v2?: HierarchyPlan;
+}
+
+/**
+ * Decides a container's cgroup directories: one in each hierarchy there is. In hybrid mode the
+ * cgroup2 tree gets one too: it has no controllers there, but ends all processes at once.
+ *
+ * @param cgroupsPath `linux.cgroupsPath`: absolute paths are below the mount points, relative ones
+ *   and none below `/urunc`
+ * @throws InvalidConfigurationError for a path that leaves its place, is the root of the hierarchy
+ *   or cannot be a path; UnsupportedError for systemd's form; HostError when there are no cgroups
+ * @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.md#cgroups-path
+ */
+export function placeCgroup(
+  layout: CgroupLayout,
+  cgroupsPath: string | undefined,
+  id: string,
+): CgroupPlan {
+  if (layout.mode === "none") {
+    throw new HostError({
+      operation: "plan cgroup",
+      reason: "no cgroup file system is mounted",
+      remedy: "mount cgroup2 at /sys/fs/cgroup",
+    });
+  }
+  const path = resolvePath(cgroupsPath, id);
+  const mountPoints = [...new Set(Object.values(layout.v1))];
+  const v1 = mountPoints.map((mountPoint) => ({
+    mountPoint,
+    directory: below(mountPoint, path),
+    controllers: Object.keys(layout.v1).filter((name) => layout.v1[name] === mountPoint),
+  }));
+  if (layout.v2 === undefined) return { path, v1 };
+  const { mountPoint, controllers } = layout.v2;
+  return { path, v1, v2: { mountPoint, directory: below(mountPoint, path), controllers } };
+}
+
+/** The container's directory in the hierarchy of a v1 controller; undefined when it is not mounted. */
+export function v1Directory(plan: CgroupPlan, controller: string): string | undefined {
+  return plan.v1.find(({ controllers }) => controllers.includes(controller))?.directory;
+}
+
+function resolvePath(cgroupsPath: string | undefined, id: string): string {
+  if (cgroupsPath === undefined || cgroupsPath === "") return `${DEFAULT_PARENT}/${id}`;
+  const refuse = (reason: string) =>
+    new InvalidConfigurationError({
+      operation: "plan cgroup",
+      subject: `linux.cgroupsPath ${JSON.stringify(cgroupsPath)}`,
+      reason,
+    });
+  if (/^[^/:]*:[^/:]*:[^/:]+$/.test(cgroupsPath)) {
+    throw new UnsupportedError({
+      operation: "plan cgroup",
+      subject: `linux.cgroupsPath ${JSON.stringify(cgroupsPath)}`,
+      reason: "systemd's cgroup driver (slice:prefix:name) is not supported yet",
+      remedy: "configure the caller to use the cgroupfs driver",
+    });
+  }
+  // deno-lint-ignore no-control-regex -- NUL ends a path, a newline forges lines of /proc files
+  if (/[\x00-\x1f\x7f]/.test(cgroupsPath)) throw refuse("it holds a control character");
+  const components = cgroupsPath.split("/").filter((part) => part !== "" && part !== ".");
+  if (components.includes("..")) throw refuse('".." is not allowed');
+  // All processes of the container's cgroup are killed with it: it must not be everybody's.
+  if (components.length === 0) throw refuse("it is the root of the hierarchy");
+  const path = `/${components.join("/")}`;
+  return cgroupsPath.startsWith("/") ? path : `${DEFAULT_PARENT}${path}`;
+}
+
+function below(mountPoint: string, path: string): string {
+  return mountPoint === "/" ? path : `${mountPoint}${path}`;
+}

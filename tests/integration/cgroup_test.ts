@@ -1,0 +1,262 @@
+import assert from "node:assert/strict";
+import {
+  cgroupProcesses,
+  killCgroup,
+  makeCgroup,
+  planCgroup,
+  removeCgroup,
+} from "../../lib/container/cgroups/cgroup.ts";
+import { HostError } from "../../lib/errors.ts";
+import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import type { Resources } from "../../lib/oci/types.ts";
+import { testIf } from "../support/skip.ts";
+
+const LAYOUT = readCgroupLayout();
+/** Not the runtime's own parent: containers of other tests may live there. */
+const PARENT = `/urunc-test-${Deno.pid}`;
+
+function limits(parts: Partial<Resources> = {}): Resources {
+  return {
+    devices: [],
+    memory: {},
+    cpu: {},
+    pids: {},
+    blockIO: {},
+    hugepageLimits: [],
+    network: {},
+    unified: {},
+    ...parts,
+  };
+}
+
+/** Every directory of this test's, in every hierarchy. */
+function left(): string[] {
+  const mountPoints = [...Object.values(LAYOUT.v1), LAYOUT.v2?.mountPoint ?? ""];
+  return [...new Set(mountPoints)].flatMap((mountPoint) => {
+    try {
+      Deno.statSync(`${mountPoint}${PARENT}`);
+      return [`${mountPoint}${PARENT}`];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function sleeper(): Deno.ChildProcess {
+  return new Deno.Command("sleep", { args: ["60"] }).spawn();
+}
+
+/** What /proc says, which is not what we wrote. */
+function membership(pid: number): string[] {
+  return Deno.readTextFileSync(`/proc/${pid}/cgroup`).trim().split("\n").map((line) =>
+    line.slice(line.indexOf(":", line.indexOf(":") + 1) + 1)
+  );
+}
+
+const ROOT = { needs: ["root"], skip: LAYOUT.mode === "none" ? "needs cgroups" : undefined };
+
+testIf("a process joins all hierarchies, is killed and leaves nothing", ROOT, async () => {
+  const cgroup = planCgroup(LAYOUT, `${PARENT}/pod/one`, "one", limits());
+  assert.deepEqual(left(), [], "planning made something");
+  const process = sleeper();
+  try {
+    makeCgroup(cgroup);
+    makeCgroup(cgroup);
+    cgroup.join(process.pid);
+    assert.deepEqual([...new Set(membership(process.pid))], [`${PARENT}/pod/one`]);
+    assert.deepEqual(cgroupProcesses(cgroup.directories), [process.pid]);
+    killCgroup(cgroup.directories);
+    assert.equal((await process.status).signal, "SIGKILL");
+    assert.deepEqual(cgroupProcesses(cgroup.directories), []);
+  } finally {
+    killCgroup(cgroup.directories);
+    removeCgroup(cgroup.directories);
+    await process.status;
+  }
+  assert.deepEqual(left(), []);
+  removeCgroup(cgroup.directories);
+  killCgroup(cgroup.directories);
+});
+
+testIf("a cgroup with many processes that are born meanwhile is emptied", ROOT, async () => {
+  const cgroup = planCgroup(LAYOUT, `${PARENT}/one`, "one", limits());
+  const script =
+    "read go; for i in 1 2 3 4 5 6 7 8; do (while :; do sleep 0.01; done) & done; wait";
+  const shell = new Deno.Command("sh", { args: ["-c", script], stdin: "piped" }).spawn();
+  try {
+    makeCgroup(cgroup);
+    cgroup.join(shell.pid);
+    const stdin = shell.stdin.getWriter();
+    await stdin.write(new TextEncoder().encode("go\n"));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.ok(cgroupProcesses(cgroup.directories).length > 8);
+    killCgroup(cgroup.directories);
+    await shell.status;
+    await stdin.abort().catch(() => {});
+  } finally {
+    killCgroup(cgroup.directories);
+    removeCgroup(cgroup.directories);
+  }
+  assert.deepEqual(left(), []);
+});
+
+testIf("the end of one container leaves its neighbour and their parent alone", ROOT, async () => {
+  const first = planCgroup(LAYOUT, `${PARENT}/one`, "one", limits());
+  makeCgroup(first);
+  const second = planCgroup(LAYOUT, `${PARENT}/two`, "two", limits());
+  makeCgroup(second);
+  const process = sleeper();
+  try {
+    second.join(process.pid);
+    killCgroup(first.directories);
+    removeCgroup(first.directories);
+    assert.deepEqual(cgroupProcesses(second.directories), [process.pid]);
+  } finally {
+    process.kill();
+    await process.status;
+    removeCgroup(second.directories);
+    // The first one made the parent, and could not remove it then.
+    removeCgroup(first.directories);
+  }
+  assert.deepEqual(left(), []);
+});
+
+testIf("a cgroup that is in use is nobody's to take", ROOT, async () => {
+  const cgroup = planCgroup(LAYOUT, `${PARENT}/one`, "one", limits());
+  const process = sleeper();
+  try {
+    makeCgroup(cgroup);
+    cgroup.join(process.pid);
+    for (const path of [`${PARENT}/one`, PARENT]) {
+      assert.throws(
+        () => planCgroup(LAYOUT, path, "other", limits()),
+        (error: Error) => error instanceof HostError && /in use by/.test(error.message),
+      );
+    }
+  } finally {
+    killCgroup(cgroup.directories);
+    await process.status;
+    removeCgroup(cgroup.directories);
+  }
+  assert.deepEqual(left(), []);
+});
+
+testIf("a cgroup that stayed behind empty is taken, whatever its limits were", {
+  needs: ["root"],
+  skip: LAYOUT.v1.memory === undefined ? "needs the v1 memory controller" : undefined,
+}, () => {
+  const MIB = 1024 * 1024;
+  const limited = (megabytes: number) =>
+    planCgroup(
+      LAYOUT,
+      `${PARENT}/one`,
+      "one",
+      limits({ memory: { limit: megabytes * MIB, swap: megabytes * MIB } }),
+    );
+  const cgroup = limited(64);
+  try {
+    for (const megabytes of [64, 512, 32]) {
+      makeCgroup(limited(megabytes));
+      const file = `${LAYOUT.v1.memory}${PARENT}/one/memory.limit_in_bytes`;
+      assert.equal(Deno.readTextFileSync(file).trim(), String(megabytes * MIB));
+    }
+  } finally {
+    removeCgroup(cgroup.directories);
+  }
+  assert.deepEqual(left(), []);
+});
+
+testIf("limits are in force", {
+  needs: ["root"],
+  skip: ["cpu", "pids", "cpuset"].every((name) => LAYOUT.v1[name] !== undefined)
+    ? undefined
+    : "needs the v1 cpu, pids and cpuset controllers",
+}, async () => {
+  const resources = limits({
+    cpu: { shares: 256, quota: 30_000, period: 60_000, cpus: "0" },
+    pids: { limit: 2 },
+  });
+  const cgroup = planCgroup(LAYOUT, `${PARENT}/one`, "one", resources);
+  const shell = new Deno.Command("sh", {
+    args: ["-c", "read go; grep Cpus_allowed_list /proc/self/status; sleep 0 | sleep 0 | sleep 0"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  try {
+    makeCgroup(cgroup);
+    cgroup.join(shell.pid);
+    const stdin = shell.stdin.getWriter();
+    await stdin.write(new TextEncoder().encode("go\n"));
+    await stdin.close();
+    const { stdout, stderr, success } = await shell.output();
+    assert.match(new TextDecoder().decode(stdout), /Cpus_allowed_list:\s+0\n/);
+    assert.equal(success, false, "a third process was born");
+    assert.match(new TextDecoder().decode(stderr), /fork/);
+    const cpu = `${LAYOUT.v1.cpu}${PARENT}/one`;
+    assert.equal(Deno.readTextFileSync(`${cpu}/cpu.shares`).trim(), "256");
+    assert.equal(Deno.readTextFileSync(`${cpu}/cpu.cfs_quota_us`).trim(), "30000");
+    assert.equal(Deno.readTextFileSync(`${cpu}/cpu.cfs_period_us`).trim(), "60000");
+  } finally {
+    killCgroup(cgroup.directories);
+    removeCgroup(cgroup.directories);
+  }
+  assert.deepEqual(left(), []);
+});
+
+testIf("containers that come and go under one parent at the same time do not meet", {
+  ...ROOT,
+  timeoutSeconds: 60,
+}, async () => {
+  const module = new URL("../../lib/container/cgroups/cgroup.ts", import.meta.url).href;
+  const script = `
+    import { makeCgroup, planCgroup, removeCgroup } from ${JSON.stringify(module)};
+    const [layout, resources] = JSON.parse(Deno.args[0]);
+    for (let round = 0; round < 50; round++) {
+      const cgroup = planCgroup(layout, Deno.args[1], "x", resources);
+      makeCgroup(cgroup);
+      for (const { directory } of cgroup.plan.v1) Deno.statSync(directory);
+      removeCgroup(cgroup.directories);
+    }`;
+  const input = JSON.stringify([LAYOUT, limits()]);
+  const children = ["one", "two"].map((name) =>
+    new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--no-lock", script, input, `${PARENT}/${name}`],
+      stderr: "piped",
+    }).output()
+  );
+  for (const { success, stderr } of await Promise.all(children)) {
+    assert.ok(success, new TextDecoder().decode(stderr));
+  }
+  // A parent of one's own choice stays when whoever made it was not the last to leave; it is empty.
+  for (const parent of left()) Deno.removeSync(parent);
+});
+
+const UNIFIED = LAYOUT.v2;
+
+testIf("cgroup v2: controllers are handed down and limit", {
+  needs: ["root"],
+  skip: UNIFIED?.controllers.includes("hugetlb")
+    ? undefined
+    : "needs hugetlb, the one controller that is in v2 here",
+}, async () => {
+  const v2 = UNIFIED!;
+  const control = `${v2.mountPoint}/cgroup.subtree_control`;
+  const before = Deno.readTextFileSync(control);
+  const resources = limits({ unified: { "hugetlb.2MB.max": "0" } });
+  const cgroup = planCgroup({ mode: "v2", v1: {}, v2 }, `${PARENT}/pod/one`, "one", resources);
+  const process = sleeper();
+  try {
+    makeCgroup(cgroup);
+    cgroup.join(process.pid);
+    assert.ok(membership(process.pid).includes(`${PARENT}/pod/one`));
+    const file = `${v2.mountPoint}${PARENT}/pod/one/hugetlb.2MB.max`;
+    assert.equal(Deno.readTextFileSync(file).trim(), "0");
+  } finally {
+    killCgroup(cgroup.directories);
+    await process.status;
+    removeCgroup(cgroup.directories);
+    if (!before.includes("hugetlb")) Deno.writeTextFileSync(control, "-hugetlb");
+  }
+  assert.deepEqual(left(), []);
+});
