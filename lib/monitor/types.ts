@@ -38,11 +38,25 @@ export interface Monitor {
    * Memory that the monitor itself uses beside the guest's, in bytes, for a guest of
    * `memoryMiB` MiB with `vcpus` processors. Measured; the source says how.
    */
-  memoryOverheadBytes(guest: { memoryMiB: number; vcpus: number; network: boolean }): number;
+  memoryOverheadBytes(
+    guest: {
+      memoryMiB: number;
+      vcpus: number;
+      network: boolean;
+      accelerator: "kvm" | "tcg";
+      /** Size of the kernel file, of which a monitor may keep a copy; 0 when not given. */
+      kernelBytes?: number;
+    },
+  ): number;
   /** The smallest guest the monitor can run, in MiB. */
   minimumMemoryMiB: number;
   /** Which device nodes this guest needs in the private /dev. */
   devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
+  /**
+   * What the guest's exit code was, from the monitor's: how a guest reports one differs between
+   * monitors.
+   */
+  exitCode(monitorExitCode: number): number;
   /** The argument vector, `argv[0]` included. Throws InvalidConfigurationError. */
   argv(input: MonitorInput): string[];
 }

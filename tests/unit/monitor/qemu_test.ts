@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { InvalidConfigurationError } from "../../../lib/errors.ts";
+import { qemu } from "../../../lib/monitor/qemu.ts";
+import type { MonitorInput } from "../../../lib/monitor/types.ts";
+
+const plain: MonitorInput = {
+  binary: "/usr/bin/qemu-system-x86_64",
+  kernel: "/guest/kernel",
+  memoryMiB: 64,
+  vcpus: 1,
+  accelerator: "kvm",
+  firmwareDirectories: ["/usr/share/qemu"],
+};
+const network = { tap: "tap0", mac: "02:42:0a:58:03:07", mtu: 1400 };
+
+/** The element after the option, which must be there exactly once. */
+function after(argv: string[], option: string): string {
+  const at = argv.indexOf(option);
+  assert.ok(at > 0, `${option} is missing`);
+  assert.equal(argv.lastIndexOf(option), at, `${option} is there twice`);
+  return argv[at + 1]!;
+}
+
+/** Reads a comma-separated option as QEMU does (util/qemu-option.c): `,,` is a comma. */
+function readOption(text: string): string[] {
+  return text.replaceAll(",,", "\0").split(",").map((part) => part.replaceAll("\0", ","));
+}
+
+Deno.test("argv boots a kernel with nothing that was not asked for", () => {
+  const argv = qemu.argv(plain);
+  assert.equal(argv[0], plain.binary);
+  assert.equal(after(argv, "-kernel"), "/guest/kernel");
+  assert.equal(after(argv, "-m"), "size=64M");
+  assert.equal(after(argv, "-smp"), "cpus=1");
+  assert.equal(after(argv, "-L"), "/usr/share/qemu");
+  assert.equal(after(argv, "-monitor"), "none");
+  for (const flag of ["-nodefaults", "-no-user-config", "-no-reboot"]) {
+    assert.ok(argv.includes(flag), flag);
+  }
+  for (const absent of ["-initrd", "-append", "-netdev"]) assert.ok(!argv.includes(absent), absent);
+  assert.match(after(argv, "-chardev"), /mux=off/);
+  assert.match(after(argv, "-chardev"), /signal=off/);
+  for (const denial of ["obsolete", "elevateprivileges", "spawn", "resourcecontrol"]) {
+    assert.ok(after(argv, "-sandbox").split(",").includes(`${denial}=deny`), denial);
+  }
+});
+
+Deno.test("argv emulates only when told to", () => {
+  const kvm = qemu.argv(plain);
+  assert.equal(after(kvm, "-accel"), "kvm");
+  assert.equal(after(kvm, "-cpu"), "host");
+  const tcg = qemu.argv({ ...plain, accelerator: "tcg" });
+  assert.match(after(tcg, "-accel"), /^tcg,tb-size=\d+$/);
+  assert.equal(after(tcg, "-cpu"), "max");
+});
+
+Deno.test("argv gives the guest the container's address and MTU", () => {
+  const argv = qemu.argv({ ...plain, network });
+  assert.deepEqual(readOption(after(argv, "-netdev")), [
+    "tap",
+    "id=net0",
+    "ifname=tap0",
+    "script=no",
+    "downscript=no",
+  ]);
+  const card = argv.find((element) => element.startsWith("virtio-net-pci"));
+  assert.ok(card?.includes("mac=02:42:0a:58:03:07"));
+  assert.ok(card?.includes("host_mtu=1400"));
+});
+
+Deno.test("argv keeps every firmware directory in order", () => {
+  const argv = qemu.argv({ ...plain, firmwareDirectories: ["/a", "/b,c"] });
+  const found = argv.filter((_, i) => argv[i - 1] === "-L");
+  assert.deepEqual(found, ["/a", "/b,c"]);
+});
+
+/** Values that would be options, several options or several words if they were parsed again. */
+const hostile = ["/k,readonly=on", "/k -monitor stdio", "/-S", "/k,,x", "/k\"'\\$(id)", "/ü"];
+
+for (const text of hostile) {
+  Deno.test(`argv passes kernel, binary and command line ${text} whole`, () => {
+    const argv = qemu.argv({ ...plain, binary: text, kernel: text, commandLine: text });
+    assert.equal(argv[0], text);
+    assert.equal(after(argv, "-kernel"), text);
+    assert.equal(after(argv, "-append"), text);
+    assert.equal(argv.length, qemu.argv({ ...plain, commandLine: "x" }).length);
+  });
+}
+
+for (const text of ["-S", "--help", "-append", "", "a\nb", "x=,,y", "a  b "]) {
+  Deno.test(`argv passes command line ${JSON.stringify(text)} as the element after -append`, () => {
+    const argv = qemu.argv({ ...plain, commandLine: text });
+    assert.equal(argv.at(-2), "-append");
+    assert.equal(argv.at(-1), text);
+  });
+}
+
+for (const tap of ["tap0", "a,b", ",", "a,script=/bin/sh", ",,"]) {
+  Deno.test(`argv escapes tap name ${tap} so that it reads back the same`, () => {
+    const argv = qemu.argv({ ...plain, network: { ...network, tap } });
+    const parts = readOption(after(argv, "-netdev"));
+    assert.equal(parts.find((part) => part.startsWith("ifname=")), `ifname=${tap}`);
+    assert.equal(parts.filter((part) => part.startsWith("script=")).join(), "script=no");
+  });
+}
+
+const refused: { name: string; change: Partial<MonitorInput>; says: RegExp }[] = [
+  {
+    name: "relative kernel",
+    change: { kernel: "kernel" },
+    says: /kernel "kernel": .*not absolute/,
+  },
+  { name: "kernel like an option", change: { kernel: "-S" }, says: /not absolute/ },
+  { name: "newline in kernel", change: { kernel: "/k\n" }, says: /kernel .*control character/ },
+  { name: "NUL in kernel", change: { kernel: "/k\0" }, says: /control character/ },
+  { name: "NUL in binary", change: { binary: "/q\0" }, says: /monitor binary .*control character/ },
+  { name: "comma in initrd", change: { initrd: "/a,b" }, says: /initrd "\/a,b": .*comma/ },
+  { name: "space in initrd", change: { initrd: "/a b" }, says: /initrd .*space/ },
+  { name: "newline in initrd", change: { initrd: "/a\n" }, says: /initrd .*control character/ },
+  { name: "NUL in command line", change: { commandLine: "a\0b" }, says: /command line .*NUL/ },
+  { name: "firmware help", change: { firmwareDirectories: ["help"] }, says: /firmware directory/ },
+  { name: "no memory", change: { memoryMiB: 0 }, says: /guest memory in MiB "0"/ },
+  { name: "fractional memory", change: { memoryMiB: 64.5 }, says: /whole number/ },
+  { name: "no processor", change: { vcpus: 0 }, says: /processors "0"/ },
+  {
+    name: "newline in tap",
+    change: { network: { ...network, tap: "a\nb" } },
+    says: /tap name .*control character/,
+  },
+  { name: "empty tap", change: { network: { ...network, tap: "" } }, says: /tap name "": .*empty/ },
+  {
+    name: "option in mac",
+    change: { network: { ...network, mac: "02:42:0a:58:03:07,romfile=/etc/shadow" } },
+    says: /MAC address/,
+  },
+  {
+    name: "mtu too small",
+    change: { network: { ...network, mtu: 67 } },
+    says: /MTU in bytes "67"/,
+  },
+];
+
+for (const { name, change, says } of refused) {
+  Deno.test(`argv refuses ${name}`, () => {
+    assert.throws(() => qemu.argv({ ...plain, ...change }), (error) => {
+      assert.ok(error instanceof InvalidConfigurationError);
+      assert.match(error.message, says);
+      return true;
+    });
+  });
+}
+
+Deno.test("devices are those that the guest's needs name", () => {
+  assert.deepEqual(qemu.devices({ accelerator: "kvm", network: true }), ["kvm", "net/tun"]);
+  assert.deepEqual(qemu.devices({ accelerator: "kvm", network: false }), ["kvm"]);
+  assert.deepEqual(qemu.devices({ accelerator: "tcg", network: false }), []);
+});
+
+Deno.test("firmware directories are among the data paths", () => {
+  for (const directory of qemu.firmwareDirectories) assert.ok(qemu.dataPaths.includes(directory));
+});
+
+for (const [ofQemu, ofGuest] of [[0, 0], [1, 1], [3, 1], [7, 3], [255, 127], [2, 2], [126, 126]]) {
+  Deno.test(`exit code ${ofQemu} of QEMU is ${ofGuest} of the guest`, () => {
+    assert.equal(qemu.exitCode(ofQemu!), ofGuest);
+  });
+}
