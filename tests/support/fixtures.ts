@@ -1,0 +1,292 @@
+/** OCI bundles around the fixture guests, and what a Linux guest is made of. */
+import { run } from "./process.ts";
+import { TEMPORARY_PREFIX } from "./scope.ts";
+
+const guestDirectory = new URL("../../fixtures/guests/", import.meta.url).pathname;
+
+/** The fixture guest with a PVH entry; fixtures/guests/guest.c says what it can do. */
+export const guestKernel = `${guestDirectory}guest.elf`;
+
+/** The same guest with a multiboot header. */
+export const multibootGuestKernel = `${guestDirectory}guest-multiboot.elf`;
+
+/** What a bundle differs in from the plainest one. */
+export interface BundleOptions {
+  /** Host path of the guest kernel, copied to /unikernel/guest.elf in the image. */
+  kernel?: string;
+  /** Host path of an initial RAM disk, copied to /unikernel/initrd in the image. */
+  initrd?: string;
+  /** `elf` unless told. */
+  unikernelType?: string;
+  /** Entries of /urunc.json by their names after `com.urunc.unikernel.`; undefined removes one. */
+  unikernel?: Record<string, string | undefined>;
+  /** Annotations by their whole names. */
+  annotations?: Record<string, string>;
+  /** Adds the annotation that asks for emulation. */
+  accelerator?: "kvm" | "tcg";
+  /** `["hello"]` unless told. */
+  args?: string[];
+  env?: string[];
+  user?: { uid: number; gid: number; additionalGids?: number[]; umask?: number };
+  hostname?: string;
+  terminal?: boolean;
+  /** In bytes. */
+  memoryLimit?: number;
+  cgroupsPath?: string;
+  /** New namespaces of these types; pid, ipc, uts, mount and network unless told. */
+  namespaces?: { type: string; path?: string }[];
+  /** Changes whatever else config.json is to say. */
+  edit?: (config: Record<string, unknown> & { process: Record<string, unknown> }) => void;
+}
+
+/** A bundle directory, gone after `cleanup`. */
+export interface Bundle {
+  bundle: string;
+  rootfs: string;
+  cleanup(): Promise<void>;
+}
+
+/**
+ * Makes an OCI bundle in a temporary directory: the fixture guest as 65534:65534 without groups,
+ * all that makes it a unikernel in `/urunc.json`.
+ */
+export async function makeBundle(options: BundleOptions = {}): Promise<Bundle> {
+  const bundle = await Deno.makeTempDir({ prefix: `${TEMPORARY_PREFIX}bundle-` });
+  // The monitor's user must be able to pass through, as through a container engine's directories.
+  await Deno.chmod(bundle, 0o755);
+  const rootfs = `${bundle}/rootfs`;
+  await Deno.mkdir(`${rootfs}/unikernel`, { recursive: true });
+  await copyReadable(options.kernel ?? guestKernel, `${rootfs}/unikernel/guest.elf`);
+  if (options.initrd !== undefined) {
+    await copyReadable(options.initrd, `${rootfs}/unikernel/initrd`);
+  }
+  await Deno.writeTextFile(`${rootfs}/urunc.json`, JSON.stringify(uruncJson(options), null, 2));
+  await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(configJson(options), null, 2));
+  return { bundle, rootfs, cleanup: () => Deno.remove(bundle, { recursive: true }) };
+}
+
+const PREFIX = "com.urunc.unikernel.";
+
+function uruncJson(options: BundleOptions): Record<string, string> {
+  const values: Record<string, string | undefined> = {
+    unikernelType: options.unikernelType ?? "elf",
+    hypervisor: "qemu",
+    binary: "/unikernel/guest.elf",
+    initrd: options.initrd === undefined ? undefined : "/unikernel/initrd",
+    ...options.unikernel,
+  };
+  const encoded: Record<string, string> = {};
+  for (const [key, value] of Object.entries(values)) {
+    if (value !== undefined) encoded[`${PREFIX}${key}`] = base64(value);
+  }
+  return encoded;
+}
+
+function configJson(options: BundleOptions): Record<string, unknown> {
+  const { user = { uid: 65534, gid: 65534 }, accelerator, memoryLimit } = options;
+  const types = ["pid", "ipc", "uts", "mount", "network"];
+  const config = {
+    ociVersion: "1.2.0",
+    hostname: options.hostname ?? "guest",
+    root: { path: "rootfs", readonly: true },
+    process: {
+      terminal: options.terminal ?? false,
+      user,
+      args: options.args ?? ["hello"],
+      env: options.env ?? [],
+      cwd: "/",
+    },
+    annotations: {
+      ...(accelerator === undefined ? {} : { [`${PREFIX}accelerator`]: accelerator }),
+      ...options.annotations,
+    },
+    linux: {
+      namespaces: options.namespaces ?? types.map((type) => ({ type })),
+      ...(options.cgroupsPath === undefined ? {} : { cgroupsPath: options.cgroupsPath }),
+      resources: memoryLimit === undefined ? {} : { memory: { limit: memoryLimit } },
+    },
+  };
+  options.edit?.(config);
+  return config;
+}
+
+function base64(text: string): string {
+  return btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+}
+
+async function copyReadable(from: string, to: string): Promise<void> {
+  await Deno.copyFile(from, to);
+  await Deno.chmod(to, 0o644);
+}
+
+/** What Debian's cloud kernel consists of, as far as guests need it. */
+interface LinuxFiles {
+  vmlinuz: string;
+  /** Uncompressed modules, in the order in which they are to be loaded. */
+  modules: string[];
+}
+
+/** virtio-net is a module there; the power button is one too. */
+const MODULES = ["failover", "net_failover", "virtio_net", "button"];
+
+/**
+ * Path of the kernel of Debian's `linux-image-cloud-amd64`: fetched with `apt-get download`, never
+ * installed, and kept in `${XDG_CACHE_HOME:-/var/cache}/urunc-tests` between runs.
+ */
+export async function debianKernel(): Promise<string> {
+  return (await debianLinux()).vmlinuz;
+}
+
+async function debianLinux(): Promise<LinuxFiles> {
+  const cache = `${Deno.env.get("XDG_CACHE_HOME") || "/var/cache"}/urunc-tests`;
+  const directory = `${cache}/linux-cloud`;
+  const files: LinuxFiles = {
+    vmlinuz: `${directory}/vmlinuz`,
+    modules: MODULES.map((name) => `${directory}/${name}.ko`),
+  };
+  if (await exists(directory)) return files;
+  await Deno.mkdir(cache, { recursive: true });
+  const work = await Deno.makeTempDir({ dir: cache, prefix: "work-" });
+  try {
+    // The sandbox user that apt fetches as must be able to write.
+    await Deno.chmod(work, 0o777);
+    await extractDebianLinux(work);
+    // Whole or not at all; another run may have been quicker.
+    await Deno.rename(`${work}/kept`, directory).catch(async (error) => {
+      if (!await exists(directory)) throw error;
+    });
+  } finally {
+    await Deno.remove(work, { recursive: true });
+  }
+  return files;
+}
+
+async function extractDebianLinux(work: string): Promise<void> {
+  await run(["apt-get", "-q", "download", await kernelPackage()], {
+    cwd: work,
+    timeoutSeconds: 300,
+    check: true,
+  });
+  const archive = namesIn(work).find((name) => name.endsWith(".deb"));
+  if (archive === undefined) throw new Error("fetch Debian's kernel: apt-get left no package");
+  const tree = `${work}/tree`;
+  const kept = `${work}/kept`;
+  await run(["dpkg-deb", "-x", `${work}/${archive}`, tree], { timeoutSeconds: 120, check: true });
+  await Deno.mkdir(kept);
+  const vmlinuz = namesIn(`${tree}/boot`).find((name) => name.startsWith("vmlinuz-"));
+  if (vmlinuz === undefined) throw new Error(`fetch Debian's kernel: no vmlinuz in ${archive}`);
+  await Deno.rename(`${tree}/boot/${vmlinuz}`, `${kept}/vmlinuz`);
+  for (const module of MODULES) {
+    // Shell words are arguments here, never part of the script.
+    const script = 'busybox xz -dc "$(find "$1" -name "$2.ko.xz")" > "$3"';
+    await run(["sh", "-ec", script, "sh", tree, module, `${kept}/${module}.ko`], { check: true });
+  }
+}
+
+/** The versioned package that `linux-image-cloud-amd64` stands for today. */
+async function kernelPackage(): Promise<string> {
+  const find = async () => {
+    const { stdout } = await run(["apt-cache", "depends", "linux-image-cloud-amd64"]);
+    return /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
+  };
+  let name = await find();
+  if (name === undefined) {
+    await run(["apt-get", "-q", "update"], { timeoutSeconds: 300, check: true });
+    name = await find();
+  }
+  if (name === undefined) throw new Error("fetch Debian's kernel: no linux-image-cloud-amd64");
+  return name;
+}
+
+/** What a Linux guest does once it is up. */
+export interface InitrdOptions {
+  /** Printed when the network is up; `Hello from a Linux guest` unless told. */
+  line?: string;
+  /** Serves this text over HTTP on port 80. */
+  http?: string;
+  /** Shell commands that run before the line is printed. */
+  script?: string;
+  /** `sleep` unless told: for ever. `reboot` ends the monitor with code 0. */
+  finally?: "sleep" | "poweroff" | "reboot";
+}
+
+/** An initial RAM disk, gone after `cleanup`. */
+export interface Initrd {
+  path: string;
+  cleanup(): Promise<void>;
+}
+
+/**
+ * Makes an initial RAM disk for {@linkcode debianKernel} of busybox and an /init. Debian's kernel has no
+ * IP autoconfiguration of its own, so /init itself takes `ip=` from the kernel's command line.
+ */
+export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Initrd> {
+  const { modules } = await debianLinux();
+  const directory = await Deno.makeTempDir({ prefix: `${TEMPORARY_PREFIX}initrd-` });
+  await Deno.chmod(directory, 0o755);
+  const tree = `${directory}/tree`;
+  const path = `${directory}/initrd`;
+  for (const name of ["bin", "dev", "lib", "proc", "sys", "www"]) {
+    await Deno.mkdir(`${tree}/${name}`, { recursive: true });
+  }
+  await Deno.copyFile("/usr/bin/busybox", `${tree}/bin/busybox`);
+  for (const module of modules) {
+    await Deno.copyFile(module, `${tree}/lib/${module.slice(module.lastIndexOf("/") + 1)}`);
+  }
+  if (options.http !== undefined) await Deno.writeTextFile(`${tree}/www/index.html`, options.http);
+  await Deno.writeTextFile(`${tree}/init`, initScript(options), { mode: 0o755 });
+  const pack = 'cd "$1" && find . | cpio --quiet -o -H newc | busybox gzip -1 > "$2"';
+  await run(["sh", "-ec", pack, "sh", tree, path], { check: true });
+  await Deno.remove(tree, { recursive: true });
+  return { path, cleanup: () => Deno.remove(directory, { recursive: true }) };
+}
+
+function initScript(options: InitrdOptions): string {
+  const ends = {
+    sleep: "while :; do sleep 3600; done",
+    poweroff: "poweroff -f",
+    reboot: "reboot -f",
+  };
+  return `#!/bin/busybox sh
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+for module in ${MODULES.join(" ")}; do insmod /lib/$module.ko; done
+ifconfig lo 127.0.0.1
+# ip=CLIENT:SERVER:GATEWAY:NETMASK:HOSTNAME:DEVICE:AUTOCONF, Documentation/admin-guide/nfs/nfsroot.rst
+for word in $(cat /proc/cmdline); do
+  case $word in ip=*)
+    IFS=: read -r client _ gateway netmask name device _ <<END
+\${word#ip=}
+END
+    device=\${device:-eth0}
+    [ -z "$name" ] || hostname "$name"
+    ifconfig "$device" "$client" netmask "$netmask" up
+    [ -z "$gateway" ] || route add default gw "$gateway"
+  esac
+done
+${options.http === undefined ? "" : "httpd -p 80 -h /www"}
+${options.script ?? ""}
+echo ${shellQuote(options.line ?? "Hello from a Linux guest")}
+${ends[options.finally ?? "sleep"]}
+`;
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function namesIn(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].map((entry) => entry.name);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
