@@ -1,77 +1,19 @@
 /** Docker with dist/urunc as a runtime: guests and the monitor's test double. */
 import assert from "node:assert/strict";
-import { type Docker, DOCKER_NEEDS, type ImageFile, startDocker } from "../../support/docker.ts";
-import { doubleConfiguration, parseReport } from "../../support/double.ts";
+import { DOCKER_NEEDS } from "../../support/docker.ts";
+import { parseReport } from "../../support/double.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
-import { isAlive, readStatus, waitFor } from "../../support/process.ts";
+import { isAlive } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import { repositoryDirectory, uruncBinary } from "../../support/urunc.ts";
-
-const NEEDS = [...DOCKER_NEEDS, "qemu-system-x86_64"];
-
-/** As unprivileged as Kubernetes' nobody, with the group that /dev/kvm often has. */
-const AS_NOBODY = ["--user=65534:65534", "--group-add=108"];
-
-/** Docker with `urunc`, and with `double`, the same with the test double in QEMU's place. */
-async function startWithUrunc(scope: Scope, options: { double?: boolean } = {}): Promise<Docker> {
-  const path = await uruncBinary();
-  const runtimes: Parameters<typeof startDocker>[1] = { urunc: { path } };
-  if (options.double) {
-    runtimes.double = { path, runtimeArgs: ["--config", await doubleConfiguration(scope)] };
-  }
-  return await startDocker(scope, runtimes);
-}
-
-/** The fixture guest and its description, the older form: base64 values in urunc.json. */
-function guestImage(accelerator: "kvm" | "tcg"): ImageFile[] {
-  const values = {
-    unikernelType: "elf",
-    hypervisor: "qemu",
-    binary: "/unikernel/guest.elf",
-    accelerator,
-  };
-  return [
-    {
-      path: "/unikernel/guest.elf",
-      source: `${repositoryDirectory()}fixtures/guests/guest.elf`,
-      mode: 0o644,
-    },
-    { path: "/urunc.json", content: uruncJson(values) },
-  ];
-}
-
-function uruncJson(values: Record<string, string>): string {
-  return JSON.stringify(Object.fromEntries(
-    Object.entries(values).map(([key, value]) => [`com.urunc.unikernel.${key}`, btoa(value)]),
-  ));
-}
-
-/** What the issue demands of the monitor, seen in /proc by somebody else. */
-async function assertIdentity({ bundle }: Docker, id: string, pid: number): Promise<void> {
-  const config = JSON.parse(await Deno.readTextFile(`${bundle(id)}/config.json`));
-  const { user } = config.process;
-  const status = readStatus(pid);
-  assert.deepEqual(status.uids, Array(4).fill(user.uid));
-  assert.deepEqual(status.gids, Array(4).fill(user.gid));
-  const groups: number[] = user.additionalGids ?? [];
-  assert.deepEqual(status.groups, [...new Set(groups)].sort((a, b) => a - b));
-  assert.deepEqual(status.capabilities, {
-    inheritable: 0n,
-    permitted: 0n,
-    effective: 0n,
-    bounding: 0n,
-    ambient: 0n,
-  });
-  assert.equal(status.noNewPrivs, 1);
-}
-
-async function logsWith({ docker }: Docker, id: string, text: string): Promise<string> {
-  return await waitFor(async () => {
-    const { stdout, stderr } = await docker(["logs", id]);
-    return (stdout + stderr).includes(text) ? stdout : undefined;
-  }, { timeoutSeconds: 60, what: `"${text}" in the logs`, intervalMilliseconds: 200 });
-}
+import {
+  AS_NOBODY,
+  assertIdentity,
+  guestImage,
+  logsWith,
+  NEEDS,
+  startWithUrunc,
+} from "./_common.ts";
 
 for (const accelerator of ["kvm", "tcg"] as const) {
   testIf(`docker with urunc: a guest under ${accelerator} as 65534 says its line and ends`, {
