@@ -1,4 +1,4 @@
-import type { NamespaceType } from "../oci/types.ts";
+import type { Hook, NamespaceType } from "../oci/types.ts";
 
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
@@ -30,7 +30,8 @@ export type StepBody =
   | { step: "hostname"; name: string }
   | { step: "domainname"; name: string }
   | { step: "sysctl"; key: string; value: string }
-  | { step: "runHooks"; name: "createContainer" | "startContainer" }
+  /** Hooks that run in the container's namespaces, before the pivot, with paths of the host. */
+  | { step: "runHooks"; name: "createContainer" | "startContainer"; hooks: Hook[] }
   /** Removes a tap of this name that an earlier, killed container left behind. */
   | { step: "removeStaleTap"; name: string }
   | { step: "createTap"; name: string; uid: number; gid: number; mtu: number }
@@ -67,6 +68,8 @@ export type StepBody =
     gid: number;
     mode: number;
   }
+  /** Binds a device node of the host as it is: the host's owner, mode and ACL decide. */
+  | { step: "bindDevice"; source: string; target: string }
   /** Writes one rule to a file of the container's device cgroup (v1). */
   | { step: "deviceRule"; file: string; rule: string }
   /** Makes the socket on which `start` is awaited; must precede the pivot. */

@@ -1,0 +1,82 @@
+import type { Process } from "../oci/types.ts";
+import type { ExpectedIdentity, Step } from "./types.ts";
+
+/**
+ * Soft RLIMIT_NOFILE when the container asks for none. The runtime's own was raised to the hard
+ * limit by Deno; 1024 is what the kernel starts the first process with (INR_OPEN_CUR,
+ * include/uapi/linux/fs.h) and what select(2) can take.
+ */
+const DEFAULT_NOFILE_SOFT = 1024n;
+/** INR_OPEN_MAX, include/uapi/linux/fs.h. */
+const DEFAULT_NOFILE_HARD = 4096n;
+/** runc's default, and what a login shell has. */
+const DEFAULT_UMASK = 0o022;
+
+/** What credential planning knows. */
+export interface CredentialsInput {
+  process: Process;
+  /** Capabilities that the operator's configuration lets this monitor keep. */
+  capabilities: string[];
+  newKeyring: boolean;
+}
+
+/**
+ * Steps that give up everything the monitor is not meant to have. The order is the point:
+ *
+ * 1. rlimits while CAP_SYS_RESOURCE may still raise a hard limit;
+ * 2. the bounding set needs CAP_SETPCAP, which the uid change takes away; it is emptied for uid 0
+ *    too, since execve as uid 0 would otherwise regain all capabilities from it (capabilities(7));
+ * 3. keep-caps before the uid changes, only if something is granted;
+ * 4. groups, then gid, then uid: each needs a capability that the next takes away. Forgetting the
+ *    groups leaves the caller's (CVE-2013-4291, CVE-2022-0358);
+ * 5. capabilities set to exactly what is granted, normally nothing, in all sets (CVE-2022-29162);
+ * 6. no_new_privs: no set-uid binary gives anything back;
+ * 7. what the caller and Deno did to the process: signals, umask, descriptors (CVE-2024-21626),
+ *    and the session keyring, now owned by the monitor's user.
+ */
+export function planCredentials(input: CredentialsInput): Step[] {
+  const { process, capabilities } = input;
+  const steps: Step[] = [];
+
+  for (const { type, soft, hard } of rlimitsOf(process)) {
+    steps.push({ step: "setRlimit", type, soft: soft.toString(), hard: hard.toString() });
+  }
+
+  steps.push({ step: "dropBoundingSet", keep: capabilities });
+  if (capabilities.length > 0) steps.push({ step: "keepCapabilities" });
+  steps.push({ step: "setGroups", gids: groupsOf(process) });
+  steps.push({ step: "setGid", gid: process.user.gid });
+  steps.push({ step: "setUid", uid: process.user.uid });
+  steps.push({ step: "setCapabilities", capabilities });
+  steps.push({ step: "noNewPrivileges" });
+
+  steps.push({ step: "resetSignals" });
+  steps.push({ step: "umask", mask: process.user.umask ?? DEFAULT_UMASK });
+  // ENOSYS, EDQUOT: kernels without keyrings, and a user at the quota of keys, have none to leak.
+  if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS", "EDQUOT"] });
+  steps.push({ step: "closeFds" });
+  return steps;
+}
+
+/** What the credential steps must have led to, for the proof at the barrier and after exec. */
+export function expectedIdentity(input: CredentialsInput): ExpectedIdentity {
+  return {
+    uid: input.process.user.uid,
+    gid: input.process.user.gid,
+    groups: groupsOf(input.process),
+    capabilities: input.capabilities,
+    noNewPrivileges: true,
+  };
+}
+
+/** additionalGids exactly: an empty list means no group at all. */
+function groupsOf(process: Process): number[] {
+  return [...new Set(process.user.additionalGids)].sort((a, b) => a - b);
+}
+
+function rlimitsOf(process: Process) {
+  const asked = process.rlimits;
+  if (asked.some((rlimit) => rlimit.type === "RLIMIT_NOFILE")) return asked;
+  const nofile = { type: "RLIMIT_NOFILE", soft: DEFAULT_NOFILE_SOFT, hard: DEFAULT_NOFILE_HARD };
+  return [...asked, nofile];
+}

@@ -1,0 +1,165 @@
+import type { Configuration } from "../config/types.ts";
+import type { HostFacts } from "../host/types.ts";
+import type { Monitor } from "../monitor/types.ts";
+import { TAP_NAME } from "../network/names.ts";
+import type { NetworkFacts } from "../network/types.ts";
+import type { Spec } from "../oci/types.ts";
+import type { Guest } from "../unikernel/guests/types.ts";
+import type { UnikernelConfig } from "../unikernel/types.ts";
+import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
+import { planDevices, type PlannedDevices } from "./devices.ts";
+import { guestMemoryMiB } from "./memory.ts";
+import { guestNetwork, planNetwork } from "./network.ts";
+import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
+import type { ExpectedIdentity, LaunchPlan, Step } from "./types.ts";
+
+/** Everything that the second plan is decided from. */
+export interface LaunchInput {
+  spec: Spec;
+  unikernel: UnikernelConfig;
+  guest: Guest;
+  monitor: Monitor;
+  configuration: Configuration;
+  facts: HostFacts;
+  /** Undefined: the guest has no network. */
+  network?: NetworkFacts;
+  paths: LaunchPaths;
+  /** Directory of the container's device cgroup (v1); undefined when there is none. */
+  deviceCgroup?: string;
+  newKeyring: boolean;
+}
+
+/** Host paths that the plan refers to. */
+export interface LaunchPaths {
+  /** The image's root, absolute. */
+  rootfs: string;
+  /** On which the monitor's root is mounted, in the container's mount namespace only. */
+  mountPoint: string;
+  /** Socket on which init waits for `start`. */
+  startSocket: string;
+}
+
+/** The second plan, and what it must lead to. */
+export interface Launch {
+  plan: LaunchPlan;
+  identity: ExpectedIdentity;
+}
+
+/**
+ * The second plan: network, root and devices, device rules, pivot, credentials, barrier, exec.
+ * Pure: the same input gives the same plan. Throws HostError or InvalidConfigurationError when the
+ * container cannot be run as asked; nothing has been made by then.
+ */
+export function planLaunch(input: LaunchInput): Launch {
+  const { spec, configuration, facts, network, paths } = input;
+  const { user } = spec.process;
+  const accelerator = acceleratorOf(input);
+  const monitorConfiguration = configuration.monitors[input.monitor.name];
+  const devices = planDevices({
+    devices: input.monitor.devices({ accelerator, network: network !== undefined }),
+    facts,
+    user,
+    access: configuration.device_access,
+  });
+  const credentials: CredentialsInput = {
+    process: spec.process,
+    capabilities: monitorConfiguration?.capabilities ?? [],
+    newKeyring: input.newKeyring,
+  };
+
+  const steps: Step[] = [
+    ...hookSteps(spec),
+    // Its path is on the host, so it must be made before the pivot.
+    { step: "listenForStart", path: paths.startSocket },
+    ...(network === undefined ? [] : planNetwork(network, user)),
+    ...planRoot({
+      facts,
+      user,
+      rootfs: paths.rootfs,
+      mountPoint: paths.mountPoint,
+      devices: devices.steps,
+      needsTunDirectory: network !== undefined,
+    }),
+    // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
+    ...deviceRuleSteps(input.deviceCgroup, devices),
+    { step: "pivotRoot" },
+    { step: "remountReadOnly", path: "/dev" },
+    { step: "remountReadOnly", path: "/" },
+    ...planCredentials(credentials),
+    { step: "barrier" },
+    execStep(input, accelerator),
+  ];
+  return {
+    plan: { version: 1, phase: "launch", steps },
+    identity: expectedIdentity(credentials),
+  };
+}
+
+/** KVM, unless the image or the operator asked for emulation by name: never as a silent fallback. */
+export function acceleratorOf(
+  input: Pick<LaunchInput, "unikernel" | "configuration">,
+): "kvm" | "tcg" {
+  const tcg = input.unikernel.accelerator === "tcg" || input.configuration.accelerator === "tcg";
+  return tcg ? "tcg" : "kvm";
+}
+
+/**
+ * startContainer hooks are called by `start` in the specification, in the container's namespaces.
+ * At that time this container has neither a file system to find them in nor the privileges to run
+ * them, so they run here: in the same namespaces, before the pivot, with paths of the host.
+ */
+function hookSteps(spec: Spec): Step[] {
+  const names = ["createContainer", "startContainer"] as const;
+  return names
+    .filter((name) => spec.hooks[name].length > 0)
+    .map((name) => ({ step: "runHooks", name, hooks: spec.hooks[name] }));
+}
+
+/** Deny everything, then allow exactly this container's nodes. */
+function deviceRuleSteps(directory: string | undefined, devices: PlannedDevices): Step[] {
+  if (directory === undefined) return [];
+  const allow = devices.allowed.map(({ type, major, minor, access }): Step => ({
+    step: "deviceRule",
+    file: `${directory}/devices.allow`,
+    rule: `${type === "char" ? "c" : "b"} ${major}:${minor} ${access}`,
+  }));
+  return [{ step: "deviceRule", file: `${directory}/devices.deny`, rule: "a" }, ...allow];
+}
+
+function execStep(input: LaunchInput, accelerator: "kvm" | "tcg"): Step {
+  const { spec, facts, network, configuration, monitor } = input;
+  const vcpus = 1;
+  const argv = monitor.argv({
+    binary: facts.monitor.binary,
+    kernel: GUEST_KERNEL,
+    initrd: facts.initrd === undefined ? undefined : GUEST_INITRD,
+    commandLine: input.guest.commandLine({
+      args: spec.process.args,
+      env: spec.process.env,
+      hostname: spec.hostname,
+      cmdline: input.unikernel.cmdline,
+      hasInitrd: facts.initrd !== undefined,
+      network: network === undefined ? undefined : guestNetwork(network),
+    }),
+    memoryMiB: guestMemoryMiB({
+      monitor,
+      limit: spec.linux.resources.memory.limit,
+      defaultMemoryMiB: configuration.default_memory_mib,
+      vcpus,
+      network: network !== undefined,
+      accelerator,
+      kernelBytes: facts.kernel.size,
+      copiedBytes: copiedBytes(facts, spec.process.user),
+    }),
+    vcpus,
+    accelerator,
+    firmwareDirectories: monitor.firmwareDirectories.filter((directory) =>
+      facts.monitor.dataPaths.some(({ path }) => path === directory)
+    ),
+    network: network === undefined
+      ? undefined
+      : { tap: TAP_NAME, mac: network.mac, mtu: network.mtu },
+  });
+  // The monitor's environment is empty: process.env belongs to the guest.
+  return { step: "exec", path: facts.monitor.binary, argv, env: [] };
+}

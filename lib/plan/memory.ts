@@ -1,0 +1,56 @@
+import { HostError } from "../errors.ts";
+import type { Monitor } from "../monitor/types.ts";
+
+const MIB = 1024 * 1024;
+
+/** What memory planning knows. Sizes in bytes unless the name says otherwise. */
+export interface MemoryInput {
+  monitor: Monitor;
+  /** `linux.resources.memory.limit`; undefined or -1 means no limit. */
+  limit: number | undefined;
+  defaultMemoryMiB: number;
+  vcpus: number;
+  network: boolean;
+  accelerator: "kvm" | "tcg";
+  /** Size of the guest kernel's file. */
+  kernelBytes: number;
+  /** Kernel and initrd copied into the private root, which the limit is charged for. */
+  copiedBytes: number;
+}
+
+/**
+ * How much memory the guest gets, in MiB.
+ *
+ * The container's limit covers the monitor too, so a guest with the whole limit as its RAM would be
+ * killed by the OOM killer as soon as it used it. The guest gets what the monitor's measured
+ * overhead and the copied files leave.
+ *
+ * Throws HostError when the limit leaves too little, naming how much is needed.
+ */
+export function guestMemoryMiB(input: MemoryInput): number {
+  const { monitor, limit, vcpus, network, accelerator, kernelBytes } = input;
+  if (limit === undefined || limit < 0) return input.defaultMemoryMiB;
+
+  const overhead = (memoryMiB: number) =>
+    monitor.memoryOverheadBytes({ memoryMiB, vcpus, network, accelerator, kernelBytes }) +
+    input.copiedBytes;
+
+  const upperBound = Math.floor(limit / MIB);
+  // The overhead may grow with the guest (page tables), so it is asked for the largest guest first:
+  // that can only leave too much, never too little.
+  const memoryMiB = Math.floor((limit - overhead(upperBound)) / MIB);
+  if (memoryMiB >= monitor.minimumMemoryMiB) return memoryMiB;
+
+  const minimum = monitor.minimumMemoryMiB;
+  const needed = Math.ceil(minimum + overhead(upperBound) / MIB);
+  throw new HostError({
+    operation: "plan guest memory",
+    subject: monitor.name,
+    reason:
+      `the container's memory limit of ${limit} bytes is too little: ${monitor.name} itself ` +
+      `takes up to ${
+        Math.ceil(overhead(upperBound) / MIB)
+      } MiB and the guest at least ${minimum} MiB`,
+    remedy: `set a memory limit of at least ${needed} MiB`,
+  });
+}

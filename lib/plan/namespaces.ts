@@ -1,0 +1,76 @@
+import type { NamespaceType, Spec } from "../oci/types.ts";
+import type { InitNamespace, LaunchPlan, Step } from "./types.ts";
+
+/**
+ * The order in which namespaces are joined. The mount namespace comes last: after it the paths of
+ * the others would be looked up in somebody else's tree.
+ */
+const JOIN_ORDER: InitNamespace[] = ["cgroup", "ipc", "uts", "network", "mount"];
+
+/**
+ * The first plan: everything up to the point where hooks of the runtime may attach a network.
+ *
+ * The process joined its cgroups before this plan starts: a cgroup namespace unshared earlier would
+ * have the wrong root.
+ */
+export function planNamespaces(spec: Spec): LaunchPlan {
+  const steps: Step[] = [];
+  // A session of its own, so that signals of the caller's terminal do not reach the monitor.
+  // EPERM: a new process group leader already is one.
+  steps.push({ step: "setsid", tolerate: ["EPERM"] });
+  if (spec.process.oomScoreAdj !== undefined) {
+    steps.push({ step: "oomScoreAdj", value: spec.process.oomScoreAdj });
+  }
+
+  for (const type of JOIN_ORDER) {
+    const namespace = namespaceOf(spec, type);
+    if (namespace?.path !== undefined) steps.push({ step: "setns", type, path: namespace.path });
+  }
+  steps.push({ step: "unshare", namespaces: newNamespaces(spec) });
+
+  // Before any mount of ours: nothing that is mounted from here on may show on the host.
+  steps.push({ step: "privatePropagation" });
+
+  if (isNew(spec, "uts")) {
+    if (spec.hostname) steps.push({ step: "hostname", name: spec.hostname });
+    if (spec.domainname) steps.push({ step: "domainname", name: spec.domainname });
+  }
+  for (const [key, value] of Object.entries(spec.linux.sysctl)) {
+    steps.push({ step: "sysctl", key, value });
+  }
+  return { version: 1, phase: "namespaces", steps };
+}
+
+/** Which PID namespace the init process is born into; the creator arranges it before it spawns. */
+export type PidNamespace = { kind: "new" } | { kind: "host" } | { kind: "join"; path: string };
+
+/** How config.json wants the PID namespace. */
+export function planPidNamespace(spec: Spec): PidNamespace {
+  const namespace = namespaceOf(spec, "pid");
+  if (namespace === undefined) return { kind: "host" };
+  if (namespace.path === undefined) return { kind: "new" };
+  return { kind: "join", path: namespace.path };
+}
+
+/**
+ * A mount namespace is unshared always: with none in the spec the host's root would be changed,
+ * and a joined one belongs to other processes too.
+ */
+function newNamespaces(spec: Spec): InitNamespace[] {
+  const others = JOIN_ORDER.filter((type) => type !== "mount" && isNew(spec, type));
+  return [...others, "mount"];
+}
+
+function namespaceOf(spec: Spec, type: NamespaceType) {
+  return spec.linux.namespaces.find((namespace) => namespace.type === type);
+}
+
+function isNew(spec: Spec, type: NamespaceType): boolean {
+  const namespace = namespaceOf(spec, type);
+  return namespace !== undefined && namespace.path === undefined;
+}
+
+/** True when the container has a network namespace that is not the runtime's own. */
+export function hasOwnNetwork(spec: Spec): boolean {
+  return namespaceOf(spec, "network") !== undefined;
+}

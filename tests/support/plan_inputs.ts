@@ -1,0 +1,106 @@
+/** Inputs of planning that need no machine: a Debian node's facts and small specs. */
+import { defaultConfiguration } from "../../lib/config/parse.ts";
+import type { HostFacts } from "../../lib/host/types.ts";
+import { qemu } from "../../lib/monitor/qemu.ts";
+import type { NetworkFacts } from "../../lib/network/types.ts";
+import { parseSpec } from "../../lib/oci/parse.ts";
+import type { Spec } from "../../lib/oci/types.ts";
+import type { LaunchInput } from "../../lib/plan/launch.ts";
+import { guestOf } from "../../lib/unikernel/guests/guests.ts";
+
+/** config.json as docker would write it, less what planning does not look at. */
+export function specOf(changes: Record<string, unknown> = {}): Spec {
+  return parseSpec(JSON.stringify({
+    ociVersion: "1.2.0",
+    hostname: "guest",
+    root: { path: "rootfs" },
+    process: {
+      user: { uid: 65534, gid: 65534 },
+      args: ["hello", "world"],
+      cwd: "/",
+      capabilities: { bounding: ["CAP_CHOWN"], effective: ["CAP_CHOWN"] },
+    },
+    linux: {
+      namespaces: ["pid", "network", "ipc", "uts", "mount"].map((type) => ({ type })),
+    },
+    ...changes,
+  }));
+}
+
+/** A Debian 13 node with /dev/kvm and QEMU. */
+export function factsOf(changes: Partial<HostFacts> = {}): HostFacts {
+  return {
+    kvm: {
+      usable: true,
+      apiVersion: 12,
+      device: {
+        path: "/dev/kvm",
+        type: "char",
+        major: 10,
+        minor: 232,
+        uid: 0,
+        gid: 104,
+        mode: 0o660,
+      },
+    },
+    tun: {
+      path: "/dev/net/tun",
+      type: "char",
+      major: 10,
+      minor: 200,
+      uid: 0,
+      gid: 0,
+      mode: 0o666,
+    },
+    cgroups: { mode: "none", v1: {} },
+    libraryDirectories: [
+      { path: "/lib", kind: "symlink", target: "usr/lib" },
+      { path: "/lib64", kind: "symlink", target: "usr/lib64" },
+      { path: "/usr/lib", kind: "directory" },
+      { path: "/usr/lib64", kind: "directory" },
+    ],
+    monitor: {
+      binary: "/usr/bin/qemu-system-x86_64",
+      dataPaths: [{ path: "/usr/share/qemu", kind: "directory" }, {
+        path: "/usr/share/seabios",
+        kind: "directory",
+      }],
+    },
+    kernel: { path: "/unikernel/guest.elf", size: 4096, uid: 0, gid: 0, mode: 0o644 },
+    ...changes,
+  };
+}
+
+/** The interface that docker's bridge gives a container. */
+export const NETWORK: NetworkFacts = {
+  name: "eth0",
+  index: 2,
+  mac: "02:42:ac:11:00:02",
+  mtu: 1500,
+  addresses: [{ family: "inet", address: "172.17.0.2", prefixLength: 16 }],
+  gateway: { inet: "172.17.0.1" },
+};
+
+/** Everything that the second plan is made from; a PVH guest on KVM without a network. */
+export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
+  return {
+    spec: specOf(),
+    unikernel: {
+      unikernelType: "elf",
+      hypervisor: "qemu",
+      binary: "/unikernel/guest.elf",
+      accelerator: "kvm",
+    },
+    guest: guestOf("elf"),
+    monitor: qemu,
+    configuration: defaultConfiguration(),
+    facts: factsOf(),
+    paths: {
+      rootfs: "/bundle/rootfs",
+      mountPoint: "/run/urunc/ID/root",
+      startSocket: "/run/urunc/ID/start.sock",
+    },
+    newKeyring: true,
+    ...changes,
+  };
+}

@@ -1,0 +1,232 @@
+import assert from "node:assert/strict";
+import { defaultConfiguration } from "../../../lib/config/parse.ts";
+import { HostError } from "../../../lib/errors.ts";
+import { planLaunch } from "../../../lib/plan/launch.ts";
+import { planNamespaces, planPidNamespace } from "../../../lib/plan/namespaces.ts";
+import type { Step } from "../../../lib/plan/types.ts";
+import { factsOf, launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
+
+const MIB = 1024 * 1024;
+
+function namesOf(steps: Step[]): string[] {
+  return steps.map(({ step }) => step);
+}
+
+function find<Name extends Step["step"]>(
+  steps: Step[],
+  name: Name,
+): Extract<Step, { step: Name }>[] {
+  return steps.filter((it): it is Extract<Step, { step: Name }> => it.step === name);
+}
+
+Deno.test("security depends on this order, whatever else is in the plan", () => {
+  const configuration = defaultConfiguration();
+  configuration.monitors.qemu = { capabilities: ["CAP_NET_ADMIN"], data_paths: [] };
+  const { plan } = planLaunch(launchInputOf({
+    configuration,
+    network: NETWORK,
+    deviceCgroup: "/sys/fs/cgroup/devices/x",
+  }));
+  const order: Step["step"][] = [
+    "listenForStart",
+    "createTap",
+    "mountRoot",
+    "mknod",
+    "deviceRule",
+    "pivotRoot",
+    "remountReadOnly",
+    "setRlimit",
+    "dropBoundingSet",
+    "keepCapabilities",
+    "setGroups",
+    "setGid",
+    "setUid",
+    "setCapabilities",
+    "noNewPrivileges",
+    "resetSignals",
+    "umask",
+    "newSessionKeyring",
+    "closeFds",
+    "barrier",
+    "exec",
+  ];
+  const names = namesOf(plan.steps);
+  // Each kind of step is there, and all of it comes before anything of the next kind.
+  for (const [index, name] of order.entries()) {
+    assert.ok(names.includes(name), `${name} is planned`);
+    const next = order[index + 1];
+    if (next !== undefined) {
+      assert.ok(names.lastIndexOf(name) < names.indexOf(next), `${name} before ${next}`);
+    }
+  }
+  assert.equal(names.at(-1), "exec", "nothing after the exec");
+});
+
+Deno.test("additionalGids become the groups exactly", async (t) => {
+  const rows: [number[] | undefined, number[]][] = [
+    [undefined, []],
+    [[], []],
+    [[108], [108]],
+    [[27, 4, 27], [4, 27]],
+  ];
+  for (const [additionalGids, groups] of rows) {
+    await t.step(JSON.stringify(additionalGids) ?? "absent", () => {
+      const spec = specOf({
+        process: { user: { uid: 1, gid: 2, additionalGids }, args: ["x"], cwd: "/" },
+      });
+      const { plan, identity } = planLaunch(launchInputOf({ spec }));
+      assert.deepEqual(find(plan.steps, "setGroups")[0]?.gids, groups);
+      assert.deepEqual(identity.groups, groups);
+    });
+  }
+});
+
+Deno.test("capabilities of the spec are not given, to uid 0 either", () => {
+  const spec = specOf({
+    process: {
+      user: { uid: 0, gid: 0 },
+      args: ["x"],
+      cwd: "/",
+      capabilities: { bounding: ["CAP_SYS_ADMIN"], permitted: ["CAP_SYS_ADMIN"] },
+    },
+  });
+  const { plan, identity } = planLaunch(launchInputOf({ spec }));
+  assert.deepEqual(find(plan.steps, "dropBoundingSet")[0]?.keep, []);
+  assert.deepEqual(find(plan.steps, "setCapabilities")[0]?.capabilities, []);
+  assert.deepEqual(identity.capabilities, []);
+  assert.ok(!namesOf(plan.steps).includes("keepCapabilities"));
+});
+
+Deno.test("the monitor's environment is empty, whatever the guest's is", () => {
+  const spec = specOf({
+    process: { user: { uid: 1, gid: 1 }, args: ["x"], env: ["LD_PRELOAD=/evil.so"], cwd: "/" },
+  });
+  const { plan } = planLaunch(launchInputOf({ spec }));
+  assert.deepEqual(find(plan.steps, "exec")[0]?.env, []);
+});
+
+Deno.test("/dev/kvm is there for KVM only, private, and never open to others", () => {
+  const kvm = planLaunch(launchInputOf()).plan;
+  assert.deepEqual(find(kvm.steps, "mknod"), [{
+    step: "mknod",
+    path: "/dev/kvm",
+    type: "char",
+    major: 10,
+    minor: 232,
+    uid: 65534,
+    gid: 65534,
+    mode: 0o600,
+  }]);
+  const unikernel = { ...launchInputOf().unikernel, accelerator: "tcg" as const };
+  assert.deepEqual(find(planLaunch(launchInputOf({ unikernel })).plan.steps, "mknod"), []);
+});
+
+Deno.test("without a usable /dev/kvm nothing is planned, and emulation is not chosen silently", () => {
+  const facts = factsOf({ kvm: { usable: false, reason: "the module kvm_intel is not loaded" } });
+  assert.throws(() => planLaunch(launchInputOf({ facts })), {
+    name: "HostError",
+    message: /\/dev\/kvm.*kvm_intel is not loaded.*accelerator.*tcg/,
+  });
+});
+
+Deno.test('device_access = "groups" lets the host\'s own check decide', async (t) => {
+  const configuration = { ...defaultConfiguration(), device_access: "groups" as const };
+  const withGroups = (additionalGids: number[]) =>
+    launchInputOf({
+      configuration,
+      spec: specOf({
+        process: { user: { uid: 65534, gid: 65534, additionalGids }, args: ["x"], cwd: "/" },
+      }),
+    });
+  await t.step("with the group the host's node is bound", () => {
+    const { steps } = planLaunch(withGroups([104])).plan;
+    assert.deepEqual(find(steps, "bindDevice"), [{
+      step: "bindDevice",
+      source: "/dev/kvm",
+      target: "/dev/kvm",
+    }]);
+    assert.deepEqual(find(steps, "mknod"), []);
+  });
+  await t.step("without it create fails and says what would grant it", () => {
+    assert.throws(() => planLaunch(withGroups([])), {
+      name: "HostError",
+      message: /104.*--group-add 104.*supplementalGroups/s,
+    });
+  });
+});
+
+Deno.test("guest memory", async (t) => {
+  const memoryOf = (limit: number | undefined) => {
+    const spec = specOf();
+    spec.linux.resources.memory.limit = limit;
+    const { plan } = planLaunch(launchInputOf({ spec }));
+    const argv = find(plan.steps, "exec")[0]!.argv;
+    const size = argv[argv.indexOf("-m") + 1]!;
+    return Number(/(\d+)M/.exec(size)![1]);
+  };
+  await t.step("256 MiB without a limit", () => {
+    assert.equal(memoryOf(undefined), 256);
+    assert.equal(memoryOf(-1), 256);
+  });
+  for (const limit of [64, 128, 512, 4096]) {
+    await t.step(`less than a limit of ${limit} MiB, and not less than a fifth of it`, () => {
+      const memory = memoryOf(limit * MIB);
+      assert.ok(memory < limit, `${memory} MiB`);
+      assert.ok(memory >= limit / 5, `${memory} MiB`);
+    });
+  }
+  await t.step("a limit that is too small is refused, with how much is needed", () => {
+    assert.throws(() => memoryOf(16 * MIB), (error) => {
+      assert.ok(error instanceof HostError);
+      const needed = Number(/at least (\d+) MiB\)/.exec(error.message)?.[1]);
+      // What the message says is enough must be enough.
+      assert.ok(memoryOf(needed * MIB) > 0, error.message);
+      return true;
+    });
+  });
+});
+
+Deno.test("a boot file that the monitor's user cannot read is copied, any other is bound", async (t) => {
+  const rows: [string, { uid: number; gid: number; mode: number }, boolean][] = [
+    ["readable by all", { uid: 0, gid: 0, mode: 0o644 }, false],
+    ["root's alone", { uid: 0, gid: 0, mode: 0o600 }, true],
+    ["its own", { uid: 65534, gid: 0, mode: 0o400 }, false],
+    ["its own, but not readable by the owner", { uid: 65534, gid: 0, mode: 0o044 }, true],
+    ["its group's", { uid: 0, gid: 65534, mode: 0o040 }, false],
+    ["not its group's, though others may", { uid: 0, gid: 65534, mode: 0o604 }, true],
+  ];
+  for (const [name, owner, copied] of rows) {
+    await t.step(name, () => {
+      const facts = factsOf({ kernel: { path: "/k", size: 10, ...owner } });
+      const { steps } = planLaunch(launchInputOf({ facts })).plan;
+      assert.equal(find(steps, "copyImageFile").length, copied ? 1 : 0);
+      assert.equal(find(steps, "bindImageFile").length, copied ? 0 : 1);
+    });
+  }
+});
+
+Deno.test("namespaces", async (t) => {
+  await t.step("a mount namespace is made even when the spec has none", () => {
+    const spec = specOf({ linux: { namespaces: [] } });
+    assert.deepEqual(find(planNamespaces(spec).steps, "unshare")[0]?.namespaces, ["mount"]);
+  });
+  await t.step("one that is joined is unshared again: it is not ours to change", () => {
+    const spec = specOf({ linux: { namespaces: [{ type: "mount", path: "/proc/1/ns/mnt" }] } });
+    const { steps } = planNamespaces(spec);
+    assert.deepEqual(find(steps, "setns").map(({ type }) => type), ["mount"]);
+    assert.deepEqual(find(steps, "unshare")[0]?.namespaces, ["mount"]);
+  });
+  await t.step("the hostname is set in a new namespace only", () => {
+    const joined = specOf({ linux: { namespaces: [{ type: "uts", path: "/proc/1/ns/uts" }] } });
+    assert.deepEqual(find(planNamespaces(joined).steps, "hostname"), []);
+    assert.equal(find(planNamespaces(specOf()).steps, "hostname").length, 1);
+    assert.deepEqual(find(planNamespaces(specOf({ linux: {} })).steps, "hostname"), []);
+  });
+  await t.step("the PID namespace is the creator's part", () => {
+    assert.deepEqual(planPidNamespace(specOf()), { kind: "new" });
+    assert.deepEqual(planPidNamespace(specOf({ linux: {} })), { kind: "host" });
+    const path = "/proc/1/ns/pid";
+    const joined = specOf({ linux: { namespaces: [{ type: "pid", path }] } });
+    assert.deepEqual(planPidNamespace(joined), { kind: "join", path });
+  });
+});
