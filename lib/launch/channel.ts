@@ -1,0 +1,121 @@
+import { close, MSG_NOSIGNAL, read, readAsync, send } from "../../ffi/linux.ts";
+import type { State } from "../oci/state.ts";
+import type { NetworkFacts } from "../network/types.ts";
+import type { LaunchPlan } from "../plan/types.ts";
+
+/**
+ * The handshake between the creator (the command line or the shim) and init:
+ *
+ * ```
+ * creator                                   init
+ *   | spawn, join its cgroups                 |
+ *   | -- perform (namespaces) --------------> | unshare …
+ *   | <------------------------- performed -- |
+ *   | prestart and createRuntime hooks        |
+ *   | -- readNetwork -----------------------> |
+ *   | <--------------------------- network -- |
+ *   | -- perform (launch) ------------------> | network, root, pivot, credentials …
+ *   | <--------------------------- barrier -- | only the exec is left
+ *   | proves the identity, closes             | waits on the start socket
+ *   |                                         |
+ *   start: connects, "start" ---------------> | exec: end of file | its error
+ * ```
+ *
+ * At any time init may answer `failed`, and it ends when the creator is gone before the barrier.
+ */
+export type CreatorMessage =
+  | { type: "perform"; plan: LaunchPlan; state: State }
+  | { type: "readNetwork" };
+
+export type InitMessage =
+  | { type: "performed" }
+  | { type: "network"; network: NetworkFacts | null }
+  | { type: "barrier" }
+  | { type: "failed"; failure: StepFailure };
+
+/** What went wrong in init, and at which step. */
+export interface StepFailure {
+  /** `launch step 12, mknod /dev/kvm`; the phase alone when no step was begun. */
+  step: string;
+  message: string;
+  /** Symbolic errno, when the kernel refused. */
+  code?: string;
+}
+
+/** A message longer than this is not one of ours. Bytes. */
+const MAXIMUM_MESSAGE = 16 * 1024 * 1024;
+const HEADER = 4;
+
+/**
+ * One end of a stream socket that carries JSON messages, each after its length in bytes (u32,
+ * little-endian). `Outgoing` and `Incoming` are the message types of this end.
+ */
+export class Channel<Outgoing, Incoming> {
+  readonly fd: number;
+
+  constructor(fd: number) {
+    this.fd = fd;
+  }
+
+  /** Throws LinuxError, EPIPE when the other end is gone. */
+  send(message: Outgoing): void {
+    const body = new TextEncoder().encode(JSON.stringify(message));
+    const frame = new Uint8Array(HEADER + body.length);
+    new DataView(frame.buffer).setUint32(0, body.length, true);
+    frame.set(body, HEADER);
+    // Without SIGPIPE, whose default action init restores before it is done with this channel.
+    for (let sent = 0; sent < frame.length;) {
+      sent += send(this.fd, frame.subarray(sent), MSG_NOSIGNAL);
+    }
+  }
+
+  /** The next message; undefined when the other end is gone. Blocks the thread. */
+  receive(): Incoming | undefined {
+    const header = readWhole(this.fd, HEADER);
+    if (header === undefined) return undefined;
+    const body = readWhole(this.fd, bodyLength(header));
+    return body === undefined ? undefined : decode(body);
+  }
+
+  /** Like `receive`, but waits in another thread. */
+  async receiveAsync(): Promise<Incoming | undefined> {
+    const header = await readWholeAsync(this.fd, HEADER);
+    if (header === undefined) return undefined;
+    const body = await readWholeAsync(this.fd, bodyLength(header));
+    return body === undefined ? undefined : decode(body);
+  }
+
+  close(): void {
+    close(this.fd);
+  }
+}
+
+function bodyLength(header: Uint8Array): number {
+  const length = new DataView(header.buffer).getUint32(0, true);
+  if (length > MAXIMUM_MESSAGE) throw new Error(`message of ${length} bytes between the processes`);
+  return length;
+}
+
+function decode<T>(body: Uint8Array): T {
+  return JSON.parse(new TextDecoder().decode(body)) as T;
+}
+
+function readWhole(fd: number, length: number): Uint8Array | undefined {
+  const buffer = new Uint8Array(length);
+  for (let filled = 0; filled < length;) {
+    const count = read(fd, buffer.subarray(filled));
+    if (count === 0) return undefined;
+    filled += count;
+  }
+  return buffer;
+}
+
+async function readWholeAsync(fd: number, length: number): Promise<Uint8Array | undefined> {
+  const buffer = new Uint8Array(length);
+  for (let filled = 0; filled < length;) {
+    const count = await readAsync(fd, buffer.subarray(filled));
+    if (count === 0) return undefined;
+    filled += count;
+  }
+  return buffer;
+}

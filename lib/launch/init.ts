@@ -1,0 +1,53 @@
+import { setCloexec } from "../../ffi/linux.ts";
+import { readNetwork } from "../network/discover.ts";
+import { Channel, type CreatorMessage, type InitMessage, type StepFailure } from "./channel.ts";
+import type { Observer } from "./observer.ts";
+import { perform, type PerformContext, StepError } from "./perform.ts";
+
+/** Where the creator puts init's end of the channel. */
+export const CHANNEL_FD = 3;
+
+/**
+ * The init process of a container: performs what the creator sends, then becomes the monitor.
+ * Returns only when it did not: the exit code of a failed or abandoned init.
+ */
+export function runInit(observer: Observer): number {
+  setCloexec(CHANNEL_FD, true);
+  const channel = new Channel<InitMessage, CreatorMessage>(CHANNEL_FD);
+  let context: PerformContext | undefined;
+  for (;;) {
+    const message = channel.receive();
+    // The creator is gone: nobody would ever start this container.
+    if (message === undefined) return 1;
+    try {
+      if (message.type === "readNetwork") {
+        channel.send({ type: "network", network: readNetwork() ?? null });
+        continue;
+      }
+      context ??= {
+        observer,
+        state: message.state,
+        announceBarrier: () => channel.send({ type: "barrier" }),
+      };
+      context.state = message.state;
+      perform(message.plan, context);
+      channel.send({ type: "performed" });
+    } catch (error) {
+      tell(channel, failureOf(error));
+      return 1;
+    }
+  }
+}
+
+function failureOf(error: unknown): StepFailure {
+  if (error instanceof StepError) return error.failure;
+  return { step: "init", message: error instanceof Error ? error.message : String(error) };
+}
+
+function tell(channel: Channel<InitMessage, CreatorMessage>, failure: StepFailure): void {
+  try {
+    channel.send({ type: "failed", failure });
+  } catch {
+    // The creator does not listen any more: after the barrier `start` was told instead.
+  }
+}

@@ -1,0 +1,98 @@
+import { LinuxError } from "../../ffi/linux.ts";
+import type { State } from "../oci/state.ts";
+import type { LaunchPlan, Step } from "../plan/types.ts";
+import type { StepFailure } from "./channel.ts";
+import type { Observer } from "./observer.ts";
+import { CREDENTIAL_STEPS } from "./steps/credentials.ts";
+import { EXEC_STEPS } from "./steps/exec.ts";
+import { NAMESPACE_STEPS } from "./steps/namespaces.ts";
+import { NETWORK_STEPS } from "./steps/network.ts";
+import { ROOT_STEPS } from "./steps/root.ts";
+
+/** What the steps of a container share while they are performed; descriptors that outlive a step. */
+export interface PerformContext {
+  observer: Observer;
+  /** For hooks: the container's state as the specification defines it. */
+  state: State;
+  /** The image's root, O_PATH. */
+  imageRoot?: number;
+  /** The monitor's root while it is built, O_PATH. */
+  root?: number;
+  /** Listening socket on which `start` is awaited. */
+  startListener?: number;
+  /** The connection of the `start` that was heard. */
+  startConnection?: number;
+  /** Tells the creator that the barrier is reached. */
+  announceBarrier(): void;
+}
+
+/** A handler for each kind of step. */
+export type StepHandlers<Name extends Step["step"]> = {
+  [Kind in Name]: (step: Extract<Step, { step: Kind }>, context: PerformContext) => void;
+};
+
+const HANDLERS: StepHandlers<Step["step"]> = {
+  ...NAMESPACE_STEPS,
+  ...NETWORK_STEPS,
+  ...ROOT_STEPS,
+  ...CREDENTIAL_STEPS,
+  ...EXEC_STEPS,
+};
+
+/** A step failed; says which, with its arguments. */
+export class StepError extends Error {
+  override name = "StepError";
+  readonly failure: StepFailure;
+
+  constructor(failure: StepFailure) {
+    super(`${failure.step}: ${failure.message}`);
+    this.failure = failure;
+  }
+}
+
+/**
+ * Performs a plan in the calling thread, step by step. Nothing is decided here: an errno that is
+ * harmless stands on its step. Only synchronous calls are made, since Deno's other threads stay in
+ * the old namespaces.
+ *
+ * Throws StepError naming the step, its arguments and the errno.
+ */
+export function perform(plan: LaunchPlan, context: PerformContext): void {
+  plan.steps.forEach((step, index) => {
+    try {
+      performStep(step, context);
+    } catch (error) {
+      if (!isTolerated(step, error)) throw stepError(plan, index, error);
+    }
+    context.observer.afterStep(plan.phase, index, step.step);
+  });
+}
+
+function performStep<Kind extends Step["step"]>(
+  step: Extract<Step, { step: Kind }>,
+  context: PerformContext,
+): void {
+  const handler = HANDLERS[step.step] as StepHandlers<Kind>[Kind];
+  handler(step, context);
+}
+
+function isTolerated(step: Step, error: unknown): boolean {
+  return error instanceof LinuxError && (step.tolerate ?? []).includes(error.code);
+}
+
+function stepError(plan: LaunchPlan, index: number, error: unknown): StepError {
+  const step = plan.steps[index]!;
+  const { step: name, tolerate: _, ...parameters } = step;
+  const shown = Object.keys(parameters).length === 0 ? name : `${name} ${abbreviated(parameters)}`;
+  return new StepError({
+    step: `${plan.phase} step ${index} (${shown})`,
+    message: error instanceof Error ? error.message : String(error),
+    code: error instanceof LinuxError ? error.code : undefined,
+  });
+}
+
+/** Parameters as JSON, cut where they would fill the screen (an argv, a hook's environment). */
+function abbreviated(parameters: Record<string, unknown>): string {
+  const text = JSON.stringify(parameters);
+  return text.length <= 200 ? text : `${text.slice(0, 200)}…`;
+}

@@ -1,0 +1,123 @@
+import {
+  capabilities as capabilityNumbers,
+  capset,
+  CLOSE_RANGE_CLOEXEC,
+  closeRange,
+  keyctlJoinSessionKeyring,
+  PR_CAP_AMBIENT,
+  PR_CAP_AMBIENT_CLEAR_ALL,
+  PR_CAP_AMBIENT_RAISE,
+  PR_CAPBSET_DROP,
+  PR_CAPBSET_READ,
+  PR_SET_KEEPCAPS,
+  PR_SET_NO_NEW_PRIVS,
+  prctl,
+  resetSignalHandlers,
+  rlimits,
+  setgroups,
+  setresgid,
+  setresuid,
+  setrlimit,
+  setSignalMask,
+  umask,
+} from "../../../ffi/linux.ts";
+import type { StepHandlers } from "../perform.ts";
+
+/** First descriptor that is not standard input, output or error. */
+const FIRST_EXTRA_FD = 3;
+const LAST_FD = 0xffffffff;
+
+/** What the process is allowed, given up one by one; the plan has the order and its reasons. */
+export const CREDENTIAL_STEPS: StepHandlers<
+  | "setRlimit"
+  | "dropBoundingSet"
+  | "keepCapabilities"
+  | "setGroups"
+  | "setGid"
+  | "setUid"
+  | "setCapabilities"
+  | "noNewPrivileges"
+  | "resetSignals"
+  | "umask"
+  | "newSessionKeyring"
+  | "closeFds"
+> = {
+  setRlimit({ type, soft, hard }) {
+    setrlimit(numberOf(rlimits, type), { soft: BigInt(soft), hard: BigInt(hard) });
+  },
+
+  dropBoundingSet({ keep }) {
+    const kept = new Set(keep.map((name) => numberOf(capabilityNumbers, name)));
+    // Asked of the kernel, not of our table: a newer kernel has capabilities that we cannot name.
+    for (let capability = 0; isKnownCapability(capability); capability++) {
+      if (!kept.has(capability)) prctl(PR_CAPBSET_DROP, capability);
+    }
+  },
+
+  keepCapabilities() {
+    prctl(PR_SET_KEEPCAPS, 1);
+  },
+
+  setGroups({ gids }) {
+    setgroups(gids);
+  },
+
+  setGid({ gid }) {
+    setresgid(gid, gid, gid);
+  },
+
+  setUid({ uid }) {
+    setresuid(uid, uid, uid);
+  },
+
+  setCapabilities({ capabilities }) {
+    const numbers = capabilities.map((name) => numberOf(capabilityNumbers, name));
+    const set = numbers.reduce((bits, number) => bits | (1n << BigInt(number)), 0n);
+    // Ambient first: a kernel keeps an ambient capability only while it is permitted and inheritable.
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
+    capset({ effective: set, permitted: set, inheritable: set });
+    // An unprivileged program keeps what is ambient over execve (capabilities(7)).
+    for (const number of numbers) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number);
+  },
+
+  noNewPrivileges() {
+    prctl(PR_SET_NO_NEW_PRIVS, 1);
+  },
+
+  resetSignals() {
+    // Ignored signals and the mask survive execve; handlers do not.
+    resetSignalHandlers();
+    setSignalMask(0n);
+  },
+
+  umask({ mask }) {
+    umask(mask);
+  },
+
+  newSessionKeyring() {
+    // Anonymous, and owned by the monitor's user: the caller's keys stay out of reach.
+    keyctlJoinSessionKeyring(null);
+  },
+
+  closeFds() {
+    // Marked rather than closed: Deno and the barrier use theirs until the very exec.
+    closeRange(FIRST_EXTRA_FD, LAST_FD, CLOSE_RANGE_CLOEXEC);
+  },
+};
+
+/** prctl(2): PR_CAPBSET_READ fails with EINVAL for a capability that the kernel does not know. */
+function isKnownCapability(capability: number): boolean {
+  try {
+    prctl(PR_CAPBSET_READ, capability);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function numberOf(table: Readonly<Record<string, number>>, name: string): number {
+  const number = table[name];
+  // The plan was made from validated names; not knowing one here must not mean number 0.
+  if (number === undefined) throw new Error(`unknown name ${name}`);
+  return number;
+}

@@ -1,0 +1,68 @@
+import {
+  accept,
+  AF_UNIX,
+  bindUnix,
+  close,
+  execve,
+  listen,
+  MSG_NOSIGNAL,
+  O_DIRECTORY,
+  O_PATH,
+  open,
+  read,
+  send,
+  SOCK_STREAM,
+  socket,
+} from "../../../ffi/linux.ts";
+import type { StepHandlers } from "../perform.ts";
+
+/** What a `start` sends: a single byte, so that it can never arrive in halves. */
+export const START_BYTE = 0x53;
+
+/** The barrier: everything before it is `create`, the one step after it is `start`. */
+export const EXEC_STEPS: StepHandlers<"listenForStart" | "barrier" | "exec"> = {
+  listenForStart({ path }, context) {
+    const fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    // Socket paths hold 108 bytes (unix(7)); a state directory may lie deeper than that.
+    const slash = path.lastIndexOf("/");
+    const parent = open(path.slice(0, slash), O_PATH | O_DIRECTORY);
+    bindUnix(fd, `/proc/self/fd/${parent}/${path.slice(slash + 1)}`);
+    close(parent);
+    listen(fd, 1);
+    context.startListener = fd;
+  },
+
+  barrier(_step, context) {
+    context.announceBarrier();
+    // Anything that connects and does not ask for a start (a probe, a caller that was killed) is
+    // dropped, and the wait goes on.
+    for (;;) {
+      const connection = accept(context.startListener!);
+      const byte = new Uint8Array(1);
+      if (readOrZero(connection, byte) === 1 && byte[0] === START_BYTE) {
+        context.startConnection = connection;
+        return;
+      }
+      close(connection);
+    }
+  },
+
+  exec({ path, argv, env }, context) {
+    // The connection is close-on-exec: its end of file is how `start` learns that it worked.
+    try {
+      execve(path, argv, env);
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      send(context.startConnection!, new TextEncoder().encode(text), MSG_NOSIGNAL);
+      throw error;
+    }
+  },
+};
+
+function readOrZero(fd: number, buffer: Uint8Array): number {
+  try {
+    return read(fd, buffer);
+  } catch {
+    return 0;
+  }
+}

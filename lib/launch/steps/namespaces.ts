@@ -1,0 +1,91 @@
+import {
+  CLONE_FS,
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWUTS,
+  close,
+  mount,
+  MS_REC,
+  MS_SLAVE,
+  O_RDONLY,
+  open,
+  setdomainname,
+  sethostname,
+  setns,
+  setsid,
+  unshare,
+} from "../../../ffi/linux.ts";
+import { runHooks } from "../../container/hooks.ts";
+import type { InitNamespace } from "../../plan/types.ts";
+import type { StepHandlers } from "../perform.ts";
+
+/** @see namespaces(7) */
+const CLONE_FLAGS: Record<InitNamespace, number> = {
+  mount: CLONE_NEWNS,
+  network: CLONE_NEWNET,
+  ipc: CLONE_NEWIPC,
+  uts: CLONE_NEWUTS,
+  cgroup: CLONE_NEWCGROUP,
+};
+
+/** Namespaces, and what is set in them. */
+export const NAMESPACE_STEPS: StepHandlers<
+  | "setsid"
+  | "oomScoreAdj"
+  | "setns"
+  | "unshare"
+  | "privatePropagation"
+  | "hostname"
+  | "domainname"
+  | "sysctl"
+  | "runHooks"
+> = {
+  setsid() {
+    setsid();
+  },
+
+  oomScoreAdj({ value }) {
+    Deno.writeTextFileSync("/proc/self/oom_score_adj", String(value));
+  },
+
+  setns({ type, path }) {
+    // setns(2): a thread that shares its file system attributes cannot enter a mount namespace.
+    if (type === "mount") unshare(CLONE_FS);
+    const fd = open(path, O_RDONLY);
+    try {
+      setns(fd, CLONE_FLAGS[type]);
+    } finally {
+      close(fd);
+    }
+  },
+
+  unshare({ namespaces }) {
+    // bitwise or of all flags: one call, so that no step sees half of the namespaces
+    unshare(namespaces.reduce((flags, type) => flags | CLONE_FLAGS[type], 0));
+  },
+
+  privatePropagation() {
+    // Slave rather than private: an unmount on the host still reaches us, so that this namespace
+    // does not keep somebody else's file system busy; nothing of ours goes the other way.
+    mount(null, "/", null, MS_REC | MS_SLAVE, null);
+  },
+
+  hostname({ name }) {
+    sethostname(name);
+  },
+
+  domainname({ name }) {
+    setdomainname(name);
+  },
+
+  sysctl({ key, value }) {
+    // A namespaced sysctl's file shows the namespace of the process that opens it.
+    Deno.writeTextFileSync(`/proc/sys/${key.replaceAll(".", "/")}`, value);
+  },
+
+  runHooks({ name, hooks }, context) {
+    runHooks(hooks, context.state, { name });
+  },
+};

@@ -1,0 +1,251 @@
+import {
+  AT_EMPTY_PATH,
+  AT_FDCWD,
+  AT_SYMLINK_NOFOLLOW,
+  chdir,
+  close,
+  copyFile,
+  fchdir,
+  fchmod,
+  fchownat,
+  mkdirat,
+  mknodat,
+  MNT_DETACH,
+  mount,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
+  mountSetattr,
+  MOVE_MOUNT_F_EMPTY_PATH,
+  MOVE_MOUNT_T_EMPTY_PATH,
+  moveMount,
+  MS_NODEV,
+  MS_NOEXEC,
+  MS_NOSUID,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_PATH,
+  O_RDONLY,
+  O_WRONLY,
+  open,
+  OPEN_TREE_CLONE,
+  openat2,
+  openTree,
+  pivotRoot,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
+  RESOLVE_NO_SYMLINKS,
+  S_IFBLK,
+  S_IFCHR,
+  symlinkat,
+  umount2,
+} from "../../../ffi/linux.ts";
+import { openImageFile } from "../../host/image.ts";
+import type { PerformContext, StepHandlers } from "../perform.ts";
+
+/**
+ * Building the monitor's root. Two rules hold throughout:
+ *
+ * - A path of the image is only ever resolved by `openImageFile`, which cannot leave the image, and
+ *   is used as a descriptor from then on.
+ * - A target in the new root is resolved without following any symlink. We are the only ones who
+ *   write there, so a symlink would be our own mistake; it must not become somebody's way out.
+ */
+export const ROOT_STEPS: StepHandlers<
+  | "openImageRoot"
+  | "mountRoot"
+  | "mkdir"
+  | "symlink"
+  | "mountTmpfs"
+  | "bindHost"
+  | "bindImageFile"
+  | "copyImageFile"
+  | "mknod"
+  | "bindDevice"
+  | "deviceRule"
+  | "pivotRoot"
+  | "remountReadOnly"
+> = {
+  openImageRoot({ path }, context) {
+    context.imageRoot = open(path, O_PATH | O_DIRECTORY);
+  },
+
+  mountRoot({ path, sizeBytes }, context) {
+    // The mount point is the runtime's own directory, in a tree that only root can write.
+    mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, tmpfsOptions(sizeBytes, 0o755));
+    context.root = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  },
+
+  mkdir({ path, mode }, context) {
+    inParent(context, path, (parent, name) => mkdirat(parent, name, mode));
+  },
+
+  symlink({ path, target }, context) {
+    inParent(context, path, (parent, name) => symlinkat(target, parent, name));
+  },
+
+  mountTmpfs({ path, sizeBytes, mode, devices }, context) {
+    const flags = MS_NOSUID | MS_NOEXEC | (devices ? 0 : MS_NODEV);
+    withTarget(context, path, O_PATH | O_DIRECTORY, (fd) => {
+      mount("tmpfs", `/proc/self/fd/${fd}`, "tmpfs", flags, tmpfsOptions(sizeBytes, mode));
+    });
+  },
+
+  bindHost({ source, target, kind }, context) {
+    // Not recursive: what the host has mounted below a library directory is no library.
+    const attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE);
+    attach(context, tree, target, kind, attributes);
+  },
+
+  bindImageFile({ source, target }, context) {
+    const file = openImageFile(context.imageRoot!, source, O_PATH);
+    try {
+      const tree = openTree(file, "", AT_EMPTY_PATH | OPEN_TREE_CLONE);
+      const attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+        MOUNT_ATTR_NOEXEC;
+      attach(context, tree, target, "file", attributes);
+    } finally {
+      close(file);
+    }
+  },
+
+  copyImageFile({ source, target, uid, gid, maximumBytes }, context) {
+    const file = openImageFile(context.imageRoot!, source, O_RDONLY);
+    try {
+      inParent(context, target, (parent, name) => {
+        // O_EXCL: nothing may stand at the target already (CVE-2026-1386).
+        const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+        const copy = openat2(parent, name, { flags, mode: 0o400, resolve: RESOLVE_NO_SYMLINKS });
+        try {
+          copyFile(file, copy, maximumBytes);
+          fchownat(copy, "", uid, gid, AT_EMPTY_PATH);
+          fchmod(copy, 0o400);
+        } finally {
+          close(copy);
+        }
+      });
+    } finally {
+      close(file);
+    }
+  },
+
+  mknod({ path, type, major, minor, uid, gid, mode }, context) {
+    inParent(context, path, (parent, name) => {
+      const format = type === "char" ? S_IFCHR : S_IFBLK;
+      // Mode 0 until the owner is right: no moment in which the node is open to anyone else. The
+      // mode is set through the descriptor of the node itself, since umask took bits away.
+      mknodat(parent, name, format, { major, minor });
+      fchownat(parent, name, uid, gid, AT_SYMLINK_NOFOLLOW);
+      chmodNode(parent, name, mode);
+    });
+  },
+
+  bindDevice({ source, target }, context) {
+    const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE);
+    attach(context, tree, target, "file", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+  },
+
+  deviceRule({ file, rule }) {
+    Deno.writeTextFileSync(file, rule);
+  },
+
+  pivotRoot(_step, context) {
+    const root = context.root!;
+    fchdir(root);
+    // pivot_root(2), "pivot_root(".", ".")": the old root ends up stacked on the new one and is
+    // detached by its own path, so no directory for it is needed.
+    pivotRoot(".", ".");
+    umount2(".", MNT_DETACH);
+    chdir("/");
+    // The last ways back to the host's tree.
+    close(root);
+    close(context.imageRoot!);
+    context.root = undefined;
+    context.imageRoot = undefined;
+  },
+
+  remountReadOnly({ path }) {
+    mountSetattr(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, { set: MOUNT_ATTR_RDONLY });
+  },
+};
+
+/** @see tmpfs(5); inodes are bounded too, or a small size would still hold any number of them. */
+function tmpfsOptions(sizeBytes: number, mode: number): string {
+  return `size=${sizeBytes},nr_inodes=256,mode=${mode.toString(8)}`;
+}
+
+/**
+ * Gives a detached mount its attributes and only then a place, so that it is never reachable with
+ * more rights than it is meant to have.
+ */
+function attach(
+  context: PerformContext,
+  tree: number,
+  target: string,
+  kind: "directory" | "file",
+  attributes: number,
+): void {
+  try {
+    mountSetattr(tree, "", AT_EMPTY_PATH, { set: attributes });
+    inParent(context, target, (parent, name) => {
+      if (kind === "directory") {
+        mkdirat(parent, name, 0o755);
+      } else {
+        const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+        close(openat2(parent, name, { flags, mode: 0o444, resolve: RESOLVE_NO_SYMLINKS }));
+      }
+    });
+    withTarget(context, target, O_PATH, (fd) => {
+      moveMount(tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+    });
+  } finally {
+    close(tree);
+  }
+}
+
+/** Calls `use` with the opened parent directory of an absolute path in the new root, and the name. */
+function inParent(
+  context: PerformContext,
+  path: string,
+  use: (parent: number, name: string) => void,
+): void {
+  const slash = path.lastIndexOf("/");
+  const parent = path.slice(0, slash);
+  const name = path.slice(slash + 1);
+  withTarget(context, parent, O_PATH | O_DIRECTORY, (fd) => use(fd, name));
+}
+
+/** Calls `use` with an absolute path of the new root, opened without following any symlink. */
+function withTarget(
+  context: PerformContext,
+  path: string,
+  flags: number,
+  use: (fd: number) => void,
+): void {
+  const fd = openat2(context.root!, `.${path}`, {
+    flags,
+    resolve: RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+  });
+  try {
+    use(fd);
+  } finally {
+    close(fd);
+  }
+}
+
+/** chmod through an O_PATH descriptor, which fchmod refuses. */
+function chmodNode(parent: number, name: string, mode: number): void {
+  const fd = openat2(parent, name, {
+    flags: O_PATH | O_NOFOLLOW,
+    resolve: RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+  });
+  try {
+    Deno.chmodSync(`/proc/self/fd/${fd}`, mode);
+  } finally {
+    close(fd);
+  }
+}
