@@ -1,0 +1,303 @@
+import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
+import type { Configuration } from "../config/types.ts";
+import { HostError, UnsupportedError, UruncError } from "../errors.ts";
+import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
+import { readExecutable, readProcessStat } from "../host/process.ts";
+import type { Channel, CreatorMessage, InitMessage } from "../launch/channel.ts";
+import type { Observer } from "../launch/observer.ts";
+import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
+import type { NetworkFacts } from "../network/types.ts";
+import type { Spec } from "../oci/types.ts";
+import { validate } from "../oci/validate.ts";
+import { type Launch, planLaunch } from "../plan/launch.ts";
+import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
+import { TAP_NAME } from "../network/names.ts";
+import type { LaunchPlan } from "../plan/types.ts";
+import { type Cgroup, makeCgroup, planCgroup } from "./cgroups/cgroup.ts";
+import { runHooks } from "./hooks.ts";
+import { type Bundle, prepare, type Prepared } from "./prepare.ts";
+import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
+import type { ContainerDirectory, Store } from "./store.ts";
+import { undoCreate } from "./undo.ts";
+
+/** What `create` is asked for. */
+export interface CreateOptions {
+  id: string;
+  bundle: Bundle;
+  store: Store;
+  configuration: Configuration;
+  newKeyring: boolean;
+  observer: Observer;
+}
+
+/** A container at the barrier: only `start` is left. */
+export interface Created {
+  directory: ContainerDirectory;
+  state: ContainerState;
+}
+
+/** Both plans, as `create --dry-run` prints them. */
+export interface Plans {
+  namespaces: LaunchPlan;
+  launch: LaunchPlan;
+}
+
+/**
+ * Plans a container without making anything. The network is attached by hooks that have not run,
+ * so the second plan is one without it.
+ */
+export function planContainer(options: CreateOptions): Plans {
+  const { bundle, configuration } = options;
+  checkSpec(bundle.spec);
+  const prepared = prepare(bundle, configuration);
+  const launch = planWith(
+    options,
+    prepared,
+    dryDirectory(options),
+    undefined,
+    undefined,
+  );
+  return { namespaces: planNamespaces(bundle.spec), launch: launch.plan };
+}
+
+/**
+ * Makes a container up to the barrier.
+ *
+ * Everything that can be refused is refused before anything is made. What is made is written down
+ * first, so that `delete --force` finds it whenever this process is killed; when it fails instead,
+ * all of it is undone.
+ *
+ * @throws UruncError; nothing is left behind then
+ */
+export async function createContainer(options: CreateOptions): Promise<Created> {
+  const { bundle, observer, configuration } = options;
+  checkSpec(bundle.spec);
+  const did = commandSteps(observer);
+
+  // Boots while we read the host: on a second processor it costs nothing. It has done nothing yet
+  // and ends by itself when we do.
+  const init = spawnInit(planPidNamespace(bundle.spec), observer);
+  did("spawnInit");
+  try {
+    const prepared = prepare(bundle, configuration);
+    // The plan without a network: whatever is refused is refused here, before anything is made.
+    planWith(options, prepared, dryDirectory(options), undefined, undefined);
+    const { cgroupsPath, resources } = bundle.spec.linux;
+    const cgroup = planCgroup(prepared.facts.cgroups, cgroupsPath, options.id, resources);
+    did("plan");
+
+    const directory = options.store.create(options.id);
+    did("makeDirectory");
+    return await createIn(directory, { options, prepared, cgroup, init, did });
+  } catch (error) {
+    endInit(init);
+    throw error;
+  } finally {
+    init.channel.close();
+  }
+}
+
+/** What the second half of `createContainer` works with. */
+interface Creation {
+  options: CreateOptions;
+  prepared: Prepared;
+  cgroup: Cgroup;
+  init: SpawnedInit;
+  did: (name: string) => void;
+}
+
+async function createIn(directory: ContainerDirectory, creation: Creation): Promise<Created> {
+  const { init, cgroup, did } = creation;
+  using _lock = directory.lock();
+  let state = initialState(creation);
+  try {
+    // Before the cgroup exists: `delete` must know of it even if we are killed right after.
+    directory.writeState(state);
+    Deno.mkdirSync(`${directory.path}/root`, { mode: 0o700 });
+    did("writeState");
+
+    makeCgroup(cgroup);
+    did("makeCgroup");
+    cgroup.join(init.pid);
+    did("joinCgroup");
+
+    state = await launch(directory, creation, state);
+    directory.writeState(state);
+    did("writeCreated");
+    return { directory, state };
+  } catch (error) {
+    endInit(init);
+    undoCreate(directory, state, error);
+    throw error;
+  }
+}
+
+/** The handshake of channel.ts, from the creator's side. */
+async function launch(
+  directory: ContainerDirectory,
+  creation: Creation,
+  state: ContainerState,
+): Promise<ContainerState> {
+  const { options, prepared, init, did } = creation;
+  const { spec } = options.bundle;
+  const { channel } = init;
+
+  const hookState = ociState(state, "creating");
+  channel.send({ type: "perform", plan: planNamespaces(spec), state: hookState });
+  await expect(channel, "performed");
+  did("namespaces");
+
+  // In the runtime's namespaces, with the container's made and nothing of it set up: here docker
+  // attaches the network (config.md, "POSIX-platform Hooks").
+  runHooks(spec.hooks.prestart, hookState, { name: "prestart" });
+  runHooks(spec.hooks.createRuntime, hookState, { name: "createRuntime" });
+  did("hooks");
+
+  const network = hasOwnNetwork(spec) ? await readNetwork(channel) : undefined;
+  const planned = planWith(
+    options,
+    prepared,
+    directory.path,
+    network,
+    creation.cgroup.devicesDirectory,
+  );
+  if (network !== undefined) {
+    // A namespace that outlives the container keeps the tap; `delete` takes it away.
+    const path = spec.linux.namespaces.find(({ type }) => type === "network")?.path;
+    state = {
+      ...state,
+      network: { namespacePath: path, tap: TAP_NAME, interface: network.name },
+    };
+  }
+  state = { ...state, expectedIdentity: planned.identity };
+  directory.writeState(state);
+  did("readNetwork");
+
+  channel.send({ type: "perform", plan: planned.plan, state: hookState });
+  await expect(channel, "barrier");
+  did("barrier");
+
+  // Before any guest instruction ran: a mismatch here is our own bug, and must never start.
+  const identity = readIdentity(init.pid);
+  proveIdentity(identity, planned);
+  did("proveIdentity");
+  return { ...state, phase: "created", identity: printIdentity(identity) };
+}
+
+/** Where the container's directory will be; nothing is there yet when only a plan is made. */
+function dryDirectory(options: CreateOptions): string {
+  return `${options.store.root}/${options.id}`;
+}
+
+/** @throws HostError listing every difference */
+function proveIdentity(identity: Identity, planned: Launch): void {
+  const differences = compareIdentity(identity, planned.identity, 0);
+  if (differences.length === 0) return;
+  throw new HostError({
+    operation: "prove the monitor's identity",
+    reason: differences.join("; "),
+    remedy: "this is a defect of urunc: the container was not started",
+  });
+}
+
+/** @throws InvalidConfigurationError, UnsupportedError naming the property */
+function checkSpec(spec: Spec): void {
+  validate(spec);
+  if (spec.process.terminal) {
+    throw new UnsupportedError({
+      operation: "check config.json",
+      subject: "process.terminal",
+      reason: "this version has no terminals",
+      remedy: "run without a tty; the guest's console is on standard input and output",
+    });
+  }
+}
+
+function planWith(
+  options: CreateOptions,
+  prepared: Prepared,
+  directory: string,
+  network: NetworkFacts | undefined,
+  deviceCgroup: string | undefined,
+): Launch {
+  return planLaunch({
+    ...prepared,
+    spec: options.bundle.spec,
+    configuration: options.configuration,
+    network,
+    paths: {
+      rootfs: options.bundle.rootfs,
+      mountPoint: `${directory}/root`,
+      startSocket: `${directory}/start.sock`,
+    },
+    deviceCgroup,
+    newKeyring: options.newKeyring,
+  });
+}
+
+function initialState(creation: Creation): ContainerState {
+  const { options, prepared, init, cgroup } = creation;
+  const { spec, path } = options.bundle;
+  return {
+    version: STATE_VERSION,
+    ociVersion: spec.ociVersion,
+    id: options.id,
+    bundle: path,
+    annotations: spec.annotations,
+    monitor: prepared.monitor.name,
+    pid: init.pid,
+    pidStartTime: readProcessStat(init.pid)?.startTime,
+    initExecutable: readExecutable(init.pid),
+    creatorPid: Deno.pid,
+    creatorStartTime: readProcessStat(Deno.pid)?.startTime,
+    phase: "creating",
+    created: new Date().toISOString(),
+    cgroupPaths: cgroup.directories,
+    hooks: { poststart: spec.hooks.poststart, poststop: spec.hooks.poststop },
+    owner: Deno.uid() ?? 0,
+  };
+}
+
+type CreatorChannel = Channel<CreatorMessage, InitMessage>;
+
+async function readNetwork(channel: CreatorChannel): Promise<NetworkFacts | undefined> {
+  channel.send({ type: "readNetwork" });
+  const message = await expect(channel, "network");
+  return message.network ?? undefined;
+}
+
+/** @throws UruncError with init's own words when it failed, and when it ended */
+async function expect<Type extends InitMessage["type"]>(
+  channel: CreatorChannel,
+  type: Type,
+): Promise<Extract<InitMessage, { type: Type }>> {
+  const message = await channel.receiveAsync();
+  if (message === undefined) {
+    throw new HostError({
+      operation: "launch container",
+      reason: "the init process ended before it was done",
+      remedy: "was it killed? A memory limit that is too small for it ends it, too",
+    });
+  }
+  if (message.type === "failed") {
+    const { step, message: text } = message.failure;
+    throw new UruncError({ operation: "launch container", reason: `${step}: ${text}` });
+  }
+  if (message.type !== type) throw new Error(`init sent ${message.type}, not ${type}`);
+  return message as Extract<InitMessage, { type: Type }>;
+}
+
+/** Kills and reaps an init that will not be started. */
+function endInit(init: SpawnedInit): void {
+  try {
+    kill(init.pid, SIGKILL);
+    waitpid(init.pid, 0);
+  } catch {
+    // It ended by itself and was reaped.
+  }
+}
+
+function commandSteps(observer: Observer): (name: string) => void {
+  let index = 0;
+  return (name) => observer.afterStep("command", index++, name);
+}

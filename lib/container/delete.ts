@@ -1,0 +1,130 @@
+import {
+  CLONE_NEWNET,
+  close,
+  LinuxError,
+  O_RDONLY,
+  open,
+  pidfdSendSignal,
+  poll,
+  POLLIN,
+  setns,
+  SIGKILL,
+} from "../../ffi/linux.ts";
+import { HostError, NotFoundError, WrongStateError } from "../errors.ts";
+import { removeIngress } from "../network/redirect.ts";
+import { removeTap } from "../network/tap.ts";
+import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
+import { runEveryHook } from "./hooks.ts";
+import { openProcess } from "./kill.ts";
+import { type ContainerState, ociState } from "./state.ts";
+import { computeStatus } from "./status.ts";
+import type { ContainerDirectory, Store } from "./store.ts";
+
+/** How long a killed monitor may take to end: the kernel tears down the guest's memory. Seconds. */
+const KILL_TIMEOUT = 10;
+
+/**
+ * Removes what is left of a stopped container, and only what urunc made.
+ *
+ * @param force kill it first if it still runs; a missing container is then no error, since callers
+ *   clean up with it (runc does the same)
+ * @returns warnings: poststop hooks that failed, as the specification wants them
+ * @throws NotFoundError, WrongStateError when it is not stopped
+ */
+export function deleteContainer(store: Store, id: string, force: boolean): string[] {
+  let directory: ContainerDirectory;
+  try {
+    directory = store.open(id);
+  } catch (error) {
+    if (force && error instanceof NotFoundError) return [];
+    throw error;
+  }
+  using _lock = directory.lock();
+  const state = directory.readState();
+  if (state === undefined) {
+    // A creator that was killed before it wrote anything down had made nothing else.
+    directory.remove();
+    return [];
+  }
+  const status = computeStatus(state);
+  if (status !== "stopped" && !force) {
+    throw new WrongStateError({
+      operation: "delete container",
+      subject: id,
+      reason: `container is not stopped: it is ${status}`,
+      remedy: "kill it first, or delete it with --force",
+    });
+  }
+  return forceDelete(directory, state);
+}
+
+/** Ends and removes a container whose lock the caller holds. Returns warnings. */
+export function forceDelete(directory: ContainerDirectory, state: ContainerState): string[] {
+  killMonitor(state);
+  killCgroup(state.cgroupPaths);
+  removeNetwork(state);
+  removeCgroup(state.cgroupPaths);
+  directory.remove();
+  return runEveryHook(state.hooks.poststop, ociState(state, "stopped"), { name: "poststop" });
+}
+
+/** Kills the container's process and waits until it has ended (a zombie has). */
+function killMonitor(state: ContainerState): void {
+  const pidfd = openProcess(state);
+  if (pidfd === undefined) return;
+  try {
+    pidfdSendSignal(pidfd, SIGKILL);
+    const [events] = poll([{ fd: pidfd, events: POLLIN }], KILL_TIMEOUT * 1000);
+    if (events === 0) {
+      throw new HostError({
+        operation: "delete container",
+        subject: state.id,
+        reason: `process ${state.pid} did not end within ${KILL_TIMEOUT} s of SIGKILL`,
+        remedy: "it hangs in the kernel: see its state in /proc, then delete again",
+      });
+    }
+  } catch (error) {
+    if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
+  } finally {
+    close(pidfd);
+  }
+}
+
+/**
+ * Takes our tap and redirect out of a network namespace that outlives the container. In one that
+ * was made for it they went with it.
+ */
+function removeNetwork(state: ContainerState): void {
+  const { network } = state;
+  if (network?.namespacePath === undefined) return;
+  inNetworkNamespace(network.namespacePath, () => {
+    removeTap(network.tap);
+    removeIngress(network.interface);
+  });
+}
+
+function inNetworkNamespace(path: string, action: () => void): void {
+  let target: number;
+  try {
+    target = open(path, O_RDONLY);
+  } catch (error) {
+    // The namespace is gone, and our tap with it.
+    if (error instanceof LinuxError && error.code === "ENOENT") return;
+    throw error;
+  }
+  const own = open("/proc/thread-self/ns/net", O_RDONLY);
+  try {
+    setns(target, CLONE_NEWNET);
+    try {
+      action();
+    } finally {
+      setns(own, CLONE_NEWNET);
+    }
+  } catch (error) {
+    // EINVAL: what is left at the path (an unmounted file) is no namespace any more.
+    if (!(error instanceof LinuxError && error.code === "EINVAL")) throw error;
+  } finally {
+    close(own);
+    close(target);
+  }
+}

@@ -1,0 +1,92 @@
+import { resolve } from "pathe";
+import { close } from "../../ffi/linux.ts";
+import type { Configuration } from "../config/types.ts";
+import { InvalidConfigurationError } from "../errors.ts";
+import { gatherHostFacts } from "../host/facts.ts";
+import { openImageRoot, readImageFile } from "../host/image.ts";
+import { readBounded } from "../host/files.ts";
+import type { HostFacts } from "../host/types.ts";
+import { monitorByName } from "../monitor/registry.ts";
+import type { Monitor } from "../monitor/types.ts";
+import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
+import type { Spec } from "../oci/types.ts";
+import { acceleratorOf } from "../plan/launch.ts";
+import { guestOf } from "../unikernel/guests/guests.ts";
+import type { Guest } from "../unikernel/guests/types.ts";
+import { maximumUruncJsonBytes, parseUnikernel } from "../unikernel/parse.ts";
+import type { UnikernelConfig } from "../unikernel/types.ts";
+
+/** A bundle, read once and understood; nothing reads the raw files again. */
+export interface Bundle {
+  /** Absolute. */
+  path: string;
+  spec: Spec;
+  /** Absolute path of the image's root. */
+  rootfs: string;
+}
+
+/** Everything that planning needs, gathered without changing anything. */
+export interface Prepared {
+  unikernel: UnikernelConfig;
+  guest: Guest;
+  monitor: Monitor;
+  facts: HostFacts;
+}
+
+/**
+ * Reads a bundle's config.json.
+ *
+ * @param path the bundle; relative paths are meant from the working directory
+ * @throws InvalidConfigurationError naming the JSON path; NotFound errors say which file is missing
+ */
+export function readBundle(path: string): Bundle {
+  const bundle = resolve(path);
+  const configPath = `${bundle}/config.json`;
+  const bytes = readBounded(configPath, maximumSpecBytes, {
+    operation: "read bundle",
+    remedy: "--bundle names the directory that holds config.json and the root file system",
+  });
+  const spec = decodeSpec(bytes);
+  return { path: bundle, spec, rootfs: resolve(bundle, spec.root.path) };
+}
+
+/**
+ * Finds out what the bundle's guest is and what the host has for it.
+ *
+ * @throws InvalidConfigurationError for the image's description, HostError for what is missing here
+ */
+export function prepare(bundle: Bundle, configuration: Configuration): Prepared {
+  const imageRoot = openImageRoot(bundle.rootfs);
+  try {
+    const json = readImageFile(imageRoot, "/urunc.json", maximumUruncJsonBytes);
+    const unikernel = parseUnikernel({
+      annotations: bundle.spec.annotations,
+      uruncJson: json === undefined ? undefined : decodeText(json),
+    });
+    const monitor = monitorByName(unikernel.hypervisor);
+    const facts = gatherHostFacts({
+      monitor,
+      configuration: configuration.monitors[monitor.name],
+      imageRoot,
+      kernel: unikernel.binary,
+      initrd: unikernel.initrd,
+      accelerator: acceleratorOf({ unikernel, configuration }),
+    });
+    return { unikernel, guest: guestOf(unikernel.unikernelType), monitor, facts };
+  } finally {
+    close(imageRoot);
+  }
+}
+
+function decodeText(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new InvalidConfigurationError({
+      operation: "read image",
+      subject: "/urunc.json",
+      reason: "it is not valid UTF-8",
+      cause,
+    });
+  }
+}

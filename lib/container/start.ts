@@ -1,0 +1,131 @@
+import {
+  AF_UNIX,
+  close,
+  connectUnix,
+  MSG_NOSIGNAL,
+  O_DIRECTORY,
+  O_PATH,
+  O_RDONLY,
+  open,
+  readAsync,
+  send,
+  SOCK_STREAM,
+  socket,
+} from "../../ffi/linux.ts";
+import { HostError, WrongStateError } from "../errors.ts";
+import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
+import { START_BYTE } from "../launch/steps/exec.ts";
+import { runEveryHook } from "./hooks.ts";
+import { forceDelete } from "./delete.ts";
+import { type ContainerState, ociState } from "./state.ts";
+import { computeStatus, isAlive } from "./status.ts";
+import { requireState } from "./require.ts";
+import type { ContainerDirectory, Store } from "./store.ts";
+
+/** What start found out, for whoever waits for the monitor. */
+export interface Started {
+  state: ContainerState;
+  /** Problems that do not undo a start, as the specification wants them: failed poststart hooks. */
+  warnings: string[];
+}
+
+/**
+ * Starts a created container: lets init exec the monitor, and proves its identity again.
+ *
+ * @throws NotFoundError, WrongStateError unless it is created, HostError when the exec failed
+ */
+export async function startContainer(store: Store, id: string): Promise<Started> {
+  const directory = store.open(id);
+  using _lock = directory.lock();
+  const state = requireState(directory);
+  const status = computeStatus(state);
+  if (status !== "created") {
+    throw new WrongStateError({
+      operation: "start container",
+      subject: id,
+      reason: `cannot start a container in the state ${status}`,
+      remedy: "a container is started once, after create",
+    });
+  }
+  await letExec(directory, state);
+  const started = proveAfterExec(directory, state);
+  directory.writeState(started);
+  // A failed poststart hook is logged, and the container goes on (runtime.md, lifecycle step 9).
+  const warnings = runEveryHook(started.hooks.poststart, ociState(started, "running"), {
+    name: "poststart",
+  });
+  return { state: started, warnings };
+}
+
+/** Connects to the waiting init, asks for the exec, and waits until it happened. */
+async function letExec(directory: ContainerDirectory, state: ContainerState): Promise<void> {
+  const fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  try {
+    connectIn(fd, directory.path, "start.sock");
+    send(fd, new Uint8Array([START_BYTE]), MSG_NOSIGNAL);
+    const buffer = new Uint8Array(4096);
+    const count = await readAsync(fd, buffer);
+    // End of file: the socket is close-on-exec, so the exec happened (or init was killed, and the
+    // container is stopped, which the next state tells).
+    if (count === 0) return;
+    throw new HostError({
+      operation: "start container",
+      subject: state.id,
+      reason: new TextDecoder().decode(buffer.subarray(0, count)),
+    });
+  } finally {
+    close(fd);
+  }
+}
+
+/** Socket paths hold 108 bytes (unix(7)); a state directory may lie deeper than that. */
+function connectIn(fd: number, directory: string, name: string): void {
+  const parent = open(directory, O_PATH | O_DIRECTORY);
+  try {
+    connectUnix(fd, `/proc/self/fd/${parent}/${name}`);
+  } finally {
+    close(parent);
+  }
+}
+
+/**
+ * Reads the identity again, now of the monitor itself. One that has ended already is no error;
+ * seccomp filters may have grown, since monitors add their own.
+ *
+ * @throws HostError after the container was killed, when the identity is not the planned one
+ */
+function proveAfterExec(directory: ContainerDirectory, state: ContainerState): ContainerState {
+  const started: ContainerState = { ...state, phase: "started" };
+  const identity = readIdentityOf(state);
+  if (identity === undefined) return started;
+  const differences = compareIdentity(identity, state.expectedIdentity!, 0);
+  if (differences.length === 0 || !isAlive(state.pid, state.pidStartTime)) {
+    return { ...started, identity: printIdentity(identity) };
+  }
+  forceDelete(directory, state);
+  throw new HostError({
+    operation: "prove the monitor's identity",
+    subject: state.id,
+    reason: differences.join("; "),
+    remedy: "this is a defect of urunc: the container was killed",
+  });
+}
+
+/** Undefined when the monitor has ended. */
+function readIdentityOf(state: ContainerState): Identity | undefined {
+  try {
+    waitForExec(state.pid!);
+    return readIdentity(state.pid!);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Descriptors are closed before the new credentials take effect, so the end of file alone does not
+ * mean that /proc/PID/status tells the monitor's. Opening `environ` takes the lock that execve holds
+ * until it is through (exec_update_lock: fs/exec.c, mm_access in kernel/fork.c).
+ */
+function waitForExec(pid: number): void {
+  close(open(`/proc/${pid}/environ`, O_RDONLY));
+}

@@ -1,0 +1,32 @@
+import { defaultConfiguration, parseConfiguration } from "../config/parse.ts";
+import type { Configuration } from "../config/types.ts";
+import { readBounded } from "./files.ts";
+
+/** Where the operator's configuration is looked for when the command line names no other. */
+export const CONFIGURATION_PATH = "/etc/urunc/config.toml";
+const MAXIMUM_CONFIGURATION_BYTES = 1024 * 1024;
+
+/**
+ * Reads the operator's configuration. Without a file at the usual place the defaults hold; a file
+ * that was named must exist.
+ *
+ * @param path undefined: the usual place
+ * @throws InvalidConfigurationError naming the key, HostError when the file cannot be read
+ */
+export async function loadConfiguration(path: string | undefined): Promise<Configuration> {
+  if (path === undefined && !exists(CONFIGURATION_PATH)) return defaultConfiguration();
+  const bytes = readBounded(path ?? CONFIGURATION_PATH, MAXIMUM_CONFIGURATION_BYTES, {
+    operation: "read configuration",
+  });
+  return await parseConfiguration(new TextDecoder().decode(bytes));
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

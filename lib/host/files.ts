@@ -1,0 +1,34 @@
+import { HostError } from "../errors.ts";
+
+/** How an error about the file is worded. */
+export interface FileErrorParts {
+  operation: string;
+  remedy?: string;
+}
+
+/**
+ * Reads a whole file that may be no longer than it should.
+ *
+ * @param path host path, from the caller
+ * @param maximumBytes a longer file is refused without being read
+ * @throws HostError naming the file and why it cannot be read
+ */
+export function readBounded(
+  path: string,
+  maximumBytes: number,
+  parts: FileErrorParts,
+): Uint8Array {
+  const fail = (reason: string, cause?: unknown) =>
+    new HostError({ ...parts, subject: path, reason, cause });
+  let size: number;
+  try {
+    const info = Deno.statSync(path);
+    if (!info.isFile) throw fail("it is not a regular file");
+    size = info.size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw fail("there is no such file", error);
+    throw error;
+  }
+  if (size > maximumBytes) throw fail(`it has ${size} bytes, at most ${maximumBytes} are read`);
+  return Deno.readFileSync(path);
+}
