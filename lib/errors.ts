@@ -71,5 +71,9 @@ function formatParts(parts: ErrorParts): string {
 export function formatError(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   // deno-lint-ignore no-control-regex -- escaping them is the point
-  return message.replace(/[\x00-\x1f\x7f]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return message.replace(/[\x00-\x1f\x7f]/g, escapeCharacter);
+}
+
+function escapeCharacter(character: string): string {
+  return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }

@@ -1,0 +1,94 @@
+import {
+  createOptions,
+  type globalOptions,
+  type OptionSpecs,
+  type PositionalSpecs,
+  type ValuesOf,
+} from "./options.ts";
+
+/** What the command line says of one verb. */
+export interface CommandSpec {
+  summary: string;
+  options: OptionSpecs;
+  positionals: PositionalSpecs;
+}
+
+const id = { metavar: "ID", help: "The container's id." };
+
+/** All verbs, in the order in which help shows them. */
+export const commands = {
+  create: {
+    summary: "Make a container from a bundle, up to the point where only start is left.",
+    options: createOptions,
+    positionals: { id },
+  },
+  start: {
+    summary: "Start a created container.",
+    options: {},
+    positionals: { id },
+  },
+  run: {
+    summary: "Create, start, wait and delete: a guest in one command.",
+    options: {
+      detach: { kind: "flag", names: ["-d", "--detach"], help: "Do not wait for the guest's end." },
+      ...createOptions,
+    },
+    positionals: { id },
+  },
+  state: {
+    summary: "Print a container's state as JSON.",
+    options: {},
+    positionals: { id },
+  },
+  kill: {
+    summary: "Send a signal to a container.",
+    options: {
+      all: { kind: "flag", names: ["-a", "--all"], help: "Signal all processes of the container." },
+    },
+    positionals: {
+      id,
+      signal: { metavar: "SIGNAL", help: "Name or number.", default: "SIGTERM" },
+    },
+  },
+  delete: {
+    summary: "Remove what is left of a stopped container.",
+    options: {
+      force: { kind: "flag", names: ["-f", "--force"], help: "Kill it first if it still runs." },
+    },
+    positionals: { id },
+  },
+  list: {
+    summary: "List the containers of this root.",
+    options: {
+      format: {
+        kind: "choice",
+        names: ["-f", "--format"],
+        choices: ["table", "json"],
+        help: "Format of the list.",
+        default: "table",
+      },
+      quiet: { kind: "flag", names: ["-q", "--quiet"], help: "Print ids only." },
+    },
+    positionals: {},
+  },
+  features: {
+    summary: "Print what this runtime supports, as JSON.",
+    options: {},
+    positionals: {},
+  },
+} as const satisfies Record<string, CommandSpec>;
+
+export type Verb = keyof typeof commands;
+
+/** The parsed global options. */
+export type GlobalOptions = ValuesOf<typeof globalOptions>;
+
+/** The parsed command line of one verb. */
+export type CommandOf<Name extends Verb> =
+  & { verb: Name }
+  & GlobalOptions
+  & ValuesOf<(typeof commands)[Name]["options"]>
+  & { [Key in keyof (typeof commands)[Name]["positionals"]]: string };
+
+/** A parsed command line; `verb` tells which. */
+export type Command = { [Name in Verb]: CommandOf<Name> }[Verb];

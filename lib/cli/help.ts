@@ -1,0 +1,74 @@
+import { commands, type CommandSpec, type Verb } from "./commands.ts";
+import { globalOptions, type OptionSpec, type OptionSpecs } from "./options.ts";
+
+/** Width of the left column of help. */
+const TERM_WIDTH = 28;
+
+/** The help text of the program, or of one command. */
+export function helpText(verb: Verb | undefined): string {
+  return verb === undefined ? programHelp() : commandHelp(verb, commands[verb]);
+}
+
+function programHelp(): string {
+  const verbs = Object.entries(commands).map(([verb, spec]): [string, string] => [
+    verb,
+    spec.summary,
+  ]);
+  return [
+    "urunc: an OCI runtime that runs unikernels and small Linux guests as containers.",
+    "",
+    "Usage: urunc [global options] COMMAND [options] [ID]",
+    "",
+    "Commands:",
+    ...verbs.map(([verb, summary]) => row(verb, summary)),
+    row("help [COMMAND]", "Show this help, or a command's."),
+    "",
+    "Global options:",
+    ...optionRows(globalOptions),
+    row("-v, --version", "Show the version."),
+    row("-h, --help", "Show this help."),
+    "",
+    "The monitor runs as the container's user, with no other group and no capability; state shows",
+    "what was proven. Errors say what was attempted, on what, why it failed and what to do.",
+    "",
+  ].join("\n");
+}
+
+function commandHelp(verb: Verb, spec: CommandSpec): string {
+  const positionals = Object.values(spec.positionals);
+  const words = positionals.map((it) => it.default === undefined ? it.metavar : `[${it.metavar}]`);
+  const options = Object.keys(spec.options).length === 0 ? [] : ["[options]"];
+  return [
+    `Usage: urunc [global options] ${[verb, ...options, ...words].join(" ")}`,
+    "",
+    spec.summary,
+    "",
+    ...positionals.map((it) =>
+      row(it.metavar, it.default === undefined ? it.help : `${it.help} Default: ${it.default}.`)
+    ),
+    ...optionRows(spec.options),
+    row("-h, --help", "Show this help."),
+    "",
+  ].join("\n");
+}
+
+function optionRows(specs: OptionSpecs): string[] {
+  return Object.values(specs).map((spec) => row(termOf(spec), helpOf(spec)));
+}
+
+function termOf(spec: OptionSpec): string {
+  const names = spec.names.join(", ");
+  if (spec.kind === "flag") return names;
+  return `${names} ${spec.kind === "choice" ? spec.choices.join("|") : spec.metavar}`;
+}
+
+function helpOf(spec: OptionSpec): string {
+  const shown = spec.kind === "choice" || (spec.kind === "text" && spec.default?.startsWith("/"));
+  return shown ? `${spec.help} Default: ${spec.default}.` : spec.help;
+}
+
+function row(term: string, help: string): string {
+  return term.length < TERM_WIDTH - 2
+    ? `  ${term.padEnd(TERM_WIDTH - 2)}${help}`
+    : `  ${term}\n${" ".repeat(TERM_WIDTH)}${help}`;
+}

@@ -1,0 +1,110 @@
+/** Kinds of options, and what their values become. Pure data: help and completion read it too. */
+export type OptionSpec =
+  | { kind: "flag"; names: string[]; help: string }
+  | { kind: "text"; names: string[]; metavar: string; help: string; default?: string }
+  | { kind: "choice"; names: string[]; choices: readonly string[]; help: string; default: string }
+  | { kind: "count"; names: string[]; metavar: string; help: string; default: number };
+
+export type OptionSpecs = Record<string, OptionSpec>;
+
+/** A word that is no option. All are required, except the last when it has a default. */
+export interface PositionalSpec {
+  metavar: string;
+  help: string;
+  default?: string;
+}
+
+export type PositionalSpecs = Record<string, PositionalSpec>;
+
+type ValueOf<Spec extends OptionSpec> = Spec extends { kind: "flag" } ? boolean
+  : Spec extends { kind: "count" } ? number
+  : Spec extends { kind: "choice"; choices: readonly (infer Choice)[] } ? Choice
+  : Spec extends { default: string } ? string
+  : string | undefined;
+
+/** The parsed values of options. */
+export type ValuesOf<Specs extends OptionSpecs> = { [Key in keyof Specs]: ValueOf<Specs[Key]> };
+
+/** Where containers' states are kept when `--root` does not say. */
+export const DEFAULT_ROOT = "/run/urunc";
+
+/** Options before the verb; the same for all verbs. */
+export const globalOptions = {
+  root: {
+    kind: "text",
+    names: ["--root"],
+    metavar: "DIR",
+    help: "Directory for the state of containers.",
+    default: DEFAULT_ROOT,
+  },
+  log: {
+    kind: "text",
+    names: ["--log"],
+    metavar: "FILE",
+    help: "Append log lines to this file instead of standard error.",
+  },
+  logFormat: {
+    kind: "choice",
+    names: ["--log-format"],
+    choices: ["text", "json"],
+    help: "Format of log lines.",
+    default: "text",
+  },
+  debug: { kind: "flag", names: ["--debug"], help: "Log what is done, too." },
+  config: {
+    kind: "text",
+    names: ["--config"],
+    metavar: "FILE",
+    help: "The operator's configuration (default: /etc/urunc/config.toml, when it is there).",
+  },
+  systemdCgroup: {
+    kind: "flag",
+    names: ["--systemd-cgroup"],
+    help: "Let systemd make the cgroups (not in this version).",
+  },
+} as const satisfies OptionSpecs;
+
+/** Options that `create` and `run` share. */
+export const createOptions = {
+  bundle: {
+    kind: "text",
+    names: ["-b", "--bundle"],
+    metavar: "DIR",
+    help: "Bundle: the directory that holds config.json (default: here).",
+    default: ".",
+  },
+  pidFile: {
+    kind: "text",
+    names: ["--pid-file"],
+    metavar: "FILE",
+    help: "Write the container's process id to this file.",
+  },
+  consoleSocket: {
+    kind: "text",
+    names: ["--console-socket"],
+    metavar: "SOCKET",
+    help: "Send the terminal's master to this socket (not in this version).",
+  },
+  noPivot: {
+    kind: "flag",
+    names: ["--no-pivot"],
+    help: "Refused: the monitor's root is a file system of its own, entered by pivot_root.",
+  },
+  noNewKeyring: {
+    kind: "flag",
+    names: ["--no-new-keyring"],
+    help: "Keep the caller's session keyring.",
+  },
+  preserveFds: {
+    kind: "count",
+    names: ["--preserve-fds"],
+    metavar: "N",
+    help: "Only 0: a guest cannot be handed descriptors.",
+    default: 0,
+  },
+  dryRun: {
+    kind: "flag",
+    names: ["--dry-run"],
+    help: "Print the launch plans as JSON, make nothing.",
+  },
+} as const satisfies OptionSpecs;

@@ -1,0 +1,12 @@
+/** Writes all of `text` to standard output. Throws when it is closed, as a pipe's end may be. */
+export function print(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  for (let written = 0; written < bytes.length;) {
+    written += Deno.stdout.writeSync(bytes.subarray(written));
+  }
+}
+
+/** Prints a value as indented JSON. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2) + "\n");
+}

@@ -1,0 +1,191 @@
+import { suggestion } from "../config/suggestion.ts";
+import { UsageError } from "../errors.ts";
+import { type Command, commands, type CommandSpec, type Verb } from "./commands.ts";
+import {
+  globalOptions,
+  type OptionSpec,
+  type OptionSpecs,
+  type PositionalSpec,
+} from "./options.ts";
+
+/** What a command line asks for. */
+export type ParsedCommandLine =
+  | { kind: "command"; command: Command }
+  /** `verb` undefined: the whole program. */
+  | { kind: "help"; verb?: Verb }
+  | { kind: "version" };
+
+type Value = string | number | boolean;
+
+/**
+ * Parses a command line: global options, the verb, its options and words in any order. `--name=value`
+ * and `--name value` mean the same; after `--` everything is a word.
+ *
+ * Our own parser, because every caller waits for it: the smallest library with types and help takes
+ * longer to load than everything else that happens before the first system call.
+ *
+ * @throws UsageError naming the word that is wrong, and the nearest right one
+ */
+export function parseCommandLine(args: string[]): ParsedCommandLine {
+  const words = new Words(args);
+  const globals = new Values(globalOptions);
+  const verb = globals.takeUntilWord(words);
+  if (globals.help) return { kind: "help" };
+  if (globals.version) return { kind: "version" };
+  if (verb === undefined) throw usage("the command line", "no command is given");
+  if (verb === "help") return { kind: "help", verb: helpVerb(words) };
+  if (!isVerb(verb)) throw unknown("command", verb, Object.keys(commands));
+
+  const spec: CommandSpec = commands[verb];
+  const values = new Values(spec.options);
+  const positionals: string[] = [];
+  for (let word = values.takeUntilWord(words); word !== undefined;) {
+    positionals.push(word);
+    word = values.takeUntilWord(words);
+  }
+  if (values.help) return { kind: "help", verb };
+  const command = {
+    verb,
+    ...globals.finish(),
+    ...values.finish(),
+    ...assignPositionals(verb, spec, positionals),
+  };
+  // The tables are what the types were made from, so the values have them.
+  return { kind: "command", command: command as unknown as Command };
+}
+
+/** The arguments not looked at yet. */
+class Words {
+  readonly #args: string[];
+  #next = 0;
+  /** After `--` nothing is an option. */
+  onlyWords = false;
+
+  constructor(args: string[]) {
+    this.#args = args;
+  }
+
+  take(): string | undefined {
+    return this.#args[this.#next++];
+  }
+}
+
+/** Options seen so far, of one table. */
+class Values {
+  help = false;
+  version = false;
+  readonly #specs: OptionSpecs;
+  readonly #seen = new Map<string, Value>();
+
+  constructor(specs: OptionSpecs) {
+    this.#specs = specs;
+  }
+
+  /** Takes options up to and including the next word, which is returned; undefined at the end. */
+  takeUntilWord(words: Words): string | undefined {
+    for (let arg = words.take(); arg !== undefined; arg = words.take()) {
+      if (words.onlyWords || arg === "-" || !arg.startsWith("-")) return arg;
+      if (arg === "--") words.onlyWords = true;
+      else this.#takeOption(arg, words);
+    }
+    return undefined;
+  }
+
+  finish(): Record<string, Value | undefined> {
+    const values: Record<string, Value | undefined> = {};
+    for (const [key, spec] of Object.entries(this.#specs)) {
+      values[key] = this.#seen.get(key) ?? (spec.kind === "flag" ? false : spec.default);
+    }
+    return values;
+  }
+
+  #takeOption(arg: string, words: Words): void {
+    if (arg === "-h" || arg === "--help") {
+      this.help = true;
+      return;
+    }
+    // Only where no option of that name is in the table: the global `-v`.
+    const equals = arg.startsWith("--") ? arg.indexOf("=") : -1;
+    const name = equals < 0 ? arg : arg.slice(0, equals);
+    const entry = Object.entries(this.#specs).find(([, spec]) => spec.names.includes(name));
+    if (entry === undefined) {
+      if (this.#specs === globalOptions && (name === "-v" || name === "--version")) {
+        this.version = true;
+        return;
+      }
+      throw unknown("option", name, Object.values(this.#specs).flatMap((spec) => spec.names));
+    }
+    const [key, spec] = entry;
+    if (spec.kind === "flag") {
+      if (equals >= 0) throw usage(name, "it takes no value");
+      this.#seen.set(key, true);
+      return;
+    }
+    const text = equals < 0 ? words.take() : arg.slice(equals + 1);
+    if (text === undefined) throw usage(name, `it needs a value, ${describeValue(spec)}`);
+    this.#seen.set(key, parseValue(name, spec, text));
+  }
+}
+
+function parseValue(name: string, spec: OptionSpec, text: string): Value {
+  if (spec.kind === "choice" && !spec.choices.includes(text)) {
+    throw usage(name, `${JSON.stringify(text)} is not ${describeValue(spec)}`);
+  }
+  if (spec.kind !== "count") {
+    if (text === "") throw usage(name, "its value is empty");
+    return text;
+  }
+  if (!/^\d{1,9}$/.test(text)) {
+    throw usage(name, `${JSON.stringify(text)} is not ${describeValue(spec)}`);
+  }
+  return Number(text);
+}
+
+function describeValue(spec: OptionSpec): string {
+  if (spec.kind === "choice") return `one of ${spec.choices.join(", ")}`;
+  if (spec.kind === "count") return "a number, 0 or more";
+  return spec.kind === "text" ? spec.metavar : "";
+}
+
+function assignPositionals(
+  verb: Verb,
+  { positionals }: CommandSpec,
+  words: string[],
+): Record<string, string> {
+  const entries = Object.entries(positionals);
+  if (words.length > entries.length) {
+    throw usage(verb, `${JSON.stringify(words[entries.length])} is one word too many`, verb);
+  }
+  return Object.fromEntries(
+    entries.map(([key, spec]: [string, PositionalSpec], index) => {
+      const word = words[index] ?? spec.default;
+      if (word === undefined) throw usage(verb, `it needs ${spec.metavar}`, verb);
+      return [key, word];
+    }),
+  );
+}
+
+function helpVerb(words: Words): Verb | undefined {
+  const word = words.take();
+  if (word === undefined) return undefined;
+  if (!isVerb(word)) throw unknown("command", word, Object.keys(commands));
+  return word;
+}
+
+function isVerb(word: string): word is Verb {
+  return Object.hasOwn(commands, word);
+}
+
+function unknown(kind: string, word: string, known: string[]): UsageError {
+  const reason = `there is no such ${kind}`;
+  return usage(word, known.length === 0 ? reason : `${reason}; ${suggestion(word, known)}`);
+}
+
+function usage(subject: string, reason: string, verb?: Verb): UsageError {
+  return new UsageError({
+    operation: "parse command line",
+    subject,
+    reason,
+    remedy: verb === undefined ? "urunc --help lists all" : `urunc ${verb} --help tells more`,
+  });
+}

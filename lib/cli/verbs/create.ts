@@ -1,0 +1,82 @@
+import { createContainer, type Created, planContainer } from "../../container/create.ts";
+import { readBundle } from "../../container/prepare.ts";
+import type { CreateOptions } from "../../container/create.ts";
+import { deleteContainer } from "../../container/delete.ts";
+import { UnsupportedError } from "../../errors.ts";
+import type { CommandOf } from "../commands.ts";
+import type { Context } from "../context.ts";
+import { printJson } from "../output.ts";
+
+type CreateCommand = CommandOf<"create"> | CommandOf<"run">;
+
+/** `urunc create` */
+export async function create(command: CommandOf<"create">, context: Context): Promise<number> {
+  const options = await creationOf(command, context);
+  if (command.dryRun) {
+    printJson(planContainer(options));
+    return 0;
+  }
+  await createAndRecord(command, options);
+  return 0;
+}
+
+/**
+ * What the library needs to know, from the options that `create` and `run` share.
+ *
+ * @throws UnsupportedError for an option that this version does not have
+ */
+export async function creationOf(command: CreateCommand, context: Context): Promise<CreateOptions> {
+  refuseUnsupported(command);
+  return {
+    id: command.id,
+    bundle: readBundle(command.bundle),
+    store: context.store,
+    configuration: await context.configuration(),
+    newKeyring: !command.noNewKeyring,
+    observer: context.observer,
+  };
+}
+
+/** Creates the container and writes its pid file; without the file there is no container. */
+export async function createAndRecord(
+  command: CreateCommand,
+  options: CreateOptions,
+): Promise<Created> {
+  const created = await createContainer(options);
+  if (command.pidFile !== undefined) {
+    try {
+      writePidFile(command.pidFile, created.state.pid!);
+    } catch (error) {
+      deleteContainer(options.store, options.id, true);
+      throw error;
+    }
+  }
+  return created;
+}
+
+/** In place at once, with its whole content: whoever waits for the file reads it right away. */
+function writePidFile(path: string, pid: number): void {
+  const temporary = `${path}.${Deno.pid}.new`;
+  Deno.writeTextFileSync(temporary, String(pid), { createNew: true, mode: 0o644 });
+  Deno.renameSync(temporary, path);
+}
+
+function refuseUnsupported(command: CreateCommand): void {
+  const refuse = (option: string, reason: string, remedy?: string) => {
+    throw new UnsupportedError({
+      operation: "parse command line",
+      subject: option,
+      reason,
+      remedy,
+    });
+  };
+  if (command.consoleSocket !== undefined) {
+    refuse("--console-socket", "this version has no terminals", "run without a tty");
+  }
+  if (command.noPivot) {
+    refuse("--no-pivot", "the monitor's root is a file system of its own, entered by pivot_root");
+  }
+  if (command.preserveFds > 0) {
+    refuse("--preserve-fds", "a guest cannot be handed file descriptors");
+  }
+}

@@ -1,0 +1,10 @@
+import { deleteContainer } from "../../container/delete.ts";
+import type { CommandOf } from "../commands.ts";
+import type { Context } from "../context.ts";
+
+/** `urunc delete` */
+export function remove(command: CommandOf<"delete">, context: Context): number {
+  const warnings = deleteContainer(context.store, command.id, command.force);
+  warnings.forEach((warning) => context.log.warning(warning));
+  return 0;
+}

@@ -1,0 +1,30 @@
+import { supportedHookNames, supportedNamespaces } from "../../oci/supported.ts";
+import type { CommandOf } from "../commands.ts";
+import type { Context } from "../context.ts";
+import { printJson } from "../output.ts";
+
+/**
+ * `urunc features`
+ *
+ * @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/features.md
+ */
+export function features(_command: CommandOf<"features">, _context: Context): number {
+  printJson({
+    ociVersionMin: "1.0.0",
+    ociVersionMax: "1.2.0",
+    hooks: supportedHookNames,
+    // Mounts of the spec are for a file system that the guest does not see.
+    mountOptions: [],
+    linux: {
+      namespaces: supportedNamespaces,
+      capabilities: [],
+      cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: false },
+      seccomp: { enabled: false },
+      apparmor: { enabled: false },
+      selinux: { enabled: false },
+      intelRdt: { enabled: false },
+    },
+    potentiallyUnsafeConfigAnnotations: ["com.urunc."],
+  });
+  return 0;
+}

@@ -1,0 +1,79 @@
+import type { ContainerState } from "../../container/state.ts";
+import { computeStatus } from "../../container/status.ts";
+import type { ContainerDirectory, Store } from "../../container/store.ts";
+import { formatError, NotFoundError } from "../../errors.ts";
+import type { CommandOf } from "../commands.ts";
+import type { Context } from "../context.ts";
+import { print } from "../output.ts";
+
+/** A row of `urunc list`; the field names are runc's, which tools parse. */
+interface Row {
+  ociVersion: string;
+  id: string;
+  pid: number;
+  status: string;
+  bundle: string;
+  created: string;
+  owner: string;
+}
+
+/** `urunc list` */
+export function list(command: CommandOf<"list">, context: Context): number {
+  const rows = readRows(context.store, context);
+  if (command.quiet) print(rows.map((row) => `${row.id}\n`).join(""));
+  else if (command.format === "json") print(JSON.stringify(rows) + "\n");
+  else print(formatTable(rows));
+  return 0;
+}
+
+function readRows(store: Store, context: Context): Row[] {
+  const rows: Row[] = [];
+  for (const id of store.list()) {
+    try {
+      rows.push(toRow(store.open(id)));
+    } catch (error) {
+      // Deleted since the directory was read.
+      if (error instanceof NotFoundError) continue;
+      // One damaged state must not hide all other containers.
+      context.log.warning(formatError(error));
+    }
+  }
+  return rows;
+}
+
+function toRow(directory: ContainerDirectory): Row {
+  const state: ContainerState | undefined = directory.readState();
+  if (state === undefined) {
+    const { id } = directory;
+    return { ociVersion: "", id, pid: 0, status: "stopped", bundle: "", created: "", owner: "" };
+  }
+  const status = computeStatus(state);
+  return {
+    ociVersion: state.ociVersion,
+    id: state.id,
+    pid: status === "stopped" ? 0 : state.pid ?? 0,
+    status,
+    bundle: state.bundle,
+    created: state.created,
+    owner: String(state.owner),
+  };
+}
+
+/** Columns wide enough for their longest cell, three blanks between them. */
+function formatTable(rows: Row[]): string {
+  const header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
+  const cells = rows.map((row) => [
+    row.id,
+    String(row.pid),
+    row.status,
+    row.bundle,
+    row.created,
+    row.owner,
+  ]);
+  const lines = [header, ...cells];
+  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
+  return lines
+    .map((line) => line.map((cell, column) => cell.padEnd(widths[column]!)).join("   ").trimEnd())
+    .map((line) => `${line}\n`)
+    .join("");
+}

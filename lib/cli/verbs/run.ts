@@ -1,0 +1,72 @@
+import { deleteContainer } from "../../container/delete.ts";
+import { killContainer } from "../../container/kill.ts";
+import { signals, waitpidAsync } from "../../../ffi/linux.ts";
+import { planContainer } from "../../container/create.ts";
+import { startContainer } from "../../container/start.ts";
+import { formatError } from "../../errors.ts";
+import { monitorByName } from "../../monitor/registry.ts";
+import type { CommandOf } from "../commands.ts";
+import type { Context } from "../context.ts";
+import { printJson } from "../output.ts";
+import { createAndRecord, creationOf } from "./create.ts";
+
+/** Signals that whoever runs us sends to end or tell the guest; they are the guest's to answer. */
+const FORWARDED: Deno.Signal[] = [
+  "SIGHUP",
+  "SIGINT",
+  "SIGQUIT",
+  "SIGTERM",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGWINCH",
+];
+
+/** A shell's convention for a process that a signal ended. */
+const SIGNAL_EXIT_BASE = 128;
+
+/** `urunc run`: create, start, wait, delete. Returns the guest's exit code. */
+export async function run(command: CommandOf<"run">, context: Context): Promise<number> {
+  const options = await creationOf(command, context);
+  if (command.dryRun) {
+    printJson(planContainer(options));
+    return 0;
+  }
+  const { state } = await createAndRecord(command, options);
+  try {
+    const stopForwarding = command.detach ? () => {} : forwardSignals(command.id, context);
+    const { warnings } = await startContainer(context.store, command.id);
+    warnings.forEach((warning) => context.log.warning(warning));
+    if (command.detach) return 0;
+
+    const ended = await waitpidAsync(state.pid!);
+    stopForwarding();
+    remove(command.id, context);
+    if (ended.signal !== undefined) return SIGNAL_EXIT_BASE + ended.signal;
+    return monitorByName(state.monitor).exitCode(ended.exitCode!);
+  } catch (error) {
+    remove(command.id, context);
+    throw error;
+  }
+}
+
+function remove(id: string, context: Context): void {
+  const warnings = deleteContainer(context.store, id, true);
+  warnings.forEach((warning) => context.log.warning(warning));
+}
+
+/** Returns a function that ends the forwarding. */
+function forwardSignals(id: string, context: Context): () => void {
+  const listeners = FORWARDED.map((name) => {
+    const listener = () => {
+      try {
+        killContainer(context.store, id, signals[name]!, false);
+      } catch (error) {
+        // It has just ended: then there is nobody to tell.
+        context.log.debug(formatError(error));
+      }
+    };
+    Deno.addSignalListener(name, listener);
+    return { name, listener };
+  });
+  return () => listeners.forEach(({ name, listener }) => Deno.removeSignalListener(name, listener));
+}
