@@ -126,6 +126,22 @@ export function recv(fd: number, buffer: Uint8Array, flags: number): number {
   );
 }
 
+/**
+ * @param fd a socket
+ * @param level SOL_*
+ * @param option of the level
+ * @param value as the option has it; not empty
+ * @throws {LinuxError}
+ * @see setsockopt(2)
+ */
+export function setsockopt(fd: number, level: number, option: number, value: Uint8Array): void {
+  checked(
+    "setsockopt",
+    `fd ${fd}`,
+    () => sysSocket.setsockopt(fd, level, option, value, value.length),
+  );
+}
+
 function unixAddress(path: string, operation: string): Uint8Array<ArrayBuffer> {
   const name = cString(path, operation);
   const { offset, size } = SOCKADDR_UN.fields.sun_path;

@@ -68,3 +68,14 @@ export const recv = declare("recv", {
   ],
   result: "isize",
 });
+
+export const setsockopt = declare("setsockopt", {
+  parameters: [
+    /* int sockfd */ "i32",
+    /* int level */ "i32",
+    /* int optname */ "i32",
+    /* const void *optval */ "buffer",
+    /* socklen_t optlen */ "u32",
+  ],
+  result: "i32",
+});

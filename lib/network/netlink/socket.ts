@@ -8,12 +8,21 @@ import {
   POLLIN,
   recv,
   send,
+  setsockopt,
   SOCK_RAW,
   socket,
+  SOL_NETLINK,
 } from "../../../ffi/linux.ts";
 import { HostError } from "../../errors.ts";
-import { NETLINK_ROUTE, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST } from "./constants.ts";
-import { decodeMessages, encodeMessage, malformed, type NetlinkMessage } from "./message.ts";
+import {
+  NETLINK_CAP_ACK,
+  NETLINK_EXT_ACK,
+  NETLINK_ROUTE,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+} from "./constants.ts";
+import { decodeMessages, encodeMessage, malformed, type NetlinkMessage, u32 } from "./message.ts";
 import { collect, emptyReply, type Reply } from "./reply.ts";
 import type { Request } from "./request.ts";
 
@@ -40,6 +49,9 @@ export class NetlinkSocket implements Disposable {
     try {
       // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups; port 0: the kernel picks one.
       bind(this.#fd, new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+      // Errors then carry the kernel's own words, and do not echo the request.
+      setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, u32(1));
+      setsockopt(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, u32(1));
     } catch (error) {
       close(this.#fd);
       throw error;
