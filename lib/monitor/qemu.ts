@@ -33,7 +33,7 @@ const SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecont
 const MINIMUM_MTU = 68;
 const MAXIMUM_MTU = 65535;
 
-/** With 1 MiB there is no memory at the address kernels are loaded to; 2 MiB is the first to boot. */
+/** With 1 MiB there is no memory where kernels are loaded to; 2 MiB is the first to boot. */
 const MINIMUM_MEMORY_MIB = 2;
 
 /**

@@ -6,7 +6,7 @@ const MIB = 1024 * 1024;
  */
 const PROCESS_BYTES = { kvm: 17 * MIB, tcg: 21 * MIB };
 
-/** A thread, its allocator arena, and KVM's or TCG's state of one processor. Measured 1 to 2.4 MiB. */
+/** A processor's thread, allocator arena and state in KVM or TCG. Measured 1 to 2.4 MiB. */
 const VCPU_BYTES = 2.5 * MIB;
 
 /** Queues and buffers of a virtio-net device and its tap. Measured below 0.5 MiB. */
@@ -40,12 +40,12 @@ export function translationBufferMiB(memoryMiB: number): number {
 /**
  * Memory that QEMU needs beside the guest's RAM, in bytes.
  *
- * Measured with QEMU 10.0 (Debian 13) and the arguments of `qemu.argv`, in a memory cgroup (v1, with
- * kernel memory): anonymous pages from `/proc/PID/smaps` without the mapping of guest RAM, plus
- * `memory.kmem.usage_in_bytes`, while a guest touches all its RAM (fixture `touch`) or a stock Linux
- * with one or two processors and a network card writes at random to nearly all of it; guests of 20 MiB to 2 GiB. Then
- * limits of 48, 64, 128, 512 and 1024 MiB, each with KVM and with TCG and dropped page caches: no OOM kill,
- * and none either with 4 MiB less; `tests/integration/qemu_memory_test.ts` repeats a part of it.
+ * Measured with QEMU 10.0 (Debian 13) and the arguments of `qemu.argv`, in a memory cgroup (v1,
+ * with kernel memory): anonymous pages from `/proc/PID/smaps` without the mapping of guest RAM,
+ * plus `memory.kmem.usage_in_bytes`. Guests of 20 MiB to 2 GiB touched all their RAM (fixture
+ * `touch`), or were a stock Linux with one or two processors and a network card that wrote at
+ * random to nearly all of it. Then limits of 48 to 1024 MiB, each with KVM and TCG and dropped page
+ * caches: no OOM kill, nor with 4 MiB less. `tests/integration/qemu_memory_test.ts` repeats a part.
  *
  * @param guest.memoryMiB guest RAM in MiB
  * @param guest.kernelBytes size of the kernel file: QEMU keeps a bzImage on its heap to the end.

@@ -1,4 +1,5 @@
 /** OCI bundles around the fixture guests, and what a Linux guest is made of. */
+import { cacheDirectory } from "./cache.ts";
 import { run } from "./process.ts";
 import { TEMPORARY_PREFIX } from "./scope.ts";
 
@@ -131,21 +132,20 @@ const MODULES = ["failover", "net_failover", "virtio_net", "button"];
 
 /**
  * Path of the kernel of Debian's `linux-image-cloud-amd64`: fetched with `apt-get download`, never
- * installed, and kept in `${XDG_CACHE_HOME:-/var/cache}/urunc-tests` between runs.
+ * installed, and kept between runs in the tests' cache.
  */
 export async function debianKernel(): Promise<string> {
   return (await debianLinux()).vmlinuz;
 }
 
 async function debianLinux(): Promise<LinuxFiles> {
-  const cache = `${Deno.env.get("XDG_CACHE_HOME") || "/var/cache"}/urunc-tests`;
-  const directory = `${cache}/linux-cloud`;
+  const cache = await cacheDirectory("linux");
+  const directory = `${cache}/cloud`;
   const files: LinuxFiles = {
     vmlinuz: `${directory}/vmlinuz`,
     modules: MODULES.map((name) => `${directory}/${name}.ko`),
   };
   if (await exists(directory)) return files;
-  await Deno.mkdir(cache, { recursive: true });
   const work = await Deno.makeTempDir({ dir: cache, prefix: "work-" });
   try {
     // The sandbox user that apt fetches as must be able to write.
@@ -217,8 +217,8 @@ export interface Initrd {
 }
 
 /**
- * Makes an initial RAM disk for {@linkcode debianKernel} of busybox and an /init. Debian's kernel has no
- * IP autoconfiguration of its own, so /init itself takes `ip=` from the kernel's command line.
+ * Makes an initial RAM disk for {@linkcode debianKernel} of busybox and an /init. Debian's kernel
+ * has no IP autoconfiguration of its own, so /init takes `ip=` from the kernel's command line.
  */
 export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Initrd> {
   const { modules } = await debianLinux();
