@@ -127,7 +127,8 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     return { directory, state };
   } catch (error) {
     endInit(init);
-    undoCreate(directory, state, error);
+    // As it was written last: what was about to be made is in it.
+    undoCreate(directory, directory.readState() ?? state, error);
     throw error;
   }
 }

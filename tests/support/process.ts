@@ -84,7 +84,10 @@ export function parseStatus(text: string): ProcessStatus {
 /** True while the process exists and has not ended; a zombie has ended. */
 export function isAlive(pid: number): boolean {
   try {
-    return !["Z", "X"].includes(readStatus(pid).state);
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    // The name in parentheses may hold anything, so only the last one ends it.
+    const state = stat.slice(stat.lastIndexOf(")") + 2).charAt(0);
+    return state !== "" && !["Z", "X"].includes(state);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     // ESRCH: it ended between open and read.

@@ -1,0 +1,161 @@
+/**
+ * kill -9 of the creator or of init right after every single step: whatever was made by then,
+ * `delete --force` takes it away.
+ */
+import assert from "node:assert/strict";
+import { doubleConfiguration } from "../support/double.ts";
+import { FAULT_MARK, faultBinary } from "../support/fault.ts";
+import { makeBundle } from "../support/fixtures.ts";
+import { assertNoLeaks, takeSnapshot } from "../support/leaks.ts";
+import { isAlive, run, waitFor } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { urunc, uruncRoot } from "../support/urunc.ts";
+
+type Victim = "creator" | "init";
+
+/** Fewer steps than these would mean that the switch does not work. */
+const LEAST_STEPS = { command: 8, namespaces: 3, launch: 30 };
+
+interface Bench {
+  fault: string;
+  root: string;
+  config: string;
+  bundle: string;
+  netns: string;
+}
+
+for (const phase of ["command", "namespaces", "launch"] as const) {
+  for (const victim of ["creator", "init"] as const) {
+    testIf(
+      `kill -9 of the ${victim} after every step of the ${phase} leaves nothing`,
+      { needs: ["root", "gcc", "ip"], timeoutSeconds: 240 },
+      async () => {
+        await using scope = new Scope();
+        const bench = await prepare(scope);
+        let steps = 0;
+        while (await killAfter(bench, phase, steps, victim)) steps++;
+        assert.ok(steps >= LEAST_STEPS[phase], `${steps} steps were reached`);
+      },
+    );
+  }
+}
+
+/** A container whose network namespace outlives it, so that what is left there shows. */
+async function prepare(scope: Scope): Promise<Bench> {
+  const netns = `urunc-test-${Deno.pid}`;
+  await run(["ip", "netns", "add", netns], { check: true });
+  scope.defer(`delete namespace ${netns}`, () => run(["ip", "netns", "del", netns]));
+  const ip = (...args: string[]) => run(["ip", "-n", netns, ...args], { check: true });
+  await ip("link", "add", "eth0", "type", "veth", "peer", "name", "peer0");
+  await ip("addr", "add", "10.9.0.2/24", "dev", "eth0");
+  await ip("link", "set", "eth0", "up");
+  await ip("link", "set", "peer0", "up");
+  await ip("route", "add", "default", "via", "10.9.0.1");
+
+  const { bundle, cleanup } = await makeBundle({
+    args: ["idle"],
+    accelerator: "tcg",
+    namespaces: [
+      { type: "pid" },
+      { type: "ipc" },
+      { type: "uts" },
+      { type: "mount" },
+      { type: "cgroup" },
+      { type: "network", path: `/run/netns/${netns}` },
+    ],
+    memoryLimit: 512 * 1024 * 1024,
+  });
+  scope.defer("remove the bundle", cleanup);
+  return {
+    fault: await faultBinary(scope),
+    root: await uruncRoot(scope),
+    config: await doubleConfiguration(scope),
+    bundle,
+    netns,
+  };
+}
+
+/** Returns false when there is no such step. */
+async function killAfter(
+  bench: Bench,
+  phase: string,
+  index: number,
+  victim: Victim,
+): Promise<boolean> {
+  const id = `kill-${victim}-${phase}-${index}`;
+  const before = takeSnapshot();
+  const networkBefore = await describeNetwork(bench.netns);
+
+  const creator = new Deno.Command(bench.fault, {
+    args: ["--root", bench.root, "--config", bench.config, "create", "-b", bench.bundle, id],
+    env: { URUNC_FAULT: `${phase}:${index}` },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reached = await readsMark(creator.stdout);
+  if (reached) {
+    const init = childOf(creator.pid);
+    const pid = victim === "init" ? init : creator.pid;
+    if (pid !== undefined) Deno.kill(pid, "SIGKILL");
+  }
+  const { success } = await creator.status;
+  if (!reached) assert.ok(success, `${id}: create without a fault`);
+  // An init that dies when its container is complete is a container that has stopped.
+  else if (success) assert.equal(await statusOf(id, bench), "stopped", `${id}: create succeeded`);
+
+  const { code, stderr } = await urunc(["delete", "--force", id], { root: bench.root });
+  assert.equal(code, 0, `${id}: delete --force: ${stderr}`);
+  await waitFor(() => !remains(bench), { timeoutSeconds: 10, what: `${id} to be gone` });
+  // Only what could be ours: other work on the machine comes and goes.
+  assertNoLeaks(before, takeSnapshot(), new RegExp(`${id}|${bench.root}|${bench.fault}`));
+  assert.equal(await describeNetwork(bench.netns), networkBefore, id);
+  return reached;
+}
+
+async function statusOf(id: string, bench: Bench): Promise<string> {
+  const { stdout } = await urunc(["state", id], { root: bench.root, check: true });
+  return JSON.parse(stdout).status;
+}
+
+/** Reads until the mark, or the end: then the step was not reached. */
+async function readsMark(stdout: ReadableStream<Uint8Array>): Promise<boolean> {
+  const reader = stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  // The container holds standard output open, so its end does not come with create's.
+  const timer = setTimeout(() => reader.cancel(), 3000);
+  while (!text.includes(FAULT_MARK)) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    text += value;
+  }
+  clearTimeout(timer);
+  await reader.cancel();
+  return text.includes(FAULT_MARK);
+}
+
+function childOf(pid: number): number | undefined {
+  const text = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
+  return text === "" ? undefined : Number(text.split(" ")[0]);
+}
+
+/** Processes of this container that have not ended yet. */
+function remains(bench: Bench): boolean {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || !isAlive(pid)) continue;
+    try {
+      if (Deno.readLinkSync(`/proc/${pid}/exe`).startsWith(bench.fault)) return true;
+    } catch {
+      // It has just ended, or is a kernel thread.
+    }
+  }
+  return false;
+}
+
+async function describeNetwork(netns: string): Promise<string> {
+  const links = await run(["ip", "-n", netns, "-o", "link"], { check: true });
+  const disciplines = await run(["tc", "-n", netns, "qdisc", "show"], { check: true });
+  return links.stdout + disciplines.stdout;
+}

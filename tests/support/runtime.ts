@@ -1,0 +1,274 @@
+/** Containers as a caller of the runtime has them: one object for each, undone with its scope. */
+import { doubleBinary, doubleConfiguration, type DoubleReport, parseReport } from "./double.ts";
+import { type BundleOptions, makeBundle } from "./fixtures.ts";
+import { type CommandResult, run, waitFor } from "./process.ts";
+import type { Scope } from "./scope.ts";
+import { urunc, uruncBinary, type UruncOptions, uruncRoot } from "./urunc.ts";
+
+/** What a container differs in from the plainest one. */
+export interface ContainerOptions extends BundleOptions {
+  /** A new one unless told. */
+  id?: string;
+  /** State directory; one of its own unless told. */
+  root?: string;
+  /** The operator's configuration. */
+  config?: string;
+  /** Global options of every command. */
+  globals?: string[];
+}
+
+/** What `urunc state` prints. */
+export interface PrintedState {
+  ociVersion: string;
+  id: string;
+  status: string;
+  pid?: number;
+  bundle: string;
+  annotations?: Record<string, string>;
+}
+
+/** How one `create` is called. */
+export interface CreateCall {
+  /** Options of `create`. */
+  args?: string[];
+  /** Program and arguments that the command is put behind: `setpriv …`. */
+  wrapper?: string[];
+  env?: Record<string, string>;
+  clearEnv?: boolean;
+  cwd?: string;
+}
+
+/** Redirects by the shell: the container keeps the files, and no test holds a pipe of its. */
+const TO_FILES = 'exec >>"$1" 2>>"$2" </dev/null; shift 2; exec "$@"';
+
+let count = 0;
+
+/** A container of a test, with a bundle and, unless told, a state directory of its own. */
+export class Container {
+  readonly id: string;
+  readonly root: string;
+  readonly bundle: string;
+  readonly rootfs: string;
+  /** Where the monitor's standard output and error go. */
+  readonly stdoutFile: string;
+  readonly stderrFile: string;
+  readonly #options: ContainerOptions;
+
+  private constructor(
+    options: ContainerOptions,
+    places: Pick<Container, "root" | "bundle" | "rootfs"> & { output: string },
+  ) {
+    this.#options = options;
+    this.id = options.id ?? `test-${Deno.pid}-${count++}`;
+    this.root = places.root;
+    this.bundle = places.bundle;
+    this.rootfs = places.rootfs;
+    this.stdoutFile = `${places.output}/stdout`;
+    this.stderrFile = `${places.output}/stderr`;
+  }
+
+  /** A bundle, and all that is needed to call `create`; at the end of the scope all of it goes. */
+  static async prepare(scope: Scope, options: ContainerOptions = {}): Promise<Container> {
+    const { bundle, rootfs, cleanup } = await makeBundle(options);
+    scope.defer(`remove ${bundle}`, cleanup);
+    const output = await scope.temporaryDirectory("output");
+    const root = options.root ?? await uruncRoot(scope);
+    const container = new Container(options, { root, bundle, rootfs, output });
+    // Before the bundle goes; a state directory that was given is not cleaned by its maker only.
+    scope.defer(`delete ${container.id}`, () => container.delete("--force"));
+    return container;
+  }
+
+  /** Any command on this state directory. */
+  urunc(args: string[], options: Partial<UruncOptions> = {}): Promise<CommandResult> {
+    const { config, globals } = this.#options;
+    return urunc(args, { root: this.root, config, globals, ...options });
+  }
+
+  /** `create`, and the error when it failed: standard error is what the command itself wrote. */
+  async create(call: CreateCall = {}): Promise<CommandResult> {
+    return await this.#withOutput("create", call);
+  }
+
+  /** `run`, to the guest's end. */
+  async run(call: CreateCall = {}): Promise<CommandResult> {
+    return await this.#withOutput("run", call);
+  }
+
+  /** The command line of `create` or `run`, output to the files. */
+  async commandLine(verb: "create" | "run", call: CreateCall = {}): Promise<string[]> {
+    const { config, globals = [] } = this.#options;
+    const shell = ["sh", "-c", TO_FILES, "sh", this.stdoutFile, this.stderrFile];
+    return [
+      ...shell,
+      ...(call.wrapper ?? []),
+      await uruncBinary(),
+      ...["--root", this.root],
+      ...(config === undefined ? [] : ["--config", config]),
+      ...globals,
+      ...[verb, "--bundle", this.bundle, ...(call.args ?? []), this.id],
+    ];
+  }
+
+  async #withOutput(verb: "create" | "run", call: CreateCall): Promise<CommandResult> {
+    const before = { out: this.output().length, err: this.errors().length };
+    const { env, clearEnv, cwd } = call;
+    const { code } = await run(await this.commandLine(verb, call), { env, clearEnv, cwd });
+    return {
+      code,
+      stdout: this.output().slice(before.out),
+      stderr: this.errors().slice(before.err),
+    };
+  }
+
+  start(): Promise<CommandResult> {
+    return this.urunc(["start", this.id]);
+  }
+
+  /** @param args signal and options; SIGTERM unless told */
+  kill(...args: string[]): Promise<CommandResult> {
+    return this.urunc(["kill", ...args.filter(isOption), this.id, ...args.filter(isWord)]);
+  }
+
+  delete(...args: string[]): Promise<CommandResult> {
+    return this.urunc(["delete", ...args, this.id]);
+  }
+
+  /** What `state` prints. Throws when it fails. */
+  async state(): Promise<PrintedState> {
+    const { stdout } = await this.urunc(["state", this.id], { check: true });
+    return JSON.parse(stdout);
+  }
+
+  /** Creates it and returns its process. Throws when that fails. */
+  async mustCreate(call: CreateCall = {}): Promise<number> {
+    const { code, stderr } = await this.create(call);
+    if (code !== 0) throw new Error(`create: exit code ${code}: ${stderr}`);
+    const { pid } = await this.state();
+    if (pid === undefined) throw new Error("a created container has no pid");
+    return pid;
+  }
+
+  /** Creates and starts it, and returns its process. Throws when that fails. */
+  async mustStart(call: CreateCall = {}): Promise<number> {
+    const pid = await this.mustCreate(call);
+    const { code, stderr } = await this.start();
+    if (code !== 0) throw new Error(`start: exit code ${code}: ${stderr}`);
+    return pid;
+  }
+
+  /** Waits until `state` says this. */
+  async waitForStatus(status: string, timeoutSeconds = 20): Promise<PrintedState> {
+    return await waitFor(async () => {
+      const state = await this.state();
+      return state.status === status ? state : undefined;
+    }, { timeoutSeconds, what: `${this.id} to be ${status}` });
+  }
+
+  /** Waits until the monitor has printed this. */
+  async waitForOutput(text: string, timeoutSeconds = 20): Promise<string> {
+    return await waitFor(() => this.output().includes(text) ? this.output() : undefined, {
+      timeoutSeconds,
+      what: `${JSON.stringify(text)} in the output`,
+    }).catch((error) => {
+      throw new Error(`${error.message}; output: ${this.output()}; errors: ${this.errors()}`);
+    });
+  }
+
+  /** What the monitor has printed until now. */
+  output(): string {
+    return readIfThere(this.stdoutFile);
+  }
+
+  /** What the monitor, and the commands that made it, wrote to standard error until now. */
+  errors(): string {
+    return readIfThere(this.stderrFile);
+  }
+
+  /** The test double's report of itself, once it is there. */
+  async report(): Promise<DoubleReport> {
+    return parseReport(await this.waitForOutput('"opens"'));
+  }
+
+  /** True while the state directory has something of this container. */
+  exists(): boolean {
+    try {
+      Deno.lstatSync(`${this.root}/${this.id}`);
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  }
+
+  /** Reads config.json, lets it be changed, and writes it. */
+  async editConfig(edit: (config: Record<string, unknown>) => void): Promise<void> {
+    const path = `${this.bundle}/config.json`;
+    const config = JSON.parse(await Deno.readTextFile(path));
+    edit(config);
+    await Deno.writeTextFile(path, JSON.stringify(config));
+  }
+}
+
+/**
+ * A container whose monitor is the test double, on emulation, which needs nothing of the machine.
+ *
+ * @param commands what the double is to do
+ * @param options `configuration`: lines of the operator's configuration in place of the usual ones,
+ *   `monitor`: lines about the monitor
+ */
+export async function doubleContainer(
+  scope: Scope,
+  commands: string,
+  options: ContainerOptions & { configuration?: string; monitor?: string } = {},
+): Promise<Container> {
+  const { configuration = 'accelerator = "tcg"', monitor = "", ...rest } = options;
+  const config = options.config ?? await doubleConfiguration(scope, configuration);
+  if (monitor !== "") await Deno.writeTextFile(config, `${monitor}\n`, { append: true });
+  return await Container.prepare(scope, { args: [commands], ...rest, config });
+}
+
+/** The name that the double has in /proc/PID/status. */
+export async function doubleName(): Promise<string> {
+  const path = await doubleBinary();
+  // TASK_COMM_LEN in linux/sched.h, with its NUL.
+  return path.slice(path.lastIndexOf("/") + 1).slice(0, 15);
+}
+
+/** Fails the test unless a command failed with this code and all of these texts. */
+export function assertFailed(
+  result: CommandResult,
+  texts: (string | RegExp)[],
+  code = 1,
+): void {
+  const matches = (text: string | RegExp) =>
+    typeof text === "string" ? result.stderr.includes(text) : text.test(result.stderr);
+  const missing = texts.filter((text) => !matches(text));
+  if (result.code === code && missing.length === 0) return;
+  throw new Error(
+    `exit code ${result.code}, expected ${code}; missing: ${missing.join(" | ") || "nothing"}; ` +
+      `standard error: ${result.stderr}`,
+  );
+}
+
+/** Fails the test unless a command succeeded. */
+export function assertSucceeded(result: CommandResult, what = "the command"): void {
+  if (result.code !== 0) throw new Error(`${what}: exit code ${result.code}: ${result.stderr}`);
+}
+
+function isOption(argument: string): boolean {
+  return argument.startsWith("-");
+}
+
+function isWord(argument: string): boolean {
+  return !isOption(argument);
+}
+
+function readIfThere(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
