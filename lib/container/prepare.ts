@@ -71,6 +71,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       kernel: unikernel.binary,
       initrd: unikernel.initrd,
       accelerator: acceleratorOf({ unikernel, configuration }),
+      groupNames: configuration.device_access === "groups",
     });
     return { unikernel, guest: guestOf(unikernel.unikernelType), monitor, facts };
   } finally {

@@ -3,6 +3,7 @@ import type { Monitor } from "../monitor/types.ts";
 import { findMonitor, readLibraryDirectories } from "./binaries.ts";
 import { readCgroupLayout } from "./cgroups.ts";
 import { readDevice } from "./devices.ts";
+import { readGroupName } from "./groups.ts";
 import { statImageFile } from "./image.ts";
 import { probeKvm } from "./kvm.ts";
 import type { HostFacts } from "./types.ts";
@@ -19,6 +20,8 @@ export interface FactsInput {
   initrd?: string;
   /** `tcg` leaves KVM alone: making a virtual machine to probe it takes time. */
   accelerator?: "kvm" | "tcg";
+  /** Looks up the names of the devices' groups, which only errors about groups need. */
+  groupNames?: boolean;
 }
 
 /**
@@ -29,7 +32,7 @@ export interface FactsInput {
  */
 export function gatherHostFacts(input: FactsInput): HostFacts {
   const { imageRoot, kernel, initrd } = input;
-  return {
+  const facts: HostFacts = {
     kernel: statImageFile(imageRoot, kernel),
     ...(initrd === undefined ? {} : { initrd: statImageFile(imageRoot, initrd) }),
     monitor: findMonitor(input.monitor, input.configuration),
@@ -40,4 +43,18 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
     cgroups: readCgroupLayout(),
     libraryDirectories: readLibraryDirectories(),
   };
+  return input.groupNames ? { ...facts, groupNames: groupNamesOf(facts) } : facts;
+}
+
+function groupNamesOf(facts: HostFacts): Record<number, string> {
+  const names: Record<number, string> = {};
+  for (const device of [facts.kvm.device, facts.tun]) {
+    if (device === undefined) continue;
+    const gids = (device.acl ?? []).flatMap(({ tag, id }) => tag === "group" ? [id!] : []);
+    for (const gid of [device.gid, ...gids]) {
+      const name = readGroupName(gid);
+      if (name !== undefined) names[gid] = name;
+    }
+  }
+  return names;
 }

@@ -66,6 +66,8 @@ export interface MonitorFacts {
 export interface HostFacts {
   kvm: KvmFacts;
   tun?: DeviceFacts;
+  /** Names of the groups that device nodes belong to, when errors may have to tell them. */
+  groupNames?: Record<number, string>;
   cgroups: CgroupLayout;
   libraryDirectories: LibraryDirectory[];
   monitor: MonitorFacts;

@@ -37,7 +37,7 @@ export function planDevices(input: DevicesInput): PlannedDevices {
     planned.steps.push(
       input.access === "private"
         ? privateNode(`/dev/${name}`, device, input.user)
-        : hostNode(`/dev/${name}`, device, input.user),
+        : hostNode(`/dev/${name}`, device, input),
     );
     planned.allowed.push({
       type: device.type,
@@ -62,13 +62,14 @@ function privateNode(path: string, device: DeviceFacts, user: User): Step {
   };
 }
 
-function hostNode(path: string, device: DeviceFacts, user: User): Step {
+function hostNode(path: string, device: DeviceFacts, { user, facts }: DevicesInput): Step {
   const who = { uid: user.uid, gid: user.gid, groups: user.additionalGids };
   if (!mayAccess(device, who, READ_WRITE)) {
+    const explanation = explainAccess(device, who, READ_WRITE, (gid) => facts.groupNames?.[gid]);
     throw new HostError({
       operation: "plan device",
       subject: device.path,
-      reason: `device_access = "groups" is configured, and ${explainAccess(device, who)}`,
+      reason: `device_access = "groups" is configured, and ${explanation}`,
     });
   }
   return { step: "bindDevice", source: device.path, target: path };
