@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import * as linux from "../../../ffi/linux.ts";
+import { parseStatus } from "../../support/process.ts";
+
+const self = () => parseStatus(Deno.readTextFileSync("/proc/thread-self/status"));
+
+Deno.test("who the process is", () => {
+  const status = self();
+  assert.equal(linux.getuid(), status.uids[0]);
+  assert.deepEqual(linux.getgroups(), status.groups);
+  assert.equal(linux.getpid(), Deno.pid);
+});
+
+Deno.test("the thread's capabilities, and that one cannot be had that is not permitted", () => {
+  const caps = linux.capget();
+  const { effective, permitted, inheritable } = self().capabilities;
+  assert.deepEqual(caps, { effective, permitted, inheritable });
+  linux.capset(caps);
+  const beyond = { ...caps, permitted: 1n << 63n, effective: 1n << 63n };
+  // The kernel cuts off what it does not know, in any other set it is an error.
+  const missing = 1n << 62n;
+  assert.throws(() => linux.capset({ ...beyond, permitted: 0n, effective: missing | 1n }), {
+    operation: "capset",
+    code: "EPERM",
+  });
+  assert.deepEqual(linux.capget(), caps);
+});
+
+Deno.test("limits are read and set exactly", () => {
+  const before = linux.getrlimit(linux.RLIMIT_CORE);
+  linux.setrlimit(linux.RLIMIT_CORE, { ...before, soft: 0n });
+  try {
+    assert.match(Deno.readTextFileSync("/proc/self/limits"), /^Max core file size\s+0 /m);
+    assert.deepEqual(linux.getrlimit(linux.RLIMIT_CORE), { ...before, soft: 0n });
+  } finally {
+    linux.setrlimit(linux.RLIMIT_CORE, before);
+  }
+  assert.throws(() => linux.setrlimit(linux.RLIMIT_CORE, { soft: 2n, hard: 1n }), {
+    operation: "prlimit64",
+    code: "EINVAL",
+  });
+  assert.throws(() => linux.getrlimit(99), { operation: "prlimit64", code: "EINVAL" });
+});
+
+Deno.test("an unlimited limit is RLIM_INFINITY", () => {
+  const { hard } = linux.getrlimit(linux.RLIMIT_FSIZE);
+  const text = /^Max file size\s+\S+\s+(\S+)/m.exec(Deno.readTextFileSync("/proc/self/limits"))
+    ?.[1];
+  assert.equal(hard === linux.RLIM_INFINITY, text === "unlimited");
+});
+
+Deno.test("prctl answers, and refuses what does not exist", () => {
+  assert.equal(linux.prctl(linux.PR_GET_NO_NEW_PRIVS), self().noNewPrivs);
+  assert.throws(() => linux.prctl(linux.PR_CAPBSET_READ, 9999n), {
+    operation: "prctl",
+    code: "EINVAL",
+  });
+});

@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import * as linux from "../../../ffi/linux.ts";
+
+Deno.test("an error says operation, subject, reason and code", () => {
+  assert.throws(() => linux.open("/does/not/exist", linux.O_RDONLY), (error) => {
+    assert.ok(error instanceof linux.LinuxError);
+    assert.equal(error.name, "LinuxError");
+    assert.equal(error.operation, "open");
+    assert.equal(error.subject, "/does/not/exist");
+    assert.equal(error.errno, linux.errnos.ENOENT);
+    assert.equal(error.code, "ENOENT");
+    assert.equal(error.message, "open /does/not/exist: No such file or directory (ENOENT)");
+    return true;
+  });
+});
+
+Deno.test("an errno is known by C's name", () => {
+  const cases: [number, string][] = [
+    [1, "EPERM"],
+    [11, "EAGAIN"],
+    [95, "EOPNOTSUPP"],
+    [133, "EHWPOISON"],
+    [4095, "E4095"],
+  ];
+  for (const [errno, name] of cases) assert.equal(linux.errnoName(errno), name);
+});
+
+Deno.test("a failure has its own errno, whatever failed before", () => {
+  const failures: [() => void, string][] = [
+    [() => linux.close(-1), "EBADF"],
+    [() => linux.chdir("/does/not/exist"), "ENOENT"],
+    [() => linux.prctl(-1), "EINVAL"],
+    [() => linux.chdir("/proc/self/status"), "ENOTDIR"],
+  ];
+  for (let round = 0; round < 200; round++) {
+    for (const [call, code] of failures) assert.throws(call, { code });
+  }
+});

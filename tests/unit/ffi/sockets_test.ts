@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import * as linux from "../../../ffi/linux.ts";
+import { Scope } from "../../support/scope.ts";
+
+const encoder = new TextEncoder();
+
+function unixSocket(scope: Scope): number {
+  const fd = linux.socket(linux.AF_UNIX, linux.SOCK_STREAM, 0);
+  scope.defer("close", () => linux.close(fd));
+  return fd;
+}
+
+function receive(fd: number, size: number, flags = 0): string {
+  const buffer = new Uint8Array(size);
+  return new TextDecoder().decode(buffer.subarray(0, linux.recv(fd, buffer, flags)));
+}
+
+Deno.test("a unix socket is bound, listened on, connected to, accepted from", async () => {
+  await using scope = new Scope();
+  const path = `${await scope.temporaryDirectory("sock")}/socket`;
+  const [server, client] = [unixSocket(scope), unixSocket(scope)];
+  assert.throws(() => linux.connectUnix(client, path), { operation: "connect", code: "ENOENT" });
+  linux.bindUnix(server, path);
+  assert.throws(() => linux.connectUnix(client, path), { code: "ECONNREFUSED" });
+  assert.throws(() => linux.bindUnix(unixSocket(scope), path), {
+    operation: "bind",
+    subject: path,
+    code: "EADDRINUSE",
+  });
+  linux.listen(server, 1);
+  linux.connectUnix(client, path);
+  const connection = linux.accept(server);
+  scope.defer("close", () => linux.close(connection));
+  assert.equal(linux.send(client, encoder.encode("ping"), 0), 4);
+  assert.equal(receive(connection, 16), "ping");
+  assert.throws(() => receive(connection, 16, linux.MSG_DONTWAIT), { code: "EAGAIN" });
+  for (const fd of [server, client, connection]) {
+    assert.match(Deno.readTextFileSync(`/proc/self/fdinfo/${fd}`), /^flags:\s+0?2\d{6}$/m);
+  }
+});
+
+Deno.test("a path that does not fit, or would not be a file, is refused", async () => {
+  await using scope = new Scope();
+  const fd = unixSocket(scope);
+  const cases: [string, string][] = [
+    [`/tmp/${"x".repeat(103)}`, "ENAMETOOLONG"],
+    [`/tmp/${"ä".repeat(52)}`, "ENAMETOOLONG"],
+    ["", "ENOENT"],
+    ["\0abstract", "EINVAL"],
+  ];
+  for (const [path, code] of cases) {
+    assert.throws(() => linux.bindUnix(fd, path), { operation: "bind", code }, path);
+    assert.throws(() => linux.connectUnix(fd, path), { operation: "connect", code }, path);
+  }
+});
+
+Deno.test("the longest path fits", async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("sock");
+  const path = `${directory}/${"x".repeat(107 - directory.length - 1)}`;
+  linux.bindUnix(unixSocket(scope), path);
+  assert.equal(linux.statPath(path).mode & linux.S_IFMT, linux.S_IFSOCK);
+});
+
+Deno.test("messages keep their bounds in a pair", async () => {
+  await using scope = new Scope();
+  const [left, right] = linux.socketpair(linux.SOCK_SEQPACKET);
+  for (const fd of [left, right]) scope.defer("close", () => linux.close(fd));
+  linux.send(left, encoder.encode("first"), 0);
+  linux.send(left, encoder.encode("second"), 0);
+  assert.equal(linux.recv(right, new Uint8Array(2), linux.MSG_PEEK | linux.MSG_TRUNC), 5);
+  assert.equal(receive(right, 16), "first");
+  assert.equal(receive(right, 16), "second");
+});
+
+Deno.test("a side that is gone reads as the end and refuses to be written to", () => {
+  const [left, right] = linux.socketpair(linux.SOCK_STREAM);
+  linux.close(right);
+  try {
+    assert.equal(receive(left, 1), "");
+    assert.throws(() => linux.send(left, new Uint8Array(1), linux.MSG_NOSIGNAL), {
+      operation: "send",
+      code: "EPIPE",
+    });
+  } finally {
+    linux.close(left);
+  }
+});
+
+Deno.test("a netlink socket takes its address as bytes", async () => {
+  await using scope = new Scope();
+  const NETLINK_ROUTE = 0; // linux/netlink.h
+  const fd = linux.socket(linux.AF_NETLINK, linux.SOCK_RAW, NETLINK_ROUTE);
+  scope.defer("close", () => linux.close(fd));
+  const address = new Uint8Array(12); // struct sockaddr_nl
+  address[0] = linux.AF_NETLINK;
+  linux.bind(fd, address);
+  assert.throws(() => linux.bind(fd, address.subarray(0, 4)), {
+    operation: "bind",
+    code: "EINVAL",
+  });
+});
+
+Deno.test("what is no socket, or no kind of socket, is an error", () => {
+  assert.throws(() => linux.socket(-1, linux.SOCK_STREAM, 0), { code: "EAFNOSUPPORT" });
+  assert.throws(() => linux.socketpair(99), { operation: "socketpair", code: "EINVAL" });
+  const fd = linux.open("/dev/null", linux.O_RDWR);
+  try {
+    assert.throws(() => linux.listen(fd, 1), { operation: "listen", code: "ENOTSOCK" });
+    assert.throws(() => linux.accept(fd), { operation: "accept4", code: "ENOTSOCK" });
+    assert.throws(() => receive(fd, 1), { operation: "recv", code: "ENOTSOCK" });
+  } finally {
+    linux.close(fd);
+  }
+});
