@@ -101,6 +101,18 @@ Deno.test("a netlink socket takes its address as bytes", async () => {
   });
 });
 
+Deno.test("an option is set, and an unknown one refused", async () => {
+  await using scope = new Scope();
+  const NETLINK_EXT_ACK = 11; // linux/netlink.h
+  const fd = linux.socket(linux.AF_NETLINK, linux.SOCK_RAW, 0);
+  scope.defer("close", () => linux.close(fd));
+  linux.setsockopt(fd, linux.SOL_NETLINK, NETLINK_EXT_ACK, new Uint8Array([1, 0, 0, 0]));
+  assert.throws(() => linux.setsockopt(fd, linux.SOL_NETLINK, 9999, new Uint8Array(4)), {
+    operation: "setsockopt",
+    code: "ENOPROTOOPT",
+  });
+});
+
 Deno.test("what is no socket, or no kind of socket, is an error", () => {
   assert.throws(() => linux.socket(-1, linux.SOCK_STREAM, 0), { code: "EAFNOSUPPORT" });
   assert.throws(() => linux.socketpair(99), { operation: "socketpair", code: "EINVAL" });
