@@ -72,6 +72,7 @@ export function planContainer(options: CreateOptions): Plans {
 export async function createContainer(options: CreateOptions): Promise<Created> {
   const { bundle, observer, configuration } = options;
   checkSpec(bundle.spec);
+  options.store.requireFree(options.id);
   const did = commandSteps(observer);
 
   // Boots while we read the host: on a second processor it costs nothing. It has done nothing yet
@@ -82,8 +83,7 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
     const prepared = prepare(bundle, configuration);
     // The plan without a network: whatever is refused is refused here, before anything is made.
     planWith(options, prepared, dryDirectory(options), undefined, undefined);
-    const { cgroupsPath, resources } = bundle.spec.linux;
-    const cgroup = planCgroup(prepared.facts.cgroups, cgroupsPath, options.id, resources);
+    const cgroup = planFreeCgroup(options, prepared);
     did("plan");
 
     const directory = options.store.create(options.id);
@@ -94,6 +94,17 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
     throw error;
   } finally {
     init.channel.close();
+  }
+}
+
+/** @throws AlreadyExistsError when the cgroup is in use because the id was taken meanwhile */
+function planFreeCgroup({ id, bundle, store }: CreateOptions, prepared: Prepared): Cgroup {
+  const { cgroupsPath, resources } = bundle.spec.linux;
+  try {
+    return planCgroup(prepared.facts.cgroups, cgroupsPath, id, resources);
+  } catch (error) {
+    store.requireFree(id);
+    throw error;
   }
 }
 

@@ -35,6 +35,17 @@ export class Store {
   }
 
   /**
+   * Whether an id could be taken now: to refuse early. Only `create` decides.
+   *
+   * @throws AlreadyExistsError when it is taken; InvalidConfigurationError for an impossible id;
+   *   HostError when the root is open to others
+   */
+  requireFree(id: string): void {
+    const directory = this.#directory(id);
+    if (this.#exists() && isDirectory(directory.path)) throw taken(id);
+  }
+
+  /**
    * Takes an id: of two that try at the same time one succeeds.
    *
    * @throws AlreadyExistsError when it is taken; InvalidConfigurationError for an impossible id;
@@ -48,11 +59,7 @@ export class Store {
       Deno.mkdirSync(directory.path, { mode: DIRECTORY_MODE });
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-      throw new AlreadyExistsError({
-        operation: "create container",
-        reason: `container with id ${id} already exists`,
-        remedy: `urunc delete ${id} removes it`,
-      });
+      throw taken(id);
     }
     return directory;
   }
@@ -159,9 +166,14 @@ export class ContainerDirectory {
    * @throws UruncError when state.json is of another version or damaged
    */
   readState(): ContainerState | undefined {
-    const path = `${this.path}/${STATE_FILE}`;
+    const text = this.readStateText();
+    return text === undefined ? undefined : parseState(text, `${this.path}/${STATE_FILE}`);
+  }
+
+  /** What state.json holds, whatever it is; undefined when there is none. */
+  readStateText(): string | undefined {
     try {
-      return parseState(Deno.readTextFileSync(path), path);
+      return Deno.readTextFileSync(`${this.path}/${STATE_FILE}`);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
@@ -215,6 +227,14 @@ export class Lock implements Disposable {
   [Symbol.dispose](): void {
     this.release();
   }
+}
+
+function taken(id: string): AlreadyExistsError {
+  return new AlreadyExistsError({
+    operation: "create container",
+    reason: `container with id ${id} already exists`,
+    remedy: `urunc delete ${id} removes it`,
+  });
 }
 
 function notFound(id: string): NotFoundError {
