@@ -10,12 +10,13 @@ import {
   setns,
   SIGKILL,
 } from "../../ffi/linux.ts";
-import { HostError, NotFoundError, WrongStateError } from "../errors.ts";
+import { HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
 import { removeIngress } from "../network/redirect.ts";
 import { removeTap } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
 import { runEveryHook } from "./hooks.ts";
 import { openProcess } from "./kill.ts";
+import { salvageState } from "./salvage.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { computeStatus } from "./status.ts";
 import type { ContainerDirectory, Store } from "./store.ts";
@@ -39,23 +40,53 @@ export function deleteContainer(store: Store, id: string, force: boolean): strin
     if (force && error instanceof NotFoundError) return [];
     throw error;
   }
+  // Before the lock: a creator holds it for as long as its hooks take.
+  if (!force) requireStopped(id, directory.readState());
   using _lock = directory.lock();
-  const state = directory.readState();
+  const { state, warnings } = force ? readAnyState(directory) : readOwnState(directory);
   if (state === undefined) {
     // A creator that was killed before it wrote anything down had made nothing else.
     directory.remove();
     return [];
   }
-  const status = computeStatus(state);
-  if (status !== "stopped" && !force) {
-    throw new WrongStateError({
-      operation: "delete container",
-      subject: id,
-      reason: `container is not stopped: it is ${status}`,
-      remedy: "kill it first, or delete it with --force",
-    });
+  if (!force) requireStopped(id, state);
+  return [...warnings, ...forceDelete(directory, state)];
+}
+
+/** @throws WrongStateError unless the container is stopped; one without a state is */
+function requireStopped(id: string, state: ContainerState | undefined): void {
+  const status = state === undefined ? "stopped" : computeStatus(state);
+  if (status === "stopped") return;
+  throw new WrongStateError({
+    operation: "delete container",
+    subject: id,
+    reason: `container is not stopped: it is ${status}`,
+    remedy: "kill it first, or delete it with --force",
+  });
+}
+
+interface ReadState {
+  state: ContainerState | undefined;
+  warnings: string[];
+}
+
+function readOwnState(directory: ContainerDirectory): ReadState {
+  return { state: directory.readState(), warnings: [] };
+}
+
+/** Whatever state.json holds, the container must be removable. */
+function readAnyState(directory: ContainerDirectory): ReadState {
+  try {
+    return readOwnState(directory);
+  } catch (error) {
+    const text = directory.readStateText();
+    if (!(error instanceof UruncError) || text === undefined) throw error;
+    const { operation, subject, reason } = error.parts;
+    return {
+      state: salvageState(directory.id, text),
+      warnings: [`${operation} ${subject}: ${reason}: what could be found of it is removed`],
+    };
   }
-  return forceDelete(directory, state);
 }
 
 /** Ends and removes a container whose lock the caller holds. Returns warnings. */

@@ -51,6 +51,8 @@ export function parseSignal(text: string): number {
 export function killContainer(store: Store, id: string, signal: number, all: boolean): void {
   const state = requireState(store.open(id));
   const status = computeStatus(state);
+  // Its process is still the creator's, who undoes everything when it fails.
+  if (status === "creating") throw notRunning(id);
   if (all) {
     for (const pid of cgroupProcesses(state.cgroupPaths)) signalProcess(pid, signal);
   }

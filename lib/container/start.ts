@@ -36,17 +36,10 @@ export interface Started {
  */
 export async function startContainer(store: Store, id: string): Promise<Started> {
   const directory = store.open(id);
+  // Before the lock too: a creator holds it for as long as its hooks take.
+  requireCreated(directory);
   using _lock = directory.lock();
-  const state = requireState(directory);
-  const status = computeStatus(state);
-  if (status !== "created") {
-    throw new WrongStateError({
-      operation: "start container",
-      subject: id,
-      reason: `cannot start a container in the state ${status}`,
-      remedy: "a container is started once, after create",
-    });
-  }
+  const state = requireCreated(directory);
   await letExec(directory, state);
   const started = proveAfterExec(directory, state);
   directory.writeState(started);
@@ -55,6 +48,19 @@ export async function startContainer(store: Store, id: string): Promise<Started>
     name: "poststart",
   });
   return { state: started, warnings };
+}
+
+/** @throws WrongStateError unless the container is created */
+function requireCreated(directory: ContainerDirectory): ContainerState {
+  const state = requireState(directory);
+  const status = computeStatus(state);
+  if (status === "created") return state;
+  throw new WrongStateError({
+    operation: "start container",
+    subject: directory.id,
+    reason: `cannot start a container in the state ${status}`,
+    remedy: "a container is started once, after create",
+  });
 }
 
 /** Connects to the waiting init, asks for the exec, and waits until it happened. */
