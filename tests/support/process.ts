@@ -25,7 +25,8 @@ export interface ProcessStatus {
   /** 0 none, 1 strict, 2 filter. */
   seccomp: number;
   seccompFilters: number;
-  umask: number;
+  /** Absent for a zombie. */
+  umask?: number;
 }
 
 /**
@@ -77,7 +78,7 @@ export function parseStatus(text: string): ProcessStatus {
     noNewPrivs: Number(field("NoNewPrivs")),
     seccomp: Number(field("Seccomp")),
     seccompFilters: Number(fields.get("Seccomp_filters") ?? "0"),
-    umask: parseInt(field("Umask"), 8),
+    ...(fields.has("Umask") ? { umask: parseInt(field("Umask"), 8) } : {}),
   };
 }
 

@@ -1,7 +1,8 @@
 /** Containers as a caller of the runtime has them: one object for each, undone with its scope. */
+import { cgroupDirectories } from "./cgroups.ts";
 import { doubleBinary, doubleConfiguration, type DoubleReport, parseReport } from "./double.ts";
 import { type BundleOptions, makeBundle } from "./fixtures.ts";
-import { type CommandResult, run, waitFor } from "./process.ts";
+import { type CommandResult, isAlive, listPids, readCommandLine, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
 import { urunc, uruncBinary, type UruncOptions, uruncRoot } from "./urunc.ts";
 
@@ -36,6 +37,13 @@ export interface CreateCall {
   env?: Record<string, string>;
   clearEnv?: boolean;
   cwd?: string;
+}
+
+/** A command that was not waited for. */
+export interface Spawned {
+  child: Deno.ChildProcess;
+  ended: boolean;
+  code: Promise<number>;
 }
 
 /** Redirects by the shell: the container keeps the files, and no test holds a pipe of its. */
@@ -108,6 +116,20 @@ export class Container {
       ...globals,
       ...[verb, "--bundle", this.bundle, ...(call.args ?? []), this.id],
     ];
+  }
+
+  /** Starts `create` or `run` and does not wait; the scope ends it when it is still there. */
+  async spawn(scope: Scope, verb: "create" | "run", call: CreateCall = {}): Promise<Spawned> {
+    const [program, ...args] = await this.commandLine(verb, call);
+    const { env, clearEnv, cwd } = call;
+    const child = new Deno.Command(program!, { args, env, clearEnv, cwd, stdin: "null" }).spawn();
+    const spawned: Spawned = { child, ended: false, code: child.status.then(({ code }) => code) };
+    child.status.then(() => spawned.ended = true);
+    scope.defer(`end ${verb} of ${this.id}`, async () => {
+      if (!spawned.ended) child.kill("SIGKILL");
+      await child.status;
+    });
+    return spawned;
   }
 
   async #withOutput(verb: "create" | "run", call: CreateCall): Promise<CommandResult> {
@@ -254,6 +276,25 @@ export function assertFailed(
 /** Fails the test unless a command succeeded. */
 export function assertSucceeded(result: CommandResult, what = "the command"): void {
   if (result.code !== 0) throw new Error(`${what}: exit code ${result.code}: ${result.stderr}`);
+}
+
+/**
+ * Fails the test when anything of a container is still there: state, cgroups, mounts, processes.
+ *
+ * @param pid of its process, when it had one
+ */
+export function assertNothingLeft(container: Container, pid?: number): void {
+  const { id, root, bundle } = container;
+  const mine = (text: string) => text.includes(`${root}/`) || text.includes(bundle);
+  const left = [
+    ...(container.exists() ? [`state directory ${root}/${id}`] : []),
+    ...cgroupDirectories(`/urunc/${id}`).map((it) => `cgroup ${it}`),
+    ...Deno.readTextFileSync("/proc/self/mountinfo").split("\n").filter(mine),
+    ...listPids().filter((it) => it !== Deno.pid && mine(readCommandLine(it).join(" ")))
+      .map((it) => `process ${it}: ${readCommandLine(it).join(" ")}`),
+    ...(pid !== undefined && isAlive(pid) ? [`process ${pid}`] : []),
+  ];
+  if (left.length > 0) throw new Error(`left behind:\n${left.join("\n")}`);
 }
 
 function isOption(argument: string): boolean {
