@@ -2,7 +2,7 @@ import { createContainer, type Created, planContainer } from "../../container/cr
 import { readBundle } from "../../container/prepare.ts";
 import type { CreateOptions } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
-import { UnsupportedError } from "../../errors.ts";
+import { HostError, UnsupportedError } from "../../errors.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 import { printJson } from "../output.ts";
@@ -54,11 +54,34 @@ export async function createAndRecord(
   return created;
 }
 
-/** In place at once, with its whole content: whoever waits for the file reads it right away. */
+/**
+ * In place at once, with its whole content: whoever waits for the file reads it right away.
+ *
+ * @throws HostError naming the path
+ */
 function writePidFile(path: string, pid: number): void {
   const temporary = `${path}.${Deno.pid}.new`;
-  Deno.writeTextFileSync(temporary, String(pid), { createNew: true, mode: 0o644 });
-  Deno.renameSync(temporary, path);
+  try {
+    Deno.writeTextFileSync(temporary, String(pid), { createNew: true, mode: 0o644 });
+    renameOrRemove(temporary, path);
+  } catch (error) {
+    throw new HostError({
+      operation: "write pid file",
+      subject: path,
+      reason: error instanceof Error ? error.message : String(error),
+      remedy: "--pid-file names a file in a directory that is there; the container was not kept",
+      cause: error,
+    });
+  }
+}
+
+function renameOrRemove(from: string, to: string): void {
+  try {
+    Deno.renameSync(from, to);
+  } catch (error) {
+    Deno.removeSync(from);
+    throw error;
+  }
 }
 
 function refuseUnsupported(command: CreateCommand): void {
