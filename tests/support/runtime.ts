@@ -49,8 +49,6 @@ export interface Spawned {
 /** Redirects by the shell: the container keeps the files, and no test holds a pipe of its. */
 const TO_FILES = 'exec >>"$1" 2>>"$2" </dev/null; shift 2; exec "$@"';
 
-let count = 0;
-
 /** A container of a test, with a bundle and, unless told, a state directory of its own. */
 export class Container {
   readonly id: string;
@@ -67,7 +65,7 @@ export class Container {
     places: Pick<Container, "root" | "bundle" | "rootfs"> & { output: string },
   ) {
     this.#options = options;
-    this.id = options.id ?? `test-${Deno.pid}-${count++}`;
+    this.id = options.id ?? `test-${crypto.randomUUID().slice(0, 13)}`;
     this.root = places.root;
     this.bundle = places.bundle;
     this.rootfs = places.rootfs;
@@ -83,7 +81,9 @@ export class Container {
     const root = options.root ?? await uruncRoot(scope);
     const container = new Container(options, { root, bundle, rootfs, output });
     // Before the bundle goes; a state directory that was given is not cleaned by its maker only.
-    scope.defer(`delete ${container.id}`, () => container.delete("--force"));
+    scope.defer(`delete ${container.id}`, async () => {
+      assertSucceeded(await container.delete("--force"), `delete ${container.id} at the end`);
+    });
     return container;
   }
 
