@@ -2,4 +2,4 @@ import { runMain } from "./lib/cli/main.ts";
 import { SILENT_OBSERVER } from "./lib/launch/observer.ts";
 
 // The only place that ends the process.
-Deno.exit(await runMain(Deno.args, SILENT_OBSERVER));
+runMain(Deno.args, SILENT_OBSERVER).then(Deno.exit);

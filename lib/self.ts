@@ -3,7 +3,7 @@
  * (`lib/pack`), made by `deno compile`, or from its sources with `deno run`; nothing else may depend on
  * which.
  */
-import { basename } from "pathe";
+import { baseName } from "./path.ts";
 
 /** The entry stub hands the bundle to Deno by this path (`lib/pack/stub/stub.c`). */
 const BUNDLE_URL_PREFIX = "file:///proc/self/fd/";
@@ -22,7 +22,7 @@ export function isLinked(): boolean {
  */
 export function invokedAs(): string {
   const argv0 = Deno.env.get("URUNC_ARGV0") ?? (Deno.build.standalone ? readArgv0() : "urunc");
-  return basename(argv0);
+  return baseName(argv0);
 }
 
 /**

@@ -1,9 +1,8 @@
-import { resolve } from "pathe";
 import type { Configuration } from "../config/types.ts";
-import { loadConfiguration } from "../host/configuration.ts";
 import { Store } from "../container/store.ts";
 import { UnsupportedError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
+import { resolvePath } from "../path.ts";
 import type { GlobalOptions } from "./commands.ts";
 import { Logger } from "./log.ts";
 
@@ -29,9 +28,12 @@ export function makeContext(options: GlobalOptions, log: Logger, observer: Obser
     });
   }
   return {
-    store: new Store(resolve(options.root)),
+    store: new Store(resolvePath(Deno.cwd(), options.root)),
     log,
     observer,
-    configuration: () => loadConfiguration(options.config),
+    configuration: async () => {
+      const { loadConfiguration } = await import("../host/configuration.ts");
+      return await loadConfiguration(options.config);
+    },
   };
 }

@@ -1,4 +1,5 @@
 import { formatError } from "../errors.ts";
+import { printError } from "./output.ts";
 
 /** Where and how log lines are written. */
 export interface LogOptions {
@@ -36,7 +37,7 @@ export class Logger {
   /** Standard error gets errors always: a person looks there, whatever the log file is. */
   error(error: unknown): void {
     const message = formatError(error);
-    if (this.#options.file !== undefined) writeStderr(`urunc: ${message}\n`);
+    if (this.#options.file !== undefined) printError(`urunc: ${message}\n`);
     this.#write("error", message);
     if (this.#options.debug && error instanceof Error && error.stack !== undefined) {
       this.#write("debug", error.stack);
@@ -46,13 +47,13 @@ export class Logger {
   #write(level: Level, message: string): void {
     const line = formatLine(this.#options.format, level, message, new Date());
     if (this.#options.file === undefined) {
-      writeStderr(line);
+      printError(line);
       return;
     }
     try {
       Deno.writeTextFileSync(this.#options.file, line, { append: true, mode: 0o644 });
     } catch (error) {
-      writeStderr(`urunc: write log ${this.#options.file}: ${formatError(error)}\n${line}`);
+      printError(`urunc: write log ${this.#options.file}: ${formatError(error)}\n${line}`);
     }
   }
 }
@@ -68,15 +69,4 @@ export function formatLine(
   const stamp = time.toISOString().replace(/\.\d+Z$/, "Z");
   if (format === "json") return JSON.stringify({ level, msg: message, time: stamp }) + "\n";
   return `time=${JSON.stringify(stamp)} level=${level} msg=${JSON.stringify(message)}\n`;
-}
-
-function writeStderr(text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  try {
-    for (let written = 0; written < bytes.length;) {
-      written += Deno.stderr.writeSync(bytes.subarray(written));
-    }
-  } catch {
-    // Standard error is closed or full: there is nowhere left to say so.
-  }
 }

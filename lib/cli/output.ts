@@ -6,6 +6,18 @@ export function print(text: string): void {
   }
 }
 
+/** Writes all of `text` to standard error. When that is closed or full, there is nowhere to say so. */
+export function printError(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let written = 0; written < bytes.length;) {
+      written += Deno.stderr.writeSync(bytes.subarray(written));
+    }
+  } catch {
+    // See above.
+  }
+}
+
 /** Prints a value as indented JSON. */
 export function printJson(value: unknown): void {
   print(JSON.stringify(value, null, 2) + "\n");

@@ -1,4 +1,3 @@
-import { resolve } from "pathe";
 import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
@@ -10,6 +9,7 @@ import { monitorByName } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import type { Spec } from "../oci/types.ts";
+import { resolvePath } from "../path.ts";
 import { acceleratorOf } from "../plan/launch.ts";
 import { guestOf } from "../unikernel/guests/guests.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
@@ -40,14 +40,14 @@ export interface Prepared {
  * @throws InvalidConfigurationError naming the JSON path; NotFound errors say which file is missing
  */
 export function readBundle(path: string): Bundle {
-  const bundle = resolve(path);
+  const bundle = resolvePath(Deno.cwd(), path);
   const configPath = `${bundle}/config.json`;
   const bytes = readBounded(configPath, maximumSpecBytes, {
     operation: "read bundle",
     remedy: "--bundle names the directory that holds config.json and the root file system",
   });
   const spec = decodeSpec(bytes);
-  return { path: bundle, spec, rootfs: resolve(bundle, spec.root.path) };
+  return { path: bundle, spec, rootfs: resolvePath(bundle, spec.root.path) };
 }
 
 /**

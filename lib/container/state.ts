@@ -1,6 +1,17 @@
-import * as v from "valibot";
-import { UruncError } from "../errors.ts";
+import { InvalidConfigurationError, UruncError } from "../errors.ts";
+import {
+  absolutePath,
+  Fields,
+  integer,
+  invalid,
+  listOf,
+  oneOf,
+  type Reader,
+  text as plainText,
+} from "../oci/reader.ts";
 import type { State as OciState } from "../oci/state.ts";
+import type { Hook } from "../oci/types.ts";
+import type { ExpectedIdentity } from "../plan/types.ts";
 
 /** Format of state.json; another version's file is refused rather than guessed at. */
 export const STATE_VERSION = 1;
@@ -8,61 +19,45 @@ export const STATE_VERSION = 1;
 /** An annotation of `urunc state`: the identity that the monitor was proven to have. */
 export const IDENTITY_ANNOTATION = "com.urunc.identity";
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(0));
-const pid = v.pipe(v.number(), v.integer(), v.minValue(1));
-const absolutePath = v.pipe(v.string(), v.startsWith("/"));
-const hooks = v.array(v.object({
-  path: absolutePath,
-  args: v.array(v.string()),
-  env: v.array(v.string()),
-  timeout: v.optional(v.number()),
-}));
-
-const stateSchema = v.object({
-  version: v.literal(STATE_VERSION),
-  ociVersion: v.string(),
-  id: v.string(),
-  /** Absolute. */
-  bundle: absolutePath,
-  annotations: v.record(v.string(), v.string()),
-  /** Of the init process, which becomes the monitor. */
-  pid: v.optional(pid),
-  /** Field 22 of /proc/PID/stat: tells it from a later process with the same number. */
-  pidStartTime: v.optional(v.string()),
-  /** What init executes before it executes the monitor, as stat(2) tells it. */
-  initExecutable: v.optional(v.object({ dev: count, ino: count })),
-  /** The process that creates the container, while it does. */
-  creatorPid: v.optional(pid),
-  creatorStartTime: v.optional(v.string()),
-  phase: v.picklist(["creating", "created", "started"]),
-  /** ISO 8601. */
-  created: v.string(),
-  /** Directories in the cgroup file systems that were made for it, its own and their parents. */
-  cgroupPaths: v.array(absolutePath),
-  network: v.optional(v.object({
-    /** Names the network namespace to the host, when anything does. */
-    namespacePath: v.optional(v.string()),
-    tap: v.string(),
-    interface: v.string(),
-  })),
-  hooks: v.object({ poststart: hooks, poststop: hooks }),
-  expectedIdentity: v.optional(v.object({
-    uid: count,
-    gid: count,
-    groups: v.array(count),
-    capabilities: v.array(v.string()),
-    noNewPrivileges: v.literal(true),
-  })),
-  /** As it was read from the kernel and found to be as planned, on one line. */
-  identity: v.optional(v.string()),
-  /** The monitor's name. */
-  monitor: v.string(),
-  /** Uid of who created the container. */
-  owner: count,
-});
+const PHASES = ["creating", "created", "started"] as const;
 
 /** What is kept of a container between one command and the next. */
-export type ContainerState = v.InferOutput<typeof stateSchema>;
+export interface ContainerState {
+  version: typeof STATE_VERSION;
+  ociVersion: string;
+  id: string;
+  /** Absolute. */
+  bundle: string;
+  annotations: Record<string, string>;
+  /** Of the init process, which becomes the monitor. */
+  pid?: number;
+  /** Field 22 of /proc/PID/stat: tells it from a later process with the same number. */
+  pidStartTime?: string;
+  /** What init executes before it executes the monitor, as stat(2) tells it. */
+  initExecutable?: { dev: number; ino: number };
+  /** The process that creates the container, while it does. */
+  creatorPid?: number;
+  creatorStartTime?: string;
+  phase: (typeof PHASES)[number];
+  /** ISO 8601. */
+  created: string;
+  /** Directories in the cgroup file systems that were made for it, its own and their parents. */
+  cgroupPaths: string[];
+  network?: {
+    /** Names the network namespace to the host, when anything does. */
+    namespacePath?: string;
+    tap: string;
+    interface: string;
+  };
+  hooks: { poststart: Hook[]; poststop: Hook[] };
+  expectedIdentity?: ExpectedIdentity;
+  /** As it was read from the kernel and found to be as planned, on one line. */
+  identity?: string;
+  /** The monitor's name. */
+  monitor: string;
+  /** Uid of who created the container. */
+  owner: number;
+}
 
 /**
  * Parses state.json.
@@ -91,11 +86,85 @@ export function parseState(text: string, path: string): ContainerState {
       `it has format version ${JSON.stringify(version)}, this urunc reads ${STATE_VERSION}`,
     );
   }
-  const result = v.safeParse(stateSchema, json);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  throw fail(`${v.getDotPath(issue) ?? "the object"}: ${issue.message}`);
+  try {
+    return readState(new Fields(json, ""));
+  } catch (error) {
+    if (!(error instanceof InvalidConfigurationError)) throw error;
+    const { subject, reason } = error.parts;
+    throw fail(subject === undefined ? reason : `${subject}: ${reason}`);
+  }
 }
+
+const count = integer(0, Number.MAX_SAFE_INTEGER);
+const processId = integer(1, 2 ** 31 - 1);
+
+function readState(state: Fields): ContainerState {
+  return {
+    version: STATE_VERSION,
+    ociVersion: state.required("ociVersion", plainText),
+    id: state.required("id", plainText),
+    bundle: state.required("bundle", absolutePath),
+    annotations: state.textRecord("annotations"),
+    pid: state.optional("pid", processId),
+    pidStartTime: state.optional("pidStartTime", plainText),
+    initExecutable: state.optional("initExecutable", readExecutable),
+    creatorPid: state.optional("creatorPid", processId),
+    creatorStartTime: state.optional("creatorStartTime", plainText),
+    phase: state.required("phase", oneOf(PHASES)),
+    created: state.required("created", plainText),
+    cgroupPaths: state.required("cgroupPaths", listOf(absolutePath)),
+    network: state.optional("network", readNetwork),
+    hooks: state.required("hooks", (value, path) => {
+      const hooks = new Fields(value, path);
+      return {
+        poststart: hooks.required("poststart", listOf(readHook)),
+        poststop: hooks.required("poststop", listOf(readHook)),
+      };
+    }),
+    expectedIdentity: state.optional("expectedIdentity", readIdentity),
+    identity: state.optional("identity", plainText),
+    monitor: state.required("monitor", plainText),
+    owner: state.required("owner", count),
+  };
+}
+
+const readExecutable: Reader<ContainerState["initExecutable"]> = (value, path) => {
+  const executable = new Fields(value, path);
+  return { dev: executable.required("dev", count), ino: executable.required("ino", count) };
+};
+
+const readNetwork: Reader<ContainerState["network"]> = (value, path) => {
+  const network = new Fields(value, path);
+  return {
+    namespacePath: network.optional("namespacePath", plainText),
+    tap: network.required("tap", plainText),
+    interface: network.required("interface", plainText),
+  };
+};
+
+const readHook: Reader<Hook> = (value, path) => {
+  const hook = new Fields(value, path);
+  return {
+    path: hook.required("path", absolutePath),
+    args: hook.required("args", listOf(plainText)),
+    env: hook.required("env", listOf(plainText)),
+    timeout: hook.optional("timeout", count),
+  };
+};
+
+const readIdentity: Reader<ExpectedIdentity> = (value, path) => {
+  const identity = new Fields(value, path);
+  return {
+    uid: identity.required("uid", count),
+    gid: identity.required("gid", count),
+    groups: identity.required("groups", listOf(count)),
+    capabilities: identity.required("capabilities", listOf(plainText)),
+    noNewPrivileges: identity.required("noNewPrivileges", (found, at) => {
+      if (found !== true) throw invalid(at, JSON.stringify(found), "true");
+      return found;
+    }),
+  };
+};
 
 /** The text of state.json. */
 export function printState(state: ContainerState): string {

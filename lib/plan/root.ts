@@ -1,4 +1,4 @@
-import { dirname } from "pathe";
+import { parentPath } from "../path.ts";
 import type { HostFacts, ImageFileFacts, LibraryDirectory } from "../host/types.ts";
 import type { User } from "../oci/types.ts";
 import type { Step } from "./types.ts";
@@ -131,7 +131,7 @@ class Tree {
   }
 
   makeParents(path: string): void {
-    const parent = dirname(path);
+    const parent = parentPath(path);
     if (this.#made.has(parent)) return;
     this.makeParents(parent);
     this.steps.push(mkdirStep(parent));

@@ -28,4 +28,4 @@ const observer: Observer = {
   },
 };
 
-Deno.exit(await runMain(Deno.args, observer));
+runMain(Deno.args, observer).then(Deno.exit);

@@ -3,7 +3,9 @@ import { ociState, parseState, printState } from "../../../lib/container/state.t
 import { STATE } from "./_state.ts";
 
 Deno.test("a state is read as it was written", () => {
-  assert.deepEqual(parseState(printState(STATE), "state.json"), STATE);
+  const read = parseState(printState(STATE), "state.json");
+  // Through JSON, where a field that is undefined is one that is not there.
+  assert.deepEqual(JSON.parse(printState(read)), JSON.parse(printState(STATE)));
 });
 
 const DAMAGED: [string, string, RegExp][] = [
@@ -15,7 +17,7 @@ const DAMAGED: [string, string, RegExp][] = [
   ["a negative pid", JSON.stringify({ ...STATE, pid: -1 }), /pid/],
   ["pid 0", JSON.stringify({ ...STATE, pid: 0 }), /pid/],
   ["an unknown phase", JSON.stringify({ ...STATE, phase: "paused" }), /phase/],
-  ["a relative cgroup", JSON.stringify({ ...STATE, cgroupPaths: ["x"] }), /cgroupPaths\.0/],
+  ["a relative cgroup", JSON.stringify({ ...STATE, cgroupPaths: ["x"] }), /cgroupPaths\[0\]/],
   ["no hooks", JSON.stringify({ ...STATE, hooks: undefined }), /hooks/],
 ];
 

@@ -1,0 +1,40 @@
+import { formatError, UsageError } from "../errors.ts";
+import type { Observer } from "../launch/observer.ts";
+import { print, printError } from "./output.ts";
+import { parseCommandLine, type ParsedCommandLine } from "./parse.ts";
+
+/** As most command lines: what was asked could not be understood. */
+const USAGE_FAILURE = 2;
+
+/**
+ * The command line front end.
+ *
+ * @param args the arguments after the program's name
+ * @returns the exit code
+ */
+export async function runCommandLine(args: string[], observer: Observer): Promise<number> {
+  let parsed: ParsedCommandLine;
+  try {
+    parsed = parseCommandLine(args);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    printError(`urunc: ${formatError(error)}\n`);
+    return USAGE_FAILURE;
+  }
+  switch (parsed.kind) {
+    case "version": {
+      const { versionText } = await import("./version.ts");
+      print(versionText());
+      return 0;
+    }
+    case "help": {
+      const { helpText } = await import("./help.ts");
+      print(helpText(parsed.verb));
+      return 0;
+    }
+    case "command": {
+      const { runCommand } = await import("./dispatch.ts");
+      return await runCommand(parsed.command, observer);
+    }
+  }
+}
