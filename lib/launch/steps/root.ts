@@ -146,7 +146,10 @@ export const ROOT_STEPS: StepHandlers<
 
   bindDevice({ source, target }, context) {
     const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE);
-    attach(context, tree, target, "file", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+    // Read-only is about the node, not the device: a monitor of the node's owner, uid 0 mostly,
+    // could change its mode on the host (CVE-2013-1766).
+    const attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+    attach(context, tree, target, "file", attributes);
   },
 
   deviceRule({ file, rule }) {
