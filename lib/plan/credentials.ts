@@ -23,7 +23,9 @@ export interface CredentialsInput {
 /**
  * Steps that give up everything the monitor is not meant to have. The order is the point:
  *
- * 1. rlimits while CAP_SYS_RESOURCE may still raise a hard limit;
+ * 1. rlimits while CAP_SYS_RESOURCE may still raise a hard limit; and the session keyring while it
+ *    is made on root's quota: a user who used up his own could otherwise make it fail, and keep the
+ *    caller's keys in his next container;
  * 2. the bounding set needs CAP_SETPCAP, which the uid change takes away; it is emptied for uid 0
  *    too, since execve as uid 0 would otherwise regain all capabilities from it (capabilities(7));
  * 3. keep-caps before the uid changes, only if something is granted;
@@ -31,8 +33,7 @@ export interface CredentialsInput {
  *    groups leaves the caller's (CVE-2013-4291, CVE-2022-0358);
  * 5. capabilities set to exactly what is granted, normally nothing, in all sets (CVE-2022-29162);
  * 6. no_new_privs: no set-uid binary gives anything back;
- * 7. what the caller and Deno did to the process: signals, umask, descriptors (CVE-2024-21626),
- *    and the session keyring, now owned by the monitor's user.
+ * 7. what the caller and Deno did to the process: signals, umask, descriptors (CVE-2024-21626).
  */
 export function planCredentials(input: CredentialsInput): Step[] {
   const { process, capabilities } = input;
@@ -42,18 +43,21 @@ export function planCredentials(input: CredentialsInput): Step[] {
     steps.push({ step: "setRlimit", type, soft: soft.toString(), hard: hard.toString() });
   }
 
+  // ENOSYS: a kernel without keyrings has none to leak.
+  if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS"] });
   steps.push({ step: "dropBoundingSet", keep: capabilities });
   if (capabilities.length > 0) steps.push({ step: "keepCapabilities" });
   steps.push({ step: "setGroups", gids: groupsOf(process) });
   steps.push({ step: "setGid", gid: process.user.gid });
   steps.push({ step: "setUid", uid: process.user.uid });
   steps.push({ step: "setCapabilities", capabilities });
+  // A change of credentials sets it anew, to fs.suid_dumpable. It matters most here: the other
+  // threads of this process share its memory and, for uid 0, keep all capabilities until the exec.
+  steps.push({ step: "undumpable" });
   steps.push({ step: "noNewPrivileges" });
 
   steps.push({ step: "resetSignals" });
   steps.push({ step: "umask", mask: process.user.umask ?? DEFAULT_UMASK });
-  // ENOSYS, EDQUOT: kernels without keyrings, and a user at the quota of keys, have none to leak.
-  if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS", "EDQUOT"] });
   steps.push({ step: "closeFds" });
   return steps;
 }

@@ -15,6 +15,10 @@ const JOIN_ORDER: InitNamespace[] = ["cgroup", "ipc", "uts", "network", "mount"]
  */
 export function planNamespaces(spec: Spec): LaunchPlan {
   const steps: Step[] = [];
+  // Before anything of the container can be seen in this process: in a shared PID namespace, others
+  // of the same uid could otherwise reach the host through its /proc/PID (CVE-2016-9962) or write
+  // to the executable that it runs (CVE-2019-5736).
+  steps.push({ step: "undumpable" });
   // A session of its own, so that signals of the caller's terminal do not reach the monitor.
   // EPERM: a new process group leader already is one.
   steps.push({ step: "setsid", tolerate: ["EPERM"] });

@@ -22,6 +22,8 @@ export type InitNamespace = Exclude<NamespaceType, "pid" | "user" | "time">;
 export type Step = StepBody & { tolerate?: string[] };
 
 export type StepBody =
+  /** Closes /proc/PID and ptrace(2) to processes without CAP_SYS_PTRACE. */
+  | { step: "undumpable" }
   | { step: "setsid" }
   | { step: "oomScoreAdj"; value: number }
   | { step: "setns"; type: InitNamespace; path: string }

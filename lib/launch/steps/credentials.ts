@@ -9,6 +9,7 @@ import {
   PR_CAP_AMBIENT_RAISE,
   PR_CAPBSET_DROP,
   PR_CAPBSET_READ,
+  PR_SET_DUMPABLE,
   PR_SET_KEEPCAPS,
   PR_SET_NO_NEW_PRIVS,
   prctl,
@@ -29,6 +30,7 @@ const LAST_FD = 0xffffffff;
 
 /** What the process is allowed, given up one by one; the plan has the order and its reasons. */
 export const CREDENTIAL_STEPS: StepHandlers<
+  | "undumpable"
   | "setRlimit"
   | "dropBoundingSet"
   | "keepCapabilities"
@@ -42,6 +44,11 @@ export const CREDENTIAL_STEPS: StepHandlers<
   | "newSessionKeyring"
   | "closeFds"
 > = {
+  undumpable() {
+    // Until the exec, which makes a process dumpable again.
+    prctl(PR_SET_DUMPABLE, 0);
+  },
+
   setRlimit({ type, soft, hard }) {
     setrlimit(numberOf(rlimits, type), { soft: BigInt(soft), hard: BigInt(hard) });
   },
@@ -95,7 +102,7 @@ export const CREDENTIAL_STEPS: StepHandlers<
   },
 
   newSessionKeyring() {
-    // Anonymous, and owned by the monitor's user: the caller's keys stay out of reach.
+    // Anonymous, and used by possession only: the caller's keys stay out of reach.
     keyctlJoinSessionKeyring(null);
   },
 

@@ -1,0 +1,115 @@
+/** What a hostile monitor, image or neighbour tries, and what a careless caller lets them have. */
+import assert from "node:assert/strict";
+import { run, waitFor } from "../support/process.ts";
+import { assertSucceeded, doubleContainer } from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+
+const needs = ["root", "gcc"];
+
+const ROOT = { uid: 0, gid: 0 };
+
+/** A process of uid 0 as a monitor is one: without any capability. */
+const POWERLESS_ROOT = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"];
+
+testIf("no other process of its uid gets into init, which is root still in some threads", {
+  needs: [...needs, "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle", { user: ROOT });
+  const pid = await container.mustCreate();
+  const attempts = [
+    // The memory that it shares with threads which have all capabilities until the exec.
+    `exec 9<>/proc/${pid}/mem`,
+    // The runtime's own executable, to be written once nobody executes it (CVE-2019-5736).
+    `exec 9</proc/${pid}/exe`,
+    `exec 9</proc/${pid}/root/`,
+    `exec 9</proc/${pid}/fd/1`,
+  ];
+  for (const attempt of attempts) {
+    const { code, stderr } = await run([...POWERLESS_ROOT, "sh", "-c", attempt]);
+    assert.notEqual(code, 0, `${attempt} succeeded`);
+    assert.match(stderr, /Permission denied/, attempt);
+  }
+});
+
+/**
+ * Keyrings by their system calls (linux/keyctl.h, asm/unistd_64.h: add_key is 248, keyctl is 250).
+ * `fill UID` uses up that user's quota of keys; `session COMMAND…` runs a command in a session
+ * keyring that is not empty.
+ */
+const KEYRINGS = `
+my ($what, @rest) = @ARGV;
+my ($type, $name, $payload) = ("user", "urunc-test-secret", "secret");
+if ($what eq "fill") {
+  $( = $) = $< = $> = $rest[0];
+  for (my $i = 0; ; $i++) {
+    $name = "urunc-test-$i";
+    last if syscall(248, $type, $name, $payload, length $payload, -2) < 0;
+  }
+  $| = 1;
+  print "full: $!\\n";
+  sleep 60;
+}
+my $session = "urunc-test-session";
+syscall(250, 1, $session) > 0 or die "join: $!";
+syscall(248, $type, $name, $payload, length $payload, -3) > 0 or die "add: $!";
+exec @rest;
+`;
+
+testIf("the caller's keys are out of reach, also when the user's quota of keys is used up", {
+  needs: [...needs, "perl"],
+}, async () => {
+  await using scope = new Scope();
+  const user = { uid: 54321, gid: 54321 };
+  const output = `${await scope.temporaryDirectory("keys")}/output`;
+  const hoarder = new Deno.Command("sh", {
+    args: ["-c", 'exec perl -e "$1" fill 54321 >"$2"', "sh", KEYRINGS, output],
+    stdin: "null",
+  }).spawn();
+  scope.defer("end the hoarder of keys", async () => {
+    hoarder.kill("SIGKILL");
+    await hoarder.status;
+  });
+  await waitFor(
+    () => {
+      try {
+        return Deno.readTextFileSync(output).startsWith("full: Disk quota exceeded") || undefined;
+      } catch {
+        return undefined;
+      }
+    },
+    { timeoutSeconds: 10, what: "the quota to be used up" },
+  );
+
+  const container = await doubleContainer(scope, "report; idle", { user });
+  const wrapper = ["perl", "-e", KEYRINGS, "session"];
+  assertSucceeded(await container.create({ wrapper }), "create");
+  assertSucceeded(await container.start(), "start");
+  const { sessionKeyring, sessionKeyringDescription } = await container.report();
+  assert.ok(sessionKeyring > 0, "it has a session keyring");
+  assert.doesNotMatch(sessionKeyringDescription, /urunc-test-session/);
+});
+
+testIf("a monitor that owns the host's device node cannot change it", {
+  needs: [...needs, "kvm", "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const mode = () => (Deno.statSync("/dev/kvm").mode ?? 0) & 0o7777;
+  const before = mode();
+  scope.defer("restore the mode of /dev/kvm", () => Deno.chmodSync("/dev/kvm", before));
+  for (const access of ["private", "groups"]) {
+    const container = await doubleContainer(scope, "report; open /dev/kvm rw; idle", {
+      user: ROOT,
+      configuration: `device_access = "${access}"`,
+    });
+    const pid = await container.mustStart();
+    assert.deepEqual((await container.report()).dev.map(({ name }) => name), ["kvm"]);
+    await container.waitForOutput('{"errno":0}');
+    const chmod = ["chmod", "0606", `/proc/${pid}/root/dev/kvm`];
+    const { code, stderr } = await run([...POWERLESS_ROOT, ...chmod]);
+    assert.notEqual(code, 0, `${access}: chmod succeeded`);
+    assert.match(stderr, /Read-only file system/, access);
+    assert.equal(mode(), before, `${access}: the host's node has another mode`);
+  }
+});
