@@ -23,9 +23,9 @@ export interface CredentialsInput {
 /**
  * Steps that give up everything the monitor is not meant to have. The order is the point:
  *
- * 1. rlimits while CAP_SYS_RESOURCE may still raise a hard limit; and the session keyring while it
- *    is made on root's quota: a user who used up his own could otherwise make it fail, and keep the
- *    caller's keys in his next container;
+ * 1. rlimits while CAP_SYS_RESOURCE may still raise a hard limit; and a session keyring on root's
+ *    quota: a user who used up his own could otherwise make it fail, and so keep the caller's keys
+ *    in his next container;
  * 2. the bounding set needs CAP_SETPCAP, which the uid change takes away; it is emptied for uid 0
  *    too, since execve as uid 0 would otherwise regain all capabilities from it (capabilities(7));
  * 3. keep-caps before the uid changes, only if something is granted;
@@ -33,7 +33,8 @@ export interface CredentialsInput {
  *    groups leaves the caller's (CVE-2013-4291, CVE-2022-0358);
  * 5. capabilities set to exactly what is granted, normally nothing, in all sets (CVE-2022-29162);
  * 6. no_new_privs: no set-uid binary gives anything back;
- * 7. what the caller and Deno did to the process: signals, umask, descriptors (CVE-2024-21626).
+ * 7. what the caller and Deno did to the process: signals, umask, descriptors (CVE-2024-21626),
+ *    and a session keyring of the monitor's user.
  */
 export function planCredentials(input: CredentialsInput): Step[] {
   const { process, capabilities } = input;
@@ -58,6 +59,9 @@ export function planCredentials(input: CredentialsInput): Step[] {
 
   steps.push({ step: "resetSignals" });
   steps.push({ step: "umask", mask: process.user.umask ?? DEFAULT_UMASK });
+  // Once more, so that it belongs to the monitor's user. At his quota of keys he keeps the empty one
+  // that was made as root.
+  if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS", "EDQUOT"] });
   steps.push({ step: "closeFds" });
   return steps;
 }

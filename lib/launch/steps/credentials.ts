@@ -102,7 +102,7 @@ export const CREDENTIAL_STEPS: StepHandlers<
   },
 
   newSessionKeyring() {
-    // Anonymous, and used by possession only: the caller's keys stay out of reach.
+    // Anonymous, so that nobody else can join it: the caller's keys stay out of reach.
     keyctlJoinSessionKeyring(null);
   },
 
