@@ -1,6 +1,6 @@
 /** Containers as a caller of the runtime has them: one object for each, undone with its scope. */
 import { cgroupDirectories } from "./cgroups.ts";
-import { doubleBinary, doubleConfiguration, type DoubleReport, parseReport } from "./double.ts";
+import { doubleConfiguration, type DoubleReport, parseReport } from "./double.ts";
 import { type BundleOptions, makeBundle } from "./fixtures.ts";
 import { type CommandResult, isAlive, listPids, readCommandLine, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
@@ -14,6 +14,8 @@ export interface ContainerOptions extends BundleOptions {
   root?: string;
   /** The operator's configuration. */
   config?: string;
+  /** Makes it in place of the executable under test; which still does the rest. */
+  binary?: string;
   /** Global options of every command. */
   globals?: string[];
 }
@@ -110,7 +112,7 @@ export class Container {
     return [
       ...shell,
       ...(call.wrapper ?? []),
-      await uruncBinary(),
+      this.#options.binary ?? await uruncBinary(),
       ...["--root", this.root],
       ...(config === undefined ? [] : ["--config", config]),
       ...globals,
@@ -250,11 +252,13 @@ export async function doubleContainer(
   return await Container.prepare(scope, { args: [commands], ...rest, config });
 }
 
-/** The name that the double has in /proc/PID/status. */
-export async function doubleName(): Promise<string> {
-  const path = await doubleBinary();
-  // TASK_COMM_LEN in linux/sched.h, with its NUL.
-  return path.slice(path.lastIndexOf("/") + 1).slice(0, 15);
+/**
+ * A wrapper that gives the command a session keyring of this name: keyctl(2) by its number on
+ * x86-64. Needs perl.
+ */
+export function inKeyring(name: string): string[] {
+  const script = 'my $name = shift; syscall(250, 1, $name, 0, 0, 0) >= 0 or die "$!"; exec @ARGV';
+  return ["perl", "-e", script, name];
 }
 
 /** Fails the test unless a command failed with this code and all of these texts. */

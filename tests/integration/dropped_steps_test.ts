@@ -1,0 +1,109 @@
+/**
+ * Every step that gives something up is needed: when init leaves one out, either create fails, or
+ * the monitor reports what it got. So the tests that look at reports would notice, too.
+ */
+import assert from "node:assert/strict";
+import type { DoubleReport } from "../support/double.ts";
+import { type CreateCall, doubleContainer, inKeyring } from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { withoutBinary } from "../support/without.ts";
+
+interface Case {
+  step: string;
+  user?: { uid: number; gid: number };
+  /** Put before the command. */
+  wrapper?: string[];
+  /** What create fails with. */
+  fails?: RegExp;
+  /** True when a report shows that the step was done. */
+  done?: (report: DoubleReport) => boolean;
+}
+
+/** SIGPIPE is 13: Deno itself ignores it, whoever called. */
+const SIGPIPE = 1n << 12n;
+/** statfs(2) */
+const ST_RDONLY = 1n;
+
+const flags = (text: string | undefined) => BigInt(`0x${text}`);
+
+const CASES: Case[] = [
+  {
+    step: "setGroups",
+    wrapper: ["setpriv", "--groups", "0,4,27,108"],
+    fails: /prove the monitor's identity: supplementary groups is \[0,4,27,108\]/,
+  },
+  { step: "setGid", fails: /prove the monitor's identity: real gid is 0, planned was 65534/ },
+  { step: "setUid", fails: /prove the monitor's identity: real uid is 0, planned was 65534/ },
+  {
+    step: "setCapabilities",
+    user: { uid: 0, gid: 0 },
+    fails: /prove the monitor's identity: .*permitted capability set is 0*[1-9a-f]/,
+  },
+  { step: "dropBoundingSet", fails: /identity: bounding capability set is 0*[1-9a-f]/ },
+  { step: "noNewPrivileges", fails: /identity: no_new_privs is 0, planned was 1/ },
+  {
+    step: "resetSignals",
+    done: (report) => (flags(report.signalsIgnored) & SIGPIPE) === 0n,
+  },
+  {
+    step: "umask",
+    wrapper: ["sh", "-c", 'umask 0; exec "$@"', "sh"],
+    done: (report) => report.umask === 0o022,
+  },
+  { step: "closeFds", done: (report) => report.fds.every(({ fd }) => fd <= 2) },
+  {
+    step: "newSessionKeyring",
+    wrapper: inKeyring("urunc-test-caller"),
+    done: (report) => !report.sessionKeyringDescription.endsWith(";urunc-test-caller"),
+  },
+  {
+    step: "remountReadOnly",
+    done: (report) => {
+      return (flags(report.rootFlags) & flags(report.devFlags) & ST_RDONLY) === ST_RDONLY;
+    },
+  },
+  {
+    step: "privatePropagation",
+    // As on a machine with systemd, where everything mounted is shared.
+    wrapper: ["unshare", "--mount", "--propagation", "shared"],
+    fails: /pivotRoot/,
+  },
+  { step: "pivotRoot", done: (report) => !report.root.some(({ name }) => name === "etc") },
+  {
+    step: "setRlimit",
+    wrapper: ["sh", "-c", 'ulimit -S -n 2000; exec "$@"', "sh"],
+    done: (report) => flags(report.rlimits[7]?.soft) === 1024n,
+  },
+  { step: "setsid", done: (report) => report.sid === 1 },
+];
+
+testIf("each step that gives something up is needed, and its lack is noticed", {
+  needs: ["root", "gcc", "setpriv", "unshare", "perl"],
+}, async () => {
+  await using scope = new Scope();
+  const binary = await withoutBinary(scope);
+  for (const it of CASES) {
+    const full = await create(binary, it, {});
+    assert.equal(full.error, undefined, `with ${it.step}: ${full.error}`);
+    if (it.done) assert.ok(it.done(full.report!), `${it.step} is done, and does not show`);
+
+    const { error, report } = await create(binary, it, { URUNC_WITHOUT: it.step });
+    if (it.fails) assert.match(error ?? "it was created", it.fails, it.step);
+    else assert.ok(!it.done!(report!), `the lack of ${it.step} is not noticed`);
+  }
+});
+
+async function create(
+  binary: string,
+  { user, wrapper }: Case,
+  env: CreateCall["env"],
+): Promise<{ error?: string; report?: DoubleReport }> {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "report; idle", { binary, user });
+  const { code, stderr } = await container.create({ wrapper, env });
+  if (code !== 0) return { error: stderr };
+  const started = await container.start();
+  if (started.code !== 0) return { error: started.stderr };
+  return { report: await container.report() };
+}
