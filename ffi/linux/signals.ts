@@ -3,19 +3,21 @@
  * @module
  */
 import { errnos } from "../constants/errno.ts";
-import { SIG_SETMASK, SIGKILL, SIGSTOP } from "../constants/signal.ts";
+import { SIG_SETMASK, SIGCHLD, SIGKILL, SIGSTOP } from "../constants/signal.ts";
 import {
   SYS_pidfd_send_signal,
   SYS_rt_sigaction,
   SYS_rt_sigprocmask,
 } from "../constants/syscall.ts";
 import { checked, LinuxError } from "../errors.ts";
-import { allocateStruct, KERNEL_SIGACTION, KERNEL_SIGSET } from "../structs.ts";
+import { allocateStruct, getField64, KERNEL_SIGACTION, KERNEL_SIGSET } from "../structs.ts";
 import * as signal from "../symbols/signal.ts";
 import * as raw from "../symbols/syscall.ts";
 
 /** Signals are numbered from 1 to this. @see asm/signal.h */
 const NSIG = 64;
+/** As `sa_handler`. @see asm-generic/signal-defs.h */
+const SIG_IGN = 1n;
 
 /**
  * Every signal gets its default action, those too that the C library keeps for itself (32, 33): an
@@ -37,6 +39,27 @@ export function resetSignalHandlers(): void {
       () => raw.rt_sigaction(number, sig, action.bytes, null, setSize),
     );
   }
+}
+
+/**
+ * Undoes that a caller ignores SIGCHLD, which an exec passes on: ended children would be gone, and
+ * their numbers another process's, before anybody waited for them.
+ *
+ * @throws {LinuxError}
+ * @see waitpid(2), "NOTES"
+ */
+export function keepEndedChildren(): void {
+  const action = allocateStruct(KERNEL_SIGACTION);
+  const act = (set: Uint8Array | null, old: Uint8Array | null) =>
+    checked(
+      "rt_sigaction",
+      `signal ${SIGCHLD}`,
+      () =>
+        raw.rt_sigaction(BigInt(SYS_rt_sigaction), SIGCHLD, set, old, BigInt(KERNEL_SIGSET.size)),
+    );
+  act(null, action.bytes);
+  if (getField64(action, "sa_handler") !== SIG_IGN) return;
+  act(allocateStruct(KERNEL_SIGACTION).bytes, null); // all zeros: SIG_DFL
 }
 
 /**

@@ -13,6 +13,7 @@ import { LinuxError } from "../errors.ts";
 import { allocate, cString, cStringVector } from "../memory.ts";
 import { allocateStruct, POSIX_SPAWN_FILE_ACTIONS, POSIX_SPAWNATTR, SIGSET } from "../structs.ts";
 import * as symbols from "../symbols/spawn.ts";
+import { keepEndedChildren } from "./signals.ts";
 
 export interface SpawnOptions {
   /** Of the program; no PATH is searched. */
@@ -43,6 +44,7 @@ export function spawn(options: SpawnOptions): number {
   ];
   const subject = options.path;
   refuseTwice(options, subject);
+  keepEndedChildren();
   const attributes = allocateStruct(POSIX_SPAWNATTR).bytes;
   succeed(subject, symbols.posix_spawnattr_init(attributes));
   try {
