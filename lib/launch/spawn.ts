@@ -1,14 +1,18 @@
 import {
   CLONE_NEWPID,
   close,
+  fstat,
   O_RDONLY,
   open,
+  S_IFDIR,
+  S_IFMT,
   setns,
   SOCK_STREAM,
   socketpair,
   spawn,
   unshare,
 } from "../../ffi/linux.ts";
+import { HostError } from "../errors.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";
 import { selfCommand } from "../self.ts";
 import { Channel, type CreatorMessage, type InitMessage } from "./channel.ts";
@@ -30,9 +34,10 @@ export interface SpawnedInit {
  * A PID namespace takes effect for children only, so it is entered by the creator's thread, which
  * returns to its own right after: its later children (hooks) belong to the host's.
  *
- * Throws LinuxError.
+ * Throws LinuxError; HostError when a standard file is a directory.
  */
 export function spawnInit(pidNamespace: PidNamespace, observer: Observer): SpawnedInit {
+  refuseDirectories();
   const [ours, theirs] = socketpair(SOCK_STREAM);
   const own = open("/proc/self/ns/pid", O_RDONLY);
   try {
@@ -52,6 +57,19 @@ export function spawnInit(pidNamespace: PidNamespace, observer: Observer): Spawn
     if (pidNamespace.kind !== "host") setns(own, CLONE_NEWPID);
     close(own);
     close(theirs);
+  }
+}
+
+/** With a directory of the host as an open file the monitor could leave its root (CVE-2024-21626). */
+function refuseDirectories(): void {
+  for (const fd of [0, 1, 2]) {
+    if ((fstat(fd).mode & S_IFMT) !== S_IFDIR) continue;
+    throw new HostError({
+      operation: "start the container's process",
+      subject: `file descriptor ${fd}`,
+      reason: "it is a directory",
+      remedy: "call urunc with a file, pipe, socket or terminal as standard input and output",
+    });
   }
 }
 
