@@ -25,11 +25,26 @@ export interface MemoryInput {
  * killed by the OOM killer as soon as it used it. The guest gets what the monitor's measured
  * overhead and the copied files leave.
  *
- * Throws HostError when the limit leaves too little, naming how much is needed.
+ * Throws HostError when the limit leaves too little, naming how much is needed, or when boot files
+ * that must be copied do not fit into a guest without a limit.
  */
 export function guestMemoryMiB(input: MemoryInput): number {
-  const { monitor, limit, vcpus, network, accelerator, kernelBytes } = input;
-  if (limit === undefined || limit < 0) return input.defaultMemoryMiB;
+  const { limit, defaultMemoryMiB } = input;
+  if (limit !== undefined && limit >= 0) return memoryWithin(limit, input);
+  // The copies are made on nobody's account here, and an image may hold a file of any size.
+  if (input.copiedBytes <= defaultMemoryMiB * MIB) return defaultMemoryMiB;
+  throw new HostError({
+    operation: "plan guest memory",
+    subject: input.monitor.name,
+    reason: `kernel and initrd have ${input.copiedBytes} bytes, and the guest gets ` +
+      `${defaultMemoryMiB} MiB of memory`,
+    remedy:
+      "set a memory limit, or default_memory_mib in the configuration, that has room for them",
+  });
+}
+
+function memoryWithin(limit: number, input: MemoryInput): number {
+  const { monitor, vcpus, network, accelerator, kernelBytes } = input;
 
   const overhead = (memoryMiB: number) =>
     monitor.memoryOverheadBytes({ memoryMiB, vcpus, network, accelerator, kernelBytes }) +

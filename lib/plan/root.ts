@@ -60,6 +60,8 @@ export function planRoot(input: RootInput): Step[] {
   );
 
   return [
+    // The caller's would take bits away: a root that only root may enter.
+    { step: "umask", mask: 0 },
     { step: "openImageRoot", path: input.rootfs },
     {
       step: "mountRoot",

@@ -1,7 +1,7 @@
 /** What a hostile monitor, image or neighbour tries, and what a careless caller lets them have. */
 import assert from "node:assert/strict";
 import { run, waitFor } from "../support/process.ts";
-import { assertSucceeded, doubleContainer } from "../support/runtime.ts";
+import { assertNothingLeft, assertSucceeded, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -112,4 +112,44 @@ testIf("a monitor that owns the host's device node cannot change it", {
     assert.match(stderr, /Read-only file system/, access);
     assert.equal(mode(), before, `${access}: the host's node has another mode`);
   }
+});
+
+testIf("a directory as a standard file is refused: the monitor could leave its root by it", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  for (const fd of [0, 1, 2]) {
+    const container = await doubleContainer(scope, "idle", { user: ROOT });
+    const wrapper = ["sh", "-c", `exec "$@" ${fd}</`, "sh"];
+    const { code } = await container.create({ wrapper });
+    assert.equal(code, 1, `descriptor ${fd}`);
+    assertNothingLeft(container);
+  }
+});
+
+testIf("the caller's umask does not close the monitor's root to the monitor", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  for (const umask of ["0777", "0077", "0"]) {
+    const container = await doubleContainer(scope, "report; idle");
+    const wrapper = ["sh", "-c", `umask ${umask}; exec "$@"`, "sh"];
+    assertSucceeded(await container.create({ wrapper }), `create with umask ${umask}`);
+    assertSucceeded(await container.start(), `start with umask ${umask}`);
+    const { root, umask: own } = await container.report();
+    assert.equal(own, 0o022);
+    const open = root.filter(({ type, mode }) => type !== "symlink" && mode !== 0o755);
+    assert.deepEqual(open, [], umask);
+  }
+});
+
+testIf("a caller that ignores SIGCHLD gets its hooks waited for, and no foreign process killed", {
+  needs: [...needs, "perl"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle", {
+    edit: (config) => config.hooks = { createRuntime: [{ path: "/bin/true" }] },
+  });
+  const wrapper = ["perl", "-e", '$SIG{CHLD} = "IGNORE"; exec @ARGV'];
+  assertSucceeded(await container.create({ wrapper }), "create");
 });
