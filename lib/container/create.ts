@@ -2,6 +2,7 @@ import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, UnsupportedError, UruncError } from "../errors.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
+import { readNamespace } from "../host/namespaces.ts";
 import { readExecutable, readProcessStat } from "../host/process.ts";
 import type { Channel, CreatorMessage, InitMessage } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
@@ -15,6 +16,7 @@ import { TAP_NAME } from "../network/names.ts";
 import type { LaunchPlan } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup } from "./cgroups/cgroup.ts";
 import { runHooks } from "./hooks.ts";
+import { refuseOwnNamespaces } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import type { ContainerDirectory, Store } from "./store.ts";
@@ -178,7 +180,12 @@ async function launch(
     const path = spec.linux.namespaces.find(({ type }) => type === "network")?.path;
     state = {
       ...state,
-      network: { namespacePath: path, tap: TAP_NAME, interface: network.name },
+      network: {
+        namespacePath: path,
+        namespace: readNamespace(`/proc/${init.pid}/ns/net`),
+        tap: TAP_NAME,
+        interface: network.name,
+      },
     };
   }
   state = { ...state, expectedIdentity: planned.identity };
@@ -215,6 +222,7 @@ function proveIdentity(identity: Identity, planned: Launch): void {
 /** @throws InvalidConfigurationError, UnsupportedError naming the property */
 function checkSpec(spec: Spec): void {
   validate(spec);
+  refuseOwnNamespaces(spec);
   if (spec.process.terminal) {
     throw new UnsupportedError({
       operation: "check config.json",

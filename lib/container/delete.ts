@@ -11,6 +11,7 @@ import {
   SIGKILL,
 } from "../../ffi/linux.ts";
 import { HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
+import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../host/namespaces.ts";
 import { removeIngress } from "../network/redirect.ts";
 import { removeTap } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
@@ -128,13 +129,18 @@ function killMonitor(state: ContainerState): void {
 function removeNetwork(state: ContainerState): void {
   const { network } = state;
   if (network?.namespacePath === undefined) return;
-  inNetworkNamespace(network.namespacePath, () => {
+  inNetworkNamespace(network.namespacePath, network.namespace, () => {
     removeTap(network.tap);
     removeIngress(network.interface);
   });
 }
 
-function inNetworkNamespace(path: string, action: () => void): void {
+/** Does nothing when the path does not name the expected namespace, where that is known, any more. */
+function inNetworkNamespace(
+  path: string,
+  expected: NamespaceIdentity | undefined,
+  action: () => void,
+): void {
   let target: number;
   try {
     target = open(path, O_RDONLY);
@@ -145,6 +151,9 @@ function inNetworkNamespace(path: string, action: () => void): void {
   }
   const own = open("/proc/thread-self/ns/net", O_RDONLY);
   try {
+    // Of what was opened: the path may name a third one by now.
+    const opened = readNamespace(`/proc/self/fd/${target}`);
+    if (expected !== undefined && !isSameNamespace(opened, expected)) return;
     setns(target, CLONE_NEWNET);
     try {
       action();

@@ -46,6 +46,8 @@ export interface ContainerState {
   network?: {
     /** Names the network namespace to the host, when anything does. */
     namespacePath?: string;
+    /** Tells it from another that the path names later: `/proc/PID/ns/net` of another process. */
+    namespace?: { dev: number; ino: number };
     tap: string;
     interface: string;
   };
@@ -107,7 +109,7 @@ function readState(state: Fields): ContainerState {
     annotations: state.textRecord("annotations"),
     pid: state.optional("pid", processId),
     pidStartTime: state.optional("pidStartTime", plainText),
-    initExecutable: state.optional("initExecutable", readExecutable),
+    initExecutable: state.optional("initExecutable", readInode),
     creatorPid: state.optional("creatorPid", processId),
     creatorStartTime: state.optional("creatorStartTime", plainText),
     phase: state.required("phase", oneOf(PHASES)),
@@ -128,15 +130,16 @@ function readState(state: Fields): ContainerState {
   };
 }
 
-const readExecutable: Reader<ContainerState["initExecutable"]> = (value, path) => {
-  const executable = new Fields(value, path);
-  return { dev: executable.required("dev", count), ino: executable.required("ino", count) };
+const readInode: Reader<{ dev: number; ino: number }> = (value, path) => {
+  const inode = new Fields(value, path);
+  return { dev: inode.required("dev", count), ino: inode.required("ino", count) };
 };
 
 const readNetwork: Reader<ContainerState["network"]> = (value, path) => {
   const network = new Fields(value, path);
   return {
     namespacePath: network.optional("namespacePath", plainText),
+    namespace: network.optional("namespace", readInode),
     tap: network.required("tap", plainText),
     interface: network.required("interface", plainText),
   };

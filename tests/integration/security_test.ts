@@ -1,7 +1,12 @@
 /** What a hostile monitor, image or neighbour tries, and what a careless caller lets them have. */
 import assert from "node:assert/strict";
 import { run, waitFor } from "../support/process.ts";
-import { assertNothingLeft, assertSucceeded, doubleContainer } from "../support/runtime.ts";
+import {
+  assertFailed,
+  assertNothingLeft,
+  assertSucceeded,
+  doubleContainer,
+} from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -152,4 +157,81 @@ testIf("a caller that ignores SIGCHLD gets its hooks waited for, and no foreign 
   });
   const wrapper = ["perl", "-e", '$SIG{CHLD} = "IGNORE"; exec @ARGV'];
   assertSucceeded(await container.create({ wrapper }), "create");
+});
+
+/** A network namespace with an interface that a guest could take over. Returns its path. */
+async function networkNamespace(scope: Scope, name: string): Promise<string> {
+  const namespace = `urunc-test-${Deno.pid}-${name}`;
+  await run(["ip", "netns", "add", namespace], { check: true });
+  scope.defer(`delete ${namespace}`, () => run(["ip", "netns", "del", namespace]));
+  for (
+    const line of [
+      "link add eth0 type veth peer name peer0",
+      "address add 10.9.0.2/24 dev eth0",
+      "link set eth0 up",
+      "link set peer0 up",
+      "route add default via 10.9.0.1",
+    ]
+  ) {
+    await run(["ip", "-n", namespace, ...line.split(" ")], { check: true });
+  }
+  return `/run/netns/${namespace}`;
+}
+
+const linksOf = async (path: string) =>
+  (await run(["nsenter", `--net=${path}`, "ip", "-br", "link"], { check: true })).stdout;
+
+testIf("the host's own network, or its sysctls, cannot be had by naming its namespace", {
+  needs: [...needs, "ip", "nsenter"],
+}, async () => {
+  await using scope = new Scope();
+  const host = await networkNamespace(scope, "host");
+  const cases: { type: string; path: string; sysctl: Record<string, string> }[] = [
+    { type: "network", path: host, sysctl: {} },
+    { type: "network", path: host, sysctl: { "net.ipv4.ip_forward": "1" } },
+    { type: "ipc", path: "/proc/self/ns/ipc", sysctl: { "kernel.shmmni": "4000" } },
+    { type: "uts", path: "/proc/self/ns/uts", sysctl: { "kernel.domainname": "changed" } },
+  ];
+  for (const { type, path, sysctl } of cases) {
+    const container = await doubleContainer(scope, "idle", {
+      namespaces: [{ type: "pid" }, { type: "mount" }, { type, path }],
+      edit: (config) => {
+        delete config.hostname;
+        (config.linux as Record<string, unknown>).sysctl = sysctl;
+      },
+    });
+    const wrapper = ["nsenter", `--net=${host}`];
+    assertFailed(await container.create({ wrapper }), [
+      "linux.namespaces[2].path",
+      `the runtime's own ${type} namespace`,
+    ]);
+    assertNothingLeft(container);
+  }
+  assert.doesNotMatch(await linksOf(host), /tap/);
+});
+
+testIf("delete touches no network namespace that only has the path of the container's", {
+  needs: [...needs, "ip", "nsenter", "mount"],
+}, async () => {
+  await using scope = new Scope();
+  const path = await networkNamespace(scope, "first");
+  const other = await networkNamespace(scope, "second");
+  const container = await doubleContainer(scope, "idle", {
+    namespaces: [{ type: "pid" }, { type: "mount" }, { type: "uts" }, { type: "network", path }],
+  });
+  await container.mustCreate();
+  assert.match(await linksOf(path), /tap0_urunc/);
+
+  await run(["mount", "--bind", other, path], { check: true });
+  let mounted = true;
+  const unmount = async () => {
+    if (mounted) await run(["umount", path], { check: true });
+    mounted = false;
+  };
+  scope.defer("unmount", unmount);
+  const tap = ["ip", "tuntap", "add", "tap0_urunc", "mode", "tap", "vnet_hdr"];
+  await run(["nsenter", `--net=${other}`, ...tap], { check: true });
+
+  assertSucceeded(await container.delete("--force"), "delete");
+  assert.match(await linksOf(other), /tap0_urunc/);
 });
