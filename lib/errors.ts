@@ -71,7 +71,7 @@ function formatParts(parts: ErrorParts): string {
 export function formatError(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   // deno-lint-ignore no-control-regex -- escaping them is the point
-  return message.replace(/[\x00-\x1f\x7f]/g, escapeCharacter);
+  return message.replace(/[\x00-\x1f\x7f-\x9f]/g, escapeCharacter);
 }
 
 function escapeCharacter(character: string): string {

@@ -1,0 +1,15 @@
+import assert from "node:assert/strict";
+import { formatError, HostError } from "../../lib/errors.ts";
+
+Deno.test("an error is one line that steers no terminal, whatever an image says", () => {
+  const cases: [reason: string, line: string][] = [
+    ["a\nlevel=info", "do: a\\x0alevel=info"],
+    ["\x1b]0;title\x07", "do: \\x1b]0;title\\x07"],
+    // The control characters of ISO 6429 in one piece: CSI and the like.
+    ["\x9b2J\x7f\x85", "do: \\x9b2J\\x7f\\x85"],
+    ["é ☃", "do: é ☃"],
+  ];
+  for (const [reason, line] of cases) {
+    assert.equal(formatError(new HostError({ operation: "do", reason })), line);
+  }
+});
