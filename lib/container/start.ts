@@ -14,6 +14,7 @@ import {
 } from "../../ffi/linux.ts";
 import { HostError, WrongStateError } from "../errors.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
+import { isGone } from "../host/process.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "./hooks.ts";
 import { forceDelete } from "./delete.ts";
@@ -102,7 +103,7 @@ function connectIn(fd: number, directory: string, name: string): void {
  */
 function proveAfterExec(directory: ContainerDirectory, state: ContainerState): ContainerState {
   const started: ContainerState = { ...state, phase: "started" };
-  const identity = readIdentityOf(state);
+  const identity = readIdentityOf(directory, state);
   if (identity === undefined) return started;
   const differences = compareIdentity(identity, state.expectedIdentity!, 0);
   if (differences.length === 0 || !isAlive(state.pid, state.pidStartTime)) {
@@ -117,13 +118,21 @@ function proveAfterExec(directory: ContainerDirectory, state: ContainerState): C
   });
 }
 
-/** Undefined when the monitor has ended. */
-function readIdentityOf(state: ContainerState): Identity | undefined {
+/**
+ * Undefined when the monitor has ended. One whose identity cannot be read for any other reason is
+ * killed: nothing would be proven.
+ */
+function readIdentityOf(
+  directory: ContainerDirectory,
+  state: ContainerState,
+): Identity | undefined {
   try {
     waitForExec(state.pid!);
     return readIdentity(state.pid!);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    forceDelete(directory, state);
+    throw error;
   }
 }
 

@@ -56,6 +56,6 @@ export function readExecutable(pid: number): ExecutableIdentity | undefined {
 
 /** ENOENT when the directory is gone, ESRCH when the process died after it was opened. */
 export function isGone(error: unknown): boolean {
-  return error instanceof Deno.errors.NotFound ||
-    (error instanceof Error && "code" in error && error.code === "ESRCH");
+  return error instanceof Error && "code" in error &&
+    (error.code === "ENOENT" || error.code === "ESRCH");
 }
