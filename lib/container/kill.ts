@@ -7,7 +7,7 @@ import {
   signals,
 } from "../../ffi/linux.ts";
 import { UsageError, WrongStateError } from "../errors.ts";
-import { cgroupProcesses } from "./cgroups/cgroup.ts";
+import { signalCgroup } from "./cgroups/cgroup.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus, isAlive } from "./status.ts";
 import { requireState } from "./require.ts";
@@ -53,14 +53,10 @@ export function killContainer(store: Store, id: string, signal: number, all: boo
   const status = computeStatus(state);
   // Its process is still the creator's, who undoes everything when it fails.
   if (status === "creating") throw notRunning(id);
-  if (all) {
-    for (const pid of cgroupProcesses(state.cgroupPaths)) signalProcess(pid, signal);
-  }
-  if (status === "stopped") {
-    if (all) return;
-    throw notRunning(id);
-  }
-  signalContainer(state, status === "created" ? effectBeforeStart(signal) : signal);
+  const effective = status === "created" ? effectBeforeStart(signal) : signal;
+  if (all && (signalCgroup(state.cgroupPaths, effective) || status === "stopped")) return;
+  if (status === "stopped") throw notRunning(id);
+  signalContainer(state, effective);
 }
 
 /**
@@ -104,22 +100,6 @@ export function openProcess(state: ContainerState): number | undefined {
   if (isAlive(state.pid, state.pidStartTime)) return pidfd;
   close(pidfd);
   return undefined;
-}
-
-function signalProcess(pid: number, signal: number): void {
-  let pidfd: number;
-  try {
-    pidfd = pidfdOpen(pid);
-  } catch {
-    return; // ended meanwhile
-  }
-  try {
-    pidfdSendSignal(pidfd, signal);
-  } catch (error) {
-    if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
-  } finally {
-    close(pidfd);
-  }
 }
 
 function notRunning(id: string): WrongStateError {

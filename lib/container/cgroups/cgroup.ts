@@ -8,7 +8,7 @@ import { applyResources, planResources } from "./resources.ts";
 import type { CgroupWrite } from "./writes.ts";
 
 export { removeCgroup } from "./directories.ts";
-export { cgroupProcesses, killCgroup } from "./processes.ts";
+export { cgroupProcesses, killCgroup, signalCgroup } from "./processes.ts";
 
 /** A container's cgroups, decided and not yet made. */
 export interface Cgroup {

@@ -66,7 +66,7 @@ export function killCgroup(directories: string[], milliseconds = KILL_MILLISECON
     const pids = cgroupProcesses(leaves);
     if (pids.length === 0) return;
     for (const leaf of leaves) killAtOnce(leaf);
-    killEach(leaves, pids);
+    signalEach(leaves, pids, SIGKILL);
     if (performance.now() > deadline) {
       throw new HostError({
         operation: "kill the processes of cgroup",
@@ -87,8 +87,20 @@ function killAtOnce(leaf: string): void {
   }
 }
 
+/**
+ * Sends a signal to everything in a container's cgroups.
+ *
+ * @returns whether there was anything
+ */
+export function signalCgroup(directories: string[], number: number): boolean {
+  const leaves = leavesOf(directories);
+  const pids = cgroupProcesses(leaves);
+  signalEach(leaves, pids, number);
+  return pids.length > 0;
+}
+
 /** A number may be another process's by the time it is used; a pidfd cannot, once it was checked. */
-function killEach(leaves: string[], pids: number[]): void {
+function signalEach(leaves: string[], pids: number[], number: number): void {
   const opened = pids.flatMap((pid) => {
     try {
       return [{ pid, pidfd: pidfdOpen(pid) }];
@@ -100,16 +112,16 @@ function killEach(leaves: string[], pids: number[]): void {
   try {
     const still = new Set(cgroupProcesses(leaves));
     for (const { pid, pidfd } of opened) {
-      if (still.has(pid)) signal(pidfd);
+      if (still.has(pid)) signal(pidfd, number);
     }
   } finally {
     for (const { pidfd } of opened) close(pidfd);
   }
 }
 
-function signal(pidfd: number): void {
+function signal(pidfd: number, number: number): void {
   try {
-    pidfdSendSignal(pidfd, SIGKILL);
+    pidfdSendSignal(pidfd, number);
   } catch (error) {
     if (!isCode(error, "ESRCH")) throw error;
   }
