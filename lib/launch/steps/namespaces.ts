@@ -82,10 +82,20 @@ export const NAMESPACE_STEPS: StepHandlers<
 
   sysctl({ key, value }) {
     // A namespaced sysctl's file shows the namespace of the process that opens it.
-    Deno.writeTextFileSync(`/proc/sys/${key.replaceAll(".", "/")}`, value);
+    Deno.writeTextFileSync(`/proc/sys/${sysctlPath(key)}`, value);
   },
 
   runHooks({ name, hooks }, context) {
     runHooks(hooks, context.state, { name });
   },
 };
+
+/**
+ * sysctl(8), "key": the first separator, `.` or `/`, is the separator, and the other one stands for
+ * itself then; where `.` separates, a `/` is the dot in the name of an interface (`eth0/1` for
+ * `eth0.1`).
+ */
+function sysctlPath(key: string): string {
+  if (key[key.search(/[./]/)] === "/") return key;
+  return key.replace(/[./]/g, (separator) => separator === "." ? "/" : ".");
+}
