@@ -53,7 +53,7 @@ export class Store {
    */
   create(id: string): ContainerDirectory {
     const directory = this.#directory(id);
-    Deno.mkdirSync(this.root, { recursive: true, mode: DIRECTORY_MODE });
+    this.#makeRoot();
     this.#checkRoot();
     try {
       Deno.mkdirSync(directory.path, { mode: DIRECTORY_MODE });
@@ -103,8 +103,26 @@ export class Store {
       return true;
     } catch (error) {
       if (error instanceof LinuxError && error.code === "ENOENT") return false;
-      throw error;
+      throw error instanceof LinuxError ? this.#unusable(error) : error;
     }
+  }
+
+  #makeRoot(): void {
+    try {
+      Deno.mkdirSync(this.root, { recursive: true, mode: DIRECTORY_MODE });
+    } catch (error) {
+      throw this.#unusable(error);
+    }
+  }
+
+  #unusable(error: unknown): HostError {
+    return new HostError({
+      operation: "use state directory",
+      subject: this.root,
+      reason: error instanceof Error ? error.message : String(error),
+      remedy: "--root names it",
+      cause: error,
+    });
   }
 
   /** What state.json says is acted upon as root: nobody else may be able to write it. */
