@@ -267,8 +267,10 @@ export function assertFailed(
   texts: (string | RegExp)[],
   code = 1,
 ): void {
+  // A log line of text quotes the message.
+  const stderr = result.stderr.replaceAll('\\"', '"');
   const matches = (text: string | RegExp) =>
-    typeof text === "string" ? result.stderr.includes(text) : text.test(result.stderr);
+    typeof text === "string" ? stderr.includes(text) : text.test(stderr);
   const missing = texts.filter((text) => !matches(text));
   if (result.code === code && missing.length === 0) return;
   throw new Error(

@@ -1,0 +1,338 @@
+/** Mistakes of callers and operators: each is told with what to do, and leaves nothing behind. */
+import assert from "node:assert/strict";
+import type { CommandResult } from "../support/process.ts";
+import {
+  assertFailed,
+  assertNothingLeft,
+  Container,
+  type CreateCall,
+  doubleContainer,
+} from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { run } from "../support/process.ts";
+import { uruncBinary } from "../support/urunc.ts";
+
+const needs = ["root", "gcc"];
+
+testIf("the command line: what is wrong, what would be right, and code 2", {}, async () => {
+  const cases: [args: string[], texts: string[]][] = [
+    [[], ["no command is given", "urunc --help"]],
+    [["crate", "x"], ["crate", 'did you mean "create"?', "--help"]],
+    [["--rot", "/x", "list"], ["--rot", "--root"]],
+    [["create", "--bundel", "/x", "id"], ["--bundel", "--bundle"]],
+    [["create"], ["ID"]],
+    [["start", "one", "two"], ["two", "one word too many"]],
+    [["list", "--format", "xml"], ["--format", "xml", "table, json"]],
+    [["create", "--preserve-fds", "-1", "x"], ["--preserve-fds", "a number"]],
+    [["--log-format", "x", "list"], ["--log-format", "text, json"]],
+    [["list", "--format"], ["--format", "needs a value"]],
+    [["--debug=yes", "list"], ["--debug", "takes no value"]],
+    [["exec", "x"], ["exec"]],
+    [["kill"], ["ID"]],
+  ];
+  for (const [args, texts] of cases) {
+    const result = await run([await uruncBinary(), ...args]);
+    assert.equal(result.stdout, "");
+    assertFailed(result, texts, 2);
+    assert.equal(result.stderr.trim().split("\n").length, 1, result.stderr);
+  }
+});
+
+testIf("help and version, everywhere, are no mistakes", {}, async () => {
+  for (const args of [["--help"], ["-h"], ["help"], ["help", "create"], ["create", "--help"]]) {
+    const { code, stdout, stderr } = await run([await uruncBinary(), ...args]);
+    assert.deepEqual([code, stderr], [0, ""], args.join(" "));
+    assert.match(stdout, /^(urunc: |Usage: )/);
+  }
+  const { stdout } = await run([await uruncBinary(), "--version"]);
+  assert.match(stdout, /^urunc version \d+\.\d+\.\d+\n/);
+});
+
+interface Case {
+  name: string;
+  args?: string[];
+  globals?: string[];
+  edit?: (config: Record<string, unknown> & { process: Record<string, unknown> }) => void;
+  /** Operation, subject, reason and remedy. */
+  says: (string | RegExp)[];
+}
+
+const NO_TERMINAL = ["this version has no terminals", "run without a tty"];
+
+const CASES: Case[] = [
+  {
+    name: "terminal: true",
+    edit: ({ process }) => process.terminal = true,
+    says: ["check config.json process.terminal", ...NO_TERMINAL],
+  },
+  {
+    name: "--console-socket",
+    args: ["--console-socket", "/x"],
+    says: ["parse command line --console-socket", ...NO_TERMINAL],
+  },
+  {
+    name: "--systemd-cgroup",
+    globals: ["--systemd-cgroup"],
+    says: ["parse command line --systemd-cgroup", "cgroup file system only", "cgroupfs"],
+  },
+  {
+    name: "--no-pivot",
+    args: ["--no-pivot"],
+    says: ["parse command line --no-pivot", "pivot_root"],
+  },
+  {
+    name: "--preserve-fds 1",
+    args: ["--preserve-fds", "1"],
+    says: ["parse command line --preserve-fds", "cannot be handed file descriptors"],
+  },
+  {
+    name: "a missing configuration",
+    globals: ["--config", "/no/such/config.toml"],
+    says: ["read configuration /no/such/config.toml", "no such file"],
+  },
+  {
+    name: "no process",
+    edit: (config) => delete (config as Record<string, unknown>).process,
+    says: ["read config.json process", "it is missing, and required"],
+  },
+  {
+    name: "a uid of a wrong type",
+    edit: ({ process }) => process.user = { uid: "root", gid: 0 },
+    says: ['process.user.uid: found the string "root"', "allowed: a whole number from 0"],
+  },
+  {
+    name: "a uid that is too large",
+    edit: ({ process }) => process.user = { uid: 2 ** 32, gid: 0 },
+    says: ["process.user.uid", "4294967296", "allowed"],
+  },
+  {
+    name: "the uid that means no change",
+    edit: ({ process }) => process.user = { uid: 2 ** 32 - 1, gid: 0 },
+    says: ["process.user.uid", "4294967295", "allowed"],
+  },
+  {
+    name: "another version",
+    edit: (config) => config.ociVersion = "2.0.0",
+    says: ['ociVersion: found "2.0.0", allowed: 1.x.y'],
+  },
+  {
+    name: "a user namespace",
+    edit: (config) => config.linux = { namespaces: [{ type: "user" }] },
+    says: ["linux.namespaces[0]", "user namespaces", "not supported", "leave it out"],
+  },
+  {
+    name: "a type twice",
+    edit: (config) => config.linux = { namespaces: [{ type: "uts" }, { type: "uts" }] },
+    says: ["linux.namespaces[1].type", "uts again", "each type once"],
+  },
+  {
+    name: "a missing root file system",
+    edit: (config) => config.root = { path: "no-such-directory" },
+    says: ["open the root file system", "no-such-directory", "root.path in config.json"],
+  },
+  {
+    name: "systemd's cgroup path",
+    edit: (config) => (config.linux as Record<string, unknown>).cgroupsPath = "a.slice:b:c",
+    says: ["plan cgroup", "a.slice:b:c", "systemd", "cgroupfs"],
+  },
+  {
+    name: "a cgroup path that leaves its place",
+    edit: (config) => (config.linux as Record<string, unknown>).cgroupsPath = "/a/../../b",
+    says: ["plan cgroup", "/a/../../b", '".." is not allowed'],
+  },
+];
+
+for (const { name, args, globals, edit, says } of CASES) {
+  testIf(`misuse: ${name}`, { needs }, async () => {
+    await using scope = new Scope();
+    const container = await doubleContainer(scope, "idle", { edit });
+    const { root } = container;
+    // Told to standard error for people, and to the log for programs.
+    const log = `${await scope.temporaryDirectory("log")}/log.json`;
+    const logging = ["--log", log, "--log-format", "json"];
+    const words = ["create", "--bundle", container.bundle, ...args ?? [], container.id];
+    const result = await container.urunc(words, { globals: [...logging, ...globals ?? []] });
+    assertFailed(result, says);
+    assertLogged(result, log);
+    assertNothingLeft(container);
+    assert.throws(() => Deno.lstatSync(root), Deno.errors.NotFound, "a state directory was made");
+  });
+}
+
+/** The last line of the log is what callers show. */
+function assertLogged({ stderr }: CommandResult, log: string): void {
+  const last = JSON.parse(Deno.readTextFileSync(log).trimEnd().split("\n").at(-1)!);
+  assert.equal(last.level, "error");
+  assert.equal(stderr, `urunc: ${last.msg}\n`);
+  assert.ok(Math.abs(Date.parse(last.time) - Date.now()) < 60_000);
+}
+
+testIf("misuse: bundles that are none", { needs }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  const create = (bundle: string) => container.urunc(["create", "--bundle", bundle, container.id]);
+  const config = `${container.bundle}/config.json`;
+  assertFailed(await create("/no/such/bundle"), [
+    "read bundle /no/such/bundle/config.json",
+    "there is no such file",
+    "--bundle names the directory",
+  ]);
+  assertFailed(await create(container.rootfs), [`${container.rootfs}/config.json`, "no such file"]);
+  const contents: [content: string | Uint8Array, says: string][] = [
+    ["", "not JSON"],
+    ["{", "not JSON"],
+    ["[]", "an object"],
+    ["null", "an object"],
+    [new Uint8Array([0x22, 0xff, 0x22]), "not UTF-8"],
+    ["[".repeat(100_000), "not JSON"],
+    [" ".repeat(3 << 20), "bytes"],
+  ];
+  for (const [content, says] of contents) {
+    if (typeof content === "string") await Deno.writeTextFile(config, content);
+    else await Deno.writeFile(config, content);
+    assertFailed(await create(container.bundle), [says]);
+  }
+  await Deno.remove(config);
+  await run(["mkfifo", config], { check: true });
+  assertFailed(await create(container.bundle), [config]);
+  assertNothingLeft(container);
+});
+
+testIf("misuse: the bundle is where the caller is, also when that was deleted", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  const { code, stderr } = await container.urunc(["create", container.id], {
+    cwd: container.bundle,
+  });
+  assert.equal(code, 0, stderr);
+  assert.equal((await container.state()).bundle, container.bundle);
+  await container.delete("--force");
+
+  const gone = await scope.temporaryDirectory("gone");
+  const wrapper = ["sh", "-c", `cd ${gone}; rmdir ${gone}; exec "$@"`, "sh"];
+  await container.mustCreate({ wrapper });
+  assert.equal((await container.state()).bundle, container.bundle);
+});
+
+testIf("misuse: state directories and logs that cannot be written", { needs }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  for (const root of ["/dev/null/state", "/proc/urunc-test"]) {
+    const create = ["create", "--bundle", container.bundle, "x"];
+    assertFailed(await container.urunc(create, { root }), [
+      `use state directory ${root}`,
+      "--root",
+    ]);
+  }
+  const other = await doubleContainer(scope, "idle", { globals: ["--log", "/no/such/log"] });
+  await other.editConfig((config) => delete config.process);
+  assertFailed(await other.create(), ["write log /no/such/log", "read config.json process"]);
+  assertNothingLeft(other);
+});
+
+testIf("misuse: an image that is no unikernel", { needs }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  await Deno.remove(`${container.rootfs}/urunc.json`);
+  assertFailed(await container.create(), [
+    "com.urunc.unikernel.unikernelType",
+    "it is missing",
+    "elf",
+  ]);
+  assertNothingLeft(container);
+});
+
+testIf("misuse: a configuration that says something impossible", { needs }, async () => {
+  const cases: [toml: string, texts: string[]][] = [
+    ["device_access = 1", ["read the configuration device_access", "the number 1", "private"]],
+    ["devise_access = 'private'", ["devise_access", 'did you mean "device_access"?']],
+    ["= 1", ["line 2", "not TOML"]],
+    ["[monitors.qemu]\ncapabilities = ['CAP_NO']", ["monitors.qemu.capabilities[0]", "CAP_NO"]],
+    ["[monitors.qemu]\npath = '/no/such/qemu'", ["/no/such/qemu", "monitors.qemu"]],
+    ["[monitors.qemu]\npath = '/etc/hostname'", ["/etc/hostname"]],
+    ["[monitors.qemu]\ndata_paths = ['/no/such/data']", ["/no/such/data"]],
+  ];
+  for (const [toml, texts] of cases) {
+    await using scope = new Scope();
+    const config = `${await scope.temporaryDirectory("config")}/config.toml`;
+    await Deno.writeTextFile(config, `accelerator = "tcg"\n${toml}\n`);
+    const container = await Container.prepare(scope, { config });
+    assertFailed(await container.create(), texts);
+    assertNothingLeft(container);
+  }
+});
+
+/** In a mount namespace of its own: `/dev` as the script makes it. */
+function withDevices(script: string): CreateCall {
+  return { wrapper: ["unshare", "--mount", "sh", "-c", `set -e; ${script}; exec "$@"`, "sh"] };
+}
+
+const HIDDEN = "mount -t tmpfs -o mode=755 none /dev; mknod -m 666 /dev/null c 1 3";
+/** What a node of another kind looks like: it opens, and is no KVM. */
+const NO_KVM = "mount --bind /dev/null /dev/kvm";
+/** As on most machines, where udev makes it: root, the group of KVM, 0660. */
+const GROUP_NODE = (directory: string) =>
+  `mount -t tmpfs none ${directory}; mknod ${directory}/kvm c 10 232; ` +
+  `chgrp 108 ${directory}/kvm; chmod 660 ${directory}/kvm; mount --bind ${directory}/kvm /dev/kvm`;
+
+testIf("misuse: no /dev/kvm, and one that is none: how to go without", {
+  needs: [...needs, "kvm", "unshare"],
+}, async () => {
+  for (const [script, text] of [[HIDDEN, "/dev/kvm"], [NO_KVM, "/dev/kvm"]] as const) {
+    await using scope = new Scope();
+    const container = await doubleContainer(scope, "idle", { configuration: "" });
+    assertFailed(await container.create(withDevices(script)), [
+      `plan device ${text}`,
+      '"com.urunc.unikernel.accelerator": "tcg"',
+      'accelerator = "tcg" in the configuration',
+    ]);
+    assertNothingLeft(container);
+  }
+});
+
+const GROUPS = 'device_access = "groups"';
+
+testIf("device_access groups: refused without the group, with the flag that grants it", {
+  needs: [...needs, "kvm", "unshare"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("node");
+  for (
+    const [user, node] of [
+      [{ uid: 65534, gid: 65534 }, GROUP_NODE(directory)],
+      [{ uid: 65534, gid: 65534, additionalGids: [4, 27] }, GROUP_NODE(directory)],
+    ] as const
+  ) {
+    const container = await doubleContainer(scope, "idle", {
+      configuration: GROUPS,
+      user: { ...user, additionalGids: [..."additionalGids" in user ? user.additionalGids : []] },
+    });
+    assertFailed(await container.create(withDevices(node)), [
+      "plan device /dev/kvm",
+      'device_access = "groups" is configured',
+      "--group-add 108",
+      "supplementalGroups: [108]",
+    ]);
+    assertNothingLeft(container);
+  }
+});
+
+testIf("device_access groups: with the group a guest boots on the host's own node", {
+  needs: ["root", "kvm", "unshare", "qemu-system-x86_64"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("node");
+  const config = `${await scope.temporaryDirectory("config")}/config.toml`;
+  await Deno.writeTextFile(config, `${GROUPS}\n`);
+  const user = { uid: 65534, gid: 65534, additionalGids: [108] };
+  const container = await Container.prepare(scope, { config, user });
+  assert.deepEqual(await container.run(withDevices(GROUP_NODE(directory))), {
+    code: 0,
+    stdout: "Hello from a urunc guest\n",
+    stderr: "",
+  });
+  assertNothingLeft(container);
+});
