@@ -16,7 +16,7 @@ import { TAP_NAME } from "../network/names.ts";
 import type { LaunchPlan } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup } from "./cgroups/cgroup.ts";
 import { runHooks } from "./hooks.ts";
-import { refuseOwnNamespaces } from "./joined.ts";
+import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import type { ContainerDirectory, Store } from "./store.ts";
@@ -222,6 +222,7 @@ function proveIdentity(identity: Identity, planned: Launch): void {
 /** @throws InvalidConfigurationError, UnsupportedError naming the property */
 function checkSpec(spec: Spec): void {
   validate(spec);
+  requireMountNamespace(spec);
   refuseOwnNamespaces(spec);
   if (spec.process.terminal) {
     throw new UnsupportedError({

@@ -1,9 +1,53 @@
+import {
+  CLONE_NEWNS,
+  close,
+  ioctl,
+  LinuxError,
+  O_NONBLOCK,
+  O_RDONLY,
+  open,
+} from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { isSameNamespace, readNamespace } from "../host/namespaces.ts";
 import type { NamespaceType, Spec } from "../oci/types.ts";
 
 /** Files of /proc/PID/ns. */
 const FILES: Partial<Record<NamespaceType, string>> = { network: "net", ipc: "ipc", uts: "uts" };
+
+/** linux/nsfs.h: _IO(0xb7, 0x3) */
+const NS_GET_NSTYPE = 0xb703;
+
+/**
+ * Checks the path of a mount namespace, which is not entered (see lib/plan/namespaces.ts) and could
+ * so be anything.
+ *
+ * @throws InvalidConfigurationError when there is no mount namespace
+ */
+export function requireMountNamespace({ linux }: Spec): void {
+  const index = linux.namespaces.findIndex(({ type }) => type === "mount");
+  const path = linux.namespaces[index]?.path;
+  if (path === undefined) return;
+  const reason = objectionToMount(path);
+  if (reason === undefined) return;
+  throw new InvalidConfigurationError({
+    operation: "read config.json",
+    subject: `linux.namespaces[${index}].path`,
+    reason: `${path}: ${reason}`,
+  });
+}
+
+function objectionToMount(path: string): string | undefined {
+  let fd: number | undefined;
+  try {
+    fd = open(path, O_RDONLY | O_NONBLOCK);
+    return ioctl(fd, NS_GET_NSTYPE, 0) === CLONE_NEWNS ? undefined : "it is no mount namespace";
+  } catch (error) {
+    if (!(error instanceof LinuxError)) throw error;
+    return error.code === "ENOTTY" ? "it is no namespace" : error.code;
+  } finally {
+    if (fd !== undefined) close(fd);
+  }
+}
 
 /**
  * Refuses a namespace that is joined by a path and turns out to be the runtime's own, where a

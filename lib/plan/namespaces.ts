@@ -1,11 +1,8 @@
 import type { NamespaceType, Spec } from "../oci/types.ts";
 import type { InitNamespace, LaunchPlan, Step } from "./types.ts";
 
-/**
- * The order in which namespaces are joined. The mount namespace comes last: after it the paths of
- * the others would be looked up in somebody else's tree.
- */
-const JOIN_ORDER: InitNamespace[] = ["cgroup", "ipc", "uts", "network", "mount"];
+/** The namespaces that are joined or made as config.json says, in that order. */
+const JOINED: Exclude<InitNamespace, "mount">[] = ["cgroup", "ipc", "uts", "network"];
 
 /**
  * The first plan: everything up to the point where hooks of the runtime may attach a network.
@@ -26,7 +23,7 @@ export function planNamespaces(spec: Spec): LaunchPlan {
     steps.push({ step: "oomScoreAdj", value: spec.process.oomScoreAdj });
   }
 
-  for (const type of JOIN_ORDER) {
+  for (const type of JOINED) {
     const namespace = namespaceOf(spec, type);
     if (namespace?.path !== undefined) steps.push({ step: "setns", type, path: namespace.path });
   }
@@ -57,12 +54,13 @@ export function planPidNamespace(spec: Spec): PidNamespace {
 }
 
 /**
- * A mount namespace is unshared always: with none in the spec the host's root would be changed,
- * and a joined one belongs to other processes too.
+ * A mount namespace is made always, from the runtime's own: with none in the spec the host's root
+ * would be changed. One that is named is not entered. Of its tree nothing would be left, since the
+ * monitor's root is made anew, and root.path and the hooks are paths of the runtime (config.md). But
+ * whoever lives in it could put files in the way of what is done as root until then.
  */
 function newNamespaces(spec: Spec): InitNamespace[] {
-  const others = JOIN_ORDER.filter((type) => type !== "mount" && isNew(spec, type));
-  return [...others, "mount"];
+  return [...JOINED.filter((type) => isNew(spec, type)), "mount"];
 }
 
 function namespaceOf(spec: Spec, type: NamespaceType) {

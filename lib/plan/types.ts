@@ -26,7 +26,7 @@ export type StepBody =
   | { step: "undumpable" }
   | { step: "setsid" }
   | { step: "oomScoreAdj"; value: number }
-  | { step: "setns"; type: InitNamespace; path: string }
+  | { step: "setns"; type: Exclude<InitNamespace, "mount">; path: string }
   | { step: "unshare"; namespaces: InitNamespace[] }
   | { step: "privatePropagation" }
   | { step: "hostname"; name: string }

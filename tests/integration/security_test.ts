@@ -235,3 +235,46 @@ testIf("delete touches no network namespace that only has the path of the contai
   assertSucceeded(await container.delete("--force"), "delete");
   assert.match(await linksOf(other), /tap0_urunc/);
 });
+
+testIf("who lives in a mount namespace that is named does not get hooks to run their files", {
+  needs: [...needs, "unshare", "mount"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("hostile");
+  const [hostile, hook] = [`${directory}/hostile`, `${directory}/hook`];
+  await Deno.writeTextFile(hook, `#!/bin/sh\necho harmless >${directory}/ran\n`, { mode: 0o755 });
+  await Deno.writeTextFile(hostile, `#!/bin/sh\necho hostile >${directory}/ran\n`, { mode: 0o755 });
+  const script = 'mount --bind "$1" "$2" && exec sleep 60';
+  const holder = new Deno.Command("unshare", {
+    args: ["--mount", "--propagation", "private", "sh", "-c", script, "sh", hostile, hook],
+  }).spawn();
+  scope.defer("end the holder", async () => {
+    holder.kill("SIGKILL");
+    await holder.status;
+  });
+  const mounts = `/proc/${holder.pid}/mountinfo`;
+  await waitFor(() => Deno.readTextFileSync(mounts).includes(` ${hook} `), {
+    timeoutSeconds: 5,
+    what: "the mount",
+  });
+
+  const cases: [path: string, ran: string | undefined, error: string][] = [
+    [`/proc/${holder.pid}/ns/mnt`, "harmless\n", ""],
+    ["/proc/self/ns/net", undefined, "it is no mount namespace"],
+    ["/etc/passwd", undefined, "it is no namespace"],
+    ["/no/such/path", undefined, "ENOENT"],
+  ];
+  for (const [path, ran, error] of cases) {
+    const container = await doubleContainer(scope, "idle", {
+      namespaces: [{ type: "pid" }, { type: "uts" }, { type: "mount", path }],
+      edit: (config) => config.hooks = { createContainer: [{ path: hook }] },
+    });
+    const result = await container.create();
+    if (ran === undefined) {
+      assertFailed(result, ["linux.namespaces[2].path", error]);
+    } else {
+      assertSucceeded(result, "create");
+      assert.equal(Deno.readTextFileSync(`${directory}/ran`), ran);
+    }
+  }
+});

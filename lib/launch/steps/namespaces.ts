@@ -1,5 +1,4 @@
 import {
-  CLONE_FS,
   CLONE_NEWCGROUP,
   CLONE_NEWIPC,
   CLONE_NEWNET,
@@ -51,8 +50,6 @@ export const NAMESPACE_STEPS: StepHandlers<
   },
 
   setns({ type, path }) {
-    // setns(2): a thread that shares its file system attributes cannot enter a mount namespace.
-    if (type === "mount") unshare(CLONE_FS);
     const fd = open(path, O_RDONLY);
     try {
       setns(fd, CLONE_FLAGS[type]);
