@@ -13,6 +13,7 @@ import {
   socket,
 } from "../../ffi/linux.ts";
 import { HostError, WrongStateError } from "../errors.ts";
+import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
 import { isGone } from "../host/process.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
@@ -105,7 +106,10 @@ function proveAfterExec(directory: ContainerDirectory, state: ContainerState): C
   const started: ContainerState = { ...state, phase: "started" };
   const identity = readIdentityOf(directory, state);
   if (identity === undefined) return started;
-  const differences = compareIdentity(identity, state.expectedIdentity!, 0);
+  const differences = [
+    ...compareIdentity(identity, state.expectedIdentity!, 0),
+    ...compareProfile(state),
+  ];
   if (differences.length === 0 || !isAlive(state.pid, state.pidStartTime)) {
     return { ...started, identity: printIdentity(identity) };
   }
@@ -134,6 +138,15 @@ function readIdentityOf(
     forceDelete(directory, state);
     throw error;
   }
+}
+
+/** AppArmor confines from the exec on, so this is the first moment to see it. */
+function compareProfile(state: ContainerState): string[] {
+  const planned = state.expectedIdentity!.apparmorProfile;
+  if (planned === undefined) return [];
+  const actual = readAppArmorProfile(state.pid!);
+  if (actual === planned) return [];
+  return [`AppArmor profile is ${actual}, planned was ${planned}`];
 }
 
 /**

@@ -166,6 +166,7 @@ const readIdentity: Reader<ExpectedIdentity> = (value, path) => {
       if (found !== true) throw invalid(at, JSON.stringify(found), "true");
       return found;
     }),
+    apparmorProfile: identity.optional("apparmorProfile", plainText),
   };
 };
 

@@ -1,5 +1,6 @@
 import type { MonitorConfiguration } from "../config/types.ts";
 import type { Monitor } from "../monitor/types.ts";
+import { apparmorEnabled } from "./apparmor.ts";
 import { findMonitor, readLibraryDirectories } from "./binaries.ts";
 import { readCgroupLayout } from "./cgroups.ts";
 import { readDevice } from "./devices.ts";
@@ -41,6 +42,7 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
       : probeKvm(),
     tun: readDevice("/dev/net/tun"),
     cgroups: readCgroupLayout(),
+    apparmor: apparmorEnabled(),
     libraryDirectories: readLibraryDirectories(),
   };
   return input.groupNames ? { ...facts, groupNames: groupNamesOf(facts) } : facts;

@@ -69,6 +69,8 @@ export interface HostFacts {
   /** Names of the groups that device nodes belong to, when errors may have to tell them. */
   groupNames?: Record<number, string>;
   cgroups: CgroupLayout;
+  /** AppArmor is among the running kernel's security modules. */
+  apparmor?: boolean;
   libraryDirectories: LibraryDirectory[];
   monitor: MonitorFacts;
   kernel: ImageFileFacts;

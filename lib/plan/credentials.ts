@@ -74,6 +74,7 @@ export function expectedIdentity(input: CredentialsInput): ExpectedIdentity {
     groups: groupsOf(input.process),
     capabilities: input.capabilities,
     noNewPrivileges: true,
+    ...(input.process.apparmorProfile ? { apparmorProfile: input.process.apparmorProfile } : {}),
   };
 }
 

@@ -6,6 +6,7 @@ import type { NetworkFacts } from "../network/types.ts";
 import type { Spec } from "../oci/types.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
 import type { UnikernelConfig } from "../unikernel/types.ts";
+import { planAppArmor } from "./apparmor.ts";
 import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
 import { planDevices, type PlannedDevices } from "./devices.ts";
 import { guestMemoryMiB } from "./memory.ts";
@@ -82,6 +83,7 @@ export function planLaunch(input: LaunchInput): Launch {
     }),
     // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
     ...deviceRuleSteps(input.deviceCgroup, devices),
+    ...planAppArmor(spec.process.apparmorProfile, facts),
     { step: "pivotRoot" },
     { step: "remountReadOnly", path: "/dev" },
     { step: "remountReadOnly", path: "/" },

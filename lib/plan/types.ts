@@ -76,6 +76,8 @@ export type StepBody =
   | { step: "deviceRule"; file: string; rule: string }
   /** Makes the socket on which `start` is awaited; must precede the pivot. */
   | { step: "listenForStart"; path: string }
+  /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
+  | { step: "apparmorProfile"; profile: string }
   | { step: "pivotRoot" }
   | { step: "remountReadOnly"; path: string }
   | { step: "setRlimit"; type: string; soft: string; hard: string }
@@ -103,4 +105,6 @@ export interface ExpectedIdentity {
   /** Capability names in the permitted, effective, inheritable, bounding and ambient sets. */
   capabilities: string[];
   noNewPrivileges: true;
+  /** AppArmor profile that the monitor is confined by; entered by the exec, so proven after it. */
+  apparmorProfile?: string;
 }

@@ -43,7 +43,16 @@ export const CREDENTIAL_STEPS: StepHandlers<
   | "umask"
   | "newSessionKeyring"
   | "closeFds"
+  | "apparmorProfile"
 > = {
+  apparmorProfile({ profile }) {
+    // Of this thread, which is the one that execve keeps. Since Linux 5.8 AppArmor has a directory
+    // of its own, so that another security module cannot be meant.
+    const directory = "/proc/thread-self/attr";
+    const own = `${directory}/apparmor/exec`;
+    Deno.writeTextFileSync(exists(own) ? own : `${directory}/exec`, `exec ${profile}`);
+  },
+
   undumpable() {
     // Until the exec, which makes a process dumpable again.
     prctl(PR_SET_DUMPABLE, 0);
@@ -116,6 +125,15 @@ export const CREDENTIAL_STEPS: StepHandlers<
 function isKnownCapability(capability: number): boolean {
   try {
     prctl(PR_CAPBSET_READ, capability);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
     return true;
   } catch {
     return false;
