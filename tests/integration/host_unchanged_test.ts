@@ -62,7 +62,6 @@ for (const accelerator of ["kvm", "tcg"] as const) {
       args: ["idle"],
       accelerator,
       memoryLimit: 256 << 20,
-      user: { uid: 0, gid: 0 },
     });
     // Nobody but root reads this one: it is copied, and must stay as it is.
     await Deno.chmod(`${container.rootfs}/unikernel/guest.elf`, 0o600);
