@@ -154,6 +154,41 @@ testIf("all namespaces are joined, the network by its name", { needs }, async ()
   assertNothingLeft(container, pid);
 });
 
+testIf("the runtime's own network namespace by its path is refused, and stays as it is", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  // The part of the host is played by a namespace that the runtime is called in.
+  const netns = `urunc-test-${crypto.randomUUID().slice(0, 8)}`;
+  await run(["ip", "netns", "add", netns], { check: true });
+  scope.defer(`delete ${netns}`, () => run(["ip", "netns", "delete", netns], { check: true }));
+  const ip = (...args: string[]) => run(["ip", "-n", netns, ...args], { check: true });
+  await ip("link", "add", "eth0", "type", "veth", "peer", "name", "peer0");
+  await ip("address", "add", "198.18.77.2/24", "dev", "eth0");
+  for (const link of ["eth0", "peer0"]) await ip("link", "set", link, "up");
+  await ip("route", "add", "default", "via", "198.18.77.1");
+  const describe = async () =>
+    (await ip("-o", "link")).stdout.replace(/ state \w+ /g, " ") +
+    (await run(["tc", "-n", netns, "qdisc"], { check: true })).stdout;
+  const before = await describe();
+
+  const namespaces = [{ type: "mount" }, { type: "network", path: `/run/netns/${netns}` }];
+  const container = await unnamed(scope, { namespaces });
+  const wrapper = ["nsenter", `--net=/run/netns/${netns}`];
+  assertFailed(await container.create({ wrapper }), [
+    "linux.namespaces[1].path",
+    "the runtime's own network namespace",
+  ]);
+  assert.equal(await describe(), before);
+  assertNothingLeft(container);
+
+  // The same, called from elsewhere, is the container's own network.
+  await container.mustCreate();
+  assert.notEqual(await describe(), before);
+  assertSucceeded(await container.delete("--force"), "delete");
+  assert.equal(await describe(), before);
+});
+
 testIf("what stands at a namespace's path and is none, or another one", { needs }, async () => {
   const cases: [type: Type, path: string, texts: string[]][] = [
     ["network", "/no/such/namespace", ["/no/such/namespace", "ENOENT"]],
