@@ -21,4 +21,5 @@ export * from "./constants/spawn.ts";
 export * from "./constants/stat.ts";
 export * from "./constants/syscall.ts";
 export * from "./constants/unistd.ts";
+export * from "./constants/termios.ts";
 export * from "./constants/wait.ts";

@@ -16,3 +16,4 @@ export * from "./linux/processes.ts";
 export * from "./linux/signals.ts";
 export * from "./linux/sockets.ts";
 export * from "./linux/spawn.ts";
+export * from "./linux/terminals.ts";

@@ -43,6 +43,22 @@ export function allocateStruct<F extends string>(layout: StructLayout<F>, count 
 
 /**
  * @param struct where to write
+/**
+ * A structure inside a larger buffer.
+ *
+ * @param layout of one structure
+ * @param bytes the buffer
+ * @param offset bytes from its start
+ */
+export function structAt<F extends string>(
+  layout: StructLayout<F>,
+  bytes: Uint8Array<ArrayBuffer>,
+  offset: number,
+): Struct<F> {
+  const part = bytes.subarray(offset, offset + layout.size);
+  return { layout, bytes: part, view: new DataView(part.buffer, part.byteOffset, part.length) };
+}
+
  * @param field its name
  * @param value an integer; a negative one is written in two's complement
  * @param index which of several structures
@@ -243,6 +259,73 @@ export const SOCKADDR_UN = define({
 
 /** The union's members that we use. @see netdevice(7); net/if.h */
 export const IFREQ = define({
+/** @see recvmsg(2); bits/types/struct_iovec.h */
+export const IOVEC = define({
+  name: "struct iovec",
+  header: "sys/uio.h",
+  size: 16,
+  alignment: 8,
+  fields: {
+    iov_base: { offset: 0, size: 8 },
+    iov_len: { offset: 8, size: 8 },
+  },
+});
+
+/** @see recvmsg(2); bits/socket.h */
+export const MSGHDR = define({
+  name: "struct msghdr",
+  header: "sys/socket.h",
+  size: 56,
+  alignment: 8,
+  fields: {
+    msg_iov: { offset: 16, size: 8 },
+    msg_iovlen: { offset: 24, size: 8 },
+    msg_control: { offset: 32, size: 8 },
+    msg_controllen: { offset: 40, size: 8 },
+    msg_flags: { offset: 48, size: 4 },
+  },
+});
+
+/** Its data follows it. @see cmsg(3); bits/socket.h */
+export const CMSGHDR = define({
+  name: "struct cmsghdr",
+  header: "sys/socket.h",
+  size: 16,
+  alignment: 8,
+  fields: {
+    cmsg_len: { offset: 0, size: 8 },
+    cmsg_level: { offset: 8, size: 4 },
+    cmsg_type: { offset: 12, size: 4 },
+  },
+});
+
+/** The kernel's, without the speeds of the C library's. @see termios(3); asm-generic/termbits.h */
+export const KERNEL_TERMIOS = define({
+  name: "struct termios",
+  header: "asm/termbits.h",
+  size: 36,
+  alignment: 4,
+  fields: {
+    c_iflag: { offset: 0, size: 4 },
+    c_oflag: { offset: 4, size: 4 },
+    c_cflag: { offset: 8, size: 4 },
+    c_lflag: { offset: 12, size: 4 },
+    c_cc: { offset: 17, size: 19 },
+  },
+});
+
+/** @see ioctl_tty(2); asm-generic/termios.h */
+export const WINSIZE = define({
+  name: "struct winsize",
+  header: "sys/ioctl.h",
+  size: 8,
+  alignment: 2,
+  fields: {
+    ws_row: { offset: 0, size: 2 },
+    ws_col: { offset: 2, size: 2 },
+  },
+});
+
   name: "struct ifreq",
   header: "net/if.h",
   size: 40,
@@ -291,3 +374,8 @@ export const LAYOUTS: readonly StructLayout[] = [
   POSIX_SPAWNATTR,
   POSIX_SPAWN_FILE_ACTIONS,
 ];
+  IOVEC,
+  MSGHDR,
+  CMSGHDR,
+  KERNEL_TERMIOS,
+  WINSIZE,

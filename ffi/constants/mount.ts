@@ -1,6 +1,6 @@
 /**
  * Mounting, by mount(2) and by the newer calls on detached trees.
- * @see mount(2), umount2(2), open_tree(2), move_mount(2), mount_setattr(2); linux/mount.h
+ * @see mount(2), umount2(2), fsopen(2), open_tree(2), move_mount(2), mount_setattr(2); linux/mount.h
  * @module
  */
 
@@ -33,6 +33,11 @@ export const MNT_FORCE = 0x1;
 export const MNT_DETACH = 0x2;
 export const MNT_EXPIRE = 0x4;
 export const UMOUNT_NOFOLLOW = 0x8;
+
+export const FSOPEN_CLOEXEC = 0x1;
+export const FSCONFIG_SET_STRING = 1;
+export const FSCONFIG_CMD_CREATE = 6;
+export const FSMOUNT_CLOEXEC = 0x1;
 
 export const OPEN_TREE_CLONE = 0x1;
 export const OPEN_TREE_CLOEXEC = 0x80000;

@@ -23,4 +23,9 @@ export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
+export const MSG_CTRUNC = 0x8;
+
+export const SOL_SOCKET = 1;
+export const SCM_RIGHTS = 1;
+
 export const SOL_NETLINK = 270;

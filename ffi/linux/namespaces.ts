@@ -4,6 +4,15 @@
  * @module
  */
 import {
+  FSCONFIG_CMD_CREATE,
+  FSCONFIG_SET_STRING,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+} from "../constants/mount.ts";
+import {
+  SYS_fsconfig,
+  SYS_fsmount,
+  SYS_fsopen,
   SYS_mount_setattr,
   SYS_move_mount,
   SYS_open_tree,
@@ -86,6 +95,52 @@ export function umount2(target: string, flags: number): void {
 export function pivotRoot(newRoot: string, putOld: string): void {
   const [root, old] = [cString(newRoot, "pivot_root"), cString(putOld, "pivot_root")];
   checked("pivot_root", newRoot, () => raw.pivot_root(BigInt(SYS_pivot_root), root, old));
+}
+
+/**
+ * Mounts a new file system nowhere: it can be reached through the descriptor only, and is gone when
+ * that and everything opened through it are closed.
+ *
+ * @param type of file system
+ * @param options its own, as strings
+ * @param attributes MOUNT_ATTR_*
+ * @returns a descriptor of its root
+ * @throws {LinuxError}
+ * @see fsopen(2), fsconfig(2), fsmount(2)
+ */
+export function mountDetached(
+  type: string,
+  options: Record<string, string>,
+  attributes: number,
+): number {
+  const name = cString(type, "fsopen");
+  const context = checked(
+    "fsopen",
+    type,
+    () => raw.fsopen(BigInt(SYS_fsopen), name, FSOPEN_CLOEXEC),
+  );
+  try {
+    for (const [key, value] of Object.entries(options)) {
+      fsconfig(context, FSCONFIG_SET_STRING, key, value);
+    }
+    fsconfig(context, FSCONFIG_CMD_CREATE, null, null);
+    return checked(
+      "fsmount",
+      type,
+      () => raw.fsmount(BigInt(SYS_fsmount), context, FSMOUNT_CLOEXEC, attributes),
+    );
+  } finally {
+    unistd.close(context);
+  }
+}
+
+function fsconfig(fd: number, command: number, key: string | null, value: string | null): void {
+  const [keyBytes, valueBytes] = [cStringOrNull(key, "fsconfig"), cStringOrNull(value, "fsconfig")];
+  checked(
+    "fsconfig",
+    key ?? `fd ${fd}`,
+    () => raw.fsconfig(BigInt(SYS_fsconfig), fd, command, keyBytes, valueBytes, 0),
+  );
 }
 
 /**

@@ -3,10 +3,26 @@
  * @module
  */
 import { errnos } from "../constants/errno.ts";
-import { AF_UNIX, SOCK_CLOEXEC } from "../constants/socket.ts";
+import {
+  AF_UNIX,
+  MSG_CMSG_CLOEXEC,
+  SCM_RIGHTS,
+  SOCK_CLOEXEC,
+  SOL_SOCKET,
+} from "../constants/socket.ts";
 import { checked, LinuxError, retried } from "../errors.ts";
-import { allocate, cString } from "../memory.ts";
-import { allocateStruct, setField, SOCKADDR_UN } from "../structs.ts";
+import { addressOf, allocate, cString } from "../memory.ts";
+import {
+  allocateStruct,
+  CMSGHDR,
+  getField,
+  IOVEC,
+  MSGHDR,
+  setField,
+  SOCKADDR_UN,
+  type Struct,
+  structAt,
+} from "../structs.ts";
 import * as sysSocket from "../symbols/sys_socket.ts";
 
 /**
@@ -124,6 +140,101 @@ export function recv(fd: number, buffer: Uint8Array, flags: number): number {
     `fd ${fd}`,
     () => sysSocket.recv(fd, buffer, BigInt(buffer.length), flags),
   );
+}
+
+/**
+ * Sends bytes, and with them a copy of a descriptor.
+ *
+ * @param fd a connected socket of AF_UNIX
+ * @param buffer what to send; not empty: a stream carries descriptors with bytes only
+ * @param descriptor what to copy
+ * @param flags MSG_*
+ * @returns bytes sent
+ * @throws {LinuxError}
+ * @see sendmsg(2), unix(7)
+ */
+export function sendDescriptor(
+  fd: number,
+  buffer: Uint8Array,
+  descriptor: number,
+  flags: number,
+): number {
+  const message = new DescriptorMessage(buffer.length);
+  message.data.set(buffer);
+  message.setDescriptor(descriptor);
+  return retried("sendmsg", `fd ${fd}`, () => sysSocket.sendmsg(fd, message.bytes, flags));
+}
+
+/**
+ * Receives bytes, and with them at most one descriptor; the kernel closes those beyond it.
+ *
+ * @param fd a socket of AF_UNIX
+ * @param buffer receives at most its length; not empty
+ * @param flags MSG_*; MSG_CMSG_CLOEXEC is added
+ * @returns bytes received, 0 when the other side is closed; and the descriptor, if one came
+ * @throws {LinuxError}
+ * @see recvmsg(2), unix(7)
+ */
+export function receiveDescriptor(
+  fd: number,
+  buffer: Uint8Array,
+  flags: number,
+): { count: number; descriptor?: number } {
+  const message = new DescriptorMessage(buffer.length);
+  const count = retried(
+    "recvmsg",
+    `fd ${fd}`,
+    () => sysSocket.recvmsg(fd, message.bytes, flags | MSG_CMSG_CLOEXEC),
+  );
+  buffer.set(message.data.subarray(0, count));
+  return { count, descriptor: message.descriptor() };
+}
+
+/** CMSG_LEN(sizeof(int)) and CMSG_SPACE(sizeof(int)), see cmsg(3). */
+const DESCRIPTOR_LENGTH = CMSGHDR.size + 4;
+const DESCRIPTOR_SPACE = CMSGHDR.size + 8;
+
+/** A message header and all that it points to, in one buffer. */
+class DescriptorMessage {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly data: Uint8Array<ArrayBuffer>;
+  readonly #control: Struct<keyof typeof CMSGHDR.fields>;
+  readonly #view: DataView<ArrayBuffer>;
+
+  /** @param size bytes of data, at least 1 */
+  constructor(size: number) {
+    const [vectorAt, controlAt] = [MSGHDR.size, MSGHDR.size + IOVEC.size];
+    const dataAt = controlAt + DESCRIPTOR_SPACE;
+    this.bytes = allocate(dataAt + size);
+    this.data = this.bytes.subarray(dataAt);
+    this.#control = structAt(CMSGHDR, this.bytes, controlAt);
+    this.#view = new DataView(this.bytes.buffer, controlAt + CMSGHDR.size, 4);
+    const base = addressOf(this.bytes);
+
+    const vector = structAt(IOVEC, this.bytes, vectorAt);
+    setField(vector, "iov_base", base + BigInt(dataAt));
+    setField(vector, "iov_len", size);
+    const header = structAt(MSGHDR, this.bytes, 0);
+    setField(header, "msg_iov", base + BigInt(vectorAt));
+    setField(header, "msg_iovlen", 1);
+    setField(header, "msg_control", base + BigInt(controlAt));
+    setField(header, "msg_controllen", DESCRIPTOR_SPACE);
+  }
+
+  setDescriptor(fd: number): void {
+    setField(this.#control, "cmsg_len", DESCRIPTOR_LENGTH);
+    setField(this.#control, "cmsg_level", SOL_SOCKET);
+    setField(this.#control, "cmsg_type", SCM_RIGHTS);
+    this.#view.setInt32(0, fd, true);
+  }
+
+  /** Of a message that was received. */
+  descriptor(): number | undefined {
+    const came = getField(this.#control, "cmsg_len") === DESCRIPTOR_LENGTH &&
+      getField(this.#control, "cmsg_level") === SOL_SOCKET &&
+      getField(this.#control, "cmsg_type") === SCM_RIGHTS;
+    return came ? this.#view.getInt32(0, true) : undefined;
+  }
 }
 
 /**

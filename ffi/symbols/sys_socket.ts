@@ -69,6 +69,24 @@ export const recv = declare("recv", {
   result: "isize",
 });
 
+export const sendmsg = declare("sendmsg", {
+  parameters: [
+    /* int sockfd */ "i32",
+    /* const struct msghdr *msg */ "buffer",
+    /* int flags */ "i32",
+  ],
+  result: "isize",
+});
+
+export const recvmsg = declare("recvmsg", {
+  parameters: [
+    /* int sockfd */ "i32",
+    /* struct msghdr *msg */ "buffer",
+    /* int flags */ "i32",
+  ],
+  result: "isize",
+});
+
 export const setsockopt = declare("setsockopt", {
   parameters: [
     /* int sockfd */ "i32",

@@ -18,6 +18,37 @@ export const open_tree = declare("syscall", {
   result: "i64",
 });
 
+export const fsopen = declare("syscall", {
+  parameters: [
+    /* long number */ "i64",
+    /* const char *fs_name */ "buffer",
+    /* unsigned int flags */ "u32",
+  ],
+  result: "i64",
+});
+
+export const fsconfig = declare("syscall", {
+  parameters: [
+    /* long number */ "i64",
+    /* int fd */ "i32",
+    /* unsigned int cmd */ "u32",
+    /* const char *key */ "buffer",
+    /* const void *value */ "buffer",
+    /* int aux */ "i32",
+  ],
+  result: "i64",
+});
+
+export const fsmount = declare("syscall", {
+  parameters: [
+    /* long number */ "i64",
+    /* int fd */ "i32",
+    /* unsigned int flags */ "u32",
+    /* unsigned int attr_flags */ "u32",
+  ],
+  result: "i64",
+});
+
 export const move_mount = declare("syscall", {
   parameters: [
     /* long number */ "i64",

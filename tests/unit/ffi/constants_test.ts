@@ -24,6 +24,7 @@ const HEADERS: Record<string, string[]> = {
   stat: ["sys/stat.h"],
   syscall: ["sys/syscall.h"],
   unistd: ["unistd.h", "linux/close_range.h", "sys/mman.h"],
+  termios: ["sys/ioctl.h", "termios.h"],
   wait: ["sys/wait.h"],
 };
 

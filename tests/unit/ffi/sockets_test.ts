@@ -87,6 +87,47 @@ Deno.test("a side that is gone reads as the end and refuses to be written to", (
   }
 });
 
+Deno.test("a descriptor travels with bytes, as a copy that is closed at exec", async () => {
+  await using scope = new Scope();
+  const [left, right] = linux.socketpair(linux.SOCK_STREAM);
+  for (const fd of [left, right]) scope.defer("close", () => linux.close(fd));
+  const path = `${await scope.temporaryDirectory("rights")}/file`;
+  const file = linux.open(path, linux.O_RDWR | linux.O_CREAT, 0o600);
+  assert.equal(linux.sendDescriptor(left, encoder.encode("/dev/ptmx"), file, 0), 9);
+  linux.close(file);
+
+  const buffer = new Uint8Array(64);
+  const { count, descriptor } = linux.receiveDescriptor(right, buffer, 0);
+  assert.equal(new TextDecoder().decode(buffer.subarray(0, count)), "/dev/ptmx");
+  assert.ok(descriptor !== undefined);
+  scope.defer("close", () => linux.close(descriptor));
+  assert.equal(Deno.readLinkSync(`/proc/self/fd/${descriptor}`), path);
+  assert.match(Deno.readTextFileSync(`/proc/self/fdinfo/${descriptor}`), /^flags:\s+0?2\d{6}$/m);
+});
+
+Deno.test("bytes without a descriptor, and the end, are told from a descriptor", () => {
+  const [left, right] = linux.socketpair(linux.SOCK_STREAM);
+  try {
+    linux.send(left, encoder.encode("bytes"), 0);
+    assert.deepEqual(linux.receiveDescriptor(right, new Uint8Array(2), 0), {
+      count: 2,
+      descriptor: undefined,
+    });
+    assert.equal(receive(right, 16), "tes");
+    linux.close(left);
+    assert.deepEqual(linux.receiveDescriptor(right, new Uint8Array(16), 0), {
+      count: 0,
+      descriptor: undefined,
+    });
+    assert.throws(() => linux.sendDescriptor(right, new Uint8Array(1), 0, linux.MSG_NOSIGNAL), {
+      operation: "sendmsg",
+      code: "EPIPE",
+    });
+  } finally {
+    linux.close(right);
+  }
+});
+
 Deno.test("a netlink socket takes its address as bytes", async () => {
   await using scope = new Scope();
   const NETLINK_ROUTE = 0; // linux/netlink.h
