@@ -65,8 +65,11 @@ export function cStringVector(values: string[], operation: string): Uint8Array<A
   return bytes;
 }
 
-/** Where a buffer's first byte is. It keeps nothing alive. */
-function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {
+/**
+ * Where a buffer's first byte is. It keeps nothing alive: store it only in the memory that it points
+ * into.
+ */
+export function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {
   return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));
 }
 
