@@ -1,7 +1,10 @@
 import { formatError, UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
+import { runCommand } from "./dispatch.ts";
+import { helpText } from "./help.ts";
 import { print, printError } from "./output.ts";
 import { parseCommandLine, type ParsedCommandLine } from "./parse.ts";
+import { versionText } from "./version.ts";
 
 /** As most command lines: what was asked could not be understood. */
 const USAGE_FAILURE = 2;
@@ -22,19 +25,13 @@ export async function runCommandLine(args: string[], observer: Observer): Promis
     return USAGE_FAILURE;
   }
   switch (parsed.kind) {
-    case "version": {
-      const { versionText } = await import("./version.ts");
+    case "version":
       print(versionText());
       return 0;
-    }
-    case "help": {
-      const { helpText } = await import("./help.ts");
+    case "help":
       print(helpText(parsed.verb));
       return 0;
-    }
-    case "command": {
-      const { runCommand } = await import("./dispatch.ts");
+    case "command":
       return await runCommand(parsed.command, observer);
-    }
   }
 }

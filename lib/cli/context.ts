@@ -1,5 +1,6 @@
 import type { Configuration } from "../config/types.ts";
 import { Store } from "../container/store.ts";
+import { loadConfiguration } from "../host/configuration.ts";
 import { UnsupportedError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
 import { resolvePath } from "../path.ts";
@@ -31,9 +32,6 @@ export function makeContext(options: GlobalOptions, log: Logger, observer: Obser
     store: new Store(resolvePath(Deno.cwd(), options.root)),
     log,
     observer,
-    configuration: async () => {
-      const { loadConfiguration } = await import("../host/configuration.ts");
-      return await loadConfiguration(options.config);
-    },
+    configuration: () => loadConfiguration(options.config),
   };
 }

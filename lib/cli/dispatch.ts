@@ -2,6 +2,14 @@ import type { Observer } from "../launch/observer.ts";
 import type { Command } from "./commands.ts";
 import { type Context, makeContext } from "./context.ts";
 import { Logger } from "./log.ts";
+import { create } from "./verbs/create.ts";
+import { remove } from "./verbs/delete.ts";
+import { features } from "./verbs/features.ts";
+import { kill } from "./verbs/kill.ts";
+import { list } from "./verbs/list.ts";
+import { run } from "./verbs/run.ts";
+import { start } from "./verbs/start.ts";
+import { state } from "./verbs/state.ts";
 
 /** As runc: anything that went wrong is 1. */
 const FAILURE = 1;
@@ -21,23 +29,23 @@ export async function runCommand(command: Command, observer: Observer): Promise<
   }
 }
 
-async function dispatch(command: Command, context: Context): Promise<number> {
+function dispatch(command: Command, context: Context): Promise<number> | number {
   switch (command.verb) {
     case "create":
-      return (await import("./verbs/create.ts")).create(command, context);
+      return create(command, context);
     case "start":
-      return (await import("./verbs/start.ts")).start(command, context);
+      return start(command, context);
     case "run":
-      return (await import("./verbs/run.ts")).run(command, context);
+      return run(command, context);
     case "state":
-      return (await import("./verbs/state.ts")).state(command, context);
+      return state(command, context);
     case "kill":
-      return (await import("./verbs/kill.ts")).kill(command, context);
+      return kill(command, context);
     case "delete":
-      return (await import("./verbs/delete.ts")).remove(command, context);
+      return remove(command, context);
     case "list":
-      return (await import("./verbs/list.ts")).list(command, context);
+      return list(command, context);
     case "features":
-      return (await import("./verbs/features.ts")).features(command, context);
+      return features(command, context);
   }
 }

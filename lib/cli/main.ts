@@ -1,16 +1,17 @@
+import { runInit } from "../launch/init.ts";
 import type { Observer } from "../launch/observer.ts";
+import { runCommandLine } from "./command_line.ts";
 
 /**
- * Chooses the front end. Each is loaded on its own: what is not asked for costs no time.
+ * Chooses the front end.
  *
  * @param args the arguments after the program's name
  * @returns the exit code
  */
 export async function runMain(args: string[], observer: Observer): Promise<number> {
-  if (args[0] === "init") {
-    const { runInit } = await import("../launch/init.ts");
-    return runInit(observer);
-  }
-  const { runCommandLine } = await import("./command_line.ts");
+  // Many an error is an answer (no such file), and only --debug shows where one came from: V8 compiles
+  // all the functions on the stack anew to tell.
+  if (!args.includes("--debug")) Error.stackTraceLimit = 0;
+  if (args[0] === "init") return runInit(observer);
   return await runCommandLine(args, observer);
 }

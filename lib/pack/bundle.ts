@@ -1,9 +1,8 @@
 import * as esbuild from "esbuild";
 import { resolve } from "pathe";
 import { HostError } from "../errors.ts";
-import { runChunks } from "./chunks.ts";
-
-const CONFIG = resolve(import.meta.dirname ?? ".", "../../deno.json");
+import { runModules } from "./loader.ts";
+import { Modules, resolveSpecifier, type SourceModule } from "./modules.ts";
 
 /** Values that stand in the program for the names which `lib/version.ts` declares. */
 export interface BuildConstants {
@@ -11,116 +10,135 @@ export interface BuildConstants {
   commit: string;
 }
 
-/** One part of a bundled program. */
-interface Part {
-  /** For stack traces: after the source file it came from, where it came from one. */
+/** One module of a bundled program. */
+export interface BundledModule {
+  /** For stack traces: the name of the source file. */
   name: string;
-  /** Minified CommonJS; it requires other parts by their numbers, and nothing else. */
+  /** The body of a `ModuleBody`, minified. */
   code: string;
 }
 
 /**
- * Bundles a program and all it imports into one JavaScript module.
+ * Bundles a program and all it imports into one JavaScript module, which loads each of the program's own
+ * modules when something of it is used for the first time, as `import defer` would:
  *
- * The module holds the program as strings, one for what every run needs and one for whatever is
- * imported dynamically, and evaluates them on use. For Deno parses a module twice, in full, before it
- * runs: once itself, to find imports, once in V8. That would take longer than all of the rest of a
- * start: 15 ms for 150 KiB. A string is only copied.
+ * - they are strings until then. Deno parses a module in full to find its imports, and V8 does it once
+ *   more. For the whole program that takes 15 ms, and all of the rest of a start 9 ms;
+ * - a command uses a part of what its files import.
  *
- * @param entry path of the program; it may import dynamically, but have no `await` outside of functions
+ * So a module must have no effects when it is loaded, and no `await` outside of functions.
+ *
+ * @param entry path of the program
  * @param constants written into the program; `URUNC_SHIPPED` is always true there
  * @returns the module's bytes (UTF-8); the same for the same sources, wherever they lie
- * @throws HostError when the bundler fails; its own message has then been printed
+ * @throws HostError when a module cannot be bundled; a compiler's own message has then been printed
  */
 export async function bundle(
   entry: string,
   constants: BuildConstants,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const parts = await bundleParts(entry, constants);
-  const sources = parts.map(({ name, code }) =>
-    `(function(module,require,meta){"use strict";var exports=module.exports;${code}\n})\n` +
-    `//# sourceURL=urunc/${name}.js`
+  const modules = await bundleModules(entry, constants);
+  const sources = modules.map(({ name, code }) =>
+    `(function(module,require,namespace,load,meta){"use strict";${code}})\n` +
+    `//# sourceURL=urunc/${name}`
   );
-  const text = `${runChunks}\nrunChunks(${JSON.stringify(sources)},import.meta);\n`;
+  const text = `${runModules}\nrunModules(${JSON.stringify(sources)},import.meta);\n`;
   return new TextEncoder().encode(text);
 }
 
-/**
- * The parts of which `bundle` makes a module, the entry first. Deno's own bundler resolves what
- * deno.json maps and splits the program, esbuild then puts the constants in and drops what they make
- * unreachable. Both come from the npm registry.
- *
- * @param entry as `bundle` has it
- * @param constants as `bundle` has it
- * @throws HostError as `bundle`
- */
-export async function bundleParts(entry: string, constants: BuildConstants): Promise<Part[]> {
-  const directory = await Deno.makeTempDir({ prefix: "urunc-bundle-" });
-  try {
-    await runDenoBundle(entry, directory);
-    const stem = entry.slice(entry.lastIndexOf("/") + 1).replace(/\.[^.]*$/, "");
-    return numberParts(
-      `${stem}.js`,
-      (file) => transform(Deno.readTextFileSync(`${directory}/${file}`), constants),
-    );
-  } finally {
-    await Deno.remove(directory, { recursive: true });
+/** The modules of which `bundle` makes one, the entry first; parameters and errors are the same. */
+export async function bundleModules(
+  entry: string,
+  constants: BuildConstants,
+): Promise<BundledModule[]> {
+  const modules = new Modules({
+    URUNC_SHIPPED: "true",
+    URUNC_VERSION: JSON.stringify(constants.version),
+    URUNC_COMMIT: JSON.stringify(constants.commit),
+    "import.meta": "meta",
+  });
+  const files = [resolve(entry)];
+  const numberOf = (file: string) => {
+    const index = files.indexOf(file);
+    return index >= 0 ? index : files.push(file) - 1;
+  };
+  const bundled: BundledModule[] = [];
+  for (let file = files[0]; file !== undefined; file = files[bundled.length]) {
+    const module = await modules.module(file);
+    const linked = await linkImports(module, modules, numberOf);
+    bundled.push({ name: file.slice(file.lastIndexOf("/") + 1), code: compile(linked, file) });
   }
+  return bundled;
 }
 
-/** Numbers files in the order in which the entry reaches them: their names hold hashes of paths. */
-function numberParts(entry: string, read: (file: string) => string): Part[] {
-  const files = [entry];
-  const parts: Part[] = [];
-  for (let file = files[0]; file !== undefined; file = files[parts.length]) {
-    const code = read(file).replaceAll(/\brequire\("\.\/([^"]+)"\)/g, (_, required: string) => {
-      if (!files.includes(required)) files.push(required);
-      return `require(${files.indexOf(required)})`;
+/** Replaces specifiers by the numbers of the modules that define what is imported. */
+async function linkImports(
+  module: SourceModule,
+  modules: Modules,
+  numberOf: (file: string) => number,
+): Promise<string> {
+  const { file } = module;
+  const named = /^import \{([^}]*)\} from "([^"]+)";$/gm;
+  const imports = await Promise.all(
+    [...module.code.matchAll(named)].map(async ([, names, specifier]) => {
+      const from = resolveSpecifier(specifier!, file);
+      const clauses = names!.split(",").map((clause) => clause.trim());
+      return await Promise.all(clauses.map(async (clause) => ({
+        clause,
+        from: await modules.definition(from, clause.split(" ")[0]!),
+      })));
+    }),
+  );
+  return module.code
+    .replaceAll(named, () =>
+      imports.shift()!
+        .map((it) => `import { ${it.clause} } from "${numberOf(it.from)}";`).join("\n"))
+    .replaceAll(
+      /^import \* as (\w+) from "([^"]+)";$/gm,
+      (_, name, specifier) =>
+        `const ${name} = namespace(${numberOf(resolveSpecifier(specifier, file))});`,
+    )
+    .replaceAll(
+      /\bimport\("([^"]+)"\)/g,
+      (_, specifier) => `load(${numberOf(resolveSpecifier(specifier, file))})`,
+    )
+    .replace(/^export \{([^}]*)\};\n*$/m, (_, names: string) => {
+      const properties = names.split(",").map((name) => name.trim().split(" as "))
+        .map(([local, exported = local]) => `${JSON.stringify(exported)}: ${local}`);
+      return `module.exports = { ${properties.join(", ")} };\n`;
     });
-    const name = file.replace(/(-[0-9A-Z]{8})?\.js$/, "");
-    parts.push({ name: name === "chunk" ? `shared${parts.length}` : name, code });
-  }
-  return parts;
 }
 
-function transform(module: string, constants: BuildConstants): string {
-  return esbuild.transformSync(module, {
-    define: {
-      URUNC_SHIPPED: "true",
-      URUNC_VERSION: JSON.stringify(constants.version),
-      URUNC_COMMIT: JSON.stringify(constants.commit),
-      "import.meta": "meta",
+/** @param code with specifiers that are numbers */
+function compile(code: string, file: string): string {
+  const required = transform(code, { format: "cjs" });
+  const names = new Map<string, string>();
+  const body = required.replaceAll(
+    /^var (import_\w+) = require\("(\d+)"\);\n/gm,
+    (_, name, number) => {
+      names.set(name, number);
+      return "";
     },
-    format: "cjs",
-    // Makes it a `require` that is evaluated when it is reached.
-    supported: { "dynamic-import": false },
-    target: "esnext",
-    minify: true,
-    treeShaking: true,
-    legalComments: "none",
-  }).code;
-}
-
-async function runDenoBundle(entry: string, directory: string): Promise<void> {
-  const { success, code } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "bundle",
-      "--quiet",
-      "--platform=deno",
-      "--code-splitting",
-      `--config=${CONFIG}`,
-      `--outdir=${directory}`,
-      entry,
-    ],
-    stdin: "null",
-    stdout: "null",
-    stderr: "inherit",
-  }).output();
-  if (!success) {
+  ).replaceAll(
+    // Where it is used, not where it is imported.
+    /(\bnew )?\b(import_\w+)\.(\w+)/g,
+    (use, constructing, name, property) => {
+      const number = names.get(name);
+      if (number === undefined) return use;
+      const value = `require(${number}).${property}`;
+      return constructing === undefined ? value : `new (${value})`;
+    },
+  );
+  if (/\bimport\b|\b__\w+\(|\brequire\("/.test(body)) {
     throw new HostError({
       operation: "bundle",
-      subject: entry,
-      reason: `deno bundle ended with status ${code}`,
+      subject: file,
+      reason: "it has an import or export of a form that the bundler does not know",
     });
   }
+  return transform(body, { minify: true, format: "cjs" }).trimEnd();
+}
+
+function transform(code: string, options: esbuild.TransformOptions): string {
+  return esbuild.transformSync(code, { target: "esnext", logLevel: "error", ...options }).code;
 }

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { HostError } from "../../../lib/errors.ts";
+import { bundle } from "../../../lib/pack/bundle.ts";
+import { run } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+
+const CONSTANTS = { version: "1.2.3", commit: "0123" };
+
+/** Bundles files, of which the first is the entry, runs the bundle and returns what it prints. */
+async function output(files: Record<string, string>): Promise<string> {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("bundle");
+  for (const [name, text] of Object.entries(files)) {
+    await Deno.writeTextFile(`${directory}/${name}`, text);
+  }
+  const module = await bundle(`${directory}/${Object.keys(files)[0]}`, CONSTANTS);
+  await Deno.writeFile(`${directory}/bundled.js`, module);
+  const command = [Deno.execPath(), "run", "-A", "--no-config", `${directory}/bundled.js`];
+  return (await run(command, { check: true })).stdout;
+}
+
+/** Says when it is loaded. */
+const PART = `console.log("loaded"); export const value = 42; export class Part { x = value; }`;
+
+const PROGRAMS: [string, Record<string, string>, string][] = [
+  [
+    "loads a module when it is used, once",
+    {
+      "main.ts":
+        `import { value } from "./part.ts"; console.log("before"); console.log(value + value);`,
+      "part.ts": PART,
+    },
+    "before\nloaded\n84\n",
+  ],
+  [
+    "does not load what is not used",
+    {
+      "main.ts":
+        `import { value } from "./part.ts"; if (Deno.args.length > 0) console.log(value); console.log("end");`,
+      "part.ts": PART,
+    },
+    "end\n",
+  ],
+  [
+    "finds what is passed on, under another name too",
+    {
+      "main.ts": `import { a, value as v, Part } from "./all.ts"; console.log(v, a, new Part().x);`,
+      "all.ts": `export * from "./part.ts"; export { b as a } from "./b.ts";`,
+      "part.ts": PART,
+      "b.ts": `const x = "b"; export { x as b };`,
+    },
+    "loaded\n42 b 42\n",
+  ],
+  [
+    "inherits from what is imported",
+    {
+      "main.ts":
+        `import { Part } from "./part.ts"; class More extends Part { y = 1; } console.log(new More().x, new More() instanceof Part);`,
+      "part.ts": PART,
+    },
+    "loaded\n42 true\n",
+  ],
+  [
+    "loads a namespace when a property of it is read",
+    {
+      "main.ts":
+        `import * as part from "./part.ts"; console.log("before"); { const part = { value: 1 }; console.log(part.value); } console.log(part.value);`,
+      "part.ts": PART,
+    },
+    "before\n1\nloaded\n42\n",
+  ],
+  [
+    "loads dynamically",
+    {
+      "main.ts":
+        `import("./part.ts").then(({ value }) => console.log(value)); console.log("before");`,
+      "part.ts": PART,
+    },
+    "before\nloaded\n42\n",
+  ],
+  [
+    "lets modules use one another",
+    {
+      "main.ts":
+        `import { even } from "./even.ts"; export const zero = 0; console.log(even(3), import.meta.main);`,
+      "even.ts":
+        `import { odd } from "./odd.ts"; export function even(n: number): boolean { return n === 0 || odd(n - 1); }`,
+      "odd.ts":
+        `import { even } from "./even.ts"; export const odd = (n: number): boolean => n > 0 && even(n - 1);`,
+    },
+    "false true\n",
+  ],
+  [
+    "bundles a package that deno.json names",
+    { "main.ts": `import { parse } from "smol-toml"; console.log(parse("a = 1").a);` },
+    "1\n",
+  ],
+];
+
+for (const [name, files, expected] of PROGRAMS) {
+  Deno.test(`a bundle ${name}`, async () => assert.equal(await output(files), expected));
+}
+
+const REFUSED: [string, Record<string, string>, RegExp][] = [
+  ["a file that is not there", { "main.ts": `import { a } from "./no.ts"; a();` }, /no\.ts/],
+  [
+    "an export that is not there",
+    { "main.ts": `import { b } from "./a.ts"; b();`, "a.ts": "export const a = 1;" },
+    /a\.ts: it has no export b/,
+  ],
+  [
+    "a default import",
+    { "main.ts": `import a from "./a.ts"; a();`, "a.ts": "export default () => 1;" },
+    /main\.ts: it has an import or export of a form/,
+  ],
+];
+
+for (const [what, files, message] of REFUSED) {
+  Deno.test(`the bundler refuses ${what}`, async () => {
+    await assert.rejects(output(files), (error) => {
+      assert.ok(error instanceof HostError);
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}
