@@ -3,6 +3,7 @@
  * every one with what a C compiler says.
  * @module
  */
+export * from "./constants/bpf.ts";
 export * from "./constants/capability.ts";
 export * from "./constants/epoll.ts";
 export * from "./constants/errno.ts";
@@ -20,6 +21,6 @@ export * from "./constants/socket.ts";
 export * from "./constants/spawn.ts";
 export * from "./constants/stat.ts";
 export * from "./constants/syscall.ts";
-export * from "./constants/unistd.ts";
 export * from "./constants/termios.ts";
+export * from "./constants/unistd.ts";
 export * from "./constants/wait.ts";

@@ -7,6 +7,7 @@
  */
 export * from "./constants.ts";
 export { errnoName, LinuxError } from "./errors.ts";
+export * from "./linux/bpf.ts";
 export * from "./linux/credentials.ts";
 export * from "./linux/descriptors.ts";
 export * from "./linux/files.ts";

@@ -21,6 +21,8 @@ export interface StructLayout<F extends string = string> {
   size: number;
   /** Bytes. */
   alignment: number;
+  /** The kernel takes a prefix of what newer headers have, and ours is one: its size is no less. */
+  prefix?: true;
   fields: Readonly<Record<F, Field>>;
 }
 
@@ -42,8 +44,6 @@ export function allocateStruct<F extends string>(layout: StructLayout<F>, count 
 }
 
 /**
- * @param struct where to write
-/**
  * A structure inside a larger buffer.
  *
  * @param layout of one structure
@@ -59,6 +59,8 @@ export function structAt<F extends string>(
   return { layout, bytes: part, view: new DataView(part.buffer, part.byteOffset, part.length) };
 }
 
+/**
+ * @param struct where to write
  * @param field its name
  * @param value an integer; a negative one is written in two's complement
  * @param index which of several structures
@@ -257,8 +259,6 @@ export const SOCKADDR_UN = define({
   },
 });
 
-/** The union's members that we use. @see netdevice(7); net/if.h */
-export const IFREQ = define({
 /** @see recvmsg(2); bits/types/struct_iovec.h */
 export const IOVEC = define({
   name: "struct iovec",
@@ -326,6 +326,8 @@ export const WINSIZE = define({
   },
 });
 
+/** The union's members that we use. @see netdevice(7); net/if.h */
+export const IFREQ = define({
   name: "struct ifreq",
   header: "net/if.h",
   size: 40,
@@ -356,6 +358,50 @@ export const POSIX_SPAWN_FILE_ACTIONS = define({
   fields: {},
 });
 
+/** Members of several commands, which overlap. @see bpf(2); linux/bpf.h */
+export const BPF_ATTR = define({
+  name: "union bpf_attr",
+  header: "linux/bpf.h",
+  size: 64,
+  alignment: 8,
+  prefix: true,
+  fields: {
+    prog_type: { offset: 0, size: 4 },
+    insn_cnt: { offset: 4, size: 4 },
+    insns: { offset: 8, size: 8 },
+    license: { offset: 16, size: 8 },
+    log_level: { offset: 24, size: 4 },
+    log_size: { offset: 28, size: 4 },
+    log_buf: { offset: 32, size: 8 },
+    prog_name: { offset: 48, size: 16 },
+    target_fd: { offset: 0, size: 4 },
+    attach_bpf_fd: { offset: 4, size: 4 },
+    attach_type: { offset: 8, size: 4 },
+    attach_flags: { offset: 12, size: 4 },
+    prog_id: { offset: 0, size: 4 },
+    "info.bpf_fd": { offset: 0, size: 4 },
+    "info.info_len": { offset: 4, size: 4 },
+    "info.info": { offset: 8, size: 8 },
+    "query.target_fd": { offset: 0, size: 4 },
+    "query.attach_type": { offset: 4, size: 4 },
+    "query.prog_ids": { offset: 16, size: 8 },
+    "query.prog_cnt": { offset: 24, size: 4 },
+  },
+});
+
+/** @see linux/bpf.h */
+export const BPF_PROG_INFO = define({
+  name: "struct bpf_prog_info",
+  header: "linux/bpf.h",
+  size: 80,
+  alignment: 8,
+  prefix: true,
+  fields: {
+    type: { offset: 0, size: 4 },
+    name: { offset: 64, size: 16 },
+  },
+});
+
 /** Every table above; the test goes through it. */
 export const LAYOUTS: readonly StructLayout[] = [
   STATX,
@@ -370,12 +416,14 @@ export const LAYOUTS: readonly StructLayout[] = [
   CAP_USER_HEADER,
   CAP_USER_DATA,
   SOCKADDR_UN,
-  IFREQ,
-  POSIX_SPAWNATTR,
-  POSIX_SPAWN_FILE_ACTIONS,
-];
   IOVEC,
   MSGHDR,
   CMSGHDR,
   KERNEL_TERMIOS,
   WINSIZE,
+  IFREQ,
+  POSIX_SPAWNATTR,
+  POSIX_SPAWN_FILE_ACTIONS,
+  BPF_ATTR,
+  BPF_PROG_INFO,
+];

@@ -127,6 +127,16 @@ export const rt_sigprocmask = declare("syscall", {
   result: "i64",
 });
 
+export const bpf = declare("syscall", {
+  parameters: [
+    /* long number */ "i64",
+    /* int cmd */ "i32",
+    /* union bpf_attr *attr */ "buffer",
+    /* unsigned int size */ "u32",
+  ],
+  result: "i64",
+});
+
 export const keyctl_join_session_keyring = declare("syscall", {
   parameters: [/* long number */ "i64", /* int cmd */ "i32", /* const char *name */ "buffer"],
   result: "i64",

@@ -2,7 +2,7 @@ import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, UnsupportedError, UruncError } from "../errors.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
-import { readNamespace } from "../host/namespaces.ts";
+import { isSameNamespace, readNamespace } from "../host/namespaces.ts";
 import { readExecutable, readProcessStat } from "../host/process.ts";
 import type { Channel, CreatorMessage, InitMessage } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
@@ -10,7 +10,7 @@ import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
-import { type Launch, planLaunch } from "../plan/launch.ts";
+import { type DeviceCgroup, type Launch, planLaunch } from "../plan/launch.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { LaunchPlan } from "../plan/types.ts";
@@ -168,12 +168,13 @@ async function launch(
   did("hooks");
 
   const network = hasOwnNetwork(spec) ? await readNetwork(channel) : undefined;
+  if (network !== undefined) requireOwnNetwork(init.pid);
   const planned = planWith(
     options,
     prepared,
     directory.path,
     network,
-    creation.cgroup.devicesDirectory,
+    creation.cgroup.deviceCgroup,
   );
   if (network !== undefined) {
     // A namespace that outlives the container keeps the tap; `delete` takes it away.
@@ -239,7 +240,7 @@ function planWith(
   prepared: Prepared,
   directory: string,
   network: NetworkFacts | undefined,
-  deviceCgroup: string | undefined,
+  deviceCgroup: DeviceCgroup | undefined,
 ): Launch {
   return planLaunch({
     ...prepared,
@@ -277,6 +278,21 @@ function initialState(creation: Creation): ContainerState {
     hooks: { poststart: spec.hooks.poststart, poststop: spec.hooks.poststop },
     owner: Deno.uid() ?? 0,
   };
+}
+
+/**
+ * A defect in the steps before must not end with a guest in the place of the host's interface.
+ *
+ * @throws HostError when init is in the runtime's network namespace
+ */
+function requireOwnNetwork(pid: number): void {
+  const own = readNamespace("/proc/thread-self/ns/net");
+  if (!isSameNamespace(own, readNamespace(`/proc/${pid}/ns/net`))) return;
+  throw new HostError({
+    operation: "attach network",
+    reason: "the container is in the runtime's own network namespace",
+    remedy: "this is a defect of urunc: nothing was changed in it",
+  });
 }
 
 type CreatorChannel = Channel<CreatorMessage, InitMessage>;

@@ -4,6 +4,7 @@ import type { LaunchPlan, Step } from "../plan/types.ts";
 import type { StepFailure } from "./channel.ts";
 import type { Observer } from "./observer.ts";
 import { CREDENTIAL_STEPS } from "./steps/credentials.ts";
+import { DEVICE_STEPS } from "./steps/devices.ts";
 import { EXEC_STEPS } from "./steps/exec.ts";
 import { NAMESPACE_STEPS } from "./steps/namespaces.ts";
 import { NETWORK_STEPS } from "./steps/network.ts";
@@ -35,6 +36,7 @@ const HANDLERS: StepHandlers<Step["step"]> = {
   ...NAMESPACE_STEPS,
   ...NETWORK_STEPS,
   ...ROOT_STEPS,
+  ...DEVICE_STEPS,
   ...CREDENTIAL_STEPS,
   ...EXEC_STEPS,
 };

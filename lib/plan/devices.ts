@@ -3,7 +3,7 @@ import { explainAccess, mayAccess } from "../host/access.ts";
 import type { DeviceFacts, HostFacts } from "../host/types.ts";
 import type { MonitorDevice } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
-import type { Step } from "./types.ts";
+import type { AllowedDevice, Step } from "./types.ts";
 
 const READ_WRITE = 0o6;
 
@@ -18,7 +18,7 @@ export interface DevicesInput {
 /** The device nodes of a plan, and what the device cgroup must let through. */
 export interface PlannedDevices {
   steps: Step[];
-  allowed: { type: "char" | "block"; major: number; minor: number; access: string }[];
+  allowed: AllowedDevice[];
 }
 
 /**

@@ -25,12 +25,19 @@ export interface LaunchInput {
   /** Undefined: the guest has no network. */
   network?: NetworkFacts;
   paths: LaunchPaths;
-  /** Directory of the container's device cgroup (v1); undefined when there is none. */
-  deviceCgroup?: string;
+  /** Where device rules go; undefined when no hierarchy of this host takes any. */
+  deviceCgroup?: DeviceCgroup;
   newKeyring: boolean;
 }
 
 /** Host paths that the plan refers to. */
+/** The cgroup that decides which devices the container may open. */
+export interface DeviceCgroup {
+  /** 1: a list in files. 2: a program attached to the directory. */
+  version: 1 | 2;
+  directory: string;
+}
+
 export interface LaunchPaths {
   /** The image's root, absolute. */
   rootfs: string;
@@ -118,9 +125,11 @@ function hookSteps(spec: Spec): Step[] {
 }
 
 /** Deny everything, then allow exactly this container's nodes. */
-function deviceRuleSteps(directory: string | undefined, devices: PlannedDevices): Step[] {
-  if (directory === undefined) return [];
-  const allow = devices.allowed.map(({ type, major, minor, access }): Step => ({
+function deviceRuleSteps(cgroup: DeviceCgroup | undefined, { allowed }: PlannedDevices): Step[] {
+  if (cgroup === undefined) return [];
+  const { version, directory } = cgroup;
+  if (version === 2) return [{ step: "deviceProgram", cgroup: directory, allowed }];
+  const allow = allowed.map(({ type, major, minor, access }): Step => ({
     step: "deviceRule",
     file: `${directory}/devices.allow`,
     rule: `${type === "char" ? "c" : "b"} ${major}:${minor} ${access}`,

@@ -74,6 +74,8 @@ export type StepBody =
   | { step: "bindDevice"; source: string; target: string }
   /** Writes one rule to a file of the container's device cgroup (v1). */
   | { step: "deviceRule"; file: string; rule: string }
+  /** Attaches a program to the container's cgroup that lets through these and nothing else (v2). */
+  | { step: "deviceProgram"; cgroup: string; allowed: AllowedDevice[] }
   /** Makes the socket on which `start` is awaited; must precede the pivot. */
   | { step: "listenForStart"; path: string }
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
@@ -95,6 +97,15 @@ export type StepBody =
   /** Tells the creator that only the exec is left, and waits for `start`. */
   | { step: "barrier" }
   | { step: "exec"; path: string; argv: string[]; env: string[] };
+
+/** A device that the container's cgroup lets through. */
+export interface AllowedDevice {
+  type: "char" | "block";
+  major: number;
+  minor: number;
+  /** Of `r`, `w` and `m` (mknod), those that are allowed. */
+  access: string;
+}
 
 /** What `/proc/PID/status` must say at the barrier, and again after exec. */
 export interface ExpectedIdentity {

@@ -1,7 +1,8 @@
 import type { CgroupLayout } from "../../host/types.ts";
 import type { Resources } from "../../oci/types.ts";
+import type { DeviceCgroup } from "../../plan/launch.ts";
 import { makeDirectories, surveyDirectories } from "./directories.ts";
-import { placeCgroup, v1Directory } from "./plan.ts";
+import { deviceCgroup, placeCgroup } from "./plan.ts";
 import type { CgroupPlan } from "./plan.ts";
 import { joinCgroup } from "./processes.ts";
 import { applyResources, planResources } from "./resources.ts";
@@ -17,8 +18,8 @@ export interface Cgroup {
   limits: CgroupWrite[];
   /** What making it will add to the cgroup file systems, for the container's state. */
   directories: string[];
-  /** v1: where the device rules are. */
-  devicesDirectory?: string;
+  /** Which of them decides about devices. */
+  deviceCgroup?: DeviceCgroup;
   /** Moves a process into it, once it was made. Throws HostError. */
   join(pid: number): void;
 }
@@ -42,7 +43,7 @@ export function planCgroup(
     plan,
     limits,
     directories,
-    devicesDirectory: v1Directory(plan, "devices"),
+    deviceCgroup: deviceCgroup(plan),
     join: (pid) => joinCgroup(directories, pid),
   };
 }

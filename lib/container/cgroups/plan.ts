@@ -1,5 +1,6 @@
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../../errors.ts";
 import type { CgroupLayout } from "../../host/types.ts";
+import type { DeviceCgroup } from "../../plan/launch.ts";
 
 /** Parent of cgroups whose path is not given, or relative. */
 export const DEFAULT_PARENT = "/urunc";
@@ -58,6 +59,16 @@ export function placeCgroup(
 /** The container's directory in the hierarchy of a v1 controller; undefined when it is not mounted. */
 export function v1Directory(plan: CgroupPlan, controller: string): string | undefined {
   return plan.v1.find(({ controllers }) => controllers.includes(controller))?.directory;
+}
+
+/**
+ * Which of the container's directories decides about devices: a v1 hierarchy that has the
+ * controller, else the cgroup2 tree, whose device programs need no controller.
+ */
+export function deviceCgroup(plan: CgroupPlan): DeviceCgroup | undefined {
+  const directory = v1Directory(plan, "devices");
+  if (directory !== undefined) return { version: 1, directory };
+  return plan.v2 === undefined ? undefined : { version: 2, directory: plan.v2.directory };
 }
 
 function resolvePath(cgroupsPath: string | undefined, id: string): string {

@@ -65,7 +65,6 @@ export const ROOT_STEPS: StepHandlers<
   | "copyImageFile"
   | "mknod"
   | "bindDevice"
-  | "deviceRule"
   | "pivotRoot"
   | "remountReadOnly"
 > = {
@@ -150,10 +149,6 @@ export const ROOT_STEPS: StepHandlers<
     // could change its mode on the host (CVE-2013-1766).
     const attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     attach(context, tree, target, "file", attributes);
-  },
-
-  deviceRule({ file, rule }) {
-    Deno.writeTextFileSync(file, rule);
   },
 
   pivotRoot(_step, context) {

@@ -6,6 +6,7 @@ const DIRECTORY = new URL("../../../ffi/constants/", import.meta.url);
 
 /** A file of constants → what a C program includes to have them. */
 const HEADERS: Record<string, string[]> = {
+  bpf: ["linux/bpf.h"],
   capability: ["linux/capability.h"],
   epoll: ["sys/epoll.h"],
   errno: ["errno.h"],
@@ -23,8 +24,8 @@ const HEADERS: Record<string, string[]> = {
   spawn: ["spawn.h"],
   stat: ["sys/stat.h"],
   syscall: ["sys/syscall.h"],
-  unistd: ["unistd.h", "linux/close_range.h", "sys/mman.h"],
   termios: ["sys/ioctl.h", "termios.h"],
+  unistd: ["unistd.h", "linux/close_range.h", "sys/mman.h"],
   wait: ["sys/wait.h"],
 };
 

@@ -48,12 +48,14 @@ function fullInput(): LaunchInput {
       initrd: { path: "/boot/initrd", size: 1_000_000, uid: 0, gid: 0, mode: 0o600 },
     }),
     network: NETWORK,
-    deviceCgroup: "/sys/fs/cgroup/devices/urunc/ID",
+    deviceCgroup: { version: 1, directory: "/sys/fs/cgroup/devices/urunc/ID" },
   });
 }
 
 Deno.test("the plans of a PVH guest on KVM without a network", () => {
-  const input = launchInputOf();
+  const input = launchInputOf({
+    deviceCgroup: { version: 2, directory: "/sys/fs/cgroup/urunc/ID" },
+  });
   assertGolden("plans/elf-kvm", [planNamespaces(input.spec), planLaunch(input)]);
 });
 

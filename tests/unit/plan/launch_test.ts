@@ -25,7 +25,7 @@ Deno.test("security depends on this order, whatever else is in the plan", () => 
   const { plan } = planLaunch(launchInputOf({
     configuration,
     network: NETWORK,
-    deviceCgroup: "/sys/fs/cgroup/devices/x",
+    deviceCgroup: { version: 1, directory: "/sys/fs/cgroup/devices/x" },
   }));
   const order: Step["step"][] = [
     "listenForStart",
@@ -67,6 +67,24 @@ Deno.test("security depends on this order, whatever else is in the plan", () => 
     }
   }
   assert.equal(names.at(-1), "exec", "nothing after the exec");
+});
+
+Deno.test("the device program takes the place of the device list", () => {
+  const planned = (version: 1 | 2) =>
+    planLaunch(launchInputOf({ network: NETWORK, deviceCgroup: { version, directory: "/cg/x" } }))
+      .plan.steps;
+  const place = (steps: Step[], name: Step["step"]) => steps.findIndex(({ step }) => step === name);
+  const steps = planned(2);
+  assert.deepEqual(find(steps, "deviceProgram"), [{
+    step: "deviceProgram",
+    cgroup: "/cg/x",
+    allowed: [
+      { type: "char", major: 10, minor: 232, access: "rw" },
+      { type: "char", major: 10, minor: 200, access: "rw" },
+    ],
+  }]);
+  assert.equal(place(steps, "deviceProgram"), place(planned(1), "deviceRule"));
+  assert.deepEqual(find(steps, "deviceRule"), []);
 });
 
 Deno.test("additionalGids become the groups exactly", async (t) => {
