@@ -169,6 +169,7 @@ async function launch(
 
   const network = hasOwnNetwork(spec) ? await readNetwork(channel) : undefined;
   if (network !== undefined) requireOwnNetwork(init.pid);
+  if (network !== undefined) requireOwnNetwork(init.pid);
   const planned = planWith(
     options,
     prepared,
@@ -278,6 +279,21 @@ function initialState(creation: Creation): ContainerState {
     hooks: { poststart: spec.hooks.poststart, poststop: spec.hooks.poststop },
     owner: Deno.uid() ?? 0,
   };
+}
+
+/**
+ * A defect in the steps before must not end with a guest in the place of the host's interface.
+ *
+ * @throws HostError when init is in the runtime's network namespace
+ */
+function requireOwnNetwork(pid: number): void {
+  const own = readNamespace("/proc/thread-self/ns/net");
+  if (!isSameNamespace(own, readNamespace(`/proc/${pid}/ns/net`))) return;
+  throw new HostError({
+    operation: "attach network",
+    reason: "the container is in the runtime's own network namespace",
+    remedy: "this is a defect of urunc: nothing was changed in it",
+  });
 }
 
 /**

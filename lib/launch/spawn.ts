@@ -54,7 +54,7 @@ export function spawnInit(pidNamespace: PidNamespace, observer: Observer): Spawn
     close(ours);
     throw error;
   } finally {
-    if (pidNamespace.kind !== "host") setns(own, CLONE_NEWPID);
+    setns(own, CLONE_NEWPID);
     close(own);
     close(theirs);
   }

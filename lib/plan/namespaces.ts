@@ -43,14 +43,12 @@ export function planNamespaces(spec: Spec): LaunchPlan {
 }
 
 /** Which PID namespace the init process is born into; the creator arranges it before it spawns. */
-export type PidNamespace = { kind: "new" } | { kind: "host" } | { kind: "join"; path: string };
+export type PidNamespace = { kind: "new" } | { kind: "join"; path: string };
 
-/** How config.json wants the PID namespace. */
+/** The PID namespace: a new one unless config.json names one. */
 export function planPidNamespace(spec: Spec): PidNamespace {
-  const namespace = namespaceOf(spec, "pid");
-  if (namespace === undefined) return { kind: "host" };
-  if (namespace.path === undefined) return { kind: "new" };
-  return { kind: "join", path: namespace.path };
+  const path = namespaceOf(spec, "pid")?.path;
+  return path === undefined ? { kind: "new" } : { kind: "join", path };
 }
 
 /**
@@ -67,12 +65,18 @@ function namespaceOf(spec: Spec, type: NamespaceType) {
   return spec.linux.namespaces.find((namespace) => namespace.type === type);
 }
 
+/**
+ * A namespace that config.json does not list is the runtime's own by the specification. The guest
+ * could not make use of it, but its monitor could: signal the host's processes of its uid, listen in
+ * the host's network. So it gets a new one. The cgroup namespace shows nothing without a cgroup file
+ * system, and is made only when it is listed.
+ */
 function isNew(spec: Spec, type: NamespaceType): boolean {
   const namespace = namespaceOf(spec, type);
-  return namespace !== undefined && namespace.path === undefined;
+  return namespace === undefined ? type !== "cgroup" : namespace.path === undefined;
 }
 
-/** True when the container has a network namespace that is not the runtime's own. */
+/** True when the container is to have a network: without a listed namespace it has none. */
 export function hasOwnNetwork(spec: Spec): boolean {
   return namespaceOf(spec, "network") !== undefined;
 }

@@ -242,25 +242,25 @@ Deno.test("a boot file that the monitor's user cannot read is copied, any other 
 });
 
 Deno.test("namespaces", async (t) => {
-  await t.step("a mount namespace is made even when the spec has none", () => {
+  const OWN = ["ipc", "uts", "network", "mount"];
+  await t.step("the monitor has its own even when the spec lists none", () => {
     const spec = specOf({ linux: { namespaces: [] } });
-    assert.deepEqual(find(planNamespaces(spec).steps, "unshare")[0]?.namespaces, ["mount"]);
+    assert.deepEqual(find(planNamespaces(spec).steps, "unshare")[0]?.namespaces, OWN);
   });
   await t.step("one that is named is not entered: it may hold somebody else's files", () => {
     const spec = specOf({ linux: { namespaces: [{ type: "mount", path: "/proc/1/ns/mnt" }] } });
     const { steps } = planNamespaces(spec);
     assert.deepEqual(find(steps, "setns"), []);
-    assert.deepEqual(find(steps, "unshare")[0]?.namespaces, ["mount"]);
+    assert.deepEqual(find(steps, "unshare")[0]?.namespaces, OWN);
   });
   await t.step("the hostname is set in a new namespace only", () => {
     const joined = specOf({ linux: { namespaces: [{ type: "uts", path: "/proc/1/ns/uts" }] } });
     assert.deepEqual(find(planNamespaces(joined).steps, "hostname"), []);
     assert.equal(find(planNamespaces(specOf()).steps, "hostname").length, 1);
-    assert.deepEqual(find(planNamespaces(specOf({ linux: {} })).steps, "hostname"), []);
   });
   await t.step("the PID namespace is the creator's part", () => {
     assert.deepEqual(planPidNamespace(specOf()), { kind: "new" });
-    assert.deepEqual(planPidNamespace(specOf({ linux: {} })), { kind: "host" });
+    assert.deepEqual(planPidNamespace(specOf({ linux: {} })), { kind: "new" });
     const path = "/proc/1/ns/pid";
     const joined = specOf({ linux: { namespaces: [{ type: "pid", path }] } });
     assert.deepEqual(planPidNamespace(joined), { kind: "join", path });
