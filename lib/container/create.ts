@@ -1,6 +1,6 @@
 import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
-import { HostError, UnsupportedError, UruncError } from "../errors.ts";
+import { HostError, UruncError } from "../errors.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
 import { isSameNamespace, readNamespace } from "../host/namespaces.ts";
 import { readExecutable, readProcessStat } from "../host/process.ts";
@@ -13,13 +13,14 @@ import { validate } from "../oci/validate.ts";
 import { type DeviceCgroup, type Launch, planLaunch } from "../plan/launch.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
 import { TAP_NAME } from "../network/names.ts";
-import type { LaunchPlan } from "../plan/types.ts";
-import { type Cgroup, makeCgroup, planCgroup } from "./cgroups/cgroup.ts";
+import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
+import { type Cgroup, makeCgroup, planCgroup, planScope } from "./cgroups/cgroup.ts";
 import { runHooks } from "./hooks.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import type { ContainerDirectory, Store } from "./store.ts";
+import { TerminalTaker } from "./terminal.ts";
 import { undoCreate } from "./undo.ts";
 
 /** What `create` is asked for. */
@@ -28,14 +29,20 @@ export interface CreateOptions {
   bundle: Bundle;
   store: Store;
   configuration: Configuration;
+  /** Let systemd make the cgroup. */
+  systemdCgroup: boolean;
   newKeyring: boolean;
   observer: Observer;
+  /** Who takes the master, when config.json asks for a terminal: see `terminalReceiver`. */
+  terminal?: TerminalReceiver;
 }
 
 /** A container at the barrier: only `start` is left. */
 export interface Created {
   directory: ContainerDirectory;
   state: ContainerState;
+  /** The master of its terminal, which the caller closes; only when the creator takes it. */
+  terminal?: number;
 }
 
 /** Both plans, as `create --dry-run` prints them. */
@@ -77,9 +84,10 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   options.store.requireFree(options.id);
   const did = commandSteps(observer);
 
+  using taker = options.terminal?.kind === "creator" ? new TerminalTaker() : undefined;
   // Boots while we read the host: on a second processor it costs nothing. It has done nothing yet
   // and ends by itself when we do.
-  const init = spawnInit(planPidNamespace(bundle.spec), observer);
+  const init = spawnInit(planPidNamespace(bundle.spec), observer, taker?.theirs);
   did("spawnInit");
   try {
     const prepared = prepare(bundle, configuration);
@@ -90,7 +98,7 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
 
     const directory = options.store.create(options.id);
     did("makeDirectory");
-    return await createIn(directory, { options, prepared, cgroup, init, did });
+    return await createIn(directory, { options, prepared, cgroup, init, taker, did });
   } catch (error) {
     endInit(init);
     throw error;
@@ -100,10 +108,14 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
 }
 
 /** @throws AlreadyExistsError when the cgroup is in use because the id was taken meanwhile */
-function planFreeCgroup({ id, bundle, store }: CreateOptions, prepared: Prepared): Cgroup {
+function planFreeCgroup(options: CreateOptions, prepared: Prepared): Cgroup {
+  const { id, bundle, store } = options;
   const { cgroupsPath, resources } = bundle.spec.linux;
+  const { cgroups } = prepared.facts;
   try {
-    return planCgroup(prepared.facts.cgroups, cgroupsPath, id, resources);
+    return options.systemdCgroup
+      ? planScope(cgroups, cgroupsPath, id, resources, bundle.spec.annotations)
+      : planCgroup(cgroups, cgroupsPath, id, resources);
   } catch (error) {
     store.requireFree(id);
     throw error;
@@ -116,11 +128,12 @@ interface Creation {
   prepared: Prepared;
   cgroup: Cgroup;
   init: SpawnedInit;
+  taker?: TerminalTaker;
   did: (name: string) => void;
 }
 
 async function createIn(directory: ContainerDirectory, creation: Creation): Promise<Created> {
-  const { init, cgroup, did } = creation;
+  const { init, cgroup, taker, did } = creation;
   using _lock = directory.lock();
   let state = initialState(creation);
   try {
@@ -137,7 +150,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     state = await launch(directory, creation, state);
     directory.writeState(state);
     did("writeCreated");
-    return { directory, state };
+    return { directory, state, terminal: taker?.take() };
   } catch (error) {
     endInit(init);
     // As it was written last: what was about to be made is in it.
@@ -168,7 +181,6 @@ async function launch(
   did("hooks");
 
   const network = hasOwnNetwork(spec) ? await readNetwork(channel) : undefined;
-  if (network !== undefined) requireOwnNetwork(init.pid);
   if (network !== undefined) requireOwnNetwork(init.pid);
   const planned = planWith(
     options,
@@ -226,14 +238,6 @@ function checkSpec(spec: Spec): void {
   validate(spec);
   requireMountNamespace(spec);
   refuseOwnNamespaces(spec);
-  if (spec.process.terminal) {
-    throw new UnsupportedError({
-      operation: "check config.json",
-      subject: "process.terminal",
-      reason: "this version has no terminals",
-      remedy: "run without a tty; the guest's console is on standard input and output",
-    });
-  }
 }
 
 function planWith(
@@ -255,6 +259,7 @@ function planWith(
     },
     deviceCgroup,
     newKeyring: options.newKeyring,
+    terminal: options.terminal,
   });
 }
 
@@ -276,24 +281,10 @@ function initialState(creation: Creation): ContainerState {
     phase: "creating",
     created: new Date().toISOString(),
     cgroupPaths: cgroup.directories,
+    systemdUnit: cgroup.unit,
     hooks: { poststart: spec.hooks.poststart, poststop: spec.hooks.poststop },
     owner: Deno.uid() ?? 0,
   };
-}
-
-/**
- * A defect in the steps before must not end with a guest in the place of the host's interface.
- *
- * @throws HostError when init is in the runtime's network namespace
- */
-function requireOwnNetwork(pid: number): void {
-  const own = readNamespace("/proc/thread-self/ns/net");
-  if (!isSameNamespace(own, readNamespace(`/proc/${pid}/ns/net`))) return;
-  throw new HostError({
-    operation: "attach network",
-    reason: "the container is in the runtime's own network namespace",
-    remedy: "this is a defect of urunc: nothing was changed in it",
-  });
 }
 
 /**
