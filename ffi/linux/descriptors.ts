@@ -107,6 +107,15 @@ export function close(fd: number): void {
 }
 
 /**
+ * Closes in another thread, for what the kernel takes long to end and nobody waits for.
+ *
+ * @param fd a descriptor; what close(2) would say of it is lost
+ */
+export function closeInBackground(fd: number): void {
+  void unistd.closeNonblocking(fd);
+}
+
+/**
  * @param fd a descriptor
  * @param buffer receives at most its length
  * @returns bytes read; 0 at the end

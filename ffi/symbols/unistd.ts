@@ -1,7 +1,12 @@
 /** unistd.h @module */
 import { declare } from "./_library.ts";
 
-export const close = declare("close", { parameters: [/* int fd */ "i32"], result: "i32" });
+const CLOSE = { parameters: [/* int fd */ "i32"], result: "i32" } as const;
+
+export const close = declare("close", CLOSE);
+
+/** In a thread of its own, where errno stays. */
+export const closeNonblocking = declare("close", { ...CLOSE, nonblocking: true });
 
 export const read = declare("read", {
   parameters: [/* int fd */ "i32", /* void *buf */ "buffer", /* size_t count */ "usize"],

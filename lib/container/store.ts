@@ -2,7 +2,6 @@ import {
   close,
   flock,
   fstat,
-  getuid,
   LinuxError,
   LOCK_EX,
   lstatPath,
@@ -102,8 +101,8 @@ export class Store {
       this.#checkRoot();
       return true;
     } catch (error) {
-      if (error instanceof LinuxError && error.code === "ENOENT") return false;
-      throw error instanceof LinuxError ? this.#unusable(error) : error;
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error instanceof HostError ? error : this.#unusable(error);
     }
   }
 
@@ -127,16 +126,16 @@ export class Store {
 
   /** What state.json says is acted upon as root: nobody else may be able to write it. */
   #checkRoot(): void {
-    const { uid, mode } = lstatPath(this.root);
+    const { uid, mode, isDirectory } = Deno.lstatSync(this.root);
     const refuse = (reason: string, remedy: string) =>
       new HostError({ operation: "use state directory", subject: this.root, reason, remedy });
-    if (!Deno.lstatSync(this.root).isDirectory) {
+    if (!isDirectory) {
       throw refuse("it is not a directory", "if it is a symlink, name what it points to");
     }
-    if (uid !== getuid()) {
-      throw refuse(`it belongs to uid ${uid}`, `it must belong to uid ${getuid()}`);
+    if (uid !== Deno.uid()) {
+      throw refuse(`it belongs to uid ${uid}`, `it must belong to uid ${Deno.uid()}`);
     }
-    if ((mode & 0o022) !== 0) {
+    if (((mode ?? 0) & 0o022) !== 0) {
       throw refuse("others than its owner can write it", `chmod go-w ${this.root}`);
     }
   }
@@ -206,9 +205,8 @@ export class ContainerDirectory {
   writeState(state: ContainerState): void {
     const path = `${this.path}/${STATE_FILE}`;
     const temporary = `${path}.new`;
-    // One that was being written when its writer was killed.
-    removeIfThere(temporary);
-    Deno.writeTextFileSync(temporary, printState(state), { createNew: true, mode: FILE_MODE });
+    // Over one that was being written when its writer was killed, if there is one.
+    Deno.writeTextFileSync(temporary, printState(state), { mode: FILE_MODE });
     Deno.renameSync(temporary, path);
   }
 

@@ -1,4 +1,12 @@
-import { close, ioctl, LinuxError, O_CLOEXEC, O_RDWR, open } from "../../ffi/linux.ts";
+import {
+  close,
+  closeInBackground,
+  ioctl,
+  LinuxError,
+  O_CLOEXEC,
+  O_RDWR,
+  open,
+} from "../../ffi/linux.ts";
 import { readDevice } from "./devices.ts";
 import type { KvmFacts } from "./types.ts";
 
@@ -40,17 +48,20 @@ export interface KvmInterface {
   open(path: string): number;
   ioctl(fd: number, request: number, argument: number): number;
   close(fd: number): void;
+  closeInBackground(fd: number): void;
 }
 
 const LINUX: KvmInterface = {
   open: (path) => open(path, O_RDWR | O_CLOEXEC),
   ioctl: (fd, request, argument) => ioctl(fd, request, argument),
   close,
+  closeInBackground,
 };
 
 /**
- * Finds out whether virtual machines can be made on this host, by making one (and closing it at
- * once). Never throws for a host without KVM: `reason` then says what is wrong and what to do.
+ * Finds out whether virtual machines can be made on this host, by making one, which is closed
+ * at once (in another thread). Never throws for a host without KVM: `reason` then says what is wrong
+ * and what to do.
  */
 export function probeKvm(path = "/dev/kvm", linux: KvmInterface = LINUX): KvmFacts {
   const device = readDevice(path);
@@ -94,7 +105,8 @@ function probeOpen(path: string, fd: number, linux: KvmInterface): Omit<KvmFacts
     return unusable(`the kernel's KVM lacks ${list}: use a newer kernel`);
   }
   try {
-    linux.close(createMachine(fd, linux));
+    // Ending a machine waits for all processors to have noticed (SRCU): up to 15 ms.
+    linux.closeInBackground(createMachine(fd, linux));
   } catch (error) {
     return unusable(createFailure(error));
   }

@@ -60,6 +60,9 @@ function kernel(
     close(fd) {
       assert.ok(open.delete(fd), `fd ${fd} was not open`);
     },
+    closeInBackground(fd) {
+      this.close(fd);
+    },
   };
   return { linux, open };
 }
