@@ -10,6 +10,7 @@ import {
   text,
 } from "./reader.ts";
 import { readLinux } from "./parse_linux.ts";
+import { remarksOn } from "./remarks.ts";
 import { readRlimit, withExactRlimits } from "./rlimits.ts";
 import type { CapabilitySet, Hook, Hooks, Mount, Process, Root, Spec, User } from "./types.ts";
 
@@ -54,7 +55,12 @@ export function decodeSpec(bytes: Uint8Array): Spec {
  */
 export function parseSpec(document: string): Spec {
   checkSize(document.length);
-  const spec = new Fields(withExactRlimits(document, parseJson(document)), "");
+  const json = parseJson(document);
+  const spec = readSpec(new Fields(withExactRlimits(document, json), ""));
+  return { ...spec, remarks: remarksOn(spec, json) };
+}
+
+function readSpec(spec: Fields): Spec {
   return {
     ociVersion: spec.required("ociVersion", nonEmptyText),
     hostname: spec.optionalText("hostname"),
@@ -65,6 +71,7 @@ export function parseSpec(document: string): Spec {
     hooks: readHooks(spec.section("hooks")),
     annotations: spec.textRecord("annotations"),
     linux: readLinux(spec.section("linux")),
+    remarks: { refused: [], warned: [] },
   };
 }
 

@@ -1,3 +1,5 @@
+import type { Remarks } from "./remarks.ts";
+
 /**
  * The part of the OCI runtime specification's config.json that urunc reads, under the
  * specification's own names. Unknown properties are ignored, as the specification demands
@@ -15,6 +17,8 @@ export interface Spec {
   hooks: Hooks;
   annotations: Record<string, string>;
   linux: Linux;
+  /** What is in the document and cannot be given to a guest. */
+  remarks: Remarks;
 }
 
 export interface Root {

@@ -23,6 +23,7 @@ const checks: Check[] = [
   checkHostname,
   checkRlimits,
   checkSysctls,
+  checkRemarks,
 ];
 
 /** runtime-spec versions are semantic versions: every 1.x reads alike. */
@@ -39,6 +40,18 @@ function checkNamespacesAreUnique({ linux }: Spec): void {
     if (types.indexOf(type) !== index) {
       throw invalid(`linux.namespaces[${index}].type`, `${type} again`, "each type once");
     }
+  });
+}
+
+/** What a guest cannot be given is said, not dropped. */
+function checkRemarks({ remarks }: Spec): void {
+  const [first] = remarks.refused;
+  if (first === undefined) return;
+  throw new UnsupportedError({
+    operation: "check config.json",
+    subject: first.property,
+    reason: first.reason,
+    remedy: first.remedy,
   });
 }
 

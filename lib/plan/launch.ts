@@ -3,6 +3,7 @@ import type { HostFacts } from "../host/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { NetworkFacts } from "../network/types.ts";
+import { guestArguments } from "../oci/init_program.ts";
 import type { Spec } from "../oci/types.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
 import type { UnikernelConfig } from "../unikernel/types.ts";
@@ -145,7 +146,7 @@ function execStep(input: LaunchInput, accelerator: "kvm" | "tcg"): Step {
     kernel: GUEST_KERNEL,
     initrd: facts.initrd === undefined ? undefined : GUEST_INITRD,
     commandLine: input.guest.commandLine({
-      args: spec.process.args,
+      args: guestArguments(spec),
       env: spec.process.env,
       hostname: spec.hostname,
       cmdline: input.unikernel.cmdline,

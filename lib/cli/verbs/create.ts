@@ -27,9 +27,13 @@ export async function create(command: CommandOf<"create">, context: Context): Pr
  */
 export async function creationOf(command: CreateCommand, context: Context): Promise<CreateOptions> {
   refuseUnsupported(command);
+  const bundle = readBundle(command.bundle);
+  for (const { property, reason } of bundle.spec.remarks.warned) {
+    context.log.warning(`config.json ${property}: ${reason}`);
+  }
   return {
     id: command.id,
-    bundle: readBundle(command.bundle),
+    bundle,
     store: context.store,
     configuration: await context.configuration(),
     newKeyring: !command.noNewKeyring,

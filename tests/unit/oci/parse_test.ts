@@ -44,6 +44,13 @@ Deno.test("parseSpec fills in every absent section", () => {
       poststop: [],
     },
     annotations: {},
+    remarks: {
+      refused: [],
+      warned: [{
+        property: "linux.namespaces without network",
+        reason: "the guest has no network: it cannot share the host's",
+      }],
+    },
     linux: {
       namespaces: [],
       uidMappings: [],

@@ -1,0 +1,167 @@
+import { isInitProgram } from "./init_program.ts";
+import type { Mount, Spec } from "./types.ts";
+
+/** Something in config.json that the guest will not get. */
+export interface Remark {
+  /** JSON path, with what was found where that helps. */
+  property: string;
+  reason: string;
+  remedy?: string;
+}
+
+/** What is refused, and what is only said; see {@link file://./spec_table.ts the whole table}. */
+export interface Remarks {
+  refused: Remark[];
+  warned: Remark[];
+}
+
+type Finder = (spec: Spec, document: Document) => Remark[];
+
+/** The raw document, for properties that nothing else reads. */
+type Document = { process?: Record<string, unknown>; linux?: Record<string, unknown> };
+
+/**
+ * Looks for what a guest would be meant to have and cannot be given. Dropping it silently would be a
+ * pretence.
+ *
+ * @param spec what `parseSpec` made of the document
+ * @param document config.json as JSON
+ */
+export function remarksOn(spec: Spec, document: unknown): Remarks {
+  const find = (finders: Record<string, Finder>) =>
+    Object.values(finders).flatMap((finder) => finder(spec, document as Document));
+  return { refused: find(refusedProperties), warned: find(warnedProperties) };
+}
+
+/** By the property's name in the table. */
+export const refusedProperties: Record<string, Finder> = {
+  "mounts": ({ mounts }) =>
+    mounts.flatMap((mount, index) => reachesGuest(mount) ? [] : [volume(mount, index)]),
+  "linux.devices": ({ linux }) =>
+    linux.devices.filter(({ path }) => !CONVENTIONAL_DEVICES.has(path)).map(({ path }) => ({
+      property: `linux.devices ${path}`,
+      reason: "a guest has no access to devices of the host",
+      remedy: "leave the device out",
+    })),
+  "process.selinuxLabel": ({ process }) =>
+    remark(process.selinuxLabel, "process.selinuxLabel", "SELinux labels are not set yet", {
+      remedy: "docker and podman: --security-opt label=disable",
+    }),
+  "process.scheduler": (_, { process }) =>
+    remark(process?.scheduler, "process.scheduler", "scheduling policies are not set"),
+  "process.ioPriority": (_, { process }) =>
+    remark(process?.ioPriority, "process.ioPriority", "I/O priorities are not set"),
+  "process.execCPUAffinity": (_, { process }) =>
+    remark(process?.execCPUAffinity, "process.execCPUAffinity", "CPU affinity is not set", {
+      remedy: "use linux.resources.cpu.cpus",
+    }),
+  "linux.personality": (_, { linux }) =>
+    remark(linux?.personality, "linux.personality", "a guest has its own kernel"),
+  "linux.intelRdt": (_, { linux }) =>
+    remark(linux?.intelRdt, "linux.intelRdt", "cache and bandwidth allocation is not set"),
+  "linux.timeOffsets": (_, { linux }) =>
+    remark(linux?.timeOffsets, "linux.timeOffsets", "a guest has its own clock"),
+  "linux.netDevices": (_, { linux }) =>
+    remark(linux?.netDevices, "linux.netDevices", "network devices are not moved"),
+};
+
+/** By the property's name in the table. */
+export const warnedProperties: Record<string, Finder> = {
+  "process.cwd": ({ process }) =>
+    process.cwd === "/" ? [] : [{
+      property: `process.cwd ${process.cwd}`,
+      reason: "the guest is not told a working directory: its own init has one",
+    }],
+  "linux.namespaces": ({ linux }) =>
+    linux.namespaces.some(({ type }) => type === "network") ? [] : [{
+      property: "linux.namespaces without network",
+      reason: "the guest has no network: it cannot share the host's",
+    }],
+};
+
+/**
+ * File systems that engines give every container. The guest has its own kernel with its own /proc,
+ * /sys and /dev, so nothing is missing.
+ */
+const CONVENTIONAL_TYPES = new Set([
+  "proc",
+  "sysfs",
+  "devpts",
+  "devtmpfs",
+  "mqueue",
+  "cgroup",
+  "cgroup2",
+]);
+
+/** Places where engines mount memory file systems for every container. */
+const CONVENTIONAL_TMPFS = new Set([
+  "/dev",
+  "/dev/shm",
+  "/run",
+  "/run/lock",
+  "/tmp",
+  "/var/tmp",
+  "/sys/fs/cgroup",
+]);
+
+/**
+ * Files and directories that docker, podman, containerd and the kubelet bind into every container:
+ * names and addresses, which the guest gets from its network set-up, and what only an ordinary
+ * process can use.
+ */
+const CONVENTIONAL_BINDS = new Set([
+  "/dev/mqueue",
+  "/dev/shm",
+  "/dev/termination-log",
+  "/etc/group",
+  "/etc/hostname",
+  "/etc/hosts",
+  "/etc/passwd",
+  "/etc/resolv.conf",
+  "/proc",
+  "/run/.containerenv",
+  "/run/secrets",
+  "/run/secrets/kubernetes.io/serviceaccount",
+  "/sys",
+  "/sys/fs/cgroup",
+  "/var/run/secrets/kubernetes.io/serviceaccount",
+]);
+
+/** Nodes that the specification promises every container (config-linux.md, "Default Devices"). */
+const CONVENTIONAL_DEVICES = new Set([
+  "/dev/console",
+  "/dev/full",
+  "/dev/fuse",
+  "/dev/null",
+  "/dev/ptmx",
+  "/dev/random",
+  "/dev/tty",
+  "/dev/urandom",
+  "/dev/zero",
+]);
+
+function reachesGuest({ type, destination, options }: Mount): boolean {
+  const bind = type === "bind" || options.includes("bind") || options.includes("rbind");
+  if (bind) return CONVENTIONAL_BINDS.has(destination) || isInitProgram(destination);
+  if (type === undefined || CONVENTIONAL_TYPES.has(type)) return type !== undefined;
+  return type === "tmpfs" && CONVENTIONAL_TMPFS.has(destination);
+}
+
+function volume({ destination, source }: Mount, index: number): Remark {
+  return {
+    property: `mounts[${index}] ${source ?? ""} at ${destination}`.replace("  ", " "),
+    reason: "the guest would not see it: volumes cannot be shared with a guest yet",
+    remedy: "leave the volume out, or put its content into the image or the initrd",
+  };
+}
+
+function remark(
+  value: unknown,
+  property: string,
+  reason: string,
+  options: { remedy?: string } = {},
+): Remark[] {
+  const absent = value === undefined || value === null || value === "" ||
+    (typeof value === "object" && Object.keys(value).length === 0);
+  return absent ? [] : [{ property, reason, ...options }];
+}

@@ -1,0 +1,145 @@
+/** What becomes of a property of config.json. */
+export type Treatment = "honoured" | "by design" | "warned" | "refused";
+
+/** A property, or a group of them, and what becomes of it. */
+export interface SpecRow {
+  /** JSON path; `*` stands for all properties below it that have no row of their own. */
+  property: string;
+  treatment: Treatment;
+  how: string;
+}
+
+/**
+ * Every property of config.json (runtime-spec 1.2, config.md and config-linux.md), and what becomes of
+ * it. `by design`: it speaks of the container's file system or processes, which a guest does not
+ * share, and nothing is lost by leaving it alone. `warned` and `refused` are found by remarks.ts and
+ * validate.ts, where a test looks for each.
+ */
+export const specTable: SpecRow[] = [
+  { property: "ociVersion", treatment: "honoured", how: "1.x.y; anything else is refused" },
+  { property: "root.path", treatment: "honoured", how: "kernel, initrd and urunc.json are in it" },
+  { property: "root.readonly", treatment: "by design", how: "the image is never written" },
+  {
+    property: "mounts",
+    treatment: "refused",
+    how: "volumes, by name; what engines mount in every container is left alone",
+  },
+  {
+    property: "hostname",
+    treatment: "honoured",
+    how: "of the UTS namespace; told to Linux guests",
+  },
+  { property: "domainname", treatment: "honoured", how: "of the UTS namespace" },
+  {
+    property: "annotations",
+    treatment: "honoured",
+    how: "com.urunc.unikernel.* describe the guest",
+  },
+  {
+    property: "hooks.*",
+    treatment: "honoured",
+    how: "startContainer hooks run during create, before the pivot, with paths of the host",
+  },
+  {
+    property: "process.terminal",
+    treatment: "honoured",
+    how: "the guest's console is on the terminal",
+  },
+  { property: "process.consoleSize", treatment: "honoured", how: "of the terminal" },
+  { property: "process.user.uid", treatment: "honoured", how: "the monitor's, proven" },
+  { property: "process.user.gid", treatment: "honoured", how: "the monitor's, proven" },
+  {
+    property: "process.user.additionalGids",
+    treatment: "honoured",
+    how: "exactly these; none when it is empty",
+  },
+  { property: "process.user.umask", treatment: "honoured", how: "the monitor's; 0022 without it" },
+  {
+    property: "process.args",
+    treatment: "honoured",
+    how: "the guest's; the wrapper of --init is taken off",
+  },
+  { property: "process.env", treatment: "honoured", how: "a Linux guest's; never the monitor's" },
+  { property: "process.cwd", treatment: "warned", how: "unless it is /: the guest is not told" },
+  {
+    property: "process.capabilities",
+    treatment: "by design",
+    how: "the monitor has none, whatever is listed; the operator's configuration may grant some",
+  },
+  {
+    property: "process.rlimits",
+    treatment: "honoured",
+    how: "the monitor's; RLIMIT_NOFILE is 1024 without it",
+  },
+  { property: "process.noNewPrivileges", treatment: "by design", how: "it is always set" },
+  {
+    property: "process.apparmorProfile",
+    treatment: "honoured",
+    how: "confines the monitor, proven; refused without AppArmor",
+  },
+  { property: "process.selinuxLabel", treatment: "refused", how: "labels are not set yet" },
+  { property: "process.oomScoreAdj", treatment: "honoured", how: "the monitor's" },
+  { property: "process.scheduler", treatment: "refused", how: "policies are not set" },
+  { property: "process.ioPriority", treatment: "refused", how: "priorities are not set" },
+  {
+    property: "process.execCPUAffinity",
+    treatment: "refused",
+    how: "use linux.resources.cpu.cpus",
+  },
+  {
+    property: "linux.namespaces",
+    treatment: "warned",
+    how: "new or joined as listed; pid, ipc, uts, mount new even when not; network not listed: " +
+      "the guest has none",
+  },
+  {
+    property: "linux.namespaces user, time",
+    treatment: "refused",
+    how: "there is no rootless mode",
+  },
+  { property: "linux.uidMappings", treatment: "refused", how: "they need a user namespace" },
+  { property: "linux.gidMappings", treatment: "refused", how: "they need a user namespace" },
+  { property: "linux.timeOffsets", treatment: "refused", how: "a guest has its own clock" },
+  {
+    property: "linux.devices",
+    treatment: "refused",
+    how: "other than the conventional ones: a guest has no devices of the host",
+  },
+  { property: "linux.cgroupsPath", treatment: "honoured", how: "/urunc/ID without it" },
+  {
+    property: "linux.resources.devices",
+    treatment: "by design",
+    how: "the rules allow exactly this container's nodes, whatever is listed",
+  },
+  {
+    property: "linux.resources.*",
+    treatment: "honoured",
+    how: "or refused by name, where the host or this version cannot",
+  },
+  {
+    property: "linux.seccomp",
+    treatment: "by design",
+    how:
+      "the profile is for a container's programs; the monitor brings its own and it is always on",
+  },
+  {
+    property: "linux.sysctl",
+    treatment: "honoured",
+    how: "of the namespaces that are there; any other is refused",
+  },
+  {
+    property: "linux.maskedPaths",
+    treatment: "by design",
+    how: "there is no /proc and no /sys in the monitor's root",
+  },
+  { property: "linux.readonlyPaths", treatment: "by design", how: "as maskedPaths" },
+  {
+    property: "linux.rootfsPropagation",
+    treatment: "by design",
+    how: "the image is mounted nowhere in the monitor's namespace",
+  },
+  { property: "linux.mountLabel", treatment: "by design", how: "nothing of the image is mounted" },
+  { property: "linux.personality", treatment: "refused", how: "a guest has its own kernel" },
+  { property: "linux.intelRdt", treatment: "refused", how: "allocations are not made" },
+  { property: "linux.netDevices", treatment: "refused", how: "devices are not moved" },
+];
