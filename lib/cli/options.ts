@@ -60,7 +60,7 @@ export const globalOptions = {
   systemdCgroup: {
     kind: "flag",
     names: ["--systemd-cgroup"],
-    help: "Let systemd make the cgroups (not in this version).",
+    help: "Let systemd make the cgroups; linux.cgroupsPath is then slice:prefix:name.",
   },
 } as const satisfies OptionSpecs;
 
@@ -83,7 +83,7 @@ export const createOptions = {
     kind: "text",
     names: ["--console-socket"],
     metavar: "SOCKET",
-    help: "Send the terminal's master to this socket (not in this version).",
+    help: "With process.terminal: send the terminal's master to this socket.",
   },
   noPivot: {
     kind: "flag",

@@ -15,8 +15,11 @@ import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../host/
 import { removeIngress } from "../network/redirect.ts";
 import { removeTap } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
+import { thawCgroup } from "./cgroups/freezer.ts";
+import { stopScope } from "./cgroups/systemd.ts";
 import { runEveryHook } from "./hooks.ts";
 import { openProcess } from "./kill.ts";
+import { containerStatus } from "./pause.ts";
 import { salvageState } from "./salvage.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { computeStatus } from "./status.ts";
@@ -61,7 +64,7 @@ function requireStopped(id: string, state: ContainerState | undefined): void {
   throw new WrongStateError({
     operation: "delete container",
     subject: id,
-    reason: `container is not stopped: it is ${status}`,
+    reason: `container is not stopped: it is ${containerStatus(state!)}`,
     remedy: "kill it first, or delete it with --force",
   });
 }
@@ -95,9 +98,11 @@ export function forceDelete(directory: ContainerDirectory, state: ContainerState
   killMonitor(state);
   killCgroup(state.cgroupPaths);
   removeNetwork(state);
+  const warnings = state.systemdUnit === undefined ? [] : stopScope(state.systemdUnit);
   removeCgroup(state.cgroupPaths);
   directory.remove();
-  return runEveryHook(state.hooks.poststop, ociState(state, "stopped"), { name: "poststop" });
+  const stopped = ociState(state, "stopped");
+  return [...warnings, ...runEveryHook(state.hooks.poststop, stopped, { name: "poststop" })];
 }
 
 /** Kills the container's process and waits until it has ended (a zombie has). */
@@ -106,6 +111,8 @@ function killMonitor(state: ContainerState): void {
   if (pidfd === undefined) return;
   try {
     pidfdSendSignal(pidfd, SIGKILL);
+    // A paused one dies of it only when it goes on (v1); it does not get as far as its own code.
+    thawCgroup(state.cgroupPaths);
     const [events] = poll([{ fd: pidfd, events: POLLIN }], KILL_TIMEOUT * 1000);
     if (events === 0) {
       throw new HostError({

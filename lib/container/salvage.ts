@@ -1,5 +1,6 @@
 import { readCgroupLayout } from "../host/cgroups.ts";
 import { DEFAULT_PARENT, placeCgroup } from "./cgroups/plan.ts";
+import { isUnitName } from "./cgroups/systemd_scope.ts";
 import { type ContainerState, STATE_VERSION } from "./state.ts";
 
 /**
@@ -30,6 +31,7 @@ export function salvageState(id: string, json: string): ContainerState {
     phase: "started",
     created: "",
     cgroupPaths: cgroupPaths(fields.cgroupPaths, id),
+    systemdUnit: scopeName(fields.systemdUnit),
     network: namespacePath !== undefined && tap !== undefined && link !== undefined
       ? { namespacePath, tap, interface: link }
       : undefined,
@@ -71,6 +73,12 @@ function record(value: unknown): Record<string, unknown> {
 
 function text(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
+}
+
+/** What is in it is killed, so a slice is not believed. */
+function scopeName(value: unknown): string | undefined {
+  const name = text(value);
+  return name !== undefined && isUnitName(name) && name.endsWith(".scope") ? name : undefined;
 }
 
 function absolutePath(value: unknown): string | undefined {

@@ -43,6 +43,8 @@ export interface ContainerState {
   created: string;
   /** Directories in the cgroup file systems that were made for it, its own and their parents. */
   cgroupPaths: string[];
+  /** The scope that systemd made for it. */
+  systemdUnit?: string;
   network?: {
     /** Names the network namespace to the host, when anything does. */
     namespacePath?: string;
@@ -115,6 +117,7 @@ function readState(state: Fields): ContainerState {
     phase: state.required("phase", oneOf(PHASES)),
     created: state.required("created", plainText),
     cgroupPaths: state.required("cgroupPaths", listOf(absolutePath)),
+    systemdUnit: state.optional("systemdUnit", plainText),
     network: state.optional("network", readNetwork),
     hooks: state.required("hooks", (value, path) => {
       const hooks = new Fields(value, path);

@@ -72,11 +72,6 @@ const CASES: Case[] = [
     says: ["parse command line --console-socket", ...NO_TERMINAL],
   },
   {
-    name: "--systemd-cgroup",
-    globals: ["--systemd-cgroup"],
-    says: ["parse command line --systemd-cgroup", "cgroup file system only", "cgroupfs"],
-  },
-  {
     name: "--no-pivot",
     args: ["--no-pivot"],
     says: ["parse command line --no-pivot", "pivot_root"],
@@ -134,7 +129,7 @@ const CASES: Case[] = [
   {
     name: "systemd's cgroup path",
     edit: (config) => (config.linux as Record<string, unknown>).cgroupsPath = "a.slice:b:c",
-    says: ["plan cgroup", "a.slice:b:c", "systemd", "cgroupfs"],
+    says: ["plan cgroup", "a.slice:b:c", "systemd", "--systemd-cgroup", "cgroupfs"],
   },
   {
     name: "a cgroup path that leaves its place",

@@ -3,6 +3,8 @@ import { readBundle } from "../../container/prepare.ts";
 import type { CreateOptions } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { HostError, UnsupportedError } from "../../errors.ts";
+import { resolvePath } from "../../path.ts";
+import { terminalReceiver } from "../../plan/terminal.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 import { printJson } from "../output.ts";
@@ -23,7 +25,8 @@ export async function create(command: CommandOf<"create">, context: Context): Pr
 /**
  * What the library needs to know, from the options that `create` and `run` share.
  *
- * @throws UnsupportedError for an option that this version does not have
+ * @throws UnsupportedError for an option that this version does not have;
+ *   InvalidConfigurationError when the terminal that is asked for goes nowhere
  */
 export async function creationOf(command: CreateCommand, context: Context): Promise<CreateOptions> {
   refuseUnsupported(command);
@@ -36,9 +39,19 @@ export async function creationOf(command: CreateCommand, context: Context): Prom
     bundle,
     store: context.store,
     configuration: await context.configuration(),
+    systemdCgroup: context.systemdCgroup,
     newKeyring: !command.noNewKeyring,
     observer: context.observer,
+    terminal: terminalReceiver(bundle.spec.process, {
+      consoleSocket: absolute(command.consoleSocket),
+      detached: command.verb === "create" || command.detach,
+    }),
   };
+}
+
+/** Init connects from another working directory. */
+function absolute(path: string | undefined): string | undefined {
+  return path === undefined ? undefined : resolvePath(Deno.cwd(), path);
 }
 
 /** Creates the container and writes its pid file; without the file there is no container. */
@@ -97,9 +110,6 @@ function refuseUnsupported(command: CreateCommand): void {
       remedy,
     });
   };
-  if (command.consoleSocket !== undefined) {
-    refuse("--console-socket", "this version has no terminals", "run without a tty");
-  }
   if (command.noPivot) {
     refuse("--no-pivot", "the monitor's root is a file system of its own, entered by pivot_root");
   }

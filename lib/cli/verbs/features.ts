@@ -18,7 +18,7 @@ export function features(_command: CommandOf<"features">, _context: Context): nu
     linux: {
       namespaces: supportedNamespaces,
       capabilities: [],
-      cgroup: { v1: true, v2: true, systemd: false, systemdUser: false, rdma: false },
+      cgroup: { v1: true, v2: true, systemd: true, systemdUser: false, rdma: false },
       seccomp: { enabled: false },
       apparmor: { enabled: false },
       selinux: { enabled: false },

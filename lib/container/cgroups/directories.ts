@@ -20,16 +20,7 @@ const REMOVE_MILLISECONDS = 2000;
 export function surveyDirectories(plan: CgroupPlan): string[] {
   const hierarchies = hierarchiesOf(plan);
   const leaves = hierarchies.map(({ directory }) => directory);
-  for (const leaf of leaves) {
-    const use = usedBy(leaf);
-    if (use === undefined) continue;
-    throw new HostError({
-      operation: "use cgroup",
-      subject: leaf,
-      reason: `it is in use by ${use}`,
-      remedy: "give the container a cgroupsPath of its own",
-    });
-  }
+  leaves.forEach(requireUnused);
   const parents = hierarchies.flatMap((hierarchy) =>
     // The default parent is everybody's: whoever comes last removes it.
     ancestors(hierarchy).filter((path) =>
@@ -37,6 +28,18 @@ export function surveyDirectories(plan: CgroupPlan): string[] {
     ).reverse()
   );
   return [...leaves, ...parents];
+}
+
+/** @throws HostError when a container's own directory is in use; one that is not there is not */
+export function requireUnused(leaf: string): void {
+  const use = usedBy(leaf);
+  if (use === undefined) return;
+  throw new HostError({
+    operation: "use cgroup",
+    subject: leaf,
+    reason: `it is in use by ${use}`,
+    remedy: "give the container a cgroupsPath of its own",
+  });
 }
 
 /**

@@ -29,7 +29,7 @@ export interface CgroupPlan {
  * @param cgroupsPath `linux.cgroupsPath`: absolute paths are below the mount points, relative ones
  *   and none below `/urunc`
  * @throws InvalidConfigurationError for a path that leaves its place, is the root of the hierarchy
- *   or cannot be a path; UnsupportedError for systemd's form; HostError when there are no cgroups
+ *   or cannot be a path; UnsupportedError for systemd's form, which is `placeScope`'s; HostError when there are no cgroups
  * @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.md#cgroups-path
  */
 export function placeCgroup(
@@ -83,8 +83,8 @@ function resolvePath(cgroupsPath: string | undefined, id: string): string {
     throw new UnsupportedError({
       operation: "plan cgroup",
       subject: `linux.cgroupsPath ${JSON.stringify(cgroupsPath)}`,
-      reason: "systemd's cgroup driver (slice:prefix:name) is not supported yet",
-      remedy: "configure the caller to use the cgroupfs driver",
+      reason: "it has the form of systemd's cgroup driver (slice:prefix:name)",
+      remedy: "use --systemd-cgroup, or configure the caller to use the cgroupfs driver",
     });
   }
   // deno-lint-ignore no-control-regex -- NUL ends a path, a newline forges lines of /proc files
