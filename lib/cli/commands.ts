@@ -71,6 +71,29 @@ export const commands = {
     },
     positionals: {},
   },
+  ps: {
+    summary: "List the monitor's processes on the host.",
+    options: {
+      format: {
+        kind: "choice",
+        names: ["-f", "--format"],
+        choices: ["table", "json"],
+        help: "Format of the list.",
+        default: "table",
+      },
+    },
+    positionals: { id },
+  },
+  pause: {
+    summary: "Stop a container's guest where it is.",
+    options: {},
+    positionals: { id },
+  },
+  resume: {
+    summary: "Let a paused container go on.",
+    options: {},
+    positionals: { id },
+  },
   features: {
     summary: "Print what this runtime supports, as JSON.",
     options: {},

@@ -7,6 +7,9 @@ import { remove } from "./verbs/delete.ts";
 import { features } from "./verbs/features.ts";
 import { kill } from "./verbs/kill.ts";
 import { list } from "./verbs/list.ts";
+import { pause } from "./verbs/pause.ts";
+import { ps } from "./verbs/ps.ts";
+import { resume } from "./verbs/resume.ts";
 import { run } from "./verbs/run.ts";
 import { start } from "./verbs/start.ts";
 import { state } from "./verbs/state.ts";
@@ -45,6 +48,12 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return remove(command, context);
     case "list":
       return list(command, context);
+    case "ps":
+      return ps(command, context);
+    case "pause":
+      return pause(command, context);
+    case "resume":
+      return resume(command, context);
     case "features":
       return features(command, context);
   }

@@ -8,6 +8,7 @@ import {
 } from "../../ffi/linux.ts";
 import { UsageError, WrongStateError } from "../errors.ts";
 import { signalCgroup } from "./cgroups/cgroup.ts";
+import { thawCgroup } from "./cgroups/freezer.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus, isAlive } from "./status.ts";
 import { requireState } from "./require.ts";
@@ -54,9 +55,13 @@ export function killContainer(store: Store, id: string, signal: number, all: boo
   // Its process is still the creator's, who undoes everything when it fails.
   if (status === "creating") throw notRunning(id);
   const effective = status === "created" ? effectBeforeStart(signal) : signal;
-  if (all && (signalCgroup(state.cgroupPaths, effective) || status === "stopped")) return;
-  if (status === "stopped") throw notRunning(id);
-  signalContainer(state, effective);
+  if (!all || !signalCgroup(state.cgroupPaths, effective)) {
+    if (status === "stopped" && all) return;
+    if (status === "stopped") throw notRunning(id);
+    signalContainer(state, effective);
+  }
+  // A paused one dies only when it goes on (v1), and does not get as far as its own code.
+  if (effective === SIGKILL) thawCgroup(state.cgroupPaths);
 }
 
 /**

@@ -20,7 +20,8 @@ import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "./hooks.ts";
 import { forceDelete } from "./delete.ts";
 import { type ContainerState, ociState } from "./state.ts";
-import { computeStatus, isAlive } from "./status.ts";
+import { containerStatus } from "./pause.ts";
+import { isAlive } from "./status.ts";
 import { requireState } from "./require.ts";
 import type { ContainerDirectory, Store } from "./store.ts";
 
@@ -55,13 +56,13 @@ export async function startContainer(store: Store, id: string): Promise<Started>
 /** @throws WrongStateError unless the container is created */
 function requireCreated(directory: ContainerDirectory): ContainerState {
   const state = requireState(directory);
-  const status = computeStatus(state);
+  const status = containerStatus(state);
   if (status === "created") return state;
   throw new WrongStateError({
     operation: "start container",
     subject: directory.id,
     reason: `cannot start a container in the state ${status}`,
-    remedy: "a container is started once, after create",
+    remedy: status === "paused" ? "resume it first" : "a container is started once, after create",
   });
 }
 

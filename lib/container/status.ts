@@ -15,6 +15,9 @@ export interface ProcessView {
 
 const LINUX: ProcessView = { stat: readProcessStat, executable: readExecutable };
 
+/** What the processes tell; whether they are frozen, `containerStatus` finds out. */
+export type ProcessStatus = Exclude<OciState["status"], "paused">;
+
 /** What the status depends on. */
 export type StatusInput = Pick<
   ContainerState,
@@ -36,7 +39,7 @@ export type StatusInput = Pick<
 export function computeStatus(
   state: StatusInput,
   processes: ProcessView = LINUX,
-): OciState["status"] {
+): ProcessStatus {
   const { phase, pid, pidStartTime } = state;
   if (pid !== undefined && !isAlive(pid, pidStartTime, processes)) return "stopped";
   if (phase === "creating") {

@@ -15,4 +15,5 @@ export interface State {
   annotations: Record<string, string>;
 }
 
-export type Status = "creating" | "created" | "running" | "stopped";
+/** The specification's own, and `paused`, which it lets a runtime add and callers know from runc. */
+export type Status = "creating" | "created" | "running" | "paused" | "stopped";

@@ -1,10 +1,11 @@
 import type { ContainerState } from "../../container/state.ts";
-import { computeStatus } from "../../container/status.ts";
+import { containerStatus } from "../../container/pause.ts";
 import type { ContainerDirectory, Store } from "../../container/store.ts";
 import { formatError, NotFoundError } from "../../errors.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 import { print } from "../output.ts";
+import { formatTable } from "../table.ts";
 
 /** A row of `urunc list`; the field names are runc's, which tools parse. */
 interface Row {
@@ -22,7 +23,7 @@ export function list(command: CommandOf<"list">, context: Context): number {
   const rows = readRows(context.store, context);
   if (command.quiet) print(rows.map((row) => `${row.id}\n`).join(""));
   else if (command.format === "json") print(JSON.stringify(rows) + "\n");
-  else print(formatTable(rows));
+  else print(formatTable(HEADER, rows.map(toCells)));
   return 0;
 }
 
@@ -47,7 +48,7 @@ function toRow(directory: ContainerDirectory): Row {
     const { id } = directory;
     return { ociVersion: "", id, pid: 0, status: "stopped", bundle: "", created: "", owner: "" };
   }
-  const status = computeStatus(state);
+  const status = containerStatus(state);
   return {
     ociVersion: state.ociVersion,
     id: state.id,
@@ -59,21 +60,8 @@ function toRow(directory: ContainerDirectory): Row {
   };
 }
 
-/** Columns wide enough for their longest cell, three blanks between them. */
-function formatTable(rows: Row[]): string {
-  const header = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
-  const cells = rows.map((row) => [
-    row.id,
-    String(row.pid),
-    row.status,
-    row.bundle,
-    row.created,
-    row.owner,
-  ]);
-  const lines = [header, ...cells];
-  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]!.length)));
-  return lines
-    .map((line) => line.map((cell, column) => cell.padEnd(widths[column]!)).join("   ").trimEnd())
-    .map((line) => `${line}\n`)
-    .join("");
+const HEADER = ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"];
+
+function toCells(row: Row): string[] {
+  return [row.id, String(row.pid), row.status, row.bundle, row.created, row.owner];
 }

@@ -1,6 +1,6 @@
 import { requireState } from "../../container/require.ts";
 import { ociState } from "../../container/state.ts";
-import { computeStatus } from "../../container/status.ts";
+import { containerStatus } from "../../container/pause.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 import { printJson } from "../output.ts";
@@ -8,6 +8,6 @@ import { printJson } from "../output.ts";
 /** `urunc state` */
 export function state(command: CommandOf<"state">, context: Context): number {
   const container = requireState(context.store.open(command.id));
-  printJson(ociState(container, computeStatus(container)));
+  printJson(ociState(container, containerStatus(container)));
   return 0;
 }

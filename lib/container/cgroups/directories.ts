@@ -1,6 +1,7 @@
 import { HostError } from "../../errors.ts";
 import { type CgroupPlan, DEFAULT_PARENT, type HierarchyPlan } from "./plan.ts";
-import { cgroupProcesses, isCode, leavesOf, pause } from "./processes.ts";
+import { isCode, leavesOf, pause } from "./common.ts";
+import { cgroupProcesses } from "./processes.ts";
 
 /** Attempts to make a directory whose parent another container removes at the same time. */
 const MAKE_ATTEMPTS = 50;

@@ -1,16 +1,10 @@
 import { close, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../../ffi/linux.ts";
 import { HostError } from "../../errors.ts";
+import { isCode, leavesOf, pause } from "./common.ts";
+import { thawCgroup } from "./freezer.ts";
 
 /** How long processes may take to die of SIGKILL before the container is given up. */
 const KILL_MILLISECONDS = 5000;
-
-/**
- * The container's own directories among all that were made for it. The parents are shared: what
- * runs below them may be another container's and must not be killed.
- */
-export function leavesOf(directories: string[]): string[] {
-  return directories.filter((path) => !directories.some((other) => other.startsWith(`${path}/`)));
-}
 
 /**
  * Moves a process, all its threads included, into cgroups.
@@ -67,6 +61,7 @@ export function killCgroup(directories: string[], milliseconds = KILL_MILLISECON
     if (pids.length === 0) return;
     for (const leaf of leaves) killAtOnce(leaf);
     signalEach(leaves, pids, SIGKILL);
+    thawCgroup(leaves);
     if (performance.now() > deadline) {
       throw new HostError({
         operation: "kill the processes of cgroup",
@@ -125,14 +120,4 @@ function signal(pidfd: number, number: number): void {
   } catch (error) {
     if (!isCode(error, "ESRCH")) throw error;
   }
-}
-
-/** Does an error of ffi/ or of Deno carry this errno? */
-export function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
-}
-
-/** Blocks the thread: callers may be in another namespace than Deno's other threads. */
-export function pause(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
