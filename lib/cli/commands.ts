@@ -94,6 +94,16 @@ export const commands = {
     options: {},
     positionals: { id },
   },
+  spec: {
+    summary: "Write a config.json for a guest to start from.",
+    options: { bundle: createOptions.bundle },
+    positionals: {},
+  },
+  completion: {
+    summary: "Print a script that completes command lines.",
+    options: {},
+    positionals: { shell: { metavar: "SHELL", help: "bash, zsh or fish." } },
+  },
   features: {
     summary: "Print what this runtime supports, as JSON.",
     options: {},

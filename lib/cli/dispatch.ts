@@ -1,7 +1,9 @@
 import type { Observer } from "../launch/observer.ts";
-import type { Command } from "./commands.ts";
+import type { Command, GlobalOptions } from "./commands.ts";
 import { type Context, makeContext } from "./context.ts";
 import { Logger } from "./log.ts";
+import { refusal, type RefusedVerb } from "./refused.ts";
+import { completion } from "./verbs/completion.ts";
 import { create } from "./verbs/create.ts";
 import { remove } from "./verbs/delete.ts";
 import { features } from "./verbs/features.ts";
@@ -11,6 +13,7 @@ import { pause } from "./verbs/pause.ts";
 import { ps } from "./verbs/ps.ts";
 import { resume } from "./verbs/resume.ts";
 import { run } from "./verbs/run.ts";
+import { spec } from "./verbs/spec.ts";
 import { start } from "./verbs/start.ts";
 import { state } from "./verbs/state.ts";
 
@@ -30,6 +33,17 @@ export async function runCommand(command: Command, observer: Observer): Promise<
     log.error(error);
     return FAILURE;
   }
+}
+
+/**
+ * Answers a command that no guest has a meaning for, in the log where its caller reads.
+ *
+ * @returns the exit code
+ */
+export function refuse(verb: RefusedVerb, options: GlobalOptions): number {
+  const log = new Logger({ file: options.log, format: options.logFormat, debug: options.debug });
+  log.error(refusal(verb));
+  return FAILURE;
 }
 
 function dispatch(command: Command, context: Context): Promise<number> | number {
@@ -54,6 +68,10 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return pause(command, context);
     case "resume":
       return resume(command, context);
+    case "spec":
+      return spec(command);
+    case "completion":
+      return completion(command);
     case "features":
       return features(command, context);
   }

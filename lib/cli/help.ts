@@ -1,5 +1,6 @@
 import { commands, type CommandSpec, type Verb } from "./commands.ts";
 import { globalOptions, type OptionSpec, type OptionSpecs } from "./options.ts";
+import { refusedVerbs } from "./refused.ts";
 
 /** Width of the left column of help. */
 const TERM_WIDTH = 28;
@@ -21,7 +22,8 @@ function programHelp(): string {
     "",
     "Commands:",
     ...verbs.map(([verb, summary]) => row(verb, summary)),
-    row("help [COMMAND]", "Show this help, or a command's."),
+    row("help [COMMAND]", "Show this help, or a command's; help spec: what becomes of config.json."),
+    ...Object.entries(refusedVerbs).map(([verb, { summary }]) => row(verb, summary)),
     "",
     "Global options:",
     ...optionRows(globalOptions),

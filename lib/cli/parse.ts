@@ -1,19 +1,27 @@
 import { suggestion } from "../config/suggestion.ts";
 import { UsageError } from "../errors.ts";
-import { type Command, commands, type CommandSpec, type Verb } from "./commands.ts";
+import {
+  type Command,
+  commands,
+  type CommandSpec,
+  type GlobalOptions,
+  type Verb,
+} from "./commands.ts";
 import {
   globalOptions,
   type OptionSpec,
   type OptionSpecs,
   type PositionalSpec,
 } from "./options.ts";
+import { isRefusedVerb, type RefusedVerb } from "./refused.ts";
 
 /** What a command line asks for. */
 export type ParsedCommandLine =
   | { kind: "command"; command: Command }
   /** `verb` undefined: the whole program. */
   | { kind: "help"; verb?: Verb }
-  | { kind: "version" };
+  | { kind: "version" }
+  | { kind: "refused"; verb: RefusedVerb; globals: GlobalOptions };
 
 type Value = string | number | boolean;
 
@@ -34,6 +42,10 @@ export function parseCommandLine(args: string[]): ParsedCommandLine {
   if (globals.version) return { kind: "version" };
   if (verb === undefined) throw usage("the command line", "no command is given");
   if (verb === "help") return { kind: "help", verb: helpVerb(words) };
+  // Whatever follows: callers have many options for it, and none changes the answer.
+  if (isRefusedVerb(verb)) {
+    return { kind: "refused", verb, globals: globals.finish() as unknown as GlobalOptions };
+  }
   if (!isVerb(verb)) throw unknown("command", verb, Object.keys(commands));
 
   const spec: CommandSpec = commands[verb];
