@@ -1,7 +1,8 @@
 import { formatError, UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
-import { runCommand } from "./dispatch.ts";
+import { refuse, runCommand } from "./dispatch.ts";
 import { helpText } from "./help.ts";
+import { specTableText } from "./help_spec.ts";
 import { print, printError } from "./output.ts";
 import { parseCommandLine, type ParsedCommandLine } from "./parse.ts";
 import { versionText } from "./version.ts";
@@ -30,7 +31,10 @@ export async function runCommandLine(args: string[], observer: Observer): Promis
       return 0;
     case "help":
       print(helpText(parsed.verb));
+      if (parsed.verb === "spec") print(`\n${specTableText()}`);
       return 0;
+    case "refused":
+      return refuse(parsed.verb, parsed.globals);
     case "command":
       return await runCommand(parsed.command, observer);
   }

@@ -22,7 +22,10 @@ function programHelp(): string {
     "",
     "Commands:",
     ...verbs.map(([verb, summary]) => row(verb, summary)),
-    row("help [COMMAND]", "Show this help, or a command's; help spec: what becomes of config.json."),
+    row(
+      "help [COMMAND]",
+      "Show this help, or a command's; help spec: what becomes of config.json.",
+    ),
     ...Object.entries(refusedVerbs).map(([verb, { summary }]) => row(verb, summary)),
     "",
     "Global options:",
