@@ -1,10 +1,7 @@
 import {
   AF_UNIX,
   close,
-  connectUnix,
   MSG_NOSIGNAL,
-  O_DIRECTORY,
-  O_PATH,
   O_RDONLY,
   open,
   readAsync,
@@ -16,6 +13,7 @@ import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
 import { isGone } from "../host/process.ts";
+import { connectAt } from "../launch/sockets.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "./hooks.ts";
 import { forceDelete } from "./delete.ts";
@@ -70,7 +68,7 @@ function requireCreated(directory: ContainerDirectory): ContainerState {
 async function letExec(directory: ContainerDirectory, state: ContainerState): Promise<void> {
   const fd = socket(AF_UNIX, SOCK_STREAM, 0);
   try {
-    connectIn(fd, directory.path, "start.sock");
+    connectAt(fd, `${directory.path}/start.sock`);
     send(fd, new Uint8Array([START_BYTE]), MSG_NOSIGNAL);
     const buffer = new Uint8Array(4096);
     const count = await readAsync(fd, buffer);
@@ -84,16 +82,6 @@ async function letExec(directory: ContainerDirectory, state: ContainerState): Pr
     });
   } finally {
     close(fd);
-  }
-}
-
-/** Socket paths hold 108 bytes (unix(7)); a state directory may lie deeper than that. */
-function connectIn(fd: number, directory: string, name: string): void {
-  const parent = open(directory, O_PATH | O_DIRECTORY);
-  try {
-    connectUnix(fd, `/proc/self/fd/${parent}/${name}`);
-  } finally {
-    close(parent);
   }
 }
 

@@ -9,6 +9,7 @@ import { EXEC_STEPS } from "./steps/exec.ts";
 import { NAMESPACE_STEPS } from "./steps/namespaces.ts";
 import { NETWORK_STEPS } from "./steps/network.ts";
 import { ROOT_STEPS } from "./steps/root.ts";
+import { TERMINAL_STEPS } from "./steps/terminal.ts";
 
 /** What the steps of a container share while they are performed; descriptors that outlive a step. */
 export interface PerformContext {
@@ -19,6 +20,8 @@ export interface PerformContext {
   imageRoot?: number;
   /** The monitor's root while it is built, O_PATH. */
   root?: number;
+  /** Both sides of the monitor's terminal, until it is used. */
+  terminal?: { master: number; slave: number };
   /** Listening socket on which `start` is awaited. */
   startListener?: number;
   /** The connection of the `start` that was heard. */
@@ -36,6 +39,7 @@ const HANDLERS: StepHandlers<Step["step"]> = {
   ...NAMESPACE_STEPS,
   ...NETWORK_STEPS,
   ...ROOT_STEPS,
+  ...TERMINAL_STEPS,
   ...DEVICE_STEPS,
   ...CREDENTIAL_STEPS,
   ...EXEC_STEPS,

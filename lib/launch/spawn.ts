@@ -15,7 +15,7 @@ import {
 import { HostError } from "../errors.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";
 import { selfCommand } from "../self.ts";
-import { Channel, type CreatorMessage, type InitMessage } from "./channel.ts";
+import { Channel, type CreatorMessage, type InitMessage, TERMINAL_FD } from "./channel.ts";
 import { CHANNEL_FD } from "./init.ts";
 import type { Observer } from "./observer.ts";
 
@@ -28,15 +28,20 @@ export interface SpawnedInit {
 
 /**
  * Starts an init process in its PID namespace, with the caller's standard input, output and error,
- * the channel, nothing else, and an empty environment (whatever is in the caller's never gets as
- * far as a monitor).
+ * the channel and, if one is wanted, a socket for its terminal; nothing else, and an empty
+ * environment (whatever is in the caller's never gets as far as a monitor).
  *
  * A PID namespace takes effect for children only, so it is entered by the creator's thread, which
  * returns to its own right after: its later children (hooks) belong to the host's.
  *
- * Throws LinuxError; HostError when a standard file is a directory.
+ * @param terminal socket over which init is to send its terminal's master; it is not closed here
+ * @throws LinuxError; HostError when a standard file is a directory
  */
-export function spawnInit(pidNamespace: PidNamespace, observer: Observer): SpawnedInit {
+export function spawnInit(
+  pidNamespace: PidNamespace,
+  observer: Observer,
+  terminal?: number,
+): SpawnedInit {
   refuseDirectories();
   const [ours, theirs] = socketpair(SOCK_STREAM);
   const own = open("/proc/self/ns/pid", O_RDONLY);
@@ -47,7 +52,10 @@ export function spawnInit(pidNamespace: PidNamespace, observer: Observer): Spawn
       path: path!,
       argv: [path!, ...leading, "init", ...observer.initArguments()],
       env: [],
-      fds: [{ from: theirs, to: CHANNEL_FD }],
+      fds: [
+        { from: theirs, to: CHANNEL_FD },
+        ...(terminal === undefined ? [] : [{ from: terminal, to: TERMINAL_FD }]),
+      ],
     });
     return { pid, channel: new Channel(ours) };
   } catch (error) {

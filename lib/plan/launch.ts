@@ -13,7 +13,8 @@ import { planDevices, type PlannedDevices } from "./devices.ts";
 import { guestMemoryMiB } from "./memory.ts";
 import { guestNetwork, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
-import type { ExpectedIdentity, LaunchPlan, Step } from "./types.ts";
+import { planTerminal } from "./terminal.ts";
+import type { ExpectedIdentity, LaunchPlan, Step, TerminalReceiver } from "./types.ts";
 
 /** Everything that the second plan is decided from. */
 export interface LaunchInput {
@@ -29,9 +30,10 @@ export interface LaunchInput {
   /** Where device rules go; undefined when no hierarchy of this host takes any. */
   deviceCgroup?: DeviceCgroup;
   newKeyring: boolean;
+  /** Undefined: the monitor's standard files are the caller's. */
+  terminal?: TerminalReceiver;
 }
 
-/** Host paths that the plan refers to. */
 /** The cgroup that decides which devices the container may open. */
 export interface DeviceCgroup {
   /** 1: a list in files. 2: a program attached to the directory. */
@@ -39,6 +41,7 @@ export interface DeviceCgroup {
   directory: string;
 }
 
+/** Host paths that the plan refers to. */
 export interface LaunchPaths {
   /** The image's root, absolute. */
   rootfs: string;
@@ -89,6 +92,7 @@ export function planLaunch(input: LaunchInput): Launch {
       devices: devices.steps,
       needsTunDirectory: network !== undefined,
     }),
+    ...planTerminal(spec.process, input.terminal),
     // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
     ...deviceRuleSteps(input.deviceCgroup, devices),
     ...planAppArmor(spec.process.apparmorProfile, facts),

@@ -119,3 +119,6 @@ export interface ExpectedIdentity {
   /** AppArmor profile that the monitor is confined by; entered by the exec, so proven after it. */
   apparmorProfile?: string;
 }
+/** Who takes a terminal's master: whoever listens on a socket of the host, or the creator itself. */
+export type TerminalReceiver = { kind: "socket"; path: string } | { kind: "creator" };
+

@@ -8,6 +8,7 @@ import { monitorByName } from "../../monitor/registry.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 import { printJson } from "../output.ts";
+import { TerminalRelay } from "../terminal.ts";
 import { createAndRecord, creationOf } from "./create.ts";
 
 /** Signals that whoever runs us sends to end or tell the guest; they are the guest's to answer. */
@@ -31,14 +32,18 @@ export async function run(command: CommandOf<"run">, context: Context): Promise<
     printJson(planContainer(options));
     return 0;
   }
-  const { state } = await createAndRecord(command, options);
+  const { state, terminal } = await createAndRecord(command, options);
+  let relay: TerminalRelay | undefined;
   try {
     const stopForwarding = command.detach ? () => {} : forwardSignals(command.id, context);
+    // Now that no signal ends us before the terminal is restored.
+    if (terminal !== undefined) relay = new TerminalRelay(terminal);
     const { warnings } = await startContainer(context.store, command.id);
     warnings.forEach((warning) => context.log.warning(warning));
     if (command.detach) return 0;
 
     const ended = await waitpidAsync(state.pid!);
+    await relay?.ended;
     stopForwarding();
     remove(command.id, context);
     if (ended.signal !== undefined) return SIGNAL_EXIT_BASE + ended.signal;
@@ -46,6 +51,8 @@ export async function run(command: CommandOf<"run">, context: Context): Promise<
   } catch (error) {
     remove(command.id, context);
     throw error;
+  } finally {
+    relay?.restore();
   }
 }
 

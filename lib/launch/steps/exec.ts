@@ -1,19 +1,16 @@
 import {
   accept,
   AF_UNIX,
-  bindUnix,
   close,
   execve,
   listen,
   MSG_NOSIGNAL,
-  O_DIRECTORY,
-  O_PATH,
-  open,
   read,
   send,
   SOCK_STREAM,
   socket,
 } from "../../../ffi/linux.ts";
+import { bindAt } from "../sockets.ts";
 import type { StepHandlers } from "../perform.ts";
 
 /** What a `start` sends: a single byte, so that it can never arrive in halves. */
@@ -23,11 +20,7 @@ export const START_BYTE = 0x53;
 export const EXEC_STEPS: StepHandlers<"listenForStart" | "barrier" | "exec"> = {
   listenForStart({ path }, context) {
     const fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    // Socket paths hold 108 bytes (unix(7)); a state directory may lie deeper than that.
-    const slash = path.lastIndexOf("/");
-    const parent = open(path.slice(0, slash), O_PATH | O_DIRECTORY);
-    bindUnix(fd, `/proc/self/fd/${parent}/${path.slice(slash + 1)}`);
-    close(parent);
+    bindAt(fd, path);
     listen(fd, 1);
     context.startListener = fd;
   },

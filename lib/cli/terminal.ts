@@ -1,0 +1,159 @@
+import {
+  close,
+  getTerminalSize,
+  LinuxError,
+  pollAsync,
+  POLLIN,
+  POLLOUT,
+  rawModes,
+  read,
+  setNonblock,
+  setTerminalSize,
+  SOCK_STREAM,
+  socketpair,
+  tcgetattr,
+  tcsetattr,
+  type TerminalModes,
+  write,
+} from "../../ffi/linux.ts";
+
+const [STDIN, STDOUT, STDERR] = [0, 1, 2] as const;
+
+/** PIPE_BUF, linux/limits.h: a pipe that poll calls ready takes so much without blocking. Bytes. */
+const CHUNK = 4096;
+
+/**
+ * Joins the caller's terminal with a container's: what is typed goes in as it is, what comes out is
+ * written as it is, a change of size is passed on. Where standard input is no terminal, its bytes go
+ * in all the same.
+ *
+ * Between its making and `restore` the caller's terminal is raw. Only SIGKILL leaves it so, after
+ * which `stty sane` brings it back, as after any program that edits a screen.
+ */
+export class TerminalRelay {
+  /** All of the output has been written: every user of the container's terminal closed it. */
+  readonly ended: Promise<void>;
+  readonly #master: number;
+  readonly #modes: TerminalModes | undefined;
+  #closed = false;
+
+  /**
+   * @param master of the container's terminal; the relay closes it
+   * @throws LinuxError
+   */
+  constructor(master: number) {
+    this.#master = master;
+    // The only copy: nobody else is surprised.
+    setNonblock(master, true);
+    this.#modes = tcgetattr(STDIN);
+    Deno.addSignalListener("SIGWINCH", this.#resize);
+    Deno.addSignalListener("SIGCONT", this.#resume);
+    this.#resume();
+    this.ended = this.#relay();
+  }
+
+  /** Gives the caller's terminal its own modes back. */
+  restore(): void {
+    Deno.removeSignalListener("SIGWINCH", this.#resize);
+    Deno.removeSignalListener("SIGCONT", this.#resume);
+    if (this.#modes === undefined) return;
+    try {
+      tcsetattr(STDIN, this.#modes);
+    } catch (error) {
+      // It was hung up meanwhile: there is no terminal to restore.
+      if (!isGone(error)) throw error;
+    }
+  }
+
+  /** Also after a stop: the shell has had the terminal, with its own modes. */
+  readonly #resume = (): void => {
+    if (this.#modes !== undefined) tcsetattr(STDIN, rawModes(this.#modes, true));
+    this.#resize();
+  };
+
+  readonly #resize = (): void => {
+    const terminal = [STDIN, STDOUT, STDERR].find((fd) => tcgetattr(fd) !== undefined);
+    if (terminal === undefined || this.#closed) return;
+    const size = getTerminalSize(terminal);
+    // One that does not know its size must not undo config.json's.
+    if (size.rows > 0 && size.columns > 0) setTerminalSize(this.#master, size);
+  };
+
+  async #relay(): Promise<void> {
+    // When the output has ended, the one that waits for input is told by the end of this socket.
+    const [tell, told] = socketpair(SOCK_STREAM);
+    const input = passInput(this.#master, told);
+    try {
+      await passOutput(this.#master);
+    } finally {
+      close(tell);
+      await input;
+      close(told);
+      // Where standard output went away first, this hangs up the container's terminal.
+      this.#closed = true;
+      close(this.#master);
+    }
+  }
+}
+
+/** Until every user of the terminal has closed it, or nobody reads the output any more. */
+async function passOutput(master: number): Promise<void> {
+  const buffer = new Uint8Array(CHUNK);
+  try {
+    for (;;) {
+      await pollAsync([{ fd: master, events: POLLIN }], -1);
+      // EIO at the end: what was written before has been read by then (pty(7) is silent on it).
+      const count = tried(() => read(master, buffer));
+      if (count === 0) return;
+      if (count !== undefined) await writeWhole(STDOUT, buffer.subarray(0, count));
+    }
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+async function writeWhole(fd: number, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length;) {
+    // A reader that does not read must not keep signals from being heard.
+    await pollAsync([{ fd, events: POLLOUT }], -1);
+    done += tried(() => write(fd, bytes.subarray(done))) ?? 0;
+  }
+}
+
+/** Until the end of standard input, or `told` is at its end. */
+async function passInput(master: number, told: number): Promise<void> {
+  const buffer = new Uint8Array(CHUNK);
+  const end = { fd: told, events: POLLIN };
+  try {
+    for (;;) {
+      const [input, ended] = await pollAsync([{ fd: STDIN, events: POLLIN }, end], -1);
+      if (ended !== 0) return;
+      if (input === 0) continue;
+      const count = tried(() => read(STDIN, buffer)) ?? 0;
+      // The guest's terminal stays open: there is output to come.
+      if (count === 0) return;
+      for (let done = 0; done < count;) {
+        const [, ended] = await pollAsync([{ fd: master, events: POLLOUT }, end], -1);
+        if (ended !== 0) return;
+        done += tried(() => write(master, buffer.subarray(done, count))) ?? 0;
+      }
+    }
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/** Undefined when the call would have had to wait after all. */
+function tried(call: () => number): number | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "EAGAIN") return undefined;
+    throw error;
+  }
+}
+
+/** The other side of a pipe or terminal is gone, or the descriptor was not open to begin with. */
+function isGone(error: unknown): boolean {
+  return error instanceof LinuxError && ["EIO", "EPIPE", "EBADF"].includes(error.code);
+}
