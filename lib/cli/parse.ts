@@ -125,7 +125,8 @@ class Values {
         this.version = true;
         return;
       }
-      throw unknown("option", name, Object.values(this.#specs).flatMap((spec) => spec.names));
+      const names = Object.values(this.#specs).flatMap((spec) => spec.names);
+      throw unknown("option", name, [...names, "--help", "--version"]);
     }
     const [key, spec] = entry;
     if (spec.kind === "flag") {

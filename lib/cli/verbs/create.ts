@@ -30,6 +30,7 @@ export async function create(command: CommandOf<"create">, context: Context): Pr
  */
 export async function creationOf(command: CreateCommand, context: Context): Promise<CreateOptions> {
   refuseUnsupported(command);
+  requireRoot();
   const bundle = readBundle(command.bundle);
   for (const { property, reason } of bundle.spec.remarks.warned) {
     context.log.warning(`config.json ${property}: ${reason}`);
@@ -99,6 +100,20 @@ function renameOrRemove(from: string, to: string): void {
     Deno.removeSync(from);
     throw error;
   }
+}
+
+/**
+ * There is no rootless mode: the namespaces, the private device nodes and the change of identity need
+ * privileges, and a user namespace would map the very ids that the monitor is to run as.
+ */
+function requireRoot(): void {
+  const uid = Deno.uid();
+  if (uid === 0) return;
+  throw new HostError({
+    operation: "create container",
+    reason: `operation not permitted: urunc runs as uid ${uid}, and there is no rootless mode`,
+    remedy: "run it as root; the monitor will have the container's user all the same",
+  });
 }
 
 function refuseUnsupported(command: CreateCommand): void {
