@@ -76,6 +76,18 @@ export type StepBody =
   | { step: "deviceRule"; file: string; rule: string }
   /** Attaches a program to the container's cgroup that lets through these and nothing else (v2). */
   | { step: "deviceProgram"; cgroup: string; allowed: AllowedDevice[] }
+  /** A pseudo-terminal on no path, raw but for the ends of output lines; the slave is this user's. */
+  | {
+    step: "openTerminal";
+    uid: number;
+    gid: number;
+    mode: number;
+    size?: { rows: number; columns: number };
+  }
+  /** Sends the terminal's master away, and keeps no copy. */
+  | { step: "sendTerminal"; to: TerminalReceiver }
+  /** Makes the slave the controlling terminal and standard input, output and error. */
+  | { step: "useTerminal" }
   /** Makes the socket on which `start` is awaited; must precede the pivot. */
   | { step: "listenForStart"; path: string }
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
@@ -107,6 +119,9 @@ export interface AllowedDevice {
   access: string;
 }
 
+/** Who takes a terminal's master: whoever listens on a socket of the host, or the creator itself. */
+export type TerminalReceiver = { kind: "socket"; path: string } | { kind: "creator" };
+
 /** What `/proc/PID/status` must say at the barrier, and again after exec. */
 export interface ExpectedIdentity {
   uid: number;
@@ -119,6 +134,3 @@ export interface ExpectedIdentity {
   /** AppArmor profile that the monitor is confined by; entered by the exec, so proven after it. */
   apparmorProfile?: string;
 }
-/** Who takes a terminal's master: whoever listens on a socket of the host, or the creator itself. */
-export type TerminalReceiver = { kind: "socket"; path: string } | { kind: "creator" };
-
