@@ -191,8 +191,12 @@ export function ociState(state: ContainerState, status: OciState["status"]): Oci
     // A stopped container has no process, and its number may be another's by now.
     ...(state.pid === undefined || status === "stopped" ? {} : { pid: state.pid }),
     bundle: state.bundle,
-    annotations: state.identity === undefined
-      ? state.annotations
-      : { ...state.annotations, [IDENTITY_ANNOTATION]: state.identity },
+    annotations: withIdentity(state),
   };
+}
+
+/** Only what was proven stands under that key: an image may have written anything there. */
+function withIdentity({ annotations, identity }: ContainerState): Record<string, string> {
+  const { [IDENTITY_ANNOTATION]: _, ...others } = annotations;
+  return identity === undefined ? others : { ...others, [IDENTITY_ANNOTATION]: identity };
 }

@@ -1,6 +1,6 @@
 import { LinuxError } from "../../ffi/linux.ts";
 import type { State } from "../oci/state.ts";
-import type { LaunchPlan, Step } from "../plan/types.ts";
+import { type LaunchPlan, PLAN_VERSION, type Step } from "../plan/types.ts";
 import type { StepFailure } from "./channel.ts";
 import type { Observer } from "./observer.ts";
 import { CREDENTIAL_STEPS } from "./steps/credentials.ts";
@@ -64,6 +64,13 @@ export class StepError extends Error {
  * Throws StepError naming the step, its arguments and the errno.
  */
 export function perform(plan: LaunchPlan, context: PerformContext): void {
+  // The executable may have been replaced between the creator's start and init's.
+  if (plan.version !== PLAN_VERSION) {
+    throw new StepError({
+      step: `${plan.phase} plan`,
+      message: `it has version ${plan.version}, this urunc performs ${PLAN_VERSION}`,
+    });
+  }
   plan.steps.forEach((step, index) => {
     try {
       performStep(step, context);

@@ -1,4 +1,4 @@
-import type { Process } from "../oci/types.ts";
+import type { Process, Rlimit } from "../oci/types.ts";
 import type { ExpectedIdentity, Step } from "./types.ts";
 
 /**
@@ -40,8 +40,9 @@ export function planCredentials(input: CredentialsInput): Step[] {
   const { process, capabilities } = input;
   const steps: Step[] = [];
 
-  for (const { type, soft, hard } of rlimitsOf(process)) {
-    steps.push({ step: "setRlimit", type, soft: soft.toString(), hard: hard.toString() });
+  for (const { type, soft, hard, tolerate } of rlimitsOf(process)) {
+    const step: Step = { step: "setRlimit", type, soft: soft.toString(), hard: hard.toString() };
+    steps.push(tolerate === undefined ? step : { ...step, tolerate });
   }
 
   // ENOSYS: a kernel without keyrings has none to leak.
@@ -83,9 +84,14 @@ function groupsOf(process: Process): number[] {
   return [...new Set(process.user.additionalGids)].sort((a, b) => a - b);
 }
 
-function rlimitsOf(process: Process) {
+function rlimitsOf(process: Process): (Rlimit & { tolerate?: string[] })[] {
   const asked = process.rlimits;
   if (asked.some((rlimit) => rlimit.type === "RLIMIT_NOFILE")) return asked;
-  const nofile = { type: "RLIMIT_NOFILE", soft: DEFAULT_NOFILE_SOFT, hard: DEFAULT_NOFILE_HARD };
-  return [...asked, nofile];
+  return [...asked, {
+    type: "RLIMIT_NOFILE",
+    soft: DEFAULT_NOFILE_SOFT,
+    hard: DEFAULT_NOFILE_HARD,
+    // A caller without CAP_SYS_RESOURCE whose own hard limit is lower still: nobody asked for ours.
+    tolerate: ["EPERM"],
+  }];
 }

@@ -1,5 +1,8 @@
 import type { Hook, NamespaceType } from "../oci/types.ts";
 
+/** Format of plans; raised with every change that an older init would misread. */
+export const PLAN_VERSION = 1;
+
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
  * so that they can be printed, compared and handed to the init process.
@@ -9,8 +12,8 @@ import type { Hook, NamespaceType } from "../oci/types.ts";
  * second plan does all the rest.
  */
 export interface LaunchPlan {
-  /** Format of this structure; an init of another version refuses it. */
-  version: 1;
+  /** An init of another version refuses it. */
+  version: typeof PLAN_VERSION;
   phase: "namespaces" | "launch";
   steps: Step[];
 }
