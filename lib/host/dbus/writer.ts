@@ -49,8 +49,9 @@ export class Writer {
   #number(code: string, value: Value): void {
     const size = FIXED_SIZES[code]!;
     const wide = size === 8 && code !== "d";
+    const actual = typeof value;
     const expected = code === "b" ? "boolean" : wide ? "bigint" : "number";
-    if (typeof value !== expected) throw mismatch(code, value);
+    if (actual !== expected) throw mismatch(code, value);
     const start = this.#reserve(size);
     const view = new DataView(this.#bytes.buffer);
     if (code === "d") return view.setFloat64(start, value as number, true);
