@@ -1,7 +1,7 @@
 import * as esbuild from "esbuild";
 import { resolve } from "pathe";
 import { HostError } from "../errors.ts";
-import { runModules } from "./loader.ts";
+import { readProgram, runProgram } from "./loader.ts";
 import { Modules, resolveSpecifier, type SourceModule } from "./modules.ts";
 
 /** Values that stand in the program for the names which `lib/version.ts` declares. */
@@ -18,35 +18,62 @@ export interface BundledModule {
   code: string;
 }
 
+/** A program, ready to be linked. */
+export interface Bundle {
+  /** The one module (UTF-8) that Deno loads; it reads the program and runs it. */
+  loader: Uint8Array<ArrayBuffer>;
+  /** All of the program's own modules, as `runProgram` takes them. */
+  program: Uint8Array<ArrayBuffer>;
+}
+
 /**
- * Bundles a program and all it imports into one JavaScript module, which loads each of the program's own
- * modules when something of it is used for the first time, as `import defer` would:
+ * Bundles a program and all it imports. Each of its modules is loaded when something of it is used for
+ * the first time, as `import defer` would, and Deno does not see them before:
  *
- * - they are strings until then. Deno parses a module in full to find its imports, and V8 does it once
- *   more. For the whole program that takes 15 ms, and all of the rest of a start 9 ms;
+ * - Deno parses the module it is given in full to find its imports, and V8 does it once more. For the
+ *   whole program that takes 15 ms, and all of the rest of a start 9 ms. Even as strings in one module
+ *   they cost 3 ms;
  * - a command uses a part of what its files import.
  *
  * So a module must have no effects when it is loaded, and no `await` outside of functions.
  *
  * @param entry path of the program
  * @param constants written into the program; `URUNC_SHIPPED` is always true there
- * @returns the module's bytes (UTF-8); the same for the same sources, wherever they lie
+ * @returns the same for the same sources, wherever they lie
  * @throws HostError when a module cannot be bundled; a compiler's own message has then been printed
  */
-export async function bundle(
-  entry: string,
-  constants: BuildConstants,
-): Promise<Uint8Array<ArrayBuffer>> {
+export async function bundle(entry: string, constants: BuildConstants): Promise<Bundle> {
   const modules = await bundleModules(entry, constants);
-  const sources = modules.map(({ name, code }) =>
-    `(function(module,require,namespace,load,meta){"use strict";${code}})\n` +
-    `//# sourceURL=urunc/${name}`
+  const encoder = new TextEncoder();
+  const texts = modules.map(({ name, code }) =>
+    encoder.encode(
+      `(function(module,require,namespace,load,meta){"use strict";${code}})\n` +
+        `//# sourceURL=urunc/${name}`,
+    )
   );
-  const text = `${runModules}\nrunModules(${JSON.stringify(sources)},import.meta);\n`;
-  return new TextEncoder().encode(text);
+  const { code } = await esbuild.transform(
+    `${readProgram}\n${runProgram}\nrunProgram(readProgram(), import.meta);`,
+    { target: "esnext", format: "esm", minify: true },
+  );
+  return { loader: encoder.encode(code), program: layOutProgram(texts) };
 }
 
-/** The modules of which `bundle` makes one, the entry first; parameters and errors are the same. */
+function layOutProgram(texts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const tableSize = 4 * (1 + texts.length);
+  const size = texts.reduce((sum, text) => sum + text.length, tableSize);
+  const program = new Uint8Array(size);
+  const table = new DataView(program.buffer);
+  table.setUint32(0, texts.length, true);
+  let end = tableSize;
+  texts.forEach((text, index) => {
+    table.setUint32(4 * (1 + index), text.length, true);
+    program.set(text, end);
+    end += text.length;
+  });
+  return program;
+}
+
+/** The modules that `bundle` puts together, the entry first; parameters and errors are the same. */
 export async function bundleModules(
   entry: string,
   constants: BuildConstants,

@@ -40,11 +40,13 @@ export function parseCompileArguments(args: readonly string[]): CompileOptions {
 
 async function compile(options: CompileOptions): Promise<void> {
   const constants = { version: config.version, commit: await describeCommit(ROOT) };
-  const module = await bundle(options.entry, constants);
-  const size = await writeExecutable(module, options.output);
+  const bundled = await bundle(options.entry, constants);
+  const size = await writeExecutable(bundled, options.output);
   console.log(
     `${options.output}: version ${constants.version}, commit ${constants.commit}, ` +
-      `bundle ${(module.length / 1024).toFixed(0)} KiB, file ${(size / 2 ** 20).toFixed(0)} MiB`,
+      `program ${(bundled.program.length / 1024).toFixed(0)} KiB, file ${
+        (size / 2 ** 20).toFixed(0)
+      } MiB`,
   );
 }
 

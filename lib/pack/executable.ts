@@ -1,26 +1,27 @@
 import { basename, dirname, join } from "pathe";
 import { readBase } from "./base.ts";
+import type { Bundle } from "./bundle.ts";
 import { link } from "./link.ts";
 import { DENO_ARGUMENTS, DENO_ENVIRONMENT, DROPPED_VARIABLES } from "./start_up.ts";
 import { STUB } from "./stub/bytes.ts";
 
 /**
  * Links a bundle into the Deno that runs this, and writes the executable file.
- * @param bundle one JavaScript module without imports
+ * @param bundle the program
  * @param output path; replaced in one step, mode 0755
  * @param stub machine code of the entry stub
  * @returns the size of the file in bytes
  * @throws HostError when the running Deno is not the known one
  */
 export async function writeExecutable(
-  bundle: Uint8Array,
+  bundle: Bundle,
   output: string,
   stub: Uint8Array = STUB,
 ): Promise<number> {
   const bytes = link({
     base: await readBase(),
     stub,
-    bundle,
+    ...bundle,
     arguments: DENO_ARGUMENTS,
     environment: DENO_ENVIRONMENT,
     dropped: DROPPED_VARIABLES,

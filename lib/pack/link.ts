@@ -23,8 +23,10 @@ export interface LinkInput {
   base: Uint8Array;
   /** Machine code of stub/stub.c. */
   stub: Uint8Array;
-  /** The program: one JavaScript module without imports. */
-  bundle: Uint8Array;
+  /** One JavaScript module without imports, which Deno runs. */
+  loader: Uint8Array;
+  /** What the loader reads from the end of the file, before the last 8 bytes, which are its length. */
+  program: Uint8Array;
   /** `argv[0]` and what precedes the path of the bundle in Deno's arguments. */
   arguments: readonly string[];
   /** `NAME=VALUE`, set in every run. */
@@ -34,7 +36,7 @@ export interface LinkInput {
 }
 
 /**
- * Appends the stub, its tables and the bundle to the base as one more segment, and makes the stub the
+ * Appends the stub, its tables and the loader to the base as one more segment, then the program, and makes the stub the
  * entry point. The header of the notes segment, which nothing reads at run time, becomes the header of
  * the new one: so no byte of the base moves. Pure: the same input gives the same bytes.
  * @returns the whole executable file
@@ -53,10 +55,13 @@ export function link(input: LinkInput): Uint8Array<ArrayBuffer> {
     environSlot: findImportSlot(elf, "environ") - segmentAddress,
   });
 
-  const result = new Uint8Array(segmentOffset + segment.length);
+  const programOffset = segmentOffset + segment.length;
+  const result = new Uint8Array(programOffset + input.program.length + 8);
   result.set(input.base);
   result.set(segment, segmentOffset);
+  result.set(input.program, programOffset);
   const view = new DataView(result.buffer);
+  view.setBigUint64(result.length - 8, BigInt(input.program.length), true);
   writeProgramHeader({ view, headersOffset: elf.headersOffset }, noteIndex, {
     type: PT_LOAD,
     flags: PF_R | PF_X,
@@ -71,7 +76,7 @@ export function link(input: LinkInput): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Makes the new segment: parameters and code, tables, bundle.
+ * Makes the new segment: parameters and code, tables, loader.
  * @param distances from the start of the segment, in bytes
  */
 function layOutSegment(
@@ -87,16 +92,16 @@ function layOutSegment(
     end += table.length;
   }
   const bundleOffset = roundUp(end, 16);
-  const segment = new Uint8Array(bundleOffset + input.bundle.length);
+  const segment = new Uint8Array(bundleOffset + input.loader.length);
   segment.set(input.stub);
   tables.forEach((table, index) => segment.set(table, offsets[index]));
-  segment.set(input.bundle, bundleOffset);
+  segment.set(input.loader, bundleOffset);
 
   const view = new DataView(segment.buffer);
   view.setBigInt64(8, BigInt(distances.entry), true);
   view.setBigInt64(16, BigInt(distances.environSlot), true);
   view.setBigUint64(24, BigInt(bundleOffset), true);
-  view.setBigUint64(32, BigInt(input.bundle.length), true);
+  view.setBigUint64(32, BigInt(input.loader.length), true);
   [input.arguments, input.environment, input.dropped].forEach((table, index) => {
     view.setUint32(40 + 8 * index, offsets[index] ?? 0, true);
     view.setUint32(44 + 8 * index, table.length, true);

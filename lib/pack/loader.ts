@@ -1,3 +1,8 @@
+/**
+ * What runs first in the executable. The texts of both functions become the one module that Deno loads:
+ * each uses nothing from outside of itself.
+ */
+
 /** A module of the program as the bundler writes it; it assigns `module.exports`. */
 export type ModuleBody = (
   module: { exports: Exports },
@@ -9,22 +14,49 @@ export type ModuleBody = (
 
 type Exports = Record<string, unknown>;
 
+/** The program at the end of the running executable, where the linker put it: its length comes last. */
+export function readProgram(): Uint8Array {
+  // Not by name: the file may have been replaced since.
+  using file = Deno.openSync("/proc/self/exe");
+  const readBack = (distance: number, length: number): Uint8Array => {
+    file.seekSync(-distance, Deno.SeekMode.End);
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length;) {
+      const count = file.readSync(bytes.subarray(done));
+      if (count === null) throw new Error("the executable file is cut off");
+      done += count;
+    }
+    return bytes;
+  };
+  const length = new DataView(readBack(8, 8).buffer).getUint32(0, true);
+  return readBack(8 + length, length);
+}
+
 /**
- * Runs a program whose modules are loaded when something of them is used. The text of this function
- * becomes part of every bundle: it uses nothing from outside of itself.
+ * Runs a program whose modules are loaded when something of them is used.
  *
- * @param sources expressions for {@linkcode ModuleBody}s; the first one is the program's entry
+ * @param program a table of 32-bit numbers (how many modules, the length of each one's text), then the
+ *   texts (UTF-8): expressions for {@linkcode ModuleBody}s. The first one is the program's entry
  * @param meta what all of them see as `import.meta`
  */
-export function runModules(sources: readonly string[], meta: ImportMeta): void {
+export function runProgram(program: Uint8Array, meta: ImportMeta): void {
   const modules: { exports: Exports }[] = [];
+  const table = new DataView(program.buffer, program.byteOffset);
+  const decoder = new TextDecoder();
+
+  const source = (number: number): string => {
+    let start = 4 + 4 * table.getUint32(0, true);
+    for (let before = 0; before < number; before++) start += table.getUint32(4 + 4 * before, true);
+    const length = table.getUint32(4 + 4 * number, true);
+    return decoder.decode(program.subarray(start, start + length));
+  };
 
   const require = (number: number): Exports => {
     let module = modules[number];
     if (module === undefined) {
       module = modules[number] = { exports: {} };
       // Indirect: it sees the global scope and not this one.
-      const body: ModuleBody = (0, eval)(sources[number]!);
+      const body: ModuleBody = (0, eval)(source(number));
       body(module, require, namespace, load, meta);
     }
     return module.exports;

@@ -4,7 +4,7 @@
  * that of the stub in the repository and so makes other bytes.
  */
 import assert from "node:assert/strict";
-import { bundle, bundleModules } from "../../lib/pack/bundle.ts";
+import { type Bundle, bundle, bundleModules } from "../../lib/pack/bundle.ts";
 import { writeExecutable } from "../../lib/pack/executable.ts";
 import { inspectBundle } from "../../lib/pack/inspect.ts";
 import { buildStub } from "../../lib/pack/stub/build.ts";
@@ -17,7 +17,7 @@ import { CHECKS, CONSTANTS } from "./executable_checks.ts";
 
 const PROBE = new URL("executable_probe.ts", import.meta.url).pathname;
 
-let probeBundle: Promise<Uint8Array<ArrayBuffer>> | undefined;
+let probeBundle: Promise<Bundle> | undefined;
 
 /** Links the probe in a directory of its own and removes both after the tests of the file. */
 function linkedProbe(
@@ -94,7 +94,7 @@ Deno.test("what only tests may do is absent from the bundle", async () => {
      if (typeof URUNC_SHIPPED === "undefined") console.log("only in tests");
      console.log("everywhere");`,
   );
-  const text = new TextDecoder().decode(await bundle(entry, CONSTANTS));
+  const text = new TextDecoder().decode((await bundle(entry, CONSTANTS)).program);
   assert.match(text, /everywhere/);
   assert.doesNotMatch(text, /only in tests/);
 });
@@ -115,7 +115,10 @@ Deno.test("an inspected bundle tells its imports and its use of process", () => 
 });
 
 Deno.test("the shipped bundle imports nothing and does not touch process", async () => {
-  const modules = await bundleModules(`${repositoryDirectory()}main.ts`, CONSTANTS);
+  const main = `${repositoryDirectory()}main.ts`;
+  const { loader } = await bundle(main, CONSTANTS);
+  assert.deepEqual(inspectBundle(loader), { imports: [], process: false });
+  const modules = await bundleModules(main, CONSTANTS);
   assert.ok(modules.some(({ name }) => name === "exec.ts"));
   for (const { name, code } of modules) {
     // What a module requires is another one: a number.

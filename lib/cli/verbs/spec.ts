@@ -1,11 +1,11 @@
-import { resolve } from "pathe";
 import { AlreadyExistsError } from "../../errors.ts";
 import { specTemplate } from "../../oci/template.ts";
+import { resolvePath } from "../../path.ts";
 import type { CommandOf } from "../commands.ts";
 
 /** `urunc spec`: writes config.json of a guest to start from. Never over one that is there. */
 export function spec({ bundle }: CommandOf<"spec">): number {
-  const path = resolve(bundle, "config.json");
+  const path = `${resolvePath(Deno.cwd(), bundle)}/config.json`;
   try {
     Deno.writeTextFileSync(path, JSON.stringify(specTemplate(), null, 2) + "\n", {
       createNew: true,

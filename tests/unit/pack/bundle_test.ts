@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { HostError } from "../../../lib/errors.ts";
 import { bundle } from "../../../lib/pack/bundle.ts";
+import { runProgram } from "../../../lib/pack/loader.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 
@@ -13,8 +14,13 @@ async function output(files: Record<string, string>): Promise<string> {
   for (const [name, text] of Object.entries(files)) {
     await Deno.writeTextFile(`${directory}/${name}`, text);
   }
-  const module = await bundle(`${directory}/${Object.keys(files)[0]}`, CONSTANTS);
-  await Deno.writeFile(`${directory}/bundled.js`, module);
+  const { program } = await bundle(`${directory}/${Object.keys(files)[0]}`, CONSTANTS);
+  await Deno.writeFile(`${directory}/program`, program);
+  // As the loader of the executable does it, but for where the program is read from.
+  await Deno.writeTextFile(
+    `${directory}/bundled.js`,
+    `${runProgram}\nrunProgram(Deno.readFileSync("${directory}/program"), import.meta);`,
+  );
   const command = [Deno.execPath(), "run", "-A", "--no-config", `${directory}/bundled.js`];
   return (await run(command, { check: true })).stdout;
 }

@@ -14,7 +14,8 @@ function input(changes: Partial<LinkInput> = {}): LinkInput {
   return {
     base: elfFixture(),
     stub: STUB,
-    bundle: new TextEncoder().encode("console.log('é')"),
+    loader: new TextEncoder().encode("console.log('é')"),
+    program: new TextEncoder().encode("program"),
     arguments: ["deno", "run"],
     environment: ["A=1"],
     dropped: ["X_", "Y=", "Z"],
@@ -33,13 +34,14 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
   const added = elf.headers[NOTE_INDEX];
   assert.ok(added !== undefined);
   const address = Math.ceil(END_ADDRESS / 4096) * 4096;
+  const segmentSize = result.length - 4096 - "program".length - 8;
   assert.deepEqual(added, {
     type: PT_LOAD,
     flags: 5,
     offset: 4096,
     address,
-    fileSize: result.length - 4096,
-    memorySize: result.length - 4096,
+    fileSize: segmentSize,
+    memorySize: segmentSize,
     align: 4096,
   });
   assert.equal(elf.entry, address + 64);
@@ -59,6 +61,13 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
     readTable(segment, view.getUint32(at, true), view.getUint32(at + 4, true))
   );
   assert.deepEqual(tables, [["deno", "run"], ["A=1"], ["X_", "Y=", "Z"]]);
+});
+
+Deno.test("link puts the program and its length at the end", () => {
+  const result = link(input());
+  const length = Number(new DataView(result.buffer).getBigUint64(result.length - 8, true));
+  const program = result.subarray(result.length - 8 - length, result.length - 8);
+  assert.equal(new TextDecoder().decode(program), "program");
 });
 
 Deno.test("link changes nothing of the base but the entry point and one header", () => {
