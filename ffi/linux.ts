@@ -10,6 +10,7 @@ export { errnoName, LinuxError } from "./errors.ts";
 export * from "./linux/bpf.ts";
 export * from "./linux/credentials.ts";
 export * from "./linux/descriptors.ts";
+export * from "./linux/epoll.ts";
 export * from "./linux/files.ts";
 export * from "./linux/namespaces.ts";
 export * from "./linux/poll.ts";

@@ -15,7 +15,7 @@ import { errnos } from "../constants/errno.ts";
 import { POLLIN } from "../constants/poll.ts";
 import { SYS_close_range, SYS_openat2 } from "../constants/syscall.ts";
 import { checked, LinuxError, retried } from "../errors.ts";
-import { cString } from "../memory.ts";
+import { allocate, cString } from "../memory.ts";
 import { allocateStruct, OPEN_HOW, setField } from "../structs.ts";
 import * as fcntl from "../symbols/fcntl.ts";
 import * as sysFile from "../symbols/sys_file.ts";
@@ -160,6 +160,18 @@ export function write(fd: number, buffer: Uint8Array): number {
  */
 export function writeAll(fd: number, buffer: Uint8Array): void {
   for (let done = 0; done < buffer.length;) done += write(fd, buffer.subarray(done));
+}
+
+/**
+ * @returns a pipe's two ends, closed at exec: to read from, and to write to
+ * @throws {LinuxError}
+ * @see pipe(2)
+ */
+export function pipe(): [number, number] {
+  const cell = allocate(8);
+  checked("pipe2", undefined, () => unistd.pipe2(cell, O_CLOEXEC));
+  const view = new DataView(cell.buffer);
+  return [view.getInt32(0, true), view.getInt32(4, true)];
 }
 
 /**

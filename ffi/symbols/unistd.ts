@@ -18,6 +18,11 @@ export const write = declare("write", {
   result: "isize",
 });
 
+export const pipe2 = declare("pipe2", {
+  parameters: [/* int pipefd[2] */ "buffer", /* int flags */ "i32"],
+  result: "i32",
+});
+
 export const lseek = declare("lseek", {
   parameters: [/* int fd */ "i32", /* off_t offset */ "i64", /* int whence */ "i32"],
   result: /* off_t */ "i64",
