@@ -7,7 +7,7 @@ import { InvalidConfigurationError } from "../errors.ts";
  */
 export type Reader<T> = (value: unknown, path: string) => T;
 
-/** Deepest nesting of a section that is kept as it stands (seccomp, blockIO, network). */
+/** Deepest nesting of a section that is kept as it stands (seccomp, network). */
 const maximumRawDepth = 32;
 
 /**
@@ -51,6 +51,11 @@ export class Fields {
   /** A string property; the empty string counts as absent, as Go's `omitempty` has it. */
   optionalText(key: string, read: Reader<string> = text): string | undefined {
     return this.#object[key] === "" ? undefined : this.optional(key, read);
+  }
+
+  /** The JSON path of a property. */
+  pathOf(key: string): string {
+    return childPath(this.#path, key);
   }
 
   /** The elements of an array property; none when it is absent. */

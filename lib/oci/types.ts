@@ -156,11 +156,40 @@ export interface Resources {
     idle?: number;
   };
   pids: { limit?: number };
-  blockIO: Record<string, unknown>;
+  blockIO: BlockIO;
   hugepageLimits: { pageSize: string; limit: number }[];
   network: Record<string, unknown>;
+  rdma?: Record<string, unknown>;
   /** cgroup v2 files, written as they are. */
   unified: Record<string, string>;
+}
+
+/** Of block devices; 0 is no weight. */
+export interface BlockIO {
+  /** 10 to 1000. */
+  weight?: number;
+  leafWeight?: number;
+  weightDevice?: WeightedDevice[];
+  /** Bytes per second. */
+  throttleReadBpsDevice?: ThrottledDevice[];
+  throttleWriteBpsDevice?: ThrottledDevice[];
+  /** Operations per second. */
+  throttleReadIOPSDevice?: ThrottledDevice[];
+  throttleWriteIOPSDevice?: ThrottledDevice[];
+}
+
+export interface WeightedDevice {
+  major: number;
+  minor: number;
+  weight?: number;
+  leafWeight?: number;
+}
+
+export interface ThrottledDevice {
+  major: number;
+  minor: number;
+  /** 0 lifts the limit. */
+  rate: number;
 }
 
 export interface DeviceRule {

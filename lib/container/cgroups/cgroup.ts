@@ -2,7 +2,12 @@ import type { CgroupLayout } from "../../host/types.ts";
 import type { Resources } from "../../oci/types.ts";
 import type { DeviceCgroup } from "../../plan/launch.ts";
 import { requireSystemd } from "../../host/dbus/systemd.ts";
-import { makeDirectories, requireUnused, surveyDirectories } from "./directories.ts";
+import {
+  delegatedControllers,
+  makeDirectories,
+  requireUnused,
+  surveyDirectories,
+} from "./directories.ts";
 import { deviceCgroup, placeCgroup } from "./plan.ts";
 import type { CgroupPlan } from "./plan.ts";
 import { joinCgroup } from "./processes.ts";
@@ -54,7 +59,7 @@ export function planCgroup(
     directories,
     deviceCgroup: deviceCgroup(plan),
     make() {
-      makeDirectories(plan);
+      makeDirectories(plan, delegatedControllers(plan, limits));
       applyResources(limits);
     },
     join: (pid) => joinCgroup(directories, pid),

@@ -2,6 +2,7 @@ import { HostError } from "../../errors.ts";
 import { type CgroupPlan, DEFAULT_PARENT, type HierarchyPlan } from "./plan.ts";
 import { isCode, leavesOf, pause } from "./common.ts";
 import { cgroupProcesses } from "./processes.ts";
+import type { CgroupWrite } from "./writes.ts";
 
 /** Attempts to make a directory whose parent another container removes at the same time. */
 const MAKE_ATTEMPTS = 50;
@@ -44,23 +45,34 @@ export function requireUnused(leaf: string): void {
 }
 
 /**
+ * Which controllers of the cgroup2 tree are handed down: all; in hybrid mode, where most limits are
+ * set in v1, those that a limit needs.
+ */
+export function delegatedControllers(plan: CgroupPlan, limits: CgroupWrite[]): string[] {
+  const { v1, v2 } = plan;
+  if (v2 === undefined || v1.length === 0) return v2?.controllers ?? [];
+  return v2.controllers.filter((name) =>
+    limits.some(({ file }) => file.startsWith(`${v2.directory}/${name}.`))
+  );
+}
+
+/**
  * Makes a plan's directories and the parents they need. Idempotent.
  *
  * v1: a new cpuset holds no processor and no memory node and could not be joined, so it gets its
- * parent's. v2: controllers are handed down from the root, parent by parent; in hybrid mode they
- * are not, since the limits are set in v1.
+ * parent's. v2: controllers are handed down from the root, parent by parent.
  *
+ * @param delegated controllers to hand down; all that the plan's v2 has unless told
  * @throws HostError naming the directory and the reason
  */
-export function makeDirectories(plan: CgroupPlan): void {
+export function makeDirectories(plan: CgroupPlan, delegated = plan.v2?.controllers ?? []): void {
   for (const hierarchy of plan.v1) {
     make(hierarchy, (path) => {
       if (hierarchy.controllers.includes("cpuset")) inheritCpuset(path);
     });
   }
   if (plan.v2 === undefined) return;
-  const { mountPoint, directory, controllers } = plan.v2;
-  const delegated = plan.v1.length > 0 ? [] : controllers;
+  const { mountPoint, directory } = plan.v2;
   delegate(mountPoint, delegated);
   make(plan.v2, (path) => {
     if (path !== directory) delegate(path, delegated);

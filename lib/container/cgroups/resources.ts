@@ -1,6 +1,8 @@
 import { HostError, InvalidConfigurationError } from "../../errors.ts";
 import type { Resources } from "../../oci/types.ts";
 import type { CgroupPlan } from "./plan.ts";
+import { blockIOWrites } from "./resources_blockio.ts";
+import { hugetlbWrites } from "./resources_hugetlb.ts";
 import { writesV1 } from "./resources_v1.ts";
 import { writesV2 } from "./resources_v2.ts";
 import { type CgroupWrite, isRequest, unsupported } from "./writes.ts";
@@ -18,7 +20,11 @@ import { type CgroupWrite, isRequest, unsupported } from "./writes.ts";
 export function planResources(resources: Resources, plan: CgroupPlan): CgroupWrite[] {
   refuseUnsupported(resources);
   checkSwap(resources.memory);
-  return plan.v1.length > 0 ? writesV1(resources, plan.v1) : writesV2(resources, plan.v2);
+  return [
+    ...(plan.v1.length > 0 ? writesV1(resources, plan.v1) : writesV2(resources, plan.v2)),
+    ...blockIOWrites(resources.blockIO, plan),
+    ...hugetlbWrites(resources.hugepageLimits, plan),
+  ];
 }
 
 /**
@@ -28,11 +34,12 @@ export function planResources(resources: Resources, plan: CgroupPlan): CgroupWri
  * @throws HostError naming the file and the value
  */
 export function applyResources(writes: CgroupWrite[]): void {
-  for (const { file, value, mayBeMissing } of writes) {
+  for (const { file, value, mayBeMissing, or } of writes) {
     try {
-      Deno.writeTextFileSync(file, value, { create: false });
+      const isThere = writeIfThere(file, value);
+      if (or !== undefined && writeIfThere(or.file, or.value)) continue;
+      if (!isThere && !mayBeMissing) throw new Deno.errors.NotFound();
     } catch (error) {
-      if (error instanceof Deno.errors.NotFound && mayBeMissing) continue;
       throw new HostError({
         operation: "set limit",
         subject: `${file} to ${value}`,
@@ -47,20 +54,35 @@ export function applyResources(writes: CgroupWrite[]): void {
   }
 }
 
+/** @returns whether there is such a file */
+function writeIfThere(file: string, value: string): boolean {
+  try {
+    Deno.writeTextFileSync(file, value, { create: false });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 function refuseUnsupported(resources: Resources): void {
   const { memory, cpu } = resources;
-  const requests: Record<string, unknown> = {
-    "linux.resources.blockIO": resources.blockIO,
-    "linux.resources.hugepageLimits": resources.hugepageLimits.filter(({ limit }) => limit !== 0),
-    "linux.resources.network": resources.network,
-    // Kernel memory: unlimited is what it is anyway; limits were removed in Linux 6.1 and earlier.
-    "linux.resources.memory.kernel": memory.kernel === -1 ? undefined : memory.kernel,
-    "linux.resources.memory.kernelTCP": memory.kernelTCP === -1 ? undefined : memory.kernelTCP,
-    "linux.resources.cpu.realtimeRuntime": cpu.realtimeRuntime,
-    "linux.resources.cpu.realtimePeriod": cpu.realtimePeriod,
-  };
-  const refused = Object.keys(requests).find((name) => isRequest(requests[name]));
-  if (refused !== undefined) throw unsupported(refused, "urunc does not set it yet");
+  const noRealTime = "a monitor has no real-time threads";
+  const requests: [property: string, value: unknown, reason: string][] = [
+    ["network", resources.network, "a guest's packets leave by a tap and belong to no class"],
+    ["rdma", resources.rdma, "a guest is given no RDMA device"],
+    // Unlimited is what it is anyway.
+    ["memory.kernel", memory.kernel === -1 ? 0 : memory.kernel, "kernels no longer limit it alone"],
+    [
+      "memory.kernelTCP",
+      memory.kernelTCP === -1 ? 0 : memory.kernelTCP,
+      "the guest has its own TCP",
+    ],
+    ["cpu.realtimeRuntime", cpu.realtimeRuntime, noRealTime],
+    ["cpu.realtimePeriod", cpu.realtimePeriod, noRealTime],
+  ];
+  const refused = requests.find(([, value]) => isRequest(value));
+  if (refused !== undefined) throw unsupported(`linux.resources.${refused[0]}`, refused[2]);
 }
 
 /** The kernel would refuse these too, with nothing but EINVAL. `swap` is memory and swap together. */

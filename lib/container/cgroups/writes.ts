@@ -7,6 +7,8 @@ export interface CgroupWrite {
   value: string;
   /** The kernel may lack the file, because without it things already are as asked for. */
   mayBeMissing?: true;
+  /** The kernel has this file, or that one, or both: each that is there is written. */
+  or?: { file: string; value: string };
 }
 
 /** Does a property ask for anything? Zeros, false, empty strings, lists and objects do not. */

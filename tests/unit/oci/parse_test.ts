@@ -303,6 +303,18 @@ const refused: [path: string, changes: Json, says: string][] = [
   ],
   ['linux.resources.unified["../../x"]', resources({ unified: { "../../x": "1" } }), "cgroup"],
   ["linux.resources.blockIO", resources({ blockIO: 1 }), "an object"],
+  ["linux.resources.blockIO.weight", resources({ blockIO: { weight: 9 } }), "10 to 1000"],
+  [
+    "linux.resources.blockIO.throttleReadBpsDevice[0].rate",
+    resources({ blockIO: { throttleReadBpsDevice: [{ major: 8, minor: 0 }] } }),
+    "missing",
+  ],
+  [
+    "linux.resources.blockIO.weightDevice[0].minor",
+    resources({ blockIO: { weightDevice: [{ major: 8, minor: -1 }] } }),
+    "0 to 1048575",
+  ],
+  ["linux.resources.rdma", resources({ rdma: [] }), "an object"],
 ];
 
 for (const [path, changes, says] of refused) {

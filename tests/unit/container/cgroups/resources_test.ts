@@ -39,7 +39,6 @@ const V1_CASES: [string, Partial<Resources>, string[]][] = [
       cpu: { shares: 0, quota: 0, period: 0, realtimeRuntime: 0, cpus: "", mems: "" },
       pids: { limit: 0 },
       blockIO: { weight: 0, weightDevice: [] },
-      hugepageLimits: [{ pageSize: "2MB", limit: 0 }],
       network: { classID: 0, priorities: [] },
     },
     [],
@@ -155,20 +154,21 @@ for (const [shares, weight] of [[0, 1], [2, 1], [1024, 39], [262_144, 10_000], [
 
 type ErrorClass = new (...args: never[]) => Error;
 const REFUSED: [string, CgroupLayout, Partial<Resources>, ErrorClass, RegExp][] = [
-  ["blockIO", V1, { blockIO: { weight: 10 } }, UnsupportedError, /resources\.blockIO/],
+  ["blockIO", V1, { blockIO: { weight: 10 } }, HostError, /controller blkio is not available/],
   [
-    "blockIO of a device",
+    "leaf weights on v2",
     V2,
-    { blockIO: { throttleReadBpsDevice: [{ major: 8, minor: 0, rate: 1 }] } },
+    { blockIO: { weightDevice: [{ major: 8, minor: 0, leafWeight: 10 }] } },
     UnsupportedError,
-    /resources\.blockIO/,
+    /blockIO\.leafWeight/,
   ],
+  ["RDMA", V2, { rdma: { mlx5_1: { hcaHandles: 3 } } }, UnsupportedError, /resources\.rdma/],
   [
     "huge pages",
     V2,
     { hugepageLimits: [{ pageSize: "2MB", limit: 1 }] },
-    UnsupportedError,
-    /hugepageLimits/,
+    HostError,
+    /hugepageLimits: the cgroup controller hugetlb/,
   ],
   ["network classes", V1, { network: { classID: 1 } }, UnsupportedError, /resources\.network/],
   ["kernel memory", V1, { memory: { kernel: 1 } }, UnsupportedError, /memory\.kernel/],
