@@ -15,6 +15,7 @@ import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespa
 import { TAP_NAME } from "../network/names.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "./cgroups/cgroup.ts";
+import { CONTROL_SOCKET } from "./control.ts";
 import { runHooks } from "./hooks.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
@@ -202,7 +203,7 @@ async function launch(
       },
     };
   }
-  state = { ...state, expectedIdentity: planned.identity };
+  state = { ...state, expectedIdentity: planned.identity, stop: planned.stop };
   directory.writeState(state);
   did("readNetwork");
 
@@ -256,6 +257,7 @@ function planWith(
       rootfs: options.bundle.rootfs,
       mountPoint: `${directory}/root`,
       startSocket: `${directory}/start.sock`,
+      controlSocket: `${directory}/${CONTROL_SOCKET}`,
     },
     deviceCgroup,
     newKeyring: options.newKeyring,

@@ -1,94 +1,109 @@
-import {
-  close,
-  LinuxError,
-  pidfdOpen,
-  pidfdSendSignal,
-  SIGKILL,
-  signals,
-} from "../../ffi/linux.ts";
-import { UsageError, WrongStateError } from "../errors.ts";
+import { close, LinuxError, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../ffi/linux.ts";
+import { WrongStateError } from "../errors.ts";
+import { effectOf, SIGCONT, type SignalEffect, SIGSTOP, SIGTERM } from "../monitor/signals.ts";
 import { signalCgroup } from "./cgroups/cgroup.ts";
 import { thawCgroup } from "./cgroups/freezer.ts";
+import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus, isAlive } from "./status.ts";
-import { requireState } from "./require.ts";
+import { stopGuest } from "./stop.ts";
 import type { Store } from "./store.ts";
 
-/** Signals that end a process or stop it by default, and so have nothing to do before `start`. */
-const HARMLESS_BY_DEFAULT = new Set(["SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGSTOP"]);
-
-/** SIGRTMAX, asm-generic/signal.h. */
-const LAST_SIGNAL = 64;
-
-/**
- * A signal's number from its name (`SIGTERM`, `TERM`, any case) or number.
- *
- * @throws UsageError
- */
-export function parseSignal(text: string): number {
-  if (/^\d+$/.test(text)) {
-    const number = Number(text);
-    if (number <= LAST_SIGNAL) return number;
-  } else {
-    const upper = text.toUpperCase();
-    const number = signals[upper.startsWith("SIG") ? upper : `SIG${upper}`];
-    if (number !== undefined) return number;
-  }
-  throw new UsageError({
-    operation: "parse signal",
-    subject: text,
-    reason: "there is no such signal",
-    remedy: `use a name such as SIGTERM or TERM, or a number from 0 to ${LAST_SIGNAL}`,
-  });
+/** How a signal is to be sent. */
+export interface KillOptions {
+  /** To all processes of the container; a stopped one is then no error. */
+  all?: boolean;
+  /** A signal that would ask the guest to stop ends it without asking. */
+  atOnce?: boolean;
 }
 
 /**
- * Sends a signal to a container's process, or to all of its processes.
+ * Does to a container what a signal means for it (`lib/monitor/signals.ts`). Returns when a guest
+ * that was asked to stop is seen to do so, 1.5 s later at most; not when it has stopped.
  *
  * @param signal number
  * @throws NotFoundError; WrongStateError unless it is created or running, except that signalling all
  *   processes of a stopped container is how callers clean up
  */
-export function killContainer(store: Store, id: string, signal: number, all: boolean): void {
-  const state = requireState(store.open(id));
+export async function killContainer(
+  store: Store,
+  id: string,
+  signal: number,
+  { all = false, atOnce = false }: KillOptions = {},
+): Promise<void> {
+  const directory = store.open(id);
+  const state = requireState(directory);
   const status = computeStatus(state);
   // Its process is still the creator's, who undoes everything when it fails.
   if (status === "creating") throw notRunning(id);
-  const effective = status === "created" ? effectBeforeStart(signal) : signal;
-  if (!all || !signalCgroup(state.cgroupPaths, effective)) {
-    if (status === "stopped" && all) return;
-    if (status === "stopped") throw notRunning(id);
-    signalContainer(state, effective);
+  const effect = effectOf(signal, state.annotations);
+  const isCreated = status === "created";
+  const number = isCreated ? numberBeforeStart(effect) : numberOf(effect, state);
+  // Nothing but the monitor is in there, unless somebody put it there: it gets the signal itself.
+  if (all) signalCgroup(state.cgroupPaths, isCreated ? number : signal, state.pid);
+  if (status === "stopped") {
+    if (all) return;
+    throw notRunning(id);
+  }
+  const asking = effect === "stop" && !isCreated && !atOnce ? state.stop?.asking : undefined;
+  const pidfd = openProcess(state);
+  if (pidfd === undefined) throw notRunning(id);
+  try {
+    if (asking !== undefined) {
+      const guest = { directory: directory.path, pid: state.pid!, pidfd, asking };
+      if (await stopGuest(guest) !== "deaf") return;
+    }
+    pidfdSendSignal(pidfd, number);
+  } catch (error) {
+    if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
+    // One that was asked may have ended since.
+    if (asking === undefined) throw notRunning(id);
+  } finally {
+    close(pidfd);
   }
   // A paused one dies only when it goes on (v1), and does not get as far as its own code.
-  if (effective === SIGKILL) thawCgroup(state.cgroupPaths);
+  if (number === SIGKILL) thawCgroup(state.cgroupPaths);
+}
+
+/** The signal that has an effect on a monitor. */
+function numberOf(effect: SignalEffect, state: ContainerState): number {
+  switch (effect) {
+    case "stop":
+      return state.stop?.signal ?? SIGTERM;
+    case "end":
+      return SIGKILL;
+    case "pause":
+      return SIGSTOP;
+    case "resume":
+      return SIGCONT;
+    case "test":
+    case "nothing":
+      return 0; // which still tells whether there is a process
+  }
 }
 
 /**
  * Before `start` the process is still init, as PID 1 of its namespace: the kernel drops every signal
  * but SIGKILL that it has no handler for. Whoever terminates a created container means it.
  */
-function effectBeforeStart(signal: number): number {
-  const name = Object.keys(signals).find((key) => signals[key] === signal);
-  return signal === 0 || (name !== undefined && HARMLESS_BY_DEFAULT.has(name)) ? signal : SIGKILL;
-}
-
-/** Signals the very process that the state names: never a later one with the same id. */
-function signalContainer(state: ContainerState, signal: number): void {
-  const pidfd = openProcess(state);
-  if (pidfd === undefined) throw notRunning(state.id);
-  try {
-    pidfdSendSignal(pidfd, signal);
-  } catch (error) {
-    if (error instanceof LinuxError && error.code === "ESRCH") throw notRunning(state.id);
-    throw error;
-  } finally {
-    close(pidfd);
+function numberBeforeStart(effect: SignalEffect): number {
+  switch (effect) {
+    case "stop":
+    case "end":
+      return SIGKILL;
+    case "pause":
+      return SIGSTOP;
+    case "resume":
+      return SIGCONT;
+    case "test":
+    case "nothing":
+      return 0;
   }
 }
 
 /**
- * A pidfd of the container's process; undefined when it is gone. The start time is compared after
+ * A pidfd of the container's process, so that never a later one with the same number is signalled;
+ * undefined when it is gone. The start time is compared after
  * the pidfd was opened: from then on the id cannot be reused unnoticed.
  */
 export function openProcess(state: ContainerState): number | undefined {

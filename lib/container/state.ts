@@ -12,6 +12,7 @@ import {
 import type { State as OciState } from "../oci/state.ts";
 import type { Hook } from "../oci/types.ts";
 import type { ExpectedIdentity } from "../plan/types.ts";
+import type { Asking } from "./stop.ts";
 
 /** Format of state.json; another version's file is refused rather than guessed at. */
 export const STATE_VERSION = 1;
@@ -61,6 +62,13 @@ export interface ContainerState {
   monitor: string;
   /** Uid of who created the container. */
   owner: number;
+  /** How it is stopped: without it by SIGTERM. */
+  stop?: {
+    /** Number of the signal that ends the monitor, in order as far as it goes. */
+    signal: number;
+    /** How the guest is asked before that; undefined when it cannot be. */
+    asking?: Asking;
+  };
 }
 
 /**
@@ -130,6 +138,7 @@ function readState(state: Fields): ContainerState {
     identity: state.optional("identity", plainText),
     monitor: state.required("monitor", plainText),
     owner: state.required("owner", count),
+    stop: state.optional("stop", readStop),
   };
 }
 
@@ -145,6 +154,14 @@ const readNetwork: Reader<ContainerState["network"]> = (value, path) => {
     namespace: network.optional("namespace", readInode),
     tap: network.required("tap", plainText),
     interface: network.required("interface", plainText),
+  };
+};
+
+const readStop: Reader<ContainerState["stop"]> = (value, path) => {
+  const stop = new Fields(value, path);
+  return {
+    signal: stop.required("signal", integer(1, 64)),
+    asking: stop.optional("asking", oneOf(["button", "auto"])),
   };
 };
 

@@ -22,6 +22,8 @@ export interface PerformContext {
   root?: number;
   /** Both sides of the monitor's terminal, until it is used. */
   terminal?: { master: number; slave: number };
+  /** Listening socket on which the monitor takes commands. */
+  controlListener?: number;
   /** Listening socket on which `start` is awaited. */
   startListener?: number;
   /** The connection of the `start` that was heard. */

@@ -1,5 +1,6 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { memoryOverheadBytes, translationBufferMiB } from "./qemu_memory.ts";
+import { SIGTERM } from "./signals.ts";
 import type { Monitor, MonitorDevice, MonitorInput } from "./types.ts";
 
 /**
@@ -53,6 +54,9 @@ export const qemu: Monitor = {
   minimumMemoryMiB: MINIMUM_MEMORY_MIB,
   devices,
   exitCode,
+  // Handled as SIGINT and SIGHUP are: devices are flushed, and the exit code is 0.
+  endSignal: SIGTERM,
+  control: "qmp",
   argv,
 };
 
@@ -101,6 +105,7 @@ function argv(input: MonitorInput): string[] {
     ...["-chardev", "stdio,id=console,mux=off,signal=off"],
     ...["-serial", "chardev:console"],
     ...["-monitor", "none"],
+    ...control(input),
     ...["-device", DEBUG_EXIT_DEVICE],
     ...network(input),
     ...["-kernel", path("kernel", input.kernel)],
@@ -113,6 +118,16 @@ function accelerator(input: MonitorInput): string[] {
   return input.accelerator === "kvm"
     ? ["-accel", "kvm", "-cpu", "host"]
     : ["-accel", `tcg,tb-size=${translationBufferMiB(input.memoryMiB)}`, "-cpu", "max"];
+}
+
+/** Commands come from a socket that is open and listens already: there is no path in the clean room. */
+function control({ controlFd }: MonitorInput): string[] {
+  if (controlFd === undefined) return [];
+  checkCount("control descriptor", controlFd, 3);
+  return [
+    ...["-chardev", `socket,id=control,fd=${controlFd},server=on,wait=off`],
+    ...["-mon", "chardev=control,mode=control"],
+  ];
 }
 
 function network({ network }: MonitorInput): string[] {

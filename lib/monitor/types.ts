@@ -19,6 +19,8 @@ export interface MonitorInput {
     /** Bytes. */
     mtu: number;
   };
+  /** An open descriptor of a listening socket, on which the monitor takes commands. */
+  controlFd?: number;
 }
 
 /**
@@ -57,6 +59,10 @@ export interface Monitor {
    * monitors.
    */
   exitCode(monitorExitCode: number): number;
+  /** Number of the signal that ends the monitor, as orderly as it can: the caller's patience is over. */
+  endSignal: number;
+  /** Language of the control socket that it can be handed; undefined: it cannot. */
+  control?: "qmp";
   /** The argument vector, `argv[0]` included. Throws InvalidConfigurationError. */
   argv(input: MonitorInput): string[];
 }

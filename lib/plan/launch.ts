@@ -49,13 +49,20 @@ export interface LaunchPaths {
   mountPoint: string;
   /** Socket on which init waits for `start`. */
   startSocket: string;
+  /** Socket on which the monitor takes commands, where it takes any. */
+  controlSocket: string;
 }
 
 /** The second plan, and what it must lead to. */
 export interface Launch {
   plan: LaunchPlan;
   identity: ExpectedIdentity;
+  /** How the container will be stopped. */
+  stop: { signal: number; asking?: "auto" | "button" };
 }
+
+/** Number of the control socket's descriptor in the monitor. */
+const CONTROL_FD = 3;
 
 /**
  * The second plan: network, root and devices, device rules, pivot, credentials, barrier, exec.
@@ -79,10 +86,15 @@ export function planLaunch(input: LaunchInput): Launch {
     newKeyring: input.newKeyring,
   };
 
+  const stop = planStop(input);
+
   const steps: Step[] = [
     ...hookSteps(spec),
-    // Its path is on the host, so it must be made before the pivot.
+    // Their paths are on the host, so they must be made before the pivot.
     { step: "listenForStart", path: paths.startSocket },
+    ...(stop.asking === undefined
+      ? []
+      : [{ step: "listenForControl", path: paths.controlSocket } as const]),
     ...(network === undefined ? [] : planNetwork(network, user)),
     ...planRoot({
       facts,
@@ -101,12 +113,20 @@ export function planLaunch(input: LaunchInput): Launch {
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),
     { step: "barrier" },
-    execStep(input, accelerator),
+    execStep(input, accelerator, stop.asking !== undefined),
   ];
   return {
     plan: { version: 1, phase: "launch", steps },
     identity: expectedIdentity(credentials),
+    stop,
   };
+}
+
+/** A guest is asked first if it may listen and its monitor can tell it. */
+function planStop({ guest, monitor, unikernel }: LaunchInput): Launch["stop"] {
+  const signal = monitor.endSignal;
+  if (!guest.shutsDown || monitor.control === undefined) return { signal };
+  return { signal, asking: unikernel.stop ?? "auto" };
 }
 
 /** KVM, unless the image or the operator asked for emulation by name: never as a silent fallback. */
@@ -142,7 +162,7 @@ function deviceRuleSteps(cgroup: DeviceCgroup | undefined, { allowed }: PlannedD
   return [{ step: "deviceRule", file: `${directory}/devices.deny`, rule: "a" }, ...allow];
 }
 
-function execStep(input: LaunchInput, accelerator: "kvm" | "tcg"): Step {
+function execStep(input: LaunchInput, accelerator: "kvm" | "tcg", hasControl: boolean): Step {
   const { spec, facts, network, configuration, monitor } = input;
   const vcpus = 1;
   const argv = monitor.argv({
@@ -175,7 +195,14 @@ function execStep(input: LaunchInput, accelerator: "kvm" | "tcg"): Step {
     network: network === undefined
       ? undefined
       : { tap: TAP_NAME, mac: network.mac, mtu: network.mtu },
+    controlFd: hasControl ? CONTROL_FD : undefined,
   });
-  // The monitor's environment is empty: process.env belongs to the guest.
-  return { step: "exec", path: facts.monitor.binary, argv, env: [] };
+  return {
+    step: "exec",
+    path: facts.monitor.binary,
+    argv,
+    // The monitor's environment is empty: process.env belongs to the guest.
+    env: [],
+    ...(hasControl ? { fds: [{ name: "control", fd: CONTROL_FD }] } : {}),
+  };
 }

@@ -93,6 +93,8 @@ export type StepBody =
   | { step: "useTerminal" }
   /** Makes the socket on which `start` is awaited; must precede the pivot. */
   | { step: "listenForStart"; path: string }
+  /** Makes the socket that the monitor takes commands on; must precede the pivot, too. */
+  | { step: "listenForControl"; path: string }
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
   | { step: "apparmorProfile"; profile: string }
   | { step: "pivotRoot" }
@@ -111,7 +113,7 @@ export type StepBody =
   | { step: "closeFds" }
   /** Tells the creator that only the exec is left, and waits for `start`. */
   | { step: "barrier" }
-  | { step: "exec"; path: string; argv: string[]; env: string[] };
+  | { step: "exec"; path: string; argv: string[]; env: string[]; fds?: InheritedFd[] };
 
 /** A device that the container's cgroup lets through. */
 export interface AllowedDevice {
@@ -120,6 +122,12 @@ export interface AllowedDevice {
   minor: number;
   /** Of `r`, `w` and `m` (mknod), those that are allowed. */
   access: string;
+}
+
+/** A descriptor that a monitor is meant to have besides its standard files, and its number there. */
+export interface InheritedFd {
+  name: "control";
+  fd: number;
 }
 
 /** Who takes a terminal's master: whoever listens on a socket of the host, or the creator itself. */

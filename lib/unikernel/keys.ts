@@ -10,6 +10,8 @@ export const keys = [
   "hypervisor",
   "initrd",
   "accelerator",
+  "environment",
+  "stop",
 ] as const;
 
 export type Key = typeof keys[number];

@@ -35,6 +35,8 @@ const grammars: Record<Key | LaterKey, Grammar> = {
   hypervisor: word([...supportedHypervisors, "firecracker", "hvt", "spt"]),
   initrd: imagePath,
   accelerator: word(["kvm", "tcg"]),
+  environment: word(["cmdline", "initrd"]),
+  stop: word(["auto", "button"]),
   block: freeText,
   blkMntPoint: freeText,
   useDMBlock: word(["true", "false"]),
@@ -61,7 +63,9 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * Keys, after `com.urunc.unikernel.`: `unikernelType` (`linux`, or `elf`: a PVH or multiboot ELF
  * image), `hypervisor` (`qemu`) and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline`
  * may be; `accelerator` is `kvm` (the default) or `tcg`, which must be asked for, because emulation
- * that nobody asked for hides a broken node.
+ * that nobody asked for hides a broken node; `environment` is `cmdline` or `initrd`, the way that
+ * arguments and environment take (`guests/linux.ts`); `stop` is `auto` (the default) or `button`: the
+ * guest is asked to stop by nothing but its power button, and has all the time the caller gives it.
  *
  * @throws InvalidConfigurationError naming the key, for a value that is malformed or missing
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
@@ -80,6 +84,12 @@ export function parseUnikernel({ annotations, uruncJson }: UnikernelSources): Un
     initrd: values.initrd === undefined ? undefined : absolute(values.initrd),
     cmdline: values.cmdline,
     accelerator: supported("accelerator", values.accelerator ?? "kvm", ["kvm", "tcg"] as const),
+    environment: values.environment === undefined
+      ? undefined
+      : supported("environment", values.environment, ["cmdline", "initrd"] as const),
+    stop: values.stop === undefined
+      ? undefined
+      : supported("stop", values.stop, ["auto", "button"] as const),
   };
 }
 

@@ -18,6 +18,10 @@ export interface UnikernelConfig {
   cmdline?: string;
   /** `tcg` only when the image or the operator asked for emulation by name. */
   accelerator: "kvm" | "tcg";
+  /** How arguments and environment reach a Linux guest; undefined: the best way that it has. */
+  environment?: "cmdline" | "initrd";
+  /** `button`: the guest is only ever asked to stop by its power button, and waited for. */
+  stop?: "auto" | "button";
 }
 
 /** What a guest family's command line builder is told. Everything is already decided. */

@@ -99,6 +99,7 @@ export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
       rootfs: "/bundle/rootfs",
       mountPoint: "/run/urunc/ID/root",
       startSocket: "/run/urunc/ID/start.sock",
+      controlSocket: "/run/urunc/ID/control.sock",
     },
     newKeyring: true,
     ...changes,

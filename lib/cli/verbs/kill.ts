@@ -1,10 +1,11 @@
-import { killContainer, parseSignal } from "../../container/kill.ts";
+import { killContainer } from "../../container/kill.ts";
+import { parseSignal } from "../../monitor/signals.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 
 /** `urunc kill` */
-export function kill(command: CommandOf<"kill">, context: Context): number {
-  const signal = parseSignal(command.signal);
-  killContainer(context.store, command.id, signal, command.all);
+export async function kill(command: CommandOf<"kill">, context: Context): Promise<number> {
+  const { id, all } = command;
+  await killContainer(context.store, id, parseSignal(command.signal), { all });
   return 0;
 }

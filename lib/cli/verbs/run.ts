@@ -1,22 +1,27 @@
 import { deleteContainer } from "../../container/delete.ts";
 import { killContainer } from "../../container/kill.ts";
-import { signals, waitpidAsync } from "../../../ffi/linux.ts";
+import { waitpidAsync } from "../../../ffi/linux.ts";
 import { planContainer } from "../../container/create.ts";
 import { startContainer } from "../../container/start.ts";
 import { formatError } from "../../errors.ts";
 import { monitorByName } from "../../monitor/registry.ts";
+import { effectOf, parseSignal } from "../../monitor/signals.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 import { printJson } from "../output.ts";
 import { TerminalRelay } from "../terminal.ts";
 import { createAndRecord, creationOf } from "./create.ts";
 
-/** Signals that whoever runs us sends to end or tell the guest; they are the guest's to answer. */
+/**
+ * Signals that whoever runs us sends to end or tell the guest. The second that asks it to stop ends
+ * it at once: somebody lost patience.
+ */
 const FORWARDED: Deno.Signal[] = [
   "SIGHUP",
   "SIGINT",
   "SIGQUIT",
   "SIGTERM",
+  "SIGPWR",
   "SIGUSR1",
   "SIGUSR2",
   "SIGWINCH",
@@ -63,15 +68,20 @@ function remove(id: string, context: Context): void {
 
 /** Returns a function that ends the forwarding. */
 function forwardSignals(id: string, context: Context): () => void {
+  let asked = false;
+  const forward = async (name: Deno.Signal) => {
+    const signal = parseSignal(name);
+    const atOnce = asked;
+    if (effectOf(signal) === "stop") asked = true;
+    try {
+      await killContainer(context.store, id, signal, { atOnce });
+    } catch (error) {
+      // It has just ended: then there is nobody to tell.
+      context.log.debug(formatError(error));
+    }
+  };
   const listeners = FORWARDED.map((name) => {
-    const listener = () => {
-      try {
-        killContainer(context.store, id, signals[name]!, false);
-      } catch (error) {
-        // It has just ended: then there is nobody to tell.
-        context.log.debug(formatError(error));
-      }
-    };
+    const listener = () => void forward(name);
     Deno.addSignalListener(name, listener);
     return { name, listener };
   });

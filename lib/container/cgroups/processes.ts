@@ -85,11 +85,12 @@ function killAtOnce(leaf: string): void {
 /**
  * Sends a signal to everything in a container's cgroups.
  *
- * @returns whether there was anything
+ * @param except is left alone
+ * @returns whether there was anything else
  */
-export function signalCgroup(directories: string[], number: number): boolean {
+export function signalCgroup(directories: string[], number: number, except?: number): boolean {
   const leaves = leavesOf(directories);
-  const pids = cgroupProcesses(leaves);
+  const pids = cgroupProcesses(leaves).filter((pid) => pid !== except);
   signalEach(leaves, pids, number);
   return pids.length > 0;
 }

@@ -2,6 +2,7 @@ import {
   accept,
   AF_UNIX,
   close,
+  dup2,
   execve,
   listen,
   MSG_NOSIGNAL,
@@ -9,6 +10,7 @@ import {
   send,
   SOCK_STREAM,
   socket,
+  umask,
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../sockets.ts";
 import type { StepHandlers } from "../perform.ts";
@@ -16,13 +18,19 @@ import type { StepHandlers } from "../perform.ts";
 /** What a `start` sends: a single byte, so that it can never arrive in halves. */
 export const START_BYTE = 0x53;
 
+/** Monitors talk to one at a time: so many more may wait. */
+const CONTROL_BACKLOG = 4;
+
 /** The barrier: everything before it is `create`, the one step after it is `start`. */
-export const EXEC_STEPS: StepHandlers<"listenForStart" | "barrier" | "exec"> = {
+export const EXEC_STEPS: StepHandlers<
+  "listenForStart" | "listenForControl" | "barrier" | "exec"
+> = {
   listenForStart({ path }, context) {
-    const fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    bindAt(fd, path);
-    listen(fd, 1);
-    context.startListener = fd;
+    context.startListener = listenAt(path, 1);
+  },
+
+  listenForControl({ path }, context) {
+    context.controlListener = listenAt(path, CONTROL_BACKLOG);
   },
 
   barrier(_step, context) {
@@ -40,7 +48,10 @@ export const EXEC_STEPS: StepHandlers<"listenForStart" | "barrier" | "exec"> = {
     }
   },
 
-  exec({ path, argv, env }, context) {
+  exec({ path, argv, env, fds = [] }, context) {
+    // The last thing before the exec: whatever had this number, the channel to the creator for one,
+    // has served its purpose. A copy is not close-on-exec (dup(2)).
+    for (const { fd } of fds) dup2(context.controlListener!, fd);
     // The connection is close-on-exec: its end of file is how `start` learns that it worked.
     try {
       execve(path, argv, env);
@@ -51,6 +62,19 @@ export const EXEC_STEPS: StepHandlers<"listenForStart" | "barrier" | "exec"> = {
     }
   },
 };
+
+/** Only root can connect: others cannot even reach the directory. */
+function listenAt(path: string, backlog: number): number {
+  const fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  const mask = umask(0o177);
+  try {
+    bindAt(fd, path);
+  } finally {
+    umask(mask);
+  }
+  listen(fd, backlog);
+  return fd;
+}
 
 function readOrZero(fd: number, buffer: Uint8Array): number {
   try {

@@ -16,6 +16,8 @@ const argumentSize = 32 * 4096;
  */
 export const elf: Guest = {
   type: "elf",
+  // Without ACPI and a keyboard driver, nothing that it is told would be heard.
+  shutsDown: false,
   commandLine({ args, cmdline = "" }) {
     const line = args.length === 0
       ? cmdline

@@ -33,6 +33,7 @@ const operation = "write the guest's command line";
  */
 export const linux: Guest = {
   type: "linux",
+  shutsDown: true,
   commandLine(input) {
     const line = [
       "panic=-1 console=ttyS0",

@@ -5,6 +5,11 @@ export interface Guest {
   /** The name that `com.urunc.unikernel.unikernelType` uses. */
   type: UnikernelType;
   /**
+   * Whether guests of this family may shut down when they are asked to, by the power button or the
+   * keyboard; others are ended at once.
+   */
+  shutsDown: boolean;
+  /**
    * The guest's command line, whole.
    *
    * @returns undefined when there is nothing to tell

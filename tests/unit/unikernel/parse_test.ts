@@ -12,6 +12,8 @@ const minimalConfig: UnikernelConfig = {
   initrd: undefined,
   cmdline: undefined,
   accelerator: "kvm",
+  environment: undefined,
+  stop: undefined,
 };
 
 function annotations(values: Record<string, string>): Record<string, string> {

@@ -1,0 +1,92 @@
+import {
+  AF_UNIX,
+  close,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  pollAsync,
+  POLLIN,
+  recv,
+  send,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  socket,
+} from "../../ffi/linux.ts";
+import { connectAt } from "../launch/sockets.ts";
+import { qmpCommand, type QmpMessage, QmpReader } from "../monitor/qmp.ts";
+
+/** A running monitor's control socket, in the container's directory. */
+export const CONTROL_SOCKET = "control.sock";
+
+/** How long a monitor may take for an answer. Ours take 1 ms; a stopped one never answers. */
+const ANSWER_MILLISECONDS = 500;
+
+/**
+ * A conversation with a monitor, which is hostile: it may say anything, or nothing. Descriptors that
+ * it sends are dropped by the kernel, for nobody asks for them.
+ */
+export class Control implements Disposable {
+  readonly #fd: number;
+  readonly #reader = new QmpReader();
+  readonly #messages: QmpMessage[] = [];
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /**
+   * @param directory the container's
+   * @throws LinuxError, or Error when the monitor does not say what a monitor says
+   */
+  static async connect(directory: string): Promise<Control> {
+    // Nonblocking: with many waiting to be accepted, connecting would wait too (unix(7)).
+    const control = new Control(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    try {
+      connectAt(control.#fd, `${directory}/${CONTROL_SOCKET}`);
+      if (!("QMP" in await control.#next())) throw new Error("the monitor does not greet");
+      await control.ask(qmpCommand("qmp_capabilities"));
+      return control;
+    } catch (error) {
+      control[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Sends a command and waits for its answer; events in between are dropped.
+   *
+   * @param command a line of QMP
+   * @throws Error when the monitor refuses, ends, says nonsense or nothing
+   */
+  async ask(command: string): Promise<QmpMessage> {
+    const bytes = new TextEncoder().encode(command);
+    // A monitor that reads has room for a line: EAGAIN and half a line are its failures.
+    if (send(this.#fd, bytes, MSG_NOSIGNAL | MSG_DONTWAIT) !== bytes.length) {
+      throw new Error("the monitor does not listen");
+    }
+    const deadline = performance.now() + ANSWER_MILLISECONDS;
+    for (;;) {
+      const message = await this.#next(deadline);
+      if ("return" in message) return message;
+      if ("error" in message) throw new Error("the monitor refuses");
+    }
+  }
+
+  async #next(deadline = performance.now() + ANSWER_MILLISECONDS): Promise<QmpMessage> {
+    const buffer = new Uint8Array(4096);
+    for (;;) {
+      const message = this.#messages.shift();
+      if (message !== undefined) return message;
+      const left = deadline - performance.now();
+      if (left <= 0) throw new Error("the monitor does not answer");
+      const [events] = await pollAsync([{ fd: this.#fd, events: POLLIN }], left);
+      if (events === 0) continue;
+      const count = recv(this.#fd, buffer, MSG_DONTWAIT);
+      if (count === 0) throw new Error("the monitor closed its control socket");
+      this.#messages.push(...this.#reader.feed(buffer.subarray(0, count)));
+    }
+  }
+
+  [Symbol.dispose](): void {
+    close(this.#fd);
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * Processor time that a virtual machine's processors have used so far, in milliseconds: that of all
+ * the monitor's threads but the first, which is the monitor's own.
+ *
+ * @param pid of the monitor
+ * @returns undefined when it has ended, or the kernel does not keep such accounts
+ * @see proc_pid_schedstat(5): nanoseconds on a processor, waiting for one, time slices
+ */
+export function readGuestTime(pid: number): number | undefined {
+  let nanoseconds: number | undefined;
+  try {
+    for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+      if (name === String(pid)) continue;
+      const [ran] = Deno.readTextFileSync(`/proc/${pid}/task/${name}/schedstat`).split(" ");
+      nanoseconds = (nanoseconds ?? 0) + Number(ran);
+    }
+  } catch {
+    // It ends right now, or CONFIG_SCHED_INFO is not set.
+    return undefined;
+  }
+  return nanoseconds === undefined ? undefined : nanoseconds / 1e6;
+}

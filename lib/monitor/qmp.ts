@@ -1,0 +1,85 @@
+/**
+ * The words of QEMU's control socket: JSON objects, one a line in each direction.
+ *
+ * The monitor is hostile: what it says is bounded here and believed by nobody; at worst its guest is
+ * ended sooner or later than it could have been.
+ *
+ * @see https://www.qemu.org/docs/master/interop/qmp-spec.html
+ */
+
+/** Everything that a monitor may say in one conversation, in bytes. Ours take less than 2 KiB. */
+export const MAXIMUM_CONVERSATION = 64 * 1024;
+
+/** An object from the monitor; what is in it is still to be looked at. */
+export type QmpMessage = Record<string, unknown>;
+
+/** A request, to be sent as it is. */
+export function qmpCommand(execute: string, parameters?: Record<string, unknown>): string {
+  return JSON.stringify(
+    parameters === undefined ? { execute } : { execute, arguments: parameters },
+  ) + "\n";
+}
+
+/** Cuts what arrives into messages. */
+export class QmpReader {
+  #bytes = 0;
+  #rest = "";
+  readonly #decoder = new TextDecoder();
+
+  /**
+   * @param chunk as it arrived, whatever it holds
+   * @returns the messages that it completes
+   * @throws Error when it is not QMP, or more of it than anybody needs
+   */
+  feed(chunk: Uint8Array): QmpMessage[] {
+    this.#bytes += chunk.length;
+    if (this.#bytes > MAXIMUM_CONVERSATION) {
+      throw new Error(`the monitor said more than ${MAXIMUM_CONVERSATION} bytes`);
+    }
+    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
+    this.#rest = lines.pop()!;
+    return lines.filter((line) => line.trim() !== "").map(parseMessage);
+  }
+}
+
+function parseMessage(line: string): QmpMessage {
+  const message: unknown = JSON.parse(line);
+  if (typeof message !== "object" || message === null || Array.isArray(message)) {
+    throw new Error("the monitor said something that is no JSON object");
+  }
+  return message as QmpMessage;
+}
+
+/** Presses the machine's power button. */
+export const POWER_BUTTON = qmpCommand("system_powerdown");
+
+/**
+ * Ctrl-Alt-Delete on the machine's keyboard. Linux restarts at once, unless init has said that it
+ * wants to be told instead (`LINUX_REBOOT_CMD_CAD_OFF`, reboot(2)), as systemd, SysV's, OpenRC's and
+ * busybox's do.
+ */
+export const CTRL_ALT_DELETE = qmpCommand("send-key", {
+  keys: ["ctrl", "alt", "delete"].map((data) => ({ type: "qcode", data })),
+});
+
+/**
+ * Reads the enable register of the power management events, 2 bytes after its block's start, which
+ * the firmware (qboot, include/ioport.h) puts at port 0x600. QMP itself has no word for it.
+ */
+export const READ_ENABLED_EVENTS = qmpCommand("human-monitor-command", {
+  "command-line": "i /h 0x602",
+});
+
+/** PWRBTN_EN, ACPI specification 6.5, 4.8.4.1.2 "PM1 Enable Registers". */
+const POWER_BUTTON_ENABLED = 1 << 8;
+
+/**
+ * Whether a guest's kernel wants to be told of the power button.
+ *
+ * @param answer to {@linkcode READ_ENABLED_EVENTS}
+ * @returns true when the answer cannot be read: asking a guest in vain costs a second
+ */
+export function wantsPowerButton(answer: QmpMessage): boolean {
+  const [, value] = /= 0x([0-9a-f]{1,8})\s*$/.exec(String(answer.return)) ?? [];
+  return value === undefined || (parseInt(value, 16) & POWER_BUTTON_ENABLED) !== 0;
+}

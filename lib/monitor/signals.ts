@@ -1,0 +1,108 @@
+import { UsageError } from "../errors.ts";
+
+/**
+ * What a signal to a container means. A guest has no signal handlers, so a signal does what it does
+ * to a program that has none (signal(7), "Standard signals"), and a program's end is a guest's
+ * orderly stop:
+ *
+ * - `stop`: the guest is asked to shut down, and ended when it does not react;
+ * - `end`: at once, whatever the guest is doing;
+ * - `pause`, `resume`: the monitor's process is stopped and continued, and the guest with it;
+ * - `test`: only asks whether there is a process;
+ * - `nothing`.
+ *
+ * Monitors themselves would do otherwise: as PID 1 of their namespace they drop whatever they have no
+ * handler for (pid_namespaces(7)), which for QEMU is all but SIGHUP, SIGINT and SIGTERM, and for
+ * Solo5's tenders all.
+ */
+export type SignalEffect = "stop" | "end" | "pause" | "resume" | "test" | "nothing";
+
+/**
+ * Effects other than `stop`, by number. Signals have the numbers of x86-64 and arm64.
+ *
+ * @see signal(7)
+ */
+const EFFECTS: Readonly<Record<number, SignalEffect>> = {
+  0: "test",
+  9: "end", // SIGKILL
+  17: "nothing", // SIGCHLD
+  18: "resume", // SIGCONT
+  19: "pause", // SIGSTOP
+  20: "pause", // SIGTSTP
+  21: "pause", // SIGTTIN
+  22: "pause", // SIGTTOU
+  23: "nothing", // SIGURG
+  28: "nothing", // SIGWINCH
+};
+
+/** The standard signals in the order of their numbers, from 1. */
+const NAMES =
+  ("HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT " +
+    "STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS").split(" ");
+
+/** Further names of the same signals. */
+const ALIASES: Readonly<Record<string, number>> = { IOT: 6, CLD: 17, POLL: 29 };
+
+/** The C library keeps two of the kernel's real-time signals for itself, signal(7). */
+const SIGRTMIN = 34;
+const SIGRTMAX = 64;
+
+export const SIGKILL = 9;
+export const SIGTERM = 15;
+export const SIGCONT = 18;
+export const SIGSTOP = 19;
+
+/** Where a caller may tell the image's own STOPSIGNAL (image-spec, conversion.md; podman does). */
+export const STOP_SIGNAL_ANNOTATION = "org.opencontainers.image.stopSignal";
+
+/**
+ * A signal's number from its name (`SIGTERM`, `TERM`, `RTMIN+3`, any case) or number.
+ *
+ * @throws UsageError
+ */
+export function parseSignal(text: string): number {
+  const number = /^\d+$/.test(text) ? Number(text) : numberOf(text.toUpperCase());
+  if (number !== undefined && number <= SIGRTMAX) return number;
+  throw new UsageError({
+    operation: "parse signal",
+    subject: text,
+    reason: "there is no such signal",
+    remedy: `use a name such as SIGTERM, TERM or RTMIN+3, or a number from 0 to ${SIGRTMAX}`,
+  });
+}
+
+/** @param name in capitals, with or without `SIG` */
+function numberOf(name: string): number | undefined {
+  const short = name.startsWith("SIG") ? name.slice(3) : name;
+  const index = NAMES.indexOf(short);
+  if (index >= 0) return index + 1;
+  if (Object.hasOwn(ALIASES, short)) return ALIASES[short];
+  const [, base, sign, offset] = /^RTM(IN|AX)(?:([+-])(\d{1,2}))?$/.exec(short) ?? [];
+  if (base === undefined || sign === (base === "IN" ? "-" : "+")) return undefined;
+  const number = base === "IN" ? SIGRTMIN + Number(offset ?? 0) : SIGRTMAX - Number(offset ?? 0);
+  return number >= SIGRTMIN && number <= SIGRTMAX ? number : undefined;
+}
+
+/**
+ * What a signal means for a container.
+ *
+ * @param signal number
+ * @param annotations of the container: the image's STOPSIGNAL is a stop whatever signal it is, where
+ *   the caller tells it (`STOPSIGNAL SIGWINCH` of web servers is one that would do nothing)
+ */
+export function effectOf(signal: number, annotations: Record<string, string> = {}): SignalEffect {
+  const effect = EFFECTS[signal];
+  if (effect === undefined) return "stop";
+  return effect === "nothing" && signal === stopSignalOf(annotations) ? "stop" : effect;
+}
+
+/** Undefined when none is told, or none that exists: then the image's word is not ours to refuse. */
+function stopSignalOf(annotations: Record<string, string>): number | undefined {
+  const text = annotations[STOP_SIGNAL_ANNOTATION];
+  if (text === undefined) return undefined;
+  try {
+    return parseSignal(text);
+  } catch {
+    return undefined;
+  }
+}

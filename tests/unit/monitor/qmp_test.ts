@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import {
+  CTRL_ALT_DELETE,
+  MAXIMUM_CONVERSATION,
+  POWER_BUTTON,
+  qmpCommand,
+  QmpReader,
+  READ_ENABLED_EVENTS,
+  wantsPowerButton,
+} from "../../../lib/monitor/qmp.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+Deno.test("a command is one line of JSON", () => {
+  assert.equal(qmpCommand("stop"), '{"execute":"stop"}\n');
+  for (const command of [CTRL_ALT_DELETE, POWER_BUTTON, READ_ENABLED_EVENTS]) {
+    assert.equal(command.indexOf("\n"), command.length - 1);
+    assert.equal(typeof JSON.parse(command).execute, "string");
+  }
+});
+
+Deno.test("messages arrive whole however they are cut", () => {
+  const text = '{"QMP":{}}\r\n{"return":{"x":"é"}}\r\n\r\n{"event":"A"}\n{"retu';
+  const whole = new QmpReader().feed(bytes(text));
+  assert.deepEqual(whole, [{ QMP: {} }, { return: { x: "é" } }, { event: "A" }]);
+  const reader = new QmpReader();
+  const single = [...bytes(text)].flatMap((byte) => reader.feed(Uint8Array.of(byte)));
+  assert.deepEqual(single, whole);
+  assert.deepEqual(reader.feed(bytes('rn":1}\n')), [{ return: 1 }]);
+});
+
+for (const nonsense of ["hello\n", "[]\n", "null\n", "1\n", '{"a"\n', "\0\n", '"x"\n']) {
+  Deno.test(`a monitor that says ${JSON.stringify(nonsense)} is not believed`, () => {
+    assert.throws(() => new QmpReader().feed(bytes(nonsense)));
+  });
+}
+
+Deno.test("a monitor that never stops talking is not listened to", () => {
+  const line = bytes(`{"event":"${"x".repeat(1000)}"}\n`);
+  const endless = bytes("{".repeat(1000));
+  for (const chunk of [line, endless]) {
+    const reader = new QmpReader();
+    const rounds = Math.ceil(MAXIMUM_CONVERSATION / chunk.length);
+    assert.throws(() => {
+      for (let round = 0; round < rounds + 1; round++) reader.feed(chunk);
+    }, /more than 65536 bytes/);
+  }
+});
+
+const answers: [answer: unknown, wants: boolean][] = [
+  ["portw[0x0602] = 0x0120\r\n", true],
+  ["portw[0x0602] = 0x0020\r\n", false],
+  ["portw[0x0602] = 0x0000\r\n", false],
+  ["portw[0x0602] = 0x0100", true],
+  ["unknown command: 'i'\r\n", true],
+  ["", true],
+  [undefined, true],
+  [{}, true],
+];
+
+for (const [answer, wants] of answers) {
+  const title = JSON.stringify(answer) ?? "nothing";
+  Deno.test(`${title} says that the power button is ${wants ? "" : "not "}wanted`, () => {
+    assert.equal(wantsPowerButton({ return: answer }), wants);
+  });
+}
