@@ -26,6 +26,10 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "containerd", purpose: "a caller" },
   { package: "docker.io", purpose: "a caller" },
   { package: "docker-cli", purpose: "a caller" },
+  { package: "mmdebstrap", purpose: "builds the node that tests boot" },
+  { package: "e2fsprogs", purpose: "makes the node's disks" },
+  { package: "libarchive13t64", purpose: "mkfs.ext4 fills a disk from a tar with it" },
+  { package: "openssh-client", purpose: "runs tests in the node" },
 ];
 
 /** Which of the packages are not installed. */

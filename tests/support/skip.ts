@@ -29,16 +29,21 @@ const SKIP_MARK = " ~ skipped: ";
 export function testIf(
   name: string,
   options: TestIfOptions,
-  fn: () => void | Promise<void>,
+  fn: (context: Deno.TestContext) => void | Promise<void>,
 ): void {
   const reason = options.skip ??
     (options.needs ?? []).map(missingReason).find((it) => it !== undefined);
   const seconds = options.timeoutSeconds ?? 120;
   Deno.test({
-    name: reason === undefined ? name : `${name}${SKIP_MARK}${reason}`,
+    name: reason === undefined ? name : skippedName(name, reason),
     ignore: reason !== undefined,
-    fn: () => withTimeout(name, seconds, fn),
+    fn: (context) => withTimeout(name, seconds, () => fn(context)),
   });
+}
+
+/** What a skipped test, or step of a test, is called. */
+export function skippedName(name: string, reason: string): string {
+  return `${name}${SKIP_MARK}${reason}`;
 }
 
 /** The name and the reason of a test that {@linkcode testIf} skipped. */

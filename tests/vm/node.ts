@@ -1,0 +1,228 @@
+/** A node: a whole Debian with systemd, booted for a test and gone with it. */
+import { type CommandOptions, type CommandResult, run, waitFor } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { missingReason } from "../support/skip.ts";
+import { nodeImage } from "./image.ts";
+import { type Keys, makePayload } from "./payload.ts";
+import { type Machine, startMachine } from "./qemu.ts";
+
+/** How nodes differ. */
+export interface NodeOptions {
+  /** The number of the kvm group, where it is not to be the image's. */
+  kvmGid?: number;
+  /** 3072 unless told. */
+  memoryMib?: number;
+  /** More files, by absolute path in the node. */
+  files?: Record<string, string>;
+}
+
+const MEMORY_MIB = 3072;
+
+/** A minute is usual when both cores are busy elsewhere. */
+const BOOT_SECONDS = 240;
+
+/** What a test with `nodes` nodes at a time needs, for {@link testIf}. */
+export function nodeNeeds(nodes = 1): { needs: string[]; skip?: string } {
+  const needs = ["root", "mmdebstrap", "mkfs.ext4", "qemu-system-x86_64", "ssh", "gcc"];
+  const reason = needs.map(missingReason).find((it) => it !== undefined);
+  return { needs, skip: reason ?? missingMemory(nodes) };
+}
+
+/** Two nodes fit into 6 GiB besides what a machine needs for itself. */
+function missingMemory(nodes: number): string | undefined {
+  const text = Deno.readTextFileSync("/proc/meminfo");
+  const available = Number(/^MemAvailable:\s+(\d+)/m.exec(text)?.[1] ?? "0") >> 10;
+  const needed = MEMORY_MIB * (nodes + 1);
+  return available >= needed
+    ? undefined
+    : `needs ${needed} MiB of available memory, ${available} MiB are there`;
+}
+
+/** A node that is up. */
+export class VmNode {
+  readonly #machine: Machine;
+  readonly #options: string[];
+  /** From the start of the virtual machine until ssh answered, in seconds. */
+  readonly bootSeconds: number;
+
+  private constructor(machine: Machine, options: string[], bootSeconds: number) {
+    this.#machine = machine;
+    this.#options = options;
+    this.bootSeconds = bootSeconds;
+  }
+
+  /**
+   * Boots a node, which ends with the scope.
+   *
+   * @throws Error with the end of the console's text when it does not come up
+   */
+  static async boot(scope: Scope, options: NodeOptions = {}): Promise<VmNode> {
+    const image = await nodeImage();
+    const { disk, keys } = await makePayload(scope, options.files ?? {});
+    const started = performance.now();
+    const machine = await startMachine(scope, {
+      image,
+      payload: disk,
+      kernelArguments: options.kvmGid === undefined ? [] : [`urunc.kvm_gid=${options.kvmGid}`],
+      memoryMib: options.memoryMib ?? MEMORY_MIB,
+    });
+    const ssh = await sshOptions(scope, machine.port, keys);
+    await waitUntilReady(machine, 1);
+    const seconds = (performance.now() - started) / 1000;
+    return new VmNode(machine, ssh, seconds);
+  }
+
+  /** Runs a command in the node to its end. */
+  run(argv: string[], options: CommandOptions = {}): Promise<CommandResult> {
+    const { env, cwd, ...rest } = options;
+    return run(["ssh", ...this.#options, remoteCommand(argv, { env, cwd })], rest);
+  }
+
+  /** Runs a command in the node with this process's standard output and error. */
+  async stream(argv: string[], options: {
+    env?: Record<string, string>;
+    cwd?: string;
+    timeoutSeconds: number;
+  }): Promise<number> {
+    const { timeoutSeconds, ...rest } = options;
+    const child = new Deno.Command("ssh", {
+      args: [...this.#options, remoteCommand(argv, rest)],
+      stdin: "null",
+      stdout: "inherit",
+      stderr: "inherit",
+    }).spawn();
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutSeconds * 1000);
+    const { code } = await child.status;
+    clearTimeout(timer);
+    return code;
+  }
+
+  /** The command line that logs in with a terminal. */
+  loginCommand(): string[] {
+    return ["ssh", "-t", ...this.#options];
+  }
+
+  /**
+   * Reboots the node as an administrator does, or, with `hard`, as a power cut does.
+   *
+   * @returns how long it took until ssh answered again, in seconds
+   */
+  async reboot(options: { hard?: boolean } = {}): Promise<number> {
+    const started = performance.now();
+    const boots = readyLines(this.#machine);
+    // The connection may end before the command does.
+    if (options.hard) await this.run(["sh", "-c", "echo b >/proc/sysrq-trigger"]);
+    else await this.run(["systemctl", "reboot"]);
+    await waitUntilReady(this.#machine, boots + 1);
+    return (performance.now() - started) / 1000;
+  }
+
+  /**
+   * Copies what tells about a failure to a new directory on this machine: console, kernel and
+   * system logs, captured packets.
+   *
+   * @returns the directory
+   */
+  async collectLogs(): Promise<string> {
+    const directory = await Deno.makeTempDir({ prefix: "urunc-vm-logs-" });
+    await Deno.copyFile(this.#machine.consoleFile, `${directory}/console.log`);
+    for (const [name, script] of Object.entries(LOGS)) {
+      try {
+        const file = await Deno.open(`${directory}/${name}`, { create: true, write: true });
+        const child = new Deno.Command("ssh", {
+          args: [...this.#options, script],
+          stdin: "null",
+          stdout: "piped",
+          stderr: "null",
+        }).spawn();
+        const timer = setTimeout(() => child.kill("SIGKILL"), 60_000);
+        await child.stdout.pipeTo(file.writable);
+        await child.status;
+        clearTimeout(timer);
+      } catch (error) {
+        console.error(`collect ${name}: ${error instanceof Error ? error.message : error}`);
+      }
+    }
+    return directory;
+  }
+}
+
+const LOGS: Record<string, string> = {
+  "journal.log": "journalctl --no-pager",
+  "dmesg.log": "dmesg",
+  "processes.log": "ps -e -o pid,ppid,user,cgroup,args",
+  "mounts.log": "cat /proc/self/mountinfo; ip address; ip route; ls -la /dev",
+  "packets.pcap": "cat /var/log/node.pcap",
+};
+
+/**
+ * Runs `fn` with a node. When it fails, the node's logs are kept, and the error says where.
+ *
+ * @param options see {@linkcode NodeOptions}
+ * @param fn fails by throwing
+ */
+export async function withNode<T>(
+  options: NodeOptions,
+  fn: (node: VmNode, scope: Scope) => Promise<T>,
+): Promise<T> {
+  await using scope = new Scope();
+  const node = await VmNode.boot(scope, options);
+  console.log(`the node is up after ${node.bootSeconds.toFixed(1)} s`);
+  try {
+    return await fn(node, scope);
+  } catch (error) {
+    const directory = await node.collectLogs();
+    throw new Error(
+      `${error instanceof Error ? error.message : error}\nlogs of the node: ${directory}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+async function sshOptions(scope: Scope, port: number, keys: Keys): Promise<string[]> {
+  const directory = await scope.temporaryDirectory("ssh");
+  await Deno.writeTextFile(`${directory}/known_hosts`, `[127.0.0.1]:${port} ${keys.hostKey}\n`);
+  return [
+    ...["-F", "/dev/null", "-i", keys.identityFile, "-p", `${port}`],
+    ...["-o", `UserKnownHostsFile=${directory}/known_hosts`, "-o", "StrictHostKeyChecking=yes"],
+    ...["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"],
+    ...["-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=15"],
+    "root@127.0.0.1",
+  ];
+}
+
+async function waitUntilReady(machine: Machine, times: number): Promise<void> {
+  try {
+    await waitFor(() => {
+      if (machine.hasEnded()) throw new Error("the node's QEMU ended");
+      return readyLines(machine) >= times;
+    }, { timeoutSeconds: BOOT_SECONDS, what: "the node to boot", intervalMilliseconds: 100 });
+  } catch (error) {
+    const text = await Deno.readTextFile(machine.consoleFile).catch(() => "");
+    throw new Error(`${error instanceof Error ? error.message : error}\n${text.slice(-4000)}`);
+  }
+}
+
+function readyLines(machine: Machine): number {
+  try {
+    return Deno.readTextFileSync(machine.consoleFile).split("urunc node: ready").length - 1;
+  } catch {
+    return 0;
+  }
+}
+
+/** One string that the node's shell takes apart into the same arguments. */
+function remoteCommand(
+  argv: string[],
+  options: { env?: Record<string, string>; cwd?: string },
+): string {
+  const env = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`);
+  const command = ["env", ...env, ...argv].map(shellQuote).join(" ");
+  return options.cwd === undefined ? command : `cd ${shellQuote(options.cwd)} && ${command}`;
+}
+
+function shellQuote(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}

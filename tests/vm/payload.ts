@@ -1,0 +1,104 @@
+/**
+ * What a boot brings along, as the node's second disk, mounted read-only before anything starts:
+ * the tree under test at its root, and in `.node` what goes elsewhere.
+ */
+import { cacheDirectory } from "../support/cache.ts";
+import { doubleBinary } from "../support/double.ts";
+import { debianKernel } from "../support/fixtures.ts";
+import { run } from "../support/process.ts";
+import type { Scope } from "../support/scope.ts";
+import { repositoryDirectory, uruncBinary } from "../support/urunc.ts";
+
+/** Where the repository is in the node. */
+export const NODE_REPOSITORY = "/urunc";
+
+/** Deno's cache in the node. */
+export const NODE_DENO_DIR = "/var/cache/deno";
+
+/** Of the repository: everything that tests read. */
+const TREE = ["deno.json", "deno.lock", "main.ts", "ffi", "lib", "tests", "fixtures"];
+
+/** The keys of one boot; nothing else gets in. */
+export interface Keys {
+  /** The private key of the one who may log in as root. */
+  identityFile: string;
+  /** `ssh-keygen`'s line with the node's own public key. */
+  hostKey: string;
+}
+
+/**
+ * Makes the disk and the keys in a directory of the scope.
+ *
+ * @param files more files, by absolute path in the node
+ */
+export async function makePayload(
+  scope: Scope,
+  files: Record<string, string>,
+): Promise<{ disk: string; keys: Keys }> {
+  const directory = await scope.temporaryDirectory("payload");
+  const stage = `${directory}/stage`;
+  await Deno.mkdir(stage);
+  const repository = repositoryDirectory();
+  for (const name of TREE) await put(stage, `/${name}`, { link: `${repository}${name}` });
+  await put(stage, "/dist/urunc", { link: await uruncBinary() });
+  await put(stage, "/.node/bin/deno", { link: Deno.execPath() });
+  await put(stage, "/.node/deno/npm", { link: `${await denoDirectory()}/npm` });
+  // Tests find these in their cache, and neither compile nor fetch them.
+  await doubleBinary();
+  await debianKernel();
+  for (const name of ["double", "linux"]) {
+    await put(stage, `/.node/cache/${name}`, { link: await cacheDirectory(name) });
+  }
+
+  // Copied over the node's root.
+  const keys = await makeKeys(directory);
+  const own = {
+    "/root/.ssh/authorized_keys": await Deno.readTextFile(`${keys.identityFile}.pub`),
+    "/etc/ssh/ssh_host_ed25519_key": await Deno.readTextFile(`${directory}/host`),
+    ...files,
+  };
+  for (const [path, text] of Object.entries(own)) {
+    await put(stage, `/.node/root${path}`, { text });
+  }
+
+  const disk = `${directory}/payload`;
+  const paths = [stage, `${directory}/payload.tar`, disk];
+  await run(["sh", "-ec", MAKE, "sh", ...paths], { timeoutSeconds: 120, check: true });
+  return { disk, keys };
+}
+
+/** esbuild only builds the executable, which is already there. */
+const MAKE = `cd "$1"
+find -L . \\( -type f -o -type d \\) ! -path "*/npm/*esbuild*" -print0 |
+  tar --create --file "$2" --dereference --null --no-recursion --files-from=- \
+    --owner=0 --group=0 --numeric-owner
+truncate --size 1G "$3"
+mkfs.ext4 -q -F -O ^has_journal -d "$2" "$3"
+rm "$2"`;
+
+async function put(
+  stage: string,
+  path: string,
+  content: { link: string } | { text: string },
+): Promise<void> {
+  const target = `${stage}${path}`;
+  await Deno.mkdir(target.slice(0, target.lastIndexOf("/")), { recursive: true });
+  if ("link" in content) await Deno.symlink(content.link, target);
+  else await Deno.writeTextFile(target, content.text, { mode: 0o600 });
+}
+
+async function denoDirectory(): Promise<string> {
+  const { stdout } = await run([Deno.execPath(), "info", "--json"], { check: true });
+  return JSON.parse(stdout).denoDir;
+}
+
+async function makeKeys(directory: string): Promise<Keys> {
+  for (const name of ["identity", "host"]) {
+    const options = ["-q", "-t", "ed25519", "-N", "", "-C", "urunc-test"];
+    await run(["ssh-keygen", ...options, "-f", `${directory}/${name}`], { check: true });
+  }
+  return {
+    identityFile: `${directory}/identity`,
+    hostKey: (await Deno.readTextFile(`${directory}/host.pub`)).trim(),
+  };
+}

@@ -1,0 +1,39 @@
+/**
+ * `deno task test:vm [NAME…]`: the tests that boot nodes, or some of them. A name is a file of
+ * tests/vm or tests/vm/node without `_test.ts`, or the path of any test file, to be run in a node.
+ */
+import { repositoryDirectory } from "../support/urunc.ts";
+
+const root = repositoryDirectory();
+
+async function main(names: string[]): Promise<number> {
+  const targets = new Set<string>();
+  const inside: string[] = [];
+  for (const name of names) {
+    const path = [`tests/vm/${name}_test.ts`, `tests/vm/node/${name}_test.ts`, name].find(isFile);
+    if (path === undefined) throw new Error(`no such test: ${name}`);
+    if (path.startsWith("tests/vm/") && !path.startsWith("tests/vm/node/")) targets.add(path);
+    else inside.push(path);
+  }
+  if (inside.length > 0) targets.add("tests/vm/node_test.ts");
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "tests/run.ts", ...(targets.size > 0 ? targets : ["vm"])],
+    cwd: root,
+    env: inside.length > 0 ? { URUNC_VM_FILES: inside.join(" ") } : {},
+  }).spawn();
+  // The terminal tells both; that one cleans up.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => child.kill(signal));
+  }
+  return (await child.status).code;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(`${root}${path}`).isFile;
+  } catch {
+    return false;
+  }
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,29 @@
+/**
+ * `deno task vm [--kvm-gid N] [COMMAND…]`: boots a fresh node with this tree in it and gives a
+ * shell there, or runs the command. The node ends with the shell; several can run at once.
+ */
+import { Scope } from "../support/scope.ts";
+import { nodeNeeds, VmNode } from "./node.ts";
+import { NODE_REPOSITORY } from "./payload.ts";
+
+async function main(args: string[]): Promise<number> {
+  const { skip } = nodeNeeds();
+  if (skip !== undefined) throw new Error(skip);
+  const words = [...args];
+  let kvmGid: number | undefined;
+  if (words[0] === "--kvm-gid") [, kvmGid] = [words.shift(), Number(words.shift())];
+
+  // The interrupt is for the shell in the node.
+  Deno.addSignalListener("SIGINT", () => {});
+  await using scope = new Scope();
+  const node = await VmNode.boot(scope, { kvmGid });
+  console.log(
+    `the node is up after ${node.bootSeconds.toFixed(1)} s; the tree: ${NODE_REPOSITORY}`,
+  );
+  const [program, ...rest] = node.loginCommand();
+  const command = words.length === 0 ? [] : [words.join(" ")];
+  const child = new Deno.Command(program!, { args: [...rest, ...command] }).spawn();
+  return (await child.status).code;
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
