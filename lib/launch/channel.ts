@@ -9,6 +9,7 @@ import type { LaunchPlan } from "../plan/types.ts";
  * ```
  * creator                                   init
  *   | spawn, join its cgroups                 |
+ *   | -- stdio (the shim only) -------------> | its standard files
  *   | -- perform (namespaces) --------------> | unshare …
  *   | <------------------------- performed -- |
  *   | prestart and createRuntime hooks        |
@@ -24,6 +25,8 @@ import type { LaunchPlan } from "../plan/types.ts";
  * At any time init may answer `failed`, and it ends when the creator is gone before the barrier.
  */
 export type CreatorMessage =
+  /** Three bytes follow, each with a descriptor: see stdio.ts. Not answered. */
+  | { type: "stdio" }
   | { type: "perform"; plan: LaunchPlan; state: State }
   | { type: "readNetwork" };
 

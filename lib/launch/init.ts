@@ -3,6 +3,7 @@ import { readNetwork } from "../network/discover.ts";
 import { Channel, type CreatorMessage, type InitMessage, type StepFailure } from "./channel.ts";
 import type { Observer } from "./observer.ts";
 import { perform, type PerformContext, StepError } from "./perform.ts";
+import { receiveStdio } from "./stdio.ts";
 
 /** Where the creator puts init's end of the channel. */
 export const CHANNEL_FD = 3;
@@ -22,6 +23,10 @@ export function runInit(observer: Observer): number {
     try {
       if (message.type === "readNetwork") {
         channel.send({ type: "network", network: readNetwork() ?? null });
+        continue;
+      }
+      if (message.type === "stdio") {
+        receiveStdio(CHANNEL_FD);
         continue;
       }
       context ??= {

@@ -1,23 +1,20 @@
 import {
   CLONE_NEWPID,
   close,
-  fstat,
   O_RDONLY,
   open,
-  S_IFDIR,
-  S_IFMT,
   setns,
   SOCK_STREAM,
   socketpair,
   spawn,
   unshare,
 } from "../../ffi/linux.ts";
-import { HostError } from "../errors.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";
 import { selfCommand } from "../self.ts";
 import { Channel, type CreatorMessage, type InitMessage, TERMINAL_FD } from "./channel.ts";
 import { CHANNEL_FD } from "./init.ts";
 import type { Observer } from "./observer.ts";
+import { refuseDirectory } from "./stdio.ts";
 
 /** An init process that waits for its first plan. */
 export interface SpawnedInit {
@@ -42,7 +39,7 @@ export function spawnInit(
   observer: Observer,
   terminal?: number,
 ): SpawnedInit {
-  refuseDirectories();
+  for (const fd of [0, 1, 2]) refuseDirectory(fd, fd);
   const [ours, theirs] = socketpair(SOCK_STREAM);
   const own = open("/proc/self/ns/pid", O_RDONLY);
   try {
@@ -65,19 +62,6 @@ export function spawnInit(
     setns(own, CLONE_NEWPID);
     close(own);
     close(theirs);
-  }
-}
-
-/** With a directory of the host as an open file the monitor could leave its root (CVE-2024-21626). */
-function refuseDirectories(): void {
-  for (const fd of [0, 1, 2]) {
-    if ((fstat(fd).mode & S_IFMT) !== S_IFDIR) continue;
-    throw new HostError({
-      operation: "start the container's process",
-      subject: `file descriptor ${fd}`,
-      reason: "it is a directory",
-      remedy: "call urunc with a file, pipe, socket or terminal as standard input and output",
-    });
   }
 }
 
