@@ -16,6 +16,7 @@ import { TAP_NAME } from "../network/names.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "./cgroups/cgroup.ts";
 import { CONTROL_SOCKET } from "./control.ts";
+import { hastenJoin } from "./cgroups/hasten.ts";
 import { runHooks } from "./hooks.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
@@ -29,7 +30,8 @@ export interface CreateOptions {
   id: string;
   bundle: Bundle;
   store: Store;
-  configuration: Configuration;
+  /** Is called once init boots. */
+  configuration(): Promise<Configuration>;
   /** Let systemd make the cgroup. */
   systemdCgroup: boolean;
   newKeyring: boolean;
@@ -56,10 +58,10 @@ export interface Plans {
  * Plans a container without making anything. The network is attached by hooks that have not run,
  * so the second plan is one without it.
  */
-export function planContainer(options: CreateOptions): Plans {
-  const { bundle, configuration } = options;
+export async function planContainer(options: CreateOptions): Promise<Plans> {
+  const { bundle } = options;
   checkSpec(bundle.spec);
-  const prepared = prepare(bundle, configuration);
+  const prepared = prepare(bundle, await options.configuration());
   const launch = planWith(
     options,
     prepared,
@@ -80,7 +82,7 @@ export function planContainer(options: CreateOptions): Plans {
  * @throws UruncError; nothing is left behind then
  */
 export async function createContainer(options: CreateOptions): Promise<Created> {
-  const { bundle, observer, configuration } = options;
+  const { bundle, observer } = options;
   checkSpec(bundle.spec);
   options.store.requireFree(options.id);
   const did = commandSteps(observer);
@@ -89,9 +91,10 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   // Boots while we read the host: on a second processor it costs nothing. It has done nothing yet
   // and ends by itself when we do.
   const init = spawnInit(planPidNamespace(bundle.spec), observer, taker?.theirs);
+  const hastened = hastenJoin(init.pid);
   did("spawnInit");
   try {
-    const prepared = prepare(bundle, configuration);
+    const prepared = prepare(bundle, await options.configuration());
     // The plan without a network: whatever is refused is refused here, before anything is made.
     planWith(options, prepared, dryDirectory(options), undefined, undefined);
     const cgroup = planFreeCgroup(options, prepared);
@@ -99,9 +102,9 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
 
     const directory = options.store.create(options.id);
     did("makeDirectory");
-    return await createIn(directory, { options, prepared, cgroup, init, taker, did });
+    return await createIn(directory, { options, prepared, cgroup, init, hastened, taker, did });
   } catch (error) {
-    endInit(init);
+    await endInit(init, hastened);
     throw error;
   } finally {
     init.channel.close();
@@ -129,6 +132,8 @@ interface Creation {
   prepared: Prepared;
   cgroup: Cgroup;
   init: SpawnedInit;
+  /** When init can be moved without having to wait. */
+  hastened: Promise<void>;
   taker?: TerminalTaker;
   did: (name: string) => void;
 }
@@ -145,6 +150,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
 
     makeCgroup(cgroup);
     did("makeCgroup");
+    await creation.hastened;
     cgroup.join(init.pid);
     did("joinCgroup");
 
@@ -153,7 +159,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     did("writeCreated");
     return { directory, state, terminal: taker?.take() };
   } catch (error) {
-    endInit(init);
+    await endInit(init, creation.hastened);
     // As it was written last: what was about to be made is in it.
     undoCreate(directory, directory.readState() ?? state, error);
     throw error;
@@ -251,7 +257,6 @@ function planWith(
   return planLaunch({
     ...prepared,
     spec: options.bundle.spec,
-    configuration: options.configuration,
     network,
     paths: {
       rootfs: options.bundle.rootfs,
@@ -333,8 +338,13 @@ async function expect<Type extends InitMessage["type"]>(
   return message as Extract<InitMessage, { type: Type }>;
 }
 
-/** Kills and reaps an init that will not be started. */
-function endInit(init: SpawnedInit): void {
+/**
+ * Kills and reaps an init that will not be started.
+ *
+ * @param hastened of `hastenJoin`: until then its number must not become another process's
+ */
+async function endInit(init: SpawnedInit, hastened: Promise<void>): Promise<void> {
+  await hastened;
   try {
     kill(init.pid, SIGKILL);
     waitpid(init.pid, 0);

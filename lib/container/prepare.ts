@@ -27,6 +27,7 @@ export interface Bundle {
 
 /** Everything that planning needs, gathered without changing anything. */
 export interface Prepared {
+  configuration: Configuration;
   unikernel: UnikernelConfig;
   guest: Guest;
   monitor: Monitor;
@@ -73,7 +74,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       accelerator: acceleratorOf({ unikernel, configuration }),
       groupNames: configuration.device_access === "groups",
     });
-    return { unikernel, guest: guestOf(unikernel.unikernelType), monitor, facts };
+    return { configuration, unikernel, guest: guestOf(unikernel.unikernelType), monitor, facts };
   } finally {
     close(imageRoot);
   }

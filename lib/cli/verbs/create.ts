@@ -13,9 +13,9 @@ type CreateCommand = CommandOf<"create"> | CommandOf<"run">;
 
 /** `urunc create` */
 export async function create(command: CommandOf<"create">, context: Context): Promise<number> {
-  const options = await creationOf(command, context);
+  const options = creationOf(command, context);
   if (command.dryRun) {
-    printJson(planContainer(options));
+    printJson(await planContainer(options));
     return 0;
   }
   await createAndRecord(command, options);
@@ -28,7 +28,7 @@ export async function create(command: CommandOf<"create">, context: Context): Pr
  * @throws UnsupportedError for an option that this version does not have;
  *   InvalidConfigurationError when the terminal that is asked for goes nowhere
  */
-export async function creationOf(command: CreateCommand, context: Context): Promise<CreateOptions> {
+export function creationOf(command: CreateCommand, context: Context): CreateOptions {
   refuseUnsupported(command);
   requireRoot();
   const bundle = readBundle(command.bundle);
@@ -39,7 +39,7 @@ export async function creationOf(command: CreateCommand, context: Context): Prom
     id: command.id,
     bundle,
     store: context.store,
-    configuration: await context.configuration(),
+    configuration: context.configuration,
     systemdCgroup: context.systemdCgroup,
     newKeyring: !command.noNewKeyring,
     observer: context.observer,

@@ -32,9 +32,9 @@ const SIGNAL_EXIT_BASE = 128;
 
 /** `urunc run`: create, start, wait, delete. Returns the guest's exit code. */
 export async function run(command: CommandOf<"run">, context: Context): Promise<number> {
-  const options = await creationOf(command, context);
+  const options = creationOf(command, context);
   if (command.dryRun) {
-    printJson(planContainer(options));
+    printJson(await planContainer(options));
     return 0;
   }
   const { state, terminal } = await createAndRecord(command, options);
