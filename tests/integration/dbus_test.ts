@@ -96,7 +96,7 @@ testIf("a real bus without systemd: the error says so", { needs }, async () => {
     booted: "/",
     bus: `unix:path=${path}`,
     private: "/nonexistent",
-    timeout: 5000,
+    timeout: 300,
   };
   const properties: Parameters<typeof startTransientUnit>[1] = [
     ["Delegate", { signature: "b", value: true }],

@@ -12,6 +12,11 @@ const BUS = "org.freedesktop.DBus";
 export const UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists";
 export const NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit";
 
+/** What the bus says while systemd is away from it. */
+const AWAY = ["NoReply", "NameHasNoOwner", "ServiceUnknown"].map((name) =>
+  `org.freedesktop.DBus.Error.${name}`
+);
+
 /** How long systemd may take for one thing, its jobs included. runc waits as long. Milliseconds. */
 const TIMEOUT_MILLISECONDS = 30_000;
 /** Between attempts while systemd executes itself anew and has no sockets. */
@@ -165,13 +170,13 @@ class Systemd {
       connection.send({ ...toBus("AddMatch", NO_REPLY_EXPECTED), signature: "s", body: [rule] });
       this.#send("Subscribe", undefined, [], NO_REPLY_EXPECTED);
     }
-    const reply = this.call(member, signature, body, operation);
-    const [job] = reply.body;
-    // Whoever is on the bus may send us a signal: only systemd's own counts.
+    const [job] = this.call(member, signature, body, operation).body;
+    // Whoever is on the bus may send us a signal. Of those to everybody our match lets systemd's
+    // through and no other's.
     const removed = connection.signal(
       (signal) =>
         signal.member === "JobRemoved" && signal.interface === MANAGER &&
-        signal.sender === reply.sender && signal.body[1] === job,
+        signal.destination === undefined && signal.body[1] === job,
       `${operation}: wait for systemd's job`,
     );
     return String(removed.body[3]);
@@ -190,7 +195,7 @@ class Systemd {
   }
 }
 
-/** Once more after a connection was lost, until the time is over: systemd may be upgrading itself. */
+/** Once more while systemd is away, until the time is over: it may be upgrading itself. */
 function withSystemd(endpoint: SystemdEndpoint, action: (systemd: Systemd) => void): void {
   const deadline = performance.now() + endpoint.timeout;
   for (;;) {
@@ -199,11 +204,16 @@ function withSystemd(endpoint: SystemdEndpoint, action: (systemd: Systemd) => vo
       using _connection = connection;
       return action(new Systemd(connection, overBus));
     } catch (error) {
-      if (!(error instanceof DisconnectedError)) throw error;
+      if (!isAway(error)) throw error;
       if (performance.now() + RECONNECT_MILLISECONDS > deadline) throw error;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RECONNECT_MILLISECONDS);
     }
   }
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof DisconnectedError ||
+    (error instanceof DBusError && AWAY.includes(error.errorName));
 }
 
 function connect(

@@ -99,7 +99,7 @@ Deno.test("a job that is done before its number is known is not missed", async (
 Deno.test("signals of others, of other jobs and of other kinds say nothing", async () => {
   const actions = [
     STARTED,
-    removed("failed", { sender: ":1.666" }),
+    removed("failed", { sender: ":1.666", destination: ":1.5" }),
     removed("failed", { body: [8, "/org/freedesktop/systemd1/job/8", UNIT, "failed"] }),
     removed("failed", { member: "JobNew" }),
     removed("failed", { interface: "org.example.Manager" }),
@@ -186,6 +186,16 @@ Deno.test("a lost connection is made again: systemd may be upgrading itself", as
       const starts = (await bus.calls()).filter(({ member }) => member === "StartTransientUnit");
       assert.equal(starts.length, 2);
     },
+  );
+});
+
+Deno.test("systemd that comes back to the bus is asked again", async () => {
+  const away = ["NoReply", "NameHasNoOwner", "ServiceUnknown"].map((name): Action[] => [
+    { error: `org.freedesktop.DBus.Error.${name}`, text: "gone" },
+  ]);
+  await withServer(
+    { calls: { StartTransientUnit: [...away, [STARTED, removed("done")]] } },
+    ({ endpoint }) => startTransientUnit(UNIT, PROPERTIES, endpoint),
   );
 });
 
