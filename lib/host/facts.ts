@@ -5,7 +5,8 @@ import { findMonitor, readLibraryDirectories } from "./binaries.ts";
 import { readCgroupLayout } from "./cgroups.ts";
 import { readDevice } from "./devices.ts";
 import { readGroupName } from "./groups.ts";
-import { statImageFile } from "./image.ts";
+import { FORMAT_BYTES, isInitramfs } from "../unikernel/initrd/format.ts";
+import { readImageHead, statImageFile } from "./image.ts";
 import { probeKvm } from "./kvm.ts";
 import type { HostFacts } from "./types.ts";
 
@@ -35,7 +36,7 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
   const { imageRoot, kernel, initrd } = input;
   const facts: HostFacts = {
     kernel: statImageFile(imageRoot, kernel),
-    ...(initrd === undefined ? {} : { initrd: statImageFile(imageRoot, initrd) }),
+    ...(initrd === undefined ? {} : { initrd: initrdFacts(imageRoot, initrd) }),
     monitor: findMonitor(input.monitor, input.configuration),
     kvm: input.accelerator === "tcg"
       ? { usable: false, reason: "emulation was asked for, so KVM was not looked at" }
@@ -46,6 +47,11 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
     libraryDirectories: readLibraryDirectories(),
   };
   return input.groupNames ? { ...facts, groupNames: groupNamesOf(facts) } : facts;
+}
+
+function initrdFacts(imageRoot: number, path: string): HostFacts["initrd"] {
+  const head = readImageHead(imageRoot, path, FORMAT_BYTES);
+  return { ...statImageFile(imageRoot, path), isInitramfs: isInitramfs(head) };
 }
 
 function groupNamesOf(facts: HostFacts): Record<number, string> {

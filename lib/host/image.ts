@@ -164,6 +164,24 @@ export function readImageFile(
   }
 }
 
+/**
+ * The beginning of a file of an image.
+ *
+ * @param rootFd from `openImageRoot`
+ * @param path as the image names it
+ * @param length bytes; fewer are returned when the file is shorter
+ * @throws InvalidConfigurationError naming the path, when it is missing or not a regular file
+ */
+export function readImageHead(rootFd: number, path: string, length: number): Uint8Array {
+  const fd = openImageFile(rootFd, path, O_RDONLY);
+  try {
+    const head = new Uint8Array(length);
+    return head.subarray(0, read(fd, head));
+  } finally {
+    close(fd);
+  }
+}
+
 function refusal(path: string, reason: string, cause?: unknown): InvalidConfigurationError {
   return new InvalidConfigurationError({ operation: OPERATION, subject: path, reason, cause });
 }

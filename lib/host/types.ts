@@ -74,5 +74,8 @@ export interface HostFacts {
   libraryDirectories: LibraryDirectory[];
   monitor: MonitorFacts;
   kernel: ImageFileFacts;
-  initrd?: ImageFileFacts;
+  initrd?: ImageFileFacts & {
+    /** It is an archive that Linux unpacks, and no file system. */
+    isInitramfs?: boolean;
+  };
 }

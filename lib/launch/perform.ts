@@ -106,8 +106,11 @@ function stepError(plan: LaunchPlan, index: number, error: unknown): StepError {
   });
 }
 
-/** Parameters as JSON, cut where they would fill the screen (an argv, a hook's environment). */
+/**
+ * Parameters as JSON, cut where they would fill the screen (an argv, a hook's environment). The
+ * guest's own environment is no matter for a log.
+ */
 function abbreviated(parameters: Record<string, unknown>): string {
-  const text = JSON.stringify(parameters);
+  const text = JSON.stringify(parameters, (key, value) => key === "prepend" ? "…" : value);
   return text.length <= 200 ? text : `${text.slice(0, 200)}…`;
 }

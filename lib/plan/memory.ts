@@ -43,13 +43,32 @@ export function guestMemoryMiB(input: MemoryInput): number {
   });
 }
 
+/**
+ * What guest, monitor and copied files take up when the guest uses all its RAM, in bytes: a
+ * container's limit may be changed later, but not to less.
+ *
+ * @throws HostError as `guestMemoryMiB`
+ */
+export function neededMemoryBytes(input: MemoryInput): number {
+  const memoryMiB = guestMemoryMiB(input);
+  return memoryMiB * MIB + Math.ceil(overheadBytes(memoryMiB, input));
+}
+
+function overheadBytes(memoryMiB: number, input: MemoryInput): number {
+  const { monitor, vcpus, network, accelerator, kernelBytes, copiedBytes } = input;
+  const monitorBytes = monitor.memoryOverheadBytes({
+    memoryMiB,
+    vcpus,
+    network,
+    accelerator,
+    kernelBytes,
+  });
+  return monitorBytes + copiedBytes;
+}
+
 function memoryWithin(limit: number, input: MemoryInput): number {
-  const { monitor, vcpus, network, accelerator, kernelBytes } = input;
-
-  const overhead = (memoryMiB: number) =>
-    monitor.memoryOverheadBytes({ memoryMiB, vcpus, network, accelerator, kernelBytes }) +
-    input.copiedBytes;
-
+  const { monitor } = input;
+  const overhead = (memoryMiB: number) => overheadBytes(memoryMiB, input);
   const upperBound = Math.floor(limit / MIB);
   // The overhead may grow with the guest (page tables), so it is asked for the largest guest first:
   // that can only leave too much, never too little.

@@ -1,6 +1,7 @@
 import { parentPath } from "../path.ts";
 import type { HostFacts, ImageFileFacts, LibraryDirectory } from "../host/types.ts";
 import type { User } from "../oci/types.ts";
+import { type GuestProcess, initrdSegment } from "../unikernel/initrd/segment.ts";
 import type { Step } from "./types.ts";
 
 /** Where the guest's boot files stand in the clean room, whatever the image calls them. */
@@ -15,6 +16,7 @@ const DEV_TMPFS_BYTES = 64 * 1024;
 interface BootFile {
   facts: ImageFileFacts;
   target: string;
+  prepend?: GuestProcess;
 }
 
 /** What the clean-room root is planned from. */
@@ -28,6 +30,8 @@ export interface RootInput {
   /** Steps that make the device nodes, after /dev is there. */
   devices: Step[];
   needsTunDirectory: boolean;
+  /** Put before the initial RAM disk. */
+  handed?: GuestProcess;
 }
 
 /**
@@ -37,8 +41,8 @@ export interface RootInput {
  */
 export function planRoot(input: RootInput): Step[] {
   const { facts, user } = input;
-  const bootFiles = bootFilesOf(facts);
-  const copied = bootFiles.filter((file) => !readableBy(file.facts, user));
+  const bootFiles = bootFilesOf(facts, input.handed);
+  const copied = bootFiles.filter((file) => mustBeCopied(file, user));
   const tree = new Tree();
 
   for (const directory of facts.libraryDirectories) tree.addLibrary(directory);
@@ -55,6 +59,7 @@ export function planRoot(input: RootInput): Step[] {
         uid: user.uid,
         gid: user.gid,
         maximumBytes: file.facts.size,
+        ...(file.prepend === undefined ? {} : { prepend: file.prepend }),
       }
       : { step: "bindImageFile", source: file.facts.path, target: file.target }
   );
@@ -77,19 +82,30 @@ export function planRoot(input: RootInput): Step[] {
   ];
 }
 
-/** Bytes of boot files that must be copied because this user could not read them. */
-export function copiedBytes(facts: HostFacts, user: User): number {
-  return totalSize(bootFilesOf(facts).filter((file) => !readableBy(file.facts, user)));
+/**
+ * Bytes of boot files that must be copied, because this user could not read them or something is put
+ * before them.
+ */
+export function copiedBytes(facts: HostFacts, user: User, handed?: GuestProcess): number {
+  return totalSize(bootFilesOf(facts, handed).filter((file) => mustBeCopied(file, user)));
 }
 
-function bootFilesOf(facts: HostFacts): BootFile[] {
-  const files = [{ facts: facts.kernel, target: GUEST_KERNEL }];
-  if (facts.initrd !== undefined) files.push({ facts: facts.initrd, target: GUEST_INITRD });
+function bootFilesOf(facts: HostFacts, handed?: GuestProcess): BootFile[] {
+  const files: BootFile[] = [{ facts: facts.kernel, target: GUEST_KERNEL }];
+  if (facts.initrd !== undefined) {
+    files.push({ facts: facts.initrd, target: GUEST_INITRD, prepend: handed });
+  }
   return files;
 }
 
+function mustBeCopied(file: BootFile, user: User): boolean {
+  return file.prepend !== undefined || !readableBy(file.facts, user);
+}
+
 function totalSize(files: BootFile[]): number {
-  return files.reduce((sum, file) => sum + file.facts.size, 0);
+  const prepended = ({ prepend }: BootFile) =>
+    prepend === undefined ? 0 : initrdSegment(prepend).length;
+  return files.reduce((sum, file) => sum + prepended(file) + file.facts.size, 0);
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Hook, NamespaceType } from "../oci/types.ts";
+import type { GuestProcess } from "../unikernel/initrd/segment.ts";
 
 /** Format of plans; raised with every change that an older init would misread. */
 export const PLAN_VERSION = 1;
@@ -54,14 +55,19 @@ export type StepBody =
   | { step: "bindHost"; source: string; target: string; kind: "directory" | "file" }
   /** Binds a file of the image, opened inside the image, read-only, nosuid, nodev, noexec. */
   | { step: "bindImageFile"; source: string; target: string }
-  /** Copies a file of the image that the monitor's user could not read. */
+  /**
+   * Copies a file of the image that the monitor's user could not read, or that something is put
+   * before: an archive for the guest's kernel (`unikernel/initrd/segment.ts`).
+   */
   | {
     step: "copyImageFile";
     source: string;
     target: string;
     uid: number;
     gid: number;
+    /** Of the image's file. */
     maximumBytes: number;
+    prepend?: GuestProcess;
   }
   | {
     step: "mknod";

@@ -32,6 +32,10 @@ export interface GuestInput {
   /** Used when args is empty. */
   cmdline?: string;
   hasInitrd: boolean;
+  /** The initial RAM disk is an archive, so that another can stand before it. */
+  isInitramfs?: boolean;
+  /** Which way arguments and environment take, when the image says so. */
+  environment?: UnikernelConfig["environment"];
   network?: GuestNetwork;
 }
 

@@ -42,8 +42,10 @@ import {
   S_IFCHR,
   symlinkat,
   umount2,
+  writeAll,
 } from "../../../ffi/linux.ts";
 import { openImageFile } from "../../host/image.ts";
+import { initrdSegment } from "../../unikernel/initrd/segment.ts";
 import type { PerformContext, StepHandlers } from "../perform.ts";
 
 /**
@@ -112,7 +114,7 @@ export const ROOT_STEPS: StepHandlers<
     }
   },
 
-  copyImageFile({ source, target, uid, gid, maximumBytes }, context) {
+  copyImageFile({ source, target, uid, gid, maximumBytes, prepend }, context) {
     const file = openImageFile(context.imageRoot!, source, O_RDONLY);
     try {
       inParent(context, target, (parent, name) => {
@@ -120,6 +122,7 @@ export const ROOT_STEPS: StepHandlers<
         const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
         const copy = openat2(parent, name, { flags, mode: 0o400, resolve: RESOLVE_NO_SYMLINKS });
         try {
+          if (prepend !== undefined) writeAll(copy, initrdSegment(prepend));
           copyFile(file, copy, maximumBytes);
           fchownat(copy, "", uid, gid, AT_EMPTY_PATH);
           fchmod(copy, 0o400);

@@ -1,7 +1,9 @@
 import { InvalidConfigurationError } from "../../errors.ts";
 import { keyPrefix } from "../keys.ts";
+import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
 import type { GuestInput, GuestNetwork } from "../types.ts";
 import { isKernelParameter } from "./kernel_parameters.ts";
+import { processOf } from "./linux_process.ts";
 import { quoteArgument, splitArguments } from "./quote.ts";
 import type { Guest } from "./types.ts";
 
@@ -29,32 +31,77 @@ const operation = "write the guest's command line";
  * argument is init, the others are its arguments; without arguments those in the image's `cmdline`
  * are taken; without either the kernel looks for its default (`/init` in an initramfs).
  *
+ * Arguments and environment take one of two ways:
+ *
+ * - in the initial RAM disk (`initrd/segment.ts`), whatever they are and however long; and nobody on
+ *   the host sees them among a monitor's arguments. Always when there is an environment, or they do
+ *   not fit the command line, and the image has a disk that files can be added to;
+ * - on the kernel's command line otherwise; what it cannot carry whole is refused.
+ *
+ * The key `environment` chooses one.
+ *
  * @see https://docs.kernel.org/admin-guide/kernel-parameters.html, and init/main.c
  */
 export const linux: Guest = {
   type: "linux",
   shutsDown: true,
   commandLine(input) {
-    const line = [
-      "panic=-1 console=ttyS0",
-      // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
-      ...input.hasInitrd ? ["root=/dev/ram0 rw"] : [],
-      ...addressParameter(input),
-      ...environment(input),
-      ...initAndArguments(input),
-    ].join(" ");
-    const length = new TextEncoder().encode(line).length;
-    if (length >= commandLineSize) {
-      throw new InvalidConfigurationError({
-        operation,
-        reason: `arguments and environment make it ${length} bytes long, and the Linux kernel ` +
-          `reads at most ${commandLineSize - 1}`,
-        remedy: "pass fewer or shorter arguments and variables",
-      });
-    }
-    return line;
+    const handed = handedProcess(input);
+    const init = `rdinit=${GUEST_INIT_PATH}`;
+    return lineWith(input, handed === undefined ? processWords(input) : [init]);
   },
+  handedProcess,
 };
+
+function handedProcess(input: GuestInput): GuestProcess | undefined {
+  if (input.environment === "cmdline") return undefined;
+  if (!input.hasInitrd || !input.isInitramfs) {
+    if (input.environment === undefined) return undefined;
+    throw new InvalidConfigurationError({
+      operation: "hand over arguments and environment",
+      subject: `${keyPrefix}environment`,
+      reason: input.hasInitrd
+        ? '"initrd" is asked for, and the initial RAM disk is no archive that files can be added to'
+        : '"initrd" is asked for, and the image has no initial RAM disk',
+    });
+  }
+  const handedAnyway = input.environment === "initrd" || input.env.length > 0;
+  return handedAnyway || !fitsLine(input) ? processOf(input) : undefined;
+}
+
+function fitsLine(input: GuestInput): boolean {
+  try {
+    lineWith(input, processWords(input));
+    return true;
+  } catch (error) {
+    if (error instanceof InvalidConfigurationError) return false;
+    throw error;
+  }
+}
+
+function processWords(input: GuestInput): string[] {
+  return [...environment(input), ...initAndArguments(input)];
+}
+
+/** @throws InvalidConfigurationError when the kernel would cut the line */
+function lineWith(input: GuestInput, words: string[]): string {
+  const line = [
+    "panic=-1 console=ttyS0",
+    // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
+    ...input.hasInitrd ? ["root=/dev/ram0 rw"] : [],
+    ...addressParameter(input),
+    ...words,
+  ].join(" ");
+  const length = new TextEncoder().encode(line).length;
+  if (length < commandLineSize) return line;
+  throw new InvalidConfigurationError({
+    operation,
+    reason: `arguments and environment make it ${length} bytes long, and the Linux kernel ` +
+      `reads at most ${commandLineSize - 1}`,
+    remedy: "pass fewer or shorter arguments and variables; a guest that boots from an initial " +
+      "RAM disk can be given any",
+  });
+}
 
 /**
  * `ip=client:server:gateway:netmask:hostname:device:autoconf`. It knows IPv4 only.

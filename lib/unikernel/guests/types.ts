@@ -1,3 +1,4 @@
+import type { GuestProcess } from "../initrd/segment.ts";
 import type { GuestInput, UnikernelType } from "../types.ts";
 
 /** One guest family: how it wants to be told its arguments, environment and addresses. */
@@ -16,4 +17,11 @@ export interface Guest {
    * @throws InvalidConfigurationError naming what the guest could not be told unchanged
    */
   commandLine(input: GuestInput): string | undefined;
+  /**
+   * What is handed over in the initial RAM disk, in place of the command line.
+   *
+   * @returns undefined when nothing is
+   * @throws InvalidConfigurationError naming what cannot be handed over
+   */
+  handedProcess?(input: GuestInput): GuestProcess | undefined;
 }

@@ -45,7 +45,14 @@ function fullInput(): LaunchInput {
     guest: guestOf("linux"),
     facts: factsOf({
       kernel: { path: "/boot/vmlinuz", size: 8_000_000, uid: 0, gid: 0, mode: 0o644 },
-      initrd: { path: "/boot/initrd", size: 1_000_000, uid: 0, gid: 0, mode: 0o600 },
+      initrd: {
+        path: "/boot/initrd",
+        size: 1_000_000,
+        uid: 0,
+        gid: 0,
+        mode: 0o600,
+        isInitramfs: true,
+      },
     }),
     network: NETWORK,
     deviceCgroup: { version: 1, directory: "/sys/fs/cgroup/devices/urunc/ID" },

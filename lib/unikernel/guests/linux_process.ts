@@ -1,0 +1,75 @@
+import { InvalidConfigurationError } from "../../errors.ts";
+import type { GuestProcess } from "../initrd/segment.ts";
+import { keyPrefix } from "../keys.ts";
+import type { GuestInput } from "../types.ts";
+import { splitArguments } from "./quote.ts";
+
+/** MAX_ARG_STRLEN in linux/binfmts.h, 32 pages, the closing NUL included. */
+const STRING_BYTES = 32 * 4096;
+
+/**
+ * All strings of an execve and the pointers to them: a quarter of the stack's limit, which is 8 MiB
+ * for init (fs/exec.c, _STK_LIM in linux/resource.h), less a page for the program's path.
+ */
+const ALL_BYTES = 8 * 1024 * 1024 / 4 - 4096;
+const POINTER_BYTES = 8;
+
+/** What the Linux kernel gives its init by itself (init/main.c). */
+const PRESET = ["HOME=/", "TERM=linux"];
+
+/** Where a Linux kernel looks for its init first. */
+const DEFAULT_INIT = "/init";
+
+const OPERATION = "hand over arguments and environment";
+
+/**
+ * What the guest is to run, as it is handed over in the initial RAM disk: any text, of any length
+ * that an execve takes.
+ *
+ * @throws InvalidConfigurationError naming what cannot be handed over, and its length where it is that
+ */
+export function processOf(input: GuestInput): GuestProcess {
+  const { args: given, cmdline = "" } = input;
+  const args = given.length > 0 ? given : splitArguments(cmdline, `${keyPrefix}cmdline`);
+  const env = new Map<string, string>();
+  for (const entry of PRESET) env.set(nameOf(entry), entry);
+  input.env.forEach((entry, index) => {
+    if (entry.indexOf("=") <= 0) throw refused(`process.env[${index}]`, "it is no NAME=VALUE");
+    env.set(nameOf(entry), entry);
+  });
+  const process = { args: args.length > 0 ? args : [DEFAULT_INIT], env: [...env.values()] };
+  check(process);
+  return process;
+}
+
+function nameOf(entry: string): string {
+  return entry.slice(0, entry.indexOf("="));
+}
+
+function check({ args, env }: GuestProcess): void {
+  if (args[0] === "") throw refused("process.args[0]", "it is empty, and the guest's init");
+  let sum = 0;
+  for (const [list, subject] of [[args, "process.args"], [env, "process.env"]] as const) {
+    for (const text of list) {
+      // Only the beginning is told: it may be a secret.
+      const what = `${subject}, ${JSON.stringify(text.slice(0, 20))}…`;
+      if (text.includes("\0")) throw refused(what, "it holds a NUL character");
+      const length = new TextEncoder().encode(text).length + 1;
+      if (length > STRING_BYTES) {
+        const most = STRING_BYTES - 1;
+        throw refused(what, `it is ${length - 1} bytes long, and Linux takes at most ${most}`);
+      }
+      sum += length + POINTER_BYTES;
+    }
+  }
+  if (sum > ALL_BYTES) {
+    throw refused(
+      "process.args and process.env",
+      `they are ${sum} bytes long together, and Linux takes at most ${ALL_BYTES}`,
+    );
+  }
+}
+
+function refused(subject: string, reason: string): InvalidConfigurationError {
+  return new InvalidConfigurationError({ operation: OPERATION, subject, reason });
+}

@@ -1,0 +1,61 @@
+/** A file, or with a mode that says so a directory, of an archive. */
+export interface ArchiveEntry {
+  /** Without a leading slash. */
+  name: string;
+  /** With the file's type, inode(7). */
+  mode: number;
+  content?: Uint8Array;
+}
+
+/** What follows an archive begins at a multiple of 4 bytes; sectors are what cpio(1) writes. */
+const BLOCK = 512;
+
+/**
+ * An archive of cpio's "new" format, everything owned by root and of 1970.
+ *
+ * @see Documentation/driver-api/early-userspace/buffer-format.rst in Linux
+ * @returns bytes, a multiple of 512
+ */
+export function archive(entries: ArchiveEntry[]): Uint8Array<ArrayBuffer> {
+  const parts = [...entries, { name: "TRAILER!!!", mode: 0 }].flatMap(entryParts);
+  const size = parts.reduce((sum, part) => sum + part.length, 0);
+  const bytes = new Uint8Array(Math.ceil(size / BLOCK) * BLOCK);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+function entryParts({ name, mode, content }: ArchiveEntry, index: number): Uint8Array[] {
+  const encodedName = new TextEncoder().encode(`${name}\0`);
+  const body = content ?? new Uint8Array(0);
+  const fields = [
+    index + 1, // inode
+    mode,
+    0, // uid
+    0, // gid
+    1, // links
+    0, // modification time
+    body.length,
+    ...[0, 0], // device that it is on
+    ...[0, 0], // device that it is
+    encodedName.length,
+    0, // checksum, of another format
+  ];
+  const header = "070701" + fields.map((it) => it.toString(16).padStart(8, "0")).join("");
+  const head = new TextEncoder().encode(header);
+  return [
+    head,
+    encodedName,
+    padding(head.length + encodedName.length),
+    body,
+    padding(body.length),
+  ];
+}
+
+/** Names and contents end at multiples of 4. */
+function padding(length: number): Uint8Array {
+  return new Uint8Array(-length & 3);
+}

@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { InvalidConfigurationError } from "../../../lib/errors.ts";
+import { linux } from "../../../lib/unikernel/guests/linux.ts";
+import { isInitramfs } from "../../../lib/unikernel/initrd/format.ts";
+import { GUEST_INIT } from "../../../lib/unikernel/initrd/init_bytes.ts";
+import { initrdSegment } from "../../../lib/unikernel/initrd/segment.ts";
+import type { GuestInput } from "../../../lib/unikernel/types.ts";
+
+const decode = (bytes: Uint8Array) => new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+const encode = (text: string) => new TextEncoder().encode(text);
+
+interface Unpacked {
+  mode: number;
+  content: Uint8Array;
+}
+
+/** Reads an archive as init/initramfs.c does: every part begins at a multiple of 4. */
+function unpack(bytes: Uint8Array): { files: Map<string, Unpacked>; end: number } {
+  const files = new Map<string, Unpacked>();
+  for (let at = 0;;) {
+    assert.equal(decode(bytes.subarray(at, at + 6)), "070701");
+    const field = (index: number) => {
+      const start = at + 6 + 8 * index;
+      return parseInt(decode(bytes.subarray(start, start + 8)), 16);
+    };
+    const [mode, uid, gid, size, nameSize] = [field(1), field(2), field(3), field(6), field(11)];
+    assert.deepEqual([uid, gid], [0, 0]);
+    const name = decode(bytes.subarray(at + 110, at + 110 + nameSize - 1));
+    const start = at + 110 + nameSize + (-(110 + nameSize) & 3);
+    at = start + size + (-size & 3);
+    if (name === "TRAILER!!!") return { files, end: at };
+    files.set(name, { mode, content: bytes.slice(start, start + size) });
+  }
+}
+
+const PROCESSES = [
+  { args: ["/init"], env: [] },
+  { args: ["sh", "-c", "a b", "", "é\n"], env: ["A=1", "B=", 'C="x" y', "dot.ted=\u{1f642}"] },
+  { args: Array(500).fill("x"), env: [`BIG=${"y".repeat(100_000)}`] },
+];
+
+for (const [index, process] of PROCESSES.entries()) {
+  Deno.test(`the segment of process ${index} unpacks to exactly it`, () => {
+    const segment = initrdSegment(process);
+    const { files, end } = unpack(segment);
+    const strings = (name: string) =>
+      decode(files.get(name)!.content).replace(/\0$/, "").split("\0");
+    assert.deepEqual(strings("urunc/args"), process.args);
+    assert.deepEqual(strings("urunc/env"), process.env.length === 0 ? [""] : process.env);
+    assert.deepEqual(files.get("urunc/init")!.content, GUEST_INIT);
+    assert.deepEqual(
+      [...files].map(([name, { mode }]) => [name, mode.toString(8)]),
+      [["urunc", "40700"], ["urunc/args", "100400"], ["urunc/env", "100400"], [
+        "urunc/init",
+        "100700",
+      ]],
+    );
+    // The image's own archive follows at a multiple of 4, after nothing but zeros.
+    assert.equal(segment.length % 512, 0);
+    assert.ok(segment.subarray(end).every((byte) => byte === 0));
+    assert.ok(isInitramfs(segment));
+  });
+}
+
+const heads: [name: string, head: number[], is: boolean][] = [
+  ["cpio", [...encode("070701")], true],
+  ["cpio with checksums", [...encode("070702")], true],
+  ["gzip", [0x1f, 0x8b, 8, 0, 0, 0], true],
+  ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0], true],
+  ["zstd", [0x28, 0xb5, 0x2f, 0xfd, 4, 0], true],
+  ["lz4", [0x02, 0x21, 0x4c, 0x18], true],
+  ["old cpio", [...encode("070707")], false],
+  ["ext2", [0, 0, 0, 0, 0, 0], false],
+  ["squashfs", [...encode("hsqs")], false],
+  ["cut short", [0x1f], false],
+  ["nothing", [], false],
+];
+
+for (const [name, head, is] of heads) {
+  Deno.test(`${name} is ${is ? "an archive" : "none"} that Linux unpacks`, () => {
+    assert.equal(isInitramfs(Uint8Array.from(head)), is);
+  });
+}
+
+const withInitrd: GuestInput = { args: ["/init"], env: [], hasInitrd: true, isInitramfs: true };
+const lineOf = (input: Partial<GuestInput>) => linux.commandLine({ ...withInitrd, ...input });
+const handedOf = (input: Partial<GuestInput>) => linux.handedProcess!({ ...withInitrd, ...input });
+const PRESET = ["HOME=/", "TERM=linux"];
+
+const ways: { name: string; input: Partial<GuestInput>; way: "cmdline" | "initrd" }[] = [
+  { name: "arguments that fit", input: { args: ["/init", "a b"] }, way: "cmdline" },
+  { name: "no arguments", input: { args: [] }, way: "cmdline" },
+  { name: "one variable", input: { env: ["A=1"] }, way: "initrd" },
+  { name: "a long argument", input: { args: ["/init", "x".repeat(3000)] }, way: "initrd" },
+  { name: "33 arguments", input: { args: Array(34).fill("a") }, way: "initrd" },
+  { name: "a quote", input: { args: ["/init", 'a"b'] }, way: "initrd" },
+  { name: "a second --", input: { args: ["/init", "--"] }, way: "initrd" },
+  { name: "a file system", input: { env: ["A=1"], isInitramfs: false }, way: "cmdline" },
+  { name: "no disk", input: { env: ["A=1"], hasInitrd: false }, way: "cmdline" },
+  {
+    name: "the command line asked for",
+    input: { env: ["A=1"], environment: "cmdline" },
+    way: "cmdline",
+  },
+  { name: "the disk asked for", input: { environment: "initrd" }, way: "initrd" },
+];
+
+for (const { name, input, way } of ways) {
+  Deno.test(`linux guest with ${name}: told by the ${way}`, () => {
+    const handed = handedOf(input);
+    assert.equal(handed === undefined ? "cmdline" : "initrd", way);
+    const line = lineOf(input)!;
+    assert.equal(line.endsWith(" rdinit=/urunc/init"), way === "initrd", line);
+    if (handed !== undefined) {
+      assert.deepEqual(handed.args, input.args ?? withInitrd.args);
+      assert.deepEqual(handed.env, [...PRESET, ...input.env ?? []]);
+      assert.doesNotMatch(line, /A=1/);
+    }
+  });
+}
+
+Deno.test("linux: variables that a command line could not carry are handed over as they are", () => {
+  const env = ["console=x", "my.name=1", 'Q=a "b', "NL=a\nb", "HOME=/root", "A=1", "A=2"];
+  assert.deepEqual(handedOf({ env })!.env, [
+    ...["HOME=/root", "TERM=linux", "console=x", "my.name=1", 'Q=a "b', "NL=a\nb", "A=2"],
+  ]);
+});
+
+Deno.test("linux: the image's command line is handed over in the absence of arguments", () => {
+  const env = ["A=1"];
+  assert.deepEqual(handedOf({ args: [], cmdline: ' /sh  -c "a b" ', env })!.args, [
+    "/sh",
+    "-c",
+    "a b",
+  ]);
+  assert.deepEqual(handedOf({ args: [], env })!.args, ["/init"]);
+});
+
+const refused: { name: string; input: Partial<GuestInput>; message: RegExp }[] = [
+  {
+    name: "a long environment without a disk",
+    input: { env: [`A=${"x".repeat(2048)}`], hasInitrd: false },
+    message: /2\d{3} bytes long.*at most 2047.*initial RAM disk/,
+  },
+  {
+    name: "a long environment on the command line by wish",
+    input: { env: [`A=${"x".repeat(2048)}`], environment: "cmdline" },
+    message: /2\d{3} bytes long.*at most 2047/,
+  },
+  {
+    name: "the disk without one",
+    input: { hasInitrd: false, environment: "initrd" },
+    message: /unikernel\.environment.*no initial RAM disk/,
+  },
+  {
+    name: "the disk that is a file system",
+    input: { isInitramfs: false, environment: "initrd" },
+    message: /unikernel\.environment.*no archive/,
+  },
+  { name: "a variable without a value", input: { env: ["A"] }, message: /process\.env\[0\]/ },
+  { name: "a variable without a name", input: { env: ["B=1", "=x"] }, message: /env\[1\]/ },
+  { name: "a NUL", input: { env: ["A=b\0c"] }, message: /process\.env.*NUL/ },
+  {
+    name: "an empty init",
+    input: { args: ["", "x"], environment: "initrd" },
+    message: /process\.args\[0\].*empty/,
+  },
+  {
+    name: "a string longer than Linux takes",
+    input: { env: [`A=${"é".repeat(65536)}`] },
+    message: /process\.env.*131074 bytes long.*at most 131071/,
+  },
+  {
+    name: "more than an execve takes",
+    input: { env: Array.from({ length: 20 }, (_, index) => `V${index}=${"x".repeat(120_000)}`) },
+    message: /24\d{5} bytes long together.*at most 2093056/,
+  },
+];
+
+for (const { name, input, message } of refused) {
+  Deno.test(`linux guest refuses ${name}`, () => {
+    const tell = () => [handedOf(input), lineOf(input)];
+    assert.throws(tell, (error) => {
+      assert.ok(error instanceof InvalidConfigurationError);
+      assert.match(error.message, message);
+      assert.ok(error.message.length < 400, "a secret may be in it");
+      return true;
+    });
+  });
+}
