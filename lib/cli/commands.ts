@@ -5,6 +5,7 @@ import {
   type PositionalSpecs,
   type ValuesOf,
 } from "./options.ts";
+import { updateOptions } from "./update_options.ts";
 
 /** What the command line says of one verb. */
 export interface CommandSpec {
@@ -92,6 +93,14 @@ export const commands = {
   resume: {
     summary: "Let a paused container go on.",
     options: {},
+    positionals: { id },
+  },
+  update: {
+    summary: "Change a container's limits; what is not given stays.",
+    // Many, and loaded only for who updates.
+    get options() {
+      return updateOptions;
+    },
     positionals: { id },
   },
   spec: {

@@ -16,6 +16,7 @@ import { run } from "./verbs/run.ts";
 import { spec } from "./verbs/spec.ts";
 import { start } from "./verbs/start.ts";
 import { state } from "./verbs/state.ts";
+import { update } from "./verbs/update.ts";
 
 /** As runc: anything that went wrong is 1. */
 const FAILURE = 1;
@@ -68,6 +69,8 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return pause(command, context);
     case "resume":
       return resume(command, context);
+    case "update":
+      return update(command, context);
     case "spec":
       return spec(command);
     case "completion":

@@ -209,7 +209,12 @@ async function launch(
       },
     };
   }
-  state = { ...state, expectedIdentity: planned.identity, stop: planned.stop };
+  state = {
+    ...state,
+    expectedIdentity: planned.identity,
+    memoryBytes: planned.memoryBytes,
+    stop: planned.stop,
+  };
   directory.writeState(state);
   did("readNetwork");
 

@@ -56,6 +56,8 @@ export interface ContainerState {
   };
   hooks: { poststart: Hook[]; poststop: Hook[] };
   expectedIdentity?: ExpectedIdentity;
+  /** What guest and monitor take up at most: the least that a limit may be changed to. */
+  memoryBytes?: number;
   /** As it was read from the kernel and found to be as planned, on one line. */
   identity?: string;
   /** The monitor's name. */
@@ -135,6 +137,7 @@ function readState(state: Fields): ContainerState {
       };
     }),
     expectedIdentity: state.optional("expectedIdentity", readIdentity),
+    memoryBytes: state.optional("memoryBytes", count),
     identity: state.optional("identity", plainText),
     monitor: state.required("monitor", plainText),
     owner: state.required("owner", count),

@@ -1,6 +1,7 @@
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../../errors.ts";
 import type { CgroupLayout } from "../../host/types.ts";
 import type { DeviceCgroup } from "../../plan/launch.ts";
+import { leavesOf } from "./common.ts";
 
 /** Parent of cgroups whose path is not given, or relative. */
 export const DEFAULT_PARENT = "/urunc";
@@ -54,6 +55,39 @@ export function placeCgroup(
   if (layout.v2 === undefined) return { path, v1 };
   const { mountPoint, controllers } = layout.v2;
   return { path, v1, v2: { mountPoint, directory: below(mountPoint, path), controllers } };
+}
+
+/**
+ * Finds the hierarchies of cgroups that were made earlier.
+ *
+ * @param directories of a container, as its state has them
+ */
+export function locateCgroup(layout: CgroupLayout, directories: string[]): CgroupPlan {
+  const leaves = leavesOf(directories);
+  const leafBelow = (mountPoint: string) =>
+    leaves.find((leaf) => leaf.startsWith(mountPoint === "/" ? "/" : `${mountPoint}/`));
+  const mountPoints = [...new Set(Object.values(layout.v1))];
+  const v1 = mountPoints.flatMap((mountPoint): HierarchyPlan[] => {
+    const directory = leafBelow(mountPoint);
+    const controllers = Object.keys(layout.v1).filter((name) => layout.v1[name] === mountPoint);
+    return directory === undefined ? [] : [{ mountPoint, directory, controllers }];
+  });
+  // On a hybrid host the cgroup2 tree is mounted beside or above the others; its leaf is what is
+  // left.
+  const rest = leaves.filter((leaf) => !v1.some(({ directory }) => directory === leaf));
+  const directory = layout.v2 === undefined
+    ? undefined
+    : rest.find((leaf) => leaf.startsWith(layout.v2!.mountPoint));
+  const [first] = directory === undefined ? v1 : [{ ...layout.v2!, directory }];
+  if (first === undefined) {
+    throw new HostError({
+      operation: "find cgroup",
+      subject: leaves[0],
+      reason: "it is in no cgroup file system that is mounted",
+    });
+  }
+  const path = first.directory.slice(first.mountPoint.length);
+  return directory === undefined ? { path, v1 } : { path, v1, v2: { ...layout.v2!, directory } };
 }
 
 /** The container's directory in the hierarchy of a v1 controller; undefined when it is not mounted. */

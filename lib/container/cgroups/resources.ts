@@ -1,6 +1,7 @@
 import { HostError, InvalidConfigurationError } from "../../errors.ts";
 import type { Resources } from "../../oci/types.ts";
 import type { CgroupPlan } from "./plan.ts";
+import { formerValues } from "./former_values.ts";
 import { blockIOWrites } from "./resources_blockio.ts";
 import { hugetlbWrites } from "./resources_hugetlb.ts";
 import { writesV1 } from "./resources_v1.ts";
@@ -51,6 +52,36 @@ export function applyResources(writes: CgroupWrite[]): void {
         cause: error,
       });
     }
+  }
+}
+
+/**
+ * Sets limits of a running container: all or none.
+ *
+ * @param writes from `planResources`
+ * @param afterwards what belongs to it; when it throws, the limits are as before, too
+ * @throws HostError naming the file and the value that the kernel refused
+ */
+export function changeResources(writes: CgroupWrite[], afterwards: () => void = () => {}): void {
+  const former: CgroupWrite[] = [];
+  try {
+    for (const write of writes) {
+      former.push(...formerValues(write));
+      applyResources([write]);
+    }
+    afterwards();
+  } catch (error) {
+    // Each as it was just before, so that what the kernel compares fits together on the way back.
+    for (const write of former.reverse()) restore(write);
+    throw error;
+  }
+}
+
+function restore({ file, value }: CgroupWrite): void {
+  try {
+    writeIfThere(file, value);
+  } catch {
+    // The write that failed (a device that is not there) cannot be taken back, and need not.
   }
 }
 

@@ -1,0 +1,81 @@
+import { InvalidConfigurationError, WrongStateError } from "../errors.ts";
+import { readCgroupLayout } from "../host/cgroups.ts";
+import type { Resources } from "../oci/types.ts";
+import { completeResources, readCurrentLimits } from "./cgroups/current.ts";
+import { locateCgroup } from "./cgroups/plan.ts";
+import { applyResources, changeResources, planResources } from "./cgroups/resources.ts";
+import { updateScope } from "./cgroups/systemd.ts";
+import { containerStatus } from "./pause.ts";
+import { requireState } from "./require.ts";
+import type { ContainerState } from "./state.ts";
+import type { Store } from "./store.ts";
+
+/**
+ * Changes limits of a container that has not ended: all that are given, or none.
+ *
+ * The guest keeps the memory and the processors that it was made with, so a memory limit may be
+ * raised, and lowered to what guest and monitor take up. Device rules are not changed: they allow
+ * exactly the monitor's own nodes.
+ *
+ * @param changes what is not mentioned stays
+ * @throws NotFoundError; WrongStateError when it is stopped or not created yet;
+ *   InvalidConfigurationError, UnsupportedError or HostError naming the property or the file
+ */
+export function updateContainer(store: Store, id: string, changes: Resources): void {
+  const directory = store.open(id);
+  requireUpdatable(requireState(directory));
+  using _lock = directory.lock();
+  const state = requireState(directory);
+  requireUpdatable(state);
+  const plan = locateCgroup(readCgroupLayout(), state.cgroupPaths);
+  const current = readCurrentLimits(plan);
+  checkMemory(changes, state, current.memory);
+  const writes = planResources(completeResources(changes, current), plan);
+  changeResources(writes, () => {
+    if (state.systemdUnit === undefined) return;
+    updateScope(state.systemdUnit, writes);
+    // It writes the files itself, and rounds what it writes.
+    applyResources(writes);
+  });
+}
+
+function requireUpdatable(state: ContainerState): void {
+  const status = containerStatus(state);
+  if (status !== "stopped" && status !== "creating") return;
+  throw new WrongStateError({
+    operation: "update container",
+    subject: state.id,
+    // As runc words it.
+    reason: `container not running: it is ${status}`,
+  });
+}
+
+/** The files of cgroup v2 that a guest's memory must fit in, as `unified` may name them. */
+const UNIFIED_LIMITS = ["memory.max", "memory.high"];
+
+/** @throws InvalidConfigurationError for a limit that the guest, once it uses its memory, dies of */
+function checkMemory(
+  { memory, unified }: Resources,
+  state: ContainerState,
+  currentLimit: number | undefined,
+): void {
+  const limits: [property: string, limit: number | undefined][] = [
+    ["memory.limit", memory.limit],
+    ...UNIFIED_LIMITS.map((name): [string, number | undefined] => [
+      `unified.${name}`,
+      /^\d+$/.test(unified[name] ?? "") ? Number(unified[name]) : undefined,
+    ]),
+  ];
+  // An older urunc wrote no need down: what it made fits into the limit of now.
+  const needed = state.memoryBytes ?? currentLimit ?? 0;
+  for (const [property, limit = 0] of limits) {
+    if (limit <= 0 || limit >= needed) continue;
+    throw new InvalidConfigurationError({
+      operation: "update container",
+      subject: `linux.resources.${property}`,
+      reason: `${limit} bytes are less than the guest, whose memory is fixed since its create, ` +
+        `and the monitor take up: ${needed}`,
+      remedy: "create a container with the smaller limit",
+    });
+  }
+}
