@@ -6,7 +6,8 @@ import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
 import type { Spec } from "../oci/types.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
-import type { UnikernelConfig } from "../unikernel/types.ts";
+import type { GuestProcess } from "../unikernel/initrd/segment.ts";
+import type { GuestInput, UnikernelConfig } from "../unikernel/types.ts";
 import { planAppArmor } from "./apparmor.ts";
 import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
 import { planDevices, type PlannedDevices } from "./devices.ts";
@@ -91,6 +92,7 @@ export function planLaunch(input: LaunchInput): Launch {
   };
 
   const stop = planStop(input);
+  const handed = input.guest.handedProcess?.(guestInput(input));
 
   const steps: Step[] = [
     ...hookSteps(spec),
@@ -107,6 +109,7 @@ export function planLaunch(input: LaunchInput): Launch {
       mountPoint: paths.mountPoint,
       devices: devices.steps,
       needsTunDirectory: network !== undefined,
+      handed,
     }),
     ...planTerminal(spec.process, input.terminal),
     // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
@@ -117,12 +120,12 @@ export function planLaunch(input: LaunchInput): Launch {
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),
     { step: "barrier" },
-    execStep(input, accelerator, stop.asking !== undefined),
+    execStep(input, { accelerator, handed, hasControl: stop.asking !== undefined }),
   ];
   return {
     plan: { version: 1, phase: "launch", steps },
     identity: expectedIdentity(credentials),
-    memoryBytes: neededMemoryBytes(memoryInput(input, accelerator)),
+    memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, handed })),
     stop,
   };
 }
@@ -167,7 +170,10 @@ function deviceRuleSteps(cgroup: DeviceCgroup | undefined, { allowed }: PlannedD
   return [{ step: "deviceRule", file: `${directory}/devices.deny`, rule: "a" }, ...allow];
 }
 
-function memoryInput(input: LaunchInput, accelerator: "kvm" | "tcg"): MemoryInput {
+function memoryInput(
+  input: LaunchInput,
+  { accelerator, handed }: Pick<Decided, "accelerator" | "handed">,
+): MemoryInput {
   const { spec, facts, network, configuration, monitor } = input;
   return {
     monitor,
@@ -177,25 +183,40 @@ function memoryInput(input: LaunchInput, accelerator: "kvm" | "tcg"): MemoryInpu
     network: network !== undefined,
     accelerator,
     kernelBytes: facts.kernel.size,
-    copiedBytes: copiedBytes(facts, spec.process.user),
+    copiedBytes: copiedBytes(facts, spec.process.user, handed),
   };
 }
 
-function execStep(input: LaunchInput, accelerator: "kvm" | "tcg", hasControl: boolean): Step {
-  const { spec, facts, network, monitor } = input;
+/** What the guest's family is told of the container. */
+function guestInput({ spec, unikernel, facts, network }: LaunchInput): GuestInput {
+  return {
+    args: guestArguments(spec),
+    env: spec.process.env,
+    hostname: spec.hostname,
+    cmdline: unikernel.cmdline,
+    hasInitrd: facts.initrd !== undefined,
+    isInitramfs: facts.initrd?.isInitramfs,
+    environment: unikernel.environment,
+    network: network === undefined ? undefined : guestNetwork(network),
+  };
+}
+
+/** What was decided before the monitor's arguments are. */
+interface Decided {
+  accelerator: "kvm" | "tcg";
+  handed: GuestProcess | undefined;
+  hasControl: boolean;
+}
+
+function execStep(input: LaunchInput, decided: Decided): Step {
+  const { facts, network, monitor } = input;
+  const { accelerator, hasControl } = decided;
   const argv = monitor.argv({
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
     initrd: facts.initrd === undefined ? undefined : GUEST_INITRD,
-    commandLine: input.guest.commandLine({
-      args: guestArguments(spec),
-      env: spec.process.env,
-      hostname: spec.hostname,
-      cmdline: input.unikernel.cmdline,
-      hasInitrd: facts.initrd !== undefined,
-      network: network === undefined ? undefined : guestNetwork(network),
-    }),
-    memoryMiB: guestMemoryMiB(memoryInput(input, accelerator)),
+    commandLine: input.guest.commandLine(guestInput(input)),
+    memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
     vcpus: VCPUS,
     accelerator,
     firmwareDirectories: monitor.firmwareDirectories.filter((directory) =>
