@@ -109,6 +109,17 @@ testIf("a scope with its limits, for systemd and in the files, which it does not
   const after = readFiles(directory, Object.keys(limits));
   assert.deepEqual({ ...after, "cpu.max": expected["cpu.max"] }, limits);
 
+  const changes = ["--pids-limit", "77", "--cpu-quota", "55555", container.id];
+  assert.equal((await container.urunc(["update", ...changes])).code, 0);
+  assert.deepEqual(readFiles(directory, ["pids.max", "cpu.max"]), {
+    "pids.max": "77",
+    "cpu.max": "55555 100000",
+  });
+  assert.deepEqual(await show(unit, "TasksMax", "CPUQuotaPerSecUSec"), {
+    TasksMax: "77",
+    CPUQuotaPerSecUSec: "560ms",
+  });
+
   assert.equal((await container.delete("--force")).code, 0);
   await assertGone(unit, directory);
 });

@@ -1,0 +1,19 @@
+import assert from "node:assert/strict";
+import { salvageState } from "../../../lib/container/salvage.ts";
+
+const UNITS: [told: unknown, believed: string | undefined][] = [
+  ["docker-1.scope", "docker-1.scope"],
+  // Everything in a unit is killed with it.
+  ["system.slice", undefined],
+  ["ssh.service", undefined],
+  ["a' b.scope", undefined],
+  [7, undefined],
+  [undefined, undefined],
+];
+
+for (const [told, believed] of UNITS) {
+  Deno.test(`of a damaged state the unit ${JSON.stringify(told)} is believed: ${believed}`, () => {
+    const { systemdUnit } = salvageState("one", JSON.stringify({ systemdUnit: told }));
+    assert.equal(systemdUnit, believed);
+  });
+}
