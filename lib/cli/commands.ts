@@ -95,6 +95,20 @@ export const commands = {
     options: {},
     positionals: { id },
   },
+  events: {
+    summary: "Print statistics and kills for want of memory, as JSON, until the end.",
+    options: {
+      stats: { kind: "flag", names: ["--stats"], help: "Print statistics once, and end." },
+      interval: {
+        kind: "text",
+        names: ["--interval"],
+        metavar: "DURATION",
+        help: "Time between statistics (default: 5s).",
+        default: "5s",
+      },
+    },
+    positionals: { id },
+  },
   update: {
     summary: "Change a container's limits; what is not given stays.",
     // Many, and loaded only for who updates.

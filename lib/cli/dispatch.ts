@@ -6,6 +6,7 @@ import { refusal, type RefusedVerb } from "./refused.ts";
 import { completion } from "./verbs/completion.ts";
 import { create } from "./verbs/create.ts";
 import { remove } from "./verbs/delete.ts";
+import { events } from "./verbs/events.ts";
 import { features } from "./verbs/features.ts";
 import { kill } from "./verbs/kill.ts";
 import { list } from "./verbs/list.ts";
@@ -69,6 +70,8 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return pause(command, context);
     case "resume":
       return resume(command, context);
+    case "events":
+      return events(command, context);
     case "update":
       return update(command, context);
     case "spec":

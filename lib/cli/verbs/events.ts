@@ -1,0 +1,38 @@
+import { watchContainer } from "../../container/events.ts";
+import { requireState } from "../../container/require.ts";
+import { containerStats } from "../../container/stats.ts";
+import { UsageError } from "../../errors.ts";
+import type { CommandOf } from "../commands.ts";
+import type { Context } from "../context.ts";
+import { print } from "../output.ts";
+import { printEvent } from "../stats_json.ts";
+
+/** `urunc events`: a line of JSON for each event, until the container ends. */
+export async function events(command: CommandOf<"events">, context: Context): Promise<number> {
+  const interval = parseDuration(command.interval);
+  const state = requireState(context.store.open(command.id));
+  if (command.stats) {
+    print(printEvent(state.id, { type: "stats", stats: containerStats(state) }));
+    return 0;
+  }
+  await watchContainer(state, interval, (event) => print(printEvent(state.id, event)));
+  return 0;
+}
+
+const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** As Go writes durations, which callers do: `5s`, `1m30s`. Milliseconds. */
+function parseDuration(text: string): number {
+  const parts = [...text.matchAll(/(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h)/g)];
+  const milliseconds = parts.reduce(
+    (sum, [, number, unit]) => sum + Number(number) * MILLISECONDS[unit!]!,
+    0,
+  );
+  if (milliseconds > 0 && parts.map(([part]) => part).join("") === text) return milliseconds;
+  throw new UsageError({
+    operation: "parse command line",
+    subject: "--interval",
+    reason: `${JSON.stringify(text)} is no duration above 0`,
+    remedy: "such as 5s, 500ms or 1m30s",
+  });
+}

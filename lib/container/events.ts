@@ -1,0 +1,44 @@
+import { close, pollAsync, POLLIN } from "../../ffi/linux.ts";
+import { readOomKills, readStats, type Stats } from "./cgroups/stats.ts";
+import { openProcess } from "./kill.ts";
+import type { ContainerState } from "./state.ts";
+import { requireCounting } from "./stats.ts";
+
+/** What happens to a container while it runs. */
+export type ContainerEvent = { type: "stats"; stats: Stats } | { type: "oom" };
+
+/** How long somebody who waits for it is not told of a process killed for want of memory. */
+const OOM_MILLISECONDS = 500;
+
+/**
+ * Tells of a container until its process ends: its statistics at an interval, and every process
+ * that the kernel killed for want of memory, even if that was the end of it.
+ *
+ * @param intervalMilliseconds between statistics
+ * @throws WrongStateError when it has ended already
+ */
+export async function watchContainer(
+  state: ContainerState,
+  intervalMilliseconds: number,
+  tell: (event: ContainerEvent) => void,
+): Promise<void> {
+  const plan = requireCounting(state);
+  const pidfd = openProcess(state);
+  if (pidfd === undefined) return;
+  try {
+    let kills = readOomKills(plan) ?? 0n;
+    let next = performance.now() + intervalMilliseconds;
+    for (;;) {
+      const wait = Math.min(next - performance.now(), OOM_MILLISECONDS);
+      const [ended] = await pollAsync([{ fd: pidfd, events: POLLIN }], Math.max(wait, 0));
+      const now = readOomKills(plan) ?? kills;
+      for (; kills < now; kills++) tell({ type: "oom" });
+      if (ended !== 0) return;
+      if (performance.now() < next) continue;
+      tell({ type: "stats", stats: readStats(plan) });
+      next += intervalMilliseconds;
+    }
+  } finally {
+    close(pidfd);
+  }
+}

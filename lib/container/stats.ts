@@ -1,0 +1,32 @@
+import { WrongStateError } from "../errors.ts";
+import { readCgroupLayout } from "../host/cgroups.ts";
+import { type CgroupPlan, locateCgroup } from "./cgroups/plan.ts";
+import { readStats, type Stats } from "./cgroups/stats.ts";
+import { containerStatus } from "./pause.ts";
+import type { ContainerState } from "./state.ts";
+
+/**
+ * Where a container's resources are counted.
+ *
+ * @throws WrongStateError when it has ended, and nothing is counted any more
+ */
+export function requireCounting(state: ContainerState): CgroupPlan {
+  const status = containerStatus(state);
+  if (status !== "stopped" && status !== "creating") {
+    return locateCgroup(readCgroupLayout(), state.cgroupPaths);
+  }
+  throw new WrongStateError({
+    operation: "read statistics of container",
+    subject: state.id,
+    reason: `container not running: it is ${status}`,
+  });
+}
+
+/**
+ * What a container has used until now: the monitor, its guest's processors and memory among it.
+ *
+ * @throws WrongStateError when it has ended
+ */
+export function containerStats(state: ContainerState): Stats {
+  return readStats(requireCounting(state));
+}
