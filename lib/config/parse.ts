@@ -10,6 +10,8 @@ export function defaultConfiguration(): Configuration {
     device_access: "private",
     accelerator: "kvm",
     default_memory_mib: 256,
+    shim_group: "container",
+    oci_runtime: "runc",
     monitors: {},
   };
 }
@@ -27,6 +29,12 @@ export function defaultConfiguration(): Configuration {
  *
  * # MiB of guest memory when the container has no memory limit.
  * default_memory_mib = 256
+ *
+ * # "container": a shim for each container or pod. "namespace": one for all of a containerd namespace.
+ * shim_group = "container"
+ *
+ * # Runs the containers that are no guests: a pod's sandbox, sidecars.
+ * oci_runtime = "runc"
  *
  * [monitors.qemu]
  * path = "/usr/bin/qemu-system-x86_64"  # otherwise looked up by name
@@ -51,6 +59,8 @@ export async function parseConfiguration(toml: string): Promise<Configuration> {
     // The upper bound, 1 TiB, only catches a number meant as bytes.
     default_memory_mib: document.integer("default_memory_mib", 1, 2 ** 20) ??
       defaults.default_memory_mib,
+    shim_group: document.choice("shim_group", ["container", "namespace"]) ?? defaults.shim_group,
+    oci_runtime: document.text("oci_runtime", program) ?? defaults.oci_runtime,
     monitors: readMonitors(document.table("monitors")),
   };
   document.refuseOthers();
@@ -100,6 +110,11 @@ interface Form {
 const absolutePath: Form = {
   allowed: "an absolute path",
   accepts: (value) => value.startsWith("/") && !value.includes("\0"),
+};
+
+const program: Form = {
+  allowed: "a program's name, or an absolute path",
+  accepts: (value) => value !== "" && !value.includes("\0") && /^(\/|[^/]+$)/.test(value),
 };
 
 const capability: Form = {

@@ -10,6 +10,10 @@ export interface Configuration {
   accelerator: "kvm" | "tcg";
   /** Guest memory in MiB when the container has no memory limit. */
   default_memory_mib: number;
+  /** Which containers share a shim: each alone or with its pod, or all of a containerd namespace. */
+  shim_group: "container" | "namespace";
+  /** OCI runtime of the containers that are no guests: a name on PATH, or an absolute path. */
+  oci_runtime: string;
   monitors: Record<string, MonitorConfiguration>;
 }
 

@@ -9,6 +9,9 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["groups", 'device_access = "groups"', { device_access: "groups" }],
   ["emulation", 'accelerator = "tcg"', { accelerator: "tcg" }],
   ["memory", "default_memory_mib = 1_024", { default_memory_mib: 1024 }],
+  ["one shim", 'shim_group = "namespace"', { shim_group: "namespace" }],
+  ["another runtime", 'oci_runtime = "crun"', { oci_runtime: "crun" }],
+  ["a runtime's path", 'oci_runtime = "/opt/runc"', { oci_runtime: "/opt/runc" }],
   ["no monitor", "[monitors]", {}],
   ["a bare monitor", "[monitors.qemu]", {
     monitors: { qemu: { path: undefined, capabilities: [], data_paths: [] } },
@@ -37,7 +40,7 @@ for (const [name, toml, changes] of accepted) {
 
 const refused: [toml: string, subject: string, says: string][] = [
   ['device_acces = "groups"', "device_acces", 'did you mean "device_access"?'],
-  ['colour = "red"', "colour", "known: device_access, accelerator, default_memory_mib, monitors"],
+  ['colour = "red"', "colour", "known: device_access, accelerator, default_memory_mib,"],
   ["constructor = 1", "constructor", "no such key"],
   ['device_access = "host"', "device_access", 'the string "host", allowed: "private" or "groups"'],
   ["accelerator = true", "accelerator", "the boolean true"],
@@ -45,6 +48,8 @@ const refused: [toml: string, subject: string, says: string][] = [
   ["default_memory_mib = 0", "default_memory_mib", "from 1"],
   ["default_memory_mib = 0.5", "default_memory_mib", "the number 0.5"],
   ["default_memory_mib = 268435456", "default_memory_mib", "to 1048576"],
+  ['shim_group = "pod"', "shim_group", '"container" or "namespace"'],
+  ['oci_runtime = "bin/runc"', "oci_runtime", "absolute path"],
   ["monitors = []", "monitors", "found an array, allowed: a table"],
   ["monitors = 1979-05-27", "monitors", "found a date"],
   ["[monitors.qemuu]", "monitors.qemuu", 'did you mean "qemu"?'],
