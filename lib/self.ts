@@ -8,6 +8,9 @@ import { baseName } from "./path.ts";
 /** The entry stub hands the bundle to Deno by this path (`lib/pack/stub/stub.c`). */
 const BUNDLE_URL_PREFIX = "file:///proc/self/fd/";
 
+/** What the names of shims are like; containerd makes one from a runtime type. */
+const SHIM_NAME = /^containerd-shim-.+-v\d+$/;
+
 /** What the kernel appends to the target of `/proc/PID/exe` when the file is gone (proc_pid_exe(5)). */
 const DELETED_SUFFIX = " (deleted)";
 
@@ -23,6 +26,11 @@ export function isLinked(): boolean {
 export function invokedAs(): string {
   const argv0 = Deno.env.get("URUNC_ARGV0") ?? (Deno.build.standalone ? readArgv0() : "urunc");
   return baseName(argv0);
+}
+
+/** Whether the program was called as a containerd shim. */
+export function isShim(): boolean {
+  return SHIM_NAME.test(invokedAs());
 }
 
 /**

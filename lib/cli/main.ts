@@ -1,5 +1,7 @@
 import { runInit } from "../launch/init.ts";
 import type { Observer } from "../launch/observer.ts";
+import { isShim } from "../self.ts";
+import { runShim } from "../shim/main.ts";
 import { runCommandLine } from "./command_line.ts";
 
 /**
@@ -13,5 +15,6 @@ export async function runMain(args: string[], observer: Observer): Promise<numbe
   // all the functions on the stack anew to tell.
   if (!args.includes("--debug")) Error.stackTraceLimit = 0;
   if (args[0] === "init") return runInit(observer);
+  if (isShim()) return await runShim(args, observer);
   return await runCommandLine(args, observer);
 }

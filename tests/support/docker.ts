@@ -4,9 +4,13 @@
  * the machine's own docker, if there is one, never notices.
  */
 import { cgroupProcesses, removeCgroupTree } from "./cgroups.ts";
+import { daemon, waitForSocket } from "./daemon.ts";
+import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, listPids, run, waitFor } from "./process.ts";
 import { findProgram } from "./skip.ts";
 import type { Scope } from "./scope.ts";
+
+export type { ImageFile };
 
 /** What {@linkcode startDocker} needs of the machine. */
 export const DOCKER_NEEDS = [
@@ -36,20 +40,6 @@ export interface Docker {
   inspect(container: string): Promise<DockerInspection>;
   /** The directory of the container's config.json. */
   bundle(containerId: string): string;
-}
-
-/** A file of an image. */
-export interface ImageFile {
-  /** Absolute in the image. */
-  path: string;
-  /** Taken from here, or … */
-  source?: string;
-  /** … with this content, or … */
-  content?: string;
-  /** … a symlink to this. */
-  target?: string;
-  /** 0o644 unless told. */
-  mode?: number;
 }
 
 /** The part of `docker inspect` that tests look at. */
@@ -161,52 +151,6 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 `;
 }
 
-interface Daemon {
-  pid: number;
-  log: string;
-  hasEnded(): boolean;
-}
-
-/** Starts a daemon that ends on SIGTERM; its output goes to a file. */
-async function daemon(scope: Scope, log: string, argv: string[]): Promise<Daemon> {
-  const [program, ...args] = argv;
-  const child = new Deno.Command("sh", {
-    // The shell replaces itself, unshare and nsenter do, too: the pid stays.
-    args: ["-c", 'log=$1; shift; exec "$@" >"$log" 2>&1', "sh", log, program ?? "", ...args],
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" },
-    clearEnv: true,
-  }).spawn();
-  let ended = false;
-  const status = child.status.then(() => ended = true);
-  scope.defer(`stop ${log}`, async () => {
-    if (!ended) child.kill("SIGTERM");
-    const timer = setTimeout(() => ended || child.kill("SIGKILL"), 20_000);
-    await status;
-    clearTimeout(timer);
-  });
-  await Promise.resolve();
-  return { pid: child.pid, log, hasEnded: () => ended };
-}
-
-async function waitForSocket(path: string, daemon: Daemon): Promise<void> {
-  try {
-    await waitFor(async () => {
-      if (daemon.hasEnded()) throw new Error("the daemon ended");
-      try {
-        return (await Deno.stat(path)).isSocket;
-      } catch {
-        return false;
-      }
-    }, { timeoutSeconds: 60, what: path });
-  } catch (error) {
-    const log = await Deno.readTextFile(daemon.log);
-    throw new Error(`${error instanceof Error ? error.message : error}\n${log.slice(-4000)}`);
-  }
-}
-
 /**
  * Kills containers and shims that outlived the daemons. They are ours: they are in our cgroup, or
  * name a container of it.
@@ -228,28 +172,14 @@ function kill(pid: number): void {
   }
 }
 
-async function makeImage(
+/** Makes a single-layer image with `import` of docker, or of a client that is like it. */
+export async function makeImage(
   scope: Scope,
   docker: Docker["docker"],
   name: string,
   files: ImageFile[],
 ): Promise<void> {
-  const directory = await scope.temporaryDirectory("image");
-  const root = `${directory}/root`;
-  for (const file of files) {
-    const path = `${root}${file.path}`;
-    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    if (file.target !== undefined) await Deno.symlink(file.target, path);
-    else if (file.source !== undefined) await Deno.copyFile(file.source, path);
-    else await Deno.writeTextFile(path, file.content ?? "");
-    if (file.target === undefined) await Deno.chmod(path, file.mode ?? 0o644);
-  }
-  const tar = `${directory}/image.tar`;
-  const owner = ["--owner=0", "--group=0", "--numeric-owner"];
-  await run(["tar", "--create", "--file", tar, ...owner, "--directory", root, "."], {
-    check: true,
-  });
-  await docker(["import", tar, name], { check: true });
+  await docker(["import", await makeLayer(scope, files), name], { check: true });
 }
 
 /** What the Linux guests' and runc's containers need: every applet is found by its link. */

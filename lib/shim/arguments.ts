@@ -1,0 +1,98 @@
+import { UsageError } from "../errors.ts";
+
+/** What containerd calls a shim for; `daemon` is what `start` leaves running. */
+export type ShimAction = "start" | "daemon" | "delete" | "version" | "info";
+
+/** A shim's command line, as containerd writes it. */
+export interface ShimArguments {
+  action: ShimAction;
+  namespace: string;
+  /** Of containerd's main socket. */
+  address: string;
+  /** A program that takes events, for a containerd without a ttrpc socket. */
+  publishBinary?: string;
+  id: string;
+  /** Absolute or not; only `delete` gets it, everything else has it as its working directory. */
+  bundle?: string;
+  debug: boolean;
+  /** Of the daemon: where it listens. */
+  socket?: string;
+  /** Of the daemon: it serves a whole namespace of containerd. */
+  shared: boolean;
+}
+
+/** Options that take a value. */
+const TEXTS = ["namespace", "address", "publish-binary", "id", "bundle", "socket"] as const;
+const FLAGS = ["debug", "v", "info", "shared"] as const;
+
+type TextName = (typeof TEXTS)[number];
+type FlagName = (typeof FLAGS)[number];
+
+/**
+ * Parses a shim's command line: options as Go's `flag` package understands them (`-name value`,
+ * `-name=value`, one dash or two), then the action.
+ *
+ * @throws UsageError
+ * @see https://github.com/containerd/containerd/blob/main/docs/runtime-v2.md#command-line
+ */
+export function parseShimArguments(args: readonly string[]): ShimArguments {
+  const texts: Partial<Record<TextName, string>> = {};
+  const flags: Partial<Record<FlagName, boolean>> = {};
+  let index = 0;
+  for (; index < args.length; index++) {
+    const argument = args[index]!;
+    const option = /^--?([^-=][^=]*)(?:=(.*))?$/s.exec(argument);
+    if (option === null) break;
+    const [, name, inline] = option;
+    if (isFlag(name!)) {
+      flags[name] = inline === undefined || inline === "true" || inline === "1";
+    } else if (isText(name!)) {
+      const value = inline ?? args[++index];
+      if (value === undefined) throw refused(argument, "its value is missing");
+      texts[name] = value;
+    } else throw refused(argument, "there is no such option");
+  }
+  const action = flags.v ? "version" : flags.info ? "info" : toAction(args.slice(index));
+  const needed = action !== "version" && action !== "info";
+  for (const name of ["namespace", "id"] as const) {
+    if (needed && !texts[name]) throw refused(`-${name}`, "it is required");
+  }
+  return {
+    action,
+    namespace: texts.namespace ?? "",
+    address: texts.address ?? "",
+    publishBinary: texts["publish-binary"] || undefined,
+    id: texts.id ?? "",
+    bundle: texts.bundle || undefined,
+    debug: flags.debug ?? false,
+    socket: texts.socket || undefined,
+    shared: flags.shared ?? false,
+  };
+}
+
+function isFlag(name: string): name is FlagName {
+  return (FLAGS as readonly string[]).includes(name);
+}
+
+function isText(name: string): name is TextName {
+  return (TEXTS as readonly string[]).includes(name);
+}
+
+function toAction(rest: readonly string[]): ShimAction {
+  const [action, ...others] = rest;
+  if (action === undefined) throw refused("start or delete", "it is missing");
+  if (action !== "start" && action !== "daemon" && action !== "delete") {
+    throw refused(action, "there is no such action");
+  }
+  if (others.length > 0) throw refused(others[0]!, "nothing may follow the action");
+  return action;
+}
+
+function refused(subject: string, reason: string): UsageError {
+  return new UsageError({
+    operation: "read the shim's command line",
+    subject,
+    reason,
+    remedy: "containerd calls it: configure the runtime type io.containerd.urunc.v2",
+  });
+}

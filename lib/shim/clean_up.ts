@@ -1,0 +1,72 @@
+import { AF_UNIX, close, connectUnix, SOCK_STREAM, socket } from "../../ffi/linux.ts";
+import { deleteContainer } from "../container/delete.ts";
+import { Store } from "../container/store.ts";
+import { resolvePath } from "../path.ts";
+import { printError } from "../cli/output.ts";
+import { formatError } from "../errors.ts";
+import type { ShimArguments } from "./arguments.ts";
+import { DeleteResponse, timestampOf } from "./protobuf/messages.ts";
+import { ADDRESS_FILE, readRecord, removeRecord, type TaskRecord } from "./record.ts";
+import { unmountRootfs } from "./rootfs.ts";
+
+/** 128 and SIGKILL: how a task ended whose shim was lost. */
+const EXIT_STATUS = 137;
+
+/**
+ * `delete`: after a shim's connection broke, kills and removes whatever is left of a container. Does
+ * nothing for one that was deleted in order.
+ *
+ * @returns the message that containerd reads from standard output
+ * @throws UruncError when something could not be removed
+ */
+export async function cleanUp(args: ShimArguments): Promise<Uint8Array> {
+  const bundle = resolvePath(Deno.cwd(), args.bundle ?? ".");
+  const record = readRecord(bundle);
+  let pid = 0;
+  if (record !== undefined) pid = await removeContainer(args.id, record);
+  unmountRootfs(`${bundle}/rootfs`);
+  removeDeadSocket(bundle);
+  removeRecord(bundle);
+  return DeleteResponse.encode({
+    pid,
+    exitStatus: EXIT_STATUS,
+    exitedAt: timestampOf(Date.now()),
+  });
+}
+
+/** Returns the pid that it had. */
+async function removeContainer(id: string, record: TaskRecord): Promise<number> {
+  const store = new Store(record.root);
+  let pid = 0;
+  try {
+    pid = store.open(id).readState()?.pid ?? 0;
+  } catch {
+    // Nothing was made yet; or what was cannot be read, and is removed all the same.
+  }
+  for (const warning of await deleteContainer(store, id, true)) {
+    printError(`urunc: ${formatError(warning)}\n`);
+  }
+  return pid;
+}
+
+/** Of a shim that was killed. Another's, that the group still uses, is left alone. */
+function removeDeadSocket(bundle: string): void {
+  let path: string;
+  try {
+    path = Deno.readTextFileSync(`${bundle}/${ADDRESS_FILE}`).replace(/^unix:\/\//, "");
+  } catch {
+    return;
+  }
+  const fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  try {
+    connectUnix(fd, path);
+  } catch {
+    try {
+      Deno.removeSync(path);
+    } catch {
+      // Gone already.
+    }
+  } finally {
+    close(fd);
+  }
+}

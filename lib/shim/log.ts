@@ -1,0 +1,51 @@
+import { O_NONBLOCK, O_RDWR, open, write } from "../../ffi/linux.ts";
+import { formatLine } from "../cli/log.ts";
+import { formatError } from "../errors.ts";
+
+type Level = Parameters<typeof formatLine>[1];
+
+/**
+ * A shim's log: the fifo `log` in its working directory, whose lines containerd adds to its own. A line
+ * that nobody takes is dropped.
+ */
+export class ShimLog {
+  readonly #debug: boolean;
+  readonly #fd: number | undefined;
+
+  /**
+   * @param path of the fifo; without one there is no log
+   * @param debug also log what is only done
+   */
+  constructor(path: string, debug: boolean) {
+    this.#debug = debug;
+    try {
+      // Both ends: it can be opened without a reader, and writing never ends this process.
+      this.#fd = open(path, O_RDWR | O_NONBLOCK);
+    } catch {
+      // Called by somebody else than containerd.
+    }
+  }
+
+  debug(message: string): void {
+    if (this.#debug) this.#write("debug", message);
+  }
+
+  warning(message: string): void {
+    this.#write("warning", message);
+  }
+
+  /** @param what was done when it happened */
+  error(what: string, error: unknown): void {
+    this.#write("error", `${what}: ${formatError(error)}`);
+  }
+
+  #write(level: Level, message: string): void {
+    if (this.#fd === undefined) return;
+    const line = formatLine("text", level, message, new Date());
+    try {
+      write(this.#fd, new TextEncoder().encode(line));
+    } catch {
+      // Full: nobody reads.
+    }
+  }
+}

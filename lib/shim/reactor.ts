@@ -1,0 +1,57 @@
+import {
+  epollAdd,
+  epollCreate,
+  epollModify,
+  epollRemove,
+  epollWaitAsync,
+} from "../../ffi/linux.ts";
+
+/** Is told the EPOLL* that came true; may be told of one that is no longer so. */
+export type ReadyHandler = (events: number) => void;
+
+/**
+ * Waits for all descriptors of a process, in one thread whatever their number, and calls who wants to
+ * know. Handlers run on the main thread, one after the other, and must not block.
+ *
+ * A descriptor is told about for as long as it is ready: a handler does what it waited for, or removes
+ * its descriptor (EPOLLHUP and EPOLLERR come even when they are not asked for).
+ */
+export class Reactor {
+  readonly #epoll = epollCreate();
+  readonly #handlers = new Map<number, ReadyHandler>();
+  #isRunning = false;
+
+  /**
+   * @param fd which is not in yet
+   * @param events EPOLL*
+   * @throws LinuxError EPERM: a regular file
+   */
+  add(fd: number, events: number, handler: ReadyHandler): void {
+    epollAdd(this.#epoll, fd, events);
+    this.#handlers.set(fd, handler);
+    if (!this.#isRunning) void this.#run();
+  }
+
+  /** Changes what is waited for. */
+  modify(fd: number, events: number): void {
+    epollModify(this.#epoll, fd, events);
+  }
+
+  /** To be called before the descriptor is closed. */
+  remove(fd: number): void {
+    this.#handlers.delete(fd);
+    epollRemove(this.#epoll, fd);
+  }
+
+  async #run(): Promise<void> {
+    this.#isRunning = true;
+    // One wait may end without anything to do after the last descriptor was removed; until the next is
+    // added nothing keeps the process from ending but what else it waits for.
+    while (this.#handlers.size > 0) {
+      for (const { fd, events } of await epollWaitAsync(this.#epoll, -1)) {
+        this.#handlers.get(fd)?.(events);
+      }
+    }
+    this.#isRunning = false;
+  }
+}

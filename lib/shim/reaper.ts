@@ -1,0 +1,103 @@
+import {
+  close,
+  EPOLLIN,
+  type ExitStatus,
+  LinuxError,
+  pidfdOpen,
+  waitpid,
+  WNOHANG,
+} from "../../ffi/linux.ts";
+import { readProcessStat } from "../host/process.ts";
+import type { Reactor } from "./reactor.ts";
+
+/** By then what a container left behind has ended as well, and whoever waits for the container is served. */
+const SWEEP_MILLISECONDS = 500;
+
+/** How a child ended, and when. */
+export interface ChildExit extends ExitStatus {
+  at: Date;
+}
+
+/**
+ * Waits for children. Also for those that nobody started here: this process takes in what containers
+ * leave behind, and whoever does not wait for them keeps them as zombies for ever.
+ */
+export class Reaper {
+  readonly #reactor: Reactor;
+  /** Children that somebody waits for, or is about to. */
+  readonly #known = new Set<number>();
+  #sweeping?: ReturnType<typeof setTimeout>;
+
+  constructor(reactor: Reactor) {
+    this.#reactor = reactor;
+  }
+
+  /** Somebody will wait for this child. */
+  expect(pid: number): void {
+    this.#known.add(pid);
+  }
+
+  /** Nobody will wait for it any more, or somebody has. */
+  forget(pid: number): void {
+    this.#known.delete(pid);
+  }
+
+  /**
+   * Waits for a child.
+   *
+   * @throws LinuxError ESRCH, ECHILD: no such child
+   */
+  wait(pid: number): Promise<ChildExit> {
+    this.expect(pid);
+    const pidfd = pidfdOpen(pid);
+    return new Promise((resolve, reject) => {
+      this.#reactor.add(pidfd, EPOLLIN, () => {
+        try {
+          const ended = waitpid(pid, WNOHANG);
+          if (ended === undefined) return;
+          resolve({ exitCode: ended.exitCode, signal: ended.signal, at: new Date() });
+        } catch (error) {
+          reject(error);
+        }
+        this.#reactor.remove(pidfd);
+        close(pidfd);
+        this.forget(pid);
+        this.#sweepSoon();
+      });
+    });
+  }
+
+  /** Whoever leaves children behind ends himself: then is the time. Nobody waits for it. */
+  #sweepSoon(): void {
+    this.#sweeping ??= setTimeout(() => {
+      this.#sweeping = undefined;
+      this.#sweep();
+    }, SWEEP_MILLISECONDS);
+  }
+
+  /** Waits for children that ended and that nobody knows. */
+  #sweep(): void {
+    for (const pid of children()) {
+      if (this.#known.has(pid) || readProcessStat(pid)?.state !== "Z") continue;
+      try {
+        waitpid(pid, WNOHANG);
+      } catch (error) {
+        if (!(error instanceof LinuxError && error.code === "ECHILD")) throw error;
+      }
+    }
+  }
+}
+
+/** @see proc_pid_task_tid_children(5): a thread's own children */
+function children(): number[] {
+  const threads = [...Deno.readDirSync("/proc/self/task")].map(({ name }) => name);
+  return threads.flatMap((thread) => {
+    try {
+      return Deno.readTextFileSync(`/proc/self/task/${thread}/children`).split(" ")
+        .map(Number).filter((pid) => pid > 0);
+    } catch {
+      // The thread has ended, or this kernel does not tell.
+      return [];
+    }
+  });
+}

@@ -1,0 +1,148 @@
+import {
+  LinuxError,
+  MNT_DETACH,
+  mount,
+  MS_BIND,
+  MS_RDONLY,
+  MS_REC,
+  MS_REMOUNT,
+  umount2,
+  UMOUNT_NOFOLLOW,
+} from "../../ffi/linux.ts";
+import { HostError, UnsupportedError } from "../errors.ts";
+import { parseMountOptions } from "./mount_options.ts";
+
+/** A mount as containerd's snapshotters describe it. */
+export interface RootfsMount {
+  type: string;
+  source: string;
+  /** Below the root; empty: the root itself. */
+  target: string;
+  options: string[];
+}
+
+/** How long the data of mount(2) may be: a page, with its NUL. */
+const MAXIMUM_DATA = 4095;
+
+/**
+ * Mounts a container's root file system. What was mounted is unmounted again when one fails.
+ *
+ * @param directory of the root; made when it is not there
+ * @throws UnsupportedError, or HostError naming the mount
+ */
+export async function mountRootfs(mounts: RootfsMount[], directory: string): Promise<void> {
+  if (mounts.length === 0) return;
+  makeDirectory(directory);
+  try {
+    for (const one of mounts) await mountOne(one, directory);
+  } catch (error) {
+    unmountRootfs(directory);
+    throw error;
+  }
+}
+
+/**
+ * Unmounts everything at and below a container's root. What is not mounted is no error.
+ *
+ * @throws LinuxError
+ */
+export function unmountRootfs(directory: string): void {
+  for (;;) {
+    try {
+      umount2(directory, UMOUNT_NOFOLLOW);
+    } catch (error) {
+      if (!(error instanceof LinuxError)) throw error;
+      // EINVAL: no mount point, any more. ENOENT: no directory either.
+      if (error.code === "EINVAL" || error.code === "ENOENT") return;
+      if (error.code !== "EBUSY") throw error;
+      // Somebody looks into it, or has mounted below: it goes when they are done.
+      umount2(directory, MNT_DETACH | UMOUNT_NOFOLLOW);
+    }
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    Deno.mkdirSync(directory, { mode: 0o711 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+}
+
+async function mountOne(one: RootfsMount, directory: string): Promise<void> {
+  if (one.target !== "" && one.target !== "/") {
+    throw new UnsupportedError({
+      operation: "mount the root file system",
+      subject: one.target,
+      reason: "a mount below the root is not supported",
+      remedy: "use a snapshotter that mounts the whole root, such as overlayfs",
+    });
+  }
+  const { flags, data, loop } = parseMountOptions(one.options);
+  try {
+    if (loop) {
+      const { withLoopDevice } = await import("./loop_device.ts");
+      withLoopDevice(
+        one.source,
+        (flags & MS_RDONLY) !== 0,
+        (device) => mount(device, directory, one.type, flags, data.join(",")),
+      );
+    } else if ((flags & MS_BIND) !== 0 || one.type === "bind") {
+      mount(one.source, directory, null, MS_BIND | (flags & MS_REC), null);
+      // The kernel ignores all other flags of a bind mount when it is made.
+      const rest = flags & ~(MS_BIND | MS_REC);
+      if (rest !== 0) mount(null, directory, null, MS_BIND | MS_REMOUNT | rest, null);
+    } else {
+      mountPlain(one, directory, flags, data);
+    }
+  } catch (error) {
+    throw new HostError({
+      operation: "mount the root file system",
+      subject: `${one.type} ${one.source}`,
+      reason: error instanceof Error ? error.message : String(error),
+      cause: error,
+    });
+  }
+}
+
+function mountPlain(one: RootfsMount, directory: string, flags: number, data: string[]): void {
+  const text = data.join(",");
+  if (text.length <= MAXIMUM_DATA || one.type !== "overlay") {
+    mount(one.source, directory, one.type, flags, text);
+    return;
+  }
+  // An image of very many layers: paths relative to the directory that all layers are in. Nothing else
+  // runs while the working directory is another.
+  const { base, options } = shortenLowerDirectories(data);
+  const before = Deno.cwd();
+  Deno.chdir(base);
+  try {
+    mount(one.source, directory, one.type, flags, options.join(","));
+  } finally {
+    Deno.chdir(before);
+  }
+}
+
+/**
+ * An overlay's options with lower directories relative to what they have in common.
+ *
+ * @param options which have a `lowerdir=` of absolute paths
+ * @returns the common directory, and the options
+ */
+export function shortenLowerDirectories(
+  options: readonly string[],
+): { base: string; options: string[] } {
+  const key = "lowerdir=";
+  const lower = options.find((option) => option.startsWith(key))?.slice(key.length) ?? "";
+  const paths = lower.split(":");
+  let base = paths[0]!.slice(0, paths[0]!.lastIndexOf("/") + 1);
+  while (!paths.every((path) => path.startsWith(base))) {
+    base = base.slice(0, base.lastIndexOf("/", base.length - 2) + 1);
+  }
+  return {
+    base,
+    options: options.map((option) =>
+      option.startsWith(key) ? key + paths.map((path) => path.slice(base.length)).join(":") : option
+    ),
+  };
+}

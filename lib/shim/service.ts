@@ -1,0 +1,346 @@
+import { AlreadyExistsError, NotFoundError, UnsupportedError } from "../errors.ts";
+import { Mutex } from "./mutex.ts";
+import {
+  type Any,
+  CloseIORequest,
+  ConnectRequest,
+  ConnectResponse,
+  CreateTaskRequest,
+  CreateTaskResponse,
+  DeleteRequest,
+  DeleteResponse,
+  EMPTY,
+  ExecProcessRequest,
+  type Input,
+  KillRequest,
+  type MessageType,
+  packAny,
+  PauseRequest,
+  PidsRequest,
+  PidsResponse,
+  ResizePtyRequest,
+  ResumeRequest,
+  ShutdownRequest,
+  StartRequest,
+  StartResponse,
+  StateRequest,
+  StateResponse,
+  StatsRequest,
+  StatsResponse,
+  Status,
+  TaskCreate,
+  TaskDelete,
+  TaskExecAdded,
+  TaskExecStarted,
+  TaskExit as TaskExitEvent,
+  TaskOOM,
+  TaskPaused,
+  TaskResumed,
+  TaskStart,
+  timestampOf,
+  UpdateTaskRequest,
+  WaitRequest,
+  WaitResponse,
+} from "./protobuf/messages.ts";
+import type { Task, TaskExit, TaskProcess } from "./task/task.ts";
+import type { Handler } from "./ttrpc/server.ts";
+
+/** Takes events in their order; never fails. */
+export type Publish = (topic: string, event: Any) => void;
+
+/** Makes tasks; `create` has left nothing behind when it throws. */
+export interface TaskFactory {
+  create(request: CreateTaskRequest): Promise<Task>;
+  /** What was made for a task beyond itself is removed, after it was deleted. */
+  remove(task: Task): void;
+}
+
+/** What the service does to the process that it runs in. */
+export interface ServiceOptions {
+  tasks: TaskFactory;
+  publish: Publish;
+  /** Is called when the last task is gone and containerd wants the shim to end. */
+  shutdown(): void;
+}
+
+/** A task and what was added to it. */
+interface Entry {
+  task: Task;
+  /** One change at a time. */
+  mutex: Mutex;
+  processes: Map<string, Process>;
+  main: Process;
+}
+
+interface Process {
+  process: TaskProcess;
+  /** Its exit was published. */
+  published: Promise<void>;
+}
+
+/**
+ * containerd's task service: which task a request means, in which order things happen to it, and what
+ * is told of it. Events of a task come in the order create, start, exit, delete.
+ *
+ * @see containerd, api/runtime/task/v2/shim.proto
+ */
+export class TaskService {
+  readonly #options: ServiceOptions;
+  readonly #entries = new Map<string, Entry>();
+  /** Ids that are being created. */
+  readonly #creating = new Set<string>();
+
+  constructor(options: ServiceOptions) {
+    this.#options = options;
+  }
+
+  /** No task is there, or about to be. */
+  get isIdle(): boolean {
+    return this.#entries.size === 0 && this.#creating.size === 0;
+  }
+
+  /** The methods under the names that they are called by. */
+  handlers(): Record<string, Handler> {
+    return {
+      Create: on(CreateTaskRequest, CreateTaskResponse, (it) => this.#create(it)),
+      Start: on(StartRequest, StartResponse, (it) => this.#start(it)),
+      Delete: on(DeleteRequest, DeleteResponse, (it) => this.#delete(it)),
+      State: on(StateRequest, StateResponse, (it) => this.#state(it)),
+      Wait: on(WaitRequest, WaitResponse, (it) => this.#wait(it)),
+      Kill: on(KillRequest, null, async (it) => {
+        await this.#process(it).process.kill(it.signal, it.all);
+      }),
+      Pids: on(PidsRequest, PidsResponse, async (it) => {
+        const pids = await this.#entry(it.id).task.pids();
+        return { processes: pids.map((pid) => ({ pid })) };
+      }),
+      Pause: on(PauseRequest, null, (it) => this.#pause(it)),
+      Resume: on(ResumeRequest, null, (it) => this.#resume(it)),
+      Update: on(UpdateTaskRequest, null, async (it) => {
+        const { task, mutex } = this.#entry(it.id);
+        await mutex.run(() => task.update(it.resources?.value ?? new Uint8Array()));
+      }),
+      Stats: on(StatsRequest, StatsResponse, async (it) => {
+        const { readTaskStats } = await import("./stats.ts");
+        return { stats: readTaskStats(this.#entry(it.id).task.cgroupPaths()) };
+      }),
+      ResizePty: on(ResizePtyRequest, null, (it) => {
+        this.#process(it).process.resize(it.width, it.height);
+      }),
+      CloseIO: on(CloseIORequest, null, (it) => {
+        if (it.stdin) this.#process(it).process.closeInput();
+      }),
+      Exec: on(ExecProcessRequest, null, (it) => this.#exec(it)),
+      Checkpoint: () => {
+        throw new UnsupportedError({
+          operation: "checkpoint container",
+          reason: "not supported: a guest's state is in its monitor",
+        });
+      },
+      Connect: on(ConnectRequest, ConnectResponse, (it) => ({
+        shimPid: Deno.pid,
+        taskPid: this.#entries.get(it.id)?.task.pid ?? 0,
+      })),
+      Shutdown: (payload, context) => {
+        ShutdownRequest.decode(payload);
+        context.afterAnswer(() => {
+          if (this.isIdle) this.#options.shutdown();
+        });
+        return EMPTY;
+      },
+    };
+  }
+
+  async #create(request: CreateTaskRequest): Promise<Input<CreateTaskResponse>> {
+    const { id } = request;
+    if (this.#entries.has(id) || this.#creating.has(id)) {
+      throw new AlreadyExistsError({
+        operation: "create task",
+        subject: id,
+        reason: "it already exists",
+      });
+    }
+    this.#creating.add(id);
+    try {
+      const task = await this.#options.tasks.create(request);
+      const { stdin, stdout, stderr, terminal } = request;
+      this.#publish(TaskCreate, "/tasks/create", {
+        containerId: id,
+        bundle: request.bundle,
+        rootfs: request.rootfs,
+        io: { stdin, stdout, stderr, terminal },
+        checkpoint: request.checkpoint,
+        pid: task.pid,
+      });
+      const mutex = new Mutex();
+      const main = this.#follow(id, id, task, mutex, task);
+      this.#entries.set(id, { task, mutex, main, processes: new Map() });
+      return { pid: task.pid };
+    } finally {
+      this.#creating.delete(id);
+    }
+  }
+
+  async #start(request: StartRequest): Promise<Input<StartResponse>> {
+    const { id, execId } = request;
+    const entry = this.#entry(id);
+    const { process } = this.#process(request);
+    return await entry.mutex.run(async () => {
+      await process.start();
+      const { pid } = process;
+      if (execId === "") this.#publish(TaskStart, "/tasks/start", { containerId: id, pid });
+      else {
+        this.#publish(TaskExecStarted, "/tasks/exec-started", { containerId: id, execId, pid });
+      }
+      return { pid };
+    });
+  }
+
+  async #delete(request: DeleteRequest): Promise<Input<DeleteResponse>> {
+    const { id, execId } = request;
+    const entry = this.#entry(id);
+    const process = this.#process(request);
+    // Not inside: the exit is published by whoever holds the mutex after the start.
+    await entry.mutex.run(() => process.process.delete());
+    await process.published;
+    const exit = await process.process.ended;
+    const { pid } = process.process;
+    const answer = {
+      pid,
+      exitStatus: exit.status,
+      exitedAt: timestampOf(exit.at.getTime()),
+    };
+    if (execId !== "") {
+      entry.processes.delete(execId);
+      return answer;
+    }
+    this.#options.tasks.remove(entry.task);
+    this.#entries.delete(id);
+    this.#publish(TaskDelete, "/tasks/delete", { containerId: id, ...answer });
+    return answer;
+  }
+
+  #state(request: StateRequest): Input<StateResponse> {
+    const { task } = this.#entry(request.id);
+    const { process } = this.#process(request);
+    const { exit, io } = process;
+    return {
+      id: request.execId || request.id,
+      bundle: task.bundle,
+      pid: process.pid,
+      status: Status[process.status()],
+      stdin: io.stdin,
+      stdout: io.stdout,
+      stderr: io.stderr,
+      terminal: io.terminal,
+      exitStatus: exit?.status ?? 0,
+      exitedAt: exit && timestampOf(exit.at.getTime()),
+      execId: request.execId,
+    };
+  }
+
+  async #wait(request: WaitRequest): Promise<Input<WaitResponse>> {
+    const exit = await this.#process(request).process.ended;
+    return { exitStatus: exit.status, exitedAt: timestampOf(exit.at.getTime()) };
+  }
+
+  async #pause({ id }: PauseRequest): Promise<void> {
+    const { task, mutex } = this.#entry(id);
+    await mutex.run(() => task.pause());
+    this.#publish(TaskPaused, "/tasks/paused", { containerId: id });
+  }
+
+  async #resume({ id }: ResumeRequest): Promise<void> {
+    const { task, mutex } = this.#entry(id);
+    await mutex.run(() => task.resume());
+    this.#publish(TaskResumed, "/tasks/resumed", { containerId: id });
+  }
+
+  async #exec(request: ExecProcessRequest): Promise<void> {
+    const { id, execId, stdin, stdout, stderr, terminal, spec } = request;
+    const { task, mutex, processes } = this.#entry(id);
+    if (processes.has(execId)) {
+      throw new AlreadyExistsError({ operation: "exec", subject: execId, reason: "id is taken" });
+    }
+    const io = { stdin, stdout, stderr, terminal };
+    const process = await task.exec(execId, spec?.value ?? new Uint8Array(), io);
+    processes.set(execId, this.#follow(id, execId, process, mutex));
+    this.#publish(TaskExecAdded, "/tasks/exec-added", { containerId: id, execId });
+  }
+
+  /** Publishes the exit of a process when it comes: after its start, which may be under way. */
+  #follow(
+    containerId: string,
+    id: string,
+    process: TaskProcess,
+    mutex: Mutex,
+    task?: Task,
+  ): Process {
+    const published = process.ended.then((exit) =>
+      mutex.run(async () => {
+        if (task !== undefined && await wasOutOfMemory(task, exit)) {
+          this.#publish(TaskOOM, "/tasks/oom", { containerId });
+        }
+        this.#publish(TaskExitEvent, "/tasks/exit", {
+          containerId,
+          id,
+          pid: process.pid,
+          exitStatus: exit.status,
+          exitedAt: timestampOf(exit.at.getTime()),
+        });
+      })
+    );
+    return { process, published };
+  }
+
+  #publish<T>(type: MessageType<T>, topic: string, event: Input<T>): void {
+    this.#options.publish(topic, packAny(type, event));
+  }
+
+  #entry(id: string): Entry {
+    const entry = this.#entries.get(id);
+    if (entry !== undefined) return entry;
+    throw new NotFoundError({
+      operation: "find task",
+      subject: id,
+      reason: "container not created: not found",
+    });
+  }
+
+  #process({ id, execId }: { id: string; execId: string }): Process {
+    const entry = this.#entry(id);
+    const process = execId === "" ? entry.main : entry.processes.get(execId);
+    if (process !== undefined) return process;
+    throw new NotFoundError({
+      operation: "find process",
+      subject: execId,
+      reason: "process does not exist: not found",
+    });
+  }
+}
+
+/**
+ * A handler from the types of its request and answer.
+ *
+ * @param answerType null: the answer says nothing
+ */
+function on<Request, Answer>(
+  requestType: MessageType<Request>,
+  answerType: MessageType<Answer> | null,
+  action: (request: Request) => Promise<Input<Answer> | void> | Input<Answer> | void,
+): Handler {
+  return async (payload) => {
+    const answer = await action(requestType.decode(payload));
+    return answerType === null ? EMPTY : answerType.encode(answer as Input<Answer>);
+  };
+}
+
+/** 128 and SIGKILL. */
+const KILLED = 137;
+
+/** Whether the kernel ended a task because its memory limit was reached. */
+async function wasOutOfMemory(task: Task, exit: TaskExit): Promise<boolean> {
+  if (exit.status !== KILLED) return false;
+  const { hadOutOfMemoryKill } = await import("./out_of_memory.ts");
+  return hadOutOfMemoryKill(task.cgroupPaths());
+}

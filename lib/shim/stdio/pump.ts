@@ -1,0 +1,115 @@
+import { EPOLLIN, EPOLLOUT, LinuxError, read, setNonblock, write } from "../../../ffi/linux.ts";
+import type { Reactor } from "../reactor.ts";
+
+/** As much as a pipe holds, pipe(7). Bytes. */
+const BUFFER_BYTES = 65536;
+
+/**
+ * Copies a stream until its end. It reads only when everything before has been written, so that a
+ * reader who does not read stops the writer, and memory is bounded.
+ */
+export class Pump {
+  /** Settles when all has been copied, or nobody takes it any more. Never rejects. */
+  readonly ended: Promise<void>;
+  /** Bytes copied: to see whether anything moves. */
+  copied = 0;
+  readonly #reactor: Reactor;
+  readonly #from: number;
+  readonly #to: number;
+  /** Made for the first byte: most standard inputs never see one. */
+  #buffer?: Uint8Array<ArrayBuffer>;
+  #pending?: Uint8Array;
+  #watched?: number;
+  #end!: () => void;
+  #isEnded = false;
+
+  /**
+   * @param from a descriptor that can be waited for; nobody else's
+   * @param to likewise, or a regular file
+   */
+  constructor(reactor: Reactor, from: number, to: number) {
+    this.#reactor = reactor;
+    this.#from = from;
+    this.#to = to;
+    this.ended = new Promise((resolve) => this.#end = resolve);
+    setNonblock(from, true);
+    setNonblock(to, true);
+    this.#watch(from, EPOLLIN);
+  }
+
+  /** Stops wherever it is; what was not copied is lost. */
+  stop(): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.#watch(undefined, 0);
+    this.#buffer = undefined;
+    this.#end();
+  }
+
+  readonly #ready = (): void => {
+    try {
+      // A bounded turn: other descriptors wait, too.
+      for (let turn = 0; turn < 16; turn++) {
+        if (this.#pending === undefined && !this.#fill()) return;
+        if (!this.#drain()) return;
+      }
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.stop();
+    }
+  };
+
+  /** False when there is nothing to be had now. */
+  #fill(): boolean {
+    this.#buffer ??= new Uint8Array(BUFFER_BYTES);
+    const count = tried(() => read(this.#from, this.#buffer!));
+    if (count === undefined) {
+      this.#watch(this.#from, EPOLLIN);
+      return false;
+    }
+    if (count === 0) {
+      this.stop();
+      return false;
+    }
+    this.#pending = this.#buffer.subarray(0, count);
+    return true;
+  }
+
+  /** False when the taker is full. */
+  #drain(): boolean {
+    while (this.#pending !== undefined) {
+      const count = tried(() => write(this.#to, this.#pending!));
+      if (count === undefined) {
+        this.#watch(this.#to, EPOLLOUT);
+        return false;
+      }
+      this.copied += count;
+      this.#pending = count < this.#pending.length ? this.#pending.subarray(count) : undefined;
+    }
+    this.#watch(this.#from, EPOLLIN);
+    return true;
+  }
+
+  /** Only one of the two at a time: a hang-up of the other would be told again and again. */
+  #watch(fd: number | undefined, events: number): void {
+    if (this.#watched === fd) return;
+    if (this.#watched !== undefined) this.#reactor.remove(this.#watched);
+    this.#watched = fd;
+    if (fd !== undefined) this.#reactor.add(fd, events, this.#ready);
+  }
+}
+
+/** Undefined when the call would have had to wait. */
+function tried(call: () => number): number | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "EAGAIN") return undefined;
+    throw error;
+  }
+}
+
+/** The other side of a pipe or terminal is gone; or a disk is full, which a log must not survive. */
+function isGone(error: unknown): boolean {
+  return error instanceof LinuxError && ["EIO", "EPIPE", "ENOSPC", "EDQUOT"].includes(error.code);
+}

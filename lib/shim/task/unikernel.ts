@@ -1,0 +1,216 @@
+import { createContainer, type Created } from "../../container/create.ts";
+import { deleteContainer } from "../../container/delete.ts";
+import { killContainer } from "../../container/kill.ts";
+import { readBundle } from "../../container/prepare.ts";
+import { startContainer } from "../../container/start.ts";
+import { containerStatus } from "../../container/pause.ts";
+import { Store } from "../../container/store.ts";
+import { NotFoundError, UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
+import { monitorByName } from "../../monitor/registry.ts";
+import type { ChildExit } from "../reaper.ts";
+import type { ShimServices } from "../services.ts";
+import type { TaskIo } from "../stdio/streams.ts";
+import { TaskStdio } from "../stdio/task_stdio.ts";
+import type { TaskOptions } from "./options.ts";
+import type { Task, TaskExit, TaskProcess, TaskStatus } from "./task.ts";
+
+/** What a task is made from. */
+export interface TaskRequest {
+  id: string;
+  bundle: string;
+  io: TaskIo;
+  options: TaskOptions;
+  /** State directory, namespace included. */
+  root: string;
+}
+
+/** A shell's convention for a process that a signal ended. */
+const SIGNAL_EXIT_BASE = 128;
+
+/** `linux.cgroupsPath` as callers write it who leave cgroups to systemd. */
+const SYSTEMD_PATH = /^[^/:]*:[^/:]*:[^/:]+$/;
+
+/** A guest: its monitor is a child of the shim. */
+export class UnikernelTask implements Task {
+  readonly id: string;
+  readonly bundle: string;
+  readonly ended: Promise<TaskExit>;
+  readonly #services: ShimServices;
+  readonly #store: Store;
+  readonly #stdio: TaskStdio;
+  readonly #created: Created["state"];
+  #exit?: TaskExit;
+
+  private constructor(
+    services: ShimServices,
+    request: TaskRequest,
+    store: Store,
+    stdio: TaskStdio,
+    created: Created["state"],
+  ) {
+    this.id = request.id;
+    this.bundle = request.bundle;
+    this.#services = services;
+    this.#store = store;
+    this.#stdio = stdio;
+    this.#created = created;
+    this.ended = this.#wait();
+  }
+
+  /**
+   * Makes the container, up to where only its start is left.
+   *
+   * @throws UruncError; nothing is left behind then
+   */
+  static async create(services: ShimServices, request: TaskRequest): Promise<UnikernelTask> {
+    const { id, io, options, root } = request;
+    const bundle = readBundle(request.bundle);
+    const { process, remarks, linux } = bundle.spec;
+    for (const { property, reason } of remarks.warned) {
+      services.log.warning(`${id}: config.json ${property}: ${reason}`);
+    }
+    if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);
+    const store = new Store(root);
+    const stdio = new TaskStdio(services.reactor, io);
+    try {
+      const created = await createContainer({
+        id,
+        bundle,
+        store,
+        configuration: () => services.configuration(options.configurationPath),
+        systemdCgroup: options.systemdCgroup || SYSTEMD_PATH.test(linux.cgroupsPath ?? ""),
+        newKeyring: !options.noNewKeyring,
+        observer: services.observer,
+        terminal: io.terminal ? { kind: "creator" } : undefined,
+        stdio: io.terminal ? undefined : stdio.stdio,
+        spawn: services.spawnInit,
+      });
+      stdio.given();
+      if (created.terminal !== undefined) stdio.attachTerminal(created.terminal);
+      return new UnikernelTask(services, request, store, stdio, created.state);
+    } catch (error) {
+      stdio.close();
+      throw error;
+    }
+  }
+
+  get io(): TaskIo {
+    return this.#stdio.io;
+  }
+
+  get pid(): number {
+    return this.#created.pid!;
+  }
+
+  get exit(): TaskExit | undefined {
+    return this.#exit;
+  }
+
+  status(): TaskStatus {
+    if (this.#exit !== undefined) return "stopped";
+    const status = containerStatus(this.#store.open(this.id).readState() ?? this.#created);
+    return status === "creating" ? "created" : status;
+  }
+
+  async start(): Promise<void> {
+    const { warnings } = await startContainer(this.#store, this.id);
+    this.#warn(warnings);
+  }
+
+  async kill(signal: number, all: boolean): Promise<void> {
+    try {
+      await killContainer(this.#store, this.id, signal, { all });
+    } catch (error) {
+      // containerd's word for it, which callers that stop something twice look for.
+      if (!(error instanceof WrongStateError) || this.#exit === undefined) throw error;
+      throw new NotFoundError({
+        operation: "kill container",
+        subject: this.id,
+        reason: "process already finished: not found",
+      });
+    }
+  }
+
+  resize(columns: number, rows: number): void {
+    this.#stdio.resize(columns, rows);
+  }
+
+  closeInput(): void {
+    this.#stdio.closeInput();
+  }
+
+  async delete(): Promise<void> {
+    const status = this.status();
+    if (status === "running" || status === "paused") {
+      throw new WrongStateError({
+        operation: "delete task",
+        subject: this.id,
+        reason: `container is not stopped: it is ${status}`,
+        remedy: "kill it first",
+      });
+    }
+    if (this.#exit !== undefined) await this.#stdio.drain();
+    this.#warn(await deleteContainer(this.#store, this.id, true));
+    await this.ended;
+    this.#stdio.close();
+  }
+
+  async pause(): Promise<void> {
+    const { pauseContainer } = await import("../../container/pause.ts");
+    await pauseContainer(this.#store, this.id);
+  }
+
+  async resume(): Promise<void> {
+    const { resumeContainer } = await import("../../container/pause.ts");
+    await resumeContainer(this.#store, this.id);
+  }
+
+  async update(resources: Uint8Array): Promise<void> {
+    const { updateContainer } = await import("../../container/update.ts");
+    const { readResources } = await import("../../oci/parse_resources.ts");
+    const { Fields } = await import("../../oci/reader.ts");
+    const json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(resources));
+    updateContainer(this.#store, this.id, readResources(new Fields(json, "resources")));
+  }
+
+  async pids(): Promise<number[]> {
+    const { cgroupProcesses } = await import("../../container/cgroups/processes.ts");
+    return cgroupProcesses(this.#created.cgroupPaths);
+  }
+
+  cgroupPaths(): string[] {
+    return this.#created.cgroupPaths;
+  }
+
+  exec(): Promise<TaskProcess> {
+    return Promise.reject(
+      this.#unsupported("exec in container", "a guest has no processes that could be entered"),
+    );
+  }
+
+  async #wait(): Promise<TaskExit> {
+    const ended = await this.#services.reaper.wait(this.pid);
+    this.#exit = { status: this.#statusOf(ended), at: ended.at };
+    return this.#exit;
+  }
+
+  #statusOf({ exitCode, signal }: ChildExit): number {
+    if (signal !== undefined) return SIGNAL_EXIT_BASE + signal;
+    return monitorByName(this.#created.monitor).exitCode(exitCode!);
+  }
+
+  #warn(warnings: string[]): void {
+    for (const warning of warnings) this.#services.log.warning(`${this.id}: ${warning}`);
+  }
+
+  #unsupported(operation: string, reason: string): UnsupportedError {
+    return new UnsupportedError({ operation, subject: this.id, reason });
+  }
+}
+
+function terminalMismatch(wanted: boolean): UruncError {
+  return new UruncError({
+    operation: "create container",
+    reason: `process.terminal is ${wanted} in config.json, and ${!wanted} in containerd's request`,
+  });
+}

@@ -1,0 +1,65 @@
+import { close, kill, LinuxError, SIGKILL, waitpid, WNOHANG } from "../../ffi/linux.ts";
+import type { Observer } from "../launch/observer.ts";
+import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
+import type { PidNamespace } from "../plan/namespaces.ts";
+import type { Reaper } from "./reaper.ts";
+
+/** Nearly every container has a PID namespace of its own. */
+const USUAL: PidNamespace = { kind: "new" };
+
+/**
+ * Init processes that are started before anybody needs them, so that a task does not wait for one to
+ * boot. They have done nothing, know nothing, and end by themselves when this process does.
+ */
+export class WarmInit {
+  readonly #observer: Observer;
+  readonly #reaper: Reaper;
+  #init?: SpawnedInit;
+
+  constructor(observer: Observer, reaper: Reaper) {
+    this.#observer = observer;
+    this.#reaper = reaper;
+  }
+
+  /** Starts one, unless one waits already. */
+  prepare(): void {
+    if (this.#init === undefined) this.#init = this.#spawn(USUAL);
+  }
+
+  /** As `spawnInit`, and takes the one that waits where it fits. */
+  take(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {
+    const init = this.#init;
+    if (init === undefined || pidNamespace.kind !== USUAL.kind || terminal !== undefined) {
+      return this.#spawn(pidNamespace, terminal);
+    }
+    this.#init = undefined;
+    return isRunning(init.pid) ? init : this.#spawn(pidNamespace);
+  }
+
+  /** Ends the one that waits. */
+  drop(): void {
+    const init = this.#init;
+    this.#init = undefined;
+    if (init === undefined) return;
+    close(init.channel.fd);
+    kill(init.pid, SIGKILL);
+    // Not waited for: the reaper takes in whom nobody knows.
+    this.#reaper.forget(init.pid);
+  }
+
+  #spawn(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {
+    const init = spawnInit(pidNamespace, this.#observer, terminal);
+    this.#reaper.expect(init.pid);
+    return init;
+  }
+}
+
+/** False, and waited for, when it has ended. */
+function isRunning(pid: number): boolean {
+  try {
+    return waitpid(pid, WNOHANG) === undefined;
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "ECHILD") return false;
+    throw error;
+  }
+}
