@@ -7,6 +7,7 @@ import { readExecutable, readProcessStat } from "../host/process.ts";
 import type { Channel, CreatorMessage, InitMessage } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
+import { sendStdio, type Stdio } from "../launch/stdio.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
@@ -38,6 +39,10 @@ export interface CreateOptions {
   observer: Observer;
   /** Who takes the master, when config.json asks for a terminal: see `terminalReceiver`. */
   terminal?: TerminalReceiver;
+  /** The monitor's standard files; without them it gets the caller's. They stay open here. */
+  stdio?: Stdio;
+  /** Starts init, or takes one that was started before; `spawnInit` when it is not given. */
+  spawn?: typeof spawnInit;
 }
 
 /** A container at the barrier: only `start` is left. */
@@ -90,10 +95,12 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   using taker = options.terminal?.kind === "creator" ? new TerminalTaker() : undefined;
   // Boots while we read the host: on a second processor it costs nothing. It has done nothing yet
   // and ends by itself when we do.
-  const init = spawnInit(planPidNamespace(bundle.spec), observer, taker?.theirs);
+  const spawn = options.spawn ?? spawnInit;
+  const init = spawn(planPidNamespace(bundle.spec), observer, taker?.theirs);
   const hastened = hastenJoin(init.pid);
   did("spawnInit");
   try {
+    if (options.stdio !== undefined) sendStdio(init.channel, options.stdio);
     const prepared = prepare(bundle, await options.configuration());
     // The plan without a network: whatever is refused is refused here, before anything is made.
     planWith(options, prepared, dryDirectory(options), undefined, undefined);
