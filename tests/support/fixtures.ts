@@ -127,8 +127,8 @@ interface LinuxFiles {
   modules: string[];
 }
 
-/** virtio-net is a module there; the power button is one too. */
-const MODULES = ["failover", "net_failover", "virtio_net", "button"];
+/** virtio-net is a module there; the power button and the files of input devices are, too. */
+const MODULES = ["failover", "net_failover", "virtio_net", "button", "evdev"];
 
 /**
  * Path of the kernel of Debian's `linux-image-cloud-amd64`: fetched with `apt-get download`, never
@@ -140,7 +140,7 @@ export async function debianKernel(): Promise<string> {
 
 async function debianLinux(): Promise<LinuxFiles> {
   const cache = await cacheDirectory("linux");
-  const directory = `${cache}/cloud`;
+  const directory = `${cache}/cloud-${MODULES.length}`;
   const files: LinuxFiles = {
     vmlinuz: `${directory}/vmlinuz`,
     modules: MODULES.map((name) => `${directory}/${name}.ko`),
@@ -206,6 +206,8 @@ export interface InitrdOptions {
   http?: string;
   /** Shell commands that run before the line is printed. */
   script?: string;
+  /** Shell commands that run when the power button is pressed; nobody listens to it unless told. */
+  onPowerButton?: string;
   /** `sleep` unless told: for ever. `reboot` ends the monitor with code 0. */
   finally?: "sleep" | "poweroff" | "reboot";
 }
@@ -267,10 +269,20 @@ END
   esac
 done
 ${options.http === undefined ? "" : "httpd -p 80 -h /www"}
+${options.onPowerButton === undefined ? "" : buttonListener(options.onPowerButton)}
 ${options.script ?? ""}
 echo ${shellQuote(options.line ?? "Hello from a Linux guest")}
 ${ends[options.finally ?? "sleep"]}
 `;
+}
+
+/** Waits for one event (24 bytes, input(7)) of the button's device. */
+function buttonListener(commands: string): string {
+  return `
+for input in /sys/class/input/event*; do
+  grep -q "Power Button" $input/device/name || continue
+  { dd if=/dev/input/\${input##*/} of=/dev/null bs=24 count=1 2>/dev/null; ${commands}; } &
+done`;
 }
 
 function shellQuote(text: string): string {

@@ -1,0 +1,96 @@
+/** `docker stop`: how long it takes, and what the guest was let do. */
+import assert from "node:assert/strict";
+import type { Docker } from "../../support/docker.ts";
+import { debianKernel, type InitrdOptions, makeLinuxInitrd } from "../../support/fixtures.ts";
+import { isAlive } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import { AS_NOBODY, guestImage, logsWith, NEEDS, startWithUrunc, uruncJson } from "./_common.ts";
+
+const SECRET = "s3cret";
+
+/** What an idle guest's owner waits for at most, in milliseconds. */
+const SOON = 2000;
+
+/** `docker stop`, timed. */
+async function stop({ docker, inspect }: Docker, id: string) {
+  const { State: { Pid } } = await inspect(id);
+  const started = performance.now();
+  await docker(["stop", "--time=10", id], { check: true });
+  const milliseconds = performance.now() - started;
+  assert.ok(!isAlive(Pid));
+  const { State: { ExitCode } } = await inspect(id);
+  return { milliseconds, code: ExitCode };
+}
+
+async function start({ docker }: Docker, args: string[]): Promise<string> {
+  const run = ["run", "--detach", "--runtime=urunc", ...AS_NOBODY];
+  return (await docker([...run, ...args], { check: true })).stdout.trim();
+}
+
+/** An image of a stock Linux under emulation. */
+async function makeLinuxImage(
+  scope: Scope,
+  docker: Docker,
+  name: string,
+  options: InitrdOptions,
+): Promise<void> {
+  const initrd = await makeLinuxInitrd({ line: "the guest is up", ...options });
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  await docker.makeImage(name, [
+    { path: "/unikernel/vmlinuz", source: await debianKernel() },
+    { path: "/unikernel/initrd", source: initrd.path },
+    {
+      path: "/urunc.json",
+      content: uruncJson({
+        unikernelType: "linux",
+        hypervisor: "qemu",
+        binary: "/unikernel/vmlinuz",
+        initrd: "/unikernel/initrd",
+        accelerator: "tcg",
+      }),
+    },
+  ]);
+}
+
+testIf("docker stop with urunc: idle guests within two seconds, a busy one in its own time", {
+  needs: [...NEEDS, "busybox", "cpio", "apt-get"],
+  timeoutSeconds: 240,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithUrunc(scope);
+  await it.makeImage("elf", guestImage("tcg"));
+  await makeLinuxImage(scope, it, "deaf", {});
+  await makeLinuxImage(scope, it, "listening", {
+    onPowerButton: "echo asked; sleep 3; echo all is saved; poweroff -f",
+    script: 'echo "the token has ${#TOKEN} letters"',
+  });
+
+  for (const signal of ["SIGTERM", "SIGQUIT", "SIGRTMIN+3"]) {
+    const id = await start(it, [`--stop-signal=${signal}`, "elf", "idle"]);
+    await logsWith(it, id, "idle");
+    const { milliseconds, code } = await stop(it, id);
+    assert.ok(milliseconds < SOON, `an elf guest and ${signal}: ${milliseconds} ms`);
+    assert.equal(code, 0);
+  }
+
+  const deaf = await start(it, ["deaf", "/init"]);
+  await logsWith(it, deaf, "the guest is up");
+  // Its network settles for a while: only then it is idle.
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  const idle = await stop(it, deaf);
+  assert.ok(idle.milliseconds < SOON, `a deaf Linux guest: ${idle.milliseconds} ms`);
+  assert.equal(idle.code, 0);
+
+  const id = await start(it, [`--env=TOKEN=${SECRET}`, "listening", "/init"]);
+  const logs = await logsWith(it, id, "the guest is up");
+  assert.match(logs, new RegExp(`the token has ${SECRET.length} letters`));
+  const { State: { Pid } } = await it.inspect(id);
+  assert.ok(!(await Deno.readTextFile(`/proc/${Pid}/cmdline`)).includes(SECRET));
+  const listening = await stop(it, id);
+  assert.equal(listening.code, 0);
+  assert.ok(listening.milliseconds > 3000, `it was cut off after ${listening.milliseconds} ms`);
+  const { stdout } = await it.docker(["logs", id]);
+  assert.match(stdout, /asked\r?\nall is saved/);
+  await it.docker(["rm", id, deaf], { check: true });
+});

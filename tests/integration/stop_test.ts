@@ -1,0 +1,230 @@
+/** What signals do to guests: asked, told, ended; on real ones, and in front of a stubborn monitor. */
+import assert from "node:assert/strict";
+import { STOP_SIGNAL_ANNOTATION } from "../../lib/monitor/signals.ts";
+import { debianKernel, type InitrdOptions, makeLinuxInitrd } from "../support/fixtures.ts";
+import { isAlive, readStatus, waitFor } from "../support/process.ts";
+import {
+  assertNothingLeft,
+  assertSucceeded,
+  Container,
+  type ContainerOptions,
+  doubleContainer,
+} from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+
+const linuxNeeds = ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"];
+
+/** What docker's users wait for an idle guest, less what docker itself takes. */
+const SOON = 1700;
+
+/** A started stock Linux under emulation that has come up. */
+async function linuxGuest(
+  scope: Scope,
+  initrd: InitrdOptions,
+  options: ContainerOptions = {},
+): Promise<{ container: Container; pid: number }> {
+  const container = await prepareLinux(scope, initrd, options);
+  const pid = await container.mustStart();
+  await container.waitForOutput("the guest is up", 60);
+  return { container, pid };
+}
+
+async function prepareLinux(
+  scope: Scope,
+  options: InitrdOptions,
+  containerOptions: ContainerOptions = {},
+): Promise<Container> {
+  const initrd = await makeLinuxInitrd({ line: "the guest is up", ...options });
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  return await Container.prepare(scope, {
+    unikernelType: "linux",
+    kernel: await debianKernel(),
+    initrd: initrd.path,
+    accelerator: "tcg",
+    args: ["/init"],
+    ...containerOptions,
+  });
+}
+
+/** Runs it and returns how long it took, in milliseconds. */
+async function timed(action: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await action();
+  return performance.now() - started;
+}
+
+testIf("stop: a Linux guest that listens to its power button shuts down in its own time", {
+  needs: linuxNeeds,
+}, async () => {
+  await using scope = new Scope();
+  const { container } = await linuxGuest(scope, {
+    // Longer than anybody watches, and without doing anything meanwhile.
+    onPowerButton: "echo asked; sleep 3; echo all is saved; poweroff -f",
+  });
+  const milliseconds = await timed(async () => {
+    assertSucceeded(await container.kill("TERM"), "kill");
+  });
+  assert.ok(milliseconds < SOON, `kill took ${milliseconds} ms`);
+  assert.equal((await container.state()).status, "running");
+  await container.waitForStatus("stopped");
+  assert.match(container.output(), /asked\r?\nall is saved/);
+  assert.match(container.output(), /Power down/);
+});
+
+testIf("stop: a Linux guest that listens to nothing ends soon, whatever the signal", {
+  needs: linuxNeeds,
+}, async () => {
+  await using scope = new Scope();
+  // With the driver of the button, which has nobody to tell.
+  const { container, pid } = await linuxGuest(scope, {});
+  const milliseconds = await timed(async () => {
+    assertSucceeded(await container.kill("SIGRTMIN+3"), "kill");
+    await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
+  });
+  assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
+  // Linux restarted by itself: it was not cut off.
+  assert.match(container.output(), /Restarting system/);
+});
+
+testIf("stop: a Linux guest whose init listens to Ctrl-Alt-Delete is told by it", {
+  needs: linuxNeeds,
+}, async () => {
+  await using scope = new Scope();
+  const inittab = "::sysinit:/bin/echo init is up\\n" +
+    "::ctrlaltdel:/bin/sh -c 'echo asked; sleep 1; echo all is saved; exec poweroff -f'";
+  const { container } = await linuxGuest(scope, {
+    script: [
+      // Nobody would hear the button.
+      "rmmod button",
+      `mkdir -p /etc; echo -e "${inittab}" >/etc/inittab`,
+      'echo "the guest is up"; exec /bin/init',
+    ].join("\n"),
+  });
+  await container.waitForOutput("init is up");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assertSucceeded(await container.kill("TERM"), "kill");
+  await container.waitForStatus("stopped");
+  assert.match(container.output(), /asked\r?\nall is saved/);
+});
+
+testIf("stop: a guest that is to be asked by its button alone is left to itself", {
+  needs: linuxNeeds,
+}, async () => {
+  await using scope = new Scope();
+  const annotations = { "com.urunc.unikernel.stop": "button" };
+  const { container, pid } = await linuxGuest(scope, {}, { annotations });
+  assertSucceeded(await container.kill("TERM"), "kill");
+  await new Promise((resolve) => setTimeout(resolve, 2000));
+  assert.ok(isAlive(pid), "it has not been ended");
+  const milliseconds = await timed(async () => {
+    assertSucceeded(await container.kill("KILL"), "kill");
+    await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
+  });
+  assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
+});
+
+testIf("run: the first Ctrl-C asks the guest, the second ends it", {
+  needs: linuxNeeds,
+}, async () => {
+  await using scope = new Scope();
+  const container = await prepareLinux(scope, { onPowerButton: "echo asked; sleep 60" });
+  const { child, code } = await container.spawn(scope, "run");
+  await container.waitForOutput("the guest is up", 60);
+  const { pid } = await container.state();
+  child.kill("SIGINT");
+  await container.waitForOutput("asked");
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assert.ok(isAlive(pid!), "asked only, it goes on");
+  const milliseconds = await timed(async () => {
+    child.kill("SIGINT");
+    assert.equal(await code, 0);
+  });
+  assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
+  assertNothingLeft(container, pid);
+});
+
+const elfNeeds = ["root", "qemu-system-x86_64"];
+
+for (const signal of ["INT", "QUIT", "HUP", "PWR", "USR1", "SIGRTMIN+3", "ABRT"]) {
+  testIf(`stop: ${signal} ends a guest without power management at once, in order`, {
+    needs: elfNeeds,
+  }, async () => {
+    await using scope = new Scope();
+    const container = await Container.prepare(scope, { args: ["idle"], accelerator: "tcg" });
+    const { code } = await container.spawn(scope, "run");
+    await container.waitForOutput("idle");
+    const milliseconds = await timed(async () => {
+      assertSucceeded(await container.kill(signal), "kill");
+      assert.equal(await code, 0);
+    });
+    assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
+  });
+}
+
+testIf("stop: signals that ask for nothing, and the image's own stop signal among them", {
+  needs: elfNeeds,
+}, async () => {
+  await using scope = new Scope();
+  const options: ContainerOptions = { args: ["idle"], accelerator: "tcg" };
+  const plain = await Container.prepare(scope, options);
+  const annotations = { [STOP_SIGNAL_ANNOTATION]: "SIGWINCH" };
+  const web = await Container.prepare(scope, { ...options, annotations });
+  for (const container of [plain, web]) {
+    await container.mustStart();
+    await container.waitForOutput("idle");
+  }
+  for (const signal of ["CHLD", "URG", "CONT", "0"]) {
+    for (const container of [plain, web]) assertSucceeded(await container.kill(signal), signal);
+  }
+  for (const container of [plain, web]) assertSucceeded(await container.kill("WINCH"), "WINCH");
+  await web.waitForStatus("stopped");
+  assert.equal((await plain.state()).status, "running");
+});
+
+testIf("stop: SIGSTOP and SIGTSTP stop the guest where it is, SIGCONT lets it go on", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "print ready; idle");
+  const pid = await container.mustStart();
+  await container.waitForOutput("ready");
+  const isStopped = () => readStatus(pid).state === "T";
+  for (const signal of ["STOP", "TSTP"]) {
+    assertSucceeded(await container.kill(signal), signal);
+    await waitFor(isStopped, { timeoutSeconds: 5, what: `${signal} to stop it` });
+    assertSucceeded(await container.kill("CONT"), "CONT");
+    await waitFor(() => !isStopped(), { timeoutSeconds: 5, what: "CONT to let it go on" });
+  }
+});
+
+testIf("stop: the control socket is handed to the monitor, and to nobody else", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const linux = await doubleContainer(scope, "", {
+    unikernelType: "linux",
+    args: ["/init", "report;", "idle"],
+  });
+  await linux.mustStart();
+  const report = await linux.report();
+  assert.deepEqual(report.fds.map(({ fd, type }) => fd < 3 ? fd : [fd, type]), [
+    ...[0, 1, 2],
+    [3, "socket"],
+  ]);
+  const at = report.argv.indexOf("-mon");
+  assert.equal(report.argv[at + 1], "chardev=control,mode=control");
+  const socket = await Deno.lstat(`${linux.root}/${linux.id}/control.sock`);
+  assert.equal(socket.mode! & 0o777, 0o600);
+  assert.equal(socket.uid, 0);
+  // The monitor never answers on it, and ends as soon as that is clear.
+  const milliseconds = await timed(async () => {
+    assertSucceeded(await linux.kill("TERM"), "kill");
+    await linux.waitForStatus("stopped");
+  });
+  assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
+
+  const elf = await doubleContainer(scope, "report; idle");
+  await elf.mustStart();
+  assert.deepEqual((await elf.report()).fds.map(({ fd }) => fd), [0, 1, 2]);
+});
