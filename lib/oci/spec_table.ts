@@ -59,7 +59,11 @@ export const specTable: SpecRow[] = [
     treatment: "honoured",
     how: "the guest's; the wrapper of --init is taken off",
   },
-  { property: "process.env", treatment: "honoured", how: "a Linux guest's; never the monitor's" },
+  {
+    property: "process.env",
+    treatment: "honoured",
+    how: "a Linux guest's, whole or refused; never the monitor's. An elf guest has none by design",
+  },
   { property: "process.cwd", treatment: "warned", how: "unless it is /: the guest is not told" },
   {
     property: "process.capabilities",
