@@ -19,10 +19,12 @@ export interface ShimArguments {
   socket?: string;
   /** Of the daemon: it serves a whole namespace of containerd. */
   shared: boolean;
+  /** Of the daemon: an init that was started with it. */
+  initPid?: number;
 }
 
 /** Options that take a value. */
-const TEXTS = ["namespace", "address", "publish-binary", "id", "bundle", "socket"] as const;
+const TEXTS = ["namespace", "address", "publish-binary", "id", "bundle", "socket", "init"] as const;
 const FLAGS = ["debug", "v", "info", "shared"] as const;
 
 type TextName = (typeof TEXTS)[number];
@@ -67,6 +69,7 @@ export function parseShimArguments(args: readonly string[]): ShimArguments {
     debug: flags.debug ?? false,
     socket: texts.socket || undefined,
     shared: flags.shared ?? false,
+    initPid: texts.init === undefined ? undefined : Number(texts.init),
   };
 }
 

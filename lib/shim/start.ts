@@ -22,9 +22,13 @@ import { groupOf, SOCKET_DIRECTORY, socketPath } from "./group.ts";
 import { ADDRESS_FILE } from "./record.ts";
 import { glanceAtBundle } from "./task/kind.ts";
 
-/** Where a daemon finds its listening socket, and what containerd wrote to the standard input of `start`. */
+/**
+ * Where a daemon finds its listening socket; what containerd wrote to the standard input of `start`; and
+ * the channel to an init that was started with it.
+ */
 export const LISTEN_FD = 3;
 export const OPTIONS_FD = 4;
+export const INIT_FD = 5;
 
 /** How many connections may wait to be accepted; as many as the kernel allows (SOMAXCONN). */
 const BACKLOG = 4096;

@@ -26,6 +26,12 @@ export class WarmInit {
     if (this.#init === undefined) this.#init = this.#spawn(USUAL);
   }
 
+  /** One was started together with this process. */
+  adopt(init: SpawnedInit): void {
+    this.#reaper.expect(init.pid);
+    this.#init = init;
+  }
+
   /** As `spawnInit`, and takes the one that waits where it fits. */
   take(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {
     const init = this.#init;

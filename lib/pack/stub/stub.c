@@ -72,6 +72,18 @@ static inline i64 system_call(i64 number, i64 a, i64 b, i64 c) {
   return result;
 }
 
+static inline i64 system_call6(i64 number, i64 a, i64 b, i64 c, i64 d, i64 e, i64 f) {
+  i64 result;
+  register i64 r10 __asm__("r10") = d;
+  register i64 r8 __asm__("r8") = e;
+  register i64 r9 __asm__("r9") = f;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
 static u64 length(const char *text) {
   u64 count = 0;
   while (text[count]) count++;
@@ -168,6 +180,8 @@ static void leave_lost_directory(void) {
   if (result < 0) fail("leave the removed working directory", -1, "chdir / failed", result);
 }
 
+#include "shim.c"
+
 /* Returns the descriptor, the lowest free one: so it is none that the caller left open. */
 static i64 open_bundle(void) {
   const char *from = (const char *)&parameters + parameters.bundle;
@@ -224,6 +238,11 @@ __attribute__((noreturn, used)) void stub_main(u64 *stack, void *exit_handler) {
 
   open_standard_files();
   check_arguments(argc, argv);
+  struct shim_process shim;
+  shim.count = shim.is_init = 0;
+  answer_as_shim(argc, argv, &shim);
+  if (shim.is_init) argc = 1, variables = 0;
+  else if (shim.count) argc--; /* without its last argument */
   leave_lost_directory();
 
   const char *name = argc ? argv[0] : "";
@@ -234,12 +253,13 @@ __attribute__((noreturn, used)) void stub_main(u64 *stack, void *exit_handler) {
   check_path(path);
 
   /* argc; path and terminator; argv[1..]; URUNC_ARGV0 and terminator; what is in the tables; auxv. */
-  u64 size = 1 + 2 + argc + 2 + variables + words + parameters.arguments_count + parameters.environment_count;
+  u64 size = 1 + 2 + argc + shim.count + 2 + variables + words + parameters.arguments_count + parameters.environment_count;
   u64 *vector = __builtin_alloca_with_align(size * sizeof(u64), 16 * 8);
 
   char **to = append_table((char **)(vector + 1), parameters.arguments, parameters.arguments_count);
   *to++ = path;
   for (u64 i = 1; i < argc; i++) *to++ = argv[i];
+  for (u32 i = 0; i < shim.count; i++) *to++ = (char *)shim.arguments[i];
   vector[0] = to - (char **)(vector + 1);
   *to++ = 0;
   char **environment = to;
