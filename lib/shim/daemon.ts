@@ -1,16 +1,17 @@
 import { PR_SET_CHILD_SUBREAPER, prctl } from "../../ffi/linux.ts";
+import { Channel } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { ConfigurationCache } from "./configuration_cache.ts";
-import { DescriptorListener } from "./descriptor_transport.ts";
 import { ShimLog } from "./log.ts";
 import { Reactor } from "./reactor.ts";
 import { Reaper } from "./reaper.ts";
 import { TaskService } from "./service.ts";
 import type { ShimServices } from "./services.ts";
 import { joinShimCgroup } from "./shim_cgroup.ts";
-import { LISTEN_FD, OPTIONS_FD } from "./start.ts";
+import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "./start.ts";
 import { taskFactory } from "./task_factory.ts";
+import { listenDescriptor } from "./ttrpc/descriptor.ts";
 import { serve } from "./ttrpc/server.ts";
 import { WarmInit } from "./warm_init.ts";
 
@@ -52,12 +53,13 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
   });
   const handlers = service.handlers();
   const server = serve(
-    new DescriptorListener(reactor, LISTEN_FD),
+    listenDescriptor(LISTEN_FD, reactor),
     Object.fromEntries(TASK_SERVICES.map((name) => [name, handlers])),
     { log: (text) => log.warning(text) },
   );
   becomeDaemon();
-  warm.prepare();
+  if (args.initPid === undefined) warm.prepare();
+  else warm.adopt({ pid: args.initPid, channel: new Channel(INIT_FD) });
   void joinShimCgroup(OPTIONS_FD, args, log);
   await ended;
   if (args.socket !== undefined) removeIfThere(args.socket);
