@@ -1,5 +1,6 @@
 /** What `delete --force` must get rid of, and what create must leave nothing of. */
 import assert from "node:assert/strict";
+import { readCgroupLayout } from "../../lib/host/cgroups.ts";
 import { cgroupDirectories } from "../support/cgroups.ts";
 import { isAlive, waitFor } from "../support/process.ts";
 import {
@@ -90,7 +91,9 @@ testIf("damaged state.json: no process is killed but the container's", { needs }
   const pid = await container.mustStart();
   // As if the number were another process's by now, and the cgroups the whole machine's.
   damage(container, (text) => {
-    const roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/memory/..", "/tmp"];
+    const { v1, v2 } = readCgroupLayout();
+    const mountPoints = [...Object.values(v1), ...(v2 ? [v2.mountPoint] : [])];
+    const roots = [...mountPoints, ...mountPoints.map((it) => `${it}/x/..`), "/sys/fs", "/tmp"];
     return JSON.stringify({ ...JSON.parse(text), version: 0, pid: other.pid, cgroupPaths: roots });
   });
   assertSucceeded(await container.delete("--force"), "delete --force");

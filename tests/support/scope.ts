@@ -5,6 +5,7 @@
  */
 export class Scope implements AsyncDisposable {
   #undo: { what: string; fn: () => unknown }[] = [];
+  #undoing: Promise<void> | undefined;
 
   constructor() {
     openScopes.add(this);
@@ -34,7 +35,12 @@ export class Scope implements AsyncDisposable {
   }
 
   /** Undoes everything; every clean-up is tried, then the failures are thrown together. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  [Symbol.asyncDispose](): Promise<void> {
+    // A test that ends because its run is told to end waits for the clean-up that goes on already.
+    return this.#undoing ??= this.#undoAll();
+  }
+
+  async #undoAll(): Promise<void> {
     openScopes.delete(this);
     const failures: Error[] = [];
     for (let entry = this.#undo.pop(); entry !== undefined; entry = this.#undo.pop()) {

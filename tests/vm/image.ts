@@ -46,6 +46,7 @@ const PACKAGES = [
   "crun",
   "netavark",
   "aardvark-dns",
+  "nftables",
   "containernetworking-plugins",
   // The monitor, and what the tests use.
   "qemu-system-x86",

@@ -18,6 +18,23 @@ export const NODE_DENO_DIR = "/var/cache/deno";
 /** Of the repository: everything that tests read. */
 const TREE = ["deno.json", "deno.lock", "main.ts", "ffi", "lib", "tests", "fixtures"];
 
+/** An operator's configuration in which the host's groups decide who may use KVM. */
+export const GROUPS_CONFIGURATION = "/etc/urunc/groups.toml";
+
+/** Docker, as an operator sets it up for urunc: all else is Debian's default. */
+const CONFIGURATION = {
+  "/etc/docker/daemon.json": JSON.stringify({
+    runtimes: {
+      urunc: { path: "/usr/local/bin/urunc" },
+      "urunc-groups": {
+        path: "/usr/local/bin/urunc",
+        runtimeArgs: ["--config", GROUPS_CONFIGURATION],
+      },
+    },
+  }),
+  [GROUPS_CONFIGURATION]: 'device_access = "groups"\n',
+};
+
 /** The keys of one boot; nothing else gets in. */
 export interface Keys {
   /** The private key of the one who may log in as root. */
@@ -55,6 +72,7 @@ export async function makePayload(
   const own = {
     "/root/.ssh/authorized_keys": await Deno.readTextFile(`${keys.identityFile}.pub`),
     "/etc/ssh/ssh_host_ed25519_key": await Deno.readTextFile(`${directory}/host`),
+    ...CONFIGURATION,
     ...files,
   };
   for (const [path, text] of Object.entries(own)) {

@@ -1,8 +1,11 @@
 #!/bin/sh
 # Makes a Debian tree into a node. $1: the tree; $2: files to put over it.
 set -eu
+umask 022
 root=$1
-cp -R --preserve=mode,timestamps "$2/." "$root"
+cp -R "$2/." "$root"
+# Whatever the modes of this checkout.
+(cd "$2" && find . -mindepth 1) | while read -r path; do chmod go+rX "$root/$path"; done
 echo node >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 node\n' >"$root/etc/hosts"
 : >"$root/etc/fstab"
@@ -10,7 +13,6 @@ printf '127.0.0.1 localhost\n127.0.1.1 node\n' >"$root/etc/hosts"
 rm -f "$root"/etc/ssh/ssh_host_* "$root/etc/resolv.conf"
 mkdir -p "$root/var/log/journal" "$root/urunc" "$root/var/cache/deno"
 ln -s /urunc/dist/urunc /urunc/.node/bin/deno "$root/usr/local/bin/"
-ln -s /urunc/.node/cache "$root/var/cache/urunc-tests"
 ln -s /urunc/.node/deno/npm "$root/var/cache/deno/npm"
 # systemd's first-boot chores, done here: nothing is new to it.
 touch "$root/etc/.updated" "$root/var/.updated"

@@ -1,0 +1,113 @@
+/** What the tests of docker and of podman do with guests. */
+import assert from "node:assert/strict";
+import { assertIdentity, guestImage, uruncJson } from "../../e2e/docker/_common.ts";
+import type { Docker } from "../../support/docker.ts";
+import { debianKernel, makeLinuxInitrd } from "../../support/fixtures.ts";
+import { isAlive, readStatus, waitFor } from "../../support/process.ts";
+import type { Scope } from "../../support/scope.ts";
+
+/** Of `docker run` or `podman run` for an unprivileged guest. */
+export const AS_NOBODY = ["--user=65534:65534"];
+
+/** A guest that is up. */
+export interface Guest {
+  id: string;
+  pid: number;
+}
+
+/** Starts the fixture guest and waits until it says that it idles. */
+export async function startIdle(it: Docker, options: string[] = []): Promise<Guest> {
+  return await start(it, [...options, "guest", "idle"], "idle");
+}
+
+/** Starts a container detached and waits for a text in its logs. */
+export async function start(it: Docker, args: string[], text: string): Promise<Guest> {
+  const { stdout } = await it.docker(["run", "--detach", ...AS_NOBODY, ...args], { check: true });
+  const id = stdout.trim();
+  await waitForLog(it, id, text);
+  return { id, pid: (await it.inspect(id)).State.Pid };
+}
+
+/** Seldom looked at: a client takes a second here, of the processors that the guest boots on. */
+async function waitForLog(it: Docker, id: string, text: string): Promise<void> {
+  await waitFor(async () => (await it.docker(["logs", id])).stdout.includes(text), {
+    timeoutSeconds: 180,
+    what: `"${text}" in the logs`,
+    intervalMilliseconds: 2000,
+  });
+}
+
+/** Makes the image `guest` of the fixture guest. */
+export async function makeGuestImage(it: Docker): Promise<void> {
+  await it.makeImage("guest", guestImage("kvm"));
+}
+
+/** Makes the image `linux`: Debian's stock kernel, which serves a page. */
+export async function makeLinuxImage(scope: Scope, it: Docker): Promise<void> {
+  const initrd = await makeLinuxInitrd({ line: "the guest is up", http: "served by the guest" });
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  await it.makeImage("linux", [
+    { path: "/unikernel/vmlinuz", source: await debianKernel() },
+    { path: "/unikernel/initrd", source: initrd.path },
+    {
+      path: "/urunc.json",
+      content: uruncJson({
+        unikernelType: "linux",
+        hypervisor: "qemu",
+        binary: "/unikernel/vmlinuz",
+        initrd: "/unikernel/initrd",
+      }),
+    },
+  ]);
+}
+
+/** The monitor is who config.json says, in no group but its own, and holds /dev/kvm open. */
+export async function assertUnprivileged(it: Docker, { id, pid }: Guest): Promise<void> {
+  await assertIdentity(it, id, pid);
+  const status = readStatus(pid);
+  assert.deepEqual(status.uids, [65534, 65534, 65534, 65534]);
+  assert.deepEqual(status.groups.filter((group) => group !== 65534), []);
+  const open = [...Deno.readDirSync(`/proc/${pid}/fd`)]
+    .map((fd) => Deno.readLinkSync(`/proc/${pid}/fd/${fd.name}`));
+  assert.ok(open.includes("/dev/kvm"), `the monitor uses KVM: ${open.join(" ")}`);
+  assert.ok(open.includes("anon_inode:kvm-vm"));
+}
+
+/** The guest answers pings and HTTP from the node. */
+export async function assertReachable(it: Docker, address: string): Promise<void> {
+  await it.onHost(["ping", "-c", "3", "-W", "10", address], { check: true });
+  const page = await it.onHost(["busybox", "wget", "-q", "-O", "-", `http://${address}/`], {
+    check: true,
+  });
+  assert.equal(page.stdout, "served by the guest");
+}
+
+/** The cgroup of a process in the one hierarchy of version 2. */
+export function cgroupOf(pid: number): string {
+  return /^0::(.*)$/m.exec(Deno.readTextFileSync(`/proc/${pid}/cgroup`))?.[1] ?? "";
+}
+
+/** Stops and removes it; process, cgroup and unit are gone then. */
+export async function assertRemoved(it: Docker, { id, pid }: Guest): Promise<void> {
+  const cgroup = cgroupOf(pid);
+  await it.docker(["stop", "--time=10", id], { check: true });
+  assert.ok(!isAlive(pid));
+  await it.docker(["rm", id], { check: true });
+  await waitFor(() => !exists(`/sys/fs/cgroup${cgroup}`), {
+    timeoutSeconds: 10,
+    what: `cgroup ${cgroup} to go`,
+  });
+  const units = await it.onHost(["systemctl", "list-units", "--all", "--plain", "--no-legend"], {
+    check: true,
+  });
+  assert.ok(!units.stdout.includes(id), "a unit of the container is left");
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

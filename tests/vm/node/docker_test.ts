@@ -1,0 +1,70 @@
+/** Debian's docker with its defaults: systemd's cgroups, AppArmor, seccomp, the bridge. */
+import assert from "node:assert/strict";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import { nodeDocker } from "./_docker.ts";
+import {
+  AS_NOBODY,
+  assertReachable,
+  assertRemoved,
+  assertUnprivileged,
+  cgroupOf,
+  makeGuestImage,
+  makeLinuxImage,
+  start,
+  startIdle,
+} from "./_guests.ts";
+
+const needs = ["root", "kvm", "docker"];
+const RUNTIME = "--runtime=urunc";
+
+testIf("docker: systemd makes the cgroups, version 2, AppArmor is on", { needs }, async () => {
+  await using scope = new Scope();
+  const { stdout } = await nodeDocker(scope).docker([
+    "info",
+    "--format",
+    "{{.CgroupDriver}} {{.CgroupVersion}} {{.SecurityOptions}}",
+  ], { check: true });
+  assert.match(stdout, /^systemd 2 .*apparmor.*seccomp/);
+});
+
+testIf("docker: a guest on nested KVM says its line and ends; one idles under systemd's scope", {
+  needs,
+  timeoutSeconds: 240,
+}, async () => {
+  await using scope = new Scope();
+  const it = nodeDocker(scope);
+  await makeGuestImage(it);
+  const hello = ["hello", "Hello from docker", "0"];
+  const result = await it.docker(["run", "--rm", RUNTIME, ...AS_NOBODY, "guest", ...hello]);
+  assert.equal(result.stdout.replaceAll("\r", ""), "Hello from docker\n", result.stderr);
+  assert.equal(result.code, 0, result.stderr);
+
+  const limits = ["--memory=512m", "--pids-limit=200", "--cpus=1.5"];
+  const guest = await startIdle(it, [RUNTIME, ...limits]);
+  await assertUnprivileged(it, guest);
+  const cgroup = cgroupOf(guest.pid);
+  assert.equal(cgroup, `/system.slice/docker-${guest.id}.scope`);
+  const limit = (name: string) => Deno.readTextFileSync(`/sys/fs/cgroup${cgroup}/${name}`).trim();
+  assert.equal(limit("memory.max"), `${512 << 20}`);
+  assert.equal(limit("pids.max"), "200");
+  assert.equal(limit("cpu.max"), "150000 100000");
+  await assertRemoved(it, guest);
+});
+
+testIf("docker: Debian's own kernel on nested KVM as 65534, reachable, confined by AppArmor", {
+  needs: [...needs, "busybox", "cpio"],
+  timeoutSeconds: 360,
+}, async () => {
+  await using scope = new Scope();
+  const it = nodeDocker(scope);
+  await makeLinuxImage(scope, it);
+  const guest = await start(it, [RUNTIME, "linux", "/init"], "the guest is up");
+  await assertUnprivileged(it, guest);
+  assert.equal(
+    Deno.readTextFileSync(`/proc/${guest.pid}/attr/apparmor/current`).trim(),
+    "docker-default (enforce)",
+  );
+  await assertReachable(it, (await it.inspect(guest.id)).NetworkSettings.IPAddress);
+  await assertRemoved(it, guest);
+});

@@ -1,0 +1,64 @@
+/** A node that goes down with guests running comes up as one on which all of them can be deleted. */
+import assert from "node:assert/strict";
+import { testIf } from "../support/skip.ts";
+import { nodeNeeds, type VmNode, withNode } from "./node.ts";
+import { NODE_REPOSITORY } from "./payload.ts";
+
+/** One guest of docker, one of podman, one of nobody but urunc. */
+const START = ["deno", "run", "-A", "--no-lock", "--no-check", "--cached-only"];
+const SCRIPT = `${NODE_REPOSITORY}/tests/vm/node/start_guests.ts`;
+
+testIf("a node that goes down with guests running: all is deleted, and new ones start", {
+  ...nodeNeeds(),
+  timeoutSeconds: 900,
+}, async (context) => {
+  await withNode({}, async (node) => {
+    for (const { name, hard } of [{ name: "reboot", hard: false }, { name: "cut", hard: true }]) {
+      const passed = await context.step(name, async () => {
+        await startGuests(node);
+        console.log(`the node is up again after ${(await node.reboot({ hard })).toFixed(1)} s`);
+        await assertNothingRuns(node);
+        await deleteAll(node);
+        await assertNothingIsLeft(node);
+      });
+      if (!passed) throw new Error(`${name} failed`);
+    }
+  });
+});
+
+async function startGuests(node: VmNode): Promise<void> {
+  const { stdout } = await node.run([...START, SCRIPT], {
+    timeoutSeconds: 240,
+    check: true,
+  });
+  assert.match(stdout, /docker podman urunc\n$/);
+}
+
+/** Before anybody asks for it: what the reboot killed did not come back by itself. */
+async function assertNothingRuns(node: VmNode): Promise<void> {
+  const { stdout } = await node.run(["ps", "-e", "-o", "comm="], { check: true });
+  assert.ok(!/qemu|conmon|containerd-shim/.test(stdout), stdout);
+}
+
+async function deleteAll(node: VmNode): Promise<void> {
+  const id = "rebooted";
+  await node.run(["docker", "rm", "--force", id], { check: true, timeoutSeconds: 120 });
+  await node.run(["podman", "--runtime=urunc", "rm", "--force", "--time=1", id], {
+    check: true,
+    timeoutSeconds: 120,
+  });
+  await node.run(["urunc", "delete", "--force", id], { check: true });
+}
+
+async function assertNothingIsLeft(node: VmNode): Promise<void> {
+  const out = async (argv: string[]) => (await node.run(argv, { check: true })).stdout;
+  assert.equal(await out(["docker", "ps", "--all", "--quiet"]), "");
+  assert.equal(await out(["podman", "ps", "--all", "--quiet"]), "");
+  assert.deepEqual(JSON.parse(await out(["urunc", "list", "--format=json"])) ?? [], []);
+  const cgroups = await out(["find", "/sys/fs/cgroup", "-type", "d"]);
+  assert.ok(!/docker-|libpod-|urunc\/./.test(cgroups), cgroups);
+  const mounts = await out(["cat", "/proc/self/mountinfo"]);
+  assert.ok(!/overlay/.test(mounts), mounts);
+  const links = await out(["ip", "-o", "link"]);
+  assert.ok(!/veth|tap/.test(links), links);
+}
