@@ -9,6 +9,7 @@ import {
   MAXIMUM_PAYLOAD,
 } from "./frames.ts";
 import { Code, RpcError } from "./status.ts";
+import { after, type Timer } from "./timer.ts";
 import type { Connection } from "./transport.ts";
 
 /** Calls a server over one connection, which is made when it is needed, and made again when it broke. */
@@ -98,14 +99,14 @@ class Session {
 
   async call(message: Uint8Array, timeoutMs: number, operation: string): Promise<Uint8Array> {
     const streamId = this.#nextStream;
-    let timer: ReturnType<typeof setTimeout> | undefined;
+    let timer: Timer | undefined;
     try {
       return await new Promise((resolve, reject) => {
         const fail = (code: number, reason: string) => {
           reject(new RpcError(code, reason, operation));
         };
         if (this.#endReason !== undefined) return fail(Code.unavailable, this.#endReason);
-        timer = setTimeout(() => fail(Code.deadlineExceeded, "no answer in time"), timeoutMs);
+        timer = after(timeoutMs, () => fail(Code.deadlineExceeded, "no answer in time"));
         this.#calls.set(streamId, { resolve, fail });
         this.#writer.send(streamId, FrameType.request, FLAG_REMOTE_CLOSED, message).catch(
           (error) => this.end(`the connection broke: ${error}`),
@@ -115,7 +116,7 @@ class Session {
         if (this.#nextStream > 0xffff_ffff) this.#onEnd();
       });
     } finally {
-      clearTimeout(timer);
+      timer?.cancel();
       this.#calls.delete(streamId);
     }
   }

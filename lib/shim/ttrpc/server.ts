@@ -1,4 +1,5 @@
 import { ServerConnection } from "./server_connection.ts";
+import { delay } from "./timer.ts";
 import type { Listener } from "./transport.ts";
 
 /** What a handler can know of its request beyond the payload. */
@@ -73,7 +74,7 @@ export function serve(
       } catch (error) {
         if (isClosing || error instanceof Deno.errors.BadResource) break;
         log(`accept a connection: ${error}`);
-        await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
+        await delay(ACCEPT_RETRY_MS);
       }
     }
     await Promise.all(running);

@@ -4,6 +4,7 @@ import { decodeRequest, encodeResponse, type Request, type Response } from "../p
 import { type Frame, FrameReader, FrameType, FrameWriter, MAXIMUM_PAYLOAD } from "./frames.ts";
 import type { Handler, RequestContext, Services } from "./server.ts";
 import { Code, RpcError, statusOf } from "./status.ts";
+import { after, delay, type Timer } from "./timer.ts";
 import type { Connection } from "./transport.ts";
 
 /** Requests of one connection at once. containerd has one waiting for each task, and few others. */
@@ -14,9 +15,6 @@ const MAXIMUM_REQUEST_BYTES = 4 * MAXIMUM_PAYLOAD;
 
 /** A caller that does not take its answers is not read from while so many bytes wait for it. */
 const MAXIMUM_PENDING_BYTES = MAXIMUM_PAYLOAD;
-
-/** setTimeout has 31 bits of milliseconds; who waits longer than 24 days may wait for ever. */
-const MAXIMUM_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** One caller's connection. */
 export class ServerConnection {
@@ -59,12 +57,7 @@ export class ServerConnection {
   async close(graceMs: number): Promise<void> {
     this.#isClosing = true;
     for (const call of this.#calls) call.abort("the server ends");
-    let timer;
-    await Promise.race([
-      this.#writer.drained().catch(() => {}),
-      new Promise((resolve) => timer = setTimeout(resolve, graceMs)),
-    ]);
-    clearTimeout(timer);
+    await Promise.race([this.#writer.drained().catch(() => {}), delay(graceMs)]);
     this.#end();
   }
 
@@ -158,7 +151,7 @@ class Call implements RequestContext {
   readonly #answer: (response: Input<Response>) => Promise<void>;
   readonly #timeoutMs: number | undefined;
   readonly #callbacks: (() => void)[] = [];
-  #timer?: ReturnType<typeof setTimeout>;
+  #timer?: Timer;
   #controller?: AbortController;
   #abortReason?: string;
   #isAnswered = false;
@@ -168,8 +161,7 @@ class Call implements RequestContext {
     this.method = request.method;
     this.#answer = answer;
     if (request.timeoutNano !== 0n) {
-      const milliseconds = Math.ceil(Number(request.timeoutNano) / 1e6);
-      if (milliseconds <= MAXIMUM_TIMEOUT_MS) this.#timeoutMs = milliseconds;
+      this.#timeoutMs = Math.ceil(Number(request.timeoutNano) / 1e6);
     }
   }
 
@@ -195,7 +187,7 @@ class Call implements RequestContext {
   async run(handler: Handler, payload: Uint8Array): Promise<void> {
     if (this.#timeoutMs !== undefined) {
       if (this.#timeoutMs <= 0) return this.#expire();
-      this.#timer = setTimeout(() => this.#expire(), this.#timeoutMs);
+      this.#timer = after(this.#timeoutMs, () => this.#expire());
     }
     try {
       this.#finish({ payload: await handler(payload, this) });
@@ -214,7 +206,7 @@ class Call implements RequestContext {
   #finish(response: Input<Response>): void {
     if (this.#isAnswered) return;
     this.#isAnswered = true;
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
     this.#answer(response).then(() => {
       for (const callback of this.#callbacks) callback();
     });
