@@ -30,6 +30,7 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "e2fsprogs", purpose: "makes the node's disks" },
   { package: "libarchive13t64", purpose: "mkfs.ext4 fills a disk from a tar with it" },
   { package: "openssh-client", purpose: "runs tests in the node" },
+  { package: "protobuf-compiler", purpose: "judges the encoding of the messages of containerd" },
 ];
 
 /** Which of the packages are not installed. */
