@@ -43,9 +43,10 @@ const WATCH = { before: 150, first: 150, then: 450 };
 /**
  * Processor time in milliseconds, in the first moment, that is more than a kernel alone takes for
  * the event. Measured with Linux 6.12: with TCG, 4 to 6 ms when nobody listens and 13 to 33 ms when a
- * shell wakes up and starts `sleep`; with KVM in a machine that is emulated itself, 0.7 and 25 ms. On
- * a processor of today a kernel takes 0.1 to 0.3 ms, and a process to be started about 1 ms. Rather
- * too low: a deaf guest is then ended by the caller, and not soon; a listening one is never cut off.
+ * shell wakes up and starts `sleep`; with KVM in a machine that is emulated itself, 0.7 and 25 ms. For
+ * KVM on bare metal the number is estimated, not measured: a kernel alone some 0.2 ms, a process that
+ * is started about 1 ms. Rather too low: a deaf guest is then ended by the caller, only later, where a
+ * listening one would be cut off.
  */
 const BUTTON_BURST = { kvm: 0.5, tcg: 8 };
 
