@@ -23,7 +23,8 @@ export async function cleanUp(args: ShimArguments): Promise<Uint8Array> {
   const bundle = resolvePath(Deno.cwd(), args.bundle ?? ".");
   const record = readRecord(bundle);
   let pid = 0;
-  if (record !== undefined) pid = await removeContainer(args.id, record);
+  if (record?.kind === "unikernel") pid = await removeGuest(args.id, record);
+  if (record?.kind === "delegated") pid = await removeDelegated(args.id, bundle, record);
   unmountRootfs(`${bundle}/rootfs`);
   removeDeadSocket(bundle);
   removeRecord(bundle);
@@ -35,7 +36,7 @@ export async function cleanUp(args: ShimArguments): Promise<Uint8Array> {
 }
 
 /** Returns the pid that it had. */
-async function removeContainer(id: string, record: TaskRecord): Promise<number> {
+async function removeGuest(id: string, record: TaskRecord): Promise<number> {
   const store = new Store(record.root);
   let pid = 0;
   try {
@@ -47,6 +48,24 @@ async function removeContainer(id: string, record: TaskRecord): Promise<number> 
     printError(`urunc: ${formatError(warning)}\n`);
   }
   return pid;
+}
+
+/** Returns the pid that it had. */
+async function removeDelegated(id: string, bundle: string, record: TaskRecord): Promise<number> {
+  const { OciRuntime } = await import("./task/oci_runtime.ts");
+  const { Reactor } = await import("./reactor.ts");
+  const { Reaper } = await import("./reaper.ts");
+  const { root, runtime: program, systemdCgroup = false } = record;
+  const runtime = new OciRuntime(
+    { program: program!, root, logs: bundle, systemdCgroup },
+    new Reaper(new Reactor()),
+  );
+  await runtime.run(["delete", "--force", id]);
+  try {
+    return Number(Deno.readTextFileSync(`${bundle}/init.pid`)) || 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** Of a shim that was killed. Another's, that the group still uses, is left alone. */

@@ -3,6 +3,9 @@ import { Channel } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { ConfigurationCache } from "./configuration_cache.ts";
+import { binaryForwarder, type Forwarder, ttrpcForwarder } from "./events/forward.ts";
+import { Publisher } from "./events/publisher.ts";
+import { Lifetime } from "./lifetime.ts";
 import { ShimLog } from "./log.ts";
 import { Reactor } from "./reactor.ts";
 import { Reaper } from "./reaper.ts";
@@ -18,6 +21,9 @@ import { WarmInit } from "./warm_init.ts";
 /** Both versions have the same methods and messages. */
 const TASK_SERVICES = ["containerd.task.v2.Task", "containerd.task.v3.Task"];
 
+/** How long containerd may take for the last events. By then it has what it waits for. */
+const FLUSH_MILLISECONDS = 2000;
+
 /** oom_score_adj(5) goes no higher. */
 const MAXIMUM_OOM_SCORE = 1000;
 
@@ -31,25 +37,29 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
   const log = new ShimLog(`${Deno.cwd()}/log`, args.debug);
   const reactor = new Reactor();
   const reaper = new Reaper(reactor);
-  const warm = new WarmInit(observer, reaper);
+  const inits = new WarmInit(observer, reaper);
   const configurations = new ConfigurationCache();
-  const publisher = makePublisher(args, log);
+  const publisher = makePublisher(args, reaper, log);
   const services: ShimServices = {
     namespace: args.namespace,
     observer,
     reactor,
     reaper,
     log,
-    spawnInit: (pidNamespace, _observer, terminal) => warm.take(pidNamespace, terminal),
+    inits,
+    shared: args.shared,
     configuration: (path) => configurations.get(path),
   };
 
-  let end!: () => void;
-  const ended = new Promise<void>((resolve) => end = resolve);
+  const lifetime = new Lifetime({
+    shared: args.shared,
+    socket: args.socket,
+    isIdle: () => service.isIdle,
+  });
   const service = new TaskService({
     tasks: taskFactory(services),
-    publish: publisher.publish,
-    shutdown: end,
+    publisher,
+    shutdown: () => lifetime.shutdown(),
   });
   const handlers = service.handlers();
   const server = serve(
@@ -58,12 +68,12 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
     { log: (text) => log.warning(text) },
   );
   becomeDaemon();
-  if (args.initPid === undefined) warm.prepare();
-  else warm.adopt({ pid: args.initPid, channel: new Channel(INIT_FD) });
+  if (args.initPid === undefined) inits.prepare();
+  else inits.adopt({ pid: args.initPid, channel: new Channel(INIT_FD) });
   void joinShimCgroup(OPTIONS_FD, args, log);
-  await ended;
-  if (args.socket !== undefined) removeIfThere(args.socket);
-  await publisher.flush();
+  await lifetime.ended;
+  if (await publisher.flush(FLUSH_MILLISECONDS) > 0) log.warning("containerd takes no events");
+  publisher.close();
   await server.close();
 }
 
@@ -77,15 +87,27 @@ function becomeDaemon(): void {
   Deno.writeTextFileSync("/proc/self/oom_score_adj", String(higher));
 }
 
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+/** Tells containerd what happens, by the way that it named. */
+function makePublisher(args: ShimArguments, reaper: Reaper, log: ShimLog): Publisher {
+  return new Publisher({
+    forwarder: makeForwarder(args, reaper),
+    namespace: args.namespace,
+    log: (text) => log.warning(text),
+  });
 }
 
-/** TEMPORARY until events */
-function makePublisher(_args: ShimArguments, _log: ShimLog) {
-  return { publish() {}, flush: () => Promise.resolve() };
+function makeForwarder(args: ShimArguments, reaper: Reaper): Forwarder {
+  const address = Deno.env.get("TTRPC_ADDRESS");
+  if (address) return ttrpcForwarder(address);
+  const { publishBinary } = args;
+  if (publishBinary === undefined) return { forward: () => Promise.resolve(), close() {} };
+  const forwarder = binaryForwarder(publishBinary, args.address);
+  return {
+    async forward(envelope) {
+      // It starts a child, for which Deno waits.
+      using _hold = reaper.hold();
+      await forwarder.forward(envelope);
+    },
+    close: () => forwarder.close(),
+  };
 }

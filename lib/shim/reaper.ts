@@ -26,10 +26,20 @@ export class Reaper {
   readonly #reactor: Reactor;
   /** Children that somebody waits for, or is about to. */
   readonly #known = new Set<number>();
+  #holds = 0;
   #sweeping?: ReturnType<typeof setTimeout>;
 
   constructor(reactor: Reactor) {
     this.#reactor = reactor;
+  }
+
+  /**
+   * Until it is disposed of, no unknown child is waited for: somebody is about to learn the numbers of
+   * some.
+   */
+  hold(): Disposable {
+    this.#holds++;
+    return { [Symbol.dispose]: () => this.#holds-- };
   }
 
   /** Somebody will wait for this child. */
@@ -71,7 +81,8 @@ export class Reaper {
   #sweepSoon(): void {
     this.#sweeping ??= setTimeout(() => {
       this.#sweeping = undefined;
-      this.#sweep();
+      if (this.#holds > 0) this.#sweepSoon();
+      else this.#sweep();
     }, SWEEP_MILLISECONDS);
   }
 

@@ -7,8 +7,7 @@ export interface TaskRecord {
   root: string;
   /** Of an OCI runtime. */
   runtime?: string;
-  /** The container's own root was mounted by the shim. */
-  mounted: boolean;
+  systemdCgroup?: boolean;
 }
 
 /** In the bundle, from before anything of a task is made until all of it is gone. */

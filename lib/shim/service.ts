@@ -1,7 +1,7 @@
 import { AlreadyExistsError, NotFoundError, UnsupportedError } from "../errors.ts";
+import type { Publisher } from "./events/publisher.ts";
 import { Mutex } from "./mutex.ts";
 import {
-  type Any,
   CloseIORequest,
   ConnectRequest,
   ConnectResponse,
@@ -14,7 +14,6 @@ import {
   type Input,
   KillRequest,
   type MessageType,
-  packAny,
   PauseRequest,
   PidsRequest,
   PidsResponse,
@@ -45,9 +44,6 @@ import {
 import type { Task, TaskExit, TaskProcess } from "./task/task.ts";
 import type { Handler } from "./ttrpc/server.ts";
 
-/** Takes events in their order; never fails. */
-export type Publish = (topic: string, event: Any) => void;
-
 /** Makes tasks; `create` has left nothing behind when it throws. */
 export interface TaskFactory {
   create(request: CreateTaskRequest): Promise<Task>;
@@ -58,7 +54,7 @@ export interface TaskFactory {
 /** What the service does to the process that it runs in. */
 export interface ServiceOptions {
   tasks: TaskFactory;
-  publish: Publish;
+  publisher: Pick<Publisher, "publish">;
   /** Is called when the last task is gone and containerd wants the shim to end. */
   shutdown(): void;
 }
@@ -294,7 +290,7 @@ export class TaskService {
   }
 
   #publish<T>(type: MessageType<T>, topic: string, event: Input<T>): void {
-    this.#options.publish(topic, packAny(type, event));
+    this.#options.publisher.publish(topic, type, event);
   }
 
   #entry(id: string): Entry {

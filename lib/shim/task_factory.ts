@@ -4,10 +4,10 @@ import { removeRecord, type TaskRecord, writeRecord } from "./record.ts";
 import { mountRootfs, unmountRootfs } from "./rootfs.ts";
 import type { TaskFactory } from "./service.ts";
 import type { ShimServices } from "./services.ts";
-import { glanceAtBundle, isGuest } from "./task/kind.ts";
+import { glanceAtBundle, isGuest, isInPod } from "./task/kind.ts";
 import { decodeOptions } from "./task/options.ts";
 import type { Task } from "./task/task.ts";
-import { type TaskRequest, UnikernelTask } from "./task/unikernel.ts";
+import { UnikernelTask } from "./task/unikernel.ts";
 
 /** Where state is kept when the runtime's options do not say; the namespace is added. */
 const GUEST_ROOT = "/run/containerd/urunc";
@@ -32,21 +32,39 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     });
   }
   const options = await decodeOptions(request.options);
+  const { namespace } = services;
   const record: TaskRecord = {
     version: 1,
     kind: "unikernel",
-    root: `${options.root ?? GUEST_ROOT}/${services.namespace}`,
-    mounted: rootfs.length > 0,
+    root: `${options.root ?? GUEST_ROOT}/${namespace}`,
   };
   writeRecord(bundle, record);
   try {
     await mountRootfs(rootfs, `${bundle}/rootfs`);
     const io = { stdin, stdout, stderr, terminal };
+    const common = { id, bundle, io, options };
     const glance = glanceAtBundle(bundle);
-    const taskRequest: TaskRequest = { id, bundle, io, options, root: record.root };
-    if (isGuest(glance)) return await UnikernelTask.create(services, taskRequest);
+    if (isGuest(glance)) {
+      const task = await UnikernelTask.create(services, { ...common, root: record.root });
+      if (services.shared) services.inits.prepareSoon();
+      return task;
+    }
+    // Whoever comes after a pod's sandbox may be a guest.
+    if (!services.shared && !isInPod(glance)) services.inits.drop();
+    const { DelegatedTask } = await import("./task/delegated.ts");
+    const { findRuntime } = await import("../delegate/runtime_program.ts");
+    const { oci_runtime } = await services.configuration(options.configurationPath);
     const root = options.root === undefined ? DELEGATED_ROOT : `${options.root}/runc`;
-    throw new Error(`delegation to ${root} is to come`);
+    const delegated: TaskRecord = {
+      version: 1,
+      kind: "delegated",
+      root: `${root}/${namespace}`,
+      runtime: findRuntime(options.runtime ?? oci_runtime),
+      systemdCgroup: options.systemdCgroup,
+    };
+    writeRecord(bundle, delegated);
+    const request = { ...common, root: delegated.root };
+    return await DelegatedTask.create(services, request, delegated.runtime!);
   } catch (error) {
     removeBundleState(bundle);
     throw error;

@@ -7,6 +7,9 @@ import type { Reaper } from "./reaper.ts";
 /** Nearly every container has a PID namespace of its own. */
 const USUAL: PidNamespace = { kind: "new" };
 
+/** By then the monitor of a task that was just created has begun. */
+const PREPARE_MILLISECONDS = 25;
+
 /**
  * Init processes that are started before anybody needs them, so that a task does not wait for one to
  * boot. They have done nothing, know nothing, and end by themselves when this process does.
@@ -24,6 +27,11 @@ export class WarmInit {
   /** Starts one, unless one waits already. */
   prepare(): void {
     if (this.#init === undefined) this.#init = this.#spawn(USUAL);
+  }
+
+  /** As `prepare`, once the task that took the last one is served. */
+  prepareSoon(): void {
+    setTimeout(() => this.prepare(), PREPARE_MILLISECONDS);
   }
 
   /** One was started together with this process. */

@@ -24,7 +24,13 @@ export interface Containerd {
   /** `ctr ARGS` in that namespace. */
   ctr(args: string[], options?: CommandOptions): Promise<CommandResult>;
   /** `ctr run` with the runtime under test: `--rm` and more are the caller's. */
-  ctrRun(flags: string[], image: string, id: string, args: string[]): Promise<CommandResult>;
+  ctrRun(
+    flags: string[],
+    image: string,
+    id: string,
+    args: string[],
+    options?: CommandOptions,
+  ): Promise<CommandResult>;
   /** The command line of `ctrRun`, for whoever starts it by himself. */
   ctrRunCommand(flags: string[], image: string, id: string, args: string[]): string[];
   /** Makes a single-layer image. */
@@ -89,12 +95,18 @@ export async function startContainerd(
   await waitFor(() => exists(`${directory}/ready`), { timeoutSeconds: 10, what: "namespaces" });
   scope.defer("end what is left of shims", () => endShims(directory));
 
+  // Where the daemon is: the files that it makes for a task's output are there.
+  const client = [
+    ...nsenter,
+    "ctr",
+    "--address",
+    `${directory}/containerd.sock`,
+    "--namespace",
+    namespace,
+  ];
   let running: Daemon;
   const ctr = (args: string[], commandOptions?: CommandOptions) =>
-    run(
-      ["ctr", "--address", `${directory}/containerd.sock`, "--namespace", namespace, ...args],
-      commandOptions,
-    );
+    run([...client, ...args], commandOptions);
   const start = async () => {
     running = await daemon(
       scope,
@@ -112,12 +124,7 @@ export async function startContainerd(
   scope.defer("remove containerd's tasks", () => removeTasks(ctr));
 
   const ctrRunCommand: Containerd["ctrRunCommand"] = (flags, image, id, args) => [
-    ...nsenter,
-    "ctr",
-    "--address",
-    `${directory}/containerd.sock`,
-    "--namespace",
-    namespace,
+    ...client,
     "run",
     "--runtime",
     RUNTIME,
@@ -131,7 +138,8 @@ export async function startContainerd(
     namespace,
     ctr,
     ctrRunCommand,
-    ctrRun: (...args) => run(ctrRunCommand(...args)),
+    ctrRun: (flags, image, id, args, commandOptions) =>
+      run(ctrRunCommand(flags, image, id, args), commandOptions),
     makeImage: (name, files) => makeImage(scope, ctr, name, files),
     onHost: (argv, commandOptions) => run([...nsenter, ...argv], commandOptions),
     bundle: (id) => `${directory}/state/io.containerd.runtime.v2.task/${namespace}/${id}`,

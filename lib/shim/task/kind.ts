@@ -63,3 +63,8 @@ export function isGuest({ annotations, rootfs }: BundleGlance): boolean {
     close(root);
   }
 }
+
+/** Whether other containers share a shim with this one. */
+export function isInPod({ annotations }: BundleGlance): boolean {
+  return Object.hasOwn(annotations, "io.kubernetes.cri.sandbox-id");
+}

@@ -5,12 +5,13 @@ import { readBundle } from "../../container/prepare.ts";
 import { startContainer } from "../../container/start.ts";
 import { containerStatus } from "../../container/pause.ts";
 import { Store } from "../../container/store.ts";
-import { NotFoundError, UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
+import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
 import { monitorByName } from "../../monitor/registry.ts";
 import type { ChildExit } from "../reaper.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
 import { TaskStdio } from "../stdio/task_stdio.ts";
+import { processAlreadyFinished } from "../ttrpc/status.ts";
 import type { TaskOptions } from "./options.ts";
 import type { Task, TaskExit, TaskProcess, TaskStatus } from "./task.ts";
 
@@ -83,7 +84,7 @@ export class UnikernelTask implements Task {
         observer: services.observer,
         terminal: io.terminal ? { kind: "creator" } : undefined,
         stdio: io.terminal ? undefined : stdio.stdio,
-        spawn: services.spawnInit,
+        spawn: (pidNamespace, _, terminal) => services.inits.take(pidNamespace, terminal),
       });
       stdio.given();
       if (created.terminal !== undefined) stdio.attachTerminal(created.terminal);
@@ -121,13 +122,10 @@ export class UnikernelTask implements Task {
     try {
       await killContainer(this.#store, this.id, signal, { all });
     } catch (error) {
-      // containerd's word for it, which callers that stop something twice look for.
-      if (!(error instanceof WrongStateError) || this.#exit === undefined) throw error;
-      throw new NotFoundError({
-        operation: "kill container",
-        subject: this.id,
-        reason: "process already finished: not found",
-      });
+      if (error instanceof WrongStateError && this.#exit !== undefined) {
+        throw processAlreadyFinished();
+      }
+      throw error;
     }
   }
 

@@ -1,0 +1,82 @@
+import { close, flock, LOCK_EX, O_DIRECTORY, O_RDONLY, open } from "../../ffi/linux.ts";
+import { SOCKET_DIRECTORY } from "./group.ts";
+
+/**
+ * How long a shim that serves a whole namespace stays without a task: the next one does not wait for it
+ * to boot. Milliseconds.
+ */
+const IDLE_MILLISECONDS = 30_000;
+
+/** How long after containerd was told the address it may still create a task here. Milliseconds. */
+const GRACE_MILLISECONDS = 5000;
+
+/** What decides how long a shim lives. */
+export interface LifetimeOptions {
+  /** It serves a whole namespace of containerd. */
+  shared: boolean;
+  /** Where it listens. */
+  socket: string | undefined;
+  /** No task is there, or about to be. */
+  isIdle(): boolean;
+}
+
+/** When a shim ends: without tasks, wanted by containerd, and when nobody has its address any more. */
+export class Lifetime {
+  /** Settles when the shim is to end. */
+  readonly ended: Promise<void>;
+  readonly #options: LifetimeOptions;
+  #end!: () => void;
+  #timer?: ReturnType<typeof setTimeout>;
+  #isRetired = false;
+
+  constructor(options: LifetimeOptions) {
+    this.#options = options;
+    this.ended = new Promise((resolve) => this.#end = resolve);
+  }
+
+  /** containerd wants it to end; it has no task now. */
+  shutdown(): void {
+    if (this.#isRetired) {
+      this.#end();
+    } else if (!this.#options.shared) {
+      this.#retire();
+      this.#end();
+    } else {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#leave(), IDLE_MILLISECONDS);
+    }
+  }
+
+  /** Whoever was told the address just before may still come. */
+  #leave(): void {
+    // Another task came and goes on; its end asks again.
+    if (!this.#options.isIdle()) return;
+    this.#retire();
+    this.#timer = setTimeout(() => {
+      if (this.#options.isIdle()) this.#end();
+    }, GRACE_MILLISECONDS);
+  }
+
+  /** From now on `start` finds nobody here. */
+  #retire(): void {
+    this.#isRetired = true;
+    const { socket } = this.#options;
+    if (socket === undefined) return;
+    // As in start.ts: nobody is between finding the socket and connecting to it.
+    const lock = open(SOCKET_DIRECTORY, O_RDONLY | O_DIRECTORY);
+    try {
+      flock(lock, LOCK_EX);
+      removeIfThere(socket);
+    } finally {
+      close(lock);
+    }
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

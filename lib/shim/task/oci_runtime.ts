@@ -1,0 +1,153 @@
+import {
+  close,
+  lseek,
+  memfdCreate,
+  MFD_CLOEXEC,
+  O_RDONLY,
+  open,
+  read,
+  SEEK_END,
+  SEEK_SET,
+  spawn,
+  writeAll,
+} from "../../../ffi/linux.ts";
+import { UruncError } from "../../errors.ts";
+import type { Stdio } from "../../launch/stdio.ts";
+import type { Reaper } from "../reaper.ts";
+
+/** As much of a runtime's output as is read: a list of processes, at most. Bytes. */
+const MAXIMUM_OUTPUT = 4 * 1024 * 1024;
+
+/** How an OCI runtime is called. */
+export interface OciRuntimeOptions {
+  /** Absolute path of the program. */
+  program: string;
+  /** Its state directory. */
+  root: string;
+  /** Directory for its logs; the last error in one is what went wrong. */
+  logs: string;
+  systemdCgroup: boolean;
+}
+
+/** An OCI runtime's command line, as containerd's own shim calls it. */
+export class OciRuntime {
+  readonly #options: OciRuntimeOptions;
+  readonly #reaper: Reaper;
+
+  constructor(options: OciRuntimeOptions, reaper: Reaper) {
+    this.#options = options;
+    this.#reaper = reaper;
+  }
+
+  /**
+   * Runs a command to its end. What it leaves running becomes a child of this process.
+   *
+   * @param args command and arguments
+   * @param stdio of the command, and of what it leaves running; its output is read when not given
+   * @param input for its standard input
+   * @returns what it wrote to standard output
+   * @throws UruncError with the runtime's own words
+   */
+  async run(args: string[], stdio?: Stdio, input = new Uint8Array()): Promise<string> {
+    const { program, root, logs, systemdCgroup } = this.#options;
+    // Several commands may run at once.
+    const log = `${logs}/runtime-${counter++}.log`;
+    const files = stdio === undefined ? new CapturedFiles(input) : undefined;
+    const [stdin, stdout, stderr] = stdio ?? files!.stdio;
+    try {
+      const pid = spawn({
+        path: program,
+        argv: [
+          program,
+          "--root",
+          root,
+          "--log",
+          log,
+          "--log-format",
+          "json",
+          ...(systemdCgroup ? ["--systemd-cgroup"] : []),
+          ...args,
+        ],
+        env: Object.entries(Deno.env.toObject()).map(([name, value]) => `${name}=${value}`),
+        fds: [{ from: stdin, to: 0 }, { from: stdout, to: 1 }, { from: stderr, to: 2 }],
+      });
+      const { exitCode, signal } = await this.#reaper.wait(pid);
+      if (exitCode === 0) return files?.output() ?? "";
+      const end = signal === undefined ? `exit code ${exitCode}` : `killed by signal ${signal}`;
+      throw new UruncError({
+        operation: `${program} ${args[0]}`,
+        reason: lastError(log) ?? (files?.errors() || end),
+      });
+    } finally {
+      files?.close();
+      removeIfThere(log);
+    }
+  }
+}
+
+let counter = 0;
+
+/** Standard files in memory: no side ever waits for the other. */
+class CapturedFiles {
+  readonly stdio: Stdio;
+
+  constructor(input: Uint8Array) {
+    const stdin = input.length === 0 ? open("/dev/null", O_RDONLY) : memfd("stdin");
+    if (input.length > 0) {
+      writeAll(stdin, input);
+      lseek(stdin, 0, SEEK_SET);
+    }
+    this.stdio = [stdin, memfd("stdout"), memfd("stderr")];
+  }
+
+  output(): string {
+    return readBack(this.stdio[1]);
+  }
+
+  errors(): string {
+    return readBack(this.stdio[2]).trim();
+  }
+
+  close(): void {
+    this.stdio.forEach(close);
+  }
+}
+
+function memfd(name: string): number {
+  return memfdCreate(`runtime-${name}`, MFD_CLOEXEC);
+}
+
+function readBack(fd: number): string {
+  const size = Math.min(lseek(fd, 0, SEEK_END), MAXIMUM_OUTPUT);
+  lseek(fd, 0, SEEK_SET);
+  if (size === 0) return "";
+  const buffer = new Uint8Array(size);
+  return new TextDecoder().decode(buffer.subarray(0, read(fd, buffer)));
+}
+
+/** The last error in a runtime's JSON log. */
+function lastError(log: string): string | undefined {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(log);
+  } catch {
+    return undefined;
+  }
+  for (const line of text.trimEnd().split("\n").reverse()) {
+    try {
+      const { level, msg } = JSON.parse(line);
+      if ((level === "error" || level === "fatal") && typeof msg === "string") return msg;
+    } catch {
+      // No line of JSON: somebody else's.
+    }
+  }
+  return undefined;
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

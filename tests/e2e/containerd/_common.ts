@@ -1,0 +1,129 @@
+/** What the tests of containerd with the shim share. */
+import {
+  type Containerd,
+  CONTAINERD_NEEDS,
+  type ContainerdOptions,
+  startContainerd,
+} from "../../support/containerd.ts";
+import { busyboxFiles } from "../../support/docker.ts";
+import { doubleBinary } from "../../support/double.ts";
+import { listPids, waitFor } from "../../support/process.ts";
+import type { Scope } from "../../support/scope.ts";
+import { guestImage } from "../docker/_common.ts";
+
+/** containerd, and the monitor test double. */
+export const DOUBLE_NEEDS = [...CONTAINERD_NEEDS, "gcc"];
+
+/** The image of a guest, which the double runs as it likes. */
+export const GUEST = "docker.io/library/guest:latest";
+/** The image of an ordinary container. */
+export const ORDINARY = "docker.io/library/ordinary:latest";
+
+/**
+ * containerd with both images, and with the test double in QEMU's place.
+ *
+ * @param configuration more of urunc's own
+ */
+export async function startWithDouble(
+  scope: Scope,
+  options: ContainerdOptions = {},
+  configuration = "",
+): Promise<Containerd> {
+  const path = JSON.stringify(await doubleBinary());
+  const it = await startContainerd(scope, {
+    uruncConfiguration: `${configuration}\n[monitors.qemu]\npath = ${path}\n`,
+    ...options,
+  });
+  await it.makeImage(GUEST, guestImage("tcg"));
+  await it.makeImage(ORDINARY, busyboxFiles());
+  return it;
+}
+
+/** The events of tasks that containerd told since the collection began, as `topic`. */
+export interface Events {
+  /** Waits for the exact list of topics of one container; fails with what came instead. */
+  expect(container: string, topics: string[]): Promise<void>;
+}
+
+/** Collects events until the end of the scope. */
+export async function collectEvents(scope: Scope, it: Containerd): Promise<Events> {
+  const socket = `${it.directory}/containerd.sock`;
+  const child = new Deno.Command("ctr", {
+    args: ["--address", socket, "--namespace", it.namespace, "events"],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  let text = "";
+  const reading = (async () => {
+    for await (const chunk of child.stdout.pipeThrough(new TextDecoderStream())) text += chunk;
+  })();
+  scope.defer("end the collection of events", async () => {
+    child.kill("SIGTERM");
+    await Promise.all([child.status, reading]);
+  });
+  // Its subscription is not told: an event of our own is.
+  await waitFor(async () => {
+    await it.ctr(["namespaces", "label", it.namespace, `probe=${Date.now()}`]);
+    return text.includes("/namespaces/update");
+  }, { timeoutSeconds: 10, what: "the first event" });
+  const topicsOf = (container: string) =>
+    text.split("\n").filter((line) => line.includes(`"container_id":"${container}"`))
+      .map((line) => / (\/tasks\/[a-z-]+) /.exec(line)?.[1]).filter((it) => it !== undefined);
+  return {
+    async expect(container, topics) {
+      const wanted = JSON.stringify(topics);
+      try {
+        await waitFor(() => JSON.stringify(topicsOf(container)) === wanted, {
+          timeoutSeconds: 5,
+          what: wanted,
+        });
+      } catch (error) {
+        throw new Error(`${error}; came: ${JSON.stringify(topicsOf(container))}`);
+      }
+    },
+  };
+}
+
+/** Waits until a task has a status, as `ctr task ls` says it. */
+export async function waitForStatus(it: Containerd, id: string, status: string): Promise<number> {
+  return await waitFor(async () => {
+    const { stdout } = await it.ctr(["task", "ls"]);
+    const row = stdout.split("\n").map((line) => line.trim().split(/\s+/))
+      .find(([name]) => name === id);
+    return row?.[2] === status ? Number(row[1]) : undefined;
+  }, { timeoutSeconds: 20, what: `${id} to be ${status}` });
+}
+
+/** What is left of a test's containers where the daemon is: mounts, sockets, state, cgroups. */
+export async function assertNothingLeft(it: Containerd): Promise<void> {
+  const script = `
+    grep -F ${it.directory}/state /proc/self/mountinfo
+    find /run/containerd/s /run/containerd/urunc /run/containerd/runc -mindepth 1 2>/dev/null |
+      grep -v '/${it.namespace}$'
+    find ${it.directory}/state/io.containerd.runtime.v2.task/${it.namespace} -mindepth 1 2>/dev/null
+    find /sys/fs/cgroup -type d -path '*/${it.namespace}/*' 2>/dev/null
+    true`;
+  let left = "";
+  try {
+    await waitFor(async () => {
+      left = (await it.onHost(["sh", "-c", script])).stdout;
+      left += it.shims().map((pid) => `shim ${pid}\n`).join("");
+      left += processesOf(it).map((pid) => `process ${pid}\n`).join("");
+      return left === "";
+    }, { timeoutSeconds: 10, what: "everything to be gone" });
+  } catch (error) {
+    throw new Error(`${error}: left are\n${left}`);
+  }
+}
+
+/** Processes in the cgroups of the test's containers. */
+function processesOf(it: Containerd): number[] {
+  return listPids().filter((pid) => {
+    try {
+      return Deno.readTextFileSync(`/proc/${pid}/cgroup`).includes(`/${it.namespace}/`);
+    } catch {
+      return false;
+    }
+  });
+}

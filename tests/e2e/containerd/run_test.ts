@@ -1,0 +1,196 @@
+/** containerd with the shim: guests in the shape of the monitor's test double. */
+import assert from "node:assert/strict";
+import { parseReport } from "../../support/double.ts";
+import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
+import { readStatus, run } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import {
+  assertNothingLeft,
+  collectEvents,
+  DOUBLE_NEEDS,
+  GUEST,
+  startWithDouble,
+  waitForStatus,
+} from "./_common.ts";
+
+const LIFE = ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"];
+
+testIf("ctr run: output, input, exit code, user, events; nothing is left", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  const before = takeSnapshot();
+  {
+    await using scope = new Scope();
+    const it = await startWithDouble(scope);
+    const events = await collectEvents(scope, it);
+
+    // The exit device of QEMU makes 2n+1 of the guest's n, and the shim n of that.
+    const hello = await it.ctrRun(["--rm"], GUEST, "hello", ["print hello; exit 7"]);
+    assert.deepEqual([hello.code, hello.stdout, hello.stderr], [3, "hello\n", ""]);
+    await events.expect("hello", LIFE);
+
+    // ctr tells the end of its input only when it comes after the task's creation.
+    const command = it.ctrRunCommand(["--rm"], GUEST, "echo", ["read; exit 9"]);
+    const script = '{ sleep 1; printf "one\\ntwo\\n"; } | "$@"';
+    const echo = await run(["sh", "-c", script, "sh", ...command]);
+    assert.deepEqual([echo.code, echo.stdout], [4, "one\ntwo\n"]);
+
+    const report = parseReport(
+      (await it.ctrRun(["--rm", "--user=65534:65534"], GUEST, "report", ["report"])).stdout,
+    );
+    assert.deepEqual(report.uids, [65534, 65534, 65534]);
+    assert.deepEqual(report.gids, [65534, 65534, 65534]);
+    // containerd adds the primary group.
+    assert.deepEqual(report.groups, [65534]);
+    assert.deepEqual(report.env, []);
+    assert.deepEqual(report.fds.map(({ fd }) => fd), [0, 1, 2]);
+    assert.equal(report.noNewPrivs, 1);
+    assert.deepEqual(new Set(Object.values(report.capabilities)), new Set(["0".repeat(16)]));
+    await assertNothingLeft(it);
+  }
+  assertNoLeaks(before, takeSnapshot(), /containerd|urunc-test|host file/);
+});
+
+testIf("ctr task: ls, ps, metrics, pause, resume, exec, kill, delete", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const events = await collectEvents(scope, it);
+  await it.ctrRun(["--detach"], GUEST, "idle", ["alloc 20; idle"], {});
+  const pid = await waitForStatus(it, "idle", "RUNNING");
+  assert.equal(readStatus(pid).noNewPrivs, 1);
+
+  assert.match(
+    (await it.ctr(["task", "ps", "idle"], { check: true })).stdout,
+    RegExp(`^${pid} `, "m"),
+  );
+  const { stdout } = await it.ctr(["task", "metrics", "--format", "json", "idle"], { check: true });
+  const metrics = JSON.parse(stdout);
+  assert.ok(Number(metrics.memory.usage.usage) > 20 << 20, stdout);
+  assert.ok(Number(metrics.cpu.usage.total) > 0, stdout);
+
+  await it.ctr(["task", "pause", "idle"], { check: true });
+  await waitForStatus(it, "idle", "PAUSED");
+  await it.ctr(["task", "resume", "idle"], { check: true });
+  await waitForStatus(it, "idle", "RUNNING");
+
+  const exec = await it.ctr(["task", "exec", "--exec-id", "x", "idle", "/bin/true"]);
+  assert.notEqual(exec.code, 0);
+  assert.match(exec.stderr, /a guest has no processes that could be entered/);
+  const early = await it.ctr(["task", "delete", "idle"]);
+  assert.notEqual(early.code, 0);
+
+  await it.ctr(["task", "kill", "--signal", "SIGKILL", "idle"], { check: true });
+  await waitForStatus(it, "idle", "STOPPED");
+  const again = await it.ctr(["task", "kill", "idle"]);
+  assert.match(again.stderr, /process already finished/);
+  await it.ctr(["task", "delete", "idle"]);
+  await events.expect("idle", [
+    "/tasks/create",
+    "/tasks/start",
+    "/tasks/paused",
+    "/tasks/resumed",
+    "/tasks/exit",
+    "/tasks/delete",
+  ]);
+  await it.ctr(["containers", "delete", "idle"], { check: true });
+  await assertNothingLeft(it);
+});
+
+testIf("what cannot be created is said, and leaves nothing", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const refused = await it.ctrRun(
+    ["--rm", "--annotation=com.urunc.unikernel.binary=/no/such/file"],
+    GUEST,
+    "refused",
+    ["idle"],
+  );
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.stderr, /\/no\/such\/file/);
+  const incomplete = await it.ctrRun(
+    ["--rm", "--annotation=com.urunc.unikernel.hypervisr=qemu"],
+    GUEST,
+    "incomplete",
+    ["idle"],
+  );
+  assert.match(incomplete.stderr, /hypervisr/);
+  await assertNothingLeft(it);
+});
+
+testIf("a gigabyte of output arrives, to the byte", {
+  needs: [...DOUBLE_NEEDS, "wc"],
+  timeoutSeconds: 180,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const bytes = 1 << 30;
+  const command = it.ctrRunCommand(["--rm"], GUEST, "much", [`output ${bytes}; exit 0`]);
+  const result = await run(["sh", "-c", '"$@" | wc -c', "sh", ...command], {
+    timeoutSeconds: 150,
+    check: true,
+  });
+  assert.equal(Number(result.stdout), bytes);
+
+  // The same into a file, which the shim writes: the monitor never has the file itself.
+  const log = `${it.directory}/logs/guest.log`;
+  const length = 50_000_000;
+  await it.ctrRun(["--rm", "--log-uri", `file://${log}`], GUEST, "file", [
+    `output ${length}; exit 0`,
+  ]);
+  assert.equal((await Deno.stat(log)).size, length);
+  const other = await it.ctrRun(["--rm", "--log-uri", "binary:///bin/cat"], GUEST, "binary", [
+    "idle",
+  ]);
+  assert.match(other.stderr, /binary:\/\/ is not supported/);
+  await assertNothingLeft(it);
+});
+
+testIf("many in a row and at once: none fails, nothing is left", {
+  needs: DOUBLE_NEEDS,
+  timeoutSeconds: 240,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  await rounds(it, 25, 1);
+  await rounds(it, 2, 10);
+  await assertNothingLeft(it);
+});
+
+testIf("one shim for a namespace: many at once, its memory does not grow", {
+  needs: DOUBLE_NEEDS,
+  timeoutSeconds: 240,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope, {}, 'shim_group = "namespace"');
+  await rounds(it, 1, 1);
+  const shims = it.shims();
+  assert.ok(shims.length > 0);
+  await rounds(it, 2, 10);
+  await rounds(it, 10, 1);
+  assert.ok(it.shims().includes(shims[0]!), "the shim is the same");
+});
+
+/** Runs guests, `width` of them at the same time, so many times. */
+async function rounds(
+  it: Awaited<ReturnType<typeof startWithDouble>>,
+  count: number,
+  width: number,
+) {
+  for (let round = 0; round < count; round++) {
+    const results = await Promise.all(
+      Array.from(
+        { length: width },
+        (_, index) =>
+          it.ctrRun(["--rm"], GUEST, `r${round}-${index}`, [`print ${round} ${index}; exit 3`]),
+      ),
+    );
+    results.forEach((result, index) => {
+      assert.deepEqual([result.code, result.stdout], [1, `${round} ${index}\n`], result.stderr);
+    });
+  }
+}
