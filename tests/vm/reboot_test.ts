@@ -43,7 +43,7 @@ async function assertNothingRuns(node: VmNode): Promise<void> {
 async function deleteAll(node: VmNode): Promise<void> {
   const id = "rebooted";
   await node.run(["docker", "rm", "--force", id], { check: true, timeoutSeconds: 120 });
-  await node.run(["podman", "--runtime=urunc", "rm", "--force", "--time=1", id], {
+  await node.run(["podman", "rm", "--force", "--time=1", id], {
     check: true,
     timeoutSeconds: 120,
   });
