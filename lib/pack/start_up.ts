@@ -33,6 +33,8 @@ export const DENO_ARGUMENTS: readonly string[] = [
 export const DENO_ENVIRONMENT: readonly string[] = [
   // Cannot exist: caches stay in memory, and nothing is written to or locked in a home.
   "DENO_DIR=/dev/null/x",
+  // On a terminal Deno complains of that, twice. Everything else that it says of errors stays.
+  "DENO_LOG=error,deno::cache=off",
   "DENO_NO_UPDATE_CHECK=1",
   "DENO_NO_PACKAGE_JSON=1",
   // Where there is no node on PATH, Deno would make one in DENO_DIR and change PATH.

@@ -44,6 +44,7 @@ const EMPTY: CommandOptions = { clearEnv: true, env: {} };
 /** The variables that every run has, whatever the caller's are. */
 const OWN_VARIABLES = {
   DENO_DIR: "/dev/null/x",
+  DENO_LOG: "error,deno::cache=off",
   DENO_NO_UPDATE_CHECK: "1",
   DENO_NO_PACKAGE_JSON: "1",
   DENO_DISABLE_NODE_SHIM: "1",
