@@ -107,7 +107,10 @@ export class TaskService {
         await this.#process(it).process.kill(it.signal, it.all);
       }),
       Pids: on(PidsRequest, PidsResponse, async (it) => {
-        const pids = await this.#entry(it.id).task.pids();
+        const { task } = this.#entry(it.id);
+        // A containerd that was started again takes a task without processes for one that never was,
+        // and would not hear how it ended.
+        const pids = task.exit === undefined ? await task.pids() : [task.pid];
         return { processes: pids.map((pid) => ({ pid })) };
       }),
       Pause: on(PauseRequest, null, (it) => this.#pause(it)),

@@ -2,7 +2,7 @@
  * A containerd of the tests' own: private directories, in a network and a mount namespace that
  * outlive it, so that it can be killed and started again. The machine's own never notices.
  */
-import { removeCgroupTree } from "./cgroups.ts";
+import { cgroupProcesses, removeCgroupTree } from "./cgroups.ts";
 import { type Daemon, daemon, waitForSocket } from "./daemon.ts";
 import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, listPids, run, waitFor } from "./process.ts";
@@ -93,7 +93,7 @@ export async function startContainerd(
   ]);
   const nsenter = ["nsenter", "--target", `${holder.pid}`, "--net", "--mount"];
   await waitFor(() => exists(`${directory}/ready`), { timeoutSeconds: 10, what: "namespaces" });
-  scope.defer("end what is left of shims", () => endShims(directory));
+  scope.defer("end what is left of shims", () => endShims(directory, namespace));
 
   // Where the daemon is: the files that it makes for a task's output are there.
   const client = [
@@ -192,18 +192,17 @@ function shimsOf(directory: string): number[] {
   });
 }
 
-async function endShims(directory: string): Promise<void> {
-  for (const pid of shimsOf(directory)) {
+/** Kills shims, and containers whose shim is gone: their cgroup bears the name of the namespace. */
+async function endShims(directory: string, namespace: string): Promise<void> {
+  const left = () => [...shimsOf(directory), ...cgroupProcesses(`/${namespace}`)];
+  for (const pid of left()) {
     try {
       Deno.kill(pid, "SIGKILL");
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
-  await waitFor(() => shimsOf(directory).length === 0, {
-    timeoutSeconds: 10,
-    what: "killed shims to go",
-  });
+  await waitFor(() => left().length === 0, { timeoutSeconds: 10, what: "killed shims to go" });
 }
 
 async function removeTasks(ctr: Containerd["ctr"]): Promise<void> {

@@ -1,0 +1,84 @@
+/** Ordinary containers under the runtime type of guests: runc runs them, the same shim serves them. */
+import assert from "node:assert/strict";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import {
+  assertNothingLeft,
+  collectEvents,
+  DOUBLE_NEEDS,
+  ORDINARY,
+  startWithDouble,
+  waitForStatus,
+} from "./_common.ts";
+
+testIf("an ordinary container: run, exec, ps, metrics, pause, kill", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const events = await collectEvents(scope, it);
+  const run = await it.ctrRun(["--rm", "--user=7:8"], ORDINARY, "run", [
+    "/bin/sh",
+    "-c",
+    "id -u; id -g; echo error >&2; exit 5",
+  ]);
+  assert.deepEqual([run.code, run.stdout, run.stderr], [5, "7\n8\n", "error\n"]);
+  await events.expect("run", ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]);
+  const failed = await it.ctrRun(["--rm"], ORDINARY, "failed", ["/no/such/program"]);
+  assert.match(failed.stderr, /no such file or directory/);
+
+  await it.ctrRun(["--detach"], ORDINARY, "idle", ["/bin/sleep", "1000"]);
+  const pid = await waitForStatus(it, "idle", "RUNNING");
+  const exec = await it.ctr([
+    "task",
+    "exec",
+    "--exec-id",
+    "e",
+    "idle",
+    "/bin/sh",
+    "-c",
+    "echo in; exit 3",
+  ]);
+  assert.deepEqual([exec.code, exec.stdout], [3, "in\n"], exec.stderr);
+  const wrong = await it.ctr(["task", "exec", "--exec-id", "w", "idle", "/no/such"]);
+  assert.match(wrong.stderr, /no such file or directory/);
+  assert.match(
+    (await it.ctr(["task", "ps", "idle"], { check: true })).stdout,
+    RegExp(`^${pid} `, "m"),
+  );
+  const metrics = JSON.parse(
+    (await it.ctr(["task", "metrics", "--format", "json", "idle"], { check: true })).stdout,
+  );
+  assert.ok(Number(metrics.memory.usage.usage) > 0);
+  await it.ctr(["task", "pause", "idle"], { check: true });
+  await waitForStatus(it, "idle", "PAUSED");
+  await it.ctr(["task", "resume", "idle"], { check: true });
+  await it.ctr(["task", "kill", "--signal", "SIGKILL", "idle"], { check: true });
+  await waitForStatus(it, "idle", "STOPPED");
+  assert.match((await it.ctr(["task", "delete", "idle"])).stderr, /137/);
+  await events.expect("idle", [
+    "/tasks/create",
+    "/tasks/start",
+    "/tasks/exec-added",
+    "/tasks/exec-started",
+    "/tasks/exit",
+    "/tasks/exec-added",
+    "/tasks/exit",
+    "/tasks/paused",
+    "/tasks/resumed",
+    "/tasks/exit",
+    "/tasks/delete",
+  ]);
+  await it.ctr(["containers", "delete", "idle"], { check: true });
+  await assertNothingLeft(it);
+});
+
+testIf("an OCI runtime that is not there is named, with what to do", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope, {}, 'oci_runtime = "no-such-runtime"');
+  const run = await it.ctrRun(["--rm"], ORDINARY, "run", ["/bin/id"]);
+  assert.match(run.stderr, /find the OCI runtime no-such-runtime/);
+  await assertNothingLeft(it);
+});

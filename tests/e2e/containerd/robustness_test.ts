@@ -1,0 +1,90 @@
+/** What becomes of tasks when containerd or a shim is killed. */
+import assert from "node:assert/strict";
+import { isAlive, waitFor } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import {
+  assertNothingLeft,
+  DOUBLE_NEEDS,
+  GUEST,
+  ORDINARY,
+  startWithDouble,
+  waitForStatus,
+} from "./_common.ts";
+
+for (const group of ["container", "namespace"] as const) {
+  testIf(`containerd killed and started again finds its tasks, a shim for each ${group}`, {
+    needs: DOUBLE_NEEDS,
+  }, async () => {
+    await using scope = new Scope();
+    const it = await startWithDouble(scope, {}, `shim_group = "${group}"`);
+    const log = `${it.directory}/guest.log`;
+    const detached = ["--detach", "--log-uri", `file://${log}`];
+    await it.ctrRun(detached, GUEST, "stays", ["print begun; idle"]);
+    await it.ctrRun(["--detach"], GUEST, "ends", ["sleep 1500; exit 11"]);
+    await it.ctrRun(["--detach"], ORDINARY, "ordinary", ["/bin/sh", "-c", "sleep 1; exit 6"]);
+    const pid = await waitForStatus(it, "stays", "RUNNING");
+    const other = await waitForStatus(it, "ends", "RUNNING");
+
+    await it.kill();
+    await waitFor(() => !isAlive(other), { timeoutSeconds: 10, what: "the guest to end" });
+    assert.ok(isAlive(pid));
+    await it.start();
+
+    assert.equal(await waitForStatus(it, "stays", "RUNNING"), pid);
+    await waitForStatus(it, "ends", "STOPPED");
+    await waitForStatus(it, "ordinary", "STOPPED");
+    // What ctr says for the exit code of a task that it deletes.
+    assert.match((await it.ctr(["task", "delete", "ends"])).stderr, /non-zero exit code 5\b/);
+    assert.match((await it.ctr(["task", "delete", "ordinary"])).stderr, /non-zero exit code 6\b/);
+    await it.ctr(["task", "kill", "--signal", "SIGKILL", "stays"], { check: true });
+    await waitForStatus(it, "stays", "STOPPED");
+    assert.match((await it.ctr(["task", "delete", "stays"])).stderr, /non-zero exit code 137\b/);
+    assert.equal(await Deno.readTextFile(log), "begun\n");
+    if (group === "container") await assertNothingLeft(it);
+  });
+}
+
+for (const image of [GUEST, ORDINARY]) {
+  testIf(`a shim that is killed: containerd's clean-up removes its container (${image})`, {
+    needs: DOUBLE_NEEDS,
+  }, async () => {
+    await using scope = new Scope();
+    const it = await startWithDouble(scope);
+    const args = image === GUEST ? ["idle"] : ["/bin/sleep", "1000"];
+    await it.ctrRun(["--detach"], image, "lost", args);
+    const pid = await waitForStatus(it, "lost", "RUNNING");
+    for (const shim of it.shims()) Deno.kill(shim, "SIGKILL");
+    await waitFor(() => !isAlive(pid), { timeoutSeconds: 10, what: "the container to end" });
+    await assertNothingLeft(it);
+    // The id is free again.
+    await it.ctr(["containers", "delete", "lost"], { check: true });
+    const again = await it.ctrRun(
+      ["--rm"],
+      image,
+      "lost",
+      image === GUEST ? ["exit 0"] : ["/bin/id"],
+    );
+    assert.equal(again.code, 0, again.stderr);
+  });
+}
+
+testIf("the executable can be replaced while a shim runs", { needs: DOUBLE_NEEDS }, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope, {}, 'shim_group = "namespace"');
+  const shim = `${it.directory}/bin/containerd-shim-urunc-v2`;
+  const original = await Deno.realPath(shim);
+  // A file of its own, so that it can be taken away.
+  await Deno.remove(shim);
+  await Deno.copyFile(original, `${it.directory}/bin/urunc`);
+  await Deno.symlink("urunc", shim);
+  await it.ctrRun(["--rm"], GUEST, "before", ["exit 0"]);
+  const shims = it.shims();
+  await Deno.remove(`${it.directory}/bin/urunc`);
+  await Deno.copyFile(original, `${it.directory}/bin/urunc`);
+  for (const id of ["one", "two"]) {
+    const after = await it.ctrRun(["--rm"], GUEST, id, ["print after"]);
+    assert.equal(after.stdout, "after\n", after.stderr);
+  }
+  assert.ok(it.shims().includes(shims[0]!));
+});
