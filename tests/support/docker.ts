@@ -9,6 +9,7 @@ import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, listPids, run, waitFor } from "./process.ts";
 import { findProgram } from "./skip.ts";
 import type { Scope } from "./scope.ts";
+import { uruncBinary } from "./urunc.ts";
 
 export type { ImageFile };
 
@@ -25,6 +26,11 @@ export const DOCKER_NEEDS = [
   "unshare",
   "nsenter",
 ];
+
+/** An entry of `runtimes` in docker's configuration. */
+export type DockerRuntime =
+  | { path: string; runtimeArgs?: string[] }
+  | { runtimeType: string; options?: Record<string, unknown> };
 
 /** A running docker. */
 export interface Docker {
@@ -53,13 +59,16 @@ export interface DockerInspection {
  * Starts dockerd and containerd; both are stopped, and everything of theirs removed, at the end of
  * the scope.
  *
- * @param runtimes name → path of a runc-like executable; `runc` is always there
+ * @param runtimes name → path of a runc-like executable, or of a shim; `runc` is always there, and the
+ *   executable under test as the shim of `io.containerd.urunc.v2`
  */
 export async function startDocker(
   scope: Scope,
-  runtimes: Record<string, { path: string; runtimeArgs?: string[] }> = {},
+  runtimes: Record<string, DockerRuntime> = {},
 ): Promise<Docker> {
   const directory = await scope.temporaryDirectory("docker");
+  await Deno.mkdir(`${directory}/bin`);
+  await Deno.symlink(await uruncBinary(), `${directory}/bin/containerd-shim-urunc-v2`);
   const cgroupParent = `/urunc-test-docker-${Deno.pid}`;
   await Deno.writeTextFile(`${directory}/daemon.json`, JSON.stringify({ runtimes }));
   await Deno.writeTextFile(`${directory}/containerd.toml`, containerdConfiguration(directory));
@@ -79,7 +88,7 @@ export async function startDocker(
     "containerd",
     "--config",
     `${directory}/containerd.toml`,
-  ]);
+  ], { PATH: `${directory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` });
   const nsenter = ["nsenter", "--target", `${containerd.pid}`, "--net", "--mount"];
   scope.defer("end what is left of docker's containers", () => endStragglers(cgroupParent));
   await waitForSocket(`${directory}/containerd.sock`, containerd);

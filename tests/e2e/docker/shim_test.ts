@@ -1,0 +1,109 @@
+/** Docker with the executable as containerd's shim: no runtime process for each operation. */
+import assert from "node:assert/strict";
+import { type Docker, DOCKER_NEEDS, startDocker } from "../../support/docker.ts";
+import { doubleConfiguration, parseReport } from "../../support/double.ts";
+import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
+import { isAlive } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import { uruncBinary } from "../../support/urunc.ts";
+import { AS_NOBODY, assertIdentity, guestImage, logsWith, NEEDS } from "./_common.ts";
+import { busyboxFiles } from "../../support/docker.ts";
+
+/** Docker with the shim by an absolute path, and the test double in QEMU's place. */
+async function startWithShim(scope: Scope): Promise<Docker> {
+  const directory = await scope.temporaryDirectory("shim");
+  const shim = `${directory}/containerd-shim-double-v2`;
+  await Deno.symlink(await uruncBinary(), shim);
+  const options = {
+    TypeUrl: "runtimeoptions.v1.Options",
+    ConfigPath: await doubleConfiguration(scope),
+  };
+  return await startDocker(scope, { double: { runtimeType: shim, options } });
+}
+
+testIf("docker --runtime io.containerd.urunc.v2: a guest as 65534 says its line and ends", {
+  needs: NEEDS,
+  timeoutSeconds: 120,
+}, async () => {
+  const before = takeSnapshot();
+  {
+    await using scope = new Scope();
+    const it = await startDocker(scope);
+    const { docker, inspect } = it;
+    const runtime = "--runtime=io.containerd.urunc.v2";
+    await it.makeImage("guest", guestImage("tcg"));
+    await it.makeImage("ordinary", busyboxFiles());
+    const hello = await docker(
+      ["run", "--rm", runtime, ...AS_NOBODY, "guest", "hello", "Hello", "3"],
+      { timeoutSeconds: 60 },
+    );
+    assert.equal(hello.stdout.replaceAll("\r", ""), "Hello\n", hello.stderr);
+    // The shim knows what the monitor's exit code means.
+    assert.equal(hello.code, 3, hello.stderr);
+
+    const id = (await docker(["run", "--detach", runtime, ...AS_NOBODY, "guest", "idle"], {
+      check: true,
+    })).stdout.trim();
+    await logsWith(it, id, "idle");
+    const { State } = await inspect(id);
+    assert.match(await Deno.readLink(`/proc/${State.Pid}/exe`), /qemu-system-x86_64$/);
+    await assertIdentity(it, id, State.Pid);
+    await docker(["stop", "--time=10", id], { check: true });
+    assert.ok(!isAlive(State.Pid));
+    await docker(["rm", id], { check: true });
+
+    const ordinary = await docker(["run", "--rm", runtime, "ordinary", "/bin/echo", "hello"]);
+    assert.equal(ordinary.stdout, "hello\n", ordinary.stderr);
+  }
+  assertNoLeaks(before, takeSnapshot(), /docker|containerd|host file/);
+});
+
+testIf("docker with the shim by its path: input, output, stats, pause, restart, kill", {
+  needs: [...DOCKER_NEEDS, "gcc"],
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithShim(scope);
+  const { docker, inspect } = it;
+  await it.makeImage("guest", guestImage("kvm"));
+  const run = ["run", "--runtime=double"];
+  const report = parseReport(
+    (await docker([...run, "--rm", ...AS_NOBODY, "--hostname=box", "guest", "report"], {
+      check: true,
+    })).stdout,
+  );
+  assert.deepEqual(report.uids, [65534, 65534, 65534]);
+  assert.ok(report.groups.includes(108));
+  assert.equal(report.hostname, "box");
+  assert.deepEqual(report.env, []);
+
+  const echo = await docker([...run, "--rm", "--interactive", "guest", "read; exit 9"], {
+    stdin: "one\ntwo\n",
+  });
+  assert.deepEqual([echo.code, echo.stdout], [4, "one\ntwo\n"], echo.stderr);
+  const megabyte = 1 << 20;
+  const much = await docker([...run, "--name=much", "guest", `output ${megabyte}`]);
+  assert.equal(much.stdout.length, megabyte);
+  assert.equal((await docker(["logs", "much"])).stdout, much.stdout);
+  await docker(["restart", "--time=1", "much"], { check: true });
+  await docker(["wait", "much"], { check: true });
+  assert.equal((await docker(["logs", "much"])).stdout.length, 2 * megabyte);
+
+  const id = (await docker([...run, "--detach", "guest", "ignore 15; alloc 30; print on; idle"], {
+    check: true,
+  })).stdout.trim();
+  await logsWith(it, id, "on");
+  const stats = JSON.parse(
+    (await docker(["stats", "--no-stream", "--format", "{{json .}}", id], { check: true })).stdout,
+  );
+  assert.match(stats.MemUsage, /^[3-9]\d\.\d+MiB/);
+  await docker(["pause", id], { check: true });
+  assert.equal((await inspect(id)).State.Status, "paused");
+  await docker(["unpause", id], { check: true });
+  const exec = await docker(["exec", id, "/bin/true"]);
+  assert.match(exec.stderr + exec.stdout, /a guest has no processes that could be entered/);
+  await docker(["stop", "--time=1", id], { check: true });
+  assert.equal((await inspect(id)).State.ExitCode, 137);
+  await docker(["rm", id, "much"], { check: true });
+});
