@@ -40,6 +40,13 @@ const DAMAGES: { name: string; change: (text: string) => string; says: string }[
   { name: "zeros", change: (it) => "\0".repeat(it.length), says: "not JSON" },
 ];
 
+/** All that look at a container; each with what it cannot go without. */
+const VERBS = [
+  ...["state", "start", "kill", "delete", "ps", "pause", "resume"],
+  "update --memory 1g",
+  "events --stats",
+];
+
 for (const { name, change, says } of DAMAGES) {
   testIf(`state.json is damaged (${name}): an error, and delete --force removes it`, {
     needs,
@@ -48,8 +55,8 @@ for (const { name, change, says } of DAMAGES) {
     const container = await doubleContainer(scope, "idle");
     const pid = await container.mustStart();
     damage(container, change);
-    for (const verb of ["state", "start", "kill", "delete"]) {
-      const result = await container.urunc([verb, container.id]);
+    for (const verb of VERBS) {
+      const result = await container.urunc([...verb.split(" "), container.id]);
       assertFailed(result, [says, statePath(container), "delete --force"]);
     }
     assert.ok(isAlive(pid), "a refused command did something");

@@ -28,7 +28,6 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
     [["--log-format", "x", "list"], ["--log-format", "text, json"]],
     [["list", "--format"], ["--format", "needs a value"]],
     [["--debug=yes", "list"], ["--debug", "takes no value"]],
-    [["exec", "x"], ["exec"]],
     [["kill"], ["ID"]],
   ];
   for (const [args, texts] of cases) {
@@ -38,6 +37,28 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
     assert.equal(result.stderr.trim().split("\n").length, 1, result.stderr);
   }
 });
+
+testIf(
+  "what no guest can do is refused by name, whatever follows, and told to the log",
+  {},
+  async () => {
+    const cases: [args: string[], texts: string[]][] = [
+      [["exec", "x", "sh"], ["exec in container", "it has no processes", "the guest's console"]],
+      [["exec", "--process", "/x", "--detach", "x"], ["exec in container", "virtual machine"]],
+      [["checkpoint", "x"], ["checkpoint in container", "pause and resume"]],
+      [["restore", "--bundle", "/x", "x"], ["restore in container", "create and start"]],
+    ];
+    await using scope = new Scope();
+    const log = `${await scope.temporaryDirectory("log")}/log.json`;
+    for (const [args, texts] of cases) {
+      const logging = ["--log", log, "--log-format", "json"];
+      const result = await run([await uruncBinary(), ...logging, ...args]);
+      assert.equal(result.stdout, "");
+      assertFailed(result, texts);
+      assertLogged(result, log);
+    }
+  },
+);
 
 testIf("help and version, everywhere, are no mistakes", {}, async () => {
   for (const args of [["--help"], ["-h"], ["help"], ["help", "create"], ["create", "--help"]]) {
@@ -58,18 +79,20 @@ interface Case {
   says: (string | RegExp)[];
 }
 
-const NO_TERMINAL = ["this version has no terminals", "run without a tty"];
-
 const CASES: Case[] = [
   {
-    name: "terminal: true",
+    name: "a terminal that nobody takes",
     edit: ({ process }) => process.terminal = true,
-    says: ["check config.json process.terminal", ...NO_TERMINAL],
+    says: ["give a terminal process.terminal", "nobody is there to take it", "--console-socket"],
   },
   {
-    name: "--console-socket",
+    name: "--console-socket without a terminal",
     args: ["--console-socket", "/x"],
-    says: ["parse command line --console-socket", ...NO_TERMINAL],
+    says: [
+      "give a terminal --console-socket",
+      "process.terminal is false in config.json",
+      "leave the option out, or set process.terminal",
+    ],
   },
   {
     name: "--no-pivot",
@@ -162,6 +185,21 @@ function assertLogged({ stderr }: CommandResult, log: string): void {
   assert.equal(stderr, `urunc: ${last.msg}\n`);
   assert.ok(Math.abs(Date.parse(last.time) - Date.now()) < 60_000);
 }
+
+testIf("misuse: a console socket that is none, or nobody listens on", { needs }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle", { terminal: true });
+  const socket = `${await scope.temporaryDirectory("socket")}/socket`;
+  const create = () => container.create({ args: ["--console-socket", socket] });
+  assertFailed(await create(), ["sendTerminal", socket, "ENOENT"]);
+  await Deno.writeTextFile(socket, "");
+  assertFailed(await create(), ["sendTerminal", socket, "ECONNREFUSED"]);
+  await Deno.remove(socket);
+  // The socket's file outlives who listened.
+  Deno.listen({ transport: "unix", path: socket }).close();
+  assertFailed(await create(), ["sendTerminal", socket, "ECONNREFUSED"]);
+  assertNothingLeft(container);
+});
 
 testIf("misuse: bundles that are none", { needs }, async () => {
   await using scope = new Scope();
