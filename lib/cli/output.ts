@@ -1,8 +1,23 @@
-/** Writes all of `text` to standard output. Throws when it is closed, as a pipe's end may be. */
+import { HostError } from "../errors.ts";
+
+/**
+ * Writes all of `text` to standard output.
+ *
+ * @throws HostError when it is closed, as a pipe's other end may be, or full
+ */
 export function print(text: string): void {
   const bytes = new TextEncoder().encode(text);
-  for (let written = 0; written < bytes.length;) {
-    written += Deno.stdout.writeSync(bytes.subarray(written));
+  try {
+    for (let written = 0; written < bytes.length;) {
+      written += Deno.stdout.writeSync(bytes.subarray(written));
+    }
+  } catch (error) {
+    throw new HostError({
+      operation: "write to standard output",
+      reason: error instanceof Error ? error.message : String(error),
+      remedy: "what was done is done; only its output is lost",
+      cause: error,
+    });
   }
 }
 

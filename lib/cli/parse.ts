@@ -40,7 +40,7 @@ export function parseCommandLine(args: string[]): ParsedCommandLine {
   const verb = globals.takeUntilWord(words);
   if (globals.help) return { kind: "help" };
   if (globals.version) return { kind: "version" };
-  if (verb === undefined) throw usage("the command line", "no command is given");
+  if (verb === undefined) throw usage(undefined, "no command is given");
   if (verb === "help") return { kind: "help", verb: helpVerb(words) };
   // Whatever follows: callers have many options for it, and none changes the answer.
   if (isRefusedVerb(verb)) {
@@ -194,7 +194,7 @@ function unknown(kind: string, word: string, known: string[]): UsageError {
   return usage(word, known.length === 0 ? reason : `${reason}; ${suggestion(word, known)}`);
 }
 
-function usage(subject: string, reason: string, verb?: Verb): UsageError {
+function usage(subject: string | undefined, reason: string, verb?: Verb): UsageError {
   return new UsageError({
     operation: "parse command line",
     subject,

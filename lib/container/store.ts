@@ -257,6 +257,7 @@ function notFound(id: string): NotFoundError {
   return new NotFoundError({
     operation: "find container",
     reason: `container "${id}" does not exist`,
+    remedy: "urunc list shows what there is; docker's containers are under another --root",
   });
 }
 

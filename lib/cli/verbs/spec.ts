@@ -1,4 +1,4 @@
-import { AlreadyExistsError } from "../../errors.ts";
+import { AlreadyExistsError, HostError } from "../../errors.ts";
 import { specTemplate } from "../../oci/template.ts";
 import { resolvePath } from "../../path.ts";
 import type { CommandOf } from "../commands.ts";
@@ -12,12 +12,25 @@ export function spec({ bundle }: CommandOf<"spec">): number {
       mode: 0o644,
     });
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    throw new AlreadyExistsError({
-      operation: "write spec",
+    const operation = "write spec";
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new AlreadyExistsError({
+        operation,
+        subject: path,
+        reason: "the file is there already",
+        remedy: "remove it first, or name another directory with --bundle",
+      });
+    }
+    throw new HostError({
+      operation,
       subject: path,
-      reason: "the file is there already",
-      remedy: "remove it first, or name another directory with --bundle",
+      reason: error instanceof Deno.errors.NotFound
+        ? "there is no such directory"
+        : error instanceof Error
+        ? error.message
+        : String(error),
+      remedy: "--bundle names a directory that can be written",
+      cause: error,
     });
   }
   return 0;
