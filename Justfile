@@ -21,6 +21,14 @@ ok:
 test *ARGS:
     {{deno}} task test {{ARGS}}
 
+# tests in nodes (virtual machines with systemd), or some of them: just test-vm docker
+test-vm *ARGS:
+    {{deno}} task test:vm {{ARGS}}
+
+# a shell in a fresh node with this tree in it
+vm *ARGS:
+    {{deno}} task vm {{ARGS}}
+
 # times start-up against runc
 bench *ARGS:
     {{deno}} task bench {{ARGS}}

@@ -2,7 +2,9 @@
  * `deno task vm [--kvm-gid N] [COMMAND…]`: boots a fresh node with this tree in it and gives a
  * shell there, or runs the command. The node ends with the shell; several can run at once.
  */
+import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
+import { repositoryDirectory } from "../support/urunc.ts";
 import { nodeNeeds, VmNode } from "./node.ts";
 import { NODE_REPOSITORY } from "./payload.ts";
 
@@ -12,6 +14,14 @@ async function main(args: string[]): Promise<number> {
   const words = [...args];
   let kvmGid: number | undefined;
   if (words[0] === "--kvm-gid") [, kvmGid] = [words.shift(), Number(words.shift())];
+
+  if (!Deno.env.get("URUNC_BINARY")) {
+    await run([Deno.execPath(), "task", "compile"], {
+      cwd: repositoryDirectory(),
+      timeoutSeconds: 300,
+      check: true,
+    });
+  }
 
   // The interrupt is for the shell in the node.
   Deno.addSignalListener("SIGINT", () => {});

@@ -1,0 +1,34 @@
+/** Clean-ups at the end of tests. */
+import assert from "node:assert/strict";
+import { Scope } from "../../support/scope.ts";
+
+Deno.test("what was done is undone in reverse, once, and whoever ends the scope waits", async () => {
+  const log: string[] = [];
+  const scope = new Scope();
+  scope.defer("first", () => log.push("first"));
+  scope.defer("second", async () => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    log.push("second");
+  });
+  // As when the run is told to end, and the test ends because of it.
+  const [, , seen] = await Promise.all([
+    scope[Symbol.asyncDispose](),
+    scope[Symbol.asyncDispose](),
+    scope[Symbol.asyncDispose]().then(() => [...log]),
+  ]);
+  assert.deepEqual(seen, ["second", "first"]);
+  assert.deepEqual(log, ["second", "first"]);
+});
+
+Deno.test("every clean-up is tried, and all failures are told", async () => {
+  const log: string[] = [];
+  const fail = (what: string) => () => {
+    log.push(what);
+    throw new Error(what);
+  };
+  const scope = new Scope();
+  scope.defer("one", fail("one"));
+  scope.defer("two", fail("two"));
+  await assert.rejects(() => scope[Symbol.asyncDispose](), /clean-up failed: two; .*one/);
+  assert.deepEqual(log, ["two", "one"]);
+});
