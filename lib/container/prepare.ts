@@ -4,6 +4,7 @@ import { InvalidConfigurationError } from "../errors.ts";
 import { gatherHostFacts } from "../host/facts.ts";
 import { openImageRoot, readImageFile } from "../host/image.ts";
 import { readBounded } from "../host/files.ts";
+import { readNameservers } from "../host/resolv_conf.ts";
 import type { HostFacts } from "../host/types.ts";
 import { monitorByName } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
@@ -74,7 +75,11 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       accelerator: acceleratorOf({ unikernel, configuration }),
       groupNames: configuration.device_access === "groups",
     });
-    return { configuration, unikernel, guest: guestOf(unikernel.unikernelType), monitor, facts };
+    const guest = guestOf(unikernel.unikernelType);
+    if (guest.takesNameservers) {
+      facts.nameservers = readNameservers(bundle.spec.mounts, imageRoot);
+    }
+    return { configuration, unikernel, guest, monitor, facts };
   } finally {
     close(imageRoot);
   }

@@ -8,7 +8,7 @@ import { readGroupName } from "./groups.ts";
 import { FORMAT_BYTES, isInitramfs } from "../unikernel/initrd/format.ts";
 import { readImageHead, statImageFile } from "./image.ts";
 import { probeKvm } from "./kvm.ts";
-import type { HostFacts } from "./types.ts";
+import type { HostFacts, KvmFacts } from "./types.ts";
 
 /** Which facts are wanted. */
 export interface FactsInput {
@@ -38,15 +38,19 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
     kernel: statImageFile(imageRoot, kernel),
     ...(initrd === undefined ? {} : { initrd: initrdFacts(imageRoot, initrd) }),
     monitor: findMonitor(input.monitor, input.configuration),
-    kvm: input.accelerator === "tcg"
-      ? { usable: false, reason: "emulation was asked for, so KVM was not looked at" }
-      : probeKvm(),
+    kvm: kvmFacts(input),
     tun: readDevice("/dev/net/tun"),
     cgroups: readCgroupLayout(),
     apparmor: apparmorEnabled(),
     libraryDirectories: readLibraryDirectories(),
   };
   return input.groupNames ? { ...facts, groupNames: groupNamesOf(facts) } : facts;
+}
+
+function kvmFacts({ monitor, accelerator }: FactsInput): KvmFacts {
+  const unseen = (why: string) => ({ usable: false, reason: `${why}, so KVM was not looked at` });
+  if (!monitor.accelerators.includes("kvm")) return unseen("the monitor does without");
+  return accelerator === "tcg" ? unseen("emulation was asked for") : probeKvm();
 }
 
 function initrdFacts(imageRoot: number, path: string): HostFacts["initrd"] {

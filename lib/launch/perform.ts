@@ -111,6 +111,9 @@ function stepError(plan: LaunchPlan, index: number, error: unknown): StepError {
  * guest's own environment is no matter for a log.
  */
 function abbreviated(parameters: Record<string, unknown>): string {
-  const text = JSON.stringify(parameters, (key, value) => key === "prepend" ? "…" : value);
+  const text = JSON.stringify(
+    parameters,
+    (key, value) => key === "prepend" || key === "content" ? "…" : value,
+  );
   return text.length <= 200 ? text : `${text.slice(0, 200)}…`;
 }

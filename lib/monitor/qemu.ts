@@ -1,4 +1,5 @@
-import { InvalidConfigurationError } from "../errors.ts";
+import type { InvalidConfigurationError } from "../errors.ts";
+import { checkCount, type Checked, checkMac, checkPath, refusedValue } from "./checks.ts";
 import { memoryOverheadBytes, translationBufferMiB } from "./qemu_memory.ts";
 import { SIGTERM } from "./signals.ts";
 import type { Monitor, MonitorDevice, MonitorInput } from "./types.ts";
@@ -52,6 +53,8 @@ export const qemu: Monitor = {
   firmwareDirectories,
   memoryOverheadBytes,
   minimumMemoryMiB: MINIMUM_MEMORY_MIB,
+  accelerators: ["kvm", "tcg"],
+  takesInitrd: true,
   devices,
   exitCode,
   // Handled as SIGINT and SIGHUP are: devices are flushed, and the exit code is 0.
@@ -83,8 +86,8 @@ function exitCode(monitorExitCode: number): number {
  * even when they begin with `-` or hold `,`.
  */
 function argv(input: MonitorInput): string[] {
-  checkCount("guest memory in MiB", input.memoryMiB, MINIMUM_MEMORY_MIB);
-  checkCount("processors", input.vcpus, 1);
+  checkCount(checked("guest memory in MiB"), input.memoryMiB, MINIMUM_MEMORY_MIB);
+  checkCount(checked("processors"), input.vcpus, 1);
   return [
     path("monitor binary", input.binary),
     ...["-machine", MACHINE],
@@ -123,7 +126,7 @@ function accelerator(input: MonitorInput): string[] {
 /** Commands come from a socket that is open and listens already: there is no path in the clean room. */
 function control({ controlFd }: MonitorInput): string[] {
   if (controlFd === undefined) return [];
-  checkCount("control descriptor", controlFd, 3);
+  checkCount(checked("control descriptor"), controlFd, 3);
   return [
     ...["-chardev", `socket,id=control,fd=${controlFd},server=on,wait=off`],
     ...["-mon", "chardev=control,mode=control"],
@@ -133,30 +136,29 @@ function control({ controlFd }: MonitorInput): string[] {
 function network({ network }: MonitorInput): string[] {
   // -nodefaults has already taken away the network card that QEMU would invent.
   if (network === undefined) return [];
-  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(network.mac)) {
-    throw refused("MAC address", network.mac, "six pairs of hexadecimal digits are needed");
-  }
-  checkCount("network MTU in bytes", network.mtu, MINIMUM_MTU, MAXIMUM_MTU);
+  checkMac(checked("MAC address"), network.mac);
+  checkCount(checked("network MTU in bytes"), network.mtu, MINIMUM_MTU, MAXIMUM_MTU);
   return [
     ...["-netdev", `tap,id=net0,ifname=${value("tap name", network.tap)},script=no,downscript=no`],
     // No boot ROM: guests are never booted from the network, and it would be one more data file.
     "-device",
-    `virtio-net-pci,netdev=net0,mac=${network.mac},host_mtu=${network.mtu},romfile=`,
+    `virtio-net-pci,netdev=net0,mac=${network.mac},host_mtu=${network.mtu},romfile=` +
+    // Otherwise it is both, with the identity of an old one.
+    (network.modern ? ",disable-legacy=on,disable-modern=off" : ""),
   ];
 }
 
 /** A value inside a comma-separated option, where QEMU reads `,,` as one comma. */
 function value(what: string, text: string): string {
   if (text === "") throw refused(what, text, "it is empty");
-  refuseControlCharacters(what, text);
+  // deno-lint-ignore no-control-regex -- refusing them is the point
+  if (/[\x00-\x1f\x7f]/.test(text)) throw refused(what, text, "it holds a control character");
   return text.replaceAll(",", ",,");
 }
 
 /** A path that is an element of its own and so needs no escaping. */
 function path(what: string, text: string): string {
-  refuseControlCharacters(what, text);
-  if (!text.startsWith("/")) throw refused(what, text, "the path is not absolute");
-  return text;
+  return checkPath(checked(what), text);
 }
 
 /** `-L` takes a directory as it is; an absolute one cannot be its `?` or `help`. */
@@ -178,20 +180,10 @@ function commandLine(text: string): string {
   return text;
 }
 
-function refuseControlCharacters(what: string, text: string): void {
-  // deno-lint-ignore no-control-regex -- refusing them is the point
-  if (/[\x00-\x1f\x7f]/.test(text)) throw refused(what, text, "it holds a control character");
-}
-
-function checkCount(what: string, count: number, minimum: number, maximum = 2 ** 31 - 1): void {
-  if (Number.isInteger(count) && count >= minimum && count <= maximum) return;
-  throw refused(what, String(count), `a whole number from ${minimum} to ${maximum} is needed`);
+function checked(what: string): Checked {
+  return { monitor: "qemu", what };
 }
 
 function refused(what: string, found: string, reason: string): InvalidConfigurationError {
-  return new InvalidConfigurationError({
-    operation: "plan qemu's arguments",
-    subject: `${what} ${JSON.stringify(found)}`,
-    reason,
-  });
+  return refusedValue(checked(what), found, reason);
 }

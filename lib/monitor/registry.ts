@@ -1,9 +1,11 @@
 import { UnsupportedError } from "../errors.ts";
+import { firecracker } from "./firecracker.ts";
 import { qemu } from "./qemu.ts";
+import { hvt, spt } from "./solo5.ts";
 import type { Monitor } from "./types.ts";
 
 /** Every monitor urunc can run, by the name the `hypervisor` key uses. */
-const monitors: readonly Monitor[] = [qemu];
+const monitors: readonly Monitor[] = [qemu, firecracker, hvt, spt];
 
 /** Names that {@linkcode monitorByName} knows. */
 export function monitorNames(): string[] {

@@ -18,6 +18,10 @@ export interface MonitorInput {
     mac: string;
     /** Bytes. */
     mtu: number;
+    /** What the guest's manifest calls the device; Solo5 needs it. */
+    device?: string;
+    /** The guest's driver knows virtio 1.0 only, and not what was before. */
+    modern?: boolean;
   };
   /** An open descriptor of a listening socket, on which the monitor takes commands. */
   controlFd?: number;
@@ -52,6 +56,14 @@ export interface Monitor {
   ): number;
   /** The smallest guest the monitor can run, in MiB. */
   minimumMemoryMiB: number;
+  /** The largest, in MiB; undefined: whatever the host has. */
+  maximumMemoryMiB?: number;
+  /** Guest memory comes in multiples of this, in MiB; 1 when undefined. */
+  memoryStepMiB?: number;
+  /** Ways it can run a guest's instructions; none: the guest is a part of its own process. */
+  accelerators: readonly ("kvm" | "tcg")[];
+  /** Whether it gives guests an initial RAM disk. */
+  takesInitrd: boolean;
   /** Which device nodes this guest needs in the private /dev. */
   devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
   /**
@@ -63,8 +75,24 @@ export interface Monitor {
   endSignal: number;
   /** Language of the control socket that it can be handed; undefined: it cannot. */
   control?: "qmp";
-  /** The argument vector, `argv[0]` included. Throws InvalidConfigurationError. */
+  /**
+   * Files of its own that it reads at its start, put into the clean room for its user alone.
+   * Throws InvalidConfigurationError.
+   */
+  files?(input: MonitorInput): MonitorFile[];
+  /**
+   * The argument vector, `argv[0]` included. Throws InvalidConfigurationError. Where a monitor
+   * filters its own system calls, the arguments leave that on or turn it on, whatever
+   * `linux.seccomp` says: that profile is for an ordinary program, and no monitor could run in it.
+   */
   argv(input: MonitorInput): string[];
+}
+
+/** A file made for one monitor. */
+export interface MonitorFile {
+  /** In the clean room. */
+  path: string;
+  content: string;
 }
 
 /** Paths under /dev; each is made anew for the container, never bound from the host. */

@@ -1,12 +1,14 @@
 import type { Configuration } from "../config/types.ts";
+import { UnsupportedError } from "../errors.ts";
 import type { HostFacts } from "../host/types.ts";
-import type { Monitor } from "../monitor/types.ts";
+import type { Monitor, MonitorInput } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
 import type { Spec } from "../oci/types.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
 import type { GuestProcess } from "../unikernel/initrd/segment.ts";
+import { keyPrefix } from "../unikernel/keys.ts";
 import type { GuestInput, UnikernelConfig } from "../unikernel/types.ts";
 import { planAppArmor } from "./apparmor.ts";
 import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
@@ -78,6 +80,7 @@ export function planLaunch(input: LaunchInput): Launch {
   const { spec, configuration, facts, network, paths } = input;
   const { user } = spec.process;
   const accelerator = acceleratorOf(input);
+  requireAbilities(input, accelerator);
   const monitorConfiguration = configuration.monitors[input.monitor.name];
   const devices = planDevices({
     devices: input.monitor.devices({ accelerator, network: network !== undefined }),
@@ -93,6 +96,8 @@ export function planLaunch(input: LaunchInput): Launch {
 
   const stop = planStop(input);
   const handed = input.guest.handedProcess?.(guestInput(input));
+  const hasControl = stop.asking !== undefined;
+  const monitorInput = monitorInputOf(input, { accelerator, handed, hasControl });
 
   const steps: Step[] = [
     ...hookSteps(spec),
@@ -110,6 +115,7 @@ export function planLaunch(input: LaunchInput): Launch {
       devices: devices.steps,
       needsTunDirectory: network !== undefined,
       handed,
+      files: input.monitor.files?.(monitorInput),
     }),
     ...planTerminal(spec.process, input.terminal),
     // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
@@ -120,7 +126,7 @@ export function planLaunch(input: LaunchInput): Launch {
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),
     { step: "barrier" },
-    execStep(input, { accelerator, handed, hasControl: stop.asking !== undefined }),
+    execStep(input.monitor.argv(monitorInput), monitorInput),
   ];
   return {
     plan: { version: 1, phase: "launch", steps },
@@ -128,6 +134,25 @@ export function planLaunch(input: LaunchInput): Launch {
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, handed })),
     stop,
   };
+}
+
+/** @throws UnsupportedError naming what is asked for and this monitor cannot do */
+function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerator: "kvm" | "tcg") {
+  const unsupported = (subject: string, reason: string, remedy: string) =>
+    new UnsupportedError({ operation: "plan monitor", subject, reason, remedy });
+  if (facts.initrd !== undefined && !monitor.takesInitrd) {
+    const reason = `${monitor.name} gives guests no initial RAM disk`;
+    throw unsupported(`${keyPrefix}initrd`, reason, "leave the key out");
+  }
+  // Of a monitor that needs no accelerator, an operator who allows emulation asks nothing.
+  const askedByImage = unikernel.accelerator === "tcg";
+  if (accelerator === "kvm" || monitor.accelerators.includes("tcg")) return;
+  if (!askedByImage && monitor.accelerators.length === 0) return;
+  throw unsupported(
+    askedByImage ? `${keyPrefix}accelerator` : 'accelerator = "tcg" in the configuration',
+    `${monitor.name} cannot emulate a processor`,
+    "qemu can; or run it where KVM works",
+  );
 }
 
 /** A guest is asked first if it may listen and its monitor can tell it. */
@@ -197,6 +222,9 @@ function guestInput({ spec, unikernel, facts, network }: LaunchInput): GuestInpu
     hasInitrd: facts.initrd !== undefined,
     isInitramfs: facts.initrd?.isInitramfs,
     environment: unikernel.environment,
+    monitor: unikernel.hypervisor,
+    version: unikernel.unikernelVersion,
+    nameservers: facts.nameservers,
     network: network === undefined ? undefined : guestNetwork(network),
   };
 }
@@ -208,31 +236,38 @@ interface Decided {
   hasControl: boolean;
 }
 
-function execStep(input: LaunchInput, decided: Decided): Step {
-  const { facts, network, monitor } = input;
+function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
+  const { facts, network, monitor, unikernel, guest } = input;
   const { accelerator, hasControl } = decided;
-  const argv = monitor.argv({
+  return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
     initrd: facts.initrd === undefined ? undefined : GUEST_INITRD,
-    commandLine: input.guest.commandLine(guestInput(input)),
+    commandLine: guest.commandLine(guestInput(input)),
     memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
     vcpus: VCPUS,
     accelerator,
     firmwareDirectories: monitor.firmwareDirectories.filter((directory) =>
       facts.monitor.dataPaths.some(({ path }) => path === directory)
     ),
-    network: network === undefined
-      ? undefined
-      : { tap: TAP_NAME, mac: network.mac, mtu: network.mtu },
+    network: network === undefined ? undefined : {
+      tap: TAP_NAME,
+      mac: network.mac,
+      mtu: network.mtu,
+      device: unikernel.solo5NetDev ?? guest.solo5NetDevice,
+      modern: guest.modernVirtio,
+    },
     controlFd: hasControl ? CONTROL_FD : undefined,
-  });
+  };
+}
+
+function execStep(argv: string[], { binary, controlFd }: MonitorInput): Step {
   return {
     step: "exec",
-    path: facts.monitor.binary,
+    path: binary,
     argv,
     // The monitor's environment is empty: process.env belongs to the guest.
     env: [],
-    ...(hasControl ? { fds: [{ name: "control", fd: CONTROL_FD }] } : {}),
+    ...(controlFd === undefined ? {} : { fds: [{ name: "control", fd: controlFd }] }),
   };
 }

@@ -32,7 +32,7 @@ export function guestMemoryMiB(input: MemoryInput): number {
   const { limit, defaultMemoryMiB } = input;
   if (limit !== undefined && limit >= 0) return memoryWithin(limit, input);
   // The copies are made on nobody's account here, and an image may hold a file of any size.
-  if (input.copiedBytes <= defaultMemoryMiB * MIB) return defaultMemoryMiB;
+  if (input.copiedBytes <= defaultMemoryMiB * MIB) return usableMiB(defaultMemoryMiB, input);
   throw new HostError({
     operation: "plan guest memory",
     subject: input.monitor.name,
@@ -66,6 +66,13 @@ function overheadBytes(memoryMiB: number, input: MemoryInput): number {
   return monitorBytes + copiedBytes;
 }
 
+/** What the monitor can give of so much: not more than it can at all, and whole steps. */
+function usableMiB(memoryMiB: number, { monitor }: MemoryInput): number {
+  const { maximumMemoryMiB = Infinity, memoryStepMiB = 1, minimumMemoryMiB } = monitor;
+  const most = Math.min(memoryMiB, maximumMemoryMiB);
+  return Math.max(minimumMemoryMiB, most - most % memoryStepMiB);
+}
+
 function memoryWithin(limit: number, input: MemoryInput): number {
   const { monitor } = input;
   const overhead = (memoryMiB: number) => overheadBytes(memoryMiB, input);
@@ -73,7 +80,7 @@ function memoryWithin(limit: number, input: MemoryInput): number {
   // The overhead may grow with the guest (page tables), so it is asked for the largest guest first:
   // that can only leave too much, never too little.
   const memoryMiB = Math.floor((limit - overhead(upperBound)) / MIB);
-  if (memoryMiB >= monitor.minimumMemoryMiB) return memoryMiB;
+  if (memoryMiB >= monitor.minimumMemoryMiB) return usableMiB(memoryMiB, input);
 
   const minimum = monitor.minimumMemoryMiB;
   const needed = Math.ceil(minimum + overhead(upperBound) / MIB);

@@ -1,5 +1,6 @@
 import { parentPath } from "../path.ts";
 import type { HostFacts, ImageFileFacts, LibraryDirectory } from "../host/types.ts";
+import type { MonitorFile } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
 import { type GuestProcess, initrdSegment } from "../unikernel/initrd/segment.ts";
 import type { Step } from "./types.ts";
@@ -32,6 +33,8 @@ export interface RootInput {
   needsTunDirectory: boolean;
   /** Put before the initial RAM disk. */
   handed?: GuestProcess;
+  /** Files made for the monitor. */
+  files?: MonitorFile[];
 }
 
 /**
@@ -75,6 +78,9 @@ export function planRoot(input: RootInput): Step[] {
     },
     ...tree.steps,
     ...guestSteps,
+    ...(input.files ?? []).map(({ path, content }): Step => (
+      { step: "writeFile", path, uid: user.uid, gid: user.gid, content }
+    )),
     { step: "mkdir", path: "/dev", mode: 0o755 },
     { step: "mountTmpfs", path: "/dev", sizeBytes: DEV_TMPFS_BYTES, mode: 0o755, devices: true },
     ...(input.needsTunDirectory ? [mkdirStep("/dev/net")] : []),

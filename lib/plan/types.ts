@@ -69,6 +69,8 @@ export type StepBody =
     maximumBytes: number;
     prepend?: GuestProcess;
   }
+  /** Writes a file that the monitor's user, and nobody else, may read. */
+  | { step: "writeFile"; path: string; uid: number; gid: number; content: string }
   | {
     step: "mknod";
     path: string;

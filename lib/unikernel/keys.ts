@@ -12,6 +12,7 @@ export const keys = [
   "accelerator",
   "environment",
   "stop",
+  "solo5NetDev",
 ] as const;
 
 export type Key = typeof keys[number];
@@ -22,7 +23,6 @@ export const laterKeys = [
   "blkMntPoint",
   "useDMBlock",
   "mountRootfs",
-  "solo5NetDev",
   "solo5BlkDev",
 ] as const;
 

@@ -1,10 +1,16 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { suggestion } from "../config/suggestion.ts";
 import { type Key, keyPrefix, keys, type LaterKey, laterKeys } from "./keys.ts";
-import { supportedHypervisors, supportedTypes } from "./supported.ts";
+import {
+  isSupportedPair,
+  supportedHypervisors,
+  supportedPairs,
+  supportedTypes,
+} from "./supported.ts";
 import type { UnikernelConfig } from "./types.ts";
 import {
   decodeValue,
+  deviceName,
   freeText,
   type Grammar,
   imagePath,
@@ -26,13 +32,13 @@ export interface UnikernelSources {
 
 const operation = "read the unikernel's description";
 
-/** How each value looks. Names of other guests and monitors are known for plain words too. */
+/** How each value looks. */
 const grammars: Record<Key | LaterKey, Grammar> = {
-  unikernelType: word([...supportedTypes, "unikraft", "rumprun", "mirage", "mewz"]),
+  unikernelType: word(supportedTypes),
   unikernelVersion: { ...word([]), allowed: "a version, at most 64 of A-Z a-z 0-9 . _ -" },
   binary: imagePath,
   cmdline: freeText,
-  hypervisor: word([...supportedHypervisors, "firecracker", "hvt", "spt"]),
+  hypervisor: word(supportedHypervisors),
   initrd: imagePath,
   accelerator: word(["kvm", "tcg"]),
   environment: word(["cmdline", "initrd"]),
@@ -41,7 +47,7 @@ const grammars: Record<Key | LaterKey, Grammar> = {
   blkMntPoint: freeText,
   useDMBlock: word(["true", "false"]),
   mountRootfs: word(["true", "false"]),
-  solo5NetDev: freeText,
+  solo5NetDev: deviceName,
   solo5BlkDev: freeText,
 };
 
@@ -60,12 +66,12 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * says nothing, as older tools write one for every key they do not use. How a value may be encoded:
  * {@linkcode decodeValue}.
  *
- * Keys, after `com.urunc.unikernel.`: `unikernelType` (`linux`, or `elf`: a PVH or multiboot ELF
- * image), `hypervisor` (`qemu`) and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline`
- * may be; `accelerator` is `kvm` (the default) or `tcg`, which must be asked for, because emulation
+ * Keys, after `com.urunc.unikernel.`: `unikernelType` and `hypervisor` (a pair of `supported.ts`)
+ * and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline` may be; `accelerator` is `kvm` (the default) or `tcg`, which must be asked for, because emulation
  * that nobody asked for hides a broken node; `environment` is `cmdline` or `initrd`, the way that
  * arguments and environment take (`guests/linux.ts`); `stop` is `auto` (the default) or `button`: the
- * guest is asked to stop by nothing but its power button, and has all the time the caller gives it.
+ * guest is asked to stop by nothing but its power button, and has all the time the caller gives it;
+ * `solo5NetDev` is what a Solo5 guest's manifest calls its network device.
  *
  * @throws InvalidConfigurationError naming the key, for a value that is malformed or missing
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
@@ -77,9 +83,8 @@ export function parseUnikernel({ annotations, uruncJson }: UnikernelSources): Un
   };
   refuseLaterKeys(values);
   return {
-    unikernelType: supported("unikernelType", required(values, "unikernelType"), supportedTypes),
+    ...supportedPair(values),
     unikernelVersion: values.unikernelVersion,
-    hypervisor: supported("hypervisor", required(values, "hypervisor"), supportedHypervisors),
     binary: absolute(required(values, "binary")),
     initrd: values.initrd === undefined ? undefined : absolute(values.initrd),
     cmdline: values.cmdline,
@@ -90,7 +95,28 @@ export function parseUnikernel({ annotations, uruncJson }: UnikernelSources): Un
     stop: values.stop === undefined
       ? undefined
       : supported("stop", values.stop, ["auto", "button"] as const),
+    solo5NetDev: values.solo5NetDev,
   };
+}
+
+function supportedPair(values: Values): Pick<UnikernelConfig, "unikernelType" | "hypervisor"> {
+  const unikernelType = supported(
+    "unikernelType",
+    required(values, "unikernelType"),
+    supportedTypes,
+  );
+  const hypervisor = supported(
+    "hypervisor",
+    required(values, "hypervisor"),
+    supportedHypervisors,
+  );
+  if (isSupportedPair(unikernelType, hypervisor)) return { unikernelType, hypervisor };
+  throw new UnsupportedError({
+    operation,
+    subject: `${keyPrefix}hypervisor`,
+    reason: `${unikernelType} on ${hypervisor} is not supported`,
+    remedy: `supported: ${supportedPairs()}`,
+  });
 }
 
 type Values = Partial<Record<Key | LaterKey, string>>;

@@ -1,5 +1,5 @@
 /** The guest families that urunc knows how to talk to. */
-export type UnikernelType = "linux" | "elf";
+export type UnikernelType = "linux" | "elf" | "unikraft" | "mirage" | "rumprun" | "mewz";
 
 /**
  * What the image says of its guest: the `com.urunc.unikernel.*` annotations merged over
@@ -8,7 +8,7 @@ export type UnikernelType = "linux" | "elf";
 export interface UnikernelConfig {
   unikernelType: UnikernelType;
   unikernelVersion?: string;
-  /** The monitor that boots it: `qemu`. */
+  /** The monitor that boots it: `qemu`, `firecracker`, `hvt` or `spt`. */
   hypervisor: string;
   /** Absolute path of the guest kernel in the image. */
   binary: string;
@@ -22,6 +22,8 @@ export interface UnikernelConfig {
   environment?: "cmdline" | "initrd";
   /** `button`: the guest is only ever asked to stop by its power button, and waited for. */
   stop?: "auto" | "button";
+  /** What a Solo5 guest's manifest calls its network device, when not as its family does. */
+  solo5NetDev?: string;
 }
 
 /** What a guest family's command line builder is told. Everything is already decided. */
@@ -37,6 +39,12 @@ export interface GuestInput {
   /** Which way arguments and environment take, when the image says so. */
   environment?: UnikernelConfig["environment"];
   network?: GuestNetwork;
+  /** Name of the monitor that boots it. */
+  monitor?: string;
+  /** What the image says of the guest's own version. */
+  version?: string;
+  /** IPv4 addresses of the container's name servers, for families that take them. */
+  nameservers?: string[];
 }
 
 /** Addresses the guest is to take over. */

@@ -35,6 +35,13 @@ export const imagePath: Grammar = {
   isPlain: (raw) => raw.startsWith("/"),
 };
 
+/** A device's name in the manifest of a Solo5 guest: MFT_NAME_MAX, include/mft_abi.h. */
+export const deviceName: Grammar = {
+  allowed: "a device's name, 1 to 67 of A-Z a-z 0-9",
+  accepts: (value) => /^[A-Za-z0-9]{1,67}$/.test(value),
+  isPlain: () => false,
+};
+
 /** Any text. A lone word that happens to be base64 of text is taken for base64. */
 export const freeText: Grammar = {
   allowed: "text without control characters",

@@ -65,6 +65,7 @@ export const ROOT_STEPS: StepHandlers<
   | "bindHost"
   | "bindImageFile"
   | "copyImageFile"
+  | "writeFile"
   | "mknod"
   | "bindDevice"
   | "pivotRoot"
@@ -133,6 +134,20 @@ export const ROOT_STEPS: StepHandlers<
     } finally {
       close(file);
     }
+  },
+
+  writeFile({ path, uid, gid, content }, context) {
+    inParent(context, path, (parent, name) => {
+      const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+      const file = openat2(parent, name, { flags, mode: 0o400, resolve: RESOLVE_NO_SYMLINKS });
+      try {
+        writeAll(file, new TextEncoder().encode(content));
+        fchownat(file, "", uid, gid, AT_EMPTY_PATH);
+        fchmod(file, 0o400);
+      } finally {
+        close(file);
+      }
+    });
   },
 
   mknod({ path, type, major, minor, uid, gid, mode }, context) {

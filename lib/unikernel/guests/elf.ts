@@ -7,7 +7,8 @@ import type { Guest } from "./types.ts";
 const argumentSize = 32 * 4096;
 
 /**
- * A plain ELF image that boots by PVH or multiboot: `elf` is urunc's own name for it.
+ * A plain ELF image that boots by PVH or multiboot, or a plain Solo5 one: `elf` is urunc's own name
+ * for what belongs to no other family.
  *
  * It gets the arguments, joined with spaces, in the Linux kernel's notation: white space outside
  * double quotes separates, a pair of quotes around a whole argument belongs to the notation, and
@@ -18,6 +19,7 @@ export const elf: Guest = {
   type: "elf",
   // Without ACPI and a keyboard driver, nothing that it is told would be heard.
   shutsDown: false,
+  solo5NetDevice: "service",
   commandLine({ args, cmdline = "" }) {
     const line = args.length === 0
       ? cmdline

@@ -1,9 +1,20 @@
 import type { UnikernelType } from "../types.ts";
 import { elf } from "./elf.ts";
 import { linux } from "./linux.ts";
+import { mewz } from "./mewz.ts";
+import { mirage } from "./mirage.ts";
+import { rumprun } from "./rumprun.ts";
 import type { Guest } from "./types.ts";
+import { unikraft } from "./unikraft.ts";
 
-const guests: Record<UnikernelType, Guest> = { linux, elf };
+const guests: Record<UnikernelType, Guest> = {
+  linux,
+  elf,
+  unikraft,
+  mirage,
+  rumprun,
+  mewz,
+};
 
 /** The guest family of a type that `parseUnikernel` has accepted. */
 export function guestOf(type: UnikernelType): Guest {

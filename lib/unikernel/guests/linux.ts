@@ -1,9 +1,10 @@
 import { InvalidConfigurationError } from "../../errors.ts";
 import { keyPrefix } from "../keys.ts";
 import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
-import type { GuestInput, GuestNetwork } from "../types.ts";
+import type { GuestInput } from "../types.ts";
 import { isKernelParameter } from "./kernel_parameters.ts";
 import { processOf } from "./linux_process.ts";
+import { netmaskOf } from "./netmask.ts";
 import { quoteArgument, splitArguments } from "./quote.ts";
 import type { Guest } from "./types.ts";
 
@@ -87,6 +88,8 @@ function processWords(input: GuestInput): string[] {
 function lineWith(input: GuestInput, words: string[]): string {
   const line = [
     "panic=-1 console=ttyS0",
+    // Firecracker ends with a reset by the keyboard controller, and with no other.
+    ...input.monitor === "firecracker" ? ["reboot=k"] : [],
     // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
     ...input.hasInitrd ? ["root=/dev/ram0 rw"] : [],
     ...addressParameter(input),
@@ -121,14 +124,6 @@ function addressParameter({ network, hostname }: GuestInput): string[] {
   }
   const netmask = netmaskOf(ipv4);
   return [`ip=${ipv4.address}::${ipv4.gateway ?? ""}:${netmask}:${name}:eth0:off`];
-}
-
-/** The dotted netmask of a prefix length. */
-function netmaskOf({ prefixLength }: NonNullable<GuestNetwork["ipv4"]>): string {
-  return [0, 8, 16, 24]
-    .map((bitsBefore) => Math.min(8, Math.max(0, prefixLength - bitsBefore)))
-    .map((bits) => 256 - 2 ** (8 - bits))
-    .join(".");
 }
 
 /**

@@ -10,6 +10,12 @@ export interface Guest {
    * keyboard; others are ended at once.
    */
   shutsDown: boolean;
+  /** What the manifests of its Solo5 guests call their network device. */
+  solo5NetDevice?: string;
+  /** Whether their network drivers know virtio 1.0 only, and not what was before. */
+  modernVirtio?: boolean;
+  /** Whether guests of this family are told name servers. */
+  takesNameservers?: boolean;
   /**
    * The guest's command line, whole.
    *

@@ -14,6 +14,7 @@ const minimalConfig: UnikernelConfig = {
   accelerator: "kvm",
   environment: undefined,
   stop: undefined,
+  solo5NetDev: undefined,
 };
 
 function annotations(values: Record<string, string>): Record<string, string> {
@@ -41,6 +42,11 @@ const accepted: {
   config: Partial<UnikernelConfig>;
 }[] = [
   { name: "plain annotations", annotations: minimal, config: {} },
+  {
+    name: "a network device of a Solo5 guest",
+    annotations: { ...minimal, unikernelType: "mirage", hypervisor: "spt", solo5NetDev: "net0" },
+    config: { unikernelType: "mirage", hypervisor: "spt", solo5NetDev: "net0" },
+  },
   {
     name: "base64 annotations",
     annotations: Object.fromEntries(
@@ -157,16 +163,40 @@ const refused: {
   ),
   {
     name: "another guest",
-    values: { ...minimal, unikernelType: "unikraft" },
+    values: { ...minimal, unikernelType: "osv" },
     error: UnsupportedError,
-    message: [prefix + "unikernelType", '"unikraft"', "linux, elf"],
+    message: [prefix + "unikernelType", '"osv"', "linux, elf, unikraft, mirage, rumprun, mewz"],
   },
   {
     name: "another monitor, in base64",
-    values: { ...minimal, hypervisor: base64("firecracker") },
+    values: { ...minimal, hypervisor: base64("xen") },
     error: UnsupportedError,
-    message: [prefix + "hypervisor", '"firecracker"', "supported: qemu"],
+    message: [prefix + "hypervisor", '"xen"', "supported: qemu, firecracker, hvt, spt"],
   },
+  ...[
+    ["rumprun", "firecracker"],
+    ["rumprun", "qemu"],
+    ["linux", "hvt"],
+    ["unikraft", "spt"],
+    ["mirage", "firecracker"],
+    ["mewz", "hvt"],
+  ].map(([unikernelType, hypervisor]) => ({
+    name: `${unikernelType} on ${hypervisor}`,
+    values: { ...minimal, unikernelType: unikernelType!, hypervisor: hypervisor! },
+    error: UnsupportedError,
+    message: [
+      prefix + "hypervisor",
+      `${unikernelType} on ${hypervisor} is not supported`,
+      "linux on qemu or firecracker; elf on qemu or firecracker or hvt or spt; unikraft on qemu or " +
+      "firecracker; mirage on qemu or hvt or spt; rumprun on hvt or spt; mewz on qemu",
+    ],
+  })),
+  ...["tap 0", "net0=tap9", "a".repeat(68), "ä"].map((solo5NetDev) => ({
+    name: `a network device called ${solo5NetDev}`,
+    values: { ...minimal, solo5NetDev },
+    error: invalid,
+    message: [prefix + "solo5NetDev", "1 to 67 of A-Z a-z 0-9"],
+  })),
   {
     name: "a host binary as monitor",
     values: { ...minimal, hypervisor: "/usr/bin/id" },
@@ -206,7 +236,6 @@ const refused: {
     ["blkMntPoint", "/"],
     ["useDMBlock", "true"],
     ["mountRootfs", base64("true")],
-    ["solo5NetDev", "service"],
     ["solo5BlkDev", "storage"],
   ].map(([key, value]) => ({
     name: `${key}, which is for later`,

@@ -1,0 +1,71 @@
+import { InvalidConfigurationError } from "../errors.ts";
+
+/** What is checked, and for which monitor's arguments. */
+export interface Checked {
+  /** The monitor's name. */
+  monitor: string;
+  /** What the value is, for the error. */
+  what: string;
+}
+
+/**
+ * An error about a value that a monitor could not be told.
+ *
+ * @param found the value
+ * @param reason why not
+ */
+export function refusedValue(
+  { monitor, what }: Checked,
+  found: string,
+  reason: string,
+): InvalidConfigurationError {
+  const shown = found.length > 80 ? `${found.slice(0, 80)}…` : found;
+  return new InvalidConfigurationError({
+    operation: `plan ${monitor}'s arguments`,
+    subject: `${what} ${JSON.stringify(shown)}`,
+    reason,
+  });
+}
+
+/**
+ * An absolute path, as an argument or value of its own.
+ *
+ * @returns the path
+ * @throws InvalidConfigurationError
+ */
+export function checkPath(checked: Checked, path: string): string {
+  // deno-lint-ignore no-control-regex -- refusing them is the point
+  if (/[\x00-\x1f\x7f]/.test(path)) {
+    throw refusedValue(checked, path, "it holds a control character");
+  }
+  if (!path.startsWith("/")) throw refusedValue(checked, path, "the path is not absolute");
+  return path;
+}
+
+/**
+ * A whole number in a range.
+ *
+ * @returns the number
+ * @throws InvalidConfigurationError
+ */
+export function checkCount(
+  checked: Checked,
+  count: number,
+  minimum: number,
+  maximum = 2 ** 31 - 1,
+): number {
+  if (Number.isInteger(count) && count >= minimum && count <= maximum) return count;
+  const reason = `a whole number from ${minimum} to ${maximum} is needed`;
+  throw refusedValue(checked, String(count), reason);
+}
+
+/**
+ * A MAC address as `02:42:0a:58:03:07`.
+ *
+ * @returns the address
+ * @throws InvalidConfigurationError
+ */
+export function checkMac(checked: Checked, mac: string): string {
+  if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) return mac;
+  throw refusedValue(checked, mac, "six pairs of hexadecimal digits are needed");
+}

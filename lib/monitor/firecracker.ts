@@ -1,0 +1,127 @@
+import { checkCount, checkMac, checkPath, refusedValue } from "./checks.ts";
+import { SIGKILL } from "./signals.ts";
+import type { Monitor, MonitorFile, MonitorInput } from "./types.ts";
+
+const MIB = 1024 * 1024;
+const name = "firecracker";
+
+/** Where its configuration stands in the clean room. */
+const CONFIGURATION_FILE = "/guest/firecracker.json";
+
+/**
+ * CMDLINE_MAX_SIZE (src/vmm/src/arch/x86_64/layout.rs), the closing NUL included, less what it
+ * adds by itself: `pci=off`, and ` virtio_mmio.device=4K@0xc0001000:5` for the network.
+ */
+const COMMAND_LINE_BYTES = 2048 - 64;
+
+/** Its process needs at most 5 MiB (SPECIFICATION.md), and a test there holds it to that. */
+const PROCESS_BYTES = 5 * MIB;
+/** As measured for QEMU, qemu_memory.ts: nothing of this is Firecracker's own. */
+const KERNEL_BYTES = 1.5 * MIB;
+const PAGE_TABLE_SHARE = 1 / 128;
+const VCPU_BYTES = 0.5 * MIB;
+const NETWORK_BYTES = MIB;
+/** A static binary of 3 MiB. */
+const PAGE_CACHE_BYTES = 4 * MIB;
+
+/** MinMtu and MaxMtu, src/vmm/src/devices/virtio/net/device.rs. */
+const MTU = { minimum: 68, maximum: 65535 };
+
+/**
+ * Firecracker. Its seccomp filters are on unless `--no-seccomp` turns them off, which is never said.
+ *
+ * Not tried against the real binary: arguments and configuration follow its API description
+ * (src/firecracker/swagger/firecracker.yaml) and the parsers of 1.16.
+ */
+export const firecracker: Monitor = {
+  name,
+  binaryNames: ["firecracker"],
+  dataPaths: [],
+  firmwareDirectories: [],
+  // Kernels are loaded from 1 MiB on.
+  minimumMemoryMiB: 2,
+  accelerators: ["kvm"],
+  takesInitrd: true,
+  memoryOverheadBytes({ memoryMiB, vcpus, network }) {
+    return Math.ceil(
+      PROCESS_BYTES + vcpus * VCPU_BYTES + (network ? NETWORK_BYTES : 0) + KERNEL_BYTES +
+        memoryMiB * MIB * PAGE_TABLE_SHARE + PAGE_CACHE_BYTES,
+    );
+  },
+  devices: ({ network }) => network ? ["kvm", "net/tun"] : ["kvm"],
+  // 0 for a guest that resets by the keyboard controller, its only way to end; 148 and up for what
+  // Firecracker itself died of (FcExitCode). A guest cannot tell a code.
+  exitCode: (monitorExitCode) => monitorExitCode,
+  // SIGTERM has no handler, and SIGHUP's exits with 156. Asking the guest needs its HTTP API, off.
+  endSignal: SIGKILL,
+  files,
+  argv,
+};
+
+function argv({ binary }: MonitorInput): string[] {
+  return [
+    checkPath({ monitor: name, what: "monitor binary" }, binary),
+    "--no-api",
+    "--config-file",
+    CONFIGURATION_FILE,
+  ];
+}
+
+/** One JSON document, all that the HTTP API would be told. */
+function files(input: MonitorInput): MonitorFile[] {
+  return [{ path: CONFIGURATION_FILE, content: JSON.stringify(configuration(input)) }];
+}
+
+/** Keys and types: VmmConfig in src/vmm/src/resources.rs; unknown keys are refused there. */
+function configuration(input: MonitorInput): Record<string, unknown> {
+  const { vcpus, network, commandLine } = input;
+  return {
+    "boot-source": {
+      kernel_image_path: checkPath({ monitor: name, what: "kernel" }, input.kernel),
+      ...(input.initrd === undefined
+        ? {}
+        : { initrd_path: checkPath({ monitor: name, what: "initrd" }, input.initrd) }),
+      // Without any it would make up a line of its own, which turns the serial console off.
+      boot_args: checkCommandLine(commandLine ?? ""),
+    },
+    "machine-config": {
+      // 1, or an even number: vcpu_count in the API description.
+      vcpu_count: checkCount({ monitor: name, what: "processors" }, vcpus, 1, 32),
+      mem_size_mib: checkCount(
+        { monitor: name, what: "guest memory in MiB" },
+        input.memoryMiB,
+        firecracker.minimumMemoryMiB,
+      ),
+    },
+    // The key must be there, even without any.
+    drives: [],
+    "network-interfaces": network === undefined ? [] : [{
+      iface_id: "net1",
+      host_dev_name: network.tap,
+      guest_mac: checkMac({ monitor: name, what: "MAC address" }, network.mac),
+      // Only 1.16 and later know `mtu`, and refuse what they do not know; 1500 is everybody's own.
+      ...(network.mtu === 1500 ? {} : {
+        mtu: checkCount(
+          { monitor: name, what: "network MTU in bytes" },
+          network.mtu,
+          MTU.minimum,
+          MTU.maximum,
+        ),
+      }),
+    }],
+  };
+}
+
+/**
+ * Its command lines are printable ASCII, and it trims what stands before and after the first ` -- `
+ * (linux-loader, src/cmdline/mod.rs), between which it puts its own parameters.
+ */
+function checkCommandLine(text: string): string {
+  const checked = { monitor: name, what: "guest command line" };
+  if (/[^\x20-\x7e]/.test(text)) {
+    throw refusedValue(checked, text, "Firecracker takes printable ASCII characters only");
+  }
+  if (text.length < COMMAND_LINE_BYTES) return text;
+  const most = COMMAND_LINE_BYTES - 1;
+  throw refusedValue(checked, text, `it is ${text.length} bytes long; there is room for ${most}`);
+}

@@ -1,0 +1,149 @@
+import { checkCount, checkMac, checkPath, refusedValue } from "./checks.ts";
+import { SIGKILL } from "./signals.ts";
+import type { Monitor, MonitorDevice, MonitorInput } from "./types.ts";
+
+const MIB = 1024 * 1024;
+
+/** HVT_CMDLINE_SIZE, SPT_CMDLINE_SIZE (include/hvt_abi.h, spt_abi.h), the closing NUL included. */
+const COMMAND_LINE_BYTES = 8192;
+
+/** IFNAMSIZ (linux/if.h), the closing NUL included; tap_attach.c takes no longer name. */
+const INTERFACE_NAME_BYTES = 16;
+
+/** MFT_NAME_MAX (include/mft_abi.h), and the characters that `--net:` takes. */
+const DEVICE_NAME = /^[A-Za-z0-9]{1,67}$/;
+
+/** What differs between the two tenders. */
+interface Tender {
+  name: "hvt" | "spt";
+  minimumMemoryMiB: number;
+  maximumMemoryMiB?: number;
+  memoryStepMiB?: number;
+  accelerators: Monitor["accelerators"];
+  /** Kernel memory charged for the process whatever the guest's size, in bytes. */
+  kernelBytes: number;
+  /** Page tables per byte of guest memory, when every page is touched. */
+  pageTableShare: number;
+  /** What a network device costs, in bytes. */
+  networkBytes: number;
+}
+
+/**
+ * Heap, stack, data of the libraries. Measured 0.14 MiB (hvt) and 0.17 MiB (spt) with Solo5 0.12.1,
+ * anonymous pages of smaps.
+ */
+const PROCESS_BYTES = MIB;
+
+/** Left for the pages of the tender and its libraries; measured 1.9 MiB, all that it ever maps. */
+const PAGE_CACHE_BYTES = 4 * MIB;
+
+/**
+ * Solo5's tender for KVM: one process, no firmware, a handful of hypercalls. It filters its own
+ * system calls where it was built with libseccomp.
+ */
+export const hvt: Monitor = tender({
+  name: "hvt",
+  // It takes whole pages of 2 MiB and gives at least one; in a single one no guest has a heap.
+  minimumMemoryMiB: 4,
+  // X86_GUEST_MAX_MEM_SIZE, hvt_cpu_x86_64.h.
+  maximumMemoryMiB: 4096,
+  memoryStepMiB: 2,
+  accelerators: ["kvm"],
+  // Measured 1.3 MiB with a network.
+  kernelBytes: 2.5 * MIB,
+  // As for QEMU with KVM (qemu_memory.ts): the process's tables, the guest's second level, KVM's own.
+  pageTableShare: 1 / 128,
+  // A ring shared with the guest, rounded up to a page of 2 MiB and added to the guest's memory.
+  networkBytes: 2 * MIB,
+});
+
+/**
+ * Solo5's tender without any virtualisation: the guest's code runs in the tender's own process, in
+ * a seccomp filter that leaves it a few system calls on descriptors it has. No /dev/kvm.
+ */
+export const spt: Monitor = tender({
+  name: "spt",
+  // Guest memory begins at 1 MiB, SPT_GUEST_MIN_BASE.
+  minimumMemoryMiB: 2,
+  accelerators: [],
+  // Measured 0.1 MiB.
+  kernelBytes: MIB,
+  // 8 bytes for each page of 4 KiB are a half of it.
+  pageTableShare: 1 / 256,
+  networkBytes: 0,
+});
+
+function tender(tender: Tender): Monitor {
+  const { name, minimumMemoryMiB, maximumMemoryMiB, memoryStepMiB, accelerators } = tender;
+  return {
+    name,
+    binaryNames: [`solo5-${name}`],
+    dataPaths: [],
+    firmwareDirectories: [],
+    minimumMemoryMiB,
+    maximumMemoryMiB,
+    memoryStepMiB,
+    accelerators,
+    takesInitrd: false,
+    memoryOverheadBytes({ memoryMiB, network }) {
+      return Math.ceil(
+        PROCESS_BYTES + tender.kernelBytes + memoryMiB * MIB * tender.pageTableShare +
+          (network ? tender.networkBytes : 0) + PAGE_CACHE_BYTES,
+      );
+    },
+    devices({ network }) {
+      const nodes: MonitorDevice[] = accelerators.includes("kvm") ? ["kvm"] : [];
+      return network ? [...nodes, "net/tun"] : nodes;
+    },
+    // solo5_exit() hands its code on; 255 is an abort, 1 also the tender's own failure.
+    exitCode: (monitorExitCode) => monitorExitCode,
+    // spt has no handlers, hvt since 0.10 one that only exits with 1; neither could tell its guest.
+    endSignal: SIGKILL,
+    argv: (input) => argv(tender, input),
+  };
+}
+
+/**
+ * The guest's command line is one argument, whatever is in it: the tender joins the arguments after
+ * the kernel with spaces, and one alone is not touched. `--mem` counts MiB, though it says MB.
+ */
+function argv(tender: Tender, input: MonitorInput): string[] {
+  const monitor = tender.name;
+  const { memoryMiB, initrd, commandLine } = input;
+  checkCount({ monitor, what: "guest memory in MiB" }, memoryMiB, tender.minimumMemoryMiB);
+  if (initrd !== undefined) {
+    throw refusedValue({ monitor, what: "initrd" }, initrd, "Solo5's guests have none");
+  }
+  return [
+    checkPath({ monitor, what: "monitor binary" }, input.binary),
+    `--mem=${memoryMiB}`,
+    ...network(monitor, input),
+    // An absolute path: nothing that begins with `-` and could be an option.
+    checkPath({ monitor, what: "kernel" }, input.kernel),
+    ...(commandLine === undefined ? [] : [checkCommandLine(monitor, commandLine)]),
+  ];
+}
+
+/** The MTU is the tap's. The MAC would be random, and a bridge might not let it through. */
+function network(monitor: string, { network }: MonitorInput): string[] {
+  if (network === undefined) return [];
+  const { tap, mac, device = "" } = network;
+  if (!DEVICE_NAME.test(device)) {
+    throw refusedValue({ monitor, what: "network device" }, device, "1 to 67 of A-Z a-z 0-9");
+  }
+  // `@5` would be a descriptor.
+  if (!/^[^@\s][^\s]*$/.test(tap) || new TextEncoder().encode(tap).length >= INTERFACE_NAME_BYTES) {
+    throw refusedValue({ monitor, what: "tap name" }, tap, "it is no interface's name");
+  }
+  const address = checkMac({ monitor, what: "MAC address" }, mac);
+  return [`--net:${device}=${tap}`, `--net-mac:${device}=${address}`];
+}
+
+function checkCommandLine(monitor: string, text: string): string {
+  const checked = { monitor, what: "guest command line" };
+  if (text.includes("\0")) throw refusedValue(checked, text, "it holds a NUL character");
+  const length = new TextEncoder().encode(text).length;
+  if (length < COMMAND_LINE_BYTES) return text;
+  const most = COMMAND_LINE_BYTES - 1;
+  throw refusedValue(checked, text, `it is ${length} bytes long, and Solo5 takes at most ${most}`);
+}

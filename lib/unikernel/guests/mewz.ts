@@ -1,0 +1,29 @@
+import { UnsupportedError } from "../../errors.ts";
+import { argumentsOf } from "./arguments.ts";
+import type { Guest } from "./types.ts";
+
+/**
+ * A Mewz unikernel, which is a WebAssembly program with its kernel. It knows two parameters, `ip` and
+ * `gateway`, and hands its program neither arguments nor environment. A container must have at least
+ * one argument, though, so the first is taken for the program's name.
+ */
+export const mewz: Guest = {
+  type: "mewz",
+  shutsDown: false,
+  modernVirtio: true,
+  commandLine(input) {
+    const { args, subject } = argumentsOf(input);
+    if (args.length > 1) {
+      throw new UnsupportedError({
+        operation: "write the guest's command line",
+        subject: subject(1),
+        reason: "Mewz hands its program no arguments",
+        remedy: "leave only the program's name",
+      });
+    }
+    const ipv4 = input.network?.ipv4;
+    if (ipv4 === undefined) return undefined;
+    const gateway = ipv4.gateway === undefined ? "" : ` gateway=${ipv4.gateway}`;
+    return `ip=${ipv4.address}/${ipv4.prefixLength}${gateway}`;
+  },
+};

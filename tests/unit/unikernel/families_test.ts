@@ -1,0 +1,282 @@
+import assert from "node:assert/strict";
+import { InvalidConfigurationError, UnsupportedError, UruncError } from "../../../lib/errors.ts";
+import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
+import type { GuestInput, GuestNetwork, UnikernelType } from "../../../lib/unikernel/types.ts";
+import { type Booted, bootMirage, bootRumprun, bootUnikraft } from "./guest_models.ts";
+
+const boot: Record<string, (line: string) => Booted> = {
+  mirage: bootMirage,
+  rumprun: bootRumprun,
+  unikraft: bootUnikraft,
+};
+const families = Object.keys(boot) as UnikernelType[];
+
+const network: GuestNetwork = {
+  mac: "02:42:0a:58:03:07",
+  mtu: 1500,
+  ipv4: { address: "10.88.3.7", prefixLength: 20, gateway: "10.88.0.1" },
+  ipv6: { address: "fd00::7", prefixLength: 64, gateway: "fd00::1" },
+};
+
+function inputOf(changes: Partial<GuestInput> = {}): GuestInput {
+  return { args: ["app"], env: [], hasInitrd: false, ...changes };
+}
+
+function lineOf(type: UnikernelType, changes: Partial<GuestInput> = {}): string | undefined {
+  return guestOf(type).commandLine(inputOf(changes));
+}
+
+/** Every character that any of the notations makes something of, in every place. */
+const hard = [
+  "a",
+  " ",
+  "\t",
+  "\n",
+  '"',
+  "'",
+  "\\",
+  ",",
+  "=",
+  "{",
+  "}",
+  "[",
+  "]",
+  "-",
+  ":",
+  "é",
+  "",
+];
+const texts = [
+  ...hard,
+  ...hard.flatMap((one) => hard.map((other) => one + other)),
+  ...hard.flatMap((one) => hard.map((other) => `x${one}y${other}z`)),
+  "--",
+  "--ipv4=1.2.3.4/8",
+  "netdev.ip=1",
+  'it\'s "quoted" \\ 漢字 \u{1f600}',
+  '","net":{"if":"evil0"},"x":"',
+  "\\u0027",
+  "-n\n\n",
+];
+
+for (const type of families) {
+  Deno.test(`${type}: an argument comes through unchanged, or is refused`, () => {
+    let told = 0;
+    for (const text of texts) {
+      for (const args of [["app", text], ["app", text, "after"], [text, "after"]]) {
+        let line: string | undefined;
+        try {
+          line = lineOf(type, { args, network });
+        } catch (error) {
+          assert.ok(
+            error instanceof InvalidConfigurationError,
+            `${JSON.stringify(args)}: ${error}`,
+          );
+          assert.match(error.message, /process\.args\[[01]\]/);
+          continue;
+        }
+        told++;
+        const booted = boot[type]!(line!);
+        assert.deepEqual(booted.args, args, line);
+        assert.deepEqual(booted.env, [], line);
+        assert.notEqual(Object.keys(booted.parameters).length, 0, line);
+      }
+    }
+    assert.ok(told > texts.length, `only ${told} of ${3 * texts.length} could be told`);
+  });
+
+  Deno.test(`${type}: the image's cmdline is used when there are no arguments`, () => {
+    const line = lineOf(type, { args: [], cmdline: 'app  "two words" x=y' });
+    assert.deepEqual(boot[type]!(line!).args, ["app", "two words", "x=y"]);
+    assert.throws(() => lineOf(type, { args: [], cmdline: 'app "x' }), InvalidConfigurationError);
+  });
+}
+
+for (const type of ["rumprun", "unikraft"] as const) {
+  Deno.test(`${type}: a variable comes through unchanged, or is refused`, () => {
+    let told = 0;
+    for (const text of texts) {
+      const env = ["PATH=/bin", `X=${text}`, "LAST=1"];
+      let line: string | undefined;
+      try {
+        line = lineOf(type, { env });
+      } catch (error) {
+        assert.ok(error instanceof InvalidConfigurationError, String(error));
+        assert.match(error.message, /process\.env\[1\]/);
+        continue;
+      }
+      told++;
+      assert.deepEqual(boot[type]!(line!).env, env, line);
+    }
+    assert.ok(told > texts.length / 4, `only ${told} could be told`);
+    assert.throws(() => lineOf(type, { env: ["=x"] }), /no NAME=VALUE/);
+  });
+}
+
+interface AddressCase {
+  type: UnikernelType;
+  name: string;
+  changes?: Partial<GuestInput>;
+  ipv4?: Partial<NonNullable<GuestNetwork["ipv4"]>>;
+  line: string | undefined;
+}
+
+const net = (addr: string, mask: string, gw?: string) =>
+  `"net":{"if":"ukvmif0","cloner":"True","type":"inet","method":"static","addr":"${addr}",` +
+  `"mask":"${mask}"${gw === undefined ? "" : `,"gw":"${gw}"`}}`;
+
+const addressCases: AddressCase[] = [
+  {
+    type: "mirage",
+    name: "address with its own prefix",
+    line: "--ipv4=10.88.3.7/20 --ipv4-gateway=10.88.0.1 app",
+  },
+  {
+    type: "mirage",
+    name: "no gateway",
+    ipv4: { gateway: undefined },
+    line: "--ipv4=10.88.3.7/20 app",
+  },
+  { type: "mirage", name: "no network", changes: { network: undefined }, line: "app" },
+  { type: "mirage", name: "nothing", changes: { network: undefined, args: [] }, line: undefined },
+  { type: "mewz", name: "address", line: "ip=10.88.3.7/20 gateway=10.88.0.1" },
+  { type: "mewz", name: "no gateway", ipv4: { gateway: undefined }, line: "ip=10.88.3.7/20" },
+  { type: "mewz", name: "no network", changes: { network: undefined }, line: undefined },
+  {
+    type: "rumprun",
+    name: "address",
+    line: `{"cmdline":"app",${net("10.88.3.7", "20", "10.88.0.1")}}`,
+  },
+  {
+    type: "rumprun",
+    name: "no gateway",
+    ipv4: { prefixLength: 32, gateway: undefined },
+    line: `{"cmdline":"app",${net("10.88.3.7", "32")}}`,
+  },
+  {
+    type: "rumprun",
+    name: "a gateway outside the subnet widens it",
+    ipv4: { address: "10.244.1.5", prefixLength: 32, gateway: "10.244.1.1" },
+    line: `{"cmdline":"app",${net("10.244.1.5", "29", "10.244.1.1")}}`,
+  },
+  {
+    type: "rumprun",
+    name: "a gateway that has nothing in common",
+    ipv4: { address: "10.244.1.5", prefixLength: 32, gateway: "169.254.1.1" },
+    line: `{"cmdline":"app",${net("10.244.1.5", "0", "169.254.1.1")}}`,
+  },
+  {
+    type: "unikraft",
+    name: "address and one name server",
+    changes: { nameservers: ["10.88.0.1"] },
+    line: "app netdev.ip=10.88.3.7/20:10.88.0.1:10.88.0.1 --",
+  },
+  {
+    type: "unikraft",
+    name: "three name servers, of which it takes two",
+    changes: { nameservers: ["9.9.9.9", "8.8.8.8", "1.1.1.1"] },
+    line: "app netdev.ip=10.88.3.7/20:10.88.0.1:9.9.9.9:8.8.8.8 --",
+  },
+  {
+    type: "unikraft",
+    name: "no gateway, no name server",
+    ipv4: { gateway: undefined },
+    line: "app netdev.ip=10.88.3.7/20 --",
+  },
+  {
+    type: "unikraft",
+    name: "a name server without a gateway keeps its place",
+    ipv4: { gateway: undefined },
+    changes: { nameservers: ["9.9.9.9"] },
+    line: "app netdev.ip=10.88.3.7/20::9.9.9.9 --",
+  },
+  { type: "unikraft", name: "no network", changes: { network: undefined }, line: "app --" },
+  {
+    type: "unikraft",
+    name: "initial RAM disk",
+    changes: { network: undefined, hasInitrd: true },
+    line: 'app vfs.fstab=[ "initrd0:/:extract:::" ] --',
+  },
+  {
+    type: "unikraft",
+    name: "0.15.0",
+    changes: { version: "0.15.0", hasInitrd: true, nameservers: ["9.9.9.9"] },
+    line: "app netdev.ipv4_addr=10.88.3.7 netdev.ipv4_gw_addr=10.88.0.1 " +
+      "netdev.ipv4_subnet_mask=255.255.240.0 vfs.rootfs=initrd --",
+  },
+  {
+    type: "unikraft",
+    name: "0.15.0 without a gateway",
+    changes: { version: "0.15.0" },
+    ipv4: { gateway: undefined },
+    line: "app netdev.ipv4_addr=10.88.3.7 netdev.ipv4_subnet_mask=255.255.240.0 --",
+  },
+  {
+    type: "unikraft",
+    name: "no name",
+    changes: { args: [], network: undefined },
+    line: "unikraft --",
+  },
+];
+
+for (const { type, name, changes, ipv4, line } of addressCases) {
+  Deno.test(`${type}: ${name}`, () => {
+    const changed = { ...network, ipv4: { ...network.ipv4!, ...ipv4 } };
+    assert.equal(lineOf(type, { network: changed, ...changes }), line);
+  });
+}
+
+const versions: [version: string | undefined, isCurrent: boolean][] = [
+  [undefined, true],
+  ["latest", true],
+  ["0.16.1", true],
+  ["v0.16.1", true],
+  ["0.16.2", true],
+  ["0.17", true],
+  ["0.18.0-abc", true],
+  ["1", true],
+  ["0.16.0", false],
+  ["0.16", false],
+  ["v0.15.0", false],
+  ["0.9.9", false],
+  ["0", false],
+];
+
+for (const [version, isCurrent] of versions) {
+  Deno.test(`unikraft ${version} takes ${isCurrent ? "netdev.ip" : "netdev.ipv4_addr"}`, () => {
+    const line = lineOf("unikraft", { version, network })!;
+    assert.equal(line.includes("netdev.ip="), isCurrent);
+    assert.equal(line.includes("netdev.ipv4_addr="), !isCurrent);
+  });
+}
+
+Deno.test("unikraft refuses more words than it reads", () => {
+  const args = Array.from({ length: 59 }, (_, index) => `a${index}`);
+  assert.equal(bootUnikraft(lineOf("unikraft", { args })!).args.length, 59);
+  assert.throws(
+    () => lineOf("unikraft", { args: [...args, "more"] }),
+    (error) =>
+      error instanceof UnsupportedError && /61 words, and Unikraft reads 60/.test(error.message),
+  );
+});
+
+Deno.test("mewz takes the only argument for its name, and refuses others", () => {
+  assert.equal(lineOf("mewz", { args: [], network }), "ip=10.88.3.7/20 gateway=10.88.0.1");
+  assert.throws(
+    () => lineOf("mewz", { args: ["app", "x"] }),
+    (error) =>
+      error instanceof UruncError && /process\.args\[1\].*no arguments/.test(error.message),
+  );
+});
+
+Deno.test("rumprun refuses what would name another configuration", () => {
+  for (
+    const changes of [{ args: ["a", "_RUMPRUN_ROOTFSCFG=/x"] }, { env: ["_RUMPRUN_ROOTFSCFG=/x"] }]
+  ) {
+    assert.throws(() => lineOf("rumprun", changes), /look for a file/);
+  }
+});
+
+Deno.test("none of these families is asked to shut down", () => {
+  for (const type of [...families, "mewz" as const]) assert.equal(guestOf(type).shutsDown, false);
+});
