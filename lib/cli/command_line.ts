@@ -1,5 +1,6 @@
 import { formatError, UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
+import { handOver } from "./delegate.ts";
 import { refuse, runCommand } from "./dispatch.ts";
 import { helpText } from "./help.ts";
 import { specTableText } from "./help_spec.ts";
@@ -17,6 +18,7 @@ const USAGE_FAILURE = 2;
  * @returns the exit code
  */
 export async function runCommandLine(args: string[], observer: Observer): Promise<number> {
+  handOver(args);
   let parsed: ParsedCommandLine;
   try {
     parsed = parseCommandLine(args);
@@ -36,6 +38,6 @@ export async function runCommandLine(args: string[], observer: Observer): Promis
     case "refused":
       return refuse(parsed.verb, parsed.globals);
     case "command":
-      return await runCommand(parsed.command, observer);
+      return await runCommand(parsed.command, observer, args);
   }
 }

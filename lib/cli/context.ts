@@ -11,14 +11,22 @@ export interface Context {
   store: Store;
   log: Logger;
   observer: Observer;
+  /** The arguments after the program's name, for whoever is handed them. */
+  commandLine: string[];
   /** Let systemd make the cgroup of a container. */
   systemdCgroup: boolean;
   /** Reads the operator's configuration; only verbs that make a container do. */
   configuration(): Promise<Configuration>;
 }
 
-export function makeContext(options: GlobalOptions, log: Logger, observer: Observer): Context {
+export function makeContext(
+  options: GlobalOptions,
+  log: Logger,
+  observer: Observer,
+  commandLine: string[],
+): Context {
   return {
+    commandLine,
     store: new Store(resolvePath(Deno.cwd(), options.root)),
     log,
     observer,

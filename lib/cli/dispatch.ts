@@ -27,10 +27,14 @@ const FAILURE = 1;
  *
  * @returns the exit code
  */
-export async function runCommand(command: Command, observer: Observer): Promise<number> {
+export async function runCommand(
+  command: Command,
+  observer: Observer,
+  commandLine: string[],
+): Promise<number> {
   const log = new Logger({ file: command.log, format: command.logFormat, debug: command.debug });
   try {
-    return await dispatch(command, makeContext(command, log, observer));
+    return await dispatch(command, makeContext(command, log, observer, commandLine));
   } catch (error) {
     log.error(error);
     return FAILURE;

@@ -4,7 +4,7 @@ import { removeRecord, type TaskRecord, writeRecord } from "./record.ts";
 import { mountRootfs, unmountRootfs } from "./rootfs.ts";
 import type { TaskFactory } from "./service.ts";
 import type { ShimServices } from "./services.ts";
-import { glanceAtBundle, isGuest, isInPod } from "./task/kind.ts";
+import { glanceAtBundle, isGuest, isInPod } from "../delegate/kind.ts";
 import { decodeOptions } from "./task/options.ts";
 import type { Task } from "./task/task.ts";
 import { UnikernelTask } from "./task/unikernel.ts";

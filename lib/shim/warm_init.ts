@@ -1,4 +1,5 @@
 import { close, kill, LinuxError, SIGKILL, waitpid, WNOHANG } from "../../ffi/linux.ts";
+import { hastenJoin } from "../container/cgroups/hasten.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";
@@ -26,7 +27,7 @@ export class WarmInit {
 
   /** Starts one, unless one waits already. */
   prepare(): void {
-    if (this.#init === undefined) this.#init = this.#spawn(USUAL);
+    if (this.#init === undefined) this.adopt(this.#spawn(USUAL));
   }
 
   /** As `prepare`, once the task that took the last one is served. */
@@ -38,6 +39,7 @@ export class WarmInit {
   adopt(init: SpawnedInit): void {
     this.#reaper.expect(init.pid);
     this.#init = init;
+    void hastenJoin(init.pid);
   }
 
   /** As `spawnInit`, and takes the one that waits where it fits. */

@@ -266,10 +266,10 @@ testIf("misuse: state directories and logs that cannot be written", { needs }, a
   assertNothingLeft(other);
 });
 
-testIf("misuse: an image that is no unikernel", { needs }, async () => {
+testIf("misuse: an image that says too little of its unikernel", { needs }, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle");
-  await Deno.remove(`${container.rootfs}/urunc.json`);
+  await Deno.writeTextFile(`${container.rootfs}/urunc.json`, "{}");
   assertFailed(await container.create(), [
     "com.urunc.unikernel.unikernelType",
     "it is missing",

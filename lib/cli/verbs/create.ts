@@ -7,12 +7,14 @@ import { resolvePath } from "../../path.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
+import { handOverCreation } from "../delegate.ts";
 import { printJson } from "../output.ts";
 
 type CreateCommand = CommandOf<"create"> | CommandOf<"run">;
 
 /** `urunc create` */
 export async function create(command: CommandOf<"create">, context: Context): Promise<number> {
+  if (!command.dryRun) await handOverCreation(command, context);
   const options = creationOf(command, context);
   if (command.dryRun) {
     printJson(await planContainer(options));

@@ -8,6 +8,7 @@ import { monitorByName } from "../../monitor/registry.ts";
 import { effectOf, parseSignal } from "../../monitor/signals.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
+import { handOverCreation } from "../delegate.ts";
 import { printJson } from "../output.ts";
 import { TerminalRelay } from "../terminal.ts";
 import { createAndRecord, creationOf } from "./create.ts";
@@ -32,6 +33,7 @@ const SIGNAL_EXIT_BASE = 128;
 
 /** `urunc run`: create, start, wait, delete. Returns the guest's exit code. */
 export async function run(command: CommandOf<"run">, context: Context): Promise<number> {
+  if (!command.dryRun) await handOverCreation(command, context);
   const options = creationOf(command, context);
   if (command.dryRun) {
     printJson(await planContainer(options));

@@ -1,0 +1,70 @@
+import { close } from "../../ffi/linux.ts";
+import { InvalidConfigurationError } from "../errors.ts";
+import { readBounded } from "../host/files.ts";
+import { openImageRoot, readImageFile } from "../host/image.ts";
+import { resolvePath } from "../path.ts";
+import { isUnikernel, maximumUruncJsonBytes } from "../unikernel/parse.ts";
+
+/** What decides who runs a container. */
+export interface BundleGlance {
+  annotations: Record<string, string>;
+  /** Absolute path of the image's root. */
+  rootfs: string;
+}
+
+/** As much as the strict parser reads. */
+const MAXIMUM_BYTES = 10 * 1024 * 1024;
+
+/**
+ * Looks at a bundle without judging it: what is not a unikernel need not be anything that this program
+ * could run.
+ *
+ * @throws InvalidConfigurationError when config.json is no JSON object
+ */
+export function glanceAtBundle(bundle: string): BundleGlance {
+  const path = `${bundle}/config.json`;
+  const bytes = readBounded(path, MAXIMUM_BYTES, { operation: "read bundle" });
+  let config: { annotations?: Record<string, unknown>; root?: { path?: unknown } } | null;
+  try {
+    config = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new InvalidConfigurationError({
+      operation: "read bundle",
+      subject: path,
+      reason: "it is not JSON",
+      cause,
+    });
+  }
+  const root = config?.root?.path;
+  return {
+    annotations: Object.fromEntries(
+      Object.entries(config?.annotations ?? {}).filter(([, value]) => typeof value === "string"),
+    ) as Record<string, string>,
+    rootfs: resolvePath(bundle, typeof root === "string" ? root : "rootfs"),
+  };
+}
+
+/**
+ * Whether a container is a guest, or an ordinary one that an OCI runtime runs: a pod's sandbox always
+ * (it has the pod's annotations, and no guest), Knative's queue-proxy, and whatever does not say that it
+ * is a guest. What says so badly is a guest, and an error then: it must not lose its isolation.
+ *
+ * @throws HostError when the image's root cannot be opened
+ */
+export function isGuest({ annotations, rootfs }: BundleGlance): boolean {
+  if (annotations["io.kubernetes.cri.container-type"] === "sandbox") return false;
+  if (annotations["io.kubernetes.cri.container-name"] === "queue-proxy") return false;
+  if (isUnikernel(annotations)) return true;
+  const root = openImageRoot(rootfs);
+  try {
+    const json = readImageFile(root, "/urunc.json", maximumUruncJsonBytes);
+    return isUnikernel(annotations, json === undefined ? undefined : "{}");
+  } finally {
+    close(root);
+  }
+}
+
+/** Whether other containers share a shim with this one. */
+export function isInPod({ annotations }: BundleGlance): boolean {
+  return Object.hasOwn(annotations, "io.kubernetes.cri.sandbox-id");
+}

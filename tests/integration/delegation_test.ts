@@ -1,0 +1,90 @@
+/** Ordinary containers on the command line: runc does all of it, with its own words and exit codes. */
+import assert from "node:assert/strict";
+import { removeCgroupTree } from "../support/cgroups.ts";
+import { busyboxFiles } from "../support/docker.ts";
+import { makeLayer } from "../support/image.ts";
+import { isAlive, run, waitFor } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { urunc, uruncBinary, uruncRoot } from "../support/urunc.ts";
+
+/** A bundle that runc makes the config.json of. */
+async function ordinaryBundle(scope: Scope, args: string[], annotations = {}): Promise<string> {
+  const bundle = await scope.temporaryDirectory("ordinary");
+  await Deno.mkdir(`${bundle}/rootfs`);
+  const layer = await makeLayer(scope, busyboxFiles());
+  await run(["tar", "--extract", "--file", layer, "--directory", `${bundle}/rootfs`], {
+    check: true,
+  });
+  await run(["runc", "spec"], { cwd: bundle, check: true });
+  const path = `${bundle}/config.json`;
+  const config = JSON.parse(await Deno.readTextFile(path));
+  config.process.args = args;
+  config.process.terminal = false;
+  config.annotations = annotations;
+  const parent = `/urunc-test-ordinary-${Deno.pid}`;
+  config.linux.cgroupsPath = `${parent}/${crypto.randomUUID()}`;
+  scope.defer("remove the cgroup that runc leaves", () => removeCgroupTree(parent));
+  await Deno.writeTextFile(path, JSON.stringify(config));
+  return bundle;
+}
+
+const NEEDS = ["root", "runc", "busybox"];
+
+testIf("an ordinary container: run gives its output and exit code", { needs: NEEDS }, async () => {
+  await using scope = new Scope();
+  const root = await uruncRoot(scope);
+  const bundle = await ordinaryBundle(scope, ["/bin/sh", "-c", "echo out; echo error >&2; exit 9"]);
+  const result = await urunc(["run", "--bundle", bundle, "once"], { root });
+  assert.deepEqual(result, { code: 9, stdout: "out\n", stderr: "error\n" });
+});
+
+testIf("an ordinary container: create, start, exec, ps, pause, kill, delete", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const root = await uruncRoot(scope);
+  const bundle = await ordinaryBundle(scope, ["/bin/sleep", "1000"]);
+  const pidFile = `${bundle}/pid`;
+  const call = (...args: string[]) => urunc(args, { root });
+  const state = async () => JSON.parse((await call("state", "idle")).stdout);
+  // The container's process keeps the files, so none of ours.
+  await run(["sh", "-c", '"$@" >/dev/null 2>&1', "sh", await uruncBinary(), "--root", root, ...[
+    "create",
+    "--bundle",
+    bundle,
+    "--pid-file",
+    pidFile,
+    "idle",
+  ]], { check: true });
+  const pid = Number(await Deno.readTextFile(pidFile));
+  assert.equal((await state()).status, "created");
+  await call("start", "idle");
+  assert.equal((await state()).pid, pid);
+  const exec = await call("exec", "idle", "/bin/sh", "-c", "echo in; exit 4");
+  assert.deepEqual([exec.code, exec.stdout], [4, "in\n"], exec.stderr);
+  assert.deepEqual(JSON.parse((await call("ps", "--format", "json", "idle")).stdout), [pid]);
+  await call("pause", "idle");
+  assert.equal((await state()).status, "paused");
+  await call("resume", "idle");
+  const twice = await call("create", "--bundle", bundle, "idle");
+  assert.notEqual(twice.code, 0);
+  await call("kill", "idle", "KILL");
+  await waitFor(() => !isAlive(pid), { timeoutSeconds: 10, what: "the container to end" });
+  assert.equal((await call("delete", "idle")).code, 0);
+  assert.match((await call("state", "idle")).stderr, /does not exist/);
+});
+
+testIf("what says that it is a guest is never handed to the OCI runtime", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const root = await uruncRoot(scope);
+  const bundle = await ordinaryBundle(scope, ["/bin/echo", "isolated?"], {
+    "com.urunc.unikernel.binary": "/bin/busybox",
+  });
+  const result = await urunc(["run", "--bundle", bundle, "half"], { root });
+  assert.notEqual(result.code, 0);
+  assert.equal(result.stdout, "");
+  assert.match(result.stderr, /com\.urunc\.unikernel\.unikernelType/);
+});
