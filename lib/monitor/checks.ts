@@ -69,3 +69,18 @@ export function checkMac(checked: Checked, mac: string): string {
   if (/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(mac)) return mac;
   throw refusedValue(checked, mac, "six pairs of hexadecimal digits are needed");
 }
+
+/** IFNAMSIZ (linux/if.h), the closing NUL included. */
+const INTERFACE_NAME_BYTES = 16;
+
+/**
+ * The name of a tap; Solo5 would take `@5` for a descriptor.
+ *
+ * @returns the name
+ * @throws InvalidConfigurationError
+ */
+export function checkTap(checked: Checked, tap: string): string {
+  const length = new TextEncoder().encode(tap).length;
+  if (length < INTERFACE_NAME_BYTES && /^[^@\s]\S*$/.test(tap)) return tap;
+  throw refusedValue(checked, tap, "it is no interface's name");
+}

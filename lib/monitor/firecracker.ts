@@ -1,4 +1,4 @@
-import { checkCount, checkMac, checkPath, refusedValue } from "./checks.ts";
+import { checkCount, checkMac, checkPath, checkTap, refusedValue } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
 import type { Monitor, MonitorFile, MonitorInput } from "./types.ts";
 
@@ -97,7 +97,7 @@ function configuration(input: MonitorInput): Record<string, unknown> {
     drives: [],
     "network-interfaces": network === undefined ? [] : [{
       iface_id: "net1",
-      host_dev_name: network.tap,
+      host_dev_name: checkTap({ monitor: name, what: "tap name" }, network.tap),
       guest_mac: checkMac({ monitor: name, what: "MAC address" }, network.mac),
       // Only 1.16 and later know `mtu`, and refuse what they do not know; 1500 is everybody's own.
       ...(network.mtu === 1500 ? {} : {

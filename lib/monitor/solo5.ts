@@ -1,4 +1,4 @@
-import { checkCount, checkMac, checkPath, refusedValue } from "./checks.ts";
+import { checkCount, checkMac, checkPath, checkTap, refusedValue } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
 import type { Monitor, MonitorDevice, MonitorInput } from "./types.ts";
 
@@ -6,9 +6,6 @@ const MIB = 1024 * 1024;
 
 /** HVT_CMDLINE_SIZE, SPT_CMDLINE_SIZE (include/hvt_abi.h, spt_abi.h), the closing NUL included. */
 const COMMAND_LINE_BYTES = 8192;
-
-/** IFNAMSIZ (linux/if.h), the closing NUL included; tap_attach.c takes no longer name. */
-const INTERFACE_NAME_BYTES = 16;
 
 /** MFT_NAME_MAX (include/mft_abi.h), and the characters that `--net:` takes. */
 const DEVICE_NAME = /^[A-Za-z0-9]{1,67}$/;
@@ -131,12 +128,11 @@ function network(monitor: string, { network }: MonitorInput): string[] {
   if (!DEVICE_NAME.test(device)) {
     throw refusedValue({ monitor, what: "network device" }, device, "1 to 67 of A-Z a-z 0-9");
   }
-  // `@5` would be a descriptor.
-  if (!/^[^@\s][^\s]*$/.test(tap) || new TextEncoder().encode(tap).length >= INTERFACE_NAME_BYTES) {
-    throw refusedValue({ monitor, what: "tap name" }, tap, "it is no interface's name");
-  }
   const address = checkMac({ monitor, what: "MAC address" }, mac);
-  return [`--net:${device}=${tap}`, `--net-mac:${device}=${address}`];
+  return [
+    `--net:${device}=${checkTap({ monitor, what: "tap name" }, tap)}`,
+    `--net-mac:${device}=${address}`,
+  ];
 }
 
 function checkCommandLine(monitor: string, text: string): string {

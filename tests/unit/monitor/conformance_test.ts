@@ -1,0 +1,287 @@
+/** What holds for every monitor; the plan relies on it. */
+import assert from "node:assert/strict";
+import { InvalidConfigurationError } from "../../../lib/errors.ts";
+import { monitorByName, monitorNames } from "../../../lib/monitor/registry.ts";
+import type { Monitor, MonitorInput } from "../../../lib/monitor/types.ts";
+
+const MIB = 1024 * 1024;
+
+interface Expected {
+  binary: string;
+  /** Devices without and with a network. */
+  devices: [string[], string[]];
+  initrd: boolean;
+  /** Of guest RAM up to 1 GiB, what the monitor may take at most, in MiB. */
+  overheadMiB: number;
+  /** 9 where nothing else ends it as PID 1. */
+  endSignal: number;
+  /** What the guest's exit code is taken for, from the monitor's. */
+  exitCodes: Record<number, number>;
+  /** Where in arguments or files the guest's command line stands, with `LINE` in its place. */
+  commandLine: string;
+  /** Where the memory stands, for 64 MiB. */
+  memory: string;
+  /** Where tap and MAC stand. */
+  network: string[];
+  /** What a command line may hold that is not printable ASCII. */
+  takesAnyText: boolean;
+}
+
+const monitors: Record<string, Expected> = {
+  qemu: {
+    binary: "qemu-system-x86_64",
+    devices: [["kvm"], ["kvm", "net/tun"]],
+    initrd: true,
+    overheadMiB: 64,
+    endSignal: 15,
+    exitCodes: { 0: 0, 1: 1, 7: 3, 255: 127 },
+    commandLine: "-append\nLINE",
+    memory: "size=64M",
+    network: ["ifname=tap0_urunc", "mac=02:42:0a:58:03:07"],
+    takesAnyText: true,
+  },
+  firecracker: {
+    binary: "firecracker",
+    devices: [["kvm"], ["kvm", "net/tun"]],
+    initrd: true,
+    overheadMiB: 24,
+    endSignal: 9,
+    exitCodes: { 0: 0, 1: 1, 148: 148 },
+    commandLine: '"boot_args":"LINE"',
+    memory: '"mem_size_mib":64',
+    network: ['"host_dev_name":"tap0_urunc"', '"guest_mac":"02:42:0a:58:03:07"'],
+    takesAnyText: false,
+  },
+  hvt: {
+    binary: "solo5-hvt",
+    devices: [["kvm"], ["kvm", "net/tun"]],
+    initrd: false,
+    overheadMiB: 20,
+    endSignal: 9,
+    exitCodes: { 0: 0, 1: 1, 7: 7, 255: 255 },
+    commandLine: "/guest/kernel\nLINE",
+    memory: "--mem=64",
+    network: ["--net:service=tap0_urunc", "--net-mac:service=02:42:0a:58:03:07"],
+    takesAnyText: true,
+  },
+  spt: {
+    binary: "solo5-spt",
+    devices: [[], ["net/tun"]],
+    initrd: false,
+    overheadMiB: 12,
+    endSignal: 9,
+    exitCodes: { 0: 0, 1: 1, 7: 7, 139: 139 },
+    commandLine: "/guest/kernel\nLINE",
+    memory: "--mem=64",
+    network: ["--net:service=tap0_urunc", "--net-mac:service=02:42:0a:58:03:07"],
+    takesAnyText: true,
+  },
+};
+
+const network = { tap: "tap0_urunc", mac: "02:42:0a:58:03:07", mtu: 1500, device: "service" };
+
+function inputOf(changes: Partial<MonitorInput> = {}): MonitorInput {
+  return {
+    binary: "/opt/monitor/binary",
+    kernel: "/guest/kernel",
+    commandLine: "app",
+    memoryMiB: 64,
+    vcpus: 1,
+    accelerator: "kvm",
+    firmwareDirectories: [],
+    ...changes,
+  };
+}
+
+/** All that a monitor is told, an argument a line; of files their content. */
+function toldOf(monitor: Monitor, changes: Partial<MonitorInput> = {}): string {
+  const input = inputOf(changes);
+  const files = monitor.files?.(input) ?? [];
+  return [...monitor.argv(input), ...files.map(({ content }) => content)].join("\n");
+}
+
+Deno.test("every monitor is in this table", () => {
+  assert.deepEqual(monitorNames(), Object.keys(monitors));
+});
+
+for (const [name, expected] of Object.entries(monitors)) {
+  const monitor = monitorByName(name);
+  const test = (what: string, fn: () => void) => Deno.test(`${name}: ${what}`, fn);
+
+  test("what it is and needs", () => {
+    assert.deepEqual(monitor.binaryNames, [expected.binary]);
+    const devices = [false, true].map((network) =>
+      monitor.devices({ accelerator: "kvm", network })
+    );
+    assert.deepEqual(devices, expected.devices);
+    assert.equal(monitor.accelerators.includes("kvm"), devices[0]!.includes("kvm"));
+    assert.equal(monitor.takesInitrd, expected.initrd);
+    assert.equal(monitor.endSignal, expected.endSignal);
+    for (const path of monitor.firmwareDirectories) assert.ok(monitor.dataPaths.includes(path));
+  });
+
+  test("exit codes", () => {
+    for (const [from, to] of Object.entries(expected.exitCodes)) {
+      assert.equal(monitor.exitCode(Number(from)), to);
+    }
+    for (let code = 0; code < 256; code++) {
+      assert.equal(monitor.exitCode(code) === 0, code === 0, `exit code ${code}`);
+    }
+  });
+
+  test("its own memory grows with the guest, and stays small", () => {
+    const overhead = (changes: Partial<Parameters<Monitor["memoryOverheadBytes"]>[0]>) =>
+      monitor.memoryOverheadBytes({
+        memoryMiB: 64,
+        vcpus: 1,
+        network: false,
+        accelerator: "kvm",
+        ...changes,
+      });
+    assert.ok(Number.isInteger(overhead({})));
+    assert.ok(overhead({}) > MIB);
+    // Page tables alone: 8 bytes for every 4 KiB.
+    assert.ok(overhead({ memoryMiB: 1024 }) - overhead({}) >= 960 * MIB / 512);
+    assert.ok(overhead({ network: true }) >= overhead({}));
+    const most = overhead({ memoryMiB: 1024, network: true });
+    assert.ok(most <= expected.overheadMiB * MIB, `${most / MIB} MiB`);
+  });
+
+  test("it is called by its own path, and for this guest", () => {
+    const told = toldOf(monitor, { network });
+    assert.equal(told.split("\n")[0], "/opt/monitor/binary");
+    for (const text of ["/guest/kernel", expected.memory, ...expected.network]) {
+      assert.ok(told.includes(text), `${text} in ${told}`);
+    }
+    assert.ok(told.includes(expected.commandLine.replace("LINE", "app")), told);
+    assert.doesNotMatch(told, /undefined|NaN|null|no-seccomp/);
+  });
+
+  test("without a network there is nothing of one", () => {
+    assert.doesNotMatch(toldOf(monitor), /tap|net0|net1|--net|host_dev_name/);
+  });
+
+  test("without a command line there is none", () => {
+    const told = toldOf(monitor, { commandLine: undefined });
+    const empty = expected.commandLine.replace("LINE", "");
+    if (empty.startsWith('"')) assert.ok(told.includes(empty));
+    else assert.ok(!told.includes(empty));
+  });
+
+  test("a command line reaches it as it is, or is refused", () => {
+    const lines = [
+      "two words",
+      "-x --help @9 a,b=c",
+      `it's "quoted" \\ %s $HOME`,
+      ...["one\ntwo", "tab\t", "ö漢\u{1f600}"],
+    ];
+    for (const commandLine of lines) {
+      const printable = /^[\x20-\x7e]*$/.test(commandLine);
+      if (!printable && !expected.takesAnyText) {
+        assert.throws(() => toldOf(monitor, { commandLine }), InvalidConfigurationError);
+        continue;
+      }
+      const inJson = expected.commandLine.startsWith('"');
+      const escaped = inJson ? JSON.stringify(commandLine).slice(1, -1) : commandLine;
+      const told = toldOf(monitor, { commandLine });
+      assert.ok(told.includes(expected.commandLine.replace("LINE", () => escaped)), told);
+    }
+    assert.throws(() => toldOf(monitor, { commandLine: "a\0b" }), InvalidConfigurationError);
+  });
+
+  test("an initial RAM disk is told, or refused by name", () => {
+    const call = () => toldOf(monitor, { initrd: "/guest/initrd" });
+    if (expected.initrd) assert.ok(call().includes("/guest/initrd"));
+    else assert.throws(call, /initrd.*Solo5's guests have none/);
+  });
+
+  test("its files stand in the clean room, where kernel and disk are", () => {
+    for (const { path } of monitor.files?.(inputOf()) ?? []) {
+      assert.match(path, /^\/guest\/[a-z.]+$/);
+      assert.ok(!["/guest/kernel", "/guest/initrd"].includes(path));
+      assert.ok(monitor.argv(inputOf()).includes(path));
+    }
+  });
+
+  const refused: [what: string, changes: Partial<MonitorInput>][] = [
+    ["a relative kernel", { kernel: "kernel" }],
+    ["a relative binary", { binary: "monitor" }],
+    ["a kernel with a newline", { kernel: "/a\nb" }],
+    ["no memory", { memoryMiB: 0 }],
+    ["half a MiB", { memoryMiB: 64.5 }],
+    ["memory that is no number", { memoryMiB: NaN }],
+    ["a MAC that is none", { network: { ...network, mac: "02:42" } }],
+    ["a MAC with more", { network: { ...network, mac: `${network.mac},x=y` } }],
+    ["no tap", { network: { ...network, tap: "" } }],
+  ];
+  for (const [what, changes] of refused) {
+    test(`${what} is refused`, () => {
+      assert.throws(() => toldOf(monitor, changes), (error) => {
+        assert.ok(error instanceof InvalidConfigurationError, String(error));
+        assert.match(error.message, new RegExp(`^plan ${name}'s arguments`));
+        return true;
+      });
+    });
+  }
+}
+
+for (const name of ["hvt", "spt"]) {
+  Deno.test(`${name}: network devices and taps that would be something else are refused`, () => {
+    const monitor = monitorByName(name);
+    for (const device of ["", "a=b", "net 0", "é", "x".repeat(68)]) {
+      assert.throws(() => toldOf(monitor, { network: { ...network, device } }), /network device/);
+    }
+    for (const tap of ["@5", "tap 0", "x".repeat(16)]) {
+      assert.throws(() => toldOf(monitor, { network: { ...network, tap } }), /tap name/);
+    }
+  });
+
+  Deno.test(`${name}: a command line of 8191 bytes fits, one more does not`, () => {
+    const monitor = monitorByName(name);
+    assert.ok(toldOf(monitor, { commandLine: "é".repeat(4095) + "x" }));
+    assert.throws(() => toldOf(monitor, { commandLine: "é".repeat(4096) }), /8192 bytes long/);
+  });
+}
+
+Deno.test("firecracker: the whole configuration", () => {
+  const monitor = monitorByName("firecracker");
+  const input = inputOf({ network: { ...network, mtu: 1450 }, initrd: "/guest/initrd" });
+  assert.deepEqual(monitor.argv(input), [
+    "/opt/monitor/binary",
+    "--no-api",
+    "--config-file",
+    "/guest/firecracker.json",
+  ]);
+  const [file] = monitor.files!(input);
+  assert.deepEqual(JSON.parse(file!.content), {
+    "boot-source": {
+      kernel_image_path: "/guest/kernel",
+      initrd_path: "/guest/initrd",
+      boot_args: "app",
+    },
+    "machine-config": { vcpu_count: 1, mem_size_mib: 64 },
+    drives: [],
+    "network-interfaces": [{
+      iface_id: "net1",
+      host_dev_name: "tap0_urunc",
+      guest_mac: "02:42:0a:58:03:07",
+      mtu: 1450,
+    }],
+  });
+});
+
+Deno.test("firecracker: an MTU of 1500 goes without saying, for versions that do not know it", () => {
+  assert.doesNotMatch(toldOf(monitorByName("firecracker"), { network }), /mtu/);
+});
+
+Deno.test("firecracker: its command line leaves room for what it adds", () => {
+  const monitor = monitorByName("firecracker");
+  assert.ok(toldOf(monitor, { commandLine: "x".repeat(1983) }));
+  assert.throws(() => toldOf(monitor, { commandLine: "x".repeat(1984) }), /room for 1983/);
+});
+
+Deno.test("qemu: a guest that knows virtio 1.0 only gets a card of that kind", () => {
+  const qemu = monitorByName("qemu");
+  assert.match(toldOf(qemu, { network: { ...network, modern: true } }), /disable-legacy=on/);
+  assert.doesNotMatch(toldOf(qemu, { network }), /disable-legacy/);
+});
