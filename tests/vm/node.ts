@@ -58,15 +58,16 @@ export class VmNode {
    */
   static async boot(scope: Scope, options: NodeOptions = {}): Promise<VmNode> {
     const image = await nodeImage();
-    const { disk, keys } = await makePayload(scope, options.files ?? {});
+    const directory = await scope.temporaryDirectory("node");
+    const { disk, keys } = await makePayload(directory, options.files ?? {});
     const started = performance.now();
-    const machine = await startMachine(scope, {
+    const machine = await startMachine(scope, directory, {
       image,
       payload: disk,
       kernelArguments: options.kvmGid === undefined ? [] : [`urunc.kvm_gid=${options.kvmGid}`],
       memoryMib: options.memoryMib ?? MEMORY_MIB,
     });
-    const ssh = await sshOptions(scope, machine.port, keys);
+    const ssh = await sshOptions(directory, machine.port, keys);
     await waitUntilReady(machine, 1);
     const seconds = (performance.now() - started) / 1000;
     return new VmNode(machine, ssh, seconds);
@@ -181,8 +182,7 @@ export async function withNode<T>(
   }
 }
 
-async function sshOptions(scope: Scope, port: number, keys: Keys): Promise<string[]> {
-  const directory = await scope.temporaryDirectory("ssh");
+async function sshOptions(directory: string, port: number, keys: Keys): Promise<string[]> {
   await Deno.writeTextFile(`${directory}/known_hosts`, `[127.0.0.1]:${port} ${keys.hostKey}\n`);
   return [
     ...["-F", "/dev/null", "-i", keys.identityFile, "-p", `${port}`],

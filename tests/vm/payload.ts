@@ -6,7 +6,6 @@ import { cacheDirectory } from "../support/cache.ts";
 import { doubleBinary } from "../support/double.ts";
 import { debianKernel } from "../support/fixtures.ts";
 import { run } from "../support/process.ts";
-import type { Scope } from "../support/scope.ts";
 import { repositoryDirectory, uruncBinary } from "../support/urunc.ts";
 
 /** Where the repository is in the node. */
@@ -44,15 +43,15 @@ export interface Keys {
 }
 
 /**
- * Makes the disk and the keys in a directory of the scope.
+ * Makes the disk and the keys.
  *
+ * @param directory an existing one of the caller's, for them
  * @param files more files, by absolute path in the node
  */
 export async function makePayload(
-  scope: Scope,
+  directory: string,
   files: Record<string, string>,
 ): Promise<{ disk: string; keys: Keys }> {
-  const directory = await scope.temporaryDirectory("payload");
   const stage = `${directory}/stage`;
   await Deno.mkdir(stage);
   const repository = repositoryDirectory();

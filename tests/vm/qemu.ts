@@ -27,26 +27,30 @@ export interface Machine {
 /**
  * Starts the machine; the end of the scope is its end.
  *
+ * @param directory for its files; removed when this process is killed
  * @throws Error with QEMU's words when it ends at once
  */
-export async function startMachine(scope: Scope, options: MachineOptions): Promise<Machine> {
-  const directory = await scope.temporaryDirectory("node");
+export async function startMachine(
+  scope: Scope,
+  directory: string,
+  options: MachineOptions,
+): Promise<Machine> {
   for (let attempt = 1;; attempt++) {
     const port = freePort();
-    const errors = `${directory}/qemu.log`;
     const argv = machineArguments(options, port, `${directory}/console.log`);
-    const child = spawn(directory, errors, argv);
+    const child = spawn(directory, argv);
     let ended = false;
     const status = child.status.then(() => ended = true);
     scope.defer("end the node", async () => {
-      // The watcher in the shell ends QEMU when its input ends: the same that happens when this
-      // process is killed.
-      await child.stdin.close().catch(() => {});
+      // Both fail when it has ended by itself.
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode("end\n")).catch(() => {});
+      await writer.close().catch(() => {});
       await status;
     });
     await Promise.race([status, new Promise((resolve) => setTimeout(resolve, 1000))]);
     if (!ended) return { port, consoleFile: `${directory}/console.log`, hasEnded: () => ended };
-    const text = await Deno.readTextFile(errors);
+    const text = await Deno.readTextFile(`${directory}/qemu.log`);
     // Somebody else took the port between our look and QEMU's.
     if (attempt < 5 && /host forwarding rule/.test(text)) continue;
     throw new Error(`start the node: QEMU ended: ${text}`);
@@ -85,20 +89,31 @@ function machineArguments(options: MachineOptions, port: number, consoleFile: st
   ];
 }
 
-/** `$1` QEMU's output, the rest its command line. A node lives while its starter's pipe is open. */
+/**
+ * Arguments: a directory, then QEMU's command line. A node lives until its starter says so, or is no
+ * longer there: then what the starter cannot remove any more is removed here.
+ */
 const WATCH = `exec 3<&0 </dev/null
-log=$1
+directory=$1
 shift
-"$@" >"$log" 2>&1 3<&- &
+"$@" >"$directory/qemu.log" 2>&1 3<&- &
 machine=$!
-{ read -r _ <&3 || kill -9 "$machine"; } 2>/dev/null &
+{
+  if read -r _ <&3; then
+    kill -9 "$machine"
+  else
+    trap "" TERM
+    kill -9 "$machine"
+    rm -rf "$directory"
+  fi
+} 2>/dev/null &
 watcher=$!
 wait "$machine"
 code=$?
 kill "$watcher" 2>/dev/null
 exit "$code"`;
 
-function spawn(directory: string, log: string, argv: string[]): Deno.ChildProcess & {
+function spawn(directory: string, argv: string[]): Deno.ChildProcess & {
   stdin: WritableStream<Uint8Array>;
 } {
   // A killed timeout takes QEMU with it by the signal that QEMU gets when its parent dies.
@@ -107,7 +122,7 @@ function spawn(directory: string, log: string, argv: string[]): Deno.ChildProces
     ...["setpriv", "--pdeathsig", "KILL", ...argv],
   ];
   return new Deno.Command("sh", {
-    args: ["-c", WATCH, "sh", log, ...bounded],
+    args: ["-c", WATCH, "sh", directory, ...bounded],
     env: { TMPDIR: directory },
     stdin: "piped",
     stdout: "null",
