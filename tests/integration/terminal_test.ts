@@ -171,6 +171,26 @@ testIf(
   },
 );
 
+testIf("create's output ends with it: init keeps no copy of the caller's files", {
+  ...DOUBLE,
+  timeoutSeconds: 30,
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "exit 0", { terminal: true });
+  const console = await ConsoleSocket.listen(scope);
+  const line = await container.commandLine("create", { args: ["--console-socket", console.path] });
+  const [program, ...args] = line.slice(line.indexOf(await uruncBinary()));
+  // Reads both to their end, as containerd's shim for runc does before it goes on.
+  const output = await new Deno.Command(program!, { args, stdin: "null" }).output();
+  assert.equal(output.code, 0);
+  await console.take(scope);
+  const { pid } = await container.state();
+  assert.deepEqual(
+    openFiles(pid!).map((it) => Deno.readLinkSync(it)).filter((it) => /^pipe:/.test(it)),
+    [],
+  );
+});
+
 testIf("output up to the very end arrives, then the end", DOUBLE, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, `output ${MIB}; exit 7`, { terminal: true });

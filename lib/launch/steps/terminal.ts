@@ -5,10 +5,13 @@ import {
   dup2,
   fchmod,
   fchownat,
+  fstat,
+  LinuxError,
   MSG_NOSIGNAL,
   openPrivatePty,
   rawModes,
   sendDescriptor,
+  setCloexec,
   setControllingTerminal,
   setTerminalSize,
   SOCK_STREAM,
@@ -22,6 +25,8 @@ import type { StepHandlers } from "../perform.ts";
 
 /** What the master is called in the message that carries it, as in runc's; it tells nothing. */
 const MASTER_NAME = new TextEncoder().encode("/dev/ptmx");
+
+const STANDARD_FILES = [0, 1, 2] as const;
 
 /** The monitor's terminal: made, handed over, used. */
 export const TERMINAL_STEPS: StepHandlers<"openTerminal" | "sendTerminal" | "useTerminal"> = {
@@ -47,11 +52,35 @@ export const TERMINAL_STEPS: StepHandlers<"openTerminal" | "sendTerminal" | "use
   useTerminal(_step, context) {
     const { slave } = context.terminal!;
     setControllingTerminal(slave);
-    for (const fd of [0, 1, 2]) dup2(slave, fd);
+    // Found before they are replaced: whoever reads the caller's pipe to its end, as containerd's shim
+    // for runc does until `create` is done, must not wait for copies that Deno keeps until the exec.
+    for (const fd of copiesOf(STANDARD_FILES)) {
+      dup2(slave, fd);
+      setCloexec(fd, true);
+    }
+    for (const fd of STANDARD_FILES) dup2(slave, fd);
     close(slave);
     context.terminal = undefined;
   },
 };
+
+/** Other descriptors of this process that are of the same files. */
+function copiesOf(fds: readonly number[]): number[] {
+  const files = new Set(fds.map(fileOf));
+  return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => Number(name))
+    .filter((fd) => !fds.includes(fd) && files.has(fileOf(fd)));
+}
+
+/** A name that is one file's only; empty for a descriptor that is not open (any more). */
+function fileOf(fd: number): string {
+  try {
+    const { dev, ino } = fstat(fd);
+    return `${dev.major}:${dev.minor} ${ino}`;
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "EBADF") return "";
+    throw error;
+  }
+}
 
 function connect(path: string): number {
   const fd = socket(AF_UNIX, SOCK_STREAM, 0);
