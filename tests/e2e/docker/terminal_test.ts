@@ -1,0 +1,79 @@
+/** `docker run -it` with the executable as runtime and as shim, from a terminal like a person's. */
+import assert from "node:assert/strict";
+import { isAlive, waitFor } from "../../support/process.ts";
+import { inspectTerminal, Terminal } from "../../support/pty.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import { AS_NOBODY, guestImage, NEEDS, startWithUrunc } from "./_common.ts";
+
+testIf("docker run -it: keys, lines, size, exit code, and the terminal afterwards", {
+  needs: NEEDS,
+  timeoutSeconds: 180,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithUrunc(scope);
+  await it.makeImage("guest", guestImage("tcg"));
+  // The shim knows what the monitor's exit code means; docker with runc's shim shows it as it is.
+  for (const [runtime, code] of [["urunc", 11], ["io.containerd.urunc.v2", 5]] as const) {
+    await using inner = new Scope();
+    const terminal = new Terminal(inner);
+    const { master } = terminal;
+    const before = terminal.modes();
+    const name = runtime.replaceAll(".", "-");
+    const { ended } = terminal.spawn(inner, [
+      ...["docker", "--host", `unix://${it.directory}/docker.sock`],
+      ...["run", "-it", `--runtime=${runtime}`, `--name=${name}`, ...AS_NOBODY, "guest", "echo"],
+    ], { env: { DOCKER_CONFIG: `${it.directory}/client` } });
+
+    await master.waitForText("echo\r\n", 60);
+    const { Pid } = (await it.inspect(name)).State;
+    // The client tells the size once the container runs.
+    await sizeIs(Pid, 24, 80);
+    master.resize(43, 132);
+    await sizeIs(Pid, 43, 132);
+
+    // Ctrl-C is the guest's to answer: this one takes it for a part of the line.
+    await master.type("one\x03two\r");
+    await master.waitForText("one\x03two\r\n");
+    assert.ok(isAlive(Pid));
+    await master.type("exit 5\r");
+    assert.equal((await ended).exitCode, code, runtime);
+    assert.equal(master.text(), "echo\r\none\x03two\r\n", runtime);
+    assert.equal(terminal.modes(), before);
+    assert.equal((await it.docker(["logs", name])).stdout, "echo\r\none\x03two\r\n");
+    await it.docker(["rm", name], { check: true });
+  }
+});
+
+testIf("docker run -t --detach, then attach: the same terminal", {
+  needs: NEEDS,
+  timeoutSeconds: 180,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithUrunc(scope);
+  await it.makeImage("guest", guestImage("tcg"));
+  const flags = ["-it", "--detach", "--runtime=urunc", "--name=later", ...AS_NOBODY];
+  await it.docker(["run", ...flags, "guest", "echo"], { check: true });
+  const terminal = new Terminal(scope);
+  const before = terminal.modes();
+  const { ended } = terminal.spawn(scope, [
+    ...["docker", "--host", `unix://${it.directory}/docker.sock`, "attach", "later"],
+  ], { env: { DOCKER_CONFIG: `${it.directory}/client` } });
+  await waitFor(() => terminal.modes() !== before, { timeoutSeconds: 20, what: "docker attach" });
+  await terminal.master.type("still here\r");
+  await terminal.master.waitForText("still here\r\n");
+  // Docker's own keys: detach, and leave the guest running.
+  await terminal.master.type("\x10\x11");
+  await ended;
+  assert.equal(terminal.modes(), before);
+  assert.equal((await it.inspect("later")).State.Running, true);
+  assert.match((await it.docker(["logs", "later"])).stdout, /^echo\r\nstill here\r\n/);
+  await it.docker(["rm", "--force", "later"], { check: true });
+});
+
+async function sizeIs(pid: number, rows: number, columns: number): Promise<void> {
+  await waitFor(() => {
+    const size = inspectTerminal(pid)?.size;
+    return size?.rows === rows && size.columns === columns;
+  }, { timeoutSeconds: 20, what: `the guest's terminal to have ${rows} rows` });
+}
