@@ -29,6 +29,10 @@ test-vm *ARGS:
 vm *ARGS:
     {{deno}} task vm {{ARGS}}
 
+# a thousand containers, and what is left of them
+test-soak *ARGS:
+    {{deno}} task test:soak {{ARGS}}
+
 # times start-up against runc
 bench *ARGS:
     {{deno}} task bench {{ARGS}}

@@ -1,0 +1,53 @@
+/**
+ * `deno task test:soak [ROUNDS]`: a thousand containers, eight at a time, and what the machine holds
+ * before and after. It takes some minutes and is not part of `deno task test`, which lives through
+ * fewer (tests/integration/soak_test.ts).
+ */
+import { installPackages, TEST_PACKAGES } from "../support/packages.ts";
+import { run } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { repositoryDirectory } from "../support/urunc.ts";
+import { type Census, compareCensuses } from "./census.ts";
+import { soak } from "./rounds.ts";
+
+const DEFAULT_ROUNDS = 1000;
+const LANES = 8;
+const WARM_UP = 80;
+
+/**
+ * How much more there may be of what cannot be told apart from what others do at the same time. A
+ * thousand namespaces, clean rooms or cgroups that are kept would be more. KiB.
+ */
+const MARGINS: Partial<Record<keyof Census, number>> = {
+  kernelMemory: 48 * 1024,
+  sharedMemory: 8 * 1024,
+  callerMemory: 64 * 1024,
+};
+
+async function main(): Promise<number> {
+  const rounds = Number(Deno.args[0] ?? DEFAULT_ROUNDS);
+  await installPackages(TEST_PACKAGES);
+  if (!Deno.env.get("URUNC_BINARY")) {
+    await run([Deno.execPath(), "task", "compile"], {
+      cwd: repositoryDirectory(),
+      timeoutSeconds: 300,
+      check: true,
+    });
+  }
+  await using scope = new Scope();
+  const { seconds, lists, listed, before, after } = await soak(scope, {
+    rounds,
+    lanes: LANES,
+    warmUp: WARM_UP,
+  });
+  const states = [...listed].map(([status, count]) => `${count} ${status}`).join(", ");
+  console.log(`${rounds} containers, ${LANES} at a time, in ${seconds.toFixed(0)} s`);
+  console.log(`list was right ${lists} times: ${states}`);
+  console.log(compareCensuses(before, after));
+  const grown = (Object.keys(MARGINS) as (keyof Census)[])
+    .filter((it) => after[it] - before[it] > MARGINS[it]!);
+  for (const it of grown) console.error(`${it} has grown by more than ${MARGINS[it]} KiB`);
+  return grown.length === 0 ? 0 : 1;
+}
+
+Deno.exit(await main());
