@@ -198,6 +198,20 @@ export class ContainerDirectory {
   }
 
   /**
+   * How long ago a file was last made in the directory or removed from it, in milliseconds.
+   *
+   * @throws NotFoundError when the container is deleted meanwhile
+   */
+  unchangedFor(): number {
+    try {
+      return Date.now() - (Deno.lstatSync(this.path).mtime?.getTime() ?? 0);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) throw notFound(this.id);
+      throw error;
+    }
+  }
+
+  /**
    * Replaces the state as a whole: a reader sees the old or the new one. The caller holds the lock.
    *
    * Not synced to disk: a machine that lost power has lost the processes that the state is about.

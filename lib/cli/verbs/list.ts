@@ -18,6 +18,13 @@ interface Row {
   owner: string;
 }
 
+/**
+ * A creator writes the first state moments after it made the directory, a delete removes the
+ * directory moments after the state. One that stays without a state is a killed creator's.
+ * Milliseconds.
+ */
+const PASSING = 2000;
+
 /** `urunc list` */
 export function list(command: CommandOf<"list">, context: Context): number {
   const rows = readRows(context.store, context);
@@ -31,7 +38,8 @@ function readRows(store: Store, context: Context): Row[] {
   const rows: Row[] = [];
   for (const id of store.list()) {
     try {
-      rows.push(toRow(store.open(id)));
+      const row = toRow(store.open(id));
+      if (row !== undefined) rows.push(row);
     } catch (error) {
       // Deleted since the directory was read.
       if (error instanceof NotFoundError) continue;
@@ -42,9 +50,11 @@ function readRows(store: Store, context: Context): Row[] {
   return rows;
 }
 
-function toRow(directory: ContainerDirectory): Row {
+/** Undefined for what is no container yet, or any more. */
+function toRow(directory: ContainerDirectory): Row | undefined {
   const state: ContainerState | undefined = directory.readState();
   if (state === undefined) {
+    if (directory.unchangedFor() < PASSING) return undefined;
     const { id } = directory;
     return { ociVersion: "", id, pid: 0, status: "stopped", bundle: "", created: "", owner: "" };
   }
