@@ -45,7 +45,10 @@ async function perform(
       print(versionText());
       return;
     }
-    case "info":
-      throw new UsageError({ operation: "describe the runtime", reason: "it is to come" });
+    case "info": {
+      const { runtimeInfo } = await import("./info.ts");
+      await Deno.stdout.write(await runtimeInfo());
+      return;
+    }
   }
 }

@@ -11,6 +11,7 @@ import {
   spawn,
   writeAll,
 } from "../../../ffi/linux.ts";
+import { callersEnvironment } from "../../delegate/environment.ts";
 import { UruncError } from "../../errors.ts";
 import type { Stdio } from "../../launch/stdio.ts";
 import type { Reaper } from "../reaper.ts";
@@ -68,7 +69,7 @@ export class OciRuntime {
           ...(systemdCgroup ? ["--systemd-cgroup"] : []),
           ...args,
         ],
-        env: Object.entries(Deno.env.toObject()).map(([name, value]) => `${name}=${value}`),
+        env: callersEnvironment(),
         fds: [{ from: stdin, to: 0 }, { from: stdout, to: 1 }, { from: stderr, to: 2 }],
       });
       const { exitCode, signal } = await this.#reaper.wait(pid);

@@ -1,0 +1,32 @@
+import { versionInfo } from "../version.ts";
+import { type Any, decodeAny, RuntimeInfo } from "./protobuf/messages.ts";
+
+/** A runtime's options are no larger. Bytes. */
+const MAXIMUM_BYTES = 1024 * 1024;
+
+/**
+ * `-info`: what containerd 2 shows of a runtime.
+ *
+ * @returns the message that containerd reads from standard output
+ */
+export async function runtimeInfo(): Promise<Uint8Array> {
+  const { version, commit } = versionInfo();
+  return RuntimeInfo.encode({
+    name: "io.containerd.urunc.v2",
+    version: { version, revision: commit },
+    options: await optionsOnStdin(),
+  });
+}
+
+/** They come back as they came. Whoever gives none need not give an end of file either. */
+async function optionsOnStdin(): Promise<Any | undefined> {
+  if (Deno.stdin.isTerminal()) return undefined;
+  const bytes = new Uint8Array(MAXIMUM_BYTES);
+  let length = 0;
+  while (length < bytes.length) {
+    const count = await Deno.stdin.read(bytes.subarray(length));
+    if (count === null) break;
+    length += count;
+  }
+  return length === 0 ? undefined : decodeAny(bytes.subarray(0, length));
+}
