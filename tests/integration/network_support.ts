@@ -62,21 +62,28 @@ export class Namespace {
   }
 }
 
-/** A container's namespace with eth0, and the host's end of it. */
-export async function makePair(scope: Scope): Promise<{ container: Namespace; host: Namespace }> {
+/**
+ * A container's namespace with eth0, and the host's end of it.
+ *
+ * @param net the first three bytes of their addresses: the host is 1, the container 2
+ */
+export async function makePair(
+  scope: Scope,
+  net = "10.9.0",
+): Promise<{ container: Namespace; host: Namespace }> {
   const container = await Namespace.make(scope);
   const host = await Namespace.make(scope);
   await host.setUp(
     `ip link add host0 type veth peer name eth0 netns ${container.name}`,
-    "ip address add 10.9.0.1/24 dev host0",
+    `ip address add ${net}.1/24 dev host0`,
     "ip link set host0 up",
   );
   await container.setUp(
-    "ip address add 10.9.0.2/24 dev eth0",
+    `ip address add ${net}.2/24 dev eth0`,
     // Without a link-local address, whose state would change by itself.
     "ip link set eth0 address 02:42:0a:09:00:02 addrgenmode none",
     "ip link set eth0 up",
-    "ip route add default via 10.9.0.1",
+    `ip route add default via ${net}.1`,
   );
   await waitFor(async () => / state UP /.test(await container.look("ip link show eth0")), {
     timeoutSeconds: 10,

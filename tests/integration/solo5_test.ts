@@ -1,0 +1,156 @@
+/**
+ * Solo5's own test guests on its real tenders. They are in no package: `URUNC_SOLO5_TESTS` names the
+ * directory `tests` of a built Solo5 tree, and its `solo5-hvt` and `solo5-spt` are on PATH.
+ */
+import assert from "node:assert/strict";
+import { run, waitFor } from "../support/process.ts";
+import { assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { findProgram, testIf } from "../support/skip.ts";
+import { makePair } from "./network_support.ts";
+
+const DIRECTORY = Deno.env.get("URUNC_SOLO5_TESTS");
+const TENDERS = ["hvt", "spt"] as const;
+type Tender = typeof TENDERS[number];
+
+/** Serves ping on this address, and no other. */
+const GUEST_ADDRESS = "10.0.0.2";
+
+interface Options {
+  unikernelType?: string;
+  args?: string[];
+  unikernel?: Record<string, string>;
+  namespaces?: { type: string; path?: string }[];
+  memoryLimit?: number;
+}
+
+async function prepare(
+  scope: Scope,
+  tender: Tender,
+  guest: string,
+  options: Options = {},
+): Promise<Container> {
+  const config = `${await scope.temporaryDirectory("config")}/config.toml`;
+  const path = JSON.stringify(findProgram(`solo5-${tender}`));
+  await Deno.writeTextFile(config, `[monitors.${tender}]\npath = ${path}\n`);
+  return await Container.prepare(scope, {
+    kernel: `${DIRECTORY}/${guest}/${guest}.${tender}`,
+    args: ["x"],
+    ...options,
+    unikernel: { hypervisor: tender, ...options.unikernel },
+    config,
+  });
+}
+
+function testTender(
+  tender: Tender,
+  what: string,
+  fn: (scope: Scope) => Promise<void>,
+  needs: string[] = [],
+): void {
+  const kvm = tender === "hvt" ? ["kvm"] : [];
+  testIf(`solo5-${tender}: ${what}`, {
+    needs: ["root", `solo5-${tender}`, ...kvm, ...needs],
+    skip: DIRECTORY === undefined
+      ? "needs Solo5's test guests: URUNC_SOLO5_TESTS names their directory"
+      : undefined,
+    timeoutSeconds: 90,
+  }, async () => {
+    await using scope = new Scope();
+    await fn(scope);
+  });
+}
+
+/** What Solo5's own test suite (tests/tests.bats) expects of its guests; the rest needs devices. */
+const GUESTS: { guest: string; args?: string[]; code: Record<Tender, number | undefined> }[] = [
+  { guest: "test_hello", args: ["Hello_Solo5"], code: { hvt: 0, spt: 0 } },
+  { guest: "test_quiet", args: ["--solo5:quiet"], code: { hvt: 0, spt: 0 } },
+  { guest: "test_globals", code: { hvt: 0, spt: 0 } },
+  { guest: "test_ssp", code: { hvt: 255, spt: 255 } },
+  { guest: "test_tls", code: { hvt: 0, spt: 0 } },
+  { guest: "test_time", code: { hvt: 0, spt: 0 } },
+  // hvt: SSE does not run in every instruction emulator.
+  { guest: "test_fpu", code: { hvt: undefined, spt: 0 } },
+  { guest: "test_exception", code: { hvt: 255, spt: 128 + 11 } },
+  { guest: "test_zeropage", code: { hvt: 255, spt: 128 + 11 } },
+  { guest: "test_seccomp", code: { hvt: undefined, spt: 128 + 31 } },
+];
+
+for (const tender of TENDERS) {
+  for (const { guest, args, code } of GUESTS) {
+    const expected = code[tender];
+    if (expected === undefined) continue;
+    testTender(tender, `${guest} ends with ${expected}`, async (scope) => {
+      const container = await prepare(scope, tender, guest, { args });
+      const result = await container.run();
+      assert.equal(result.code, expected, `${result.stdout}${result.stderr}`);
+      if (expected === 0) assert.match(result.stdout, /SUCCESS/);
+      assertNothingLeft(container);
+    });
+  }
+
+  testTender(tender, "arguments arrive as they are, in either notation", async (scope) => {
+    const args = ["two words", 'quo"ted', "back\\slash", "a,b=c", "é漢", "line\nfeed"];
+    const line = '"two words" "quo\\"ted" "back\\\\slash" a,b=c é漢 line\nfeed';
+    const mirage = await prepare(scope, tender, "test_hello", { unikernelType: "mirage", args });
+    assert.ok((await mirage.run()).stdout.includes(`Command line is: '${line}'`), mirage.output());
+
+    const elf = await prepare(scope, tender, "test_hello", { args: ["two words", "é漢"] });
+    assert.ok((await elf.run()).stdout.includes(`Command line is: '"two words" é漢'`));
+  });
+
+  testTender(tender, "the guest has the memory that the limit leaves", async (scope) => {
+    const memoryLimit = 64 * 1024 * 1024;
+    const container = await prepare(scope, tender, "test_hello", {
+      args: ["Hello_Solo5"],
+      memoryLimit,
+    });
+    const { code, stdout } = await container.run();
+    assert.equal(code, 0, stdout);
+    const [, text] = /Memory map: (\d+) MB addressable/.exec(stdout) ?? [];
+    assert.ok(Number(text) >= 48 && Number(text) < 64, stdout);
+  });
+
+  testTender(tender, "a network, as a user without groups or devices of his own", async (scope) => {
+    const { container, host } = await makePair(scope, "10.0.0");
+    const types = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
+    const guest = await prepare(scope, tender, "test_net", {
+      args: ["verbose"],
+      unikernel: { solo5NetDev: "service0" },
+      namespaces: [...types, { type: "network", path: `/run/netns/${container.name}` }],
+    });
+    const before = await container.snapshot();
+    const pid = await guest.mustStart();
+    await guest.waitForOutput(
+      `Serving ping on ${GUEST_ADDRESS}, with MAC: 02420a090002`,
+    );
+
+    const status = await Deno.readTextFile(`/proc/${pid}/status`);
+    assert.match(status, /^Uid:\t65534\t65534\t65534\t65534$/m);
+    assert.match(status, /^Groups:\t *$/m);
+    assert.match(status, /^CapEff:\t0+$/m);
+    assert.match(status, /^Seccomp:\t2$/m, "the tender filters its system calls");
+    const nodes = [...Deno.readDirSync(`/proc/${pid}/root/dev`)].map(({ name }) => name).sort();
+    assert.deepEqual(nodes, tender === "spt" ? ["net"] : ["kvm", "net"]);
+
+    const ping = await run(host.command("ping", "-c", "3", "-i", "0.2", "-W", "10", GUEST_ADDRESS));
+    assert.match(ping.stdout, /3 received/);
+
+    // As PID 1 a tender hears no SIGTERM: without more, a stop would take until the caller kills.
+    assertSucceeded(await guest.kill("TERM"));
+    await waitFor(async () => (await guest.state()).status === "stopped", {
+      timeoutSeconds: 3,
+      what: "the guest to be stopped",
+    });
+    assertSucceeded(await guest.delete());
+    assertNothingLeft(guest, pid);
+    assert.equal(await container.snapshot(), before);
+  }, ["ip", "tc", "ping"]);
+
+  testTender(tender, "a device that the guest wants and has not got is told", async (scope) => {
+    const container = await prepare(scope, tender, "test_net");
+    const { code, stderr } = await container.run();
+    assert.equal(code, 1);
+    assert.match(stderr, /Device 'service0' of type NET_BASIC declared but not attached/);
+  });
+}
