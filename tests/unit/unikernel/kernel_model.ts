@@ -21,7 +21,7 @@ interface Word {
 }
 
 const limit = 32;
-const ownParameters = ["panic", "console", "root", "rw", "ip", "init", "rdinit"];
+const ownParameters = ["panic", "console", "reboot", "root", "rw", "ip", "init", "rdinit"];
 
 /** Boots on a command line; throws where the kernel would panic. */
 export function boot(commandLine: string): Boot {
