@@ -6,9 +6,10 @@ import { testIf } from "../support/skip.ts";
 
 const CHILD = new URL("ffi_child.ts", import.meta.url).pathname;
 
-/** Runs one act of ffi_child.ts. */
+/** Runs one act of ffi_child.ts, with V8 as in the linked program: see `lastErrno`. */
 function act(...args: string[]): Promise<CommandResult> {
-  const argv = [Deno.execPath(), "run", "-A", "--no-lock", "--no-config", CHILD, ...args];
+  const flags = ["-A", "--no-lock", "--no-config", "--v8-flags=--single-threaded"];
+  const argv = [Deno.execPath(), "run", ...flags, CHILD, ...args];
   return run(argv, { check: true });
 }
 
