@@ -10,10 +10,15 @@ import type { ContainerDirectory } from "./store.ts";
 export function requireState(directory: ContainerDirectory): ContainerState {
   const state = directory.readState();
   if (state !== undefined) return state;
-  throw new WrongStateError({
+  throw interrupted(directory.id);
+}
+
+/** The error about a container whose creator was killed before it wrote any state down. */
+export function interrupted(id: string): WrongStateError {
+  return new WrongStateError({
     operation: "read container",
-    subject: directory.id,
+    subject: id,
     reason: "container not running: its create was interrupted",
-    remedy: `urunc delete --force ${directory.id}`,
+    remedy: `urunc delete --force ${id}`,
   });
 }

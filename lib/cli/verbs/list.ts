@@ -1,5 +1,4 @@
-import type { ContainerState } from "../../container/state.ts";
-import { containerStatus } from "../../container/pause.ts";
+import { observeContainer } from "../../container/observe.ts";
 import type { ContainerDirectory, Store } from "../../container/store.ts";
 import { formatError, NotFoundError } from "../../errors.ts";
 import type { CommandOf } from "../commands.ts";
@@ -52,13 +51,13 @@ function readRows(store: Store, context: Context): Row[] {
 
 /** Undefined for what is no container yet, or any more. */
 function toRow(directory: ContainerDirectory): Row | undefined {
-  const state: ContainerState | undefined = directory.readState();
-  if (state === undefined) {
+  const observation = observeContainer(directory);
+  if (observation === undefined) {
     if (directory.unchangedFor() < PASSING) return undefined;
     const { id } = directory;
     return { ociVersion: "", id, pid: 0, status: "stopped", bundle: "", created: "", owner: "" };
   }
-  const status = containerStatus(state);
+  const { state, status } = observation;
   return {
     ociVersion: state.ociVersion,
     id: state.id,
