@@ -287,7 +287,11 @@ testIf("run joins the caller's terminal: no doubled echo, whole lines, the guest
 
 testIf("run passes keys as bytes and sizes as they change", DOUBLE, async () => {
   await using scope = new Scope();
-  const run = await runOnTerminal(scope, await doubleOptions(scope, "print up; read"));
+  const run = await runOnTerminal(scope, {
+    ...await doubleOptions(scope, "print up; read"),
+    // A new size is no request to stop, even where SIGWINCH is.
+    annotations: { "org.opencontainers.image.stopSignal": "SIGWINCH" },
+  });
   const { master, container } = run;
   await master.waitForText("up\r\n");
   const { pid } = await container.state();
@@ -303,6 +307,8 @@ testIf("run passes keys as bytes and sizes as they change", DOUBLE, async () => 
     what: "the size to be passed on",
   });
   assert.deepEqual(inspectTerminal(pid!)?.size, { rows: 61, columns: 203 });
+  await master.type("still here\r");
+  await master.waitForText("still here");
 });
 
 for (const signal of ["TERM", "the monitor's death"] as const) {

@@ -42,7 +42,13 @@ export async function run(command: CommandOf<"run">, context: Context): Promise<
   const { state, terminal } = await createAndRecord(command, options);
   let relay: TerminalRelay | undefined;
   try {
-    const stopForwarding = command.detach ? () => {} : forwardSignals(command.id, context);
+    // A new size is the terminal's to pass on: as a signal it could be the image's STOPSIGNAL.
+    const forwarded = terminal === undefined
+      ? FORWARDED
+      : FORWARDED.filter((name) => name !== "SIGWINCH");
+    const stopForwarding = command.detach
+      ? () => {}
+      : forwardSignals(command.id, context, forwarded);
     // Now that no signal ends us before the terminal is restored.
     if (terminal !== undefined) relay = new TerminalRelay(terminal);
     const { warnings } = await startContainer(context.store, command.id);
@@ -52,24 +58,24 @@ export async function run(command: CommandOf<"run">, context: Context): Promise<
     const ended = await waitpidAsync(state.pid!);
     await relay?.ended;
     stopForwarding();
-    remove(command.id, context);
+    await remove(command.id, context);
     if (ended.signal !== undefined) return SIGNAL_EXIT_BASE + ended.signal;
     return monitorByName(state.monitor).exitCode(ended.exitCode!);
   } catch (error) {
-    remove(command.id, context);
+    await remove(command.id, context);
     throw error;
   } finally {
     relay?.restore();
   }
 }
 
-function remove(id: string, context: Context): void {
-  const warnings = deleteContainer(context.store, id, true);
+async function remove(id: string, context: Context): Promise<void> {
+  const warnings = await deleteContainer(context.store, id, true);
   warnings.forEach((warning) => context.log.warning(warning));
 }
 
 /** Returns a function that ends the forwarding. */
-function forwardSignals(id: string, context: Context): () => void {
+function forwardSignals(id: string, context: Context, names: Deno.Signal[]): () => void {
   let asked = false;
   const forward = async (name: Deno.Signal) => {
     const signal = parseSignal(name);
@@ -82,7 +88,7 @@ function forwardSignals(id: string, context: Context): () => void {
       context.log.debug(formatError(error));
     }
   };
-  const listeners = FORWARDED.map((name) => {
+  const listeners = names.map((name) => {
     const listener = () => void forward(name);
     Deno.addSignalListener(name, listener);
     return { name, listener };
