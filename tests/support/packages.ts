@@ -26,6 +26,8 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "containerd", purpose: "a caller" },
   { package: "docker.io", purpose: "a caller" },
   { package: "docker-cli", purpose: "a caller" },
+  { package: "podman", purpose: "a caller" },
+  { package: "conmon", purpose: "what podman calls the runtime through" },
   { package: "mmdebstrap", purpose: "builds the node that tests boot" },
   { package: "e2fsprogs", purpose: "makes the node's disks" },
   { package: "libarchive13t64", purpose: "mkfs.ext4 fills a disk from a tar with it" },

@@ -1,8 +1,9 @@
 /** `docker run -it` with the executable as runtime and as shim, from a terminal like a person's. */
 import assert from "node:assert/strict";
-import { isAlive, waitFor } from "../../support/process.ts";
-import { inspectTerminal, Terminal } from "../../support/pty.ts";
+import { waitFor } from "../../support/process.ts";
+import { Terminal } from "../../support/pty.ts";
 import { Scope } from "../../support/scope.ts";
+import { SEEN, sitAtEcho } from "../../support/sitting.ts";
 import { testIf } from "../../support/skip.ts";
 import { AS_NOBODY, guestImage, NEEDS, startWithUrunc } from "./_common.ts";
 
@@ -15,32 +16,18 @@ testIf("docker run -it: keys, lines, size, exit code, and the terminal afterward
   await it.makeImage("guest", guestImage("tcg"));
   // The shim knows what the monitor's exit code means; docker with runc's shim shows it as it is.
   for (const [runtime, code] of [["urunc", 11], ["io.containerd.urunc.v2", 5]] as const) {
-    await using inner = new Scope();
-    const terminal = new Terminal(inner);
-    const { master } = terminal;
-    const before = terminal.modes();
     const name = runtime.replaceAll(".", "-");
-    const { ended } = terminal.spawn(inner, [
-      ...["docker", "--host", `unix://${it.directory}/docker.sock`],
-      ...["run", "-it", `--runtime=${runtime}`, `--name=${name}`, ...AS_NOBODY, "guest", "echo"],
-    ], { env: { DOCKER_CONFIG: `${it.directory}/client` } });
-
-    await master.waitForText("echo\r\n", 60);
-    const { Pid } = (await it.inspect(name)).State;
-    // The client tells the size once the container runs.
-    await sizeIs(Pid, 24, 80);
-    master.resize(43, 132);
-    await sizeIs(Pid, 43, 132);
-
-    // Ctrl-C is the guest's to answer: this one takes it for a part of the line.
-    await master.type("one\x03two\r");
-    await master.waitForText("one\x03two\r\n");
-    assert.ok(isAlive(Pid));
-    await master.type("exit 5\r");
-    assert.equal((await ended).exitCode, code, runtime);
-    assert.equal(master.text(), "echo\r\none\x03two\r\n", runtime);
-    assert.equal(terminal.modes(), before);
-    assert.equal((await it.docker(["logs", name])).stdout, "echo\r\none\x03two\r\n");
+    const exitCode = await sitAtEcho({
+      command: [
+        ...["docker", "--host", `unix://${it.directory}/docker.sock`],
+        ...["run", "-it", `--runtime=${runtime}`, `--name=${name}`, ...AS_NOBODY, "guest", "echo"],
+      ],
+      env: { DOCKER_CONFIG: `${it.directory}/client` },
+      pid: async () => (await it.inspect(name)).State.Pid,
+      bootSeconds: 60,
+    });
+    assert.equal(exitCode, code, runtime);
+    assert.equal((await it.docker(["logs", name])).stdout, SEEN);
     await it.docker(["rm", name], { check: true });
   }
 });
@@ -70,10 +57,3 @@ testIf("docker run -t --detach, then attach: the same terminal", {
   assert.match((await it.docker(["logs", "later"])).stdout, /^echo\r\nstill here\r\n/);
   await it.docker(["rm", "--force", "later"], { check: true });
 });
-
-async function sizeIs(pid: number, rows: number, columns: number): Promise<void> {
-  await waitFor(() => {
-    const size = inspectTerminal(pid)?.size;
-    return size?.rows === rows && size.columns === columns;
-  }, { timeoutSeconds: 20, what: `the guest's terminal to have ${rows} rows` });
-}

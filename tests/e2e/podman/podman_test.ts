@@ -1,0 +1,170 @@
+/** Debian's podman and its conmon with dist/urunc as the runtime. */
+import assert from "node:assert/strict";
+import { cgroupDirectories } from "../../support/cgroups.ts";
+import { doubleConfiguration, parseReport } from "../../support/double.ts";
+import { busyboxFiles } from "../../support/docker.ts";
+import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
+import { type Podman, PODMAN_NEEDS, startPodman } from "../../support/podman.ts";
+import { isAlive, readStatus, waitFor } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+import { SEEN, sitAtEcho } from "../../support/sitting.ts";
+import { testIf } from "../../support/skip.ts";
+import { uruncBinary } from "../../support/urunc.ts";
+import { guestImage, uruncJson } from "../docker/_common.ts";
+
+const NEEDS = [...PODMAN_NEEDS, "qemu-system-x86_64"];
+const AS_NOBODY = ["--user=65534:65534", "--group-add=108"];
+
+for (const accelerator of ["tcg", "kvm"] as const) {
+  testIf(`podman: a guest under ${accelerator} runs, idles, pauses, stops, is removed`, {
+    needs: accelerator === "kvm" ? [...NEEDS, "kvm"] : NEEDS,
+    timeoutSeconds: 120,
+  }, async () => {
+    const before = takeSnapshot();
+    {
+      await using scope = new Scope();
+      const it = await startPodman(scope, await uruncBinary());
+      const { podman, inspect } = it;
+      await it.makeImage("guest", guestImage(accelerator));
+
+      // The exit device of QEMU makes 2n+1 of the guest's n.
+      const hello = await it.run(["--rm", ...AS_NOBODY, "guest", "hello", "Hello", "3"]);
+      assert.equal(hello.stdout, "Hello\n", hello.stderr);
+      assert.equal(hello.stderr, "", "conmon and podman have nothing to complain of");
+      assert.equal(hello.code, 7);
+
+      await it.run(["--detach", "--name=idle", "--memory=512m", ...AS_NOBODY, "guest", "idle"], {
+        check: true,
+      });
+      await logsWith(it, "idle", "idle");
+      const { State, Id, OCIRuntime } = await inspect("idle");
+      assert.equal(State.Status, "running");
+      assert.equal(OCIRuntime, await uruncBinary());
+      assert.match(await Deno.readLink(`/proc/${State.Pid}/exe`), /qemu-system-x86_64$/);
+      assertUnprivileged(State.Pid);
+
+      await podman(["pause", "idle"], { check: true });
+      assert.equal((await inspect("idle")).State.Status, "paused");
+      await podman(["unpause", "idle"], { check: true });
+      assert.equal((await inspect("idle")).State.Status, "running");
+
+      await podman(["stop", "--time=5", "idle"], { check: true });
+      const stopped = (await inspect("idle")).State;
+      assert.equal(stopped.Status, "exited");
+      assert.equal(stopped.ExitCode, 0);
+      assert.ok(!isAlive(State.Pid));
+
+      // A second time, and not gently.
+      await podman(["start", "idle"], { check: true });
+      const { Pid } = (await inspect("idle")).State;
+      await podman(["kill", "--signal=KILL", "idle"], { check: true });
+      await waitFor(async () => (await inspect("idle")).State.Status === "exited", {
+        timeoutSeconds: 20,
+        what: "podman to see the end",
+      });
+      assert.equal((await inspect("idle")).State.ExitCode, 137);
+      await podman(["rm", "idle"], { check: true });
+      assert.ok(!isAlive(Pid));
+      assert.deepEqual(cgroupDirectories(`/urunc-test-podman-${Deno.pid}/libpod-${Id}`), []);
+      assert.equal((await podman(["ps", "--all", "--quiet"])).stdout, "");
+    }
+    assertNoLeaks(before, takeSnapshot(), /podman|urunc|conmon|host file/);
+  });
+}
+
+testIf("podman run -it: keys, lines, size, exit code, and the terminal afterwards", {
+  needs: NEEDS,
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startPodman(scope, await uruncBinary());
+  await it.makeImage("guest", guestImage("tcg"));
+  const exitCode = await sitAtEcho({
+    command: it.command(
+      it.runArguments(["-it", "--name=sit", ...AS_NOBODY, "guest", "echo"]),
+    ),
+    env: { PODMAN_IGNORE_CGROUPSV1_WARNING: "1" },
+    pid: async () => (await it.inspect("sit")).State.Pid,
+    bootSeconds: 60,
+  });
+  assert.equal(exitCode, 11);
+  assert.equal((await it.podman(["logs", "sit"])).stdout, SEEN);
+});
+
+testIf("podman: what the runtime refuses is what the user reads", {
+  needs: NEEDS,
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startPodman(scope, await uruncBinary());
+  const unknown = { unikernelType: "elf", hypervisor: "none", binary: "/unikernel/guest.elf" };
+  await it.makeImage("unknown", [{ path: "/urunc.json", content: uruncJson(unknown) }]);
+  const rows: [string, string[], RegExp][] = [
+    ["an unknown monitor", ["unknown", "hello"], /com\.urunc\.unikernel\.hypervisor.*none/],
+    // Must not be lost where conmon waits for a terminal.
+    ["the same on a terminal", ["-t", "unknown", "hello"], /com\.urunc\.unikernel\.hypervisor/],
+  ];
+  for (const [what, args, message] of rows) {
+    const result = await it.run(["--rm", ...AS_NOBODY, ...args], { timeoutSeconds: 20 });
+    assert.equal(result.code, 126, `${what}: ${result.stderr}`);
+    assert.match(result.stderr, message, what);
+  }
+  assert.equal((await it.podman(["ps", "--all", "--quiet"])).stdout, "");
+
+  await it.makeImage("guest", guestImage("tcg"));
+  await it.run(["--detach", "--name=idle", ...AS_NOBODY, "guest", "idle"], { check: true });
+  const exec = await it.podman(["exec", "idle", "ls"], { timeoutSeconds: 20 });
+  assert.notEqual(exec.code, 0);
+  assert.match(exec.stderr, /guest/);
+  assert.equal((await it.inspect("idle")).State.Status, "running");
+});
+
+testIf("podman: a container that is no guest is an ordinary one, on a terminal too", {
+  needs: [...NEEDS, "runc", "busybox"],
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startPodman(scope, await uruncBinary());
+  await it.makeImage("ordinary", busyboxFiles());
+  const plain = await it.run(["--rm", "ordinary", "/bin/echo", "hello"]);
+  assert.equal(plain.stdout, "hello\n", plain.stderr);
+  const terminal = await it.run(["--rm", "-t", "ordinary", "/bin/echo", "hello"]);
+  assert.equal(terminal.stdout, "hello\r\n", terminal.stderr);
+});
+
+testIf("podman: the monitor gets conmon's pipes, or its terminal, and nothing else of theirs", {
+  needs: [...PODMAN_NEEDS, "gcc"],
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const config = await doubleConfiguration(scope, 'accelerator = "tcg"');
+  const it = await startPodman(scope, await uruncBinary(), [`config=${config}`]);
+  await it.makeImage("guest", guestImage("tcg"));
+  for (const [flags, type] of [[[], "fifo"], [["-t"], "char"]] as const) {
+    const args = ["--rm", ...flags, ...AS_NOBODY, "guest", "report"];
+    const { stdout, stderr } = await it.run(args, { timeoutSeconds: 20 });
+    const report = parseReport(stdout || stderr);
+    const open = report.fds.map((file) => `${file.fd} ${file.type}`);
+    // Without -i standard input is /dev/null, or the terminal.
+    assert.deepEqual(open, ["0 char", `1 ${type}`, `2 ${type}`]);
+    assert.deepEqual(report.env, []);
+    // Podman puts the primary group among the others; it asks for exactly these.
+    assert.deepEqual(report.groups, [108, 65534]);
+  }
+});
+
+async function logsWith({ podman }: Podman, name: string, text: string): Promise<void> {
+  await waitFor(async () => (await podman(["logs", name])).stdout.includes(text), {
+    timeoutSeconds: 30,
+    what: `"${text}" in the logs`,
+    intervalMilliseconds: 200,
+  });
+}
+
+function assertUnprivileged(pid: number): void {
+  const status = readStatus(pid);
+  assert.deepEqual(status.uids, Array(4).fill(65534));
+  assert.deepEqual(status.gids, Array(4).fill(65534));
+  assert.deepEqual(new Set(Object.values(status.capabilities)), new Set([0n]));
+  assert.equal(status.noNewPrivs, 1);
+}

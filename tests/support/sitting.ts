@@ -1,0 +1,55 @@
+/** A person who sits at a terminal and runs the fixture guest's `echo` with `run -it`. */
+import assert from "node:assert/strict";
+import { isAlive, waitFor } from "./process.ts";
+import { inspectTerminal, Terminal } from "./pty.ts";
+import { Scope } from "./scope.ts";
+
+/** What is run, and how long it may take. */
+export interface SittingOptions {
+  /** `docker run -it … guest echo`. */
+  command: string[];
+  env?: Record<string, string>;
+  /** The monitor's process, once the guest is up. */
+  pid: () => Promise<number>;
+  /** Until the guest says its first word. */
+  bootSeconds: number;
+}
+
+/** All that this person sees of a guest that is typed to and told to end with 5. */
+export const SEEN = "echo\r\none\x03two\r\n";
+
+/**
+ * Sits at it: sizes arrive in the container, keys in the guest, lines end right, nothing is doubled,
+ * and the terminal is as before afterwards. Fails the test where it is not so.
+ *
+ * @returns the command's exit code
+ */
+export async function sitAtEcho(options: SittingOptions): Promise<number | undefined> {
+  await using scope = new Scope();
+  const terminal = new Terminal(scope);
+  const { master } = terminal;
+  const before = terminal.modes();
+  const { ended } = terminal.spawn(scope, options.command, { env: options.env });
+  await master.waitForText("echo\r\n", options.bootSeconds);
+  const pid = await options.pid();
+  // Docker's client tells the size once the container runs.
+  await sizeIs(pid, 24, 80);
+  master.resize(43, 132);
+  await sizeIs(pid, 43, 132);
+  // Ctrl-C is the guest's to answer: this one takes it for a part of the line.
+  await master.type("one\x03two\r");
+  await master.waitForText("one\x03two\r\n");
+  assert.ok(isAlive(pid));
+  await master.type("exit 5\r");
+  const { exitCode } = await ended;
+  assert.equal(master.text(), SEEN);
+  assert.equal(terminal.modes(), before);
+  return exitCode;
+}
+
+async function sizeIs(pid: number, rows: number, columns: number): Promise<void> {
+  await waitFor(() => {
+    const size = inspectTerminal(pid)?.size;
+    return size?.rows === rows && size.columns === columns;
+  }, { timeoutSeconds: 20, what: `the guest's terminal to have ${rows} rows` });
+}
