@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import { parseNameservers, readNameservers } from "../../../lib/host/resolv_conf.ts";
+import { HostError } from "../../../lib/errors.ts";
+import { openImageRoot } from "../../../lib/host/image.ts";
+import { close } from "../../../ffi/linux.ts";
+import { Scope } from "../../support/scope.ts";
+
+const cases: [text: string, servers: string[]][] = [
+  ["", []],
+  ["nameserver 10.96.0.10\n", ["10.96.0.10"]],
+  ["nameserver 8.8.8.8\nnameserver\t1.1.1.1 # Cloudflare\n", ["8.8.8.8", "1.1.1.1"]],
+  ["nameserver fe80::1%eth0\nnameserver ::1\nnameserver 9.9.9.9", ["9.9.9.9"]],
+  ["#nameserver 1.2.3.4\n nameserver 1.2.3.4\nsearch nameserver 1.2.3.4\n", []],
+  ["nameserver 1.2.3.256\nnameserver 1.2.3\nnameserver 1.2.3.4:53\nnameserver 1.2.3.4 x\n", []],
+];
+
+for (const [text, servers] of cases) {
+  Deno.test(`name servers of ${JSON.stringify(text)}`, () => {
+    assert.deepEqual(parseNameservers(text), servers);
+  });
+}
+
+Deno.test("name servers are the mount's, or else the image's", async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("resolv");
+  await Deno.mkdir(`${directory}/image/etc`, { recursive: true });
+  const image = openImageRoot(`${directory}/image`);
+  scope.defer("close the image", () => close(image));
+  const destination = "/etc/resolv.conf";
+  const source = `${directory}/mounted`;
+
+  assert.deepEqual(readNameservers([], image), []);
+  await Deno.writeTextFile(`${directory}/image/etc/resolv.conf`, "nameserver 1.1.1.1\n");
+  assert.deepEqual(readNameservers([], image), ["1.1.1.1"]);
+  assert.deepEqual(readNameservers([{ destination: "/etc", source }], image), ["1.1.1.1"]);
+  await Deno.writeTextFile(source, "nameserver 2.2.2.2\n");
+  assert.deepEqual(readNameservers([{ destination, source }], image), ["2.2.2.2"]);
+  assert.throws(
+    () => readNameservers([{ destination, source: `${directory}/none` }], image),
+    (error) => error instanceof HostError && error.message.includes("name servers"),
+  );
+});
