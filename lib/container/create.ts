@@ -18,7 +18,7 @@ import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "./cgroups/cgroup.ts";
 import { CONTROL_SOCKET } from "./control.ts";
 import { hastenJoin } from "./cgroups/hasten.ts";
-import { runHooks } from "./hooks.ts";
+import { runHooksAsync } from "./hooks.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
@@ -147,7 +147,7 @@ interface Creation {
 
 async function createIn(directory: ContainerDirectory, creation: Creation): Promise<Created> {
   const { init, cgroup, taker, did } = creation;
-  using _lock = directory.lock();
+  using _lock = await directory.lockAsync();
   let state = initialState(creation);
   try {
     // Before the cgroup exists: `delete` must know of it even if we are killed right after.
@@ -168,7 +168,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
   } catch (error) {
     await endInit(init, creation.hastened);
     // As it was written last: what was about to be made is in it.
-    undoCreate(directory, directory.readState() ?? state, error);
+    await undoCreate(directory, directory.readState() ?? state, error);
     throw error;
   }
 }
@@ -190,8 +190,8 @@ async function launch(
 
   // In the runtime's namespaces, with the container's made and nothing of it set up: here docker
   // attaches the network (config.md, "POSIX-platform Hooks").
-  runHooks(spec.hooks.prestart, hookState, { name: "prestart" });
-  runHooks(spec.hooks.createRuntime, hookState, { name: "createRuntime" });
+  await runHooksAsync(spec.hooks.prestart, hookState, { name: "prestart" });
+  await runHooksAsync(spec.hooks.createRuntime, hookState, { name: "createRuntime" });
   did("hooks");
 
   const network = hasOwnNetwork(spec) ? await readNetwork(channel) : undefined;

@@ -5,7 +5,7 @@ import {
   O_RDONLY,
   open,
   pidfdSendSignal,
-  poll,
+  pollAsync,
   POLLIN,
   setns,
   SIGKILL,
@@ -36,7 +36,11 @@ const KILL_TIMEOUT = 10;
  * @returns warnings: poststop hooks that failed, as the specification wants them
  * @throws NotFoundError, WrongStateError when it is not stopped
  */
-export function deleteContainer(store: Store, id: string, force: boolean): string[] {
+export async function deleteContainer(
+  store: Store,
+  id: string,
+  force: boolean,
+): Promise<string[]> {
   let directory: ContainerDirectory;
   try {
     directory = store.open(id);
@@ -46,7 +50,7 @@ export function deleteContainer(store: Store, id: string, force: boolean): strin
   }
   // Before the lock: a creator holds it for as long as its hooks take.
   if (!force) requireStopped(id, directory.readState());
-  using _lock = directory.lock();
+  using _lock = await directory.lockAsync();
   const { state, warnings } = force ? readAnyState(directory) : readOwnState(directory);
   if (state === undefined) {
     // A creator that was killed before it wrote anything down had made nothing else.
@@ -54,7 +58,7 @@ export function deleteContainer(store: Store, id: string, force: boolean): strin
     return [];
   }
   if (!force) requireStopped(id, state);
-  return [...warnings, ...forceDelete(directory, state)];
+  return [...warnings, ...await forceDelete(directory, state)];
 }
 
 /** @throws WrongStateError unless the container is stopped; one without a state is */
@@ -94,26 +98,30 @@ function readAnyState(directory: ContainerDirectory): ReadState {
 }
 
 /** Ends and removes a container whose lock the caller holds. Returns warnings. */
-export function forceDelete(directory: ContainerDirectory, state: ContainerState): string[] {
-  killMonitor(state);
-  killCgroup(state.cgroupPaths);
+export async function forceDelete(
+  directory: ContainerDirectory,
+  state: ContainerState,
+): Promise<string[]> {
+  await killMonitor(state);
+  await killCgroup(state.cgroupPaths);
   removeNetwork(state);
   const warnings = state.systemdUnit === undefined ? [] : stopScope(state.systemdUnit);
-  removeCgroup(state.cgroupPaths);
+  await removeCgroup(state.cgroupPaths);
   directory.remove();
   const stopped = ociState(state, "stopped");
-  return [...warnings, ...runEveryHook(state.hooks.poststop, stopped, { name: "poststop" })];
+  const failed = await runEveryHook(state.hooks.poststop, stopped, { name: "poststop" });
+  return [...warnings, ...failed];
 }
 
 /** Kills the container's process and waits until it has ended (a zombie has). */
-function killMonitor(state: ContainerState): void {
+async function killMonitor(state: ContainerState): Promise<void> {
   const pidfd = openProcess(state);
   if (pidfd === undefined) return;
   try {
     pidfdSendSignal(pidfd, SIGKILL);
     // A paused one dies of it only when it goes on (v1); it does not get as far as its own code.
-    thawCgroup(state.cgroupPaths);
-    const [events] = poll([{ fd: pidfd, events: POLLIN }], KILL_TIMEOUT * 1000);
+    await thawCgroup(state.cgroupPaths);
+    const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], KILL_TIMEOUT * 1000);
     if (events === 0) {
       throw new HostError({
         operation: "delete container",

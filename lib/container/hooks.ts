@@ -5,6 +5,7 @@ import {
   MFD_CLOEXEC,
   pidfdOpen,
   poll,
+  pollAsync,
   POLLIN,
   read,
   SEEK_END,
@@ -45,21 +46,51 @@ export function runHooks(hooks: Hook[], state: State, { name }: HookOptions): vo
   }
 }
 
+/** As `runHooks`, without blocking the thread. */
+export async function runHooksAsync(
+  hooks: Hook[],
+  state: State,
+  { name }: HookOptions,
+): Promise<void> {
+  const input = new TextEncoder().encode(JSON.stringify(state));
+  for (const hook of hooks) {
+    try {
+      const run = new HookRun(hook, input);
+      try {
+        const milliseconds = hook.timeout === undefined
+          ? -1
+          : Math.min(hook.timeout * 1000, LONGEST_WAIT);
+        const [events] = await pollAsync([{ fd: run.pidfd, events: POLLIN }], milliseconds);
+        run.finish(events === 0);
+      } finally {
+        run.close();
+      }
+    } catch (error) {
+      throw hookError(name, hook, error);
+    }
+  }
+}
+
 /**
  * Runs every one of the hooks, also after one has failed: what the specification wants of poststart
  * and poststop.
  *
  * @returns what failed, to be logged
  */
-export function runEveryHook(hooks: Hook[], state: State, options: HookOptions): string[] {
-  return hooks.flatMap((hook) => {
+export async function runEveryHook(
+  hooks: Hook[],
+  state: State,
+  options: HookOptions,
+): Promise<string[]> {
+  const failures: string[] = [];
+  for (const hook of hooks) {
     try {
-      runHooks([hook], state, options);
-      return [];
+      await runHooksAsync([hook], state, options);
     } catch (error) {
-      return [error instanceof Error ? error.message : String(error)];
+      failures.push(error instanceof Error ? error.message : String(error));
     }
-  });
+  }
+  return failures;
 }
 
 function hookError(name: HookName, hook: Hook, error: unknown): UruncError {
@@ -71,30 +102,74 @@ function hookError(name: HookName, hook: Hook, error: unknown): UruncError {
   });
 }
 
-/** Throws an Error whose message is a reason. */
+/** Throws an Error whose message is a reason. Blocks the thread. */
 function runHook(hook: Hook, input: Uint8Array): void {
+  const run = new HookRun(hook, input);
+  try {
+    run.finish(hook.timeout !== undefined && !endsWithin(run.pidfd, hook.timeout * 1000));
+  } finally {
+    run.close();
+  }
+}
+
+/** A hook that was started. */
+class HookRun {
+  readonly pidfd: number;
+  readonly #hook: Hook;
+  readonly #pid: number;
   // Files in memory rather than pipes: no side ever waits for the other to read, and a daemon that
   // the hook leaves behind does not keep us.
-  const stdin = memfdCreate("hook-stdin", MFD_CLOEXEC);
-  const output = memfdCreate("hook-output", MFD_CLOEXEC);
-  try {
-    writeAll(stdin, input);
-    // The child shares our file offset.
-    lseek(stdin, 0, SEEK_SET);
-    const pid = spawn({
-      path: hook.path,
-      argv: hook.args.length === 0 ? [hook.path] : hook.args,
-      env: hook.env,
-      fds: [{ from: stdin, to: 0 }, { from: output, to: 1 }, { from: output, to: 2 }],
-      // A session of its own, so that a timeout ends the hook's children with it.
-      setsid: true,
-    });
-    const end = waitFor(pid, hook.timeout);
-    if (end.exitCode === 0) return;
-    throw new Error(`${describeEnd(end, hook)}${quoteTail(output)}`);
-  } finally {
-    close(stdin);
-    close(output);
+  readonly #stdin = memfdCreate("hook-stdin", MFD_CLOEXEC);
+  readonly #output = memfdCreate("hook-output", MFD_CLOEXEC);
+
+  /** Throws LinuxError. */
+  constructor(hook: Hook, input: Uint8Array) {
+    this.#hook = hook;
+    try {
+      writeAll(this.#stdin, input);
+      // The child shares our file offset.
+      lseek(this.#stdin, 0, SEEK_SET);
+      this.#pid = spawn({
+        path: hook.path,
+        argv: hook.args.length === 0 ? [hook.path] : hook.args,
+        env: hook.env,
+        fds: [
+          { from: this.#stdin, to: 0 },
+          { from: this.#output, to: 1 },
+          { from: this.#output, to: 2 },
+        ],
+        // A session of its own, so that a timeout ends the hook's children with it.
+        setsid: true,
+      });
+      this.pidfd = pidfdOpen(this.#pid);
+    } catch (error) {
+      this.#closeFiles();
+      throw error;
+    }
+  }
+
+  /**
+   * Waits for its end, which has come or is brought about.
+   *
+   * @throws Error whose message is a reason, unless it has succeeded
+   */
+  finish(timedOut: boolean): void {
+    // The whole process group, which the hook leads: ffi's kill takes single processes only.
+    if (timedOut) Deno.kill(-this.#pid, "SIGKILL");
+    const end = waitpid(this.#pid, 0);
+    const hookEnd = { exitCode: end?.exitCode, signal: end?.signal, timedOut };
+    if (hookEnd.exitCode === 0) return;
+    throw new Error(`${describeEnd(hookEnd, this.#hook)}${quoteTail(this.#output)}`);
+  }
+
+  close(): void {
+    close(this.pidfd);
+    this.#closeFiles();
+  }
+
+  #closeFiles(): void {
+    close(this.#stdin);
+    close(this.#output);
   }
 }
 
@@ -104,31 +179,20 @@ interface HookEnd {
   timedOut: boolean;
 }
 
-/** @param timeout seconds; undefined waits for ever */
-function waitFor(pid: number, timeout: number | undefined): HookEnd {
-  const timedOut = timeout !== undefined && !endsWithin(pid, timeout * 1000);
-  // The whole process group, which the hook leads: ffi's kill takes single processes only.
-  if (timedOut) Deno.kill(-pid, "SIGKILL");
-  const end = waitpid(pid, 0);
-  return { exitCode: end?.exitCode, signal: end?.signal, timedOut };
-}
-
-function endsWithin(pid: number, milliseconds: number): boolean {
+function endsWithin(pidfd: number, milliseconds: number): boolean {
   const deadline = performance.now() + milliseconds;
-  const pidfd = pidfdOpen(pid);
-  try {
-    for (;;) {
-      const left = Math.ceil(deadline - performance.now());
-      // poll(2) takes an int; a longer wait is done in pieces.
-      const slice = Math.min(Math.max(left, 0), 0x7fffffff);
-      const [events] = poll([{ fd: pidfd, events: POLLIN }], slice);
-      if (events !== 0) return true;
-      if (left <= 0) return false;
-    }
-  } finally {
-    close(pidfd);
+  for (;;) {
+    const left = Math.ceil(deadline - performance.now());
+    // poll(2) takes an int; a longer wait is done in pieces.
+    const slice = Math.min(Math.max(left, 0), LONGEST_WAIT);
+    const [events] = poll([{ fd: pidfd, events: POLLIN }], slice);
+    if (events !== 0) return true;
+    if (left <= 0) return false;
   }
 }
+
+/** Milliseconds that poll(2) takes at most. */
+const LONGEST_WAIT = 0x7fffffff;
 
 function describeEnd(end: HookEnd, hook: Hook): string {
   if (end.timedOut) return `killed after its timeout of ${hook.timeout} s`;

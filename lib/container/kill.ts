@@ -62,7 +62,7 @@ export async function killContainer(
     close(pidfd);
   }
   // A paused one dies only when it goes on (v1), and does not get as far as its own code.
-  if (number === SIGKILL) thawCgroup(state.cgroupPaths);
+  if (number === SIGKILL) await thawCgroup(state.cgroupPaths);
 }
 
 /** The signal that has an effect on a monitor. */

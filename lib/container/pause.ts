@@ -22,13 +22,13 @@ export function containerStatus(state: ContainerState): Status {
  * @throws NotFoundError; WrongStateError unless it is created or running; HostError when the
  *   processes do not stop, and then go on
  */
-export function pauseContainer(store: Store, id: string): void {
+export async function pauseContainer(store: Store, id: string): Promise<void> {
   const directory = store.open(id);
   requireStatus(requireState(directory), ["created", "running"], "pause container", NOT_RUNNING);
-  using _lock = directory.lock();
+  using _lock = await directory.lockAsync();
   const state = requireState(directory);
   requireStatus(state, ["created", "running"], "pause container", NOT_RUNNING);
-  freezeCgroup(state.cgroupPaths);
+  await freezeCgroup(state.cgroupPaths);
 }
 
 /**
@@ -36,13 +36,13 @@ export function pauseContainer(store: Store, id: string): void {
  *
  * @throws NotFoundError; WrongStateError unless it is paused
  */
-export function resumeContainer(store: Store, id: string): void {
+export async function resumeContainer(store: Store, id: string): Promise<void> {
   const directory = store.open(id);
   requireStatus(requireState(directory), ["paused"], "resume container", NOT_PAUSED);
-  using _lock = directory.lock();
+  using _lock = await directory.lockAsync();
   const state = requireState(directory);
   requireStatus(state, ["paused"], "resume container", NOT_PAUSED);
-  thawCgroup(state.cgroupPaths);
+  await thawCgroup(state.cgroupPaths);
 }
 
 // As runc words them; callers match the texts.

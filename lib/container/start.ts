@@ -39,13 +39,13 @@ export async function startContainer(store: Store, id: string): Promise<Started>
   const directory = store.open(id);
   // Before the lock too: a creator holds it for as long as its hooks take.
   requireCreated(directory);
-  using _lock = directory.lock();
+  using _lock = await directory.lockAsync();
   const state = requireCreated(directory);
   await letExec(directory, state);
-  const started = proveAfterExec(directory, state);
+  const started = await proveAfterExec(directory, state);
   directory.writeState(started);
   // A failed poststart hook is logged, and the container goes on (runtime.md, lifecycle step 9).
-  const warnings = runEveryHook(started.hooks.poststart, ociState(started, "running"), {
+  const warnings = await runEveryHook(started.hooks.poststart, ociState(started, "running"), {
     name: "poststart",
   });
   return { state: started, warnings };
@@ -91,9 +91,12 @@ async function letExec(directory: ContainerDirectory, state: ContainerState): Pr
  *
  * @throws HostError after the container was killed, when the identity is not the planned one
  */
-function proveAfterExec(directory: ContainerDirectory, state: ContainerState): ContainerState {
+async function proveAfterExec(
+  directory: ContainerDirectory,
+  state: ContainerState,
+): Promise<ContainerState> {
   const started: ContainerState = { ...state, phase: "started" };
-  const identity = readIdentityOf(directory, state);
+  const identity = await readIdentityOf(directory, state);
   if (identity === undefined) return started;
   const differences = [
     ...compareIdentity(identity, state.expectedIdentity!, 0),
@@ -102,7 +105,7 @@ function proveAfterExec(directory: ContainerDirectory, state: ContainerState): C
   if (differences.length === 0 || !isAlive(state.pid, state.pidStartTime)) {
     return { ...started, identity: printIdentity(identity) };
   }
-  forceDelete(directory, state);
+  await forceDelete(directory, state);
   throw new HostError({
     operation: "prove the monitor's identity",
     subject: state.id,
@@ -115,16 +118,16 @@ function proveAfterExec(directory: ContainerDirectory, state: ContainerState): C
  * Undefined when the monitor has ended. One whose identity cannot be read for any other reason is
  * killed: nothing would be proven.
  */
-function readIdentityOf(
+async function readIdentityOf(
   directory: ContainerDirectory,
   state: ContainerState,
-): Identity | undefined {
+): Promise<Identity | undefined> {
   try {
     waitForExec(state.pid!);
     return readIdentity(state.pid!);
   } catch (error) {
     if (isGone(error)) return undefined;
-    forceDelete(directory, state);
+    await forceDelete(directory, state);
     throw error;
   }
 }

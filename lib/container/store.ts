@@ -1,6 +1,7 @@
 import {
   close,
   flock,
+  flockAsync,
   fstat,
   LinuxError,
   LOCK_EX,
@@ -158,19 +159,38 @@ export class ContainerDirectory {
    * @throws NotFoundError when the container is deleted meanwhile
    */
   lock(): Lock {
-    const path = `${this.path}/${LOCK_FILE}`;
-    let fd: number;
+    const fd = this.#openLock();
+    return this.#locked(fd, () => flock(fd, LOCK_EX));
+  }
+
+  /** As `lock`, without blocking the thread. */
+  async lockAsync(): Promise<Lock> {
+    const fd = this.#openLock();
     try {
-      fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
+      await flockAsync(fd, LOCK_EX);
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+    return this.#locked(fd, () => {});
+  }
+
+  #openLock(): number {
+    try {
+      const flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+      return open(`${this.path}/${LOCK_FILE}`, flags, FILE_MODE);
     } catch (error) {
       if (error instanceof LinuxError && error.code === "ENOENT") throw notFound(this.id);
       throw error;
     }
+  }
+
+  #locked(fd: number, take: () => void): Lock {
     try {
-      flock(fd, LOCK_EX);
+      take();
       // Whoever held it may have deleted the container, and another may have taken the id since:
       // then this is the lock of a directory that is no more.
-      if (!isSameFile(fd, path)) throw notFound(this.id);
+      if (!isSameFile(fd, `${this.path}/${LOCK_FILE}`)) throw notFound(this.id);
     } catch (error) {
       close(fd);
       throw error;

@@ -9,15 +9,15 @@ import type { ContainerDirectory } from "./store.ts";
  *
  * @throws UruncError only when something could not be undone
  */
-export function undoCreate(
+export async function undoCreate(
   directory: ContainerDirectory,
   state: ContainerState,
   cause: unknown,
-): void {
+): Promise<void> {
   try {
     // Poststop hooks run as well: a prestart hook may have attached a network that they detach
     // (runtime.md: after a failed hook the lifecycle goes on with deletion).
-    forceDelete(directory, state);
+    await forceDelete(directory, state);
   } catch (error) {
     throw new UruncError({
       operation: "undo create of container",

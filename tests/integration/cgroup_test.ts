@@ -65,17 +65,17 @@ testIf("a process joins all hierarchies, is killed and leaves nothing", ROOT, as
     cgroup.join(process.pid);
     assert.deepEqual([...new Set(membership(process.pid))], [`${PARENT}/pod/one`]);
     assert.deepEqual(cgroupProcesses(cgroup.directories), [process.pid]);
-    killCgroup(cgroup.directories);
+    await killCgroup(cgroup.directories);
     assert.equal((await process.status).signal, "SIGKILL");
     assert.deepEqual(cgroupProcesses(cgroup.directories), []);
   } finally {
-    killCgroup(cgroup.directories);
-    removeCgroup(cgroup.directories);
+    await killCgroup(cgroup.directories);
+    await removeCgroup(cgroup.directories);
     await process.status;
   }
   assert.deepEqual(left(), []);
-  removeCgroup(cgroup.directories);
-  killCgroup(cgroup.directories);
+  await removeCgroup(cgroup.directories);
+  await killCgroup(cgroup.directories);
 });
 
 testIf("a cgroup with many processes that are born meanwhile is emptied", ROOT, async () => {
@@ -90,12 +90,12 @@ testIf("a cgroup with many processes that are born meanwhile is emptied", ROOT, 
     await stdin.write(new TextEncoder().encode("go\n"));
     await new Promise((resolve) => setTimeout(resolve, 100));
     assert.ok(cgroupProcesses(cgroup.directories).length > 8);
-    killCgroup(cgroup.directories);
+    await killCgroup(cgroup.directories);
     await shell.status;
     await stdin.abort().catch(() => {});
   } finally {
-    killCgroup(cgroup.directories);
-    removeCgroup(cgroup.directories);
+    await killCgroup(cgroup.directories);
+    await removeCgroup(cgroup.directories);
   }
   assert.deepEqual(left(), []);
 });
@@ -108,15 +108,15 @@ testIf("the end of one container leaves its neighbour and their parent alone", R
   const process = sleeper();
   try {
     second.join(process.pid);
-    killCgroup(first.directories);
-    removeCgroup(first.directories);
+    await killCgroup(first.directories);
+    await removeCgroup(first.directories);
     assert.deepEqual(cgroupProcesses(second.directories), [process.pid]);
   } finally {
     process.kill();
     await process.status;
-    removeCgroup(second.directories);
+    await removeCgroup(second.directories);
     // The first one made the parent, and could not remove it then.
-    removeCgroup(first.directories);
+    await removeCgroup(first.directories);
   }
   assert.deepEqual(left(), []);
 });
@@ -134,9 +134,9 @@ testIf("a cgroup that is in use is nobody's to take", ROOT, async () => {
       );
     }
   } finally {
-    killCgroup(cgroup.directories);
+    await killCgroup(cgroup.directories);
     await process.status;
-    removeCgroup(cgroup.directories);
+    await removeCgroup(cgroup.directories);
   }
   assert.deepEqual(left(), []);
 });
@@ -144,7 +144,7 @@ testIf("a cgroup that is in use is nobody's to take", ROOT, async () => {
 testIf("a cgroup that stayed behind empty is taken, whatever its limits were", {
   needs: ["root"],
   skip: LAYOUT.v1.memory === undefined ? "needs the v1 memory controller" : undefined,
-}, () => {
+}, async () => {
   const MIB = 1024 * 1024;
   const limited = (megabytes: number) =>
     planCgroup(
@@ -161,7 +161,7 @@ testIf("a cgroup that stayed behind empty is taken, whatever its limits were", {
       assert.equal(Deno.readTextFileSync(file).trim(), String(megabytes * MIB));
     }
   } finally {
-    removeCgroup(cgroup.directories);
+    await removeCgroup(cgroup.directories);
   }
   assert.deepEqual(left(), []);
 });
@@ -198,8 +198,8 @@ testIf("limits are in force", {
     assert.equal(Deno.readTextFileSync(`${cpu}/cpu.cfs_quota_us`).trim(), "30000");
     assert.equal(Deno.readTextFileSync(`${cpu}/cpu.cfs_period_us`).trim(), "60000");
   } finally {
-    killCgroup(cgroup.directories);
-    removeCgroup(cgroup.directories);
+    await killCgroup(cgroup.directories);
+    await removeCgroup(cgroup.directories);
   }
   assert.deepEqual(left(), []);
 });
@@ -216,7 +216,7 @@ testIf("containers that come and go under one parent at the same time do not mee
       const cgroup = planCgroup(layout, Deno.args[1], "x", resources);
       makeCgroup(cgroup);
       for (const { directory } of cgroup.plan.v1) Deno.statSync(directory);
-      removeCgroup(cgroup.directories);
+      await removeCgroup(cgroup.directories);
     }`;
   const input = JSON.stringify([LAYOUT, limits()]);
   const children = ["one", "two"].map((name) =>
@@ -253,9 +253,9 @@ testIf("cgroup v2: controllers are handed down and limit", {
     const file = `${v2.mountPoint}${PARENT}/pod/one/hugetlb.2MB.max`;
     assert.equal(Deno.readTextFileSync(file).trim(), "0");
   } finally {
-    killCgroup(cgroup.directories);
+    await killCgroup(cgroup.directories);
     await process.status;
-    removeCgroup(cgroup.directories);
+    await removeCgroup(cgroup.directories);
     if (!before.includes("hugetlb")) Deno.writeTextFileSync(control, "-hugetlb");
   }
   assert.deepEqual(left(), []);

@@ -149,19 +149,19 @@ testIf("cgroup v2: processes stop, are seen to be stopped, and go on", {
     );
     while (bytes < 4) await sleep(20);
     assert.equal(isFrozen([cgroup]), false);
-    freezeCgroup([cgroup]);
+    await freezeCgroup([cgroup]);
     assert.equal(isFrozen([cgroup]), true);
     await sleep(50);
     const before = bytes;
     await sleep(150);
     assert.equal(bytes, before);
-    thawCgroup([cgroup]);
+    await thawCgroup([cgroup]);
     assert.equal(isFrozen([cgroup]), false);
     while (bytes === before) await sleep(20);
     child.kill("SIGKILL");
     await reading;
   } finally {
-    thawCgroup([cgroup]);
+    await thawCgroup([cgroup]);
     try {
       child.kill("SIGKILL");
     } catch { /* it has ended */ }
@@ -175,6 +175,6 @@ testIf("cgroup v2: processes stop, are seen to be stopped, and go on", {
     }
     Deno.removeSync(cgroup);
   }
-  thawCgroup([cgroup]);
+  await thawCgroup([cgroup]);
   assert.equal(isFrozen([cgroup]), false, "a cgroup that is gone is not frozen");
 });

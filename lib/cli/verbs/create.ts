@@ -67,7 +67,7 @@ export async function createAndRecord(
     try {
       writePidFile(command.pidFile, created.state.pid!);
     } catch (error) {
-      deleteContainer(options.store, options.id, true);
+      await deleteContainer(options.store, options.id, true);
       throw error;
     }
   }

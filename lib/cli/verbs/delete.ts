@@ -3,8 +3,8 @@ import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 
 /** `urunc delete` */
-export function remove(command: CommandOf<"delete">, context: Context): number {
-  const warnings = deleteContainer(context.store, command.id, command.force);
+export async function remove(command: CommandOf<"delete">, context: Context): Promise<number> {
+  const warnings = await deleteContainer(context.store, command.id, command.force);
   warnings.forEach((warning) => context.log.warning(warning));
   return 0;
 }

@@ -3,7 +3,7 @@ import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 
 /** `urunc pause` */
-export function pause(command: CommandOf<"pause">, context: Context): number {
-  pauseContainer(context.store, command.id);
+export async function pause(command: CommandOf<"pause">, context: Context): Promise<number> {
+  await pauseContainer(context.store, command.id);
   return 0;
 }

@@ -3,7 +3,7 @@ import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 
 /** `urunc resume` */
-export function resume(command: CommandOf<"resume">, context: Context): number {
-  resumeContainer(context.store, command.id);
+export async function resume(command: CommandOf<"resume">, context: Context): Promise<number> {
+  await resumeContainer(context.store, command.id);
   return 0;
 }

@@ -1,6 +1,6 @@
 import { HostError } from "../../errors.ts";
 import { type CgroupPlan, DEFAULT_PARENT, type HierarchyPlan } from "./plan.ts";
-import { isCode, leavesOf, pause } from "./common.ts";
+import { isCode, leavesOf, sleep } from "./common.ts";
 import { cgroupProcesses } from "./processes.ts";
 import type { CgroupWrite } from "./writes.ts";
 
@@ -86,10 +86,10 @@ export function makeDirectories(plan: CgroupPlan, delegated = plan.v2?.controlle
  * @param directories from `surveyDirectories`
  * @throws HostError when one of the container's own cannot be removed
  */
-export function removeCgroup(directories: string[]): void {
+export async function removeCgroup(directories: string[]): Promise<void> {
   const deadline = performance.now() + REMOVE_MILLISECONDS;
   const leaves = leavesOf(directories);
-  for (const leaf of leaves) removeLeaf(leaf, deadline);
+  for (const leaf of leaves) await removeLeaf(leaf, deadline);
   for (const parent of directories.filter((path) => !leaves.includes(path))) {
     try {
       Deno.removeSync(parent);
@@ -99,17 +99,17 @@ export function removeCgroup(directories: string[]): void {
   }
 }
 
-function removeLeaf(path: string, deadline: number): void {
+async function removeLeaf(path: string, deadline: number): Promise<void> {
   for (let wait = 1;; wait = Math.min(wait * 2, 100)) {
     try {
-      for (const child of childrenOf(path)) removeLeaf(child, deadline);
+      for (const child of childrenOf(path)) await removeLeaf(child, deadline);
       Deno.removeSync(path);
       return;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return;
       // EBUSY: processes that were just killed are still on their way out.
       if (isCode(error, "EBUSY") && performance.now() < deadline) {
-        pause(wait);
+        await sleep(wait);
         continue;
       }
       throw failure("remove cgroup", path, error);

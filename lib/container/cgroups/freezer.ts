@@ -1,5 +1,5 @@
 import { HostError } from "../../errors.ts";
-import { isCode, leavesOf, pause } from "./common.ts";
+import { isCode, leavesOf, sleep } from "./common.ts";
 
 /** How long the kernel may take to stop everything. */
 const FREEZE_MILLISECONDS = 10_000;
@@ -26,14 +26,14 @@ interface Freezer {
  * @param directories of the container
  * @throws HostError when the host cannot, or they do not stop in time; they then go on
  */
-export function freezeCgroup(directories: string[]): void {
+export async function freezeCgroup(directories: string[]): Promise<void> {
   const freezer = requireFreezer(directories);
   const deadline = performance.now() + FREEZE_MILLISECONDS;
   for (let look = 1; performance.now() < deadline; look++) {
     write(freezer, "frozen");
     if (isIn(freezer, "frozen")) return;
     if (look % LOOKS_PER_ATTEMPT === 0) write(freezer, "thawed");
-    pause(Math.min(look, 10));
+    await sleep(Math.min(look, 10));
   }
   write(freezer, "thawed");
   throw new HostError({
@@ -49,7 +49,7 @@ export function freezeCgroup(directories: string[]): void {
  *
  * @throws HostError when they stay frozen: somebody froze a cgroup above
  */
-export function thawCgroup(directories: string[]): void {
+export async function thawCgroup(directories: string[]): Promise<void> {
   const freezer = findFreezer(directories);
   if (freezer === undefined || isIn(freezer, "thawed")) return;
   write(freezer, "thawed");
@@ -63,7 +63,7 @@ export function thawCgroup(directories: string[]): void {
         remedy: "a cgroup above it may be frozen",
       });
     }
-    pause(wait);
+    await sleep(wait);
   }
 }
 

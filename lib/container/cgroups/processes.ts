@@ -1,6 +1,6 @@
 import { close, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../../ffi/linux.ts";
 import { HostError } from "../../errors.ts";
-import { isCode, leavesOf, pause } from "./common.ts";
+import { isCode, leavesOf, sleep } from "./common.ts";
 import { thawCgroup } from "./freezer.ts";
 
 /** How long processes may take to die of SIGKILL before the container is given up. */
@@ -53,7 +53,10 @@ function readPids(file: string): number[] {
  *
  * @throws HostError when something outlives SIGKILL for longer than `milliseconds`
  */
-export function killCgroup(directories: string[], milliseconds = KILL_MILLISECONDS): void {
+export async function killCgroup(
+  directories: string[],
+  milliseconds = KILL_MILLISECONDS,
+): Promise<void> {
   const leaves = leavesOf(directories);
   const deadline = performance.now() + milliseconds;
   for (let wait = 1;; wait = Math.min(wait * 2, 50)) {
@@ -61,7 +64,7 @@ export function killCgroup(directories: string[], milliseconds = KILL_MILLISECON
     if (pids.length === 0) return;
     for (const leaf of leaves) killAtOnce(leaf);
     signalEach(leaves, pids, SIGKILL);
-    thawCgroup(leaves);
+    await thawCgroup(leaves);
     if (performance.now() > deadline) {
       throw new HostError({
         operation: "kill the processes of cgroup",
@@ -69,7 +72,7 @@ export function killCgroup(directories: string[], milliseconds = KILL_MILLISECON
         reason: `still alive after ${milliseconds} ms: ${cgroupProcesses(leaves).join(", ")}`,
       });
     }
-    pause(wait);
+    await sleep(wait);
   }
 }
 

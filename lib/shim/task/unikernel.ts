@@ -73,6 +73,8 @@ export class UnikernelTask implements Task {
     if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);
     const store = new Store(root);
     const stdio = new TaskStdio(services.reactor, io);
+    // Hooks are children too, and are waited for where they are started.
+    using _hold = services.reaper.hold();
     try {
       const created = await createContainer({
         id,
@@ -114,6 +116,7 @@ export class UnikernelTask implements Task {
   }
 
   async start(): Promise<void> {
+    using _hold = this.#services.reaper.hold();
     const { warnings } = await startContainer(this.#store, this.id);
     this.#warn(warnings);
   }
@@ -148,6 +151,7 @@ export class UnikernelTask implements Task {
       });
     }
     if (this.#exit !== undefined) await this.#stdio.drain();
+    using _hold = this.#services.reaper.hold();
     this.#warn(await deleteContainer(this.#store, this.id, true));
     await this.ended;
     this.#stdio.close();

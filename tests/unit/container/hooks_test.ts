@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runEveryHook, runHooks } from "../../../lib/container/hooks.ts";
+import { runEveryHook, runHooks, runHooksAsync } from "../../../lib/container/hooks.ts";
 import type { State } from "../../../lib/oci/state.ts";
 import type { Hook } from "../../../lib/oci/types.ts";
 
@@ -70,19 +70,22 @@ Deno.test("hooks run in order, and none after one that failed", () => {
   });
 });
 
-Deno.test("every hook runs where the specification wants it, and the failures are told", () => {
-  withDirectory((path) => {
+Deno.test("every hook runs where the specification wants it, and the failures are told", async () => {
+  const path = await Deno.makeTempDir({ prefix: "urunc-test-hooks-" });
+  try {
     const hooks = [
       shell("exit 1"),
       shell(`echo 2 >> ${path}/log`),
       { ...shell(""), path: "/nonexistent" },
     ];
-    const failures = runEveryHook(hooks, STATE, { name: "poststop" });
+    const failures = await runEveryHook(hooks, STATE, { name: "poststop" });
     assert.equal(failures.length, 2);
     assert.match(failures[0] ?? "", /run poststop hook \/bin\/sh: exit code 1/);
     assert.match(failures[1] ?? "", /\/nonexistent.*ENOENT/);
     assert.equal(Deno.readTextFileSync(`${path}/log`), "2\n");
-  });
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
 });
 
 Deno.test("a failed hook's last words are in the error, and not all of them", () => {
@@ -147,4 +150,34 @@ Deno.test("without arguments a hook gets its path as the only one", () => {
     runHooks([{ path: program, args: [], env: [] }], STATE, { name: "prestart" });
     assert.equal(Deno.readTextFileSync(`${path}/args`), `0:${program}\n`);
   });
+});
+
+Deno.test("hooks that others do not wait for: in order, their failures and timeouts told", async () => {
+  const path = await Deno.makeTempDir({ prefix: "urunc-test-hooks-" });
+  try {
+    let turns = 0;
+    const timer = setInterval(() => turns++, 5);
+    await runHooksAsync(
+      [
+        shell(`sleep 0.1; cat > ${path}/state; echo 1 > ${path}/log`),
+        shell(`echo 2 >> ${path}/log`),
+      ],
+      STATE,
+      { name: "prestart" },
+    );
+    clearInterval(timer);
+    assert.ok(turns > 3, `${turns} turns of others`);
+    assert.deepEqual(JSON.parse(Deno.readTextFileSync(`${path}/state`)), STATE);
+    assert.equal(Deno.readTextFileSync(`${path}/log`), "1\n2\n");
+    await assert.rejects(
+      () => runHooksAsync([shell("echo why; exit 3")], STATE, { name: "prestart" }),
+      /run prestart hook \/bin\/sh: exit code 3; its output ends with: why/,
+    );
+    await assert.rejects(
+      () => runHooksAsync([shell("sleep 20", { timeout: 0.1 })], STATE, { name: "prestart" }),
+      /killed after its timeout of 0.1 s/,
+    );
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
 });
