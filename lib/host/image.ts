@@ -37,6 +37,8 @@ const TYPE_NAMES: Readonly<Record<number, string>> = {
 const LOOKUP_ATTEMPTS = 64;
 
 const OPERATION = "open in the image";
+const REMEDY =
+  "annotations or /urunc.json name it, by com.urunc.unikernel.binary, initrd and the like";
 
 /**
  * Opens the directory that an image's paths are resolved in.
@@ -183,7 +185,13 @@ export function readImageHead(rootFd: number, path: string, length: number): Uin
 }
 
 function refusal(path: string, reason: string, cause?: unknown): InvalidConfigurationError {
-  return new InvalidConfigurationError({ operation: OPERATION, subject: path, reason, cause });
+  return new InvalidConfigurationError({
+    operation: OPERATION,
+    subject: path,
+    reason,
+    remedy: REMEDY,
+    cause,
+  });
 }
 
 const REASONS: Readonly<Record<string, string>> = {
