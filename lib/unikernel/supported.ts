@@ -6,7 +6,8 @@ import type { UnikernelType } from "./types.ts";
  */
 const monitorsOf: Readonly<Record<UnikernelType, readonly string[]>> = {
   linux: ["qemu", "firecracker"],
-  elf: ["qemu", "firecracker", "hvt", "spt"],
+  // Firecracker adds parameters of its own, which such a guest could not tell from arguments.
+  elf: ["qemu", "hvt", "spt"],
   unikraft: ["qemu", "firecracker"],
   mirage: ["qemu", "hvt", "spt"],
   rumprun: ["hvt", "spt"],

@@ -75,6 +75,13 @@ async function prepare(
   });
 }
 
+/** Of a Linux guest what follows its init, of others the whole line. */
+function commands(hypervisor: string, line: string): ContainerOptions {
+  return hypervisor === "firecracker"
+    ? { unikernelType: "linux", args: ["/init", ...line.split(" ")] }
+    : { args: [line] };
+}
+
 const test = (what: string, needs: string[], fn: (scope: Scope) => Promise<void>) =>
   testIf(what, { needs: ["root", "gcc", ...needs], timeoutSeconds: 60 }, async () => {
     await using scope = new Scope();
@@ -86,7 +93,7 @@ for (const { hypervisor, needs, devices, memory, network } of MONITORS) {
 
   test(`${hypervisor}: what it is, has and sees`, needs, async (scope) => {
     const container = await prepare(scope, hypervisor, {
-      args: [`report ${CONFIGURATION_FILE} /guest/kernel; list /guest; exit 7`],
+      ...commands(hypervisor, `report ${CONFIGURATION_FILE} /guest/kernel; list /guest; exit 7`),
       user: { uid: 1234, gid: 4321, additionalGids: [99] },
     });
     const result = await container.run();
@@ -121,7 +128,7 @@ for (const { hypervisor, needs, devices, memory, network } of MONITORS) {
     const { container: namespace } = await makePair(scope);
     const types = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
     const container = await prepare(scope, hypervisor, {
-      args: ["report; idle"],
+      ...commands(hypervisor, "report; idle"),
       namespaces: [...types, { type: "network", path: `/run/netns/${namespace.name}` }],
     });
     const before = await namespace.snapshot();
@@ -157,13 +164,14 @@ test(
 
 for (const hypervisor of ["firecracker", "hvt"]) {
   test(`${hypervisor}: emulation is refused, whoever asks for it`, [], async (scope) => {
-    const byNode = await prepare(scope, hypervisor, {}, 'accelerator = "tcg"');
+    const guest = commands(hypervisor, "report");
+    const byNode = await prepare(scope, hypervisor, guest, 'accelerator = "tcg"');
     assertFailed(await byNode.create(), [
       `${hypervisor} cannot emulate a processor`,
       "configuration",
     ]);
     assertNothingLeft(byNode);
-    const byImage = await prepare(scope, hypervisor, { accelerator: "tcg" });
+    const byImage = await prepare(scope, hypervisor, { ...guest, accelerator: "tcg" });
     assertFailed(await byImage.create(), ["com.urunc.unikernel.accelerator"]);
   });
 }

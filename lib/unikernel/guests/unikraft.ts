@@ -29,13 +29,12 @@ export const unikraft: Guest = {
     const { args, subject } = argumentsOf(input);
     // Without a name the first parameter would be taken for it.
     const [name = "unikraft", ...rest] = args.map((it, index) => quoted(it, subject(index)));
-    const words = [
-      name,
+    const options = [
       ...environment(input.env),
       ...isCurrent(input.version) ? parameters(input) : oldParameters(input),
-      "--",
-      ...rest,
     ];
+    const end = endOfOptions(input, options, rest, subject);
+    const words = [name, ...options, ...end, ...rest];
     if (words.length > MAXIMUM_WORDS) {
       throw new UnsupportedError({
         operation: "write the guest's command line",
@@ -44,9 +43,55 @@ export const unikraft: Guest = {
         remedy: "pass fewer arguments and variables",
       });
     }
-    return words.join(" ");
+    const line = words.join(" ");
+    if (input.monitor === "firecracker" && end.length > 0) {
+      requireFoundEnd(line, [name, ...options].join(" ").length);
+    }
+    return line;
   },
 };
+
+/**
+ * `--` after the parameters. Without any there must be none: Unikraft would hand it to the program,
+ * and take an argument `--` for it (lib/ukboot/early_init.c).
+ *
+ * Firecracker puts parameters of its own in front of `--`, and takes it away when nothing follows;
+ * Unikraft then takes the parameters for arguments. A pair of quotes is something for one, and no
+ * word for the other.
+ */
+function endOfOptions(
+  { monitor, network }: GuestInput,
+  options: string[],
+  rest: string[],
+  subject: (index: number) => string,
+): string[] {
+  const onFirecracker = monitor === "firecracker";
+  if (options.length > 0) return onFirecracker && rest.length === 0 ? ["--", "''"] : ["--"];
+  const at = rest.indexOf("--");
+  if (at >= 0) {
+    throw untellable(subject(at + 1), "--", "Unikraft takes it for the end of parameters");
+  }
+  if (onFirecracker && network !== undefined) {
+    throw untellable(
+      "network",
+      "no IPv4 address",
+      "Unikraft would take Firecracker's parameters " +
+        "for arguments",
+    );
+  }
+  return [];
+}
+
+/** linux-loader, which Firecracker uses, looks for the first `--` outside double quotes only. */
+function requireFoundEnd(line: string, expected: number): void {
+  for (let at = line.indexOf(" -- "); at >= 0; at = line.indexOf(" -- ", at + 1)) {
+    const quotes = line.slice(0, at).split('"').length - 1;
+    if (quotes % 2 !== 0) continue;
+    if (at === expected) return;
+    break;
+  }
+  throw untellable("process", line, 'Firecracker would misread " -- " among its quotes');
+}
 
 function isCurrent(version = ""): boolean {
   const [, ...digits] = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?/.exec(version) ?? [];

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError, UruncError } from "../../../lib/errors.ts";
 import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
 import type { GuestInput, GuestNetwork, UnikernelType } from "../../../lib/unikernel/types.ts";
-import { type Booted, bootMirage, bootRumprun, bootUnikraft } from "./guest_models.ts";
+import {
+  type Booted,
+  bootMirage,
+  bootRumprun,
+  bootUnikraft,
+  firecrackerLine,
+} from "./guest_models.ts";
 
 const boot: Record<string, (line: string) => Booted> = {
   mirage: bootMirage,
@@ -190,7 +196,7 @@ const addressCases: AddressCase[] = [
     changes: { nameservers: ["9.9.9.9"] },
     line: "app netdev.ip=10.88.3.7/20::9.9.9.9 --",
   },
-  { type: "unikraft", name: "no network", changes: { network: undefined }, line: "app --" },
+  { type: "unikraft", name: "no network", changes: { network: undefined }, line: "app" },
   {
     type: "unikraft",
     name: "initial RAM disk",
@@ -215,7 +221,7 @@ const addressCases: AddressCase[] = [
     type: "unikraft",
     name: "no name",
     changes: { args: [], network: undefined },
-    line: "unikraft --",
+    line: "unikraft",
   },
 ];
 
@@ -251,13 +257,50 @@ for (const [version, isCurrent] of versions) {
 }
 
 Deno.test("unikraft refuses more words than it reads", () => {
-  const args = Array.from({ length: 59 }, (_, index) => `a${index}`);
-  assert.equal(bootUnikraft(lineOf("unikraft", { args })!).args.length, 59);
+  const args = Array.from({ length: 60 }, (_, index) => `a${index}`);
+  assert.equal(bootUnikraft(lineOf("unikraft", { args })!).args.length, 60);
   assert.throws(
     () => lineOf("unikraft", { args: [...args, "more"] }),
     (error) =>
       error instanceof UnsupportedError && /61 words, and Unikraft reads 60/.test(error.message),
   );
+});
+
+Deno.test("unikraft on Firecracker: arguments survive what Firecracker does to the line", () => {
+  const guest = guestOf("unikraft");
+  let told = 0;
+  for (const text of [...texts, "a -- b", `"a" -- b`, `it's -- "b" -- c`, `x" -- y`]) {
+    for (const [args, env] of [[["app", text], ["A=1"]], [["app"], [`A=${text}`]]] as const) {
+      const input = { args: [...args], env: [...env], hasInitrd: false, network };
+      let line: string;
+      try {
+        line = guest.commandLine({ ...input, monitor: "firecracker" })!;
+      } catch (error) {
+        assert.ok(error instanceof InvalidConfigurationError, String(error));
+        continue;
+      }
+      told++;
+      const booted = bootUnikraft(firecrackerLine(line, true));
+      assert.deepEqual([booted.args, booted.env], [args, env], line);
+      assert.equal(booted.parameters["netdev.ip"], "10.88.3.7/20:10.88.0.1");
+    }
+  }
+  assert.ok(told > texts.length, `only ${told}`);
+  const v6 = { ...network, ipv4: undefined };
+  const input = { args: ["app"], env: [], hasInitrd: false, network: v6 };
+  assert.throws(() => guest.commandLine({ ...input, monitor: "firecracker" }), /no IPv4 address/);
+  assert.equal(guest.commandLine({ ...input, monitor: "qemu" }), "app");
+});
+
+Deno.test("unikraft without parameters", () => {
+  assert.deepEqual(bootUnikraft(lineOf("unikraft", { args: ["app", "a", "-x"] })!).args, [
+    "app",
+    "a",
+    "-x",
+  ]);
+  assert.throws(() => lineOf("unikraft", { args: ["app", "a", "--"] }), /process\.args\[2\]/);
+  const line = lineOf("unikraft", { args: ["app", "a", "--", "b"], network })!;
+  assert.deepEqual(bootUnikraft(line).args, ["app", "a", "--", "b"]);
 });
 
 Deno.test("mewz takes the only argument for its name, and refuses others", () => {

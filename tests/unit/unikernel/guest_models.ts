@@ -118,6 +118,9 @@ export function bootUnikraft(line: string): Booted {
   if (words.length > 60) throw new Error("words are dropped");
   const [name, ...rest] = words;
   const booted: Booted = { args: name === undefined ? [] : [name], env: [], parameters: {} };
+  // A first pass only looks for the stop sequence; without one, or with nothing before it, there are
+  // no parameters at all.
+  if (stopOf(rest) <= 0) return { ...booted, args: words };
   const add = (parameter: string, value: string) => {
     if (parameter === "env.vars") booted.env.push(value);
     else booted.parameters[parameter] = value;
@@ -141,6 +144,29 @@ export function bootUnikraft(line: string): Booted {
     else add(parameter, value!);
   }
   return booted;
+}
+
+function stopOf(words: string[]): number {
+  let inList = false;
+  for (const [index, word] of words.entries()) {
+    if (inList) inList = !word.endsWith("]");
+    else if (word === "--") return index;
+    else inList = /^[^.=]+\.[^=]+=\[/.test(word) && !word.endsWith("]");
+  }
+  return -1;
+}
+
+/** What Firecracker makes of `boot_args`: linux-loader's src/cmdline, and a device for a network. */
+export function firecrackerLine(bootArgs: string, hasNetwork: boolean): string {
+  let [before, after] = [bootArgs, ""];
+  for (const { index } of bootArgs.matchAll(/ -- /g)) {
+    if ((bootArgs.slice(0, index).split('"').length - 1) % 2 !== 0) continue;
+    [before, after] = [bootArgs.slice(0, index), bootArgs.slice(index + 4)];
+    break;
+  }
+  before = before.trim();
+  if (hasNetwork) before += " virtio_mmio.device=4K@0xc0001000:5";
+  return after.trim() === "" ? before : `${before} -- ${after.trim()}`;
 }
 
 function unikraftWords(line: string): string[] {

@@ -177,6 +177,7 @@ const refused: {
     ["rumprun", "firecracker"],
     ["rumprun", "qemu"],
     ["linux", "hvt"],
+    ["elf", "firecracker"],
     ["unikraft", "spt"],
     ["mirage", "firecracker"],
     ["mewz", "hvt"],
@@ -187,7 +188,7 @@ const refused: {
     message: [
       prefix + "hypervisor",
       `${unikernelType} on ${hypervisor} is not supported`,
-      "linux on qemu or firecracker; elf on qemu or firecracker or hvt or spt; unikraft on qemu or " +
+      "linux on qemu or firecracker; elf on qemu or hvt or spt; unikraft on qemu or " +
       "firecracker; mirage on qemu or hvt or spt; rumprun on hvt or spt; mewz on qemu",
     ],
   })),
