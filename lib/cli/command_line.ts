@@ -8,6 +8,7 @@ import { print, printError } from "./output.ts";
 import { parseCommandLine, type ParsedCommandLine } from "./parse.ts";
 import { versionText } from "./version.ts";
 
+const FAILURE = 1;
 /** As most command lines: what was asked could not be understood. */
 const USAGE_FAILURE = 2;
 
@@ -29,15 +30,25 @@ export async function runCommandLine(args: string[], observer: Observer): Promis
   }
   switch (parsed.kind) {
     case "version":
-      print(versionText());
-      return 0;
+      return tell(versionText());
     case "help":
-      print(helpText(parsed.verb));
-      if (parsed.verb === "spec") print(`\n${specTableText()}`);
-      return 0;
+      return tell(
+        helpText(parsed.verb) + (parsed.verb === "spec" ? `\n${specTableText()}` : ""),
+      );
     case "refused":
       return refuse(parsed.verb, parsed.globals);
     case "command":
       return await runCommand(parsed.command, observer, args);
+  }
+}
+
+/** Prints for whoever asked. A reader that has gone (`urunc help | head`) is no defect. */
+function tell(text: string): number {
+  try {
+    print(text);
+    return 0;
+  } catch (error) {
+    printError(`urunc: ${formatError(error)}\n`);
+    return FAILURE;
   }
 }

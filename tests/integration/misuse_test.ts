@@ -70,6 +70,16 @@ testIf("help and version, everywhere, are no mistakes", {}, async () => {
   assert.match(stdout, /^urunc version \d+\.\d+\.\d+\n/);
 });
 
+testIf("output that nobody reads, or has no room: one line says so", {}, async () => {
+  for (const args of ["--version", "help spec", "features", "completion bash"]) {
+    for (const to of [">/dev/full", "| true"]) {
+      const script = `{ sleep 0.2; "$0" ${args}; echo "code $?" >&2; } ${to}`;
+      const { stderr } = await run(["sh", "-c", script, await uruncBinary()]);
+      assert.match(stderr, /^.*write to standard output: .*\ncode 1\n$/, `${args} ${to}`);
+    }
+  }
+});
+
 interface Case {
   name: string;
   args?: string[];
@@ -195,8 +205,10 @@ testIf("misuse: a console socket that is none, or nobody listens on", { needs },
   await Deno.writeTextFile(socket, "");
   assertFailed(await create(), ["sendTerminal", socket, "ECONNREFUSED"]);
   await Deno.remove(socket);
-  // The socket's file outlives who listened.
-  Deno.listen({ transport: "unix", path: socket }).close();
+  // A socket's file may outlive who listened; Deno removes the one it made.
+  const listener = Deno.listen({ transport: "unix", path: `${socket}.made` });
+  await Deno.link(`${socket}.made`, socket);
+  listener.close();
   assertFailed(await create(), ["sendTerminal", socket, "ECONNREFUSED"]);
   assertNothingLeft(container);
 });
