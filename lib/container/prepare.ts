@@ -2,7 +2,8 @@ import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { gatherHostFacts } from "../host/facts.ts";
-import { openImageRoot, readImageFile } from "../host/image.ts";
+import { openImageRoot } from "../host/image.ts";
+import { readUruncJson } from "../host/urunc_json.ts";
 import { readBounded } from "../host/files.ts";
 import { readNameservers } from "../host/resolv_conf.ts";
 import type { HostFacts } from "../host/types.ts";
@@ -14,7 +15,7 @@ import { resolvePath } from "../path.ts";
 import { acceleratorOf } from "../plan/launch.ts";
 import { guestOf } from "../unikernel/guests/guests.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
-import { maximumUruncJsonBytes, parseUnikernel } from "../unikernel/parse.ts";
+import { parseUnikernel } from "../unikernel/parse.ts";
 import type { UnikernelConfig } from "../unikernel/types.ts";
 
 /** A bundle, read once and understood; nothing reads the raw files again. */
@@ -60,7 +61,7 @@ export function readBundle(path: string): Bundle {
 export function prepare(bundle: Bundle, configuration: Configuration): Prepared {
   const imageRoot = openImageRoot(bundle.rootfs);
   try {
-    const json = readImageFile(imageRoot, "/urunc.json", maximumUruncJsonBytes);
+    const json = readUruncJson(imageRoot);
     const unikernel = parseUnikernel({
       annotations: bundle.spec.annotations,
       uruncJson: json === undefined ? undefined : decodeText(json),

@@ -1,9 +1,10 @@
 import { close } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { readBounded } from "../host/files.ts";
-import { openImageRoot, readImageFile } from "../host/image.ts";
+import { openImageRoot } from "../host/image.ts";
+import { readUruncJson } from "../host/urunc_json.ts";
 import { resolvePath } from "../path.ts";
-import { isUnikernel, maximumUruncJsonBytes } from "../unikernel/parse.ts";
+import { isUnikernel } from "../unikernel/parse.ts";
 
 /** What decides who runs a container. */
 export interface BundleGlance {
@@ -57,7 +58,7 @@ export function isGuest({ annotations, rootfs }: BundleGlance): boolean {
   if (isUnikernel(annotations)) return true;
   const root = openImageRoot(rootfs);
   try {
-    const json = readImageFile(root, "/urunc.json", maximumUruncJsonBytes);
+    const json = readUruncJson(root);
     return isUnikernel(annotations, json === undefined ? undefined : "{}");
   } finally {
     close(root);

@@ -4,6 +4,7 @@ import {
   LinuxError,
   O_CLOEXEC,
   O_DIRECTORY,
+  O_NOFOLLOW,
   O_NONBLOCK,
   O_PATH,
   O_RDONLY,
@@ -163,6 +164,24 @@ export function readImageFile(
     return content.subarray(0, filled);
   } finally {
     close(fd);
+  }
+}
+
+/**
+ * Whether an image has anything by that name, be it a link to nothing. What is no directory on the
+ * way there counts as not having it.
+ *
+ * @param rootFd from `openImageRoot`
+ * @param path as the image names it
+ */
+export function isNamedInImage(rootFd: number, path: string): boolean {
+  const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  try {
+    close(openat2(rootFd, path, { flags: O_PATH | O_NOFOLLOW | O_CLOEXEC, resolve }));
+    return true;
+  } catch (error) {
+    if (isCode(error, "ENOENT") || isCode(error, "ENOTDIR")) return false;
+    throw error;
   }
 }
 

@@ -103,7 +103,8 @@ testIf("facts of this machine are gathered", { needs: ["root", "qemu-system-x86_
       name: "qemu",
       binaryNames: ["qemu-system-x86_64"],
       dataPaths: ["/usr/share/qemu"],
-    } as Monitor;
+      accelerators: ["kvm", "tcg"],
+    } as Partial<Monitor> as Monitor;
     const facts = gatherHostFacts({ monitor, imageRoot, kernel: "/kernel", accelerator: "tcg" });
     assert.match(facts.monitor.binary, /\/qemu-system-x86_64$/);
     assert.deepEqual(facts.monitor.dataPaths, [{ path: "/usr/share/qemu", kind: "directory" }]);

@@ -203,7 +203,7 @@ const IMAGES: HostileImage[] = [
       Deno.renameSync(`${rootfs}/urunc.json`, `${trap}/urunc.json`);
       Deno.symlinkSync(`${trap}/urunc.json`, `${rootfs}/urunc.json`);
     },
-    fails: ["com.urunc.unikernel.unikernelType", "it is missing"],
+    fails: ["/urunc.json", "symbolic link", "nothing in the image"],
   },
   json("a directory", (path) => Deno.mkdirSync(path), "it is a directory"),
   json("no JSON", (path) => Deno.writeTextFileSync(path, "{"), "JSON"),
