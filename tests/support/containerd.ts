@@ -34,7 +34,7 @@ export interface Containerd {
   /** The command line of `ctrRun`, for whoever starts it by himself. */
   ctrRunCommand(flags: string[], image: string, id: string, args: string[]): string[];
   /** Makes a single-layer image. */
-  makeImage(name: string, files: ImageFile[]): Promise<void>;
+  makeImage(name: string, files: ImageFile[], config?: ImageConfig): Promise<void>;
   /** Runs a command where the daemon is. */
   onHost(argv: string[], options?: CommandOptions): Promise<CommandResult>;
   /** The directory of a container's config.json. */
@@ -49,6 +49,13 @@ export interface Containerd {
   start(): Promise<void>;
 }
 
+/** An image's own words on how it is run, as in its OCI configuration. */
+export interface ImageConfig {
+  Entrypoint?: string[];
+  Cmd?: string[];
+  User?: string;
+}
+
 /** How it is started. */
 export interface ContainerdOptions {
   /** The executable that is called as the shim; `dist/urunc` unless told. */
@@ -57,7 +64,10 @@ export interface ContainerdOptions {
   configuration?: string;
   /** Content of /etc/urunc/config.toml, as the daemon and its shims see it. */
   uruncConfiguration?: string;
-  /** The CRI plugin is loaded, too. */
+  /**
+   * The CRI plugin is loaded, too: images then are in its namespace, cgroups below the returned
+   * `namespace` only when a pod asks for it.
+   */
   cri?: boolean;
 }
 
@@ -96,13 +106,14 @@ export async function startContainerd(
   scope.defer("end what is left of shims", () => endShims(directory, namespace));
 
   // Where the daemon is: the files that it makes for a task's output are there.
+  const containerNamespace = options.cri ? "k8s.io" : namespace;
   const client = [
     ...nsenter,
     "ctr",
     "--address",
     `${directory}/containerd.sock`,
     "--namespace",
-    namespace,
+    containerNamespace,
   ];
   let running: Daemon;
   const ctr = (args: string[], commandOptions?: CommandOptions) =>
@@ -140,9 +151,9 @@ export async function startContainerd(
     ctrRunCommand,
     ctrRun: (flags, image, id, args, commandOptions) =>
       run(ctrRunCommand(flags, image, id, args), commandOptions),
-    makeImage: (name, files) => makeImage(scope, ctr, name, files),
+    makeImage: (name, files, config) => makeImage(scope, ctr, name, files, config),
     onHost: (argv, commandOptions) => run([...nsenter, ...argv], commandOptions),
-    bundle: (id) => `${directory}/state/io.containerd.runtime.v2.task/${namespace}/${id}`,
+    bundle: (id) => `${directory}/state/io.containerd.runtime.v2.task/${containerNamespace}/${id}`,
     shims: () => shimsOf(directory),
     log: () => Deno.readTextFileSync(`${directory}/containerd.log`),
     async kill() {
@@ -218,6 +229,7 @@ async function makeImage(
   ctr: Containerd["ctr"],
   name: string,
   files: ImageFile[],
+  imageConfig: ImageConfig = {},
 ): Promise<void> {
   const layer = await Deno.readFile(await makeLayer(scope, files));
   const directory = await scope.temporaryDirectory("layout");
@@ -233,7 +245,7 @@ async function makeImage(
   const config = await addJson("application/vnd.oci.image.config.v1+json", {
     architecture: "amd64",
     os: "linux",
-    config: {},
+    config: imageConfig,
     rootfs: { type: "layers", diff_ids: [tar.digest] },
   });
   const manifest = await addJson("application/vnd.oci.image.manifest.v1+json", {

@@ -100,7 +100,7 @@ export async function assertNothingLeft(it: Containerd): Promise<void> {
   const script = `
     grep -F ${it.directory}/state /proc/self/mountinfo
     find /run/containerd/s /run/containerd/urunc /run/containerd/runc -mindepth 1 2>/dev/null |
-      grep -v '/${it.namespace}$'
+      grep -v -e '/${it.namespace}$' -e '/k8s.io$'
     find ${it.directory}/state/io.containerd.runtime.v2.task/${it.namespace} -mindepth 1 2>/dev/null
     find /sys/fs/cgroup -type d -path '*/${it.namespace}/*' 2>/dev/null
     true`;
