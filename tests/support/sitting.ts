@@ -19,6 +19,13 @@ export interface SittingOptions {
 export const SEEN = "echo\r\none\x03two\r\n";
 
 /**
+ * Podman sends SIGWINCH for a new size as well, by `urunc kill`: on a slow machine after the guest has
+ * ended. What the runtime says of that it shows on the terminal, runc's words like ours.
+ */
+const LATE_SIGNAL =
+  /^time="[^"]*" level=error msg="kill container \w+: container not running"\r\n/m;
+
+/**
  * Sits at it: sizes arrive in the container, keys in the guest, lines end right, nothing is doubled,
  * and the terminal is as before afterwards. Fails the test where it is not so.
  *
@@ -42,7 +49,7 @@ export async function sitAtEcho(options: SittingOptions): Promise<number | undef
   assert.ok(isAlive(pid));
   await master.type("exit 5\r");
   const { exitCode } = await ended;
-  assert.equal(master.text(), SEEN);
+  assert.equal(master.text().replace(LATE_SIGNAL, ""), SEEN);
   assert.equal(terminal.modes(), before);
   return exitCode;
 }
