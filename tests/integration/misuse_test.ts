@@ -262,6 +262,30 @@ testIf("misuse: the bundle is where the caller is, also when that was deleted", 
   assert.equal((await container.state()).bundle, container.bundle);
 });
 
+testIf("misuse: an ordinary user is told that there is no rootless mode", {
+  needs: [...needs, "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  const user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  // Where the user could write.
+  const root = `${await scope.temporaryDirectory("user")}/state`;
+  await Deno.chmod(root.replace(/\/state$/, ""), 0o777);
+  for (const verb of ["create", "run"]) {
+    const words = ["--root", root, verb, "--bundle", container.bundle, container.id];
+    const result = await run([...user, await uruncBinary(), ...words]);
+    assertFailed(result, [
+      "create container",
+      "as uid 65534",
+      "no rootless mode",
+      "run it as root",
+    ]);
+    assert.throws(() => Deno.lstatSync(root), Deno.errors.NotFound);
+  }
+  const { code, stdout } = await run([...user, await uruncBinary(), "--version"]);
+  assert.deepEqual([code, stdout.startsWith("urunc version ")], [0, true]);
+});
+
 testIf("misuse: state directories and logs that cannot be written", { needs }, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle");

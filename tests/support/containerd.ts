@@ -34,7 +34,12 @@ export interface Containerd {
   /** The command line of `ctrRun`, for whoever starts it by himself. */
   ctrRunCommand(flags: string[], image: string, id: string, args: string[]): string[];
   /** Makes a single-layer image. */
-  makeImage(name: string, files: ImageFile[], config?: ImageConfig): Promise<void>;
+  makeImage(
+    name: string,
+    files: ImageFile[],
+    config?: ImageConfig,
+    snapshotter?: string,
+  ): Promise<void>;
   /** Runs a command where the daemon is. */
   onHost(argv: string[], options?: CommandOptions): Promise<CommandResult>;
   /** The directory of a container's config.json. */
@@ -151,7 +156,7 @@ export async function startContainerd(
     ctrRunCommand,
     ctrRun: (flags, image, id, args, commandOptions) =>
       run(ctrRunCommand(flags, image, id, args), commandOptions),
-    makeImage: (name, files, config) => makeImage(scope, ctr, name, files, config),
+    makeImage: (...image) => makeImage(scope, ctr, ...image),
     onHost: (argv, commandOptions) => run([...nsenter, ...argv], commandOptions),
     bundle: (id) => `${directory}/state/io.containerd.runtime.v2.task/${containerNamespace}/${id}`,
     shims: () => shimsOf(directory),
@@ -230,6 +235,7 @@ async function makeImage(
   name: string,
   files: ImageFile[],
   imageConfig: ImageConfig = {},
+  snapshotter = "overlayfs",
 ): Promise<void> {
   const layer = await Deno.readFile(await makeLayer(scope, files));
   const directory = await scope.temporaryDirectory("layout");
@@ -275,7 +281,7 @@ async function makeImage(
     "blobs",
   ], { check: true });
   scope.defer(`remove ${directory}.tar`, () => Deno.remove(`${directory}.tar`));
-  await ctr(["images", "import", "--snapshotter", "overlayfs", `${directory}.tar`], {
+  await ctr(["images", "import", "--snapshotter", snapshotter, `${directory}.tar`], {
     check: true,
   });
 }

@@ -161,7 +161,7 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
     await cri.removePod(pod);
     await assertNothingLeft(it);
   }
-  assertNoLeaks(before, takeSnapshot(), /containerd|urunc-test|host file|network link/);
+  assertNoLeaks(before, takeSnapshot(), /containerd|host file/);
 });
 
 function missingPlugins(): string | undefined {

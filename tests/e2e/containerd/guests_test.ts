@@ -1,0 +1,98 @@
+/** containerd with the shim: real guests on real QEMU, terminals, and a root file system in an image. */
+import assert from "node:assert/strict";
+import { CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
+import { isAlive, readStatus, run, waitFor } from "../../support/process.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import { guestImage } from "../docker/_common.ts";
+import {
+  assertNothingLeft,
+  DOUBLE_NEEDS,
+  GUEST,
+  ORDINARY,
+  startWithDouble,
+  waitForStatus,
+} from "./_common.ts";
+
+const QEMU_NEEDS = [...CONTAINERD_NEEDS, "qemu-system-x86_64"];
+
+for (const accelerator of ["kvm", "tcg"] as const) {
+  testIf(`ctr run: a guest under ${accelerator} as 65534 says its line and ends`, {
+    needs: accelerator === "kvm" ? [...QEMU_NEEDS, "kvm"] : QEMU_NEEDS,
+  }, async () => {
+    await using scope = new Scope();
+    const it = await startContainerd(scope);
+    await it.makeImage(GUEST, guestImage(accelerator));
+    const flags = ["--rm", "--user=65534:65534"];
+    const hello = await it.ctrRun(flags, GUEST, "hello", ["hello", "Hello", "3"]);
+    assert.equal(hello.stdout.replaceAll("\r", ""), "Hello\n", hello.stderr);
+    assert.equal(hello.code, 3, hello.stderr);
+
+    const log = `${it.directory}/idle.log`;
+    const detached = ["--detach", "--user=65534:65534", "--log-uri", `file://${log}`];
+    await it.ctrRun(detached, GUEST, "idle", ["idle"]);
+    const pid = await waitForStatus(it, "idle", "RUNNING");
+    // A monitor that has only begun takes no signals yet.
+    await waitFor(() => Deno.readTextFileSync(log).includes("idle"), {
+      timeoutSeconds: 30,
+      what: "the guest's line",
+    });
+    assert.match(await Deno.readLink(`/proc/${pid}/exe`), /qemu-system-x86_64$/);
+    const status = readStatus(pid);
+    assert.deepEqual(status.uids, [65534, 65534, 65534, 65534]);
+    assert.equal(status.capabilities.bounding, 0n);
+    await it.ctr(["task", "kill", "idle"], { check: true });
+    await waitFor(() => !isAlive(pid), { timeoutSeconds: 20, what: "the guest to end" });
+    await it.ctr(["task", "delete", "idle"]);
+    await it.ctr(["containers", "delete", "idle"], { check: true });
+    await assertNothingLeft(it);
+  });
+}
+
+testIf("ctr run --tty: the terminal of a guest, and of an ordinary container", {
+  needs: [...DOUBLE_NEEDS, "script"],
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  // `script` gives ctr a terminal.
+  const inTerminal = async (command: string[], input: string) => {
+    const quoted = command.map((word) => `'${word}'`).join(" ");
+    const typing = `{ sleep 1; printf '${input}'; sleep 1; } | script -qec "$0" /dev/null`;
+    return await run(["sh", "-c", typing, quoted], { timeoutSeconds: 20 });
+  };
+  const guest = it.ctrRunCommand(["--rm", "--tty"], GUEST, "tty", ["print in a terminal; report"]);
+  const output = (await inTerminal(guest, "")).stdout;
+  assert.match(output, /in a terminal/);
+  const report = JSON.parse(output.slice(output.indexOf('{"argv"'), output.lastIndexOf("}") + 1));
+  assert.deepEqual(report.fds.map((it: { type: string }) => it.type), ["char", "char", "char"]);
+
+  const ordinary = it.ctrRunCommand(["--rm", "--tty"], ORDINARY, "shell", ["/bin/sh"]);
+  const shell = (await inTerminal(ordinary, "echo $((6*7)); exit 0\\n")).stdout;
+  assert.match(shell, /\b42\b/);
+  await assertNothingLeft(it);
+});
+
+testIf("a root file system in an image file: a loop device that goes with the container", {
+  needs: [...DOUBLE_NEEDS, "mkfs.ext4", "losetup"],
+}, async () => {
+  await using scope = new Scope();
+  const scratch = `${await scope.temporaryDirectory("scratch")}/scratch`;
+  await run(["truncate", "--size=32M", scratch], { check: true });
+  await run(["mkfs.ext4", "-q", scratch], { check: true });
+  const it = await startWithDouble(scope, {
+    configuration: `
+[plugins."io.containerd.snapshotter.v1.blockfile"]
+  scratch_file = "${scratch}"
+  fs_type = "ext4"
+  mount_options = []
+`,
+  });
+  await it.makeImage(GUEST, guestImage("tcg"), undefined, "blockfile");
+  const result = await it.ctrRun(["--rm", "--snapshotter=blockfile"], GUEST, "block", [
+    "print from a block device; exit 5",
+  ]);
+  assert.deepEqual([result.code, result.stdout], [2, "from a block device\n"], result.stderr);
+  await assertNothingLeft(it);
+  const loops = (await run(["losetup", "--list", "--noheadings", "--output", "BACK-FILE"])).stdout;
+  assert.ok(!loops.includes(it.directory), loops);
+});
