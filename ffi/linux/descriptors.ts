@@ -152,6 +152,18 @@ export function write(fd: number, buffer: Uint8Array): number {
 }
 
 /**
+ * Writes in a thread of its own, for what the kernel takes long to do.
+ *
+ * @param fd a descriptor, open until the promise settles
+ * @param buffer what to write
+ * @returns whether it was written as a whole; why not is lost
+ */
+export async function tryWriteAsync(fd: number, buffer: Uint8Array): Promise<boolean> {
+  const count = await unistd.writeNonblocking(fd, buffer, BigInt(buffer.length));
+  return Number(count) === buffer.length;
+}
+
+/**
  * Writes all of it, with as many calls as it takes.
  *
  * @param fd a blocking descriptor

@@ -13,10 +13,15 @@ export const read = declare("read", {
   result: "isize",
 });
 
-export const write = declare("write", {
+const WRITE = {
   parameters: [/* int fd */ "i32", /* const void *buf */ "buffer", /* size_t count */ "usize"],
   result: "isize",
-});
+} as const;
+
+export const write = declare("write", WRITE);
+
+/** In a thread of its own, where errno stays. */
+export const writeNonblocking = declare("write", { ...WRITE, nonblocking: true });
 
 export const pipe2 = declare("pipe2", {
   parameters: [/* int pipefd[2] */ "buffer", /* int flags */ "i32"],

@@ -14,8 +14,9 @@ import type { ShimServices } from "./services.ts";
 import { joinShimCgroup } from "./shim_cgroup.ts";
 import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "./start.ts";
 import { taskFactory } from "./task_factory.ts";
+import { Thrift } from "./thrift.ts";
 import { listenDescriptor } from "./ttrpc/descriptor.ts";
-import { serve } from "./ttrpc/server.ts";
+import { type Handler, serve } from "./ttrpc/server.ts";
 import { WarmInit } from "./warm_init.ts";
 
 /** Both versions have the same methods and messages. */
@@ -61,7 +62,11 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
     publisher,
     shutdown: () => lifetime.shutdown(),
   });
-  const handlers = service.handlers();
+  const thrift = new Thrift();
+  const handlers = mapValues(service.handlers(), (handler): Handler => (payload, context) => {
+    context.afterAnswer(() => thrift.requestWasAnswered());
+    return handler(payload, context);
+  });
   const server = serve(
     listenDescriptor(LISTEN_FD, reactor),
     Object.fromEntries(TASK_SERVICES.map((name) => [name, handlers])),
@@ -75,6 +80,10 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
   if (await publisher.flush(FLUSH_MILLISECONDS) > 0) log.warning("containerd takes no events");
   publisher.close();
   await server.close();
+}
+
+function mapValues<V>(record: Record<string, V>, map: (value: V) => V): Record<string, V> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
 }
 
 function becomeDaemon(): void {

@@ -10,6 +10,8 @@ import { Scope } from "../support/scope.ts";
 
 const IN_A_ROW = 500;
 const AT_ONCE = 20;
+/** By then all code has been loaded and compiled. */
+const WARM_UP = 60;
 /** How much the memory of a shim that serves all may grow. */
 const GROWTH = 1.1;
 
@@ -19,8 +21,8 @@ async function main(): Promise<void> {
   for (const group of ["container", "namespace"]) {
     await using scope = new Scope();
     const it = await startWithDouble(scope, {}, `shim_group = "${group}"`);
-    await rounds(it, 10, 1);
-    const before = group === "namespace" ? shimMemory(it) : 0;
+    await rounds(it, WARM_UP, 1);
+    const before = group === "namespace" ? await settledMemory(it) : 0;
     const begin = performance.now();
     await rounds(it, inARow, 1);
     await rounds(it, 5, atOnce);
@@ -30,8 +32,7 @@ async function main(): Promise<void> {
       await assertNothingLeft(it);
       continue;
     }
-    await new Promise((resolve) => setTimeout(resolve, 2000));
-    const after = shimMemory(it);
+    const after = await settledMemory(it);
     console.log(`its memory was ${before} KiB, is ${after} KiB`);
     if (after > before * GROWTH) throw new Error(`it has grown by more than ${GROWTH}`);
   }
@@ -74,10 +75,14 @@ async function memoryOf(
     const command = it.ctrRunCommand(["--detach", "--null-io", ...flags], image, `g${index}`, args);
     await run(command, { check: true });
   }
-  await new Promise((resolve) => setTimeout(resolve, 2000));
-  console.log(
-    `${count} idle, ${name}: PSS ${shimMemory(it)} KiB in ${it.shims().length} processes`,
-  );
+  const memory = await settledMemory(it);
+  console.log(`${count} idle, ${name}: PSS ${memory} KiB in ${it.shims().length} processes`);
+}
+
+/** Once what was done last is over, and its garbage was given back. */
+async function settledMemory(it: Containerd): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, 3000));
+  return shimMemory(it);
 }
 
 /** Proportional set size of all shims together, an init that waits included. KiB. */

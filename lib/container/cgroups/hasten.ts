@@ -1,3 +1,5 @@
+import { close, O_WRONLY, open, tryWriteAsync } from "../../../ffi/linux.ts";
+
 /** Where cgroup2 is mounted, alone or beside the hierarchies of v1. */
 const MOUNT_POINTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
@@ -18,10 +20,19 @@ export async function hastenJoin(pid: number): Promise<void> {
     const own = /^0::(\/.*)$/m.exec(Deno.readTextFileSync("/proc/self/cgroup"))?.[1];
     if (own === undefined || own.includes("..")) return;
     const files = MOUNT_POINTS.map((mountPoint) => `${mountPoint}${own}/cgroup.procs`);
-    await Promise.allSettled(
-      files.map((file) => Deno.writeTextFile(file, String(pid), { create: false })),
-    );
+    const text = new TextEncoder().encode(String(pid));
+    await Promise.allSettled(files.map((file) => writeTo(file, text)));
   } catch {
     // See above.
+  }
+}
+
+/** Deno's own writes are ready for use only after some milliseconds. */
+async function writeTo(file: string, bytes: Uint8Array): Promise<void> {
+  const fd = open(file, O_WRONLY);
+  try {
+    await tryWriteAsync(fd, bytes);
+  } finally {
+    close(fd);
   }
 }

@@ -33,11 +33,12 @@ export function listenDescriptor(fd: number, loop: ReadinessLoop): Listener {
   return {
     async accept() {
       for (;;) {
-        await descriptor.ready(EPOLLIN);
-        const connection = unlessBusy(() => accept(fd));
+        // Before waiting: the first one came while this process booted.
+        const connection = unlessBusy(() => accept(descriptor.fd));
         if (connection !== undefined) {
           return new DescriptorConnection(new Descriptor(connection, loop));
         }
+        await descriptor.ready(EPOLLIN);
       }
     },
     close: () => descriptor.close(),
@@ -46,8 +47,8 @@ export function listenDescriptor(fd: number, loop: ReadinessLoop): Listener {
 
 class DescriptorConnection implements Connection {
   readonly #descriptor: Descriptor;
-  /** Whether the last read left room: then nothing more was there. */
-  #wasEmptied = true;
+  /** Whether the last read left room: then nothing more was there. Whoever connects says something. */
+  #wasEmptied = false;
 
   constructor(descriptor: Descriptor) {
     this.#descriptor = descriptor;
