@@ -108,6 +108,11 @@ export class VmNode {
     return code;
   }
 
+  /** How the machine ended, when it did before it was told to. */
+  ending(): string | undefined {
+    return this.#machine.ending();
+  }
+
   /** The command line that logs in with a terminal. */
   loginCommand(): string[] {
     return ["ssh", "-t", ...this.#options];
@@ -130,7 +135,7 @@ export class VmNode {
 
   /**
    * Copies what tells about a failure to a new directory on this machine: console, kernel and
-   * system logs, captured packets.
+   * system logs, captured packets. Of a node that has ended only the console is left.
    *
    * @returns the directory
    */
@@ -138,6 +143,7 @@ export class VmNode {
     const directory = await Deno.makeTempDir({ prefix: "urunc-vm-logs-" });
     await Deno.copyFile(this.#machine.consoleFile, `${directory}/console.log`);
     for (const [name, script] of Object.entries(LOGS)) {
+      if (this.ending() !== undefined) break;
       try {
         const file = await Deno.open(`${directory}/${name}`, { create: true, write: true });
         const child = new Deno.Command("ssh", {
@@ -182,13 +188,11 @@ export async function withNode<T>(
   try {
     return await fn(node, scope);
   } catch (error) {
-    const directory = await node.collectLogs();
-    throw new Error(
-      `${error instanceof Error ? error.message : error}\nlogs of the node: ${directory}`,
-      {
-        cause: error,
-      },
-    );
+    const lines = [error instanceof Error ? error.message : `${error}`];
+    const ending = node.ending();
+    if (ending !== undefined) lines.push(ending);
+    lines.push(`logs of the node: ${await node.collectLogs()}`);
+    throw new Error(lines.join("\n"), { cause: error });
   }
 }
 
@@ -206,7 +210,8 @@ async function sshOptions(directory: string, port: number, keys: Keys): Promise<
 async function waitUntilReady(machine: Machine, times: number): Promise<void> {
   try {
     await waitFor(() => {
-      if (machine.hasEnded()) throw new Error("the node's QEMU ended");
+      const ending = machine.ending();
+      if (ending !== undefined) throw new Error(ending);
       return readyLines(machine) >= times;
     }, { timeoutSeconds: BOOT_SECONDS, what: "the node to boot", intervalMilliseconds: 100 });
   } catch (error) {

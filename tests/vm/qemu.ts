@@ -21,7 +21,8 @@ export interface Machine {
   port: number;
   /** What the node's kernel and init said. */
   consoleFile: string;
-  hasEnded(): boolean;
+  /** How QEMU ended, when it did by itself. */
+  ending(): string | undefined;
 }
 
 /**
@@ -39,8 +40,12 @@ export async function startMachine(
     const port = freePort();
     const argv = machineArguments(options, port, `${directory}/console.log`);
     const child = spawn(directory, argv);
-    let ended = false;
-    const status = child.status.then(() => ended = true);
+    const log = `${directory}/qemu.log`;
+    let ending: string | undefined;
+    const status = child.status.then(async ({ code }) => {
+      const text = await Deno.readTextFile(log).catch(() => "");
+      ending = `QEMU ended with code ${code}: ${text.trim() || "it says nothing"}`;
+    });
     scope.defer("end the node", async () => {
       // Both fail when it has ended by itself.
       const writer = child.stdin.getWriter();
@@ -49,11 +54,12 @@ export async function startMachine(
       await status;
     });
     await Promise.race([status, new Promise((resolve) => setTimeout(resolve, 1000))]);
-    if (!ended) return { port, consoleFile: `${directory}/console.log`, hasEnded: () => ended };
-    const text = await Deno.readTextFile(`${directory}/qemu.log`);
+    if (ending === undefined) {
+      return { port, consoleFile: `${directory}/console.log`, ending: () => ending };
+    }
     // Somebody else took the port between our look and QEMU's.
-    if (attempt < 5 && /host forwarding rule/.test(text)) continue;
-    throw new Error(`start the node: QEMU ended: ${text}`);
+    if (attempt < 5 && /host forwarding rule/.test(ending)) continue;
+    throw new Error(`start the node: ${ending}`);
   }
 }
 

@@ -33,7 +33,10 @@ async function main(args: string[]): Promise<number> {
   const [program, ...rest] = node.loginCommand();
   const command = words.length === 0 ? [] : [words.join(" ")];
   const child = new Deno.Command(program!, { args: [...rest, ...command] }).spawn();
-  return (await child.status).code;
+  const { code } = await child.status;
+  const ending = node.ending();
+  if (ending !== undefined) console.log(ending);
+  return code;
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
