@@ -1,4 +1,5 @@
 import {
+  close,
   LinuxError,
   MNT_DETACH,
   mount,
@@ -6,17 +7,23 @@ import {
   MS_RDONLY,
   MS_REC,
   MS_REMOUNT,
+  O_DIRECTORY,
+  O_PATH,
+  open,
+  openat2,
+  RESOLVE_IN_ROOT,
+  RESOLVE_NO_MAGICLINKS,
   umount2,
   UMOUNT_NOFOLLOW,
 } from "../../ffi/linux.ts";
-import { HostError, UnsupportedError } from "../errors.ts";
+import { HostError } from "../errors.ts";
 import { parseMountOptions } from "./mount_options.ts";
 
 /** A mount as containerd's snapshotters describe it. */
 export interface RootfsMount {
   type: string;
   source: string;
-  /** Below the root; empty: the root itself. */
+  /** A directory that a mount before this one has; empty: the root itself. */
   target: string;
   options: string[];
 }
@@ -28,7 +35,7 @@ const MAXIMUM_DATA = 4095;
  * Mounts a container's root file system. What was mounted is unmounted again when one fails.
  *
  * @param directory of the root; made when it is not there
- * @throws UnsupportedError, or HostError naming the mount
+ * @throws HostError naming the mount
  */
 export async function mountRootfs(mounts: RootfsMount[], directory: string): Promise<void> {
   if (mounts.length === 0) return;
@@ -69,15 +76,7 @@ function makeDirectory(directory: string): void {
   }
 }
 
-async function mountOne(one: RootfsMount, directory: string): Promise<void> {
-  if (one.target !== "" && one.target !== "/") {
-    throw new UnsupportedError({
-      operation: "mount the root file system",
-      subject: one.target,
-      reason: "a mount below the root is not supported",
-      remedy: "use a snapshotter that mounts the whole root, such as overlayfs",
-    });
-  }
+async function mountOne(one: RootfsMount, root: string): Promise<void> {
   const { flags, data, loop } = parseMountOptions(one.options);
   try {
     if (loop) {
@@ -85,23 +84,46 @@ async function mountOne(one: RootfsMount, directory: string): Promise<void> {
       withLoopDevice(
         one.source,
         (flags & MS_RDONLY) !== 0,
-        (device) => mount(device, directory, one.type, flags, data.join(",")),
+        (device) => atTarget(root, one, (at) => mount(device, at, one.type, flags, data.join(","))),
       );
     } else if ((flags & MS_BIND) !== 0 || one.type === "bind") {
-      mount(one.source, directory, null, MS_BIND | (flags & MS_REC), null);
-      // The kernel ignores all other flags of a bind mount when it is made.
+      atTarget(root, one, (at) => mount(one.source, at, null, MS_BIND | (flags & MS_REC), null));
+      // The kernel ignores all other flags of a bind mount when it is made. Its target is looked up
+      // again: what was opened before is what the mount now covers.
       const rest = flags & ~(MS_BIND | MS_REC);
-      if (rest !== 0) mount(null, directory, null, MS_BIND | MS_REMOUNT | rest, null);
+      if (rest !== 0) {
+        atTarget(root, one, (at) => mount(null, at, null, MS_BIND | MS_REMOUNT | rest, null));
+      }
     } else {
-      mountPlain(one, directory, flags, data);
+      atTarget(root, one, (at) => mountPlain(one, at, flags, data));
     }
   } catch (error) {
     throw new HostError({
       operation: "mount the root file system",
-      subject: `${one.type} ${one.source}`,
+      subject: `${one.type} ${one.source}${one.target === "" ? "" : ` at ${one.target}`}`,
       reason: error instanceof Error ? error.message : String(error),
       cause: error,
     });
+  }
+}
+
+/**
+ * Calls `use` with the path of where a mount belongs. Below the root that is a directory of an image:
+ * its links lead nowhere else, and nobody can put another in its place in between.
+ */
+function atTarget(root: string, { target }: RootfsMount, use: (path: string) => void): void {
+  if (target === "") return use(root);
+  const rootFd = open(root, O_PATH | O_DIRECTORY);
+  try {
+    const how = { flags: O_PATH | O_DIRECTORY, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
+    const fd = openat2(rootFd, target, how);
+    try {
+      use(`/proc/self/fd/${fd}`);
+    } finally {
+      close(fd);
+    }
+  } finally {
+    close(rootFd);
   }
 }
 
