@@ -4,6 +4,7 @@
  * @module
  */
 import { errnos } from "../constants/errno.ts";
+import { RLIMIT_NOFILE } from "../constants/resource.ts";
 import {
   POSIX_SPAWN_SETSID,
   POSIX_SPAWN_SETSIGDEF,
@@ -13,6 +14,7 @@ import { LinuxError } from "../errors.ts";
 import { allocate, cString, cStringVector } from "../memory.ts";
 import { allocateStruct, POSIX_SPAWN_FILE_ACTIONS, POSIX_SPAWNATTR, SIGSET } from "../structs.ts";
 import * as symbols from "../symbols/spawn.ts";
+import { getrlimit, setrlimit } from "./credentials.ts";
 import { keepEndedChildren } from "./signals.ts";
 
 export interface SpawnOptions {
@@ -26,6 +28,8 @@ export interface SpawnOptions {
   /** Whether the child starts a session. */
   setsid?: boolean;
   cwd?: string;
+  /** The child's soft RLIMIT_NOFILE, no higher than the hard one; the caller's unless named. */
+  fileLimit?: bigint;
 }
 
 /**
@@ -54,7 +58,10 @@ export function spawn(options: SpawnOptions): number {
       setAttributes(attributes, options, subject);
       addActions(actions, options, subject);
       const pid = allocate(4);
-      succeed(subject, symbols.posix_spawn(pid, path, actions, attributes, argv, env));
+      withFileLimit(
+        options.fileLimit,
+        () => succeed(subject, symbols.posix_spawn(pid, path, actions, attributes, argv, env)),
+      );
       return new DataView(pid.buffer).getInt32(0, true);
     } finally {
       symbols.posix_spawn_file_actions_destroy(actions);
@@ -79,6 +86,21 @@ function setAttributes(
   succeed(subject, symbols.posix_spawnattr_setflags(attributes, flags));
 }
 
+/**
+ * Inherited is what the whole process has: it has it for a moment, in which nothing else runs on this
+ * thread. Only then, for the preparations refuse descriptors beyond the limit.
+ */
+function withFileLimit(soft: bigint | undefined, action: () => void): void {
+  if (soft === undefined) return action();
+  const own = getrlimit(RLIMIT_NOFILE);
+  setrlimit(RLIMIT_NOFILE, { ...own, soft });
+  try {
+    action();
+  } finally {
+    setrlimit(RLIMIT_NOFILE, own);
+  }
+}
+
 /** What the child does, in this order, between its birth and its exec. */
 function addActions(
   actions: Uint8Array<ArrayBuffer>,
@@ -94,9 +116,9 @@ function addActions(
   }
   // Out of the way first, else 3 → 4 would overwrite the source of 4 → 3. It also clears
   // close-on-exec where both numbers are the same.
-  const free = Math.max(2, ...fds.flatMap(({ from, to }) => [from, to])) + 1;
-  fds.forEach(({ from }, index) => copy(from, free + index));
-  fds.forEach(({ to }, index) => copy(free + index, to));
+  const free = freeNumbers(fds);
+  fds.forEach(({ from }, index) => copy(from, free[index]!));
+  fds.forEach(({ to }, index) => copy(free[index]!, to));
 
   const wanted = new Set(fds.map(({ to }) => to));
   const highest = Math.max(2, ...wanted);
@@ -107,6 +129,14 @@ function addActions(
     }
   }
   succeed(subject, symbols.posix_spawn_file_actions_addclosefrom_np(actions, highest + 1));
+}
+
+/** Low ones: the child cannot copy to a number beyond RLIMIT_NOFILE, while its sources may be. */
+function freeNumbers(fds: SpawnOptions["fds"]): number[] {
+  const taken = new Set(fds.flatMap(({ from, to }) => [from, to]));
+  const free: number[] = [];
+  for (let fd = 3; free.length < fds.length; fd++) if (!taken.has(fd)) free.push(fd);
+  return free;
 }
 
 function refuseTwice({ fds }: SpawnOptions, subject: string): void {

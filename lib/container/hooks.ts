@@ -10,11 +10,11 @@ import {
   read,
   SEEK_END,
   SEEK_SET,
-  spawn,
   waitpid,
   writeAll,
 } from "../../ffi/linux.ts";
 import { UruncError } from "../errors.ts";
+import { spawnProgram } from "../host/programs.ts";
 import type { State } from "../oci/state.ts";
 import type { Hook, HookName } from "../oci/types.ts";
 
@@ -129,7 +129,7 @@ class HookRun {
       writeAll(this.#stdin, input);
       // The child shares our file offset.
       lseek(this.#stdin, 0, SEEK_SET);
-      this.#pid = spawn({
+      this.#pid = spawnProgram({
         path: hook.path,
         argv: hook.args.length === 0 ? [hook.path] : hook.args,
         env: hook.env,

@@ -6,6 +6,6 @@
  */
 export function callersEnvironment(): string[] {
   return Deno.readTextFileSync("/proc/self/environ").split("\0").filter((entry) =>
-    entry.includes("=") && !entry.startsWith("URUNC_ARGV0=")
+    entry.includes("=") && !/^URUNC_(ARGV0|FILE_LIMIT)=/.test(entry)
   );
 }

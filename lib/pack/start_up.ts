@@ -30,8 +30,8 @@ export const DENO_ARGUMENTS: readonly string[] = [
 ];
 
 /**
- * Set in every run, beside `URUNC_ARGV0`, which the stub makes. Their names are among the dropped. What
- * the caller had set can still be read from /proc/self/environ.
+ * Set in every run, beside `URUNC_ARGV0` and `URUNC_FILE_LIMIT`, which the stub makes. Their names are
+ * among the dropped. What the caller had set can still be read from /proc/self/environ.
  */
 export const DENO_ENVIRONMENT: readonly string[] = [
   // Cannot exist: caches stay in memory, and nothing is written to or locked in a home.
@@ -50,9 +50,13 @@ export const DENO_ENVIRONMENT: readonly string[] = [
 /** The stub passes the caller's `argv[0]` on in this variable; `lib/self.ts` reads it. */
 export const ARGV0_VARIABLE = "URUNC_ARGV0";
 
+/** The stub passes the caller's soft limit of open files on in this variable; `lib/host/programs.ts` reads it. */
+export const FILE_LIMIT_VARIABLE = "URUNC_FILE_LIMIT";
+
 /** Variables whose NAME=VALUE begins with one of these are not passed on. */
 export const DROPPED_VARIABLES: readonly string[] = [
   `${ARGV0_VARIABLE}=`,
+  `${FILE_LIMIT_VARIABLE}=`,
   "HOME=",
   "DENO_",
   "DENORT_",

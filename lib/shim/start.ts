@@ -13,8 +13,8 @@ import {
   open,
   SOCK_STREAM,
   socket,
-  spawn,
 } from "../../ffi/linux.ts";
+import { spawnProgram } from "../host/programs.ts";
 import { invokedAs, selfCommand } from "../self.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { ConfigurationCache } from "./configuration_cache.ts";
@@ -116,7 +116,7 @@ function spawnDaemon(listener: number, args: string[]): void {
   // A program that is run by another (`deno run`) is told its name by a variable.
   const argv0 = leading.length === 0 ? name : path!;
   const environment = { ...Deno.env.toObject(), URUNC_ARGV0: name };
-  spawn({
+  spawnProgram({
     path: path!,
     argv: [argv0, ...leading, ...args],
     env: Object.entries(environment).map(([key, value]) => `${key}=${value}`),

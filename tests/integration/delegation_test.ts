@@ -39,6 +39,23 @@ testIf("an ordinary container: run gives its output and exit code", { needs: NEE
   assert.deepEqual(result, { code: 9, stdout: "out\n", stderr: "error\n" });
 });
 
+testIf("an ordinary container has the caller's limit of open files", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const root = await uruncRoot(scope);
+  const bundle = await ordinaryBundle(scope, ["/bin/sh", "-c", "ulimit -Sn"]);
+  const path = `${bundle}/config.json`;
+  const config = JSON.parse(await Deno.readTextFile(path));
+  delete config.process.rlimits;
+  await Deno.writeTextFile(path, JSON.stringify(config));
+  // The shell ends before the program that asks: nobody could look at the caller.
+  const script = 'ulimit -Sn 777; "$@" & exit 0';
+  const command = [await uruncBinary(), "--root", root, "run", "--bundle", bundle, "limit"];
+  const { stdout, stderr } = await run(["sh", "-c", script, "sh", ...command]);
+  assert.equal(stdout, "777\n", stderr);
+});
+
 testIf("an ordinary container: create, start, exec, ps, pause, kill, delete", {
   needs: NEEDS,
 }, async () => {

@@ -1,5 +1,6 @@
 /** What a linked executable must do, as checks that can run on more than one: see executable_test.ts. */
 import assert from "node:assert/strict";
+import { getrlimit, RLIMIT_NOFILE } from "../../ffi/linux.ts";
 import { type CommandOptions, type CommandResult, run } from "../support/process.ts";
 import type { Need } from "../support/skip.ts";
 import type { ProbeReport } from "./executable_probe.ts";
@@ -42,14 +43,16 @@ async function shell(script: string, args: string[], options: CommandOptions = {
 const EMPTY: CommandOptions = { clearEnv: true, env: {} };
 
 /** The variables that every run has, whatever the caller's are. */
-const OWN_VARIABLES = {
+const ownVariables = () => ({
   DENO_DIR: "/dev/null/x",
   DENO_LOG: "error,deno::cache=off",
   DENO_NO_UPDATE_CHECK: "1",
   DENO_NO_PACKAGE_JSON: "1",
   DENO_DISABLE_NODE_SHIM: "1",
   HOME: "/proc/self",
-};
+  // The program inherits that of this process, which Deno has raised.
+  URUNC_FILE_LIMIT: String(getrlimit(RLIMIT_NOFILE).soft),
+});
 
 /** Every check. */
 export const CHECKS: Check[] = [
@@ -58,7 +61,7 @@ export const CHECKS: Check[] = [
     fn: async ({ probe }) => {
       const got = await report([probe, "a"], EMPTY);
       assert.deepEqual(got.args, ["a"]);
-      assert.deepEqual(got.env, { ...OWN_VARIABLES, URUNC_ARGV0: probe });
+      assert.deepEqual(got.env, { ...ownVariables(), URUNC_ARGV0: probe });
       assert.equal(got.linked, true);
       assert.equal(got.execPath, probe);
     },
@@ -278,10 +281,11 @@ export const CHECKS: Check[] = [
         COMPLETE: "bash",
         SSLKEYLOGFILE: trap,
         URUNC_ARGV0: "containerd-shim-urunc-v2",
+        URUNC_FILE_LIMIT: "5",
         HOME: home,
       };
       const kept = { PATH: "/usr/bin:/bin", TTRPC_ADDRESS: "/run/x", DENOX: "1", LANG: "C" };
-      const expected = { ...OWN_VARIABLES, ...kept, URUNC_ARGV0: probe };
+      const expected = { ...ownVariables(), ...kept, URUNC_ARGV0: probe };
       for (const [name, value] of Object.entries(hostile)) {
         const got = await report([probe, "x"], { clearEnv: true, env: { ...kept, [name]: value } });
         assert.deepEqual([got.args, got.env, got.invokedAs], [["x"], expected, "probe"], name);

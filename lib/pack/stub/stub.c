@@ -54,11 +54,13 @@ enum {
   SYS_fcntl = 72,
   SYS_getcwd = 79,
   SYS_chdir = 80,
+  SYS_getrlimit = 97,
   SYS_exit_group = 231,
   SYS_memfd_create = 319,
 };
 enum { ENOENT = 2, EINTR = 4, EBADF = 9, EINVAL = 22 };
 enum { O_RDONLY = 0, O_RDWR = 2, O_CLOEXEC = 02000000 };
+enum { RLIMIT_NOFILE = 7 };
 enum { F_GETFD = 1, F_ADD_SEALS = 1033 };
 enum { MFD_CLOEXEC = 1, MFD_ALLOW_SEALING = 2, MFD_NOEXEC_SEAL = 8 };
 enum { F_SEAL_SEAL = 1, F_SEAL_SHRINK = 2, F_SEAL_GROW = 4, F_SEAL_WRITE = 8 };
@@ -226,6 +228,14 @@ static char **append_table(char **to, u32 offset, u32 count) {
   return to;
 }
 
+/* Deno raises it to the hard limit, which programs that it starts are not to inherit (getrlimit(2)). */
+static u64 soft_file_limit(void) {
+  u64 limit[2]; /* struct rlimit: soft, hard */
+  i64 result = system_call(SYS_getrlimit, RLIMIT_NOFILE, (i64)limit, 0);
+  if (result < 0) fail("read the limit of open files", -1, "getrlimit failed", result);
+  return limit[0];
+}
+
 __attribute__((noreturn, used)) void stub_main(u64 *stack, void *exit_handler) {
   /* The kernel's layout: argc, argv, NULL, envp, NULL, auxv up to its AT_NULL pair. */
   u64 argc = stack[0];
@@ -248,12 +258,14 @@ __attribute__((noreturn, used)) void stub_main(u64 *stack, void *exit_handler) {
   const char *name = argc ? argv[0] : "";
   char *argv0 = __builtin_alloca(sizeof "URUNC_ARGV0=" + length(name));
   append(append(argv0, "URUNC_ARGV0="), name);
+  char *file_limit = __builtin_alloca(sizeof "URUNC_FILE_LIMIT=" + 20);
+  append_number(append(file_limit, "URUNC_FILE_LIMIT="), soft_file_limit());
   char *path = __builtin_alloca(sizeof "/proc/self/fd/" + 20);
   append_number(append(path, "/proc/self/fd/"), open_bundle());
   check_path(path);
 
-  /* argc; path and terminator; argv[1..]; URUNC_ARGV0 and terminator; what is in the tables; auxv. */
-  u64 size = 1 + 2 + argc + shim.count + 2 + variables + words + parameters.arguments_count + parameters.environment_count;
+  /* argc; path and terminator; argv[1..]; two variables and terminator; what is in the tables; auxv. */
+  u64 size = 1 + 2 + argc + shim.count + 3 + variables + words + parameters.arguments_count + parameters.environment_count;
   u64 *vector = __builtin_alloca_with_align(size * sizeof(u64), 16 * 8);
 
   char **to = append_table((char **)(vector + 1), parameters.arguments, parameters.arguments_count);
@@ -265,6 +277,7 @@ __attribute__((noreturn, used)) void stub_main(u64 *stack, void *exit_handler) {
   char **environment = to;
   to = append_table(to, parameters.environment, parameters.environment_count);
   *to++ = argv0;
+  *to++ = file_limit;
   for (u64 i = 0; i < variables; i++)
     if (!is_dropped(envp[i])) *to++ = envp[i];
   *to++ = 0;

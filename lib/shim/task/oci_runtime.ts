@@ -8,11 +8,11 @@ import {
   read,
   SEEK_END,
   SEEK_SET,
-  spawn,
   writeAll,
 } from "../../../ffi/linux.ts";
 import { callersEnvironment } from "../../delegate/environment.ts";
 import { UruncError } from "../../errors.ts";
+import { spawnProgram } from "../../host/programs.ts";
 import type { Stdio } from "../../launch/stdio.ts";
 import type { Reaper } from "../reaper.ts";
 
@@ -56,7 +56,7 @@ export class OciRuntime {
     const files = stdio === undefined ? new CapturedFiles(input) : undefined;
     const [stdin, stdout, stderr] = stdio ?? files!.stdio;
     try {
-      const pid = spawn({
+      const pid = spawnProgram({
         path: program,
         argv: [
           program,

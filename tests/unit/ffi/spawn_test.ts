@@ -105,6 +105,15 @@ Deno.test("all other descriptors are closed, those too that were left open for e
   assert.deepEqual(open, [0, 1, 2, 3, 803, 808]);
 });
 
+Deno.test("the child's limit of open files, with a source beyond it; the caller keeps its own", async () => {
+  await using scope = new Scope();
+  const from = place(scope, memfd(scope, "far"), 900);
+  const before = linux.getrlimit(linux.RLIMIT_NOFILE);
+  const fds = [{ from, to: 4 }];
+  assert.equal(output(scope, "cat <&4; ulimit -Sn", { fds, fileLimit: 800n }), "far800\n");
+  assert.deepEqual(linux.getrlimit(linux.RLIMIT_NOFILE), before);
+});
+
 Deno.test("0 to 2 are inherited unless named", async () => {
   await using scope = new Scope();
   const links = output(scope, "readlink /proc/self/fd/0 /proc/self/fd/2").trim().split("\n");

@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
-import { ARGV0_VARIABLE, DENO_ENVIRONMENT, DROPPED_VARIABLES } from "../../../lib/pack/start_up.ts";
+import {
+  ARGV0_VARIABLE,
+  DENO_ENVIRONMENT,
+  DROPPED_VARIABLES,
+  FILE_LIMIT_VARIABLE,
+} from "../../../lib/pack/start_up.ts";
 
 const isDropped = (variable: string) => DROPPED_VARIABLES.some((it) => variable.startsWith(it));
 
 Deno.test("what is set in every run cannot be inherited as well", () => {
-  for (const variable of [...DENO_ENVIRONMENT, `${ARGV0_VARIABLE}=x`]) {
+  for (const variable of [...DENO_ENVIRONMENT, `${ARGV0_VARIABLE}=x`, `${FILE_LIMIT_VARIABLE}=1`]) {
     assert.match(variable, /^[A-Z0-9_]+=./);
     assert.equal(isDropped(variable), true, variable);
   }

@@ -1,0 +1,33 @@
+import { getrlimit, RLIMIT_NOFILE, setrlimit, spawn, type SpawnOptions } from "../../ffi/linux.ts";
+
+/**
+ * Starts a program of somebody else, as `spawn`, with the limit of open files that this one was called
+ * with.
+ *
+ * @throws LinuxError
+ */
+export function spawnProgram(options: SpawnOptions): number {
+  return spawn({ ...options, fileLimit: callersFileLimit() });
+}
+
+/**
+ * The same for a program that this process is about to become.
+ *
+ * @throws LinuxError
+ */
+export function restoreFileLimit(): void {
+  const soft = callersFileLimit();
+  if (soft !== undefined) setrlimit(RLIMIT_NOFILE, { ...getrlimit(RLIMIT_NOFILE), soft });
+}
+
+/**
+ * Deno has raised the soft limit of open files to the hard one. Programs inherit it, some of which then
+ * close a million descriptors one by one, or use select(2). From sources nobody has told what it was,
+ * and it stays.
+ */
+function callersFileLimit(): bigint | undefined {
+  const told = Deno.env.get("URUNC_FILE_LIMIT");
+  if (told === undefined || !/^\d+$/.test(told)) return undefined;
+  const { soft } = getrlimit(RLIMIT_NOFILE);
+  return BigInt(told) < soft ? BigInt(told) : undefined;
+}
