@@ -5,7 +5,7 @@ import { gatherHostFacts } from "../host/facts.ts";
 import { openImageRoot } from "../host/image.ts";
 import { readUruncJson } from "../host/urunc_json.ts";
 import { readBounded } from "../host/files.ts";
-import { readNameservers } from "../host/resolv_conf.ts";
+import { readResolvConf } from "../host/resolv_conf.ts";
 import type { HostFacts } from "../host/types.ts";
 import { monitorByName } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
@@ -78,7 +78,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     });
     const guest = guestOf(unikernel.unikernelType);
     if (guest.takesNameservers) {
-      facts.nameservers = readNameservers(bundle.spec.mounts, imageRoot);
+      facts.resolvConf = readResolvConf(bundle.spec.mounts, imageRoot);
     }
     return { configuration, unikernel, guest, monitor, facts };
   } finally {

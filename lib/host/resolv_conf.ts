@@ -7,28 +7,22 @@ const PATH = "/etc/resolv.conf";
 const MAXIMUM_BYTES = 64 * 1024;
 
 /**
- * IPv4 name servers that a container is told: by the file that its caller mounts for it, as docker
- * and Kubernetes do, or by the one in its image.
+ * What a container is told of name servers, resolv.conf(5): the file that its caller mounts for it, as
+ * docker and Kubernetes do, or the one in its image.
  *
  * @param mounts of config.json
  * @param imageRoot from `openImageRoot`
+ * @returns undefined when there is neither
  * @throws HostError when the mounted file cannot be read
  */
-export function readNameservers(
+export function readResolvConf(
   mounts: readonly { destination: string; source?: string }[],
   imageRoot: number,
-): string[] {
+): string | undefined {
   // Of several mounts on one place the last is seen.
   const source = mounts.findLast(({ destination }) => destination === PATH)?.source;
   const bytes = source === undefined
     ? readImageFile(imageRoot, PATH, MAXIMUM_BYTES)
     : readBounded(source, MAXIMUM_BYTES, { operation: "read the container's name servers" });
-  return bytes === undefined ? [] : parseNameservers(new TextDecoder().decode(bytes));
-}
-
-/** The IPv4 addresses of `nameserver` lines, in order, resolv.conf(5). */
-export function parseNameservers(text: string): string[] {
-  return [...text.matchAll(/^nameserver[ \t]+(\d{1,3}(?:\.\d{1,3}){3})[ \t]*(?:[#;].*)?$/gm)]
-    .map(([, address]) => address!)
-    .filter((address) => address.split(".").every((byte) => Number(byte) <= 255));
+  return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
 }

@@ -78,6 +78,6 @@ export interface HostFacts {
     /** It is an archive that Linux unpacks, and no file system. */
     isInitramfs?: boolean;
   };
-  /** IPv4 name servers of the container, for guests that are told them. */
-  nameservers?: string[];
+  /** The container's `/etc/resolv.conf`, for guests that are told name servers. */
+  resolvConf?: string;
 }

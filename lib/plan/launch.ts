@@ -6,6 +6,7 @@ import { TAP_NAME } from "../network/names.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
 import type { Spec } from "../oci/types.ts";
+import { parseNameservers } from "../unikernel/guests/nameservers.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
 import type { GuestProcess } from "../unikernel/initrd/segment.ts";
 import { keyPrefix } from "../unikernel/keys.ts";
@@ -224,7 +225,8 @@ function guestInput({ spec, unikernel, facts, network }: LaunchInput): GuestInpu
     environment: unikernel.environment,
     monitor: unikernel.hypervisor,
     version: unikernel.unikernelVersion,
-    nameservers: facts.nameservers,
+    nameservers: parseNameservers(facts.resolvConf ?? ""),
+    resolvConf: facts.resolvConf,
     network: network === undefined ? undefined : guestNetwork(network),
   };
 }

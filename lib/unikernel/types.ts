@@ -45,6 +45,8 @@ export interface GuestInput {
   version?: string;
   /** IPv4 addresses of the container's name servers, for families that take them. */
   nameservers?: string[];
+  /** The container's `/etc/resolv.conf`, for families that take a file. */
+  resolvConf?: string;
 }
 
 /** Addresses the guest is to take over. */

@@ -4,12 +4,23 @@ import {
   AF_INET6,
   AF_UNSPEC,
   IFA_ADDRESS,
+  IFA_F_NODAD,
   IFA_FLAGS,
   IFA_LOCAL,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
   RTM_GETADDR,
+  RTM_NEWADDR,
 } from "./constants.ts";
-import { formatAddress } from "./ip.ts";
-import { decodeAttributes, malformed, type NetlinkMessage, numberOf, viewOf } from "./message.ts";
+import { addressBytes, formatAddress } from "./ip.ts";
+import {
+  decodeAttributes,
+  malformed,
+  type NetlinkMessage,
+  numberOf,
+  u32,
+  viewOf,
+} from "./message.ts";
 import type { Request } from "./request.ts";
 
 /** Size of `struct ifaddrmsg` in bytes (linux/if_addr.h). */
@@ -29,6 +40,33 @@ export function listAddresses(): Request {
   const payload = new Uint8Array(IFADDRMSG_SIZE);
   payload[0] = AF_UNSPEC;
   return { type: RTM_GETADDR, payload };
+}
+
+/**
+ * Gives an interface an address; EEXIST when it has it. An IPv6 one is in use at once: nobody is asked
+ * whether it is taken, since whoever gives it out knows.
+ *
+ * @param index of the interface
+ */
+export function addAddress(
+  index: number,
+  { address, prefixLength }: Omit<InterfaceAddress, "family">,
+): Request {
+  const bytes = addressBytes(address);
+  const payload = new Uint8Array(IFADDRMSG_SIZE);
+  payload[0] = bytes.length === 4 ? AF_INET : AF_INET6;
+  payload[1] = prefixLength;
+  viewOf(payload).setUint32(4, index, true);
+  return {
+    type: RTM_NEWADDR,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    payload,
+    attributes: [
+      { type: IFA_LOCAL, value: bytes },
+      { type: IFA_ADDRESS, value: bytes },
+      ...(bytes.length === 4 ? [] : [{ type: IFA_FLAGS, value: u32(IFA_F_NODAD) }]),
+    ],
+  };
 }
 
 /**

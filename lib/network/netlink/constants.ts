@@ -52,6 +52,8 @@ export const RTA_MULTIPATH = 9;
 export const RTA_TABLE = 15;
 export const RT_TABLE_MAIN = 254;
 export const RTN_UNICAST = 1;
+export const RTPROT_BOOT = 3;
+export const RTNH_F_ONLINK = 4;
 export const RTM_F_CLONED = 0x200;
 
 // linux/rtnetlink.h: scopes of addresses
@@ -91,6 +93,7 @@ export const IFA_LOCAL = 2;
 export const IFA_FLAGS = 8;
 /** Secondary (IPv4) and temporary (IPv6) are the same bit. */
 export const IFA_F_SECONDARY = 0x01;
+export const IFA_F_NODAD = 0x02;
 export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_DEPRECATED = 0x20;
 export const IFA_F_TENTATIVE = 0x40;

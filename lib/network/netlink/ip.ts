@@ -7,6 +7,41 @@ export function formatAddress(bytes: Uint8Array): string {
   throw malformed(`an address has ${bytes.length} bytes`);
 }
 
+/**
+ * @param text as `formatAddress` writes it
+ * @returns the address in network byte order, 4 or 16 bytes
+ */
+export function addressBytes(text: string): Uint8Array {
+  if (!text.includes(":")) return Uint8Array.from(text.split("."), Number);
+  const quad = /[^:]+\..*$/.exec(text)?.[0];
+  const tail = quad === undefined ? [] : [...addressBytes(quad)];
+  const [head = "", rest] = (quad === undefined ? text : text.slice(0, -quad.length)).split("::");
+  const left = groupBytes(head);
+  const right = [...groupBytes(rest ?? ""), ...tail];
+  const zeros = Array<number>(16 - left.length - right.length).fill(0);
+  return Uint8Array.from([...left, ...zeros, ...right]);
+}
+
+function groupBytes(text: string): number[] {
+  return text.split(":").filter(Boolean).flatMap((group) => {
+    const value = parseInt(group, 16);
+    return [value >> 8, value & 0xff];
+  });
+}
+
+/** @returns the 6 bytes of `02:42:0a:58:03:07` */
+export function macBytes(text: string): Uint8Array {
+  return Uint8Array.from(text.split(":"), (byte) => parseInt(byte, 16));
+}
+
+/** Whether two addresses of one family have the first `length` bits in common. */
+export function sharePrefix(a: Uint8Array, b: Uint8Array, length: number): boolean {
+  return a.every((byte, index) => {
+    const bits = Math.min(8, Math.max(0, length - 8 * index));
+    return ((byte ^ b[index]!) >> (8 - bits)) === 0;
+  });
+}
+
 /** @returns `02:42:0a:58:03:07` */
 export function formatMac(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");

@@ -1,6 +1,8 @@
 import {
   AF_INET,
   AF_INET6,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
   RT_TABLE_MAIN,
   RTA_GATEWAY,
   RTA_MULTIPATH,
@@ -9,10 +11,20 @@ import {
   RTA_TABLE,
   RTM_F_CLONED,
   RTM_GETROUTE,
+  RTM_NEWROUTE,
   RTN_UNICAST,
+  RTNH_F_ONLINK,
+  RTPROT_BOOT,
 } from "./constants.ts";
-import { formatAddress } from "./ip.ts";
-import { decodeAttributes, malformed, type NetlinkMessage, numberOf, viewOf } from "./message.ts";
+import { addressBytes, formatAddress } from "./ip.ts";
+import {
+  decodeAttributes,
+  malformed,
+  type NetlinkMessage,
+  numberOf,
+  u32,
+  viewOf,
+} from "./message.ts";
 import type { Request } from "./request.ts";
 
 /** Size of `struct rtmsg` in bytes (linux/rtnetlink.h). */
@@ -36,6 +48,29 @@ export function listRoutes(family: "inet" | "inet6"): Request {
   const payload = new Uint8Array(RTMSG_SIZE);
   payload[0] = family === "inet" ? AF_INET : AF_INET6;
   return { type: RTM_GETROUTE, payload };
+}
+
+/**
+ * Adds a default route; EEXIST when there is one of that family.
+ *
+ * @param index of the interface that it leaves by
+ * @param onLink the gateway is on the link although no address of the interface says so
+ */
+export function addDefaultRoute(index: number, gateway: string, onLink: boolean): Request {
+  const bytes = addressBytes(gateway);
+  const payload = new Uint8Array(RTMSG_SIZE);
+  payload[0] = bytes.length === 4 ? AF_INET : AF_INET6;
+  payload[4] = RT_TABLE_MAIN;
+  payload[5] = RTPROT_BOOT;
+  payload[7] = RTN_UNICAST;
+  viewOf(payload).setUint32(8, onLink ? RTNH_F_ONLINK : 0, true);
+  return {
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    payload,
+    // The interface first: whoever fills it in later knows where it is (pack/guest_init/init.c).
+    attributes: [{ type: RTA_OIF, value: u32(index) }, { type: RTA_GATEWAY, value: bytes }],
+  };
 }
 
 /**

@@ -8,6 +8,11 @@
  * without a slash is looked for in the working directory, where a Linux kernel looks for its init,
  * and then along PATH, as in any container.
  *
+ * /urunc/network, where there is one, sets up the interface first (lib/unikernel/initrd/network.ts):
+ * ip= on the command line knows IPv4 only, and only kernels with CONFIG_IP_PNP take notice of it. When
+ * the interface is not there yet, since its driver is a module, a child waits until somebody has brought
+ * it up, and adds what nobody else could know, IPv6.
+ *
  * What cannot be run is said on the console, and ends QEMU with a shell's code for it: 127 not found,
  * 126 otherwise. Where there is no such device, the kernel panics, as for every init that ends.
  *
@@ -18,6 +23,9 @@
 #define ENOENT 2
 #define ENOTDIR 20
 #define EACCES 13
+#define EEXIST 17
+#define EOPNOTSUPP 95
+#define EAFNOSUPPORT 97
 #define MAP_PRIVATE 2
 #define MAP_ANONYMOUS 0x20
 #define PROT_READ 1
@@ -31,6 +39,11 @@
 #define SYS_close 3
 #define SYS_lseek 8
 #define SYS_mmap 9
+#define SYS_socket 41
+#define SYS_sendto 44
+#define SYS_recvfrom 45
+#define SYS_bind 49
+#define SYS_fork 57
 #define SYS_execve 59
 #define SYS_exit 60
 #define SYS_ioperm 173
@@ -42,6 +55,31 @@
 #define NOT_RUN 126
 
 #define PATH_MAX 4096
+
+/* linux/netlink.h, linux/rtnetlink.h, linux/if_link.h */
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_NETLINK 16
+#define SOCK_RAW_CLOEXEC (3 | 02000000)
+#define NETLINK_ROUTE 0
+#define NLM_F_REQUEST 0x1
+#define NLM_F_DUMP 0x300
+#define NLMSG_ERROR 2
+#define NLMSG_DONE 3
+#define RTM_NEWLINK 16
+#define RTM_GETLINK 18
+#define RTM_NEWROUTE 24
+#define RTMGRP_LINK 1
+#define IFLA_ADDRESS 1
+#define IFF_UP 1
+#define NLMSG_HDRLEN 16
+#define IFINFOMSG_SIZE 16
+#define MAC_SIZE 6
+/* Where a message has its interface: struct ifinfomsg and ifaddrmsg alike; the first attribute of a
+ * route, RTA_OIF, behind struct rtmsg. */
+#define INDEX_AT (NLMSG_HDRLEN + 4)
+#define LINK_FLAGS_AT (NLMSG_HDRLEN + 8)
+#define ROUTE_INDEX_AT (NLMSG_HDRLEN + 12 + 4)
 
 typedef unsigned long size_type;
 
@@ -67,18 +105,22 @@ static void say(const char *text) {
   call(SYS_write, 2, (long)text, (long)length_of(text), 0, 0, 0);
 }
 
-static void __attribute__((noreturn)) fail(const char *what, long error) {
+static void complain(const char *doing, const char *what, long error) {
   char digits[24];
   char *at = digits + sizeof digits - 1;
-  unsigned char code = error == ENOENT || error == ENOTDIR ? NOT_FOUND : NOT_RUN;
   *at = '\0';
   do *--at = (char)('0' + error % 10);
   while ((error /= 10) != 0);
-  say("urunc: cannot run ");
+  say(doing);
   say(what);
   say(": errno ");
   say(at);
   say("\n");
+}
+
+static void __attribute__((noreturn)) fail(const char *what, long error) {
+  unsigned char code = error == ENOENT || error == ENOTDIR ? NOT_FOUND : NOT_RUN;
+  complain("urunc: cannot run ", what, error);
   if (call(SYS_ioperm, DEBUG_EXIT, 2, 1, 0, 0, 0) == 0) {
     __asm__ volatile("outb %0, %1" : : "a"(code), "d"((unsigned short)DEBUG_EXIT));
   }
@@ -93,20 +135,30 @@ static void *allocate(size_type size, const char *what) {
   return (void *)address;
 }
 
-/* The strings of a file as execve wants them. */
-static char **strings_of(const char *path) {
+/* A whole file; without one of that name 0. */
+static char *contents_of(const char *path, long *size) {
   long fd = call(SYS_openat, AT_FDCWD, (long)path, 0, 0, 0, 0);
+  if (fd == -ENOENT) return 0;
   if (fd < 0) fail(path, -fd);
-  long size = call(SYS_lseek, fd, 0, SEEK_END, 0, 0, 0);
-  if (size < 0) fail(path, -size);
+  *size = call(SYS_lseek, fd, 0, SEEK_END, 0, 0, 0);
+  if (*size < 0) fail(path, -*size);
   call(SYS_lseek, fd, 0, SEEK_SET, 0, 0, 0);
-  char *text = allocate((size_type)size, path);
-  for (long done = 0; done < size;) {
-    long count = call(SYS_read, fd, (long)(text + done), size - done, 0, 0, 0);
+
+  char *content = allocate((size_type)*size, path);
+  for (long done = 0; done < *size;) {
+    long count = call(SYS_read, fd, (long)(content + done), *size - done, 0, 0, 0);
     if (count <= 0) fail(path, count == 0 ? ENOENT : -count);
     done += count;
   }
   call(SYS_close, fd, 0, 0, 0, 0, 0);
+  return content;
+}
+
+/* The strings of a file as execve wants them. */
+static char **strings_of(const char *path) {
+  long size;
+  char *text = contents_of(path, &size);
+  if (text == 0) fail(path, ENOENT);
 
   size_type count = 0;
   for (long at = 0; at < size; at++) count += text[at] == '\0';
@@ -118,6 +170,131 @@ static char **strings_of(const char *path) {
   }
   strings[count] = 0;
   return strings;
+}
+
+static unsigned int *word_at(char *bytes, long offset) {
+  return (unsigned int *)(bytes + offset);
+}
+
+static unsigned short half_at(const char *bytes, long offset) {
+  return *(const unsigned short *)(bytes + offset);
+}
+
+static long open_netlink(unsigned int groups) {
+  /* struct sockaddr_nl */
+  struct { unsigned short family, pad; unsigned int port, groups; } name = {AF_NETLINK, 0, 0, groups};
+  long fd = call(SYS_socket, AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_ROUTE, 0, 0, 0);
+  if (fd < 0) return fd;
+  long result = call(SYS_bind, fd, (long)&name, sizeof name, 0, 0, 0);
+  return result < 0 ? result : fd;
+}
+
+static char received[32768] __attribute__((aligned(4)));
+
+static long receive(long fd) {
+  return call(SYS_recvfrom, fd, (long)received, sizeof received, 0, 0, 0);
+}
+
+static int has_mac(const char *message, long length, const char *mac) {
+  for (long at = NLMSG_HDRLEN + IFINFOMSG_SIZE; at + 4 <= length;) {
+    long size = half_at(message, at);
+    if (size < 4) return 0;
+    if (half_at(message, at + 2) == IFLA_ADDRESS && size == 4 + MAC_SIZE) {
+      for (long byte = 0; byte < MAC_SIZE; byte++) {
+        if (message[at + 4 + byte] != mac[byte]) return 0;
+      }
+      return 1;
+    }
+    at += (size + 3) & ~3;
+  }
+  return 0;
+}
+
+/* The interface of that address, with these flags, among what was received; 0: it is not there; -1: it
+ * was the last of a list. */
+static long find_in_received(long count, const char *mac, unsigned int flags) {
+  for (long at = 0; at + NLMSG_HDRLEN <= count;) {
+    char *message = received + at;
+    long length = *word_at(message, 0);
+    if (length < NLMSG_HDRLEN || at + length > count) return 0;
+    if (half_at(message, 4) == NLMSG_DONE || half_at(message, 4) == NLMSG_ERROR) return -1;
+    if (half_at(message, 4) == RTM_NEWLINK && has_mac(message, length, mac) &&
+        (*word_at(message, LINK_FLAGS_AT) & flags) == flags) {
+      return *word_at(message, INDEX_AT);
+    }
+    at += (length + 3) & ~3;
+  }
+  return 0;
+}
+
+static long first_link(long fd, const char *mac) {
+  struct { unsigned int length; unsigned short type, flags; unsigned int sequence, port; char info[16]; }
+      request = {32, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0, {0}};
+  long index = call(SYS_sendto, fd, (long)&request, sizeof request, 0, 0, 0);
+  while (index >= 0) {
+    long count = receive(fd);
+    if (count < 0) return count;
+    index = find_in_received(count, mac, 0);
+    if (index > 0) return index;
+  }
+  return 0;
+}
+
+static char *next_message(char *message) {
+  return message + ((*word_at(message, 0) + 3) & ~3u);
+}
+
+/* The family is the first byte of every message's structure. */
+static int has_inet6(char *messages, const char *end) {
+  for (char *message = messages; message < end; message = next_message(message)) {
+    if (message[NLMSG_HDRLEN] == AF_INET6) return 1;
+  }
+  return 0;
+}
+
+static void set_up(char *messages, const char *end, unsigned int index, int is_late) {
+  long fd = open_netlink(0);
+  if (fd < 0) return complain("urunc: cannot set up ", "the network", -fd);
+  for (char *message = messages; message < end; message = next_message(message)) {
+    /* An init that loads drivers knows ip= as well, and may be setting that up right now. */
+    if (is_late && message[NLMSG_HDRLEN] != AF_INET6) continue;
+    unsigned int *at =
+        word_at(message, half_at(message, 4) == RTM_NEWROUTE ? ROUTE_INDEX_AT : INDEX_AT);
+    if (*at == 0) *at = index;
+    call(SYS_sendto, fd, (long)message, *word_at(message, 0), 0, 0, 0);
+    long count = receive(fd);
+    long error = count < 0 ? -count : -(int)*word_at(received, NLMSG_HDRLEN);
+    /* The kernel, by ip=, was quicker; or it was built without this family. */
+    if (error == 0 || error == EEXIST || error == EOPNOTSUPP || error == EAFNOSUPPORT) continue;
+    complain("urunc: cannot set up ", "the network", error);
+  }
+  call(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+/* /urunc/network: the interface's address (6 bytes), 2 bytes of nothing, netlink messages in which the
+ * interface's index is 0. */
+static void set_up_network(void) {
+  long size;
+  char *content = contents_of("/urunc/network", &size);
+  if (content == 0) return;
+  char *messages = content + 8, *end = content + size;
+
+  /* Listens before it looks: what comes in between is not missed. */
+  long fd = open_netlink(RTMGRP_LINK);
+  if (fd < 0) return complain("urunc: cannot set up ", "the network", -fd);
+  long index = first_link(fd, content);
+  if (index > 0) {
+    set_up(messages, end, (unsigned int)index, 0);
+  } else if (has_inet6(messages, end) && call(SYS_fork, 0, 0, 0, 0, 0, 0) == 0) {
+    while (index <= 0) {
+      long count = receive(fd);
+      if (count < 0) break;
+      index = find_in_received(count, content, IFF_UP);
+    }
+    if (index > 0) set_up(messages, end, (unsigned int)index, 1);
+    for (;;) call(SYS_exit, 0, 0, 0, 0, 0, 0);
+  }
+  call(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
 static const char *path_of(char **env) {
@@ -169,6 +346,7 @@ void __attribute__((noreturn)) _start(void) {
   char **args = strings_of("/urunc/args");
   char **env = strings_of("/urunc/env");
   if (args[0] == 0) fail("/urunc/args", ENOENT);
+  set_up_network();
   long error = run(args[0], args, env);
   /* A directory of that name is no program. */
   if ((error == ENOENT || error == EACCES) && !has_slash(args[0])) error = run_along_path(args, env);

@@ -35,17 +35,19 @@ const operation = "write the guest's command line";
  * Arguments and environment take one of two ways:
  *
  * - in the initial RAM disk (`initrd/segment.ts`), whatever they are and however long; and nobody on
- *   the host sees them among a monitor's arguments. Always when there is an environment, or they do
- *   not fit the command line, and the image has a disk that files can be added to;
+ *   the host sees them among a monitor's arguments. Always when there is an environment, IPv6 or
+ *   a name server, or they do not fit the command line, and the image has a disk that files can be added to;
  * - on the kernel's command line otherwise; what it cannot carry whole is refused.
  *
- * The key `environment` chooses one.
+ * The key `environment` chooses one. Addresses take the command line always, as far as it knows them,
+ * and the disk where there is that way: IPv6, and IPv4 for kernels that do not know \`ip=\`.
  *
  * @see https://docs.kernel.org/admin-guide/kernel-parameters.html, and init/main.c
  */
 export const linux: Guest = {
   type: "linux",
   shutsDown: true,
+  takesNameservers: true,
   commandLine(input) {
     const handed = handedProcess(input);
     const init = `rdinit=${GUEST_INIT_PATH}`;
@@ -66,8 +68,14 @@ function handedProcess(input: GuestInput): GuestProcess | undefined {
         : '"initrd" is asked for, and the image has no initial RAM disk',
     });
   }
-  const handedAnyway = input.environment === "initrd" || input.env.length > 0;
+  const handedAnyway = input.environment === "initrd" || input.env.length > 0 ||
+    tellsMoreThanLine(input);
   return handedAnyway || !fitsLine(input) ? processOf(input) : undefined;
+}
+
+/** IPv6 and name servers, for which a kernel has no parameters. */
+function tellsMoreThanLine({ network, resolvConf }: GuestInput): boolean {
+  return network !== undefined && (network.ipv6 !== undefined || resolvConf !== undefined);
 }
 
 function fitsLine(input: GuestInput): boolean {

@@ -29,7 +29,7 @@ const OPERATION = "hand over arguments and environment";
  * @throws InvalidConfigurationError naming what cannot be handed over, and its length where it is that
  */
 export function processOf(input: GuestInput): GuestProcess {
-  const { args: given, cmdline = "" } = input;
+  const { args: given, cmdline = "", network, resolvConf } = input;
   const args = given.length > 0 ? given : splitArguments(cmdline, `${keyPrefix}cmdline`);
   const env = new Map<string, string>();
   for (const entry of PRESET) env.set(nameOf(entry), entry);
@@ -37,7 +37,12 @@ export function processOf(input: GuestInput): GuestProcess {
     if (entry.indexOf("=") <= 0) throw refused(`process.env[${index}]`, "it is no NAME=VALUE");
     env.set(nameOf(entry), entry);
   });
-  const process = { args: args.length > 0 ? args : [DEFAULT_INIT], env: [...env.values()] };
+  const process: GuestProcess = {
+    args: args.length > 0 ? args : [DEFAULT_INIT],
+    env: [...env.values()],
+    ...(network === undefined ? {} : { network }),
+    ...(network === undefined || resolvConf === undefined ? {} : { resolvConf }),
+  };
   check(process);
   return process;
 }

@@ -1,12 +1,18 @@
-import { archive } from "./cpio.ts";
+import type { GuestNetwork } from "../types.ts";
+import { archive, type ArchiveEntry } from "./cpio.ts";
 import { GUEST_INIT } from "./init_bytes.ts";
+import { networkFile } from "./network.ts";
 
-/** What a guest runs, whole. */
+/** What a guest runs, whole, and what it finds when it does. */
 export interface GuestProcess {
   /** The program and its arguments. */
   args: string[];
   /** `NAME=VALUE`. */
   env: string[];
+  /** What its interface is given. */
+  network?: GuestNetwork;
+  /** Its `/etc/resolv.conf`, unless the image's disk has one. */
+  resolvConf?: string;
 }
 
 /** The guest's first program, which becomes the container's own (lib/pack/guest_init/init.c). */
@@ -19,17 +25,31 @@ export const GUEST_INIT_PATH = "/urunc/init";
  *
  * - `/urunc/args`: the program and its arguments, each followed by a NUL, as in /proc/PID/cmdline;
  * - `/urunc/env`: `NAME=VALUE`, each followed by a NUL, as in /proc/PID/environ;
- * - `/urunc/init`: executes that program with exactly these.
+ * - `/urunc/network`: how to set up the interface (`network.ts`), when there is one;
+ * - `/urunc/init`: does that, then executes that program with exactly these.
  *
- * Only the guest's root may read them.
+ * Only the guest's root may read them. `/etc/resolv.conf` is everybody's, and gives way to what the image
+ * has there.
  */
-export function initrdSegment({ args, env }: GuestProcess): Uint8Array<ArrayBuffer> {
+export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
+  const { args, env, network, resolvConf } = process;
   return archive([
     { name: "urunc", mode: 0o40700 },
     { name: "urunc/args", mode: 0o100400, content: strings(args) },
     { name: "urunc/env", mode: 0o100400, content: strings(env) },
+    ...(network === undefined
+      ? []
+      : [{ name: "urunc/network", mode: 0o100400, content: networkFile(network) }]),
     { name: "urunc/init", mode: 0o100700, content: GUEST_INIT },
+    ...(resolvConf === undefined ? [] : resolverFiles(resolvConf)),
   ]);
+}
+
+function resolverFiles(resolvConf: string): ArchiveEntry[] {
+  return [
+    { name: "etc", mode: 0o40755 },
+    { name: "etc/resolv.conf", mode: 0o100644, content: new TextEncoder().encode(resolvConf) },
+  ];
 }
 
 function strings(list: string[]): Uint8Array {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { parseNameservers, readNameservers } from "../../../lib/host/resolv_conf.ts";
+import { readResolvConf } from "../../../lib/host/resolv_conf.ts";
+import { parseNameservers } from "../../../lib/unikernel/guests/nameservers.ts";
 import { HostError } from "../../../lib/errors.ts";
 import { openImageRoot } from "../../../lib/host/image.ts";
 import { close } from "../../../ffi/linux.ts";
@@ -29,14 +30,17 @@ Deno.test("name servers are the mount's, or else the image's", async () => {
   const destination = "/etc/resolv.conf";
   const source = `${directory}/mounted`;
 
-  assert.deepEqual(readNameservers([], image), []);
+  assert.deepEqual(readResolvConf([], image), undefined);
   await Deno.writeTextFile(`${directory}/image/etc/resolv.conf`, "nameserver 1.1.1.1\n");
-  assert.deepEqual(readNameservers([], image), ["1.1.1.1"]);
-  assert.deepEqual(readNameservers([{ destination: "/etc", source }], image), ["1.1.1.1"]);
+  assert.deepEqual(readResolvConf([], image), "nameserver 1.1.1.1\n");
+  assert.deepEqual(
+    readResolvConf([{ destination: "/etc", source }], image),
+    "nameserver 1.1.1.1\n",
+  );
   await Deno.writeTextFile(source, "nameserver 2.2.2.2\n");
-  assert.deepEqual(readNameservers([{ destination, source }], image), ["2.2.2.2"]);
+  assert.deepEqual(readResolvConf([{ destination, source }], image), "nameserver 2.2.2.2\n");
   assert.throws(
-    () => readNameservers([{ destination, source: `${directory}/none` }], image),
+    () => readResolvConf([{ destination, source: `${directory}/none` }], image),
     (error) => error instanceof HostError && error.message.includes("name servers"),
   );
 });

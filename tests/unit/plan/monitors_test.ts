@@ -49,7 +49,7 @@ const documented: { name: string; input: () => LaunchInput }[] = [
       facts: factsOf({
         monitor: { binary: "/usr/local/bin/firecracker", dataPaths: [] },
         initrd: { path: "/unikernel/initrd", size: 9000, uid: 0, gid: 0, mode: 0o644 },
-        nameservers: ["10.96.0.10"],
+        resolvConf: "nameserver 10.96.0.10\n",
       }),
       spec: { ...launchInputOf().spec, process: { ...launchInputOf().spec.process, args: [] } },
     }),

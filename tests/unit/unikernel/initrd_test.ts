@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError } from "../../../lib/errors.ts";
+import { decodeMessages } from "../../../lib/network/netlink/message.ts";
 import { linux } from "../../../lib/unikernel/guests/linux.ts";
 import { isInitramfs } from "../../../lib/unikernel/initrd/format.ts";
 import { GUEST_INIT } from "../../../lib/unikernel/initrd/init_bytes.ts";
@@ -62,6 +63,58 @@ for (const [index, process] of PROCESSES.entries()) {
   });
 }
 
+const NETWORK = {
+  mac: "02:42:0a:58:03:07",
+  mtu: 1450,
+  ipv4: { address: "10.88.3.7", prefixLength: 32, gateway: "169.254.1.1" },
+  ipv6: { address: "fd00:88::7", prefixLength: 64, gateway: "fe80::1" },
+};
+
+/** The messages of `/urunc/network`: type, flags, what follows the header. */
+function messagesIn(file: Uint8Array): [number, number, string][] {
+  return decodeMessages(file.slice(8)).map(({ type, flags, payload }) => [
+    type,
+    flags,
+    payload.toHex(),
+  ]);
+}
+
+Deno.test("the segment of a guest with a network sets up both families, in order", () => {
+  const process = { args: ["/init"], env: [], network: NETWORK, resolvConf: "nameserver ::1\n" };
+  const { files } = unpack(initrdSegment(process));
+  const file = files.get("urunc/network")!;
+  assert.equal(file.mode, 0o100400);
+  assert.equal(file.content.subarray(0, 8).toHex(), "02420a5803070000");
+  const ipv6 = "fd00008800000000" + "0000000000000007";
+  assert.deepEqual(messagesIn(file.content), [
+    // RTM_NEWLINK: lo, then the interface whose index init fills in, up
+    [16, 0x5, "00000000" + "01000000" + "01000000" + "01000000"],
+    [16, 0x5, "00000000" + "00000000" + "01000000" + "01000000"],
+    // RTM_NEWADDR
+    [20, 0x605, "02200000" + "00000000" + "08000200" + "0a580307" + "08000100" + "0a580307"],
+    // RTM_NEWROUTE, with RTNH_F_ONLINK: no subnet says that the gateway is near
+    [
+      24,
+      0x605,
+      "02000000fe030001" + "04000000" + "08000400" + "00000000" + "08000500" + "a9fe0101",
+    ],
+    // without duplicate address detection
+    [
+      20,
+      0x605,
+      `0a40000000000000${`14000200${ipv6}`}14000100${ipv6}0800080002000000`,
+    ],
+    [
+      24,
+      0x605,
+      "0a000000fe030001" + "00000000" + "0800040000000000" +
+      "14000500" + "fe80000000000000" + "0000000000000001",
+    ],
+  ]);
+  assert.equal(decode(files.get("etc/resolv.conf")!.content), "nameserver ::1\n");
+  assert.equal(files.get("etc/resolv.conf")!.mode, 0o100644);
+});
+
 const heads: [name: string, head: number[], is: boolean][] = [
   ["cpio", [...encode("070701")], true],
   ["cpio with checksums", [...encode("070702")], true],
@@ -103,6 +156,14 @@ const ways: { name: string; input: Partial<GuestInput>; way: "cmdline" | "initrd
     way: "cmdline",
   },
   { name: "the disk asked for", input: { environment: "initrd" }, way: "initrd" },
+  { name: "IPv6", input: { network: NETWORK }, way: "initrd" },
+  { name: "IPv4", input: { network: { ...NETWORK, ipv6: undefined } }, way: "cmdline" },
+  {
+    name: "name servers",
+    input: { network: { ...NETWORK, ipv6: undefined }, resolvConf: "nameserver ::1" },
+    way: "initrd",
+  },
+  { name: "IPv6 and no disk", input: { network: NETWORK, hasInitrd: false }, way: "cmdline" },
 ];
 
 for (const { name, input, way } of ways) {
@@ -114,6 +175,7 @@ for (const { name, input, way } of ways) {
     if (handed !== undefined) {
       assert.deepEqual(handed.args, input.args ?? withInitrd.args);
       assert.deepEqual(handed.env, [...PRESET, ...input.env ?? []]);
+      assert.deepEqual(handed.network, input.network);
       assert.doesNotMatch(line, /A=1/);
     }
   });

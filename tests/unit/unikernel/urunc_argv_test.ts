@@ -352,7 +352,6 @@ function ours(it: Case): Meaning {
       ...(it.initrd
         ? { initrd: { path: "/unikernel/initrd.cpio", ...file, isInitramfs: true } }
         : {}),
-      nameservers: [],
     }),
     network: it.net
       ? {

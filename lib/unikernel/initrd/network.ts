@@ -1,0 +1,49 @@
+import { addAddress } from "../../network/netlink/address.ts";
+import { NLM_F_ACK, NLM_F_REQUEST } from "../../network/netlink/constants.ts";
+import { addressBytes, macBytes, sharePrefix } from "../../network/netlink/ip.ts";
+import { setLinkUp } from "../../network/netlink/link.ts";
+import { encodeMessage } from "../../network/netlink/message.ts";
+import type { Request } from "../../network/netlink/request.ts";
+import { addDefaultRoute } from "../../network/netlink/route.ts";
+import type { GuestNetwork } from "../types.ts";
+
+/** Which of the guest's interfaces it is, is not known before it boots. */
+const UNKNOWN_INDEX = 0;
+/** The first that every Linux has (LOOPBACK_IFINDEX, net/core/dev.h). */
+const LOOPBACK_INDEX = 1;
+
+/**
+ * `/urunc/network`: the interface's hardware address and 2 bytes of nothing, then netlink messages that
+ * set it up. Our init there (lib/pack/guest_init/init.c) looks for the interface, writes its index into
+ * each message that has none, and sends them in order: an address cannot be used before the interface is
+ * up, nor a gateway be reached before the address is there.
+ */
+export function networkFile({ mac, ipv4, ipv6 }: GuestNetwork): Uint8Array {
+  const requests = [
+    setLinkUp(LOOPBACK_INDEX),
+    setLinkUp(UNKNOWN_INDEX),
+    ...[ipv4, ipv6].flatMap((family) => family === undefined ? [] : familyRequests(family)),
+  ];
+  const messages = requests.map(({ type, flags = 0, payload, attributes }) =>
+    encodeMessage(
+      { type, flags: NLM_F_REQUEST | NLM_F_ACK | flags, sequence: 1, port: 0, payload },
+      attributes,
+    )
+  );
+  return Uint8Array.from([...macBytes(mac), 0, 0, ...messages.flatMap((message) => [...message])]);
+}
+
+function familyRequests(
+  { address, prefixLength, gateway }: NonNullable<GuestNetwork["ipv4"]>,
+): Request[] {
+  const added = addAddress(UNKNOWN_INDEX, { address, prefixLength });
+  if (gateway === undefined) return [added];
+  return [added, addDefaultRoute(UNKNOWN_INDEX, gateway, !isNear(address, prefixLength, gateway))];
+}
+
+/** In the subnet, or link-local, which is near everybody (RFC 4291, section 2.5.6). */
+function isNear(address: string, prefixLength: number, gateway: string): boolean {
+  const bytes = addressBytes(gateway);
+  return sharePrefix(addressBytes(address), bytes, prefixLength) ||
+    (bytes.length === 16 && sharePrefix(bytes, addressBytes("fe80::"), 10));
+}
