@@ -52,7 +52,10 @@ export interface Docker {
 export interface DockerInspection {
   Id: string;
   State: { Status: string; Running: boolean; Pid: number; ExitCode: number; Error: string };
-  NetworkSettings: { IPAddress: string };
+  NetworkSettings: {
+    IPAddress: string;
+    Networks: Record<string, { IPAddress: string; GlobalIPv6Address: string }>;
+  };
 }
 
 /**

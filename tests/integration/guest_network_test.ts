@@ -1,0 +1,130 @@
+/**
+ * A Linux guest's first program sets up its network: here its "kernel" is a network namespace, and the
+ * container's own program is busybox, which tells what it finds.
+ */
+import assert from "node:assert/strict";
+import { initrdSegment } from "../../lib/unikernel/initrd/segment.ts";
+import type { GuestNetwork } from "../../lib/unikernel/types.ts";
+import { run, waitFor } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { findProgram, testIf } from "../support/skip.ts";
+import { Namespace } from "./network_support.ts";
+
+const NEEDS = ["root", "ip", "busybox", "cpio", "chroot"];
+
+const MAC = "02:42:0a:58:03:07";
+const NETWORK: GuestNetwork = {
+  mac: MAC,
+  mtu: 1500,
+  ipv4: { address: "10.88.3.7", prefixLength: 20, gateway: "10.88.0.1" },
+  ipv6: { address: "fd00:88::7", prefixLength: 64, gateway: "fe80::1" },
+};
+/** With gateways that no subnet has. */
+const FAR: GuestNetwork = {
+  mac: MAC,
+  mtu: 1500,
+  ipv4: { address: "10.88.3.7", prefixLength: 32, gateway: "169.254.1.1" },
+  ipv6: { address: "fd00:88::7", prefixLength: 128, gateway: "fd00:99::1" },
+};
+const CARD = [
+  `ip link add eth7 address ${MAC} type veth peer name p7`,
+  "ip link set p7 up",
+];
+const SHOW = "ip address show; ip route; ip -6 route";
+
+/** A guest that is about to boot: its "kernel", and how to run its init. */
+async function makeGuest(scope: Scope, network: GuestNetwork, script = SHOW) {
+  const directory = await scope.temporaryDirectory("guest");
+  const args = ["/bin/sh", "-c", script];
+  const segment = initrdSegment({
+    args,
+    env: ["PATH=/bin"],
+    network,
+    resolvConf: "nameserver ::1",
+  });
+  await Deno.writeFile(`${directory}/segment`, segment);
+  const tree = `${directory}/tree`;
+  await Deno.mkdir(`${tree}/bin`, { recursive: true });
+  await run(
+    ["sh", "-c", 'cd "$1" && cpio --quiet -id < "$2"', "sh", tree, `${directory}/segment`],
+    {
+      check: true,
+    },
+  );
+  await Deno.copyFile(findProgram("busybox")!, `${tree}/bin/busybox`);
+  for (const name of ["sh", "ip", "cat", "sleep", "grep"]) {
+    await Deno.symlink("busybox", `${tree}/bin/${name}`);
+  }
+  const namespace = await Namespace.make(scope);
+  return { namespace, init: namespace.command("chroot", tree, "/urunc/init") };
+}
+
+testIf(
+  "a guest's init sets up both families before the program runs",
+  { needs: NEEDS },
+  async () => {
+    await using scope = new Scope();
+    const { namespace, init } = await makeGuest(scope, NETWORK, `${SHOW}; cat /etc/resolv.conf`);
+    await namespace.setUp(...CARD);
+    const { stdout, stderr } = await run(init, { check: true });
+    assert.equal(stderr, "");
+    assert.match(stdout, /inet 127\.0\.0\.1\/8 /);
+    assert.match(stdout, /inet 10\.88\.3\.7\/20 scope global eth7/);
+    // Not tentative: a guest may use it, and be reached by it, from its first instruction.
+    assert.match(stdout, /inet6 fd00:88::7\/64 scope global flags 02/);
+    assert.match(stdout, /default via 10\.88\.0\.1 dev eth7/);
+    assert.match(stdout, /default via fe80::1 dev eth7/);
+    assert.match(stdout, /nameserver ::1/);
+  },
+);
+
+testIf("a guest's init reaches gateways outside its subnets", { needs: NEEDS }, async () => {
+  await using scope = new Scope();
+  const { namespace, init } = await makeGuest(scope, FAR);
+  await namespace.setUp(...CARD);
+  const { stdout, stderr } = await run(init, { check: true });
+  assert.equal(stderr, "");
+  assert.match(stdout, /default via 169\.254\.1\.1 dev eth7/);
+  assert.match(stdout, /default via fd00:99::1 dev eth7/);
+});
+
+testIf("a guest's init leaves what the kernel has set up", { needs: NEEDS }, async () => {
+  await using scope = new Scope();
+  const { namespace, init } = await makeGuest(scope, NETWORK);
+  await namespace.setUp(
+    ...CARD,
+    "ip address add 10.88.3.7/20 dev eth7",
+    "ip link set eth7 up",
+    "ip route add default via 10.88.0.1",
+  );
+  const { stdout, stderr } = await run(init, { check: true });
+  assert.equal(stderr, "");
+  assert.equal(stdout.match(/inet 10\.88\.3\.7/g)?.length, 1);
+  assert.match(stdout, /inet6 fd00:88::7\/64/);
+});
+
+testIf("a guest whose driver is a module gets IPv6 once its init has the link up", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const { namespace, init } = await makeGuest(scope, NETWORK, "sleep 1000");
+  const [command, ...args] = init;
+  const child = new Deno.Command(command!, { args }).spawn();
+  scope.defer("end the guest", async () => {
+    child.kill("SIGKILL");
+    await child.status;
+  });
+  // Another card is not its own.
+  await namespace.setUp("ip link add eth0 type veth peer name p0", "ip link set eth0 up");
+  await namespace.setUp(...CARD);
+  assert.doesNotMatch(await namespace.look("ip link show eth7"), /[<,]UP[,>]/);
+  await namespace.setUp("ip link set eth7 up");
+  await waitFor(async () => (await namespace.look("ip -6 route")).includes("default via fe80::1"), {
+    timeoutSeconds: 10,
+    what: "the default route",
+  });
+  const addresses = await namespace.look("ip address show");
+  assert.match(addresses, /inet6 fd00:88::7\/64 scope global/);
+  // IPv4 is for who loaded the driver, and was told it by ip=.
+  assert.doesNotMatch(addresses, /10\.88\.3\.7/);
+});
