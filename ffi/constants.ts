@@ -7,6 +7,7 @@ export * from "./constants/bpf.ts";
 export * from "./constants/capability.ts";
 export * from "./constants/epoll.ts";
 export * from "./constants/errno.ts";
+export * from "./constants/eventfd.ts";
 export * from "./constants/fcntl.ts";
 export * from "./constants/if.ts";
 export * from "./constants/keyctl.ts";

@@ -3,9 +3,11 @@
  * @module
  */
 import { EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD } from "../constants/epoll.ts";
+import { EFD_CLOEXEC, EFD_NONBLOCK } from "../constants/eventfd.ts";
 import { checked, retried } from "../errors.ts";
 import { allocateStruct, EPOLL_EVENT, getField, setField } from "../structs.ts";
 import * as sysEpoll from "../symbols/sys_epoll.ts";
+import * as sysEventfd from "../symbols/sys_eventfd.ts";
 
 /** A descriptor, and the EPOLL* that came true for it. */
 export interface EpollEvent {
@@ -79,4 +81,16 @@ export async function epollWaitAsync(epfd: number, timeoutMs: number): Promise<E
     fd: getField(events, "data", index),
     events: getField(events, "events", index),
   }));
+}
+
+/**
+ * A counter that the kernel, or somebody else, adds to; reading it takes 8 bytes and sets it to 0.
+ *
+ * @returns a descriptor that can be read while the counter is not 0, and does not block
+ * @throws {LinuxError}
+ * @see eventfd(2)
+ */
+export function eventfd(): number {
+  const flags = EFD_CLOEXEC | EFD_NONBLOCK;
+  return checked("eventfd", undefined, () => sysEventfd.eventfd(0, flags));
 }

@@ -1,5 +1,6 @@
 import { AlreadyExistsError, NotFoundError, UnsupportedError } from "../errors.ts";
 import type { Publisher } from "./events/publisher.ts";
+import type { MemoryWatch } from "./memory_watch.ts";
 import { Mutex } from "./mutex.ts";
 import {
   CloseIORequest,
@@ -41,7 +42,7 @@ import {
   WaitRequest,
   WaitResponse,
 } from "./protobuf/messages.ts";
-import type { Task, TaskExit, TaskProcess } from "./task/task.ts";
+import type { Task, TaskProcess } from "./task/task.ts";
 import type { Handler } from "./ttrpc/server.ts";
 
 /** Makes tasks; `create` has left nothing behind when it throws. */
@@ -49,6 +50,8 @@ export interface TaskFactory {
   create(request: CreateTaskRequest): Promise<Task>;
   /** What was made for a task beyond itself is removed, after it was deleted. */
   remove(task: Task): void;
+  /** Calls `tell` when the kernel has killed something of a task because its memory limit was reached. */
+  watchMemory(task: Task, tell: () => void): MemoryWatch;
 }
 
 /** What the service does to the process that it runs in. */
@@ -66,6 +69,7 @@ interface Entry {
   mutex: Mutex;
   processes: Map<string, Process>;
   main: Process;
+  memory: MemoryWatch;
 }
 
 interface Process {
@@ -172,8 +176,12 @@ export class TaskService {
         pid: task.pid,
       });
       const mutex = new Mutex();
-      const main = this.#follow(id, id, task, mutex, task);
-      this.#entries.set(id, { task, mutex, main, processes: new Map() });
+      const memory = this.#options.tasks.watchMemory(
+        task,
+        () => this.#publish(TaskOOM, "/tasks/oom", { containerId: id }),
+      );
+      const main = this.#follow(id, id, task, mutex, memory);
+      this.#entries.set(id, { task, mutex, main, memory, processes: new Map() });
       return { pid: task.pid };
     } finally {
       this.#creating.delete(id);
@@ -187,8 +195,10 @@ export class TaskService {
     return await entry.mutex.run(async () => {
       await process.start();
       const { pid } = process;
-      if (execId === "") this.#publish(TaskStart, "/tasks/start", { containerId: id, pid });
-      else {
+      if (execId === "") {
+        this.#publish(TaskStart, "/tasks/start", { containerId: id, pid });
+        entry.memory.begin();
+      } else {
         this.#publish(TaskExecStarted, "/tasks/exec-started", { containerId: id, execId, pid });
       }
       return { pid };
@@ -273,13 +283,11 @@ export class TaskService {
     id: string,
     process: TaskProcess,
     mutex: Mutex,
-    task?: Task,
+    memory?: MemoryWatch,
   ): Process {
     const published = process.ended.then((exit) =>
       mutex.run(async () => {
-        if (task !== undefined && await wasOutOfMemory(task, exit)) {
-          this.#publish(TaskOOM, "/tasks/oom", { containerId });
-        }
+        await memory?.end(exit.status);
         this.#publish(TaskExitEvent, "/tasks/exit", {
           containerId,
           id,
@@ -332,14 +340,4 @@ function on<Request, Answer>(
     const answer = await action(requestType.decode(payload));
     return answerType === null ? EMPTY : answerType.encode(answer as Input<Answer>);
   };
-}
-
-/** 128 and SIGKILL. */
-const KILLED = 137;
-
-/** Whether the kernel ended a task because its memory limit was reached. */
-async function wasOutOfMemory(task: Task, exit: TaskExit): Promise<boolean> {
-  if (exit.status !== KILLED) return false;
-  const { hadOutOfMemoryKill } = await import("./out_of_memory.ts");
-  return hadOutOfMemoryKill(task.cgroupPaths());
 }

@@ -1,4 +1,5 @@
 import { UnsupportedError } from "../errors.ts";
+import { MemoryWatch } from "./memory_watch.ts";
 import type { CreateTaskRequest } from "./protobuf/messages.ts";
 import { removeRecord, type TaskRecord, writeRecord } from "./record.ts";
 import { mountRootfs, unmountRootfs } from "./rootfs.ts";
@@ -19,6 +20,7 @@ export function taskFactory(services: ShimServices): TaskFactory {
   return {
     create: (request) => create(services, request),
     remove: (task) => removeBundleState(task.bundle),
+    watchMemory: (task, tell) => new MemoryWatch(services, task.cgroupPaths(), tell),
   };
 }
 

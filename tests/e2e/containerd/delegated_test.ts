@@ -1,11 +1,13 @@
 /** Ordinary containers under the runtime type of guests: runc runs them, the same shim serves them. */
 import assert from "node:assert/strict";
+import { readCgroupLayout } from "../../../lib/host/cgroups.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import {
   assertNothingLeft,
   collectEvents,
   DOUBLE_NEEDS,
+  GUEST,
   ORDINARY,
   startWithDouble,
   waitForStatus,
@@ -72,6 +74,39 @@ testIf("an ordinary container: run, exec, ps, metrics, pause, kill", {
   await it.ctr(["containers", "delete", "idle"], { check: true });
   await assertNothingLeft(it);
 });
+
+testIf("a process killed for want of memory is told of while its container goes on", {
+  needs: DOUBLE_NEEDS,
+  skip: missingMemoryController(),
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const events = await collectEvents(scope, it);
+  const limit = `--memory-limit=${64 << 20}`;
+  const script = "sleep 0.5; dd if=/dev/zero of=/dev/null bs=256M count=1; exec sleep 1000";
+  await it.ctrRun(["--detach", limit], ORDINARY, "goes-on", ["/bin/sh", "-c", script]);
+  await events.expect("goes-on", ["/tasks/create", "/tasks/start", "/tasks/oom"]);
+  await waitForStatus(it, "goes-on", "RUNNING");
+  await it.ctr(["task", "kill", "--signal", "SIGKILL", "goes-on"], { check: true });
+  await waitForStatus(it, "goes-on", "STOPPED");
+
+  const died = await it.ctrRun(["--rm", limit], GUEST, "died", ["sleep 500; alloc 256; idle"]);
+  assert.equal(died.code, 137, died.stderr);
+  await events.expect("died", [
+    "/tasks/create",
+    "/tasks/start",
+    "/tasks/oom",
+    "/tasks/exit",
+    "/tasks/delete",
+  ]);
+});
+
+function missingMemoryController(): string | undefined {
+  const { v1, v2 } = readCgroupLayout();
+  return v1.memory !== undefined || v2?.controllers.includes("memory")
+    ? undefined
+    : "needs the memory controller";
+}
 
 testIf("an OCI runtime that is not there is named, with what to do", {
   needs: DOUBLE_NEEDS,

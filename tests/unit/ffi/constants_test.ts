@@ -10,6 +10,7 @@ const HEADERS: Record<string, string[]> = {
   capability: ["linux/capability.h"],
   epoll: ["sys/epoll.h"],
   errno: ["errno.h"],
+  eventfd: ["sys/eventfd.h"],
   fcntl: ["fcntl.h", "sys/file.h"],
   if: ["net/if.h"],
   keyctl: ["linux/keyctl.h"],

@@ -1,0 +1,64 @@
+import type { OutOfMemoryEvents } from "./out_of_memory.ts";
+import type { ShimServices } from "./services.ts";
+import { after, type Timer } from "./ttrpc/timer.ts";
+
+/** Whoever asked for the start has been answered by then; most guests need it only later, if ever. */
+const BEGIN_MILLISECONDS = 50;
+
+/** 128 and SIGKILL. */
+const KILLED = 137;
+
+/**
+ * Tells of what the kernel killed in a container because its memory limit was reached: when it happens,
+ * and when the container has ended before anybody could look.
+ */
+export class MemoryWatch {
+  readonly #services: Pick<ShimServices, "reactor" | "log">;
+  readonly #directories: string[];
+  readonly #tell: () => void;
+  #timer?: Timer;
+  #events?: OutOfMemoryEvents;
+  #hasEnded = false;
+
+  /** @param directories of the container's cgroups */
+  constructor(
+    services: Pick<ShimServices, "reactor" | "log">,
+    directories: string[],
+    tell: () => void,
+  ) {
+    this.#services = services;
+    this.#directories = directories;
+    this.#tell = tell;
+  }
+
+  /** The container was started. */
+  begin(): void {
+    if (this.#directories.length === 0) return;
+    this.#timer = after(BEGIN_MILLISECONDS, () => void this.#watch());
+  }
+
+  /**
+   * The container has ended; afterwards nothing is told any more.
+   *
+   * @param status that it ended with
+   */
+  async end(status: number): Promise<void> {
+    this.#timer?.cancel();
+    this.#hasEnded = true;
+    if (this.#events !== undefined) return this.#events.end();
+    // It was never looked at; only a process that was killed is worth looking now.
+    if (status !== KILLED) return;
+    const { hadOutOfMemoryKill } = await import("./out_of_memory.ts");
+    if (hadOutOfMemoryKill(this.#directories)) this.#tell();
+  }
+
+  async #watch(): Promise<void> {
+    const { OutOfMemoryEvents } = await import("./out_of_memory.ts");
+    if (this.#hasEnded) return;
+    try {
+      this.#events = new OutOfMemoryEvents(this.#services.reactor, this.#directories, this.#tell);
+    } catch (error) {
+      this.#services.log.error("watch the memory of a container", error);
+    }
+  }
+}
