@@ -30,6 +30,8 @@ const PACKAGES = [
   "kmod",
   "apparmor",
   "e2fsprogs",
+  "mount",
+  "acl",
   "dmsetup",
   "thin-provisioning-tools",
   "iproute2",
