@@ -1,8 +1,6 @@
 /**
- * `deno task bench [ROUNDS]`: what a caller waits for, ours and runc's, as ratios of one run.
- *
- * The commands are interleaved (hyperfine runs them in the order given, so each is named once a
- * round): whatever else the machine does, it does to both.
+ * `deno task bench [ROUNDS [command|containerd]]`: what a caller waits for, ours and runc's, as ratios
+ * of one run; the caller of the command line, of containerd, or both.
  */
 import { doubleConfiguration } from "../support/double.ts";
 import { makeBundle } from "../support/fixtures.ts";
@@ -11,6 +9,8 @@ import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { missingReason } from "../support/skip.ts";
 import { repositoryDirectory, uruncBinary } from "../support/urunc.ts";
+import { benchContainerd } from "./containerd.ts";
+import { measure, type Measurement, type Summary } from "./measure.ts";
 import { makeRuncBundle } from "./runc_bundle.ts";
 
 const DEFAULT_ROUNDS = 25;
@@ -18,19 +18,9 @@ const HYPERFINE = { package: "hyperfine", purpose: "measures" };
 /** Not that of another run at the same time: cgroups are made by it. */
 const ID = `bench-${Deno.pid}`;
 
-/** One thing that is timed. */
-interface Measurement {
-  operation: string;
-  subject: string;
-  /** What must have happened before, untimed. */
-  prepare: string;
-  command: string;
-  /** What is cleared away after, untimed. */
-  conclude: string;
-}
-
 async function main(): Promise<void> {
   const rounds = Number(Deno.args[0] ?? DEFAULT_ROUNDS);
+  const part = Deno.args[1];
   await installPackages([...TEST_PACKAGES, HYPERFINE]);
   await run([Deno.execPath(), "task", "compile"], {
     cwd: repositoryDirectory(),
@@ -39,13 +29,17 @@ async function main(): Promise<void> {
   });
 
   await using scope = new Scope();
+  if (part !== "containerd") await benchCommands(scope, rounds);
+  if (part !== "command") await benchContainerd(scope, rounds);
+}
+
+async function benchCommands(scope: Scope, rounds: number): Promise<void> {
   const measurements = [
     ...await boots(scope),
     ...await oursOf(scope),
     ...await runcOf(scope),
   ];
-  const medians = await measure(scope, measurements, rounds);
-  report(measurements, medians, rounds);
+  report(measurements, await measure(scope, measurements, rounds), rounds);
 }
 
 /** The executable, and the same Deno linked with a script that does nothing. */
@@ -62,16 +56,18 @@ async function boots(scope: Scope): Promise<Measurement[]> {
     "--output",
     `${directory}/empty`,
   ], { cwd: repositoryDirectory(), timeoutSeconds: 300, check: true });
-  const boot = (subject: string, command: string): Measurement => ({
+  const boot = (subject: string, command: string, mayFail = false): Measurement => ({
     operation: "boot",
     subject,
     prepare: "true",
     command,
     conclude: "true",
+    mayFail,
   });
   return [
     boot("urunc", `${await uruncBinary()} --version`),
-    boot("urunc state", `${await uruncBinary()} state missing`),
+    // That it is not there is an answer as well.
+    boot("urunc state", `${await uruncBinary()} state missing`, true),
     boot("empty", `${directory}/empty`),
     boot("runc", "runc --version"),
   ];
@@ -126,46 +122,11 @@ function lifecycle(
   ].map((it) => ({ ...it, subject }));
 }
 
-/** Median seconds of each measurement. */
-async function measure(
-  scope: Scope,
-  measurements: Measurement[],
-  rounds: number,
-): Promise<number[]> {
-  const results = `${await scope.temporaryDirectory("bench-results")}/results.json`;
-  // A state that is not there is an answer as well.
-  const argv = ["hyperfine", "-N", "-i", "--style", "none", "--runs", "1"];
-  argv.push("--export-json", results);
-  for (let round = 0; round < rounds; round++) {
-    for (const { prepare, command, conclude } of measurements) {
-      argv.push("--prepare", prepare, "--conclude", conclude, command);
-    }
-  }
-  await run(argv, { timeoutSeconds: 900, check: true });
-  const { results: runs } = JSON.parse(await Deno.readTextFile(results)) as {
-    results: { command: string; times: number[]; exit_codes: number[] }[];
-  };
-  return measurements.map(({ command }, index) => {
-    const own = runs.filter((_, n) => n % measurements.length === index);
-    const whole = own.filter((it) => it.exit_codes[0] === 0 || command.endsWith("state missing"));
-    const failed = own.length - whole.length;
-    if (failed > 0) console.log(`${command}: failed in ${failed} of ${own.length} rounds`);
-    if (failed > own.length / 4) throw new Error(`benchmark ${command}: it fails`);
-    return median(whole.map((it) => it.times[0]!));
-  });
-}
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-function report(measurements: Measurement[], medians: number[], rounds: number): void {
+function report(measurements: Measurement[], summaries: Summary[], rounds: number): void {
   const of = (operation: string, subject: string) =>
-    medians[
+    summaries[
       measurements.findIndex((it) => it.operation === operation && it.subject === subject)
-    ]! * 1000;
+    ]!.median;
   console.log(`median of ${rounds} interleaved rounds; the monitor is the test double`);
   console.log("operation         urunc ms   runc ms   urunc / runc");
   for (const operation of ["boot", "create", "start", "create→exec'd", "delete"]) {
