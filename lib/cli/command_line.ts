@@ -1,16 +1,14 @@
 import { formatError, UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
 import { handOver } from "./delegate.ts";
-import { refuse, runCommand } from "./dispatch.ts";
+import { fail, runCommand } from "./dispatch.ts";
+import { FAILURE } from "./exit_codes.ts";
 import { helpText } from "./help.ts";
 import { specTableText } from "./help_spec.ts";
 import { print, printError } from "./output.ts";
-import { parseCommandLine, type ParsedCommandLine } from "./parse.ts";
+import { parseCommandLine, type ParsedCommandLine, parseGlobals } from "./parse.ts";
+import { refusal } from "./refused.ts";
 import { versionText } from "./version.ts";
-
-const FAILURE = 1;
-/** As most command lines: what was asked could not be understood. */
-const USAGE_FAILURE = 2;
 
 /**
  * The command line front end.
@@ -25,8 +23,7 @@ export async function runCommandLine(args: string[], observer: Observer): Promis
     parsed = parseCommandLine(args);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    printError(`urunc: ${formatError(error)}\n`);
-    return USAGE_FAILURE;
+    return fail(error, parseGlobals(args));
   }
   switch (parsed.kind) {
     case "version":
@@ -36,7 +33,7 @@ export async function runCommandLine(args: string[], observer: Observer): Promis
         helpText(parsed.verb) + (parsed.verb === "spec" ? `\n${specTableText()}` : ""),
       );
     case "refused":
-      return refuse(parsed.verb, parsed.globals);
+      return fail(refusal(parsed.verb), parsed.globals);
     case "command":
       return await runCommand(parsed.command, observer, args);
   }

@@ -1,8 +1,9 @@
+import { UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
 import type { Command, GlobalOptions } from "./commands.ts";
 import { type Context, makeContext } from "./context.ts";
+import { FAILURE, USAGE_FAILURE } from "./exit_codes.ts";
 import { Logger } from "./log.ts";
-import { refusal, type RefusedVerb } from "./refused.ts";
 import { completion } from "./verbs/completion.ts";
 import { create } from "./verbs/create.ts";
 import { remove } from "./verbs/delete.ts";
@@ -19,9 +20,6 @@ import { start } from "./verbs/start.ts";
 import { state } from "./verbs/state.ts";
 import { update } from "./verbs/update.ts";
 
-/** As runc: anything that went wrong is 1. */
-const FAILURE = 1;
-
 /**
  * Does what a command says. Errors are formatted and logged here and nowhere below.
  *
@@ -32,24 +30,30 @@ export async function runCommand(
   observer: Observer,
   commandLine: string[],
 ): Promise<number> {
-  const log = new Logger({ file: command.log, format: command.logFormat, debug: command.debug });
   try {
-    return await dispatch(command, makeContext(command, log, observer, commandLine));
+    return await dispatch(command, makeContext(command, loggerOf(command), observer, commandLine));
   } catch (error) {
-    log.error(error);
-    return FAILURE;
+    return fail(error, command);
   }
 }
 
 /**
- * Answers a command that no guest has a meaning for, in the log where its caller reads.
+ * Tells an error where the caller reads.
  *
  * @returns the exit code
  */
-export function refuse(verb: RefusedVerb, options: GlobalOptions): number {
-  const log = new Logger({ file: options.log, format: options.logFormat, debug: options.debug });
-  log.error(refusal(verb));
+export function fail(error: unknown, options: GlobalOptions): number {
+  const log = loggerOf(options);
+  if (error instanceof UsageError) {
+    log.misuse(error);
+    return USAGE_FAILURE;
+  }
+  log.error(error);
   return FAILURE;
+}
+
+function loggerOf(options: GlobalOptions): Logger {
+  return new Logger({ file: options.log, format: options.logFormat, debug: options.debug });
 }
 
 function dispatch(command: Command, context: Context): Promise<number> | number {

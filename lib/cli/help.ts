@@ -1,13 +1,14 @@
 import { commands, type CommandSpec, type Verb } from "./commands.ts";
 import { globalOptions, type OptionSpec, type OptionSpecs } from "./options.ts";
-import { refusedVerbs } from "./refused.ts";
+import { isRefusedVerb, type RefusedVerb, refusedVerbs } from "./refused.ts";
 
 /** Width of the left column of help. */
 const TERM_WIDTH = 28;
 
 /** The help text of the program, or of one command. */
-export function helpText(verb: Verb | undefined): string {
-  return verb === undefined ? programHelp() : commandHelp(verb, commands[verb]);
+export function helpText(verb: Verb | RefusedVerb | undefined): string {
+  if (verb === undefined) return programHelp();
+  return isRefusedVerb(verb) ? refusedHelp(verb) : commandHelp(verb, commands[verb]);
 }
 
 function programHelp(): string {
@@ -34,7 +35,8 @@ function programHelp(): string {
     row("-h, --help", "Show this help."),
     "",
     "The monitor runs as the container's user, with no other group and no capability; state shows",
-    "what was proven. Errors say what was attempted, on what, why it failed and what to do.",
+    "what was proven. Errors say what was attempted, on what, why it failed and what to do. Exit codes:",
+    "1 when something went wrong, 2 for a command line that is wrong; those of run are the guest's.",
     "",
   ].join("\n");
 }
@@ -55,6 +57,11 @@ function commandHelp(verb: Verb, spec: CommandSpec): string {
     row("-h, --help", "Show this help."),
     "",
   ].join("\n");
+}
+
+function refusedHelp(verb: RefusedVerb): string {
+  const { reason, remedy } = refusedVerbs[verb];
+  return `Usage: none. urunc refuses ${verb}: ${reason}. Instead, ${remedy}.\n`;
 }
 
 function optionRows(specs: OptionSpecs): string[] {

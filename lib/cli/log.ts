@@ -44,6 +44,13 @@ export class Logger {
     }
   }
 
+  /** A person has mistyped, and reads it; a program that has finds it in its log file, too. */
+  misuse(error: unknown): void {
+    const message = formatError(error);
+    printError(`urunc: ${message}\n`);
+    if (this.#options.file !== undefined) this.#write("error", message);
+  }
+
   #write(level: Level, message: string): void {
     const line = formatLine(this.#options.format, level, message, new Date());
     if (this.#options.file === undefined) {

@@ -1,8 +1,11 @@
-import { runInit } from "../launch/init.ts";
+import { formatError, UsageError } from "../errors.ts";
+import { hasCreator, runInit } from "../launch/init.ts";
 import type { Observer } from "../launch/observer.ts";
 import { isShim } from "../self.ts";
 import { runShim } from "../shim/main.ts";
 import { runCommandLine } from "./command_line.ts";
+import { USAGE_FAILURE } from "./exit_codes.ts";
+import { printError } from "./output.ts";
 
 /**
  * Chooses the front end.
@@ -14,7 +17,19 @@ export async function runMain(args: string[], observer: Observer): Promise<numbe
   // Many an error is an answer (no such file), and only --debug shows where one came from: V8 compiles
   // all the functions on the stack anew to tell.
   if (!args.includes("--debug")) Error.stackTraceLimit = 0;
-  if (args[0] === "init") return runInit(observer);
+  if (args[0] === "init") return hasCreator() ? runInit(observer) : refuseInit();
   if (isShim()) return await runShim(args, observer);
   return await runCommandLine(args, observer);
+}
+
+/** It has no use for people: without a creator there is nothing to perform. */
+function refuseInit(): number {
+  const error = new UsageError({
+    operation: "parse command line",
+    subject: "init",
+    reason: "only urunc itself calls it, with a socket to the command that makes the container",
+    remedy: "urunc create makes a container, urunc --help lists all commands",
+  });
+  printError(`urunc: ${formatError(error)}\n`);
+  return USAGE_FAILURE;
 }

@@ -19,7 +19,7 @@ import { isRefusedVerb, type RefusedVerb } from "./refused.ts";
 export type ParsedCommandLine =
   | { kind: "command"; command: Command }
   /** `verb` undefined: the whole program. */
-  | { kind: "help"; verb?: Verb }
+  | { kind: "help"; verb?: Verb | RefusedVerb }
   | { kind: "version" }
   | { kind: "refused"; verb: RefusedVerb; globals: GlobalOptions };
 
@@ -42,8 +42,9 @@ export function parseCommandLine(args: string[]): ParsedCommandLine {
   if (globals.version) return { kind: "version" };
   if (verb === undefined) throw usage(undefined, "no command is given");
   if (verb === "help") return { kind: "help", verb: helpVerb(words) };
-  // Whatever follows: callers have many options for it, and none changes the answer.
   if (isRefusedVerb(verb)) {
+    // Only right after it: `exec ID ls --help` asks ls. Whatever else follows changes nothing.
+    if (isHelp(words.take())) return { kind: "help", verb };
     return { kind: "refused", verb, globals: globals.finish() as unknown as GlobalOptions };
   }
   if (!isVerb(verb)) throw unknown("command", verb, Object.keys(commands));
@@ -64,6 +65,22 @@ export function parseCommandLine(args: string[]): ParsedCommandLine {
   };
   // The tables are what the types were made from, so the values have them.
   return { kind: "command", command: command as unknown as Command };
+}
+
+/**
+ * The global options of a command line that is wrong; as if none were given when they are.
+ *
+ * @param args the arguments after the program's name
+ */
+export function parseGlobals(args: string[]): GlobalOptions {
+  const globals = new Values(globalOptions);
+  try {
+    globals.takeUntilWord(new Words(args));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return new Values(globalOptions).finish() as unknown as GlobalOptions;
+  }
+  return globals.finish() as unknown as GlobalOptions;
 }
 
 /** The arguments not looked at yet. */
@@ -112,7 +129,7 @@ class Values {
   }
 
   #takeOption(arg: string, words: Words): void {
-    if (arg === "-h" || arg === "--help") {
+    if (isHelp(arg)) {
       this.help = true;
       return;
     }
@@ -178,11 +195,15 @@ function assignPositionals(
   );
 }
 
-function helpVerb(words: Words): Verb | undefined {
+function helpVerb(words: Words): Verb | RefusedVerb | undefined {
   const word = words.take();
-  if (word === undefined) return undefined;
-  if (!isVerb(word)) throw unknown("command", word, Object.keys(commands));
+  if (word === undefined || word === "help" || isHelp(word)) return undefined;
+  if (!isVerb(word) && !isRefusedVerb(word)) throw unknown("command", word, Object.keys(commands));
   return word;
+}
+
+function isHelp(word: string | undefined): boolean {
+  return word === "-h" || word === "--help";
 }
 
 function isVerb(word: string): word is Verb {

@@ -23,6 +23,9 @@ const LOCK_FILE = "lock";
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 
+/** Milliseconds. */
+const PASSING = 2000;
+
 const REMOVE_ATTEMPTS = 100;
 
 /** The containers of one `--root`: a directory for each. */
@@ -218,13 +221,16 @@ export class ContainerDirectory {
   }
 
   /**
-   * How long ago a file was last made in the directory or removed from it, in milliseconds.
+   * Whether a directory without a state will have one in a moment, or will be gone: a creator writes
+   * the first state right after it made the directory, a delete removes the directory right after the
+   * state. One that stays so is a killed creator's.
    *
    * @throws NotFoundError when the container is deleted meanwhile
    */
-  unchangedFor(): number {
+  isPassing(): boolean {
     try {
-      return Date.now() - (Deno.lstatSync(this.path).mtime?.getTime() ?? 0);
+      // When a file was last made in it or removed from it.
+      return Date.now() - (Deno.lstatSync(this.path).mtime?.getTime() ?? 0) < PASSING;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) throw notFound(this.id);
       throw error;
@@ -287,7 +293,8 @@ function taken(id: string): AlreadyExistsError {
   });
 }
 
-function notFound(id: string): NotFoundError {
+/** The error about an id that no container has. */
+export function notFound(id: string): NotFoundError {
   return new NotFoundError({
     operation: "find container",
     reason: `container "${id}" does not exist`,

@@ -1,4 +1,4 @@
-import { setCloexec } from "../../ffi/linux.ts";
+import { fstat, LinuxError, S_IFMT, S_IFSOCK, setCloexec } from "../../ffi/linux.ts";
 import { readNetwork } from "../network/discover.ts";
 import { Channel, type CreatorMessage, type InitMessage, type StepFailure } from "./channel.ts";
 import type { Observer } from "./observer.ts";
@@ -7,6 +7,16 @@ import { receiveStdio } from "./stdio.ts";
 
 /** Where the creator puts init's end of the channel. */
 export const CHANNEL_FD = 3;
+
+/** Whether the process was started by a creator, which puts a socket there: nobody types that. */
+export function hasCreator(): boolean {
+  try {
+    return (fstat(CHANNEL_FD).mode & S_IFMT) === S_IFSOCK;
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "EBADF") return false;
+    throw error;
+  }
+}
 
 /**
  * The init process of a container: performs what the creator sends, then becomes the monitor.

@@ -116,16 +116,20 @@ testIf("a directory without state.json: a killed creator's, removed by delete", 
     const container = await doubleContainer(scope, "idle");
     Deno.mkdirSync(`${container.root}/${container.id}`, { recursive: true });
     Deno.chmodSync(container.root, 0o700);
-    assertFailed(await container.start(), ["create was interrupted", "delete --force"]);
-    assertFailed(await container.urunc(["state", container.id]), ["create was interrupted"]);
+    const state = () => container.urunc(["state", container.id]);
     assertFailed(await container.create(), ["already exists"]);
     const list = async () =>
       JSON.parse((await container.urunc(["list", "--format", "json"], { check: true })).stdout);
     // It could still be one that is being made.
     assert.deepEqual(await list(), []);
+    for (const result of [await state(), await container.start(), await container.kill("KILL")]) {
+      assertFailed(result, [`container "${container.id}" does not exist`]);
+    }
     const longAgo = new Date(Date.now() - 10_000);
     Deno.utimeSync(`${container.root}/${container.id}`, longAgo, longAgo);
     assert.equal((await list())[0].status, "stopped");
+    assertFailed(await container.start(), ["create was interrupted", "delete --force"]);
+    assertFailed(await state(), ["create was interrupted"]);
     assertSucceeded(await container.delete(...force), "delete");
     assertNothingLeft(container);
   }

@@ -1,5 +1,7 @@
 /** Mistakes of callers and operators: each is told with what to do, and leaves nothing behind. */
 import assert from "node:assert/strict";
+import { commands } from "../../lib/cli/commands.ts";
+import { refusedVerbs } from "../../lib/cli/refused.ts";
 import type { CommandResult } from "../support/process.ts";
 import {
   assertFailed,
@@ -29,12 +31,34 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
     [["list", "--format"], ["--format", "needs a value"]],
     [["--debug=yes", "list"], ["--debug", "takes no value"]],
     [["kill"], ["ID"]],
+    // What only the command itself can tell.
+    [["update", "--memory", "much", "x"], ["--memory", '"much" is not a number', "update --help"]],
+    [["update", "--resources", "-", "--memory", "1m", "x"], ["--resources", "give either"]],
+    [["events", "--interval", "5", "x"], ["--interval", '"5" is no duration', "500ms"]],
+    [["completion", "sh"], ["sh", "no script for this shell", "bash, zsh, fish"]],
+    // An internal command, when it is typed.
+    [["init"], ["init", "only urunc itself calls it", "urunc create"]],
+    [["init", "--help"], ["init", "only urunc itself calls it"]],
   ];
+  await using scope = new Scope();
+  const state = ["--root", await scope.temporaryDirectory("state")];
   for (const [args, texts] of cases) {
-    const result = await run([await uruncBinary(), ...args]);
+    const words = args[0] === "init" || args.length === 0 ? args : [...state, ...args];
+    const result = await run([await uruncBinary(), ...words]);
     assert.equal(result.stdout, "");
     assertFailed(result, texts, 2);
-    assert.equal(result.stderr.trim().split("\n").length, 1, result.stderr);
+    assert.match(result.stderr, /^urunc: .*\n$/);
+  }
+});
+
+testIf("a command line that is wrong is told to the log that it names, too", {}, async () => {
+  await using scope = new Scope();
+  const log = `${await scope.temporaryDirectory("log")}/log.json`;
+  const logging = ["--log", log, "--log-format", "json"];
+  for (const args of [["crate", "x"], ["create", "--bundel", "/x"], ["create"]]) {
+    const result = await run([await uruncBinary(), ...logging, ...args]);
+    assertFailed(result, ["parse command line"], 2);
+    assertLogged(result, log);
   }
 });
 
@@ -61,11 +85,19 @@ testIf(
 );
 
 testIf("help and version, everywhere, are no mistakes", {}, async () => {
-  for (const args of [["--help"], ["-h"], ["help"], ["help", "create"], ["create", "--help"]]) {
+  const verbs = [...Object.keys(commands), ...Object.keys(refusedVerbs)];
+  const cases = [
+    ...[["--help"], ["-h"], ["help"], ["help", "--help"], ["help", "help"]],
+    ...verbs.flatMap((verb) => [["help", verb], [verb, "--help"], [verb, "-h"]]),
+  ];
+  for (const args of cases) {
     const { code, stdout, stderr } = await run([await uruncBinary(), ...args]);
     assert.deepEqual([code, stderr], [0, ""], args.join(" "));
     assert.match(stdout, /^(urunc: |Usage: )/);
   }
+  // That is what the guest's process would be asked for.
+  const { code } = await run([await uruncBinary(), "exec", "x", "ls", "--help"]);
+  assert.equal(code, 1);
   const { stdout } = await run([await uruncBinary(), "--version"]);
   assert.match(stdout, /^urunc version \d+\.\d+\.\d+\n/);
 });

@@ -17,13 +17,6 @@ interface Row {
   owner: string;
 }
 
-/**
- * A creator writes the first state moments after it made the directory, a delete removes the
- * directory moments after the state. One that stays without a state is a killed creator's.
- * Milliseconds.
- */
-const PASSING = 2000;
-
 /** `urunc list` */
 export function list(command: CommandOf<"list">, context: Context): number {
   const rows = readRows(context.store, context);
@@ -53,7 +46,7 @@ function readRows(store: Store, context: Context): Row[] {
 function toRow(directory: ContainerDirectory): Row | undefined {
   const observation = observeContainer(directory);
   if (observation === undefined) {
-    if (directory.unchangedFor() < PASSING) return undefined;
+    if (directory.isPassing()) return undefined;
     const { id } = directory;
     return { ociVersion: "", id, pid: 0, status: "stopped", bundle: "", created: "", owner: "" };
   }

@@ -1,5 +1,5 @@
 import { observeContainer } from "../../container/observe.ts";
-import { interrupted } from "../../container/require.ts";
+import { withoutState } from "../../container/require.ts";
 import { ociState } from "../../container/state.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
@@ -7,8 +7,9 @@ import { printJson } from "../output.ts";
 
 /** `urunc state` */
 export function state(command: CommandOf<"state">, context: Context): number {
-  const observation = observeContainer(context.store.open(command.id));
-  if (observation === undefined) throw interrupted(command.id);
+  const directory = context.store.open(command.id);
+  const observation = observeContainer(directory);
+  if (observation === undefined) throw withoutState(directory);
   printJson(ociState(observation.state, observation.status));
   return 0;
 }
