@@ -13,7 +13,7 @@ import {
 import { HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
 import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../host/namespaces.ts";
 import { removeIngress } from "../network/redirect.ts";
-import { removeTap } from "../network/tap.ts";
+import { isTapOfAnother, removeTap } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
 import { thawCgroup } from "./cgroups/freezer.ts";
 import { stopScope } from "./cgroups/systemd.ts";
@@ -144,7 +144,12 @@ async function killMonitor(state: ContainerState): Promise<void> {
 function removeNetwork(state: ContainerState): void {
   const { network } = state;
   if (network?.namespacePath === undefined) return;
+  const { pid, pidStartTime: startTime } = state;
+  const own = pid === undefined || startTime === undefined ? undefined : { pid, startTime };
   inNetworkNamespace(network.namespacePath, network.namespace, () => {
+    // Another guest has the namespace: this one was refused it, or ended before that one began. Then
+    // the redirection is that guest's, too.
+    if (isTapOfAnother(network.tap, own)) return;
     removeTap(network.tap);
     removeIngress(network.interface);
   });

@@ -35,6 +35,16 @@ export function readProcessStat(pid: number): ProcessStat | undefined {
   }
 }
 
+/**
+ * This process as others see it: by its number in the PID namespace that /proc was mounted in, which
+ * for an init process is not its own.
+ */
+export function readOwnProcess(): { pid: number; startTime: string } {
+  const pid = Number(Deno.readLinkSync("/proc/self"));
+  const { startTime } = readProcessStat(pid)!;
+  return { pid, startTime };
+}
+
 /** Which file a process executes. */
 export interface ExecutableIdentity {
   /** st_dev as stat(2) gives it. */

@@ -3,6 +3,7 @@ import {
   getLink,
   type Link,
   parseLink,
+  setLinkAlias,
   setLinkMtu,
   setLinkUp,
   setLinkWithoutLinkLocal,
@@ -59,6 +60,16 @@ export function setMtu(name: string, mtu: number): void {
   using socket = new NetlinkSocket();
   const { index } = requireLink(socket, name);
   socket.request(setLinkMtu(index, mtu), `set MTU ${mtu} on interface`, name);
+}
+
+/**
+ * @param name of an interface in the calling thread's network namespace
+ * @param alias a text that it is to carry, at most 255 bytes
+ */
+export function setAlias(name: string, alias: string): void {
+  using socket = new NetlinkSocket();
+  const { index } = requireLink(socket, name);
+  socket.request(setLinkAlias(index, alias), "set alias of interface", name);
 }
 
 /**

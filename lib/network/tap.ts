@@ -1,6 +1,7 @@
 import { close, ioctl, LinuxError, O_RDWR, open } from "../../ffi/linux.ts";
 import { AlreadyExistsError, HostError, WrongStateError } from "../errors.ts";
-import { findLink, keepQuiet, setMtu } from "./link.ts";
+import { readProcessStat } from "../host/process.ts";
+import { findLink, keepQuiet, setAlias, setMtu } from "./link.ts";
 import { validateInterfaceName } from "./names.ts";
 import {
   IFF_NO_PI,
@@ -13,6 +14,7 @@ import {
   TUNSETPERSIST,
 } from "./netlink/constants.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
+import { formatOwner, parseOwner, type TapOwner } from "./owner.ts";
 
 export { TAP_NAME } from "./names.ts";
 
@@ -28,6 +30,9 @@ const IFREQ_SIZE = 40;
  */
 const TAP_FLAGS = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
 
+/** What to do about a tap that another guest has. */
+const ONE_GUEST = "only one container with a guest can use a network namespace at a time";
+
 /** What the tap is to be. */
 export interface TapOptions {
   /** At most 15 characters. */
@@ -37,6 +42,8 @@ export interface TapOptions {
   gid: number;
   /** Bytes: that of the interface whose place the guest takes. */
   mtu: number;
+  /** Whose it is for as long as that process lives, whether a monitor is attached or not yet. */
+  owner: TapOwner;
 }
 
 /**
@@ -47,13 +54,13 @@ export interface TapOptions {
  * @throws {HostError} when this machine has no tun device
  * @throws {LinuxError} naming the step that failed; nothing is left behind
  */
-export function createTap({ name, uid, gid, mtu }: TapOptions): void {
+export function createTap({ name, uid, gid, mtu, owner }: TapOptions): void {
   if (linkExists(name)) {
     throw new AlreadyExistsError({
       operation: "create tap",
       subject: name,
       reason: "an interface of that name already exists in this network namespace",
-      remedy: "only one container with a guest can use a network namespace at a time",
+      remedy: ONE_GUEST,
     });
   }
   const fd = attach("create tap", name);
@@ -62,11 +69,56 @@ export function createTap({ name, uid, gid, mtu }: TapOptions): void {
     ioctl(fd, TUNSETGROUP, gid);
     setMtu(name, mtu);
     keepQuiet(name);
+    setAlias(name, formatOwner(owner));
     // Last: until here the tap is gone as soon as the fd is closed, however we end.
     ioctl(fd, TUNSETPERSIST, 1);
   } finally {
     close(fd);
   }
+}
+
+/**
+ * Removes a tap that a killed container left in the calling thread's network namespace. One that
+ * belongs to a container that lives stays, be that container only created: no monitor is attached
+ * then, and taking the tap away would leave its guest without a network.
+ *
+ * @throws {WrongStateError} when it is in use
+ * @throws {HostError} when an interface of that name is no tap of ours
+ */
+export function removeStaleTap(name: string): void {
+  const owner = readOwner(name);
+  if (owner !== undefined && isAlive(owner)) {
+    throw new WrongStateError({
+      operation: "remove tap",
+      subject: name,
+      reason: `it belongs to another container's guest, process ${owner.pid}`,
+      remedy: ONE_GUEST,
+    });
+  }
+  removeTap(name);
+}
+
+/**
+ * @param own who asks; undefined when that is not known
+ * @returns whether a tap in the calling thread's network namespace was made by somebody else: one
+ *   who is not known must be alive for that
+ */
+export function isTapOfAnother(name: string, own?: TapOwner): boolean {
+  const owner = readOwner(name);
+  if (owner === undefined) return false;
+  if (own === undefined) return isAlive(owner);
+  return owner.pid !== own.pid || owner.startTime !== own.startTime;
+}
+
+function readOwner(name: string): TapOwner | undefined {
+  using socket = new NetlinkSocket();
+  return parseOwner(findLink(socket, name)?.alias);
+}
+
+/** A zombie's descriptors are closed, so that its guest is gone. */
+function isAlive({ pid, startTime }: TapOwner): boolean {
+  const stat = readProcessStat(pid);
+  return stat?.startTime === startTime && stat.state !== "Z" && stat.state !== "X";
 }
 
 /**
@@ -144,7 +196,7 @@ function explainAttach(operation: string, name: string, error: unknown): unknown
       operation,
       subject: name,
       reason: "EBUSY: a running monitor is attached to it",
-      remedy: "only one container with a guest can use a network namespace at a time",
+      remedy: ONE_GUEST,
       cause: error,
     });
   }

@@ -5,7 +5,13 @@
 import { readNetwork } from "../../lib/network/discover.ts";
 import { linkUp, setMtu } from "../../lib/network/link.ts";
 import { redirectIngress, removeIngress } from "../../lib/network/redirect.ts";
-import { createTap, removeTap, tapExists } from "../../lib/network/tap.ts";
+import {
+  createTap,
+  isTapOfAnother,
+  removeStaleTap,
+  removeTap,
+  tapExists,
+} from "../../lib/network/tap.ts";
 
 const functions = {
   readNetwork,
@@ -15,6 +21,8 @@ const functions = {
   removeIngress,
   createTap,
   removeTap,
+  removeStaleTap,
+  isTapOfAnother,
   tapExists,
 };
 

@@ -1,6 +1,7 @@
 /** Network namespaces for tests, and stand-ins for what lives in them. */
 import assert from "node:assert/strict";
 import { TAP_NAME } from "../../lib/network/names.ts";
+import type { TapOwner } from "../../lib/network/owner.ts";
 import { run, waitFor } from "../support/process.ts";
 import type { Scope } from "../support/scope.ts";
 import type { Call, Outcome } from "./network_child.ts";
@@ -11,8 +12,10 @@ export const TRANSFER = new URL("network_transfer.ts", import.meta.url).pathname
 const GUEST_SOURCE = new URL("network_guest.c", import.meta.url).pathname;
 /** What every test of the network needs. */
 export const needs = ["root", "ip", "tc"];
-/** A tap for the usual monitor. */
-export const MONITOR = { name: TAP_NAME, uid: 65534, gid: 65534, mtu: 1500 };
+/** No process starts before the machine does. */
+export const ENDED: TapOwner = { pid: 1, startTime: "0" };
+/** A tap for the usual monitor, whose init has ended. */
+export const MONITOR = { name: TAP_NAME, uid: 65534, gid: 65534, mtu: 1500, owner: ENDED };
 let namespaces = 0;
 
 /** A network namespace that lasts as long as the scope. */

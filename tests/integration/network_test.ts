@@ -3,6 +3,7 @@
  * iproute2 set them up and look at them from outside, network_child.ts makes the calls.
  */
 import assert from "node:assert/strict";
+import { readProcessStat } from "../../lib/host/process.ts";
 import { TAP_NAME } from "../../lib/network/names.ts";
 import type { NetworkFacts } from "../../lib/network/types.ts";
 import { run } from "../support/process.ts";
@@ -12,6 +13,7 @@ import type { Call } from "./network_child.ts";
 import {
   as,
   connect,
+  ENDED,
   makeGuest,
   makePair,
   MONITOR,
@@ -158,7 +160,7 @@ testIf("createTap makes a persistent tap of the given owner and MTU", { needs },
   const namespace = await Namespace.make(scope);
   const values = await namespace.succeed(
     ["tapExists", TAP_NAME],
-    ["createTap", { name: TAP_NAME, uid: 65534, gid: 1234, mtu: 1450 }],
+    ["createTap", { ...MONITOR, gid: 1234, mtu: 1450 }],
     ["tapExists", TAP_NAME],
     ["linkUp", TAP_NAME],
   );
@@ -327,6 +329,47 @@ testIf("removeTap refuses an interface that is no tap of ours", { needs }, async
     assert.match(error ?? "", /^HostError: remove tap .* EINVAL: .*no single-queue tap/);
   }
   assert.equal(await namespace.snapshot(), before);
+});
+
+testIf("a tap is its container's from the moment it is made", { needs }, async () => {
+  await using scope = new Scope();
+  const namespace = await Namespace.make(scope);
+  const living = { pid: Deno.pid, startTime: readProcessStat(Deno.pid)!.startTime };
+  await namespace.succeed(["createTap", { ...MONITOR, owner: living }]);
+  const before = await namespace.snapshot();
+  const [refused, own, unknown, other] = await namespace.call([
+    ["removeStaleTap", TAP_NAME],
+    ["isTapOfAnother", TAP_NAME, living],
+    ["isTapOfAnother", TAP_NAME],
+    ["isTapOfAnother", TAP_NAME, ENDED],
+  ]);
+  assert.match(
+    refused?.error ?? "",
+    new RegExp(
+      `^WrongStateError: remove tap tap0_urunc: .*process ${Deno.pid}.*only one container`,
+    ),
+  );
+  assert.deepEqual([own?.value, unknown?.value, other?.value], [false, true, true]);
+  assert.equal(await namespace.snapshot(), before);
+
+  // Of one that has ended it is stale for whoever comes, and not another's for who is not known.
+  assert.deepEqual(
+    await namespace.succeed(
+      ["removeTap", TAP_NAME],
+      ["createTap", MONITOR],
+      ["isTapOfAnother", TAP_NAME, living],
+      ["isTapOfAnother", TAP_NAME],
+      ["removeStaleTap", TAP_NAME],
+      ["tapExists", TAP_NAME],
+    ),
+    [true, undefined, true, false, undefined, false],
+  );
+  // Without an owner, as an earlier urunc made it, it is whoever's.
+  await namespace.setUp(`ip tuntap add ${TAP_NAME} mode tap vnet_hdr`);
+  assert.deepEqual(
+    await namespace.succeed(["isTapOfAnother", TAP_NAME, living], ["removeStaleTap", TAP_NAME]),
+    [false, undefined],
+  );
 });
 
 testIf("50 containers leave a namespace as it was", { needs }, async () => {

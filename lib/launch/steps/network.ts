@@ -1,4 +1,5 @@
-import { createTap, removeTap } from "../../network/tap.ts";
+import { readOwnProcess } from "../../host/process.ts";
+import { createTap, removeStaleTap } from "../../network/tap.ts";
 import { linkUp } from "../../network/link.ts";
 import { redirectIngress } from "../../network/redirect.ts";
 import type { StepHandlers } from "../perform.ts";
@@ -8,11 +9,12 @@ export const NETWORK_STEPS: StepHandlers<
   "removeStaleTap" | "createTap" | "redirect" | "linkUp"
 > = {
   removeStaleTap({ name }) {
-    removeTap(name);
+    removeStaleTap(name);
   },
 
   createTap({ name, uid, gid, mtu }) {
-    createTap({ name, uid, gid, mtu });
+    // Not a part of the plan: which process performs it is known only here.
+    createTap({ name, uid, gid, mtu, owner: readOwnProcess() });
   },
 
   redirect({ from, to }) {

@@ -4,6 +4,7 @@ import {
   IFF_UP,
   IFLA_ADDRESS,
   IFLA_AF_SPEC,
+  IFLA_IFALIAS,
   IFLA_IFNAME,
   IFLA_INET6_ADDR_GEN_MODE,
   IFLA_INFO_KIND,
@@ -43,6 +44,8 @@ export interface Link {
   mac?: string;
   /** Driver family: `veth`, `tun`; undefined for those the kernel does not name. */
   kind?: string;
+  /** A text that whoever made it has put there. */
+  alias?: string;
 }
 
 interface LinkHeader {
@@ -91,6 +94,15 @@ export function setLinkMtu(index: number, mtu: number): Request {
   };
 }
 
+/** @param alias at most 255 bytes (IFALIASZ) */
+export function setLinkAlias(index: number, alias: string): Request {
+  return {
+    type: RTM_NEWLINK,
+    payload: ifinfomsg({ index }),
+    attributes: [{ type: IFLA_IFALIAS, value: new TextEncoder().encode(alias) }],
+  };
+}
+
 /** Keeps the kernel from giving an interface an IPv6 link-local address when it comes up. */
 export function setLinkWithoutLinkLocal(index: number): Request {
   const mode = { type: IFLA_INET6_ADDR_GEN_MODE, value: new Uint8Array([IN6_ADDR_GEN_MODE_NONE]) };
@@ -115,6 +127,7 @@ export function parseLink(message: NetlinkMessage): Link {
   const address = attributes.get(IFLA_ADDRESS);
   const information = attributes.get(IFLA_LINKINFO);
   const kind = information && decodeAttributes(information).get(IFLA_INFO_KIND);
+  const alias = attributes.get(IFLA_IFALIAS);
   return {
     index: view.getInt32(4, true),
     name: textOf(name),
@@ -123,5 +136,6 @@ export function parseLink(message: NetlinkMessage): Link {
     mtu,
     ...(address && address.length > 0 && { mac: formatMac(address) }),
     ...(kind && { kind: textOf(kind) }),
+    ...(alias && { alias: textOf(alias) }),
   };
 }
