@@ -3,6 +3,7 @@
  * @module
  */
 import {
+  F_DUPFD_CLOEXEC,
   F_GETFL,
   F_SETFD,
   F_SETFL,
@@ -208,6 +209,19 @@ export function lseek(fd: number, offset: number, whence: number): number {
  */
 export function dup2(oldfd: number, newfd: number): void {
   retried("dup2", `fd ${oldfd} to ${newfd}`, () => unistd.dup2(oldfd, newfd));
+}
+
+/**
+ * Unlike dup2's, the copy is closed at the next exec.
+ *
+ * @param fd what to copy
+ * @param least lowest number that the copy may have
+ * @returns the copy
+ * @throws {LinuxError} EINVAL when `least` is beyond the limit of open files
+ * @see fcntl(2), F_DUPFD_CLOEXEC
+ */
+export function dupAbove(fd: number, least: number): number {
+  return checked("fcntl", `fd ${fd}`, () => fcntl.fcntl(fd, F_DUPFD_CLOEXEC, least));
 }
 
 /**

@@ -1,20 +1,23 @@
 import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
-import { InvalidConfigurationError } from "../errors.ts";
+import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
+import { blockImage } from "../host/disks.ts";
 import { gatherHostFacts } from "../host/facts.ts";
 import { openImageRoot } from "../host/image.ts";
 import { readUruncJson } from "../host/urunc_json.ts";
 import { readBounded } from "../host/files.ts";
 import { readResolvConf } from "../host/resolv_conf.ts";
-import type { HostFacts } from "../host/types.ts";
+import type { DiskFacts, HostFacts } from "../host/types.ts";
 import { monitorByName } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../path.ts";
 import { acceleratorOf } from "../plan/launch.ts";
+import { mountPointOf } from "../unikernel/disks.ts";
 import { guestOf } from "../unikernel/guests/guests.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
+import { keyPrefix } from "../unikernel/keys.ts";
 import { parseUnikernel } from "../unikernel/parse.ts";
 import type { UnikernelConfig } from "../unikernel/types.ts";
 
@@ -77,6 +80,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       groupNames: configuration.device_access === "groups",
     });
     const guest = guestOf(unikernel.unikernelType);
+    facts.disks = disksOf(bundle, unikernel, guest, imageRoot);
     if (guest.takesNameservers) {
       facts.resolvConf = readResolvConf(bundle.spec.mounts, imageRoot);
     }
@@ -84,6 +88,30 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
   } finally {
     close(imageRoot);
   }
+}
+
+/** In the order in which the guest counts them. */
+function disksOf(
+  { spec }: Bundle,
+  unikernel: UnikernelConfig,
+  guest: Guest,
+  imageRoot: number,
+): DiskFacts[] {
+  if (unikernel.rootDisk) {
+    throw new UnsupportedError({
+      operation: "give the guest a disk",
+      subject: `${keyPrefix}mountRootfs`,
+      reason: "the image's root cannot be made a disk by this version",
+      remedy: "leave the key out, or give it no value",
+    });
+  }
+  if (unikernel.block === undefined) return [];
+  return [blockImage({
+    imageRoot,
+    path: unikernel.block,
+    readOnlyRoot: spec.root.readonly,
+    mountPoint: mountPointOf(unikernel, guest),
+  })];
 }
 
 function decodeText(bytes: Uint8Array): string {

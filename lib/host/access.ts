@@ -8,6 +8,9 @@ export interface Credentials {
   groups: number[];
 }
 
+/** What decides who may open a file or device. */
+export type Guarded = Pick<DeviceFacts, "uid" | "gid" | "mode" | "acl">;
+
 /** Permission bits as in a mode's last digit. */
 export const READ = 4;
 export const WRITE = 2;
@@ -23,7 +26,7 @@ export const WRITE = 2;
  * @param want permission bits, rwx as 4, 2, 1
  * @see acl_permission_check() in fs/namei.c, posix_acl_permission() in fs/posix_acl.c
  */
-export function mayAccess(device: DeviceFacts, who: Credentials, want: number): boolean {
+export function mayAccess(device: Guarded, who: Credentials, want: number): boolean {
   const grants = (permissions: number) => (permissions & want) === want;
   if (who.uid === device.uid) return grants(device.mode >> 6);
   if (device.acl !== undefined && (device.mode & 0o070) !== 0) {

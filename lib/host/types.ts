@@ -55,6 +55,26 @@ export interface ImageFileFacts {
   mode: number;
 }
 
+/** A disk that the guest is to have, looked at before anything is decided. */
+export interface DiskFacts {
+  /** `rootfs`, `block`, or after a volume's place; a guest sees it as the disk's serial number. */
+  name: string;
+  source: DiskSource;
+  readOnly: boolean;
+  /** As /proc/filesystems names it, when it is known. */
+  fileSystem?: string;
+  /** Where the guest is to mount it, `/` for its root; undefined when that is the guest's affair. */
+  mountPoint?: string;
+}
+
+/** What a disk's content is kept in. */
+export type DiskSource =
+  | { kind: "device"; device: DeviceFacts }
+  /** Inside the image, and opened inside it. */
+  | { kind: "imageFile"; file: ImageFileFacts }
+  /** By a path of the host, which the caller named. */
+  | { kind: "hostFile"; file: ImageFileFacts };
+
 export interface MonitorFacts {
   /** Absolute host path of the binary, symlinks resolved. */
   binary: string;
@@ -78,6 +98,8 @@ export interface HostFacts {
     /** It is an archive that Linux unpacks, and no file system. */
     isInitramfs?: boolean;
   };
+  /** In the order in which the guest counts them. */
+  disks?: DiskFacts[];
   /** The container's `/etc/resolv.conf`, for guests that are told name servers. */
   resolvConf?: string;
 }

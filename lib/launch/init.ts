@@ -42,6 +42,7 @@ export function runInit(observer: Observer): number {
       context ??= {
         observer,
         state: message.state,
+        opened: new Map(),
         announceBarrier: () => channel.send({ type: "barrier" }),
       };
       context.state = message.state;

@@ -22,8 +22,8 @@ export interface PerformContext {
   root?: number;
   /** Both sides of the monitor's terminal, until it is used. */
   terminal?: { master: number; slave: number };
-  /** Listening socket on which the monitor takes commands. */
-  controlListener?: number;
+  /** What `exec` may hand to the monitor, by name: descriptors that steps have opened. */
+  opened: Map<string, number>;
   /** Listening socket on which `start` is awaited. */
   startListener?: number;
   /** The connection of the `start` that was heard. */

@@ -70,6 +70,20 @@ export function checkMac(checked: Checked, mac: string): string {
   throw refusedValue(checked, mac, "six pairs of hexadecimal digits are needed");
 }
 
+/** VIRTIO_BLK_ID_BYTES, linux/virtio_blk.h: what a guest reads of a serial number. */
+const SERIAL_BYTES = 20;
+
+/**
+ * A disk's serial number, as an argument's part or a name.
+ *
+ * @returns the number
+ * @throws InvalidConfigurationError
+ */
+export function checkSerial(checked: Checked, serial: string): string {
+  if (serial.length <= SERIAL_BYTES && /^[A-Za-z0-9._-]+$/.test(serial)) return serial;
+  throw refusedValue(checked, serial, `1 to ${SERIAL_BYTES} of A-Z a-z 0-9 . _ - are needed`);
+}
+
 /** IFNAMSIZ (linux/if.h), the closing NUL included. */
 const INTERFACE_NAME_BYTES = 16;
 

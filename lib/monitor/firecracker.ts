@@ -1,6 +1,6 @@
 import { checkCount, checkMac, checkPath, checkTap, refusedValue } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
-import type { Monitor, MonitorFile, MonitorInput } from "./types.ts";
+import type { Monitor, MonitorDisk, MonitorFile, MonitorInput } from "./types.ts";
 
 const MIB = 1024 * 1024;
 const name = "firecracker";
@@ -10,9 +10,10 @@ const CONFIGURATION_FILE = "/guest/firecracker.json";
 
 /**
  * CMDLINE_MAX_SIZE (src/vmm/src/arch/x86_64/layout.rs), the closing NUL included, less what it
- * adds by itself: `pci=off`, and ` virtio_mmio.device=4K@0xc0001000:5` for the network.
+ * adds by itself: `pci=off`, and ` virtio_mmio.device=4K@0xc0001000:5` for the network and each disk.
  */
 const COMMAND_LINE_BYTES = 2048 - 64;
+const DEVICE_PARAMETER_BYTES = 40;
 
 /** Its process needs at most 5 MiB (SPECIFICATION.md), and a test there holds it to that. */
 const PROCESS_BYTES = 5 * MIB;
@@ -21,6 +22,8 @@ const KERNEL_BYTES = 1.5 * MIB;
 const PAGE_TABLE_SHARE = 1 / 128;
 const VCPU_BYTES = 0.5 * MIB;
 const NETWORK_BYTES = MIB;
+/** Queue and buffers of a disk. */
+const DISK_BYTES = MIB;
 /** A static binary of 3 MiB. */
 const PAGE_CACHE_BYTES = 4 * MIB;
 
@@ -42,10 +45,13 @@ export const firecracker: Monitor = {
   minimumMemoryMiB: 2,
   accelerators: ["kvm"],
   takesInitrd: true,
-  memoryOverheadBytes({ memoryMiB, vcpus, network }) {
+  mostDisks: 8,
+  readOnlyDisks: true,
+  diskDescriptors: false,
+  memoryOverheadBytes({ memoryMiB, vcpus, network, disks = 0 }) {
     return Math.ceil(
-      PROCESS_BYTES + vcpus * VCPU_BYTES + (network ? NETWORK_BYTES : 0) + KERNEL_BYTES +
-        memoryMiB * MIB * PAGE_TABLE_SHARE + PAGE_CACHE_BYTES,
+      PROCESS_BYTES + vcpus * VCPU_BYTES + (network ? NETWORK_BYTES : 0) + disks * DISK_BYTES +
+        KERNEL_BYTES + memoryMiB * MIB * PAGE_TABLE_SHARE + PAGE_CACHE_BYTES,
     );
   },
   devices: ({ network }) => network ? ["kvm", "net/tun"] : ["kvm"],
@@ -74,7 +80,7 @@ function files(input: MonitorInput): MonitorFile[] {
 
 /** Keys and types: VmmConfig in src/vmm/src/resources.rs; unknown keys are refused there. */
 function configuration(input: MonitorInput): Record<string, unknown> {
-  const { vcpus, network, commandLine } = input;
+  const { vcpus, network, commandLine, disks = [] } = input;
   return {
     "boot-source": {
       kernel_image_path: checkPath({ monitor: name, what: "kernel" }, input.kernel),
@@ -82,7 +88,7 @@ function configuration(input: MonitorInput): Record<string, unknown> {
         ? {}
         : { initrd_path: checkPath({ monitor: name, what: "initrd" }, input.initrd) }),
       // Without any it would make up a line of its own, which turns the serial console off.
-      boot_args: checkCommandLine(commandLine ?? ""),
+      boot_args: checkCommandLine(commandLine ?? "", disks.length),
     },
     "machine-config": {
       // 1, or an even number: vcpu_count in the API description.
@@ -94,7 +100,7 @@ function configuration(input: MonitorInput): Record<string, unknown> {
       ),
     },
     // The key must be there, even without any.
-    drives: [],
+    drives: disks.map(drive),
     "network-interfaces": network === undefined ? [] : [{
       iface_id: "net1",
       host_dev_name: checkTap({ monitor: name, what: "tap name" }, network.tap),
@@ -113,15 +119,33 @@ function configuration(input: MonitorInput): Record<string, unknown> {
 }
 
 /**
+ * None is the root device to it, which would add `root=` to the guest's line: a guest's family says
+ * what its root is.
+ */
+function drive({ path, readOnly, serial }: MonitorDisk, index: number): Record<string, unknown> {
+  if (path === undefined) {
+    const reason = "Firecracker opens its disks by their paths";
+    throw refusedValue({ monitor: name, what: "disk" }, serial ?? `disk${index}`, reason);
+  }
+  return {
+    drive_id: `disk${index}`,
+    path_on_host: checkPath({ monitor: name, what: "disk" }, path),
+    is_root_device: false,
+    is_read_only: readOnly,
+  };
+}
+
+/**
  * Its command lines are printable ASCII, and it trims what stands before and after the first ` -- `
  * (linux-loader, src/cmdline/mod.rs), between which it puts its own parameters.
  */
-function checkCommandLine(text: string): string {
+function checkCommandLine(text: string, disks: number): string {
   const checked = { monitor: name, what: "guest command line" };
   if (/[^\x20-\x7e]/.test(text)) {
     throw refusedValue(checked, text, "Firecracker takes printable ASCII characters only");
   }
-  if (text.length < COMMAND_LINE_BYTES) return text;
-  const most = COMMAND_LINE_BYTES - 1;
+  const room = COMMAND_LINE_BYTES - disks * DEVICE_PARAMETER_BYTES;
+  if (text.length < room) return text;
+  const most = room - 1;
   throw refusedValue(checked, text, `it is ${text.length} bytes long; there is room for ${most}`);
 }

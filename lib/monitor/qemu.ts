@@ -1,8 +1,15 @@
 import type { InvalidConfigurationError } from "../errors.ts";
-import { checkCount, type Checked, checkMac, checkPath, refusedValue } from "./checks.ts";
+import {
+  checkCount,
+  type Checked,
+  checkMac,
+  checkPath,
+  checkSerial,
+  refusedValue,
+} from "./checks.ts";
 import { memoryOverheadBytes, translationBufferMiB } from "./qemu_memory.ts";
 import { SIGTERM } from "./signals.ts";
-import type { Monitor, MonitorDevice, MonitorInput } from "./types.ts";
+import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "./types.ts";
 
 /**
  * One machine for every guest. q35 has what stock guests look for: PCI by port I/O, a keyboard
@@ -55,6 +62,9 @@ export const qemu: Monitor = {
   minimumMemoryMiB: MINIMUM_MEMORY_MIB,
   accelerators: ["kvm", "tcg"],
   takesInitrd: true,
+  mostDisks: 8,
+  readOnlyDisks: true,
+  diskDescriptors: true,
   devices,
   exitCode,
   // Handled as SIGINT and SIGHUP are: devices are flushed, and the exit code is 0.
@@ -111,6 +121,7 @@ function argv(input: MonitorInput): string[] {
     ...control(input),
     ...["-device", DEBUG_EXIT_DEVICE],
     ...network(input),
+    ...(input.disks ?? []).flatMap(disk),
     ...["-kernel", path("kernel", input.kernel)],
     ...(input.initrd === undefined ? [] : ["-initrd", initrd(input.initrd)]),
     ...(input.commandLine === undefined ? [] : ["-append", commandLine(input.commandLine)]),
@@ -146,6 +157,33 @@ function network({ network }: MonitorInput): string[] {
     // Otherwise it is both, with the identity of an old one.
     (network.modern ? ",disable-legacy=on,disable-modern=off" : ""),
   ];
+}
+
+/**
+ * `file` refuses a device and `host_device` a file (block/file-posix.c). Both keep QEMU's own locks
+ * on: a second monitor that would write to the same file or node is refused. Content is raw and said to be: a guest
+ * could otherwise write the header of a format that names other files.
+ */
+function disk({ path: place, fd, kind, readOnly, serial }: MonitorDisk, index: number): string[] {
+  const node = `disk${index}`;
+  const driver = kind === "device" ? "host_device" : "file";
+  // Descriptor sets are numbered as the descriptors are.
+  const name = fd === undefined ? value("disk", path("disk", place ?? "")) : `/dev/fdset/${fd}`;
+  const access = readOnly ? "read-only=on" : "read-only=off";
+  return [
+    ...(fd === undefined ? [] : descriptor(fd)),
+    ...["-blockdev", `driver=${driver},node-name=${node}-file,filename=${name},${access}`],
+    ...["-blockdev", `driver=raw,node-name=${node},file=${node}-file,${access}`],
+    "-device",
+    `virtio-blk-pci,drive=${node}` +
+    (serial === undefined ? "" : `,serial=${checkSerial(checked("serial number"), serial)}`),
+  ];
+}
+
+/** Puts an inherited descriptor where QEMU finds it by a path. */
+function descriptor(fd: number): string[] {
+  checkCount(checked("descriptor"), fd, 3);
+  return ["-add-fd", `fd=${fd},set=${fd}`];
 }
 
 /** A value inside a comma-separated option, where QEMU reads `,,` as one comma. */

@@ -12,6 +12,9 @@ const VCPU_BYTES = 2.5 * MIB;
 /** Queues and buffers of a virtio-net device and its tap. Measured below 0.5 MiB. */
 const NETWORK_BYTES = MIB;
 
+/** A virtio-blk device, its queue and the threads that read and write for it. */
+const DISK_BYTES = 2 * MIB;
+
 /** Kernel memory charged for the process whatever the guest's size. Measured 0.5 to 1.2 MiB. */
 const KERNEL_BYTES = 1.5 * MIB;
 
@@ -56,6 +59,7 @@ export function memoryOverheadBytes(
     memoryMiB: number;
     vcpus: number;
     network: boolean;
+    disks?: number;
     accelerator: "kvm" | "tcg";
     kernelBytes?: number;
   },
@@ -63,7 +67,7 @@ export function memoryOverheadBytes(
   const translated = guest.accelerator === "tcg" ? translationBufferMiB(guest.memoryMiB) * MIB : 0;
   return Math.ceil(
     PROCESS_BYTES[guest.accelerator] + guest.vcpus * VCPU_BYTES +
-      (guest.network ? NETWORK_BYTES : 0) + KERNEL_BYTES +
+      (guest.network ? NETWORK_BYTES : 0) + (guest.disks ?? 0) * DISK_BYTES + KERNEL_BYTES +
       guest.memoryMiB * MIB * PAGE_TABLE_SHARE + translated + (guest.kernelBytes ?? 0) +
       PAGE_CACHE_BYTES,
   );

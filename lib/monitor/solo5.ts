@@ -1,6 +1,6 @@
 import { checkCount, checkMac, checkPath, checkTap, refusedValue } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
-import type { Monitor, MonitorDevice, MonitorInput } from "./types.ts";
+import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "./types.ts";
 
 const MIB = 1024 * 1024;
 
@@ -82,6 +82,11 @@ function tender(tender: Tender): Monitor {
     memoryStepMiB,
     accelerators,
     takesInitrd: false,
+    // Each has a name in the guest's manifest, and urunc's keys tell that of one.
+    mostDisks: 1,
+    // It opens them for writing, whatever the guest does (tenders/common/block_attach.c).
+    readOnlyDisks: false,
+    diskDescriptors: false,
     memoryOverheadBytes({ memoryMiB, network }) {
       return Math.ceil(
         PROCESS_BYTES + tender.kernelBytes + memoryMiB * MIB * tender.pageTableShare +
@@ -115,6 +120,7 @@ function argv(tender: Tender, input: MonitorInput): string[] {
     checkPath({ monitor, what: "monitor binary" }, input.binary),
     `--mem=${memoryMiB}`,
     ...network(monitor, input),
+    ...(input.disks ?? []).map((disk) => block(monitor, disk)),
     // An absolute path: nothing that begins with `-` and could be an option.
     checkPath({ monitor, what: "kernel" }, input.kernel),
     ...(commandLine === undefined ? [] : [checkCommandLine(monitor, commandLine)]),
@@ -133,6 +139,20 @@ function network(monitor: string, { network }: MonitorInput): string[] {
     `--net:${device}=${checkTap({ monitor, what: "tap name" }, tap)}`,
     `--net-mac:${device}=${address}`,
   ];
+}
+
+/** A disk costs it a descriptor and no buffers: it reads and writes in the guest's memory. */
+function block(
+  monitor: string,
+  { path, readOnly, serial = "", solo5Device = "" }: MonitorDisk,
+): string {
+  const disk = { monitor, what: "disk" };
+  if (path === undefined) throw refusedValue(disk, serial, "Solo5 opens disks by their paths");
+  if (readOnly) throw refusedValue(disk, path, "Solo5 opens every disk for writing");
+  if (!DEVICE_NAME.test(solo5Device)) {
+    throw refusedValue({ monitor, what: "block device" }, solo5Device, "1 to 67 of A-Z a-z 0-9");
+  }
+  return `--block:${solo5Device}=${checkPath(disk, path)}`;
 }
 
 function checkCommandLine(monitor: string, text: string): string {

@@ -23,8 +23,24 @@ export interface MonitorInput {
     /** The guest's driver knows virtio 1.0 only, and not what was before. */
     modern?: boolean;
   };
+  /** In the order in which the guest counts them; none when undefined. */
+  disks?: MonitorDisk[];
   /** An open descriptor of a listening socket, on which the monitor takes commands. */
   controlFd?: number;
+}
+
+/** A disk as a monitor is told of it: by a path or an opened descriptor, one of the two. */
+export interface MonitorDisk {
+  /** In the clean room. */
+  path?: string;
+  fd?: number;
+  /** What is behind it: monitors treat a device and a file differently. */
+  kind: "device" | "file";
+  readOnly: boolean;
+  /** What the guest reads as the disk's serial number, where disks have one. */
+  serial?: string;
+  /** What the guest's manifest calls it; Solo5 needs it. */
+  solo5Device?: string;
 }
 
 /**
@@ -49,6 +65,8 @@ export interface Monitor {
       memoryMiB: number;
       vcpus: number;
       network: boolean;
+      /** How many; 0 when not given. */
+      disks?: number;
       accelerator: "kvm" | "tcg";
       /** Size of the kernel file, of which a monitor may keep a copy; 0 when not given. */
       kernelBytes?: number;
@@ -64,7 +82,13 @@ export interface Monitor {
   accelerators: readonly ("kvm" | "tcg")[];
   /** Whether it gives guests an initial RAM disk. */
   takesInitrd: boolean;
-  /** Which device nodes this guest needs in the private /dev. */
+  /** How many disks it can give a guest. */
+  mostDisks: number;
+  /** Whether it opens a disk for reading alone when the guest may only read it. */
+  readOnlyDisks: boolean;
+  /** Whether it takes disks as opened descriptors. */
+  diskDescriptors: boolean;
+  /** Which device nodes this guest needs in the private /dev, disks aside. */
   devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
   /**
    * What the guest's exit code was, from the monitor's: how a guest reports one differs between

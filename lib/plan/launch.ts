@@ -13,12 +13,20 @@ import { keyPrefix } from "../unikernel/keys.ts";
 import type { GuestInput, UnikernelConfig } from "../unikernel/types.ts";
 import { planAppArmor } from "./apparmor.ts";
 import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
-import { planDevices, type PlannedDevices } from "./devices.ts";
+import { planDevices } from "./devices.ts";
+import { planDisks, type PlannedDisks } from "./disks.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import { guestNetwork, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
 import { planTerminal } from "./terminal.ts";
-import type { ExpectedIdentity, LaunchPlan, Step, TerminalReceiver } from "./types.ts";
+import type {
+  AllowedDevice,
+  ExpectedIdentity,
+  InheritedFd,
+  LaunchPlan,
+  Step,
+  TerminalReceiver,
+} from "./types.ts";
 
 /** Everything that the second plan is decided from. */
 export interface LaunchInput {
@@ -67,8 +75,8 @@ export interface Launch {
   stop: { signal: number; asking?: "auto" | "button" };
 }
 
-/** Number of the control socket's descriptor in the monitor. */
-const CONTROL_FD = 3;
+/** Number of the first descriptor that a monitor has besides its standard files. */
+const FIRST_INHERITED_FD = 3;
 
 const VCPUS = 1;
 
@@ -97,8 +105,15 @@ export function planLaunch(input: LaunchInput): Launch {
 
   const stop = planStop(input);
   const handed = input.guest.handedProcess?.(guestInput(input));
-  const hasControl = stop.asking !== undefined;
-  const monitorInput = monitorInputOf(input, { accelerator, handed, hasControl });
+  const fds: InheritedFd[] = [];
+  const inherit = (name: string) => {
+    const fd = FIRST_INHERITED_FD + fds.length;
+    fds.push({ name, fd });
+    return fd;
+  };
+  const controlFd = stop.asking === undefined ? undefined : inherit("control");
+  const disks = planDisks({ ...input, user, access: configuration.device_access, inherit });
+  const monitorInput = monitorInputOf(input, { accelerator, handed, controlFd, disks });
 
   const steps: Step[] = [
     ...hookSteps(spec),
@@ -113,21 +128,22 @@ export function planLaunch(input: LaunchInput): Launch {
       user,
       rootfs: paths.rootfs,
       mountPoint: paths.mountPoint,
-      devices: devices.steps,
+      devices: [...devices.steps, ...disks.nodes],
+      disks: disks.files,
       needsTunDirectory: network !== undefined,
       handed,
       files: input.monitor.files?.(monitorInput),
     }),
     ...planTerminal(spec.process, input.terminal),
     // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
-    ...deviceRuleSteps(input.deviceCgroup, devices),
+    ...deviceRuleSteps(input.deviceCgroup, [...devices.allowed, ...disks.allowed]),
     ...planAppArmor(spec.process.apparmorProfile, facts),
     { step: "pivotRoot" },
     { step: "remountReadOnly", path: "/dev" },
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),
     { step: "barrier" },
-    execStep(input.monitor.argv(monitorInput), monitorInput),
+    execStep(input.monitor.argv(monitorInput), monitorInput, fds),
   ];
   return {
     plan: { version: 1, phase: "launch", steps },
@@ -184,7 +200,7 @@ function hookSteps(spec: Spec): Step[] {
 }
 
 /** Deny everything, then allow exactly this container's nodes. */
-function deviceRuleSteps(cgroup: DeviceCgroup | undefined, { allowed }: PlannedDevices): Step[] {
+function deviceRuleSteps(cgroup: DeviceCgroup | undefined, allowed: AllowedDevice[]): Step[] {
   if (cgroup === undefined) return [];
   const { version, directory } = cgroup;
   if (version === 2) return [{ step: "deviceProgram", cgroup: directory, allowed }];
@@ -207,6 +223,7 @@ function memoryInput(
     defaultMemoryMiB: configuration.default_memory_mib,
     vcpus: VCPUS,
     network: network !== undefined,
+    disks: facts.disks?.length ?? 0,
     accelerator,
     kernelBytes: facts.kernel.size,
     copiedBytes: copiedBytes(facts, spec.process.user, handed),
@@ -228,6 +245,11 @@ function guestInput({ spec, unikernel, facts, network }: LaunchInput): GuestInpu
     nameservers: parseNameservers(facts.resolvConf ?? ""),
     resolvConf: facts.resolvConf,
     network: network === undefined ? undefined : guestNetwork(network),
+    disks: facts.disks?.map(({ readOnly, mountPoint, fileSystem }) => ({
+      readOnly,
+      mountPoint,
+      fileSystem,
+    })),
   };
 }
 
@@ -235,12 +257,13 @@ function guestInput({ spec, unikernel, facts, network }: LaunchInput): GuestInpu
 interface Decided {
   accelerator: "kvm" | "tcg";
   handed: GuestProcess | undefined;
-  hasControl: boolean;
+  controlFd: number | undefined;
+  disks: PlannedDisks;
 }
 
 function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
   const { facts, network, monitor, unikernel, guest } = input;
-  const { accelerator, hasControl } = decided;
+  const { accelerator, controlFd, disks } = decided;
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
@@ -259,17 +282,18 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
       device: unikernel.solo5NetDev ?? guest.solo5NetDevice,
       modern: guest.modernVirtio,
     },
-    controlFd: hasControl ? CONTROL_FD : undefined,
+    disks: disks.disks,
+    controlFd,
   };
 }
 
-function execStep(argv: string[], { binary, controlFd }: MonitorInput): Step {
+function execStep(argv: string[], { binary }: MonitorInput, fds: InheritedFd[]): Step {
   return {
     step: "exec",
     path: binary,
     argv,
     // The monitor's environment is empty: process.env belongs to the guest.
     env: [],
-    ...(controlFd === undefined ? {} : { fds: [{ name: "control", fd: controlFd }] }),
+    ...(fds.length === 0 ? {} : { fds }),
   };
 }

@@ -11,6 +11,8 @@ export interface MemoryInput {
   defaultMemoryMiB: number;
   vcpus: number;
   network: boolean;
+  /** How many; none when undefined. */
+  disks?: number;
   accelerator: "kvm" | "tcg";
   /** Size of the guest kernel's file. */
   kernelBytes: number;
@@ -55,11 +57,12 @@ export function neededMemoryBytes(input: MemoryInput): number {
 }
 
 function overheadBytes(memoryMiB: number, input: MemoryInput): number {
-  const { monitor, vcpus, network, accelerator, kernelBytes, copiedBytes } = input;
+  const { monitor, vcpus, network, disks, accelerator, kernelBytes, copiedBytes } = input;
   const monitorBytes = monitor.memoryOverheadBytes({
     memoryMiB,
     vcpus,
     network,
+    disks,
     accelerator,
     kernelBytes,
   });

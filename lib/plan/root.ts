@@ -1,3 +1,4 @@
+import { mayAccess, READ } from "../host/access.ts";
 import { parentPath } from "../path.ts";
 import type { HostFacts, ImageFileFacts, LibraryDirectory } from "../host/types.ts";
 import type { MonitorFile } from "../monitor/types.ts";
@@ -8,6 +9,9 @@ import type { Step } from "./types.ts";
 /** Where the guest's boot files stand in the clean room, whatever the image calls them. */
 export const GUEST_KERNEL = "/guest/kernel";
 export const GUEST_INITRD = "/guest/initrd";
+
+/** What {@linkcode DiskFacts} calls the disk that holds the image's own root. */
+export const ROOT_DISK = "rootfs";
 
 /** Room for directories, symlinks and mount points; copied files are added to it. Bytes. */
 const ROOT_TMPFS_BYTES = 1024 * 1024;
@@ -31,6 +35,8 @@ export interface RootInput {
   /** Steps that make the device nodes, after /dev is there. */
   devices: Step[];
   needsTunDirectory: boolean;
+  /** Steps that bring the guest's disk images in, or open them. */
+  disks?: Step[];
   /** Put before the initial RAM disk. */
   handed?: GuestProcess;
   /** Files made for the monitor. */
@@ -45,7 +51,7 @@ export interface RootInput {
 export function planRoot(input: RootInput): Step[] {
   const { facts, user } = input;
   const bootFiles = bootFilesOf(facts, input.handed);
-  const copied = bootFiles.filter((file) => mustBeCopied(file, user));
+  const copied = bootFiles.filter((file) => mustBeCopied(file, user, facts));
   const tree = new Tree();
 
   for (const directory of facts.libraryDirectories) tree.addLibrary(directory);
@@ -78,6 +84,7 @@ export function planRoot(input: RootInput): Step[] {
     },
     ...tree.steps,
     ...guestSteps,
+    ...(input.disks ?? []),
     ...(input.files ?? []).map(({ path, content }): Step => (
       { step: "writeFile", path, uid: user.uid, gid: user.gid, content }
     )),
@@ -89,11 +96,11 @@ export function planRoot(input: RootInput): Step[] {
 }
 
 /**
- * Bytes of boot files that must be copied, because this user could not read them or something is put
- * before them.
+ * Bytes of boot files that must be copied, because this user could not read them, something is put
+ * before them, or the file system that they are in becomes the guest's.
  */
 export function copiedBytes(facts: HostFacts, user: User, handed?: GuestProcess): number {
-  return totalSize(bootFilesOf(facts, handed).filter((file) => mustBeCopied(file, user)));
+  return totalSize(bootFilesOf(facts, handed).filter((file) => mustBeCopied(file, user, facts)));
 }
 
 function bootFilesOf(facts: HostFacts, handed?: GuestProcess): BootFile[] {
@@ -104,8 +111,10 @@ function bootFilesOf(facts: HostFacts, handed?: GuestProcess): BootFile[] {
   return files;
 }
 
-function mustBeCopied(file: BootFile, user: User): boolean {
-  return file.prepend !== undefined || !readableBy(file.facts, user);
+function mustBeCopied(file: BootFile, user: User, facts: HostFacts): boolean {
+  // A bind would keep the image's file system mounted while the guest writes to it.
+  const leaves = facts.disks?.some(({ name }) => name === ROOT_DISK);
+  return leaves === true || file.prepend !== undefined || !readableBy(file.facts, user);
 }
 
 function totalSize(files: BootFile[]): number {
@@ -119,12 +128,8 @@ function totalSize(files: BootFile[]): number {
  * monitor has no capability, so uid 0 is an ordinary user here. Only the permission bits count: an
  * ACL that would deny makes the monitor fail with EACCES, and grants nothing.
  */
-function readableBy(file: ImageFileFacts, user: User): boolean {
-  if (file.uid === user.uid) return (file.mode & 0o400) !== 0;
-  if (file.gid === user.gid || user.additionalGids.includes(file.gid)) {
-    return (file.mode & 0o040) !== 0;
-  }
-  return (file.mode & 0o004) !== 0;
+function readableBy(file: ImageFileFacts, { uid, gid, additionalGids }: User): boolean {
+  return mayAccess(file, { uid, gid, groups: additionalGids }, READ);
 }
 
 function mkdirStep(path: string): Step {

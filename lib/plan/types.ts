@@ -51,10 +51,21 @@ export type StepBody =
   | { step: "mkdir"; path: string; mode: number }
   | { step: "symlink"; path: string; target: string }
   | { step: "mountTmpfs"; path: string; sizeBytes: number; mode: number; devices: boolean }
-  /** Binds a host file or directory, read-only, nosuid, nodev. */
-  | { step: "bindHost"; source: string; target: string; kind: "directory" | "file" }
-  /** Binds a file of the image, opened inside the image, read-only, nosuid, nodev, noexec. */
-  | { step: "bindImageFile"; source: string; target: string }
+  /** Binds a host file or directory, nosuid, nodev; read-only unless it is `writable`. */
+  | {
+    step: "bindHost";
+    source: string;
+    target: string;
+    kind: "directory" | "file";
+    writable?: true;
+  }
+  /**
+   * Binds a file of the image, opened inside the image, nosuid, nodev, noexec; read-only unless it is
+   * `writable`.
+   */
+  | { step: "bindImageFile"; source: string; target: string; writable?: true }
+  /** Opens a regular file that the monitor's user could not open, and that `exec` hands him. */
+  | { step: "openFile"; name: string; from: "image" | "host"; path: string; access: "r" | "rw" }
   /**
    * Copies a file of the image that the monitor's user could not read, or that something is put
    * before: an archive for the guest's kernel (`unikernel/initrd/segment.ts`).
@@ -134,7 +145,8 @@ export interface AllowedDevice {
 
 /** A descriptor that a monitor is meant to have besides its standard files, and its number there. */
 export interface InheritedFd {
-  name: "control";
+  /** `control`, or as the step that opened it says. */
+  name: string;
   fd: number;
 }
 

@@ -12,18 +12,12 @@ export const keys = [
   "accelerator",
   "environment",
   "stop",
-  "solo5NetDev",
-] as const;
-
-export type Key = typeof keys[number];
-
-/** Known keys of features that are still to come; empty or `false` asks for nothing. */
-export const laterKeys = [
   "block",
   "blkMntPoint",
   "useDMBlock",
   "mountRootfs",
+  "solo5NetDev",
   "solo5BlkDev",
 ] as const;
 
-export type LaterKey = typeof laterKeys[number];
+export type Key = typeof keys[number];

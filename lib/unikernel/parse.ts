@@ -1,6 +1,6 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { suggestion } from "../config/suggestion.ts";
-import { type Key, keyPrefix, keys, type LaterKey, laterKeys } from "./keys.ts";
+import { type Key, keyPrefix, keys } from "./keys.ts";
 import {
   isSupportedPair,
   supportedHypervisors,
@@ -13,6 +13,7 @@ import {
   deviceName,
   freeText,
   type Grammar,
+  guestPath,
   imagePath,
   shorten,
   type Source,
@@ -33,7 +34,7 @@ export interface UnikernelSources {
 const operation = "read the unikernel's description";
 
 /** How each value looks. */
-const grammars: Record<Key | LaterKey, Grammar> = {
+const grammars: Record<Key, Grammar> = {
   unikernelType: word(supportedTypes),
   unikernelVersion: { ...word([]), allowed: "a version, at most 64 of A-Z a-z 0-9 . _ -" },
   binary: imagePath,
@@ -43,12 +44,12 @@ const grammars: Record<Key | LaterKey, Grammar> = {
   accelerator: word(["kvm", "tcg"]),
   environment: word(["cmdline", "initrd"]),
   stop: word(["auto", "button"]),
-  block: freeText,
-  blkMntPoint: freeText,
+  block: imagePath,
+  blkMntPoint: guestPath,
   useDMBlock: word(["true", "false"]),
   mountRootfs: word(["true", "false"]),
   solo5NetDev: deviceName,
-  solo5BlkDev: freeText,
+  solo5BlkDev: deviceName,
 };
 
 /**
@@ -67,11 +68,14 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * {@linkcode decodeValue}.
  *
  * Keys, after `com.urunc.unikernel.`: `unikernelType` and `hypervisor` (a pair of `supported.ts`)
- * and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline` may be; `accelerator` is `kvm` (the default) or `tcg`, which must be asked for, because emulation
- * that nobody asked for hides a broken node; `environment` is `cmdline` or `initrd`, the way that
+ * and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline` may be; `accelerator` is `kvm`
+ * (the default) or `tcg`, which must be asked for, because emulation that nobody asked for hides a
+ * broken node; `environment` is `cmdline` or `initrd`, the way that
  * arguments and environment take (`guests/linux.ts`); `stop` is `auto` (the default) or `button`: the
  * guest is asked to stop by nothing but its power button, and has all the time the caller gives it;
- * `solo5NetDev` is what a Solo5 guest's manifest calls its network device.
+ * `solo5NetDev` and `solo5BlkDev` are what a Solo5 guest's manifest calls its devices; `block` is a
+ * disk image in the image, `useDMBlock` or `mountRootfs` (its newer name) makes the image's own root a
+ * disk, and `blkMntPoint` is where the guest mounts the one or the other.
  *
  * @throws InvalidConfigurationError naming the key, for a value that is malformed or missing
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
@@ -81,7 +85,6 @@ export function parseUnikernel({ annotations, uruncJson }: UnikernelSources): Un
     ...decodeAll(uruncJson === undefined ? {} : parseUruncJson(uruncJson), "file"),
     ...decodeAll(annotations, "annotation"),
   };
-  refuseLaterKeys(values);
   return {
     ...supportedPair(values),
     unikernelVersion: values.unikernelVersion,
@@ -95,7 +98,9 @@ export function parseUnikernel({ annotations, uruncJson }: UnikernelSources): Un
     stop: values.stop === undefined
       ? undefined
       : supported("stop", values.stop, ["auto", "button"] as const),
+    ...disks(values),
     solo5NetDev: values.solo5NetDev,
+    solo5BlkDev: values.solo5BlkDev,
   };
 }
 
@@ -119,7 +124,7 @@ function supportedPair(values: Values): Pick<UnikernelConfig, "unikernelType" | 
   });
 }
 
-type Values = Partial<Record<Key | LaterKey, string>>;
+type Values = Partial<Record<Key, string>>;
 
 function decodeAll(raw: Record<string, string>, source: Source): Values {
   const values: Values = {};
@@ -135,12 +140,12 @@ function decodeAll(raw: Record<string, string>, source: Source): Values {
   return values;
 }
 
-function isKey(key: string): key is Key | LaterKey {
+function isKey(key: string): key is Key {
   return Object.hasOwn(grammars, key);
 }
 
 function unknownKey(name: string): InvalidConfigurationError {
-  const all = [...keys, ...laterKeys].map((key) => keyPrefix + key);
+  const all = keys.map((key) => keyPrefix + key);
   return new InvalidConfigurationError({
     operation,
     subject: JSON.stringify(shorten(name)),
@@ -172,17 +177,46 @@ function parseUruncJson(text: string): Record<string, string> {
   return document as Record<string, string>;
 }
 
-function refuseLaterKeys(values: Values): void {
-  for (const key of laterKeys) {
-    const value = values[key];
-    if (value === undefined || value === "" || value === "false") continue;
-    throw new UnsupportedError({
-      operation,
-      subject: keyPrefix + key,
-      reason: `${JSON.stringify(shorten(value))} cannot be honoured by this version`,
-      remedy: "leave the key out, or give it no value",
-    });
+/** Which disks are asked for; keys that contradict each other, or say more of a disk that is none. */
+function disks(
+  values: Values,
+): Pick<UnikernelConfig, "block" | "blockMountPoint" | "rootDisk"> {
+  const rootKeys = (["useDMBlock", "mountRootfs"] as const).filter((key) =>
+    values[key] !== undefined
+  );
+  const [wanted = "false", other = wanted] = rootKeys.map((key) =>
+    supported(key, values[key]!, ["true", "false"] as const)
+  );
+  if (other !== wanted) {
+    throw contradiction(
+      "mountRootfs",
+      `it is "${other}", and ${keyPrefix}useDMBlock is the opposite`,
+    );
   }
+  const rootDisk = wanted === "true";
+  if (rootDisk && values.block !== undefined) {
+    const reason = `${keyPrefix}${
+      rootKeys[0]
+    } makes a disk of the file system that it is a file of`;
+    throw contradiction("block", reason);
+  }
+  if (!rootDisk && values.block === undefined && values.blkMntPoint !== undefined) {
+    throw contradiction("blkMntPoint", "there is no disk to mount: no key asks for one");
+  }
+  return {
+    block: values.block === undefined ? undefined : absolute(values.block),
+    blockMountPoint: values.blkMntPoint === undefined ? undefined : absolute(values.blkMntPoint),
+    rootDisk,
+  };
+}
+
+function contradiction(key: Key, reason: string): InvalidConfigurationError {
+  return new InvalidConfigurationError({
+    operation,
+    subject: keyPrefix + key,
+    reason,
+    remedy: "leave one of the keys out, or give it no value",
+  });
 }
 
 function required(values: Values, key: Key): string {

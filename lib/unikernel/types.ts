@@ -22,8 +22,16 @@ export interface UnikernelConfig {
   environment?: "cmdline" | "initrd";
   /** `button`: the guest is only ever asked to stop by its power button, and waited for. */
   stop?: "auto" | "button";
+  /** Absolute path in the image of a disk's content. */
+  block?: string;
+  /** Absolute path in the guest: where it mounts that disk, or its root. */
+  blockMountPoint?: string;
+  /** The image's root file system is to be the guest's first disk. */
+  rootDisk?: boolean;
   /** What a Solo5 guest's manifest calls its network device, when not as its family does. */
   solo5NetDev?: string;
+  /** The same of its block device. */
+  solo5BlkDev?: string;
 }
 
 /** What a guest family's command line builder is told. Everything is already decided. */
@@ -39,6 +47,8 @@ export interface GuestInput {
   /** Which way arguments and environment take, when the image says so. */
   environment?: UnikernelConfig["environment"];
   network?: GuestNetwork;
+  /** Its disks, in the order in which it counts them. */
+  disks?: GuestDisk[];
   /** Name of the monitor that boots it. */
   monitor?: string;
   /** What the image says of the guest's own version. */
@@ -47,6 +57,15 @@ export interface GuestInput {
   nameservers?: string[];
   /** The container's `/etc/resolv.conf`, for families that take a file. */
   resolvConf?: string;
+}
+
+/** A disk, as far as a guest is told of it. */
+export interface GuestDisk {
+  readOnly: boolean;
+  /** Where it is to be mounted; undefined: the guest's own affair. */
+  mountPoint?: string;
+  /** As /proc/filesystems names it, when it is known. */
+  fileSystem?: string;
 }
 
 /** Addresses the guest is to take over. */

@@ -35,6 +35,13 @@ export const imagePath: Grammar = {
   isPlain: (raw) => raw.startsWith("/"),
 };
 
+/** A place in the guest's own file system. */
+export const guestPath: Grammar = {
+  allowed: "an absolute path of A-Z a-z 0-9 . _ / - without .. in it",
+  accepts: (value) => /^\/[A-Za-z0-9._/-]{0,4094}$/.test(value) && !value.split("/").includes(".."),
+  isPlain: (raw) => raw.startsWith("/"),
+};
+
 /** A device's name in the manifest of a Solo5 guest: MFT_NAME_MAX, include/mft_abi.h. */
 export const deviceName: Grammar = {
   allowed: "a device's name, 1 to 67 of A-Z a-z 0-9",

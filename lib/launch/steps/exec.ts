@@ -3,6 +3,7 @@ import {
   AF_UNIX,
   close,
   dup2,
+  dupAbove,
   execve,
   listen,
   MSG_NOSIGNAL,
@@ -13,7 +14,8 @@ import {
   umask,
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../sockets.ts";
-import type { StepHandlers } from "../perform.ts";
+import type { InheritedFd } from "../../plan/types.ts";
+import type { PerformContext, StepHandlers } from "../perform.ts";
 
 /** What a `start` sends: a single byte, so that it can never arrive in halves. */
 export const START_BYTE = 0x53;
@@ -30,7 +32,7 @@ export const EXEC_STEPS: StepHandlers<
   },
 
   listenForControl({ path }, context) {
-    context.controlListener = listenAt(path, CONTROL_BACKLOG);
+    context.opened.set("control", listenAt(path, CONTROL_BACKLOG));
   },
 
   barrier(_step, context) {
@@ -49,9 +51,7 @@ export const EXEC_STEPS: StepHandlers<
   },
 
   exec({ path, argv, env, fds = [] }, context) {
-    // The last thing before the exec: whatever had this number, the channel to the creator for one,
-    // has served its purpose. A copy is not close-on-exec (dup(2)).
-    for (const { fd } of fds) dup2(context.controlListener!, fd);
+    giveNumbers(fds, context);
     // The connection is close-on-exec: its end of file is how `start` learns that it worked.
     try {
       execve(path, argv, env);
@@ -62,6 +62,26 @@ export const EXEC_STEPS: StepHandlers<
     }
   },
 };
+
+/**
+ * Gives descriptors the numbers that the monitor was told. The last thing before the exec: whatever had
+ * these numbers, the channel to the creator for one, has served its purpose. What is still needed is
+ * moved out of their way first, the connection of `start` for one: closed, it would tell of success.
+ */
+function giveNumbers(fds: InheritedFd[], context: PerformContext): void {
+  const last = Math.max(0, ...fds.map(({ fd }) => fd));
+  const above = (fd: number) => fd > last ? fd : dupAbove(fd, last + 1);
+  context.startConnection = above(context.startConnection!);
+  const sources = fds.map(({ name, fd }) => ({ from: above(openedBy(context, name)), fd }));
+  // A copy is not close-on-exec (dup(2)), and is of another number than what it is made of.
+  for (const { from, fd } of sources) dup2(from, fd);
+}
+
+function openedBy({ opened }: PerformContext, name: string): number {
+  const fd = opened.get(name);
+  if (fd === undefined) throw new Error(`no step has opened ${name}`);
+  return fd;
+}
 
 /** Only root can connect: others cannot even reach the directory. */
 function listenAt(path: string, backlog: number): number {

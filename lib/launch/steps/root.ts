@@ -8,6 +8,7 @@ import {
   fchdir,
   fchmod,
   fchownat,
+  fstat,
   mkdirat,
   mknodat,
   MNT_DETACH,
@@ -27,8 +28,10 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_PATH,
   O_RDONLY,
+  O_RDWR,
   O_WRONLY,
   open,
   OPEN_TREE_CLONE,
@@ -40,6 +43,8 @@ import {
   RESOLVE_NO_SYMLINKS,
   S_IFBLK,
   S_IFCHR,
+  S_IFMT,
+  S_IFREG,
   symlinkat,
   umount2,
   writeAll,
@@ -64,6 +69,7 @@ export const ROOT_STEPS: StepHandlers<
   | "mountTmpfs"
   | "bindHost"
   | "bindImageFile"
+  | "openFile"
   | "copyImageFile"
   | "writeFile"
   | "mknod"
@@ -96,23 +102,32 @@ export const ROOT_STEPS: StepHandlers<
     });
   },
 
-  bindHost({ source, target, kind }, context) {
+  bindHost({ source, target, kind, writable }, context) {
     // Not recursive: what the host has mounted below a library directory is no library.
-    const attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+    const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+      (writable ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_RDONLY);
     const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE);
     attach(context, tree, target, kind, attributes);
   },
 
-  bindImageFile({ source, target }, context) {
+  bindImageFile({ source, target, writable }, context) {
     const file = openImageFile(context.imageRoot!, source, O_PATH);
     try {
       const tree = openTree(file, "", AT_EMPTY_PATH | OPEN_TREE_CLONE);
-      const attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-        MOUNT_ATTR_NOEXEC;
+      const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+        (writable ? 0 : MOUNT_ATTR_RDONLY);
       attach(context, tree, target, "file", attributes);
     } finally {
       close(file);
     }
+  },
+
+  openFile({ name, from, path, access }, context) {
+    const flags = access === "r" ? O_RDONLY : O_RDWR;
+    const fd = from === "image"
+      ? openImageFile(context.imageRoot!, path, flags)
+      : openHostFile(path, flags);
+    context.opened.set(name, fd);
   },
 
   copyImageFile({ source, target, uid, gid, maximumBytes, prepend }, context) {
@@ -188,6 +203,14 @@ export const ROOT_STEPS: StepHandlers<
     mountSetattr(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, { set: MOUNT_ATTR_RDONLY });
   },
 };
+
+/** Opens a regular file that a caller named; what has no end of its own must not be waited for. */
+function openHostFile(path: string, flags: number): number {
+  const fd = open(path, flags | O_NONBLOCK);
+  if ((fstat(fd).mode & S_IFMT) === S_IFREG) return fd;
+  close(fd);
+  throw new Error(`${path} is no regular file`);
+}
 
 /** @see tmpfs(5); inodes are bounded too, or a small size would still hold any number of them. */
 function tmpfsOptions(sizeBytes: number, mode: number): string {

@@ -20,6 +20,7 @@ export const elf: Guest = {
   // Without ACPI and a keyboard driver, nothing that it is told would be heard.
   shutsDown: false,
   solo5NetDevice: "service",
+  disks: { most: 8, mount: "raw", fileSystems: [], solo5Device: "storage" },
   commandLine({ args, cmdline = "" }) {
     const line = args.length === 0
       ? cmdline

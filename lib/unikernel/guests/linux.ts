@@ -1,7 +1,7 @@
 import { InvalidConfigurationError } from "../../errors.ts";
 import { keyPrefix } from "../keys.ts";
 import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
-import type { GuestInput } from "../types.ts";
+import type { GuestDisk, GuestInput } from "../types.ts";
 import { isKernelParameter } from "./kernel_parameters.ts";
 import { processOf } from "./linux_process.ts";
 import { netmaskOf } from "./netmask.ts";
@@ -32,6 +32,10 @@ const operation = "write the guest's command line";
  * argument is init, the others are its arguments; without arguments those in the image's `cmdline`
  * are taken; without either the kernel looks for its default (`/init` in an initramfs).
  *
+ * A disk that is the guest's root (`mountPoint` `/`) is `root=/dev/vda`. A kernel that has an initial
+ * RAM disk too starts that one's own `/init`, which finds the root by the same parameter, as every
+ * distribution's does, and starts `init=` there; so nothing is handed over in the RAM disk then.
+ *
  * Arguments and environment take one of two ways:
  *
  * - in the initial RAM disk (`initrd/segment.ts`), whatever they are and however long; and nobody on
@@ -48,6 +52,13 @@ export const linux: Guest = {
   type: "linux",
   shutsDown: true,
   takesNameservers: true,
+  disks: {
+    // Far fewer than there are slots on a bus, or interrupts for Firecracker's devices.
+    most: 8,
+    mount: "root",
+    mountPoint: "/",
+    fileSystems: ["ext2", "ext3", "ext4", "xfs", "btrfs"],
+  },
   commandLine(input) {
     const handed = handedProcess(input);
     const init = `rdinit=${GUEST_INIT_PATH}`;
@@ -58,12 +69,15 @@ export const linux: Guest = {
 
 function handedProcess(input: GuestInput): GuestProcess | undefined {
   if (input.environment === "cmdline") return undefined;
-  if (!input.hasInitrd || !input.isInitramfs) {
+  if (rootOf(input) !== undefined && input.environment === undefined) return undefined;
+  if (!input.hasInitrd || !input.isInitramfs || rootOf(input) !== undefined) {
     if (input.environment === undefined) return undefined;
     throw new InvalidConfigurationError({
       operation: "hand over arguments and environment",
       subject: `${keyPrefix}environment`,
-      reason: input.hasInitrd
+      reason: rootOf(input) !== undefined
+        ? '"initrd" is asked for, and the guest\'s root is a disk'
+        : input.hasInitrd
         ? '"initrd" is asked for, and the initial RAM disk is no archive that files can be added to'
         : '"initrd" is asked for, and the image has no initial RAM disk',
     });
@@ -99,7 +113,7 @@ function lineWith(input: GuestInput, words: string[]): string {
     // Firecracker ends with a reset by the keyboard controller, and with no other.
     ...input.monitor === "firecracker" ? ["reboot=k"] : [],
     // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
-    ...input.hasInitrd ? ["root=/dev/ram0 rw"] : [],
+    ...rootParameters(input),
     ...addressParameter(input),
     ...words,
   ].join(" ");
@@ -112,6 +126,21 @@ function lineWith(input: GuestInput, words: string[]): string {
     remedy: "pass fewer or shorter arguments and variables; a guest that boots from an initial " +
       "RAM disk can be given any",
   });
+}
+
+/** Disks are /dev/vda, /dev/vdb and on: drivers/block/virtio_blk.c, in the order of the bus. */
+function rootParameters(input: GuestInput): string[] {
+  const disk = rootOf(input);
+  if (disk === undefined) return input.hasInitrd ? ["root=/dev/ram0 rw"] : [];
+  const letter = String.fromCharCode("a".charCodeAt(0) + input.disks!.indexOf(disk));
+  return [
+    `root=/dev/vd${letter} ${disk.readOnly ? "ro" : "rw"}`,
+    ...disk.fileSystem === undefined ? [] : [`rootfstype=${disk.fileSystem}`],
+  ];
+}
+
+function rootOf({ disks = [] }: GuestInput): GuestDisk | undefined {
+  return disks.find(({ mountPoint }) => mountPoint === "/");
 }
 
 /**
@@ -185,7 +214,8 @@ function initAndArguments(input: GuestInput): string[] {
   const args = fromImage ? splitArguments(input.cmdline ?? "", key) : input.args;
   const words = args.map((argument, index) => {
     const subject = fromImage ? key : `process.args[${index}]`;
-    if (index === 0) return initParameter(argument, subject, input.hasInitrd);
+    const inInitrd = input.hasInitrd && rootOf(input) === undefined;
+    if (index === 0) return initParameter(argument, subject, inInitrd);
     if (argument === "--") throw endOfArguments(subject);
     return quoteArgument(argument, subject);
   });
@@ -201,7 +231,7 @@ function initAndArguments(input: GuestInput): string[] {
   return words.length > 1 ? [words[0]!, "--", ...words.slice(1)] : words;
 }
 
-function initParameter(init: string, subject: string, hasInitrd: boolean): string {
+function initParameter(init: string, subject: string, inInitrd: boolean): string {
   if (init === "") {
     throw new InvalidConfigurationError({
       operation,
@@ -209,7 +239,7 @@ function initParameter(init: string, subject: string, hasInitrd: boolean): strin
       reason: "it is empty, and the guest's init",
     });
   }
-  return quoteArgument(`${hasInitrd ? "rdinit" : "init"}=${init}`, subject);
+  return quoteArgument(`${inInitrd ? "rdinit" : "init"}=${init}`, subject);
 }
 
 /** parse_args() in kernel/params.c stops at every `--`: a second one would lose what follows it. */

@@ -13,6 +13,8 @@ export const mirage: Guest = {
   type: "mirage",
   shutsDown: false,
   solo5NetDevice: "service",
+  // mirage-block-solo5 and its kin name the device in the guest's code, and read sectors of it.
+  disks: { most: 1, mount: "raw", fileSystems: [], solo5Device: "storage" },
   commandLine(input) {
     const { args, subject } = argumentsOf(input);
     const ipv4 = input.network?.ipv4;

@@ -1,9 +1,12 @@
-import type { GuestNetwork } from "../types.ts";
+import type { GuestDisk, GuestNetwork } from "../types.ts";
 import { argumentsOf, untellable } from "./arguments.ts";
 import type { Guest } from "./types.ts";
 
 /** Anywhere in the line it names a configuration in the root file system, and nothing else counts. */
 const FILE_MARK = "_RUMPRUN_ROOTFSCFG=";
+
+/** Where urunc documents that a disk is mounted. */
+const MOUNT_POINT = "/data";
 
 /**
  * A Rumprun unikernel (NetBSD's drivers and libc) on Solo5's tenders. It is configured by what looks
@@ -17,6 +20,14 @@ export const rumprun: Guest = {
   type: "rumprun",
   shutsDown: false,
   solo5NetDevice: "tap",
+  disks: {
+    most: 1,
+    mount: "below",
+    mountPoint: MOUNT_POINT,
+    // The only ones that Rumprun for Solo5 is built with, and Linux makes too.
+    fileSystems: ["ext2"],
+    solo5Device: "rootfs",
+  },
   commandLine(input) {
     const { args, subject } = argumentsOf(input);
     const words = args.map((argument, index) => quoted(argument, subject(index)));
@@ -25,6 +36,7 @@ export const rumprun: Guest = {
       `"cmdline":"${words.join(" ")}"`,
       ...input.env.map((entry, index) => `"env":"${variable(entry, `process.env[${index}]`)}"`),
       ...(ipv4 === undefined ? [] : [`"net":${network(ipv4)}`]),
+      ...(input.disks ?? []).map((disk) => `"blk":${block(disk)}`),
     ];
     const line = `{${members.join(",")}}`;
     if (line.includes(FILE_MARK)) {
@@ -69,6 +81,16 @@ function network(ipv4: NonNullable<GuestNetwork["ipv4"]>): string {
     addr: ipv4.address,
     mask: String(prefixWithGateway(ipv4)),
     gw: ipv4.gateway,
+  });
+}
+
+/** Solo5's block device is the host's file `/dev/ld0a` to it, and `blk` what is mounted from there. */
+function block({ mountPoint }: GuestDisk): string {
+  return JSON.stringify({
+    source: "etfs",
+    path: "/dev/ld0a",
+    fstype: "blk",
+    mountpoint: mountPoint ?? MOUNT_POINT,
   });
 }
 

@@ -12,6 +12,8 @@ export interface Guest {
   shutsDown: boolean;
   /** What the manifests of its Solo5 guests call their network device. */
   solo5NetDevice?: string;
+  /** What its guests do with disks; undefined: they have no use for any. */
+  disks?: GuestDisks;
   /** Whether their network drivers know virtio 1.0 only, and not what was before. */
   modernVirtio?: boolean;
   /** Whether guests of this family are told name servers. */
@@ -30,4 +32,21 @@ export interface Guest {
    * @throws InvalidConfigurationError naming what cannot be handed over
    */
   handedProcess?(input: GuestInput): GuestProcess | undefined;
+}
+
+/** What the guests of a family do with disks. */
+export interface GuestDisks {
+  /** How many they find. */
+  most: number;
+  /**
+   * Where they mount one when they are told: `root` and nowhere else, a directory `below` it, or not
+   * at all (`raw`).
+   */
+  mount: "root" | "below" | "raw";
+  /** Where one is mounted that is for mounting, when the image does not say. */
+  mountPoint?: string;
+  /** File systems that they can mount, as /proc/filesystems names them. */
+  fileSystems: readonly string[];
+  /** What the manifests of its Solo5 guests call theirs. */
+  solo5Device?: string;
 }

@@ -23,6 +23,10 @@ interface Expected {
   memory: string;
   /** Where tap and MAC stand. */
   network: string[];
+  /** Where a disk that may be written, and one that may not, stand; what is said of the latter if not. */
+  disks: { written: string[]; read: string[] | RegExp };
+  /** Where a disk handed over as descriptor 5 stands, or why not. */
+  diskDescriptor: string[] | RegExp;
   /** What a command line may hold that is not printable ASCII. */
   takesAnyText: boolean;
 }
@@ -38,6 +42,11 @@ const monitors: Record<string, Expected> = {
     commandLine: "-append\nLINE",
     memory: "size=64M",
     network: ["ifname=tap0_urunc", "mac=02:42:0a:58:03:07"],
+    disks: {
+      written: ["driver=file,node-name=disk0-file,filename=/guest/disk0,read-only=off"],
+      read: ["driver=host_device,node-name=disk0-file,filename=/dev/disk0,read-only=on"],
+    },
+    diskDescriptor: ["fd=5,set=5", "filename=/dev/fdset/5,"],
     takesAnyText: true,
   },
   firecracker: {
@@ -50,6 +59,11 @@ const monitors: Record<string, Expected> = {
     commandLine: '"boot_args":"LINE"',
     memory: '"mem_size_mib":64',
     network: ['"host_dev_name":"tap0_urunc"', '"guest_mac":"02:42:0a:58:03:07"'],
+    disks: {
+      written: ['"path_on_host":"/guest/disk0","is_root_device":false,"is_read_only":false'],
+      read: ['"path_on_host":"/dev/disk0","is_root_device":false,"is_read_only":true'],
+    },
+    diskDescriptor: /opens its disks by their paths/,
     takesAnyText: false,
   },
   hvt: {
@@ -62,6 +76,11 @@ const monitors: Record<string, Expected> = {
     commandLine: "/guest/kernel\nLINE",
     memory: "--mem=64",
     network: ["--net:service=tap0_urunc", "--net-mac:service=02:42:0a:58:03:07"],
+    disks: {
+      written: ["--block:storage=/guest/disk0"],
+      read: /opens every disk for writing/,
+    },
+    diskDescriptor: /opens disks by their paths/,
     takesAnyText: true,
   },
   spt: {
@@ -74,6 +93,11 @@ const monitors: Record<string, Expected> = {
     commandLine: "/guest/kernel\nLINE",
     memory: "--mem=64",
     network: ["--net:service=tap0_urunc", "--net-mac:service=02:42:0a:58:03:07"],
+    disks: {
+      written: ["--block:storage=/guest/disk0"],
+      read: /opens every disk for writing/,
+    },
+    diskDescriptor: /opens disks by their paths/,
     takesAnyText: true,
   },
 };
@@ -143,6 +167,7 @@ for (const [name, expected] of Object.entries(monitors)) {
     // Page tables alone: 8 bytes for every 4 KiB.
     assert.ok(overhead({ memoryMiB: 1024 }) - overhead({}) >= 960 * MIB / 512);
     assert.ok(overhead({ network: true }) >= overhead({}));
+    assert.ok(overhead({ disks: 1 }) >= overhead({}));
     const most = overhead({ memoryMiB: 1024, network: true });
     assert.ok(most <= expected.overheadMiB * MIB, `${most / MIB} MiB`);
   });
@@ -159,6 +184,40 @@ for (const [name, expected] of Object.entries(monitors)) {
 
   test("without a network there is nothing of one", () => {
     assert.doesNotMatch(toldOf(monitor), /tap|net0|net1|--net|host_dev_name/);
+  });
+
+  test("a disk is told with what the guest may do, or refused with the reason", () => {
+    const disk = { serial: "data", solo5Device: "storage" };
+    const written = { ...disk, path: "/guest/disk0", kind: "file", readOnly: false } as const;
+    const read = { ...disk, path: "/dev/disk0", kind: "device", readOnly: true } as const;
+    const handed = { ...disk, fd: 5, kind: "file", readOnly: false } as const;
+    const cases = [
+      [written, expected.disks.written],
+      [read, expected.disks.read],
+      [handed, expected.diskDescriptor],
+    ] as const;
+    for (const [disk, told] of cases) {
+      const call = () => toldOf(monitor, { disks: [disk] });
+      if (told instanceof RegExp) assert.throws(call, told);
+      else for (const text of told) assert.ok(call().includes(text), `${text} in ${call()}`);
+    }
+    assert.equal(monitor.readOnlyDisks, !(expected.disks.read instanceof RegExp));
+    assert.equal(monitor.diskDescriptors, !(expected.diskDescriptor instanceof RegExp));
+    assert.doesNotMatch(toldOf(monitor), /disk|blockdev|virtio-blk|--block/);
+  });
+
+  test("disks stand in the order that they have, as many as the monitor takes", () => {
+    const disks = Array.from({ length: monitor.mostDisks }, (_, index) => ({
+      path: `/guest/disk${index}`,
+      kind: "file" as const,
+      readOnly: false,
+      serial: `serial${index}`,
+      solo5Device: "storage",
+    }));
+    const told = toldOf(monitor, { disks });
+    const places = disks.map(({ path }) => told.indexOf(path));
+    assert.ok(places.every((place) => place > 0));
+    assert.deepEqual(places, [...places].sort((a, b) => a - b));
   });
 
   test("without a command line there is none", () => {
@@ -212,6 +271,8 @@ for (const [name, expected] of Object.entries(monitors)) {
     ["memory that is no number", { memoryMiB: NaN }],
     ["a MAC that is none", { network: { ...network, mac: "02:42" } }],
     ["a MAC with more", { network: { ...network, mac: `${network.mac},x=y` } }],
+    ["a relative disk", { disks: [{ path: "disk", kind: "file", readOnly: false }] }],
+    ["a disk that is nowhere", { disks: [{ kind: "file", readOnly: false }] }],
     ["no tap", { network: { ...network, tap: "" } }],
   ];
   for (const [what, changes] of refused) {

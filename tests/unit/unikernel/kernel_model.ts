@@ -21,7 +21,18 @@ interface Word {
 }
 
 const limit = 32;
-const ownParameters = ["panic", "console", "reboot", "root", "rw", "ip", "init", "rdinit"];
+const ownParameters = [
+  "panic",
+  "console",
+  "reboot",
+  "root",
+  "rootfstype",
+  "ro",
+  "rw",
+  "ip",
+  "init",
+  "rdinit",
+];
 
 /** Boots on a command line; throws where the kernel would panic. */
 export function boot(commandLine: string): Boot {

@@ -14,7 +14,11 @@ const minimalConfig: UnikernelConfig = {
   accelerator: "kvm",
   environment: undefined,
   stop: undefined,
+  block: undefined,
+  blockMountPoint: undefined,
+  rootDisk: false,
   solo5NetDev: undefined,
+  solo5BlkDev: undefined,
 };
 
 function annotations(values: Record<string, string>): Record<string, string> {
@@ -69,9 +73,38 @@ const accepted: {
     config: {},
   },
   {
-    name: "later keys that ask for nothing",
+    name: "keys that ask for no disk",
     annotations: { ...minimal, useDMBlock: "false", mountRootfs: base64("false"), block: "" },
     config: {},
+  },
+  {
+    name: "a disk image, and where it is mounted",
+    annotations: { ...minimal, block: "/disk.img", blkMntPoint: base64("/") },
+    config: { block: "/disk.img", blockMountPoint: "/" },
+  },
+  {
+    name: "the image's root as a disk",
+    annotations: { ...minimal, mountRootfs: base64("true") },
+    config: { rootDisk: true },
+  },
+  {
+    name: "the same by its older name, and a Solo5 guest's name for it",
+    annotations: {
+      ...minimal,
+      unikernelType: "rumprun",
+      hypervisor: "hvt",
+      useDMBlock: "true",
+      mountRootfs: "true",
+      blkMntPoint: "/srv/",
+      solo5BlkDev: "disk0",
+    },
+    config: {
+      unikernelType: "rumprun",
+      hypervisor: "hvt",
+      rootDisk: true,
+      blockMountPoint: "/srv",
+      solo5BlkDev: "disk0",
+    },
   },
   {
     name: "a path with doubled slashes and dots",
@@ -146,7 +179,7 @@ const refused: {
     "kernel",
     "/" + "x".repeat(5000),
   ].flatMap((path) =>
-    ["binary", "initrd"].flatMap((key) => [
+    ["binary", "initrd", "block"].flatMap((key) => [
       {
         name: `the path ${JSON.stringify(path.slice(0, 30))} as ${key}`,
         values: { ...minimal, [key]: path },
@@ -232,17 +265,35 @@ const refused: {
     error: invalid,
     message: [prefix + key, "missing"],
   })),
-  ...[
-    ["block", "/disk.img"],
-    ["blkMntPoint", "/"],
-    ["useDMBlock", "true"],
-    ["mountRootfs", base64("true")],
-    ["solo5BlkDev", "storage"],
-  ].map(([key, value]) => ({
-    name: `${key}, which is for later`,
-    values: { ...minimal, [key!]: value! },
+  {
+    name: "a place to mount no disk",
+    values: { ...minimal, blkMntPoint: "/data" },
+    error: invalid,
+    message: [prefix + "blkMntPoint", "no key asks for one"],
+  },
+  {
+    name: "a disk image in the file system that is to be a disk",
+    values: { ...minimal, block: "/disk.img", useDMBlock: "true" },
+    error: invalid,
+    message: [prefix + "block", prefix + "useDMBlock"],
+  },
+  {
+    name: "two names of one key that contradict each other",
+    values: { ...minimal, mountRootfs: "false", useDMBlock: "true" },
+    error: invalid,
+    message: [prefix + "mountRootfs", prefix + "useDMBlock", "opposite"],
+  },
+  {
+    name: "a word that is neither true nor false",
+    values: { ...minimal, mountRootfs: "yes" },
     error: UnsupportedError,
-    message: [prefix + key, "cannot be honoured"],
+    message: [prefix + "mountRootfs", '"yes"', "true, false"],
+  },
+  ...["data", "/data/../etc", "/a,b", "/a b"].map((path) => ({
+    name: `the place ${path} to mount a disk`,
+    values: { ...minimal, block: "/disk.img", blkMntPoint: path },
+    error: invalid,
+    message: [prefix + "blkMntPoint", "allowed: an absolute path"],
   })),
   {
     name: "a cmdline with a control character",

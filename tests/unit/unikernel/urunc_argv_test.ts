@@ -3,10 +3,11 @@
  * pass for the same ones: the same in meaning, but for the differences listed here.
  */
 import assert from "node:assert/strict";
-import { UnsupportedError, UruncError } from "../../../lib/errors.ts";
+import { UruncError } from "../../../lib/errors.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import type { StepBody } from "../../../lib/plan/types.ts";
+import { mountPointOf } from "../../../lib/unikernel/disks.ts";
 import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
 import { parseUnikernel } from "../../../lib/unikernel/parse.ts";
 import { factsOf, launchInputOf, specOf } from "../../support/plan_inputs.ts";
@@ -98,16 +99,6 @@ const DIFFERENCES: Difference[] = [
     change: (theirs) => theirs.memory = "what the monitor leaves of the limit",
   },
   {
-    reason: "block devices come later; the keys are refused by name until then",
-    applies: ({ block, type }) => block === true && type !== "unikraft" && type !== "mewz",
-    change(theirs, { type }) {
-      theirs.block = false;
-      if (type !== "linux") return;
-      delete theirs.guest.parameters.root;
-      delete theirs.guest.parameters.rw;
-    },
-  },
-  {
     reason: "without a network a guest is told no empty address",
     applies: ({ net, type }) => !net && (type === "unikraft" || type === "mewz"),
     change(theirs) {
@@ -162,7 +153,7 @@ const DIFFERENCES: Difference[] = [
   },
   {
     reason: "without a block device Rumprun is not told to mount one, which it could not",
-    applies: ({ type }) => type === "rumprun",
+    applies: ({ type, block }) => type === "rumprun" && !block,
     change: ({ guest }) => delete guest.parameters.blk,
   },
   {
@@ -194,6 +185,11 @@ const REFUSALS: { reason: string; applies(it: Case): boolean; message: RegExp }[
     reason: "Solo5's guests get no initial RAM disk; theirs is dropped without a word",
     applies: (it) => it.initrd === true && onSolo5(it),
     message: /initrd.*gives guests no initial RAM disk/,
+  },
+  {
+    reason: "Unikraft's and Mewz's guests mount no disk; theirs is dropped without a word",
+    applies: ({ type, block }) => block === true && (type === "unikraft" || type === "mewz"),
+    message: /com\.urunc\.unikernel\.block: (unikraft|mewz) guests are given no disks/,
   },
   {
     reason: "Mewz knows no arguments; theirs are dropped without a word",
@@ -276,7 +272,9 @@ function readQemu(type: Case["type"], argv: string[]): Meaning {
   return {
     kernel: values("-kernel").length === 1,
     initrd: values("-initrd").length === 1,
-    block: values("-drive").length > 0,
+    block:
+      [...values("-drive"), ...values("-blockdev")].some((it) => field(it, "file") !== undefined) &&
+      values("-device").some((it) => it.startsWith("virtio-blk-pci,")),
     memory: Number(values("-m")[0]!.replace(/^size=|M$/g, "")),
     cards: taps.map((it) => ({
       tap: field(it, "ifname")!,
@@ -300,7 +298,7 @@ function readSolo5(type: Case["type"], argv: string[]): Meaning {
   return {
     kernel: argv[kernel]!.startsWith("/"),
     initrd: false,
-    block: value("--block:").length > 0,
+    block: value(type === "rumprun" ? "--block:rootfs=" : "--block:storage=").length === 1,
     memory: Number(value("--mem=")[0]),
     cards: value(`--net:${device}=`).map((tap) => ({ tap, ...(mac === undefined ? {} : { mac }) })),
     seccomp: true,
@@ -322,6 +320,7 @@ function annotationsOf(it: Case): Record<string, string> {
     hypervisor: it.monitor,
     binary: "/unikernel/app.bin",
     initrd: it.initrd ? "/unikernel/initrd.cpio" : undefined,
+    block: it.block ? "/unikernel/disk.img" : undefined,
   };
   return Object.fromEntries(
     Object.entries(values).flatMap(([key, value]) =>
@@ -334,6 +333,17 @@ function annotationsOf(it: Case): Record<string, string> {
 function ours(it: Case): Meaning {
   const monitor = monitorByName(it.monitor);
   const file = { size: 4096, uid: 0, gid: 0, mode: 0o644 };
+  const unikernel = parseUnikernel({ annotations: annotationsOf(it) });
+  const guest = guestOf(it.type);
+  const disks = unikernel.block === undefined ? [] : [{
+    name: "block",
+    source: {
+      kind: "imageFile" as const,
+      file: { path: unikernel.block, ...file, uid: 65534 },
+    },
+    readOnly: false,
+    mountPoint: mountPointOf(unikernel, guest),
+  }];
   const { plan } = planLaunch(launchInputOf({
     spec: specOf({
       hostname: undefined,
@@ -343,12 +353,13 @@ function ours(it: Case): Meaning {
         resources: it.memory === undefined ? {} : { memory: { limit: it.memory } },
       },
     }),
-    unikernel: parseUnikernel({ annotations: annotationsOf(it) }),
-    guest: guestOf(it.type),
+    unikernel,
+    guest,
     monitor,
     facts: factsOf({
       monitor: { binary: `/usr/bin/${monitor.binaryNames[0]}`, dataPaths: [] },
       kernel: { path: "/unikernel/app.bin", ...file },
+      disks,
       ...(it.initrd
         ? { initrd: { path: "/unikernel/initrd.cpio", ...file, isInitramfs: true } }
         : {}),
@@ -377,6 +388,7 @@ function judgeMemory(it: Case, memoryMiB: number): string {
     memoryMiB,
     vcpus: 1,
     network: it.net === true,
+    disks: it.block ? 1 : 0,
     accelerator: "kvm",
     kernelBytes: 4096,
   });
@@ -427,15 +439,5 @@ Deno.test("every difference is one, in some case", () => {
   }
   for (const { reason, applies } of REFUSALS) {
     assert.ok(recorded.some(({ case: it }) => applies(it)), reason);
-  }
-});
-
-Deno.test("an image that asks for a block device is refused by the key's name", () => {
-  for (const { case: it } of recorded.filter(({ case: { block } }) => block)) {
-    const annotations = { ...annotationsOf(it), [`${PREFIX}block`]: "/unikernel/disk.img" };
-    assert.throws(
-      () => parseUnikernel({ annotations }),
-      (error) => error instanceof UnsupportedError && error.message.includes(`${PREFIX}block`),
-    );
   }
 });

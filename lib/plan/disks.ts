@@ -1,0 +1,194 @@
+import { HostError, InvalidConfigurationError, UnsupportedError } from "../errors.ts";
+import { explainAccess, mayAccess, READ, WRITE } from "../host/access.ts";
+import type { DeviceFacts, DiskFacts, HostFacts, ImageFileFacts } from "../host/types.ts";
+import type { Monitor, MonitorDisk } from "../monitor/types.ts";
+import type { User } from "../oci/types.ts";
+import type { Guest } from "../unikernel/guests/types.ts";
+import { keyPrefix } from "../unikernel/keys.ts";
+import type { UnikernelConfig } from "../unikernel/types.ts";
+import type { AllowedDevice, Step } from "./types.ts";
+
+/** What disk planning knows. */
+export interface DisksInput {
+  facts: Pick<HostFacts, "disks" | "groupNames">;
+  monitor: Monitor;
+  guest: Guest;
+  unikernel: Pick<UnikernelConfig, "solo5BlkDev">;
+  user: User;
+  access: "private" | "groups";
+  /** Plans that the monitor inherits what a step opened by this name, and tells the number. */
+  inherit(name: string): number;
+}
+
+/** The disks of a plan. */
+export interface PlannedDisks {
+  /** Bring files into the clean room, or open them. */
+  files: Step[];
+  /** Make nodes, after /dev is there. */
+  nodes: Step[];
+  /** What the device cgroup must let through. */
+  allowed: AllowedDevice[];
+  /** What the monitor is told. */
+  disks: MonitorDisk[];
+}
+
+/**
+ * Disks of the guest, each by the way that gives the monitor this one and nothing else:
+ *
+ * - a block device is a node made for this container alone, as /dev/kvm is (`devices.ts`); a disk
+ *   that is only read has a node that can only be read, and the device cgroup says the same;
+ * - a file that the monitor's user may open is bound;
+ * - one that he may not open is opened by init and inherited, where the monitor takes descriptors. It
+ *   is the container's own file, of its image or its volumes, whoever owns it.
+ *
+ * @throws UnsupportedError when guest or monitor cannot have such disks
+ * @throws HostError when a file or device would refuse this user, naming its owner and mode
+ */
+export function planDisks(input: DisksInput): PlannedDisks {
+  const planned: PlannedDisks = { files: [], nodes: [], allowed: [], disks: [] };
+  const { disks = [] } = input.facts;
+  requireAbilities(disks, input);
+  disks.forEach((disk, index) => {
+    const { source, name, readOnly } = disk;
+    const told: MonitorDisk = {
+      kind: source.kind === "device" ? "device" : "file",
+      readOnly,
+      serial: name,
+      solo5Device: input.unikernel.solo5BlkDev ?? input.guest.disks?.solo5Device,
+    };
+    if (source.kind === "device") {
+      const path = `/dev/disk${index}`;
+      planned.nodes.push(nodeStep(path, source.device, disk, input));
+      planned.allowed.push(allowedDevice(source.device, disk));
+      planned.disks.push({ ...told, path });
+    } else if (mayAccess(source.file, credentials(input.user), wanted(disk))) {
+      const path = `/guest/disk${index}`;
+      planned.files.push(bindStep(path, disk));
+      planned.disks.push({ ...told, path });
+    } else {
+      requireDescriptors(source.file, disk, input);
+      const opened = `disk${index}`;
+      planned.files.push(openStep(opened, source, disk));
+      planned.disks.push({ ...told, fd: input.inherit(opened) });
+    }
+  });
+  return planned;
+}
+
+function requireAbilities(disks: DiskFacts[], { monitor, guest, unikernel }: DisksInput): void {
+  if (disks.length === 0) {
+    if (unikernel.solo5BlkDev === undefined) return;
+    throw new InvalidConfigurationError({
+      operation: "plan disk",
+      subject: `${keyPrefix}solo5BlkDev`,
+      reason: "the guest has no disk that it could be the name of",
+      remedy: "leave the key out",
+    });
+  }
+  const most = Math.min(monitor.mostDisks, guest.disks?.most ?? 0);
+  const extra = disks[most];
+  if (extra !== undefined) {
+    throw unsupported(
+      extra,
+      `a ${guest.type} guest on ${monitor.name} can have ${
+        most === 0 ? "none" : `${most} at most`
+      }`,
+    );
+  }
+  const readOnly = disks.find((disk) => disk.readOnly);
+  if (readOnly !== undefined && !monitor.readOnlyDisks) {
+    throw unsupported(
+      readOnly,
+      `it can only be read, and ${monitor.name} opens every disk for writing`,
+      "root.readonly in config.json, the file's mode or the mount's options make it read-only",
+    );
+  }
+  for (const disk of disks) {
+    const { mountPoint, fileSystem } = disk;
+    const known = guest.disks!.fileSystems;
+    if (mountPoint === undefined || fileSystem === undefined || known.includes(fileSystem)) {
+      continue;
+    }
+    throw unsupported(
+      disk,
+      `its file system is ${fileSystem}, and a ${guest.type} guest mounts ${known.join(", ")}`,
+    );
+  }
+}
+
+function unsupported(disk: DiskFacts, reason: string, remedy?: string): UnsupportedError {
+  return new UnsupportedError({ operation: "plan disk", subject: subjectOf(disk), reason, remedy });
+}
+
+function subjectOf({ name, source }: DiskFacts): string {
+  return `${name} (${source.kind === "device" ? source.device.path : source.file.path})`;
+}
+
+function credentials({ uid, gid, additionalGids }: User) {
+  return { uid, gid, groups: additionalGids };
+}
+
+function wanted({ readOnly }: DiskFacts): number {
+  return readOnly ? READ : READ | WRITE;
+}
+
+function nodeStep(
+  path: string,
+  device: DeviceFacts,
+  disk: DiskFacts,
+  { access, user, facts }: DisksInput,
+): Step {
+  if (access === "private") {
+    const { type, major, minor } = device;
+    const mode = disk.readOnly ? 0o400 : 0o600;
+    return { step: "mknod", path, type, major, minor, uid: user.uid, gid: user.gid, mode };
+  }
+  const who = credentials(user);
+  if (!mayAccess(device, who, wanted(disk))) {
+    const named = (gid: number) => facts.groupNames?.[gid];
+    throw new HostError({
+      operation: "plan disk",
+      subject: subjectOf(disk),
+      reason: 'device_access = "groups" is configured, and ' +
+        explainAccess(device, who, wanted(disk), named),
+    });
+  }
+  return { step: "bindDevice", source: device.path, target: path };
+}
+
+function allowedDevice(
+  { type, major, minor }: DeviceFacts,
+  { readOnly }: DiskFacts,
+): AllowedDevice {
+  return { type, major, minor, access: readOnly ? "r" : "rw" };
+}
+
+function bindStep(target: string, { source, readOnly }: DiskFacts): Step {
+  const writable = readOnly ? {} : { writable: true as const };
+  if (source.kind === "imageFile") {
+    return { step: "bindImageFile", source: source.file.path, target, ...writable };
+  }
+  const { path } = (source as { file: ImageFileFacts }).file;
+  return { step: "bindHost", source: path, target, kind: "file", ...writable };
+}
+
+function openStep(name: string, source: DiskFacts["source"], { readOnly }: DiskFacts): Step {
+  const { path } = (source as { file: ImageFileFacts }).file;
+  const from = source.kind === "imageFile" ? "image" : "host";
+  return { step: "openFile", name, from, path, access: readOnly ? "r" : "rw" };
+}
+
+function requireDescriptors(file: ImageFileFacts, disk: DiskFacts, input: DisksInput): void {
+  if (input.monitor.diskDescriptors) return;
+  const { uid, gid } = input.user;
+  const mode = file.mode.toString(8).padStart(4, "0");
+  throw new HostError({
+    operation: "plan disk",
+    subject: subjectOf(disk),
+    reason:
+      `it belongs to uid ${file.uid}, group ${file.gid}, with mode ${mode}: uid ${uid}, gid ` +
+      `${gid} may not ${disk.readOnly ? "read" : "read and write"} it, and ${input.monitor.name} ` +
+      "takes no opened files",
+    remedy: "change its owner or mode in the image, or use qemu",
+  });
+}

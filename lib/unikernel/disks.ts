@@ -1,0 +1,60 @@
+import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
+import type { Guest } from "./guests/types.ts";
+import { type Key, keyPrefix } from "./keys.ts";
+import type { UnikernelConfig } from "./types.ts";
+
+const operation = "give the guest a disk";
+
+/** What of a description says where a disk is mounted. */
+export type DiskDescription = Pick<
+  UnikernelConfig,
+  "block" | "blockMountPoint" | "rootDisk" | "initrd"
+>;
+
+/**
+ * Where the guest mounts the disk that its image asks for by `block`, or by `mountRootfs` and
+ * `useDMBlock`.
+ *
+ * @returns undefined when it mounts it by itself, if at all
+ * @throws UnsupportedError when guests of this family have no disks, or no use for a file system
+ * @throws InvalidConfigurationError when they cannot mount one there
+ */
+export function mountPointOf(description: DiskDescription, guest: Guest): string | undefined {
+  const { blockMountPoint: asked, initrd } = description;
+  const key: Key = description.rootDisk ? "mountRootfs" : "block";
+  const { type, disks } = guest;
+  if (disks === undefined) {
+    throw new UnsupportedError({
+      operation,
+      subject: keyPrefix + key,
+      reason: `${type} guests are given no disks: they could not mount any`,
+      remedy: "leave the key out, or give it no value",
+    });
+  }
+  if (disks.mount === "raw" && description.rootDisk) {
+    throw new UnsupportedError({
+      operation,
+      subject: keyPrefix + key,
+      reason: `${type} guests mount no file system`,
+      remedy: `leave the key out; ${keyPrefix}block gives them a disk image`,
+    });
+  }
+  if (asked !== undefined) return checkMountPoint(asked, disks.mount, type);
+  // An initial RAM disk is a root already.
+  const hasRoot = disks.mount === "root" && !description.rootDisk && initrd !== undefined;
+  return hasRoot ? undefined : disks.mountPoint;
+}
+
+function checkMountPoint(asked: string, mount: "root" | "below" | "raw", type: string): string {
+  if (mount !== "raw" && (mount === "root") === (asked === "/")) return asked;
+  throw new InvalidConfigurationError({
+    operation,
+    subject: `${keyPrefix}blkMntPoint`,
+    reason: mount === "raw"
+      ? `${type} guests mount no file system`
+      : mount === "root"
+      ? `${type} guests are told to mount "/" only, and find other disks as /dev/vda and on`
+      : `${type} guests have a root already, and mount a disk below it`,
+    remedy: mount === "root" ? '"/", or leave the key out' : "leave the key out",
+  });
+}

@@ -1,0 +1,301 @@
+/** How a guest's disks come into the clean room, and which are refused. */
+import assert from "node:assert/strict";
+import { defaultConfiguration } from "../../../lib/config/parse.ts";
+import { HostError, InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
+import type { DeviceFacts, DiskFacts, ImageFileFacts } from "../../../lib/host/types.ts";
+import { monitorByName } from "../../../lib/monitor/registry.ts";
+import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import type { Step } from "../../../lib/plan/types.ts";
+import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
+import { mountPointOf } from "../../../lib/unikernel/disks.ts";
+import type { UnikernelType } from "../../../lib/unikernel/types.ts";
+import { factsOf, launchInputOf, specOf } from "../../support/plan_inputs.ts";
+
+const snapshot: DeviceFacts = {
+  path: "/dev/dm-3",
+  type: "block",
+  major: 253,
+  minor: 3,
+  uid: 0,
+  gid: 6,
+  mode: 0o660,
+};
+
+function device(changes: Partial<DiskFacts> = {}): DiskFacts {
+  return {
+    name: "rootfs",
+    source: { kind: "device", device: snapshot },
+    readOnly: false,
+    ...changes,
+  };
+}
+
+function file(
+  changes: Partial<ImageFileFacts> = {},
+  kind: "imageFile" | "hostFile" = "imageFile",
+  readOnly = false,
+): DiskFacts {
+  const facts = {
+    path: "/disk.img",
+    size: 1 << 20,
+    uid: 65534,
+    gid: 65534,
+    mode: 0o600,
+    ...changes,
+  };
+  return { name: "block", source: { kind, file: facts }, readOnly };
+}
+
+interface Wanted {
+  type?: UnikernelType;
+  monitor?: string;
+  access?: "private" | "groups";
+  groups?: number[];
+  version?: 1 | 2;
+  input?: Partial<LaunchInput>;
+}
+
+function stepsOf(disks: DiskFacts[], wanted: Wanted = {}): Step[] {
+  const { type = "elf", monitor = "qemu", access = "private", groups = [], version = 1 } = wanted;
+  const configuration = { ...defaultConfiguration(), device_access: access };
+  const facts = factsOf({ disks });
+  // The tests here are about disks, and this node's /dev/kvm would do for anybody.
+  facts.kvm.device = { ...facts.kvm.device!, mode: 0o666 };
+  return planLaunch(launchInputOf({
+    spec: specOf({
+      process: { user: { uid: 65534, gid: 65534, additionalGids: groups }, args: ["x"], cwd: "/" },
+    }),
+    configuration,
+    facts,
+    monitor: monitorByName(monitor),
+    guest: guestOf(type),
+    unikernel: { unikernelType: type, hypervisor: monitor, binary: "/k", accelerator: "kvm" },
+    deviceCgroup: { version, directory: "/cg" },
+    ...wanted.input,
+  })).plan.steps;
+}
+
+function find<Name extends Step["step"]>(steps: Step[], name: Name) {
+  return steps.filter((it): it is Extract<Step, { step: Name }> => it.step === name);
+}
+
+const toldOf = (steps: Step[]) => find(steps, "exec")[0]!.argv.join(" ");
+const rulesOf = (steps: Step[]) =>
+  find(steps, "deviceRule").map(({ rule }) => rule).filter((rule) => rule.startsWith("b"));
+
+Deno.test("a device is a node of the monitor's user, and the cgroup lets through this one alone", () => {
+  const steps = stepsOf([device()]);
+  assert.deepEqual(find(steps, "mknod").filter(({ type }) => type === "block"), [{
+    step: "mknod",
+    path: "/dev/disk0",
+    type: "block",
+    major: 253,
+    minor: 3,
+    uid: 65534,
+    gid: 65534,
+    mode: 0o600,
+  }]);
+  assert.deepEqual(rulesOf(steps), ["b 253:3 rw"]);
+  const [program] = find(stepsOf([device()], { version: 2 }), "deviceProgram");
+  assert.deepEqual(program!.allowed.filter(({ type }) => type === "block"), [
+    { type: "block", major: 253, minor: 3, access: "rw" },
+  ]);
+  assert.match(toldOf(steps), /driver=host_device,\S*filename=\/dev\/disk0,read-only=off/);
+  assert.match(toldOf(steps), /virtio-blk-pci,drive=disk0,serial=rootfs/);
+});
+
+Deno.test("a device that is only read cannot be written by its node, its rule or the monitor", () => {
+  const steps = stepsOf([device({ readOnly: true })]);
+  const [node] = find(steps, "mknod").filter(({ type }) => type === "block");
+  assert.equal(node!.mode, 0o400);
+  assert.deepEqual(rulesOf(steps), ["b 253:3 r"]);
+  assert.doesNotMatch(toldOf(steps), /read-only=off/);
+});
+
+Deno.test("by groups a device is the host's node, for who is in its group", () => {
+  const bound = find(stepsOf([device()], { access: "groups", groups: [6] }), "bindDevice");
+  assert.deepEqual(bound.at(-1), { step: "bindDevice", source: "/dev/dm-3", target: "/dev/disk0" });
+  assert.throws(
+    () => stepsOf([device()], { access: "groups" }),
+    (error) =>
+      error instanceof HostError &&
+      /rootfs \(\/dev\/dm-3\).*group 6.*--group-add 6.*supplementalGroups: \[6\]/.test(
+        error.message,
+      ),
+  );
+});
+
+Deno.test("boot files are copied when their file system becomes the guest's disk", () => {
+  const steps = stepsOf([device()]);
+  assert.deepEqual(find(steps, "bindImageFile"), []);
+  assert.equal(find(steps, "copyImageFile").length, 1);
+  assert.equal(find(stepsOf([file()]), "copyImageFile").length, 0);
+});
+
+Deno.test("a file that the user may open is bound, with no more rights than the guest has", () => {
+  const inImage = find(stepsOf([file()]), "bindImageFile").at(-1);
+  assert.deepEqual(inImage, {
+    step: "bindImageFile",
+    source: "/disk.img",
+    target: "/guest/disk0",
+    writable: true,
+  });
+  const readOnly = find(stepsOf([file({}, "imageFile", true)]), "bindImageFile").at(-1);
+  assert.ok(!("writable" in readOnly!));
+  const onHost = find(stepsOf([file({}, "hostFile")]), "bindHost").at(-1);
+  assert.deepEqual(onHost, {
+    step: "bindHost",
+    source: "/disk.img",
+    target: "/guest/disk0",
+    kind: "file",
+    writable: true,
+  });
+  assert.deepEqual(rulesOf(stepsOf([file()])), []);
+});
+
+const locked = { uid: 0, gid: 0, mode: 0o600 };
+
+Deno.test("a file that the user may not open is opened for him, before anything is given up", () => {
+  for (const [kind, from] of [["imageFile", "image"], ["hostFile", "host"]] as const) {
+    const steps = stepsOf([file(locked, kind)]);
+    assert.deepEqual(find(steps, "openFile"), [
+      { step: "openFile", name: "disk0", from, path: "/disk.img", access: "rw" },
+    ]);
+    const names = steps.map(({ step }) => step);
+    assert.ok(names.indexOf("openFile") < names.indexOf("pivotRoot"));
+    const [{ fds = [] } = {}] = find(steps, "exec");
+    assert.deepEqual(fds, [{ name: "disk0", fd: 3 }]);
+    assert.match(toldOf(steps), /-add-fd fd=3,set=3 .*driver=file,\S*filename=\/dev\/fdset\/3,/);
+  }
+  // It may be read by all, and is to be written.
+  assert.equal(find(stepsOf([file({ ...locked, mode: 0o644 })]), "openFile").length, 1);
+  const readOnly = stepsOf([file(locked, "imageFile", true)]);
+  assert.equal(find(readOnly, "openFile")[0]!.access, "r");
+});
+
+Deno.test("descriptors have numbers of their own", () => {
+  const input = { unikernel: undefined } as unknown as Partial<LaunchInput>;
+  delete (input as Record<string, unknown>).unikernel;
+  const steps = stepsOf([file(locked), file(), file(locked)], { type: "linux", input });
+  const [{ fds } = {}] = find(steps, "exec");
+  assert.deepEqual(fds, [
+    { name: "control", fd: 3 },
+    { name: "disk0", fd: 4 },
+    { name: "disk2", fd: 5 },
+  ]);
+});
+
+const refused: {
+  name: string;
+  disks: DiskFacts[];
+  wanted: Wanted;
+  error: new (...args: never[]) => Error;
+  message: RegExp;
+}[] = [
+  ...["firecracker", "hvt", "spt"].map((monitor) => ({
+    name: `a file that the user may not open, for ${monitor}`,
+    disks: [file(locked)],
+    wanted: { monitor, type: monitor === "firecracker" ? "linux" : "elf" } as const,
+    error: HostError,
+    message: new RegExp(
+      `belongs to uid 0, group 0, with mode 0600.*${monitor} takes no opened files`,
+    ),
+  })),
+  ...["hvt", "spt"].map((monitor) => ({
+    name: `a disk that is only read, for ${monitor}`,
+    disks: [file({}, "imageFile", true)],
+    wanted: { monitor },
+    error: UnsupportedError,
+    message: /block \(\/disk.img\).*opens every disk for writing/,
+  })),
+  {
+    name: "two disks for Solo5",
+    disks: [file(), file()],
+    wanted: { monitor: "hvt" },
+    error: UnsupportedError,
+    message: /elf guest on hvt can have 1 at most/,
+  },
+  {
+    name: "a disk for Unikraft",
+    disks: [file()],
+    wanted: { type: "unikraft" },
+    error: UnsupportedError,
+    message: /unikraft guest on qemu can have none/,
+  },
+  {
+    name: "a file system that the guest does not mount",
+    disks: [device({ mountPoint: "/", fileSystem: "zfs" })],
+    wanted: { type: "linux" },
+    error: UnsupportedError,
+    message: /rootfs \(\/dev\/dm-3\): its file system is zfs, and a linux guest mounts ext2/,
+  },
+  {
+    name: "a name for no disk",
+    disks: [],
+    wanted: {
+      type: "mirage",
+      monitor: "hvt",
+      input: {
+        unikernel: {
+          unikernelType: "mirage",
+          hypervisor: "hvt",
+          binary: "/k",
+          accelerator: "kvm",
+          solo5BlkDev: "storage",
+        },
+      },
+    },
+    error: InvalidConfigurationError,
+    message: /solo5BlkDev: the guest has no disk/,
+  },
+];
+
+for (const { name, disks, wanted, error: expected, message } of refused) {
+  Deno.test(`${name} is refused`, () => {
+    assert.throws(() => stepsOf(disks, wanted), (error) => {
+      assert.ok(error instanceof expected, String(error));
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}
+
+Deno.test("a Linux guest's root is its disk, by what it is told", () => {
+  const line = (disk: Partial<DiskFacts>) =>
+    toldOf(stepsOf([device({ mountPoint: "/", ...disk })], { type: "linux" }));
+  assert.match(line({ fileSystem: "ext4" }), /root=\/dev\/vda rw rootfstype=ext4 init=x/);
+  assert.match(line({ readOnly: true }), /root=\/dev\/vda ro init=x/);
+});
+
+const places: {
+  type: UnikernelType;
+  block?: string;
+  rootDisk?: boolean;
+  blockMountPoint?: string;
+  initrd?: string;
+  /** A place, or why there is none. */
+  place: string | undefined | RegExp;
+}[] = [
+  { type: "linux", rootDisk: true, place: "/" },
+  { type: "linux", rootDisk: true, initrd: "/initrd", place: "/" },
+  { type: "linux", block: "/disk", place: "/" },
+  { type: "linux", block: "/disk", initrd: "/initrd", place: undefined },
+  { type: "linux", block: "/disk", initrd: "/initrd", blockMountPoint: "/", place: "/" },
+  { type: "linux", block: "/disk", blockMountPoint: "/data", place: /blkMntPoint.*"\/" only/ },
+  { type: "rumprun", block: "/disk", place: "/data" },
+  { type: "rumprun", rootDisk: true, blockMountPoint: "/srv", place: "/srv" },
+  { type: "rumprun", block: "/disk", blockMountPoint: "/", place: /blkMntPoint.*root already/ },
+  { type: "mirage", block: "/disk", place: undefined },
+  { type: "mirage", block: "/disk", blockMountPoint: "/x", place: /blkMntPoint.*no file system/ },
+  { type: "mirage", rootDisk: true, place: /mountRootfs: mirage guests mount no file system/ },
+  { type: "unikraft", block: "/disk", place: /block: unikraft guests are given no disks/ },
+  { type: "mewz", rootDisk: true, place: /mountRootfs: mewz guests are given no disks/ },
+];
+
+for (const { type, place, ...description } of places) {
+  Deno.test(`${type}: where a disk is mounted by ${JSON.stringify(description)}`, () => {
+    const found = () => mountPointOf(description, guestOf(type));
+    if (place instanceof RegExp) assert.throws(found, place);
+    else assert.equal(found(), place);
+  });
+}
