@@ -8,6 +8,7 @@ import { readGroupName } from "./groups.ts";
 import { FORMAT_BYTES, isInitramfs } from "../unikernel/initrd/format.ts";
 import { readImageHead, statImageFile } from "./image.ts";
 import { probeKvm } from "./kvm.ts";
+import { processorVendor } from "./processor.ts";
 import type { HostFacts, KvmFacts } from "./types.ts";
 
 /** Which facts are wanted. */
@@ -50,7 +51,9 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
 function kvmFacts({ monitor, accelerator }: FactsInput): KvmFacts {
   const unseen = (why: string) => ({ usable: false, reason: `${why}, so KVM was not looked at` });
   if (!monitor.accelerators.includes("kvm")) return unseen("the monitor does without");
-  return accelerator === "tcg" ? unseen("emulation was asked for") : probeKvm();
+  return accelerator === "tcg"
+    ? unseen("emulation was asked for")
+    : { ...probeKvm(), processorVendor: processorVendor() };
 }
 
 function initrdFacts(imageRoot: number, path: string): HostFacts["initrd"] {

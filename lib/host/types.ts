@@ -29,6 +29,8 @@ export interface KvmFacts {
   /** Why it is not usable, as a sentence fragment. */
   reason?: string;
   apiVersion?: number;
+  /** The processor's maker as CPUID leaf 0 names it, when KVM was looked at. */
+  processorVendor?: string;
 }
 
 export interface CgroupLayout {

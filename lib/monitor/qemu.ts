@@ -130,8 +130,17 @@ function argv(input: MonitorInput): string[] {
 
 function accelerator(input: MonitorInput): string[] {
   return input.accelerator === "kvm"
-    ? ["-accel", "kvm", "-cpu", "host"]
+    ? ["-accel", "kvm", "-cpu", hostProcessor(input)]
     : ["-accel", `tcg,tb-size=${translationBufferMiB(input.memoryMiB)}`, "-cpu", "max"];
+}
+
+/**
+ * AMD's processors have no register IA32_ARCH_CAPABILITIES. KVM emulates one all the same, which
+ * QEMU before 10.1 hands on, and dies when KVM then refuses the value.
+ */
+function hostProcessor({ processorVendor }: MonitorInput): string {
+  const isAmd = processorVendor === "AuthenticAMD" || processorVendor === "HygonGenuine";
+  return isAmd ? "host,arch-capabilities=off" : "host";
 }
 
 /** Commands come from a socket that is open and listens already: there is no path in the clean room. */

@@ -10,6 +10,8 @@ export interface MonitorInput {
   memoryMiB: number;
   vcpus: number;
   accelerator: "kvm" | "tcg";
+  /** Maker of the host's processor, as CPUID leaf 0 names it. */
+  processorVendor?: string;
   /** Directories the monitor searches for firmware, in order. */
   firmwareDirectories: string[];
   network?: {

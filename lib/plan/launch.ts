@@ -272,6 +272,7 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
     vcpus: VCPUS,
     accelerator,
+    processorVendor: facts.kvm.processorVendor,
     firmwareDirectories: monitor.firmwareDirectories.filter((directory) =>
       facts.monitor.dataPaths.some(({ path }) => path === directory)
     ),

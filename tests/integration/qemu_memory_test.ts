@@ -1,5 +1,6 @@
 /** A guest that uses all the memory it was given does not get its container killed. */
 import assert from "node:assert/strict";
+import { processorVendor } from "../../lib/host/processor.ts";
 import { qemu } from "../../lib/monitor/qemu.ts";
 import type { MonitorInput } from "../../lib/monitor/types.ts";
 import { guestMemoryMiB } from "../../lib/plan/memory.ts";
@@ -80,6 +81,7 @@ function argv(input: Pick<MonitorInput, "accelerator" | "memoryMiB"> & Partial<M
     binary,
     kernel: guestKernel,
     vcpus: 1,
+    processorVendor: processorVendor(),
     firmwareDirectories: qemu.firmwareDirectories,
     ...input,
   });

@@ -1,5 +1,6 @@
 /** What `qemu.argv` says, QEMU does: each fixture guest, both boot protocols, on KVM and TCG. */
 import assert from "node:assert/strict";
+import { processorVendor } from "../../lib/host/processor.ts";
 import { qemu } from "../../lib/monitor/qemu.ts";
 import type { MonitorInput } from "../../lib/monitor/types.ts";
 import {
@@ -22,6 +23,7 @@ function argv(input: Partial<MonitorInput>): string[] {
     memoryMiB: 32,
     vcpus: 1,
     accelerator: "tcg",
+    processorVendor: processorVendor(),
     firmwareDirectories: qemu.firmwareDirectories,
     ...input,
   });

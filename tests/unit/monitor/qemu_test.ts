@@ -49,6 +49,10 @@ Deno.test("argv emulates only when told to", () => {
   const kvm = qemu.argv(plain);
   assert.equal(after(kvm, "-accel"), "kvm");
   assert.equal(after(kvm, "-cpu"), "host");
+  const onAmd = qemu.argv({ ...plain, processorVendor: "AuthenticAMD" });
+  assert.equal(after(onAmd, "-cpu"), "host,arch-capabilities=off");
+  const onIntel = qemu.argv({ ...plain, processorVendor: "GenuineIntel" });
+  assert.equal(after(onIntel, "-cpu"), "host");
   const tcg = qemu.argv({ ...plain, accelerator: "tcg" });
   assert.match(after(tcg, "-accel"), /^tcg,tb-size=\d+$/);
   assert.equal(after(tcg, "-cpu"), "max");
