@@ -123,7 +123,7 @@ export const commands = {
     positionals: {},
   },
   completion: {
-    summary: "Print a script that completes command lines.",
+    summary: "Print a script that completes command lines, to be sourced by the shell.",
     options: {},
     positionals: { shell: { metavar: "SHELL", help: "bash, zsh or fish." } },
   },

@@ -1,48 +1,75 @@
 import { commands, type CommandSpec } from "./commands.ts";
-import { globalOptions, type OptionSpecs } from "./options.ts";
+import { globalOptions, type OptionSpec, type OptionSpecs } from "./options.ts";
 
 /** Shells that `urunc completion` knows. */
 export const shells = ["bash", "zsh", "fish"] as const;
 
 export type Shell = typeof shells[number];
 
-/** A script that completes commands, options and container ids; made from the parser's tables. */
+/**
+ * A script that completes commands, options, their values and container ids; made from the parser's
+ * tables. Ids are those of the `--root` that was typed before the command.
+ */
 export function completionScript(shell: Shell): string {
   switch (shell) {
     case "bash":
       return bashScript();
     case "zsh":
-      // zsh reads bash's completions.
-      return `autoload -U +X bashcompinit && bashcompinit\n${bashScript()}`;
+      // zsh reads bash's completions, once its own are set up.
+      return [
+        "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }",
+        `autoload -Uz +X bashcompinit && bashcompinit\n${bashScript()}`,
+      ].join("\n");
     case "fish":
       return fishScript();
   }
 }
 
 const entries: [string, CommandSpec][] = Object.entries(commands);
+const verbs = entries.map(([verb]) => verb);
 
 function optionNames(specs: OptionSpecs): string[] {
   return Object.values(specs).flatMap(({ names }) => names);
 }
 
+/** Words that a command knows by heart, besides ids. */
+function knownWords(positionals: CommandSpec["positionals"]): readonly string[] {
+  return "shell" in positionals ? shells : [];
+}
+
 function bashScript(): string {
-  const verbs = entries.map(([verb]) => verb);
   const cases = entries.map(([verb, { options, positionals }]) => {
-    const words = [...optionNames(options), "--help"].join(" ");
-    const ids = "id" in positionals ? " $(urunc list --quiet 2>/dev/null)" : "";
+    const words = [...knownWords(positionals), ...optionNames(options), "--help"].join(" ");
+    const ids = "id" in positionals
+      ? ' $(urunc "${COMP_WORDS[@]:1:$((i - 1))}" list --quiet 2>/dev/null)'
+      : "";
     return `    ${verb}) words="${words}${ids}" ;;`;
   });
+  const values = [["", { options: globalOptions }] as const, ...entries].flatMap(
+    ([verb, { options }]) =>
+      Object.values<OptionSpec>(options).flatMap((spec) => {
+        if (spec.kind === "flag") return [];
+        const patterns = spec.names.map((name) => `"${verb} ${name}"`).join("|");
+        // Nothing of ours: then the shell offers files.
+        const words = spec.kind === "choice" ? spec.choices.join(" ") : "";
+        return [`    ${patterns}) words="${words}" ;;`];
+      }),
+  );
   return [
     "_urunc() {",
     '  local word="${COMP_WORDS[COMP_CWORD]}" verb="" words i',
     "  for ((i = 1; i < COMP_CWORD; i++)); do",
     '    case "${COMP_WORDS[i]}" in',
-    `      ${verbs.join("|")}) verb="\${COMP_WORDS[i]}"; break ;;`,
+    `      ${[...verbs, "help"].join("|")}) verb="\${COMP_WORDS[i]}"; break ;;`,
     "    esac",
     "  done",
     '  case "$verb" in',
     ...cases,
+    `    help) words="${verbs.join(" ")}" ;;`,
     `    *) words="${[...verbs, "help", ...optionNames(globalOptions), "--help"].join(" ")}" ;;`,
+    "  esac",
+    '  case "$verb ${COMP_WORDS[COMP_CWORD-1]}" in',
+    ...values,
     "  esac",
     '  COMPREPLY=($(compgen -W "$words" -- "$word"))',
     "}",
@@ -52,12 +79,28 @@ function bashScript(): string {
 }
 
 function fishScript(): string {
-  const lines = ["complete -c urunc -f"];
+  const lines = [
+    "function __urunc_ids",
+    "  set -l globals",
+    "  for word in (commandline -opc)[2..]",
+    `    contains -- $word ${verbs.join(" ")}; and break`,
+    "    set -a globals $word",
+    "  end",
+    "  urunc $globals list --quiet 2>/dev/null",
+    "end",
+    "complete -c urunc -f",
+    `complete -c urunc -n __fish_use_subcommand -a help -d ${quote("Show help.")}`,
+    `complete -c urunc -n '__fish_seen_subcommand_from help' -a '${verbs.join(" ")}'`,
+    `complete -c urunc -s h -l help -d ${quote("Show help.")}`,
+  ];
   for (const [verb, { summary, options, positionals }] of entries) {
     const seen = `__fish_seen_subcommand_from ${verb}`;
     lines.push(`complete -c urunc -n __fish_use_subcommand -a ${verb} -d ${quote(summary)}`);
     if ("id" in positionals) {
-      lines.push(`complete -c urunc -n '${seen}' -a '(urunc list --quiet 2>/dev/null)'`);
+      lines.push(`complete -c urunc -n '${seen}' -a '(__urunc_ids)'`);
+    }
+    for (const word of knownWords(positionals)) {
+      lines.push(`complete -c urunc -n '${seen}' -a ${word}`);
     }
     lines.push(...fishOptions(options, `-n '${seen}'`));
   }

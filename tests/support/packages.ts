@@ -22,6 +22,8 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "iptables", purpose: "docker's bridge network" },
   { package: "cpio", purpose: "initial RAM disks of Linux guests" },
   { package: "strace", purpose: "observes what the executable opens" },
+  { package: "zsh", purpose: "completes command lines" },
+  { package: "fish", purpose: "completes command lines" },
   { package: "runc", purpose: "the runtime to compare with" },
   { package: "containerd", purpose: "a caller" },
   { package: "docker.io", purpose: "a caller" },

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { commands, type CommandSpec } from "../../../lib/cli/commands.ts";
-import { completionScript, shells } from "../../../lib/cli/completion.ts";
 import { helpText } from "../../../lib/cli/help.ts";
 import { specTableText } from "../../../lib/cli/help_spec.ts";
 import { parseCommandLine } from "../../../lib/cli/parse.ts";
@@ -8,8 +7,6 @@ import { specTable } from "../../../lib/oci/spec_table.ts";
 import { parseSpec } from "../../../lib/oci/parse.ts";
 import { specTemplate } from "../../../lib/oci/template.ts";
 import { validate } from "../../../lib/oci/validate.ts";
-import { findProgram } from "../../support/skip.ts";
-import { run } from "../../support/process.ts";
 
 Deno.test("a command line is parsed", async (t) => {
   const rows: [args: string[], expected: Record<string, unknown>][] = [
@@ -99,33 +96,6 @@ Deno.test("help spec has every row of the table", () => {
   for (const { property, how } of specTable) {
     assert.ok(text.includes(property) && text.includes(how), property);
   }
-});
-
-Deno.test("completions are scripts that their shells accept", async (t) => {
-  for (const shell of shells) {
-    const program = findProgram(shell);
-    await t.step({
-      name: program === undefined ? `${shell} (not on PATH: looked at only)` : shell,
-      fn: async () => {
-        const script = completionScript(shell);
-        for (const verb of Object.keys(commands)) assert.ok(script.includes(verb), verb);
-        if (program === undefined) return;
-        const { code, stderr } = await run([program, "-n"], { stdin: script });
-        assert.equal(code, 0, stderr);
-      },
-    });
-  }
-});
-
-Deno.test("bash completes commands and options", async () => {
-  const complete = async (...words: string[]) => {
-    const script = `${completionScript("bash")}
-      COMP_WORDS=(${["urunc", ...words].map((it) => `'${it}'`).join(" ")})
-      COMP_CWORD=${words.length}; _urunc; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    return (await run(["bash", "-c", script], { check: true })).stdout.trim().split("\n");
-  };
-  assert.deepEqual(await complete("sta"), ["start", "state"]);
-  assert.deepEqual(await complete("--root", "/x", "delete", "--fo"), ["--force"]);
 });
 
 Deno.test("the template of a spec is valid", () => {
