@@ -11,6 +11,8 @@ export interface BundleGlance {
   annotations: Record<string, string>;
   /** Absolute path of the image's root. */
   rootfs: string;
+  /** Other programs are run for it, which may write to the image's root. */
+  hasHooks: boolean;
 }
 
 /** As much as the strict parser reads. */
@@ -25,7 +27,11 @@ const MAXIMUM_BYTES = 10 * 1024 * 1024;
 export function glanceAtBundle(bundle: string): BundleGlance {
   const path = `${bundle}/config.json`;
   const bytes = readBounded(path, MAXIMUM_BYTES, { operation: "read bundle" });
-  let config: { annotations?: Record<string, unknown>; root?: { path?: unknown } } | null;
+  let config: {
+    annotations?: Record<string, unknown>;
+    root?: { path?: unknown };
+    hooks?: unknown;
+  } | null;
   try {
     config = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
@@ -42,6 +48,7 @@ export function glanceAtBundle(bundle: string): BundleGlance {
       Object.entries(config?.annotations ?? {}).filter(([, value]) => typeof value === "string"),
     ) as Record<string, string>,
     rootfs: resolvePath(bundle, typeof root === "string" ? root : "rootfs"),
+    hasHooks: Object.keys(config?.hooks ?? {}).length > 0,
   };
 }
 

@@ -34,18 +34,45 @@ const MAXIMUM_DATA = 4095;
 /**
  * Mounts a container's root file system. What was mounted is unmounted again when one fails.
  *
+ * A snapshot that could be written to is mounted read-only, see `allowWriting`: nothing of a guest
+ * writes to it, and when a writable overlay is unmounted the kernel writes back the whole file system
+ * that holds its upper directory (ovl_sync_fs, fs/overlayfs/super.c), whoever wrote to that.
+ *
  * @param directory of the root; made when it is not there
  * @throws HostError naming the mount
  */
 export async function mountRootfs(mounts: RootfsMount[], directory: string): Promise<void> {
   if (mounts.length === 0) return;
   makeDirectory(directory);
+  const options = isWritableOverlay(mounts) ? ["ro"] : [];
   try {
-    for (const one of mounts) await mountOne(one, directory);
+    for (const one of mounts) {
+      await mountOne({ ...one, options: [...one.options, ...options] }, directory);
+    }
   } catch (error) {
     unmountRootfs(directory);
     throw error;
   }
+}
+
+/**
+ * Makes what `mountRootfs` has mounted as writable as it was meant to be.
+ *
+ * @param mounts the same
+ * @throws LinuxError
+ */
+export function allowWriting(mounts: RootfsMount[], directory: string): void {
+  if (!isWritableOverlay(mounts)) return;
+  const { flags } = parseMountOptions(mounts[0]!.options);
+  mount(null, directory, null, flags | MS_REMOUNT, null);
+}
+
+/** A snapshot of containerd's usual snapshotter. */
+function isWritableOverlay(mounts: RootfsMount[]): boolean {
+  const [first] = mounts;
+  if (mounts.length !== 1 || first?.type !== "overlay" || first.target !== "") return false;
+  const { flags, data } = parseMountOptions(first.options);
+  return (flags & MS_RDONLY) === 0 && data.some((option) => option.startsWith("upperdir="));
 }
 
 /**

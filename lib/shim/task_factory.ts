@@ -2,7 +2,7 @@ import { UnsupportedError } from "../errors.ts";
 import { MemoryWatch } from "./memory_watch.ts";
 import type { CreateTaskRequest } from "./protobuf/messages.ts";
 import { removeRecord, type TaskRecord, writeRecord } from "./record.ts";
-import { mountRootfs, unmountRootfs } from "./rootfs.ts";
+import { allowWriting, mountRootfs, unmountRootfs } from "./rootfs.ts";
 import type { TaskFactory } from "./service.ts";
 import type { ShimServices } from "./services.ts";
 import { glanceAtBundle, isGuest, isInPod } from "../delegate/kind.ts";
@@ -46,7 +46,9 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const io = { stdin, stdout, stderr, terminal };
     const common = { id, bundle, io, options };
     const glance = glanceAtBundle(bundle);
-    if (isGuest(glance)) {
+    const isOurs = isGuest(glance);
+    if (!isOurs || glance.hasHooks) allowWriting(rootfs, `${bundle}/rootfs`);
+    if (isOurs) {
       const task = await UnikernelTask.create(services, { ...common, root: record.root });
       if (services.shared) services.inits.prepareSoon();
       return task;

@@ -1,7 +1,12 @@
 /** Mounts of a container's root as snapshotters ask for them, below the root included. */
 import assert from "node:assert/strict";
 import { readMounts } from "../../lib/host/mounts.ts";
-import { mountRootfs, type RootfsMount, unmountRootfs } from "../../lib/shim/rootfs.ts";
+import {
+  allowWriting,
+  mountRootfs,
+  type RootfsMount,
+  unmountRootfs,
+} from "../../lib/shim/rootfs.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -52,4 +57,32 @@ testIf("a target that the image does not have, or cannot have, leaves nothing mo
     );
     assert.deepEqual(mountsBelow(root), []);
   }
+});
+
+testIf("a snapshot can be written to when that is allowed, and not before", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const { image, root } = await prepare(scope);
+  const directory = await scope.temporaryDirectory("snapshot");
+  for (const name of ["upper", "work"]) await Deno.mkdir(`${directory}/${name}`);
+  const layers = [
+    `lowerdir=${image.source}`,
+    `upperdir=${directory}/upper`,
+    `workdir=${directory}/work`,
+  ];
+  const mounts = [{ type: "overlay", source: "overlay", target: "", options: layers }];
+  await mountRootfs(mounts, root);
+  await assert.rejects(() => Deno.writeTextFile(`${root}/new`, ""), /Read-only/);
+  allowWriting(mounts, root);
+  await Deno.writeTextFile(`${root}/new`, "new");
+  unmountRootfs(root);
+  assert.equal(await Deno.readTextFile(`${directory}/upper/new`), "new");
+
+  // A view, which says itself that nobody is to write to it.
+  const view = [{ ...mounts[0]!, options: ["ro", ...layers] }];
+  await mountRootfs(view, root);
+  allowWriting(view, root);
+  await assert.rejects(() => Deno.writeTextFile(`${root}/new`, ""), /Read-only/);
+  unmountRootfs(root);
 });

@@ -39,7 +39,7 @@ testIf("an ordinary container: run, exec, ps, metrics, pause, kill", {
     "idle",
     "/bin/sh",
     "-c",
-    "echo in; exit 3",
+    "echo in >/written; cat /written; exit 3",
   ]);
   assert.deepEqual([exec.code, exec.stdout], [3, "in\n"], exec.stderr);
   const wrong = await it.ctr(["task", "exec", "--exec-id", "w", "idle", "/no/such"]);
