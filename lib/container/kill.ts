@@ -1,5 +1,14 @@
-import { close, LinuxError, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../ffi/linux.ts";
+import {
+  close,
+  LinuxError,
+  pidfdOpen,
+  pidfdSendSignal,
+  pollAsync,
+  POLLIN,
+  SIGKILL,
+} from "../../ffi/linux.ts";
 import { WrongStateError } from "../errors.ts";
+import { processDropsSignal } from "../host/signals.ts";
 import { effectOf, SIGCONT, type SignalEffect, SIGSTOP, SIGTERM } from "../monitor/signals.ts";
 import { signalCgroup } from "./cgroups/cgroup.ts";
 import { thawCgroup } from "./cgroups/freezer.ts";
@@ -18,8 +27,17 @@ export interface KillOptions {
 }
 
 /**
+ * How long a monitor that has just begun may take until it handles the signal that ends it. QEMU takes
+ * 50 ms on an idle machine.
+ */
+const HANDLER_MILLISECONDS = 500;
+
+/** How often it is looked at, in milliseconds. */
+const HANDLER_INTERVAL = 5;
+
+/**
  * Does to a container what a signal means for it (`lib/monitor/signals.ts`). Returns when a guest
- * that was asked to stop is seen to do so, 1.5 s later at most; not when it has stopped.
+ * that was asked to stop is seen to do so, 1.6 s later at most; not when it has stopped.
  *
  * @param signal number
  * @throws NotFoundError; WrongStateError unless it is created or running, except that signalling all
@@ -38,7 +56,7 @@ export async function killContainer(
   if (status === "creating") throw notRunning(id);
   const effect = effectOf(signal, state.annotations);
   const isCreated = status === "created";
-  const number = isCreated ? numberBeforeStart(effect) : numberOf(effect, state);
+  let number = isCreated ? numberBeforeStart(effect) : numberOf(effect, state);
   // Nothing but the monitor is in there, unless somebody put it there: it gets the signal itself.
   if (all) signalCgroup(state.cgroupPaths, isCreated ? number : signal, state.pid);
   if (status === "stopped") {
@@ -53,6 +71,7 @@ export async function killContainer(
       const guest = { directory: directory.path, pid: state.pid!, pidfd, asking };
       if (await stopGuest(guest) !== "deaf") return;
     }
+    if (effect === "stop") number = await heardBy(state.pid!, pidfd, number);
     pidfdSendSignal(pidfd, number);
   } catch (error) {
     if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
@@ -63,6 +82,22 @@ export async function killContainer(
   }
   // A paused one dies only when it goes on (v1), and does not get as far as its own code.
   if (number === SIGKILL) await thawCgroup(state.cgroupPaths);
+}
+
+/**
+ * A signal that certainly ends a monitor: as the first process of its namespace it loses what it has no
+ * handler for, and right after start it has none. One that takes too long is killed: its guest has not
+ * begun, so that there is nothing to be put in order.
+ */
+async function heardBy(pid: number, pidfd: number, number: number): Promise<number> {
+  if (number === SIGKILL) return number;
+  const deadline = performance.now() + HANDLER_MILLISECONDS;
+  while (processDropsSignal(pid, number)) {
+    if (performance.now() > deadline) return SIGKILL;
+    const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], HANDLER_INTERVAL);
+    if (events !== 0) break;
+  }
+  return number;
 }
 
 /** The signal that has an effect on a monitor. */

@@ -1,3 +1,5 @@
+import { isGone } from "./process.ts";
+
 /**
  * Processor time that a virtual machine's processors have used so far, in milliseconds: that of all
  * the monitor's threads but the first, which is the monitor's own.
@@ -11,12 +13,32 @@ export function readGuestTime(pid: number): number | undefined {
   try {
     for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
       if (name === String(pid)) continue;
-      const [ran] = Deno.readTextFileSync(`/proc/${pid}/task/${name}/schedstat`).split(" ");
-      nanoseconds = (nanoseconds ?? 0) + Number(ran);
+      nanoseconds = (nanoseconds ?? 0) + readThreadTime(pid, name);
     }
   } catch {
     // It ends right now, or CONFIG_SCHED_INFO is not set.
     return undefined;
   }
   return nanoseconds === undefined ? undefined : nanoseconds / 1e6;
+}
+
+/** 0 for a thread that has ended: helpers of a monitor come and go. */
+function readThreadTime(pid: number, thread: string): number {
+  try {
+    const directory = `/proc/${pid}/task/${thread}`;
+    const [ran] = Deno.readTextFileSync(`${directory}/schedstat`).split(" ");
+    return Number(ran);
+  } catch (error) {
+    if (isGone(error) && !exists(`/proc/${pid}/task/${thread}`)) return 0;
+    throw error;
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

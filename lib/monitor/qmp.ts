@@ -81,5 +81,24 @@ const POWER_BUTTON_ENABLED = 1 << 8;
  */
 export function wantsPowerButton(answer: QmpMessage): boolean {
   const [, value] = /= 0x([0-9a-f]{1,8})\s*$/.exec(String(answer.return)) ?? [];
+  // All ones: nothing answers at that port, since the firmware has not come as far.
+  if (value !== undefined && /^f+$/.test(value)) return false;
   return value === undefined || (parseInt(value, 16) & POWER_BUTTON_ENABLED) !== 0;
+}
+
+/** Reads the registers of the first processor. */
+export const READ_REGISTERS = qmpCommand("human-monitor-command", {
+  "command-line": "info registers",
+});
+
+/**
+ * Whether a guest's kernel is at work for itself: neither at rest nor executing a program. Before init
+ * there is nothing else.
+ *
+ * @param answer to {@linkcode READ_REGISTERS}: privilege level (Intel SDM, volume 3, 6.5) and halt state
+ * @returns false when the answer cannot be read
+ */
+export function isInKernel(answer: QmpMessage): boolean {
+  const text = String(answer.return);
+  return /\bCPL=0\b/.test(text) && /\bHLT=0\b/.test(text);
 }

@@ -144,7 +144,53 @@ testIf("run: the first Ctrl-C asks the guest, the second ends it", {
   assertNothingLeft(container, pid);
 });
 
+testIf("stop: a Linux guest that still boots ends soon", {
+  needs: linuxNeeds,
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const container = await prepareLinux(scope, {});
+  for (const delay of [0, 100, 800]) {
+    const pid = await container.mustStart();
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    const milliseconds = await timed(async () => {
+      assertSucceeded(await container.kill("TERM"), "kill");
+      await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: `the end, after ${delay} ms` });
+    });
+    assert.ok(milliseconds < SOON, `after ${delay} ms: it took ${milliseconds} ms`);
+    assert.ok(!container.output().includes("the guest is up"));
+    assertSucceeded(await container.delete(), "delete");
+  }
+});
+
 const elfNeeds = ["root", "qemu-system-x86_64"];
+
+testIf("stop: right after start, before QEMU has a handler for any signal", {
+  needs: elfNeeds,
+}, async () => {
+  await using scope = new Scope();
+  const container = await Container.prepare(scope, { args: ["idle"], accelerator: "tcg" });
+  for (const delay of [0, 5, 10, 20, 40, 80]) {
+    const pid = await container.mustStart();
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    assertSucceeded(await container.kill("TERM"), "kill");
+    await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: `the end, after ${delay} ms` });
+    assertSucceeded(await container.delete(), "delete");
+  }
+});
+
+testIf("stop: a monitor that is slow to handle signals is killed", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "unhandle 15; print ready; idle");
+  const pid = await container.mustStart();
+  await container.waitForOutput("ready");
+  const before = performance.now();
+  assertSucceeded(await container.kill("TERM"), "kill");
+  await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
+  assert.ok(performance.now() - before < SOON);
+});
 
 for (const signal of ["INT", "QUIT", "HUP", "PWR", "USR1", "SIGRTMIN+3", "ABRT"]) {
   testIf(`stop: ${signal} ends a guest without power management at once, in order`, {

@@ -32,7 +32,6 @@ for (const accelerator of ["kvm", "tcg"] as const) {
     const detached = ["--detach", "--user=65534:65534", "--log-uri", `file://${log}`];
     await it.ctrRun(detached, GUEST, "idle", ["idle"]);
     const pid = await waitForStatus(it, "idle", "RUNNING");
-    // A monitor that has only begun takes no signals yet.
     await waitFor(() => Deno.readTextFileSync(log).includes("idle"), {
       timeoutSeconds: 30,
       what: "the guest's line",
@@ -45,6 +44,13 @@ for (const accelerator of ["kvm", "tcg"] as const) {
     await waitFor(() => !isAlive(pid), { timeoutSeconds: 20, what: "the guest to end" });
     await it.ctr(["task", "delete", "idle"]);
     await it.ctr(["containers", "delete", "idle"], { check: true });
+
+    // A monitor that has only begun handles no signals yet.
+    await it.ctrRun(["--detach", "--null-io"], GUEST, "early", ["idle"]);
+    await it.ctr(["task", "kill", "early"], { check: true });
+    await waitForStatus(it, "early", "STOPPED");
+    await it.ctr(["task", "delete", "early"]);
+    await it.ctr(["containers", "delete", "early"], { check: true });
     await assertNothingLeft(it);
   });
 }

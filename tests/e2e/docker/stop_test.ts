@@ -74,6 +74,12 @@ testIf("docker stop with urunc: idle guests within two seconds, a busy one in it
     assert.equal(code, 0);
   }
 
+  // A monitor that has only begun handles no signals yet, and a kernel that boots hears nothing.
+  for (const image of [["elf", "idle"], ["deaf", "/init"]]) {
+    const early = await stop(it, await start(it, image));
+    assert.ok(early.milliseconds < SOON, `${image} right after start: ${early.milliseconds} ms`);
+  }
+
   const deaf = await start(it, ["deaf", "/init"]);
   await logsWith(it, deaf, "the guest is up");
   // Its network settles for a while: only then it is idle.

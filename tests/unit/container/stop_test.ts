@@ -124,7 +124,7 @@ Deno.test("a guest without a driver of the power button is asked by the keyboard
   const { lines } = await ask({
     answer: (line) => line.includes("i /h") ? '{"return":"portw[0x0602] = 0x0020\\r\\n"}\n' : OK,
   });
-  assert.deepEqual(lines, ["qmp_capabilities", "human-monitor-command", "send-key"]);
+  assert.deepEqual(lines, ["qmp_capabilities", "query-kvm", "human-monitor-command", "send-key"]);
 });
 
 Deno.test("a guest that ends when it is asked has ended", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   CTRL_ALT_DELETE,
+  isInKernel,
   MAXIMUM_CONVERSATION,
   POWER_BUTTON,
   qmpCommand,
@@ -52,6 +53,7 @@ const answers: [answer: unknown, wants: boolean][] = [
   ["portw[0x0602] = 0x0020\r\n", false],
   ["portw[0x0602] = 0x0000\r\n", false],
   ["portw[0x0602] = 0x0100", true],
+  ["portw[0x0602] = 0xffff\r\n", false],
   ["unknown command: 'i'\r\n", true],
   ["", true],
   [undefined, true],
@@ -62,5 +64,24 @@ for (const [answer, wants] of answers) {
   const title = JSON.stringify(answer) ?? "nothing";
   Deno.test(`${title} says that the power button is ${wants ? "" : "not "}wanted`, () => {
     assert.equal(wantsPowerButton({ return: answer }), wants);
+  });
+}
+
+/** As QEMU 10 prints it. */
+const flags = (level: number, halted: number) =>
+  `RIP=ffffffff8 RFL=00000046 [---Z-P-] CPL=${level} II=0 A20=1 SMM=0 HLT=${halted}\r\nES =0000`;
+
+const registers: [answer: unknown, inKernel: boolean][] = [
+  [flags(0, 0), true],
+  [flags(0, 1), false],
+  [flags(3, 0), false],
+  ["unknown command: 'info registers'\r\n", false],
+  [undefined, false],
+];
+
+for (const [answer, inKernel] of registers) {
+  const title = JSON.stringify(answer) ?? "nothing";
+  Deno.test(`${title} says that a guest is ${inKernel ? "" : "not "}in its kernel`, () => {
+    assert.equal(isInKernel({ return: answer }), inKernel);
   });
 }
