@@ -18,19 +18,8 @@ import {
   BPF_W,
   BPF_X,
 } from "../../ffi/linux.ts";
+import { assemble, type Instruction } from "../bpf/assembler.ts";
 import type { AllowedDevice } from "../plan/types.ts";
-
-/** struct bpf_insn: code u8, registers u8, offset s16, immediate s32. Bytes. */
-const INSTRUCTION_SIZE = 8;
-
-/** One instruction; what is left out is 0. */
-interface Instruction {
-  code: number;
-  destination?: number;
-  source?: number;
-  offset?: number;
-  immediate?: number;
-}
 
 /** r0 is the answer, r1 the context (struct bpf_cgroup_dev_ctx, linux/bpf.h); the rest is ours. */
 const ANSWER = 0;
@@ -56,7 +45,7 @@ const ACCESS_BITS: Record<string, number> = {
  *   Documentation/bpf/standardization/instruction-set.rst
  */
 export function deviceProgram(allowed: AllowedDevice[]): Uint8Array<ArrayBuffer> {
-  return encode([
+  return assemble([
     load(TYPE, 0),
     copy(ACCESS, TYPE),
     compute(BPF_RSH, ACCESS, 16),
@@ -112,18 +101,4 @@ function skipUnless(register: number, value: number, instructions: number): Inst
 
 function answer(value: 0 | 1): Instruction[] {
   return [compute(BPF_MOV, ANSWER, value), { code: BPF_JMP | BPF_EXIT }];
-}
-
-function encode(instructions: Instruction[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(new ArrayBuffer(instructions.length * INSTRUCTION_SIZE));
-  const view = new DataView(bytes.buffer);
-  instructions.forEach((instruction, index) => {
-    const { code, destination = 0, source = 0, offset = 0, immediate = 0 } = instruction;
-    const at = index * INSTRUCTION_SIZE;
-    view.setUint8(at, code);
-    view.setUint8(at + 1, source << 4 | destination);
-    view.setInt16(at + 2, offset, true);
-    view.setInt32(at + 4, immediate, true);
-  });
-  return bytes;
 }

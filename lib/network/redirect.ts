@@ -1,3 +1,4 @@
+import { BPF_PROG_TYPE_SCHED_CLS, bpfProgLoad, close } from "../../ffi/linux.ts";
 import { HostError } from "../errors.ts";
 import { findLink, requireLink } from "./link.ts";
 import { RTM_NEWQDISC, RTM_NEWTFILTER, TC_H_INGRESS_HANDLE } from "./netlink/constants.ts";
@@ -5,18 +6,23 @@ import type { Link } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import {
   addIngressQdisc,
+  addProgramFilter,
   addRedirectFilter,
   deleteIngressQdisc,
   listIngressFilters,
   listQdiscs,
   parseTrafficControl,
 } from "./netlink/tc.ts";
+import { shareProgram } from "./share_program.ts";
 
 /**
  * Priority of our filters, by which we know them again. tc(8) and other programs let the kernel
  * number theirs (49152 and down) or start from 1.
  */
 const FILTER_PRIORITY = 30066;
+
+/** As tc(8) and bpftool(8) show it. */
+const PROGRAM_NAME = "urunc_share";
 
 /**
  * Sends every packet that comes in by one interface out of the other, past the namespace's own
@@ -28,21 +34,62 @@ const FILTER_PRIORITY = 30066;
  */
 export function redirectIngress({ from, to }: { from: string; to: string }): void {
   using socket = new NetlinkSocket();
-  const source = requireLink(socket, from);
   const target = requireLink(socket, to);
-  removeOurs(socket, source);
-  socket.request(addIngressQdisc(source.index), "add ingress qdisc to", from);
+  filterIngress(socket, from, (source) =>
+    socket.request(
+      addRedirectFilter(source.index, target.index, FILTER_PRIORITY),
+      `redirect to ${to} what comes in by`,
+      from,
+    ));
+}
+
+/**
+ * As `redirectIngress`, but for what sockets of the namespace would take: see `shareProgram`.
+ *
+ * @param names of two interfaces in the calling thread's network namespace
+ * @throws {LinuxError} with code ENODEV when one of them does not exist; with the verifier's words
+ *   when the kernel does not know what the program calls (before Linux 5.2)
+ * @throws {HostError} when `from` has an ingress qdisc that is not ours
+ */
+export function shareIngress({ from, to }: { from: string; to: string }): void {
+  using socket = new NetlinkSocket();
+  const target = requireLink(socket, to);
+  const program = bpfProgLoad({
+    type: BPF_PROG_TYPE_SCHED_CLS,
+    instructions: shareProgram(target.index),
+    name: PROGRAM_NAME,
+  });
   try {
-    const filter = addRedirectFilter(source.index, target.index, FILTER_PRIORITY);
-    socket.request(filter, `redirect to ${to} what comes in by`, from);
+    filterIngress(socket, from, (source) =>
+      socket.request(
+        addProgramFilter(source.index, { program, name: PROGRAM_NAME, priority: FILTER_PRIORITY }),
+        `share with ${to} what comes in by`,
+        from,
+      ));
+  } finally {
+    // The filter keeps it.
+    close(program);
+  }
+}
+
+function filterIngress(
+  socket: NetlinkSocket,
+  name: string,
+  addFilter: (source: Link) => void,
+): void {
+  const source = requireLink(socket, name);
+  removeOurs(socket, source);
+  socket.request(addIngressQdisc(source.index), "add ingress qdisc to", name);
+  try {
+    addFilter(source);
   } catch (error) {
-    socket.request(deleteIngressQdisc(source.index), "remove ingress qdisc from", from);
+    socket.request(deleteIngressQdisc(source.index), "remove ingress qdisc from", name);
     throw error;
   }
 }
 
 /**
- * Undoes `redirectIngress`. Remove the tap first: when that is in use, so is the redirection.
+ * Undoes `redirectIngress` and `shareIngress`. Remove the tap first: when that is in use, so is the redirection.
  *
  * @param name of an interface in the calling thread's network namespace
  * @returns whether there was a redirection of ours

@@ -16,6 +16,7 @@ import { type CredentialsInput, expectedIdentity, planCredentials } from "./cred
 import { planDevices } from "./devices.ts";
 import { planDisks, type PlannedDisks } from "./disks.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
+import { sharesNetwork } from "./namespaces.ts";
 import { guestNetwork, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
 import { planTerminal } from "./terminal.ts";
@@ -122,7 +123,7 @@ export function planLaunch(input: LaunchInput): Launch {
     ...(stop.asking === undefined
       ? []
       : [{ step: "listenForControl", path: paths.controlSocket } as const]),
-    ...(network === undefined ? [] : planNetwork(network, user)),
+    ...(network === undefined ? [] : planNetwork(network, { user, shared: sharesNetwork(spec) })),
     ...planRoot({
       facts,
       user,

@@ -76,6 +76,11 @@ function isNew(spec: Spec, type: NamespaceType): boolean {
   return namespace === undefined ? type !== "cgroup" : namespace.path === undefined;
 }
 
+/** True when the container joins a network namespace: others may be in it. */
+export function sharesNetwork(spec: Spec): boolean {
+  return namespaceOf(spec, "network")?.path !== undefined;
+}
+
 /** True when the container is to have a network: without a listed namespace it has none. */
 export function hasOwnNetwork(spec: Spec): boolean {
   return namespaceOf(spec, "network") !== undefined;

@@ -7,15 +7,23 @@ import type { Step } from "./types.ts";
  * Steps that put a tap in front of the container's interface: what arrives on one leaves by the
  * other, and the namespace's own stack never sees it.
  *
+ * In a namespace that others may be in, a pod's, that would make those deaf: whatever they send, the
+ * answer would go to the guest. There they keep what is for their sockets, and all have the one
+ * address of the pod, as containers have that are no guests. In a namespace of its own the guest gets
+ * everything: nobody else is there but its monitor, which has no need to hear.
+ *
  * The tap is persistent and owned by the monitor's user, so that an unprivileged monitor attaches
  * by name (drivers/net/tun.c, tun_not_capable: owner and group must both match when both are set).
  */
-export function planNetwork(network: NetworkFacts, user: { uid: number; gid: number }): Step[] {
+export function planNetwork(
+  network: NetworkFacts,
+  { user, shared }: { user: { uid: number; gid: number }; shared: boolean },
+): Step[] {
   return [
     { step: "removeStaleTap", name: TAP_NAME },
     { step: "createTap", name: TAP_NAME, uid: user.uid, gid: user.gid, mtu: network.mtu },
     { step: "linkUp", name: TAP_NAME },
-    { step: "redirect", from: network.name, to: TAP_NAME },
+    { step: shared ? "share" : "redirect", from: network.name, to: TAP_NAME },
     { step: "redirect", from: TAP_NAME, to: network.name },
   ];
 }

@@ -43,6 +43,8 @@ export type StepBody =
   | { step: "createTap"; name: string; uid: number; gid: number; mtu: number }
   /** tc ingress on `from` sends every packet out of `to`. */
   | { step: "redirect"; from: string; to: string }
+  /** As `redirect`, but for what sockets of the namespace would take. */
+  | { step: "share"; from: string; to: string }
   | { step: "linkUp"; name: string }
   /** Opens the image's root, relative to which every image file is opened later. */
   | { step: "openImageRoot"; path: string }

@@ -4,7 +4,7 @@
  */
 import { readNetwork } from "../../lib/network/discover.ts";
 import { linkUp, setMtu } from "../../lib/network/link.ts";
-import { redirectIngress, removeIngress } from "../../lib/network/redirect.ts";
+import { redirectIngress, removeIngress, shareIngress } from "../../lib/network/redirect.ts";
 import {
   createTap,
   isTapOfAnother,
@@ -18,6 +18,7 @@ const functions = {
   linkUp,
   setMtu,
   redirectIngress,
+  shareIngress,
   removeIngress,
   createTap,
   removeTap,

@@ -1,12 +1,12 @@
 import { readOwnProcess } from "../../host/process.ts";
 import { createTap, removeStaleTap } from "../../network/tap.ts";
 import { linkUp } from "../../network/link.ts";
-import { redirectIngress } from "../../network/redirect.ts";
+import { redirectIngress, shareIngress } from "../../network/redirect.ts";
 import type { StepHandlers } from "../perform.ts";
 
 /** The tap, and tc both ways. All in the network namespace of the calling thread. */
 export const NETWORK_STEPS: StepHandlers<
-  "removeStaleTap" | "createTap" | "redirect" | "linkUp"
+  "removeStaleTap" | "createTap" | "redirect" | "share" | "linkUp"
 > = {
   removeStaleTap({ name }) {
     removeStaleTap(name);
@@ -19,6 +19,10 @@ export const NETWORK_STEPS: StepHandlers<
 
   redirect({ from, to }) {
     redirectIngress({ from, to });
+  },
+
+  share({ from, to }) {
+    shareIngress({ from, to });
   },
 
   linkUp({ name }) {

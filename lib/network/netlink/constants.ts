@@ -100,7 +100,28 @@ export const IFA_F_DEPRECATED = 0x20;
 export const IFA_F_TENTATIVE = 0x40;
 
 // linux/if_ether.h
+export const ETH_HLEN = 14;
 export const ETH_P_ALL = 0x0003;
+export const ETH_P_IP = 0x0800;
+export const ETH_P_ARP = 0x0806;
+export const ETH_P_IPV6 = 0x86dd;
+
+// linux/if_packet.h
+/** The packet is for this machine alone: no broadcast, no multicast. */
+export const PACKET_HOST = 0;
+
+// linux/in.h, linux/in6.h
+export const IPPROTO_ICMP = 1;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+export const IPPROTO_ICMPV6 = 58;
+
+// linux/icmp.h, linux/icmpv6.h
+export const ICMP_ECHOREPLY = 0;
+export const ICMP_DEST_UNREACH = 3;
+export const ICMP_TIME_EXCEEDED = 11;
+export const ICMP_PARAMETERPROB = 12;
+export const ICMPV6_ECHO_REQUEST = 128;
 
 // linux/pkt_sched.h
 export const TC_H_INGRESS = 0xfffffff1;
@@ -114,7 +135,13 @@ export const TCA_U32_ACT = 7;
 export const TC_U32_TERMINAL = 1;
 export const TCA_ACT_KIND = 1;
 export const TCA_ACT_OPTIONS = 2;
+export const TC_ACT_OK = 0;
 export const TC_ACT_STOLEN = 4;
+export const TCA_BPF_FD = 6;
+export const TCA_BPF_NAME = 7;
+export const TCA_BPF_FLAGS = 8;
+/** What the program returns is the action. */
+export const TCA_BPF_FLAG_ACT_DIRECT = 1;
 
 // linux/tc_act/tc_mirred.h
 export const TCA_MIRRED_PARMS = 2;

@@ -13,6 +13,10 @@ import {
   TC_U32_TERMINAL,
   TCA_ACT_KIND,
   TCA_ACT_OPTIONS,
+  TCA_BPF_FD,
+  TCA_BPF_FLAG_ACT_DIRECT,
+  TCA_BPF_FLAGS,
+  TCA_BPF_NAME,
   TCA_EGRESS_REDIR,
   TCA_KIND,
   TCA_MIRRED_PARMS,
@@ -20,7 +24,15 @@ import {
   TCA_U32_ACT,
   TCA_U32_SEL,
 } from "./constants.ts";
-import { cString, decodeAttributes, type NetlinkMessage, textOf, viewOf } from "./message.ts";
+import {
+  type Attribute,
+  cString,
+  decodeAttributes,
+  type NetlinkMessage,
+  textOf,
+  u32,
+  viewOf,
+} from "./message.ts";
 import type { Request } from "./request.ts";
 
 /** Size of `struct tcmsg` in bytes (linux/rtnetlink.h). */
@@ -89,30 +101,50 @@ export function listIngressFilters(index: number): Request {
  * @param priority of the filter, 1 to 65535
  */
 export function addRedirectFilter(from: number, to: number, priority: number): Request {
-  // The protocol stands in network byte order in the lower half.
-  const protocol = ((ETH_P_ALL & 0xff) << 8) | (ETH_P_ALL >> 8);
   const action = [
     { type: TCA_ACT_KIND, value: cString("mirred") },
     { type: TCA_ACT_OPTIONS, value: [{ type: TCA_MIRRED_PARMS, value: mirred(to) }] },
   ];
+  return addFilter(from, priority, "u32", [
+    { type: TCA_U32_SEL, value: matchAll() },
+    // Actions are numbered in the order they run, from 1 (TCA_ACT_MAX_PRIO).
+    { type: TCA_U32_ACT, value: [{ type: 1, value: action }] },
+  ]);
+}
+
+/**
+ * Has a program decide about every packet that comes in by an interface.
+ *
+ * @param index of the interface with the ingress qdisc
+ * @param program descriptor of a BPF_PROG_TYPE_SCHED_CLS whose result is the action
+ * @param name by which tc(8) shows it
+ * @param priority of the filter, 1 to 65535
+ */
+export function addProgramFilter(
+  index: number,
+  { program, name, priority }: { program: number; name: string; priority: number },
+): Request {
+  return addFilter(index, priority, "bpf", [
+    { type: TCA_BPF_FD, value: u32(program) },
+    { type: TCA_BPF_NAME, value: cString(name) },
+    { type: TCA_BPF_FLAGS, value: u32(TCA_BPF_FLAG_ACT_DIRECT) },
+  ]);
+}
+
+function addFilter(index: number, priority: number, kind: string, options: Attribute[]): Request {
+  // The protocol stands in network byte order in the lower half.
+  const protocol = ((ETH_P_ALL & 0xff) << 8) | (ETH_P_ALL >> 8);
   return {
     type: RTM_NEWTFILTER,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     payload: tcmsg({
-      index: from,
+      index,
       parent: TC_H_INGRESS_HANDLE,
       info: priority * 0x10000 + protocol,
     }),
     attributes: [
-      { type: TCA_KIND, value: cString("u32") },
-      {
-        type: TCA_OPTIONS,
-        value: [
-          { type: TCA_U32_SEL, value: matchAll() },
-          // Actions are numbered in the order they run, from 1 (TCA_ACT_MAX_PRIO).
-          { type: TCA_U32_ACT, value: [{ type: 1, value: action }] },
-        ],
-      },
+      { type: TCA_KIND, value: cString(kind) },
+      { type: TCA_OPTIONS, value: options },
     ],
   };
 }

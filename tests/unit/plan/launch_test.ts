@@ -87,6 +87,20 @@ Deno.test("the device program takes the place of the device list", () => {
   assert.deepEqual(find(steps, "deviceRule"), []);
 });
 
+Deno.test("the interface of a namespace that is joined is shared, of one's own it is taken", () => {
+  const linkSteps = (network: Record<string, string>) => {
+    const spec = specOf({
+      linux: { namespaces: [{ type: "mount" }, { type: "network", ...network }] },
+    });
+    return planLaunch(launchInputOf({ spec, network: NETWORK })).plan.steps
+      .filter(({ step }) => step === "redirect" || step === "share");
+  };
+  const back = { step: "redirect", from: "tap0_urunc", to: NETWORK.name };
+  const there = { from: NETWORK.name, to: "tap0_urunc" };
+  assert.deepEqual(linkSteps({}), [{ step: "redirect", ...there }, back]);
+  assert.deepEqual(linkSteps({ path: "/run/netns/x" }), [{ step: "share", ...there }, back]);
+});
+
 Deno.test("additionalGids become the groups exactly", async (t) => {
   const rows: [number[] | undefined, number[]][] = [
     [undefined, []],
