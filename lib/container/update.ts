@@ -1,5 +1,6 @@
 import { InvalidConfigurationError, WrongStateError } from "../errors.ts";
 import { readCgroupLayout } from "../host/cgroups.ts";
+import { memoryLimits } from "../oci/memory_limits.ts";
 import type { Resources } from "../oci/types.ts";
 import { completeResources, readCurrentLimits } from "./cgroups/current.ts";
 import { locateCgroup } from "./cgroups/plan.ts";
@@ -50,30 +51,20 @@ function requireUpdatable(state: ContainerState): void {
   });
 }
 
-/** The files of cgroup v2 that a guest's memory must fit in, as `unified` may name them. */
-const UNIFIED_LIMITS = ["memory.max", "memory.high"];
-
 /** @throws InvalidConfigurationError for a limit that the guest, once it uses its memory, dies of */
 function checkMemory(
-  { memory, unified }: Resources,
+  changes: Resources,
   state: ContainerState,
   currentLimit: number | undefined,
 ): void {
-  const limits: [property: string, limit: number | undefined][] = [
-    ["memory.limit", memory.limit],
-    ...UNIFIED_LIMITS.map((name): [string, number | undefined] => [
-      `unified.${name}`,
-      /^\d+$/.test(unified[name] ?? "") ? Number(unified[name]) : undefined,
-    ]),
-  ];
   // An older urunc wrote no need down: what it made fits into the limit of now.
   const needed = state.memoryBytes ?? currentLimit ?? 0;
-  for (const [property, limit = 0] of limits) {
-    if (limit <= 0 || limit >= needed) continue;
+  for (const { property, bytes } of memoryLimits(changes)) {
+    if (bytes >= needed) continue;
     throw new InvalidConfigurationError({
       operation: "update container",
       subject: `linux.resources.${property}`,
-      reason: `${limit} bytes are less than the guest, whose memory is fixed since its create, ` +
+      reason: `${bytes} bytes are less than the guest, whose memory is fixed since its create, ` +
         `and the monitor take up: ${needed}`,
       remedy: "create a container with the smaller limit",
     });

@@ -5,6 +5,7 @@ import type { Monitor, MonitorInput } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
+import { lowestMemoryLimit } from "../oci/memory_limits.ts";
 import type { Spec } from "../oci/types.ts";
 import { parseNameservers } from "../unikernel/guests/nameservers.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
@@ -220,7 +221,7 @@ function memoryInput(
   const { spec, facts, network, configuration, monitor } = input;
   return {
     monitor,
-    limit: spec.linux.resources.memory.limit,
+    limit: lowestMemoryLimit(spec.linux.resources),
     defaultMemoryMiB: configuration.default_memory_mib,
     vcpus: VCPUS,
     network: network !== undefined,

@@ -1,13 +1,14 @@
 import { HostError } from "../errors.ts";
 import type { Monitor } from "../monitor/types.ts";
+import type { MemoryLimit } from "../oci/memory_limits.ts";
 
 const MIB = 1024 * 1024;
 
 /** What memory planning knows. Sizes in bytes unless the name says otherwise. */
 export interface MemoryInput {
   monitor: Monitor;
-  /** `linux.resources.memory.limit`; undefined or -1 means no limit. */
-  limit: number | undefined;
+  /** The lowest that the container has. */
+  limit: MemoryLimit | undefined;
   defaultMemoryMiB: number;
   vcpus: number;
   network: boolean;
@@ -32,7 +33,7 @@ export interface MemoryInput {
  */
 export function guestMemoryMiB(input: MemoryInput): number {
   const { limit, defaultMemoryMiB } = input;
-  if (limit !== undefined && limit >= 0) return memoryWithin(limit, input);
+  if (limit !== undefined) return memoryWithin(limit, input);
   // The copies are made on nobody's account here, and an image may hold a file of any size.
   if (input.copiedBytes <= defaultMemoryMiB * MIB) return usableMiB(defaultMemoryMiB, input);
   throw new HostError({
@@ -76,7 +77,7 @@ function usableMiB(memoryMiB: number, { monitor }: MemoryInput): number {
   return Math.max(minimumMemoryMiB, most - most % memoryStepMiB);
 }
 
-function memoryWithin(limit: number, input: MemoryInput): number {
+function memoryWithin({ property, bytes: limit }: MemoryLimit, input: MemoryInput): number {
   const { monitor } = input;
   const overhead = (memoryMiB: number) => overheadBytes(memoryMiB, input);
   const upperBound = Math.floor(limit / MIB);
@@ -89,7 +90,7 @@ function memoryWithin(limit: number, input: MemoryInput): number {
   const needed = Math.ceil(minimum + overhead(upperBound) / MIB);
   throw new HostError({
     operation: "plan guest memory",
-    subject: monitor.name,
+    subject: `linux.resources.${property}`,
     reason:
       `the container's memory limit of ${limit} bytes is too little: ${monitor.name} itself ` +
       `takes up to ${

@@ -73,7 +73,10 @@ for (const { accelerator, limits, needs } of GUESTS) {
       memoryLimit: 16 * MIB,
     });
     const result = await container.create();
-    assertFailed(result, ["plan guest memory qemu", "limit of 16777216 bytes is too little"]);
+    assertFailed(result, [
+      "plan guest memory linux.resources.memory.limit",
+      "limit of 16777216 bytes is too little",
+    ]);
     assertNothingLeft(container);
 
     const needed = Number(/at least (\d+) MiB\)/.exec(result.stderr)?.[1]);

@@ -66,7 +66,7 @@ async function runLimited(
 function planned(limitMiB: number, accelerator: "kvm" | "tcg", kernel: string, network: boolean) {
   return guestMemoryMiB({
     monitor: qemu,
-    limit: limitMiB * MIB,
+    limit: { property: "memory.limit", bytes: limitMiB * MIB },
     defaultMemoryMiB: 256,
     vcpus: 1,
     network,

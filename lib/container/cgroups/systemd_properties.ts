@@ -1,5 +1,6 @@
 import type { Property } from "../../host/dbus/systemd.ts";
 import type { Value } from "../../host/dbus/values.ts";
+import { parseKernelSize } from "../../oci/kernel_size.ts";
 import type { Scope } from "./systemd_scope.ts";
 import type { CgroupWrite } from "./writes.ts";
 
@@ -67,8 +68,8 @@ const SETS: Record<string, string> = {
 function propertiesOf(file: string, value: string): Property[] {
   const amount = AMOUNTS[file];
   if (amount !== undefined) {
-    const limit = value === "max" ? INFINITY : integer(value);
-    return limit === undefined ? [] : [property(amount, "t", limit)];
+    const limit = value === "max" ? INFINITY : parseKernelSize(value);
+    return limit === undefined || limit > INFINITY ? [] : [property(amount, "t", limit)];
   }
   const weight = WEIGHTS[file];
   if (weight !== undefined) {

@@ -280,3 +280,20 @@ Deno.test("namespaces", async (t) => {
     assert.deepEqual(planPidNamespace(joined), { kind: "join", path });
   });
 });
+
+Deno.test("a guest's memory fits into a limit that only cgroup v2's own words tell", () => {
+  const memoryOf = (resources: unknown) => {
+    const spec = specOf({ linux: { namespaces: [{ type: "mount" }], resources } });
+    const { plan, memoryBytes } = planLaunch(launchInputOf({ spec }));
+    const argv = find(plan.steps, "exec")[0]!.argv;
+    return { guest: argv[argv.indexOf("-m") + 1], memoryBytes };
+  };
+  const limited = memoryOf({ memory: { limit: 128 * MIB } });
+  assert.ok(limited.memoryBytes <= 128 * MIB && limited.guest !== memoryOf({}).guest);
+  assert.deepEqual(memoryOf({ unified: { "memory.max": "128M" } }), limited);
+  assert.deepEqual(memoryOf({ unified: { "memory.high": `${128 * MIB}` } }), limited);
+  assert.throws(() => memoryOf({ unified: { "memory.max": "1M" } }), {
+    name: "HostError",
+    message: /linux.resources.unified\["memory.max"\]: the container's memory limit of 1048576/,
+  });
+});

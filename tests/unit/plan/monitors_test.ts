@@ -139,7 +139,7 @@ for (const [name, limit, expected] of memoryCases) {
     const monitor = monitorByName(name);
     const memoryMiB = guestMemoryMiB({
       monitor,
-      limit: limit === undefined ? undefined : limit * MIB,
+      limit: limit === undefined ? undefined : { property: "memory.limit", bytes: limit * MIB },
       defaultMemoryMiB: 256,
       vcpus: 1,
       network: false,

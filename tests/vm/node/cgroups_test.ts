@@ -88,7 +88,11 @@ testIf("cgroup v2: all limits are in force, and change or do not as a whole", {
   assertFailed(impossible, ["cpuset.cpus to 4000"]);
   assert.deepEqual(read(cgroup, ...files), before);
   assertFailed(await update({ memory: { limit: 32 * MIB } }), ["less than the guest"]);
-  assertFailed(await update({ unified: { "memory.max": "1000" } }), ["less than the guest"]);
+  for (
+    const unified of [{ "memory.max": "1000" }, { "memory.high": "32M" }, { "memory.max": "0" }]
+  ) {
+    assertFailed(await update({ unified }), ["less than the guest", Object.keys(unified)[0]!]);
+  }
   assert.deepEqual(read(cgroup, ...files), before);
 
   assertSucceeded(

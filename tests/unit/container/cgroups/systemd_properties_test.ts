@@ -55,7 +55,8 @@ const LIMITS: [write: string, properties: string[]][] = [
   ["cpuset.cpus=0-1", ["AllowedCPUs=ay 03"]],
   ["cpuset.mems=0", ["AllowedMemoryNodes=ay 01"]],
   // The kernel takes these, or says what is wrong with them; systemd need not know.
-  ["memory.high=1G", []],
+  ["memory.high=1G", ["MemoryHigh=t 1073741824"]],
+  ["memory.high=much", []],
   ["memory.max=99999999999999999999", []],
   ["cpuset.cpus=0-x", []],
   ["cpu.idle=1", []],
