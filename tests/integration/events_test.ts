@@ -122,9 +122,7 @@ testIf("intervals that are none are refused", NEEDS, async () => {
   const container = await doubleContainer(scope, "idle");
   await container.mustStart();
   for (const interval of ["0s", "5", "-1s", "1s2", "soon"]) {
-    assertFailed(await container.urunc(["events", `--interval=${interval}`, container.id]), [
-      "--interval",
-      "no duration",
-    ]);
+    const words = ["events", `--interval=${interval}`, container.id];
+    assertFailed(await container.urunc(words), ["--interval", "no duration"], 2);
   }
 });

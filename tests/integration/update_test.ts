@@ -109,7 +109,7 @@ testIf("an update that is refused changes nothing", NEEDS, async () => {
   const container = await limited(scope);
   await container.mustStart();
   const before = limits(container);
-  const cases: [args: string[], texts: (string | RegExp)[], stdin?: string][] = [
+  const cases: [args: string[], texts: (string | RegExp)[], stdin?: string, code?: number][] = [
     [["--memory", "32m"], [
       "linux.resources.memory.limit",
       /33554432 bytes are less than the guest, whose memory is fixed since its create, .*: \d+/,
@@ -124,16 +124,16 @@ testIf("an update that is refused changes nothing", NEEDS, async () => {
     [["--cpu-rt-runtime", "5"], ["realtimeRuntime", "no real-time threads"]],
     [["--kernel-memory", "5m"], ["memory.kernel"]],
     [["--l3-cache-schema", "L3:0=f"], ["--l3-cache-schema", "RDT"]],
-    [["--cpu-share", "many"], ["--cpu-share", '"many" is not a number']],
+    [["--cpu-share", "many"], ["--cpu-share", '"many" is not a number'], undefined, 2],
     [["--blkio-weight", "5"], ["read resources blockIO.weight", "10 to 1000"]],
     [["--resources=-"], ["it is not JSON"], "{"],
     [["--resources=-"], ["read resources memory.limit"], '{"memory":{"limit":"1G"}}'],
     [["--resources=-"], ["resources.rdma"], '{"rdma":{"x":{"hcaHandles":1}}}'],
-    [["--resources=-", "--memory=1g"], ["--resources", "give either"], "{}"],
+    [["--resources=-", "--memory=1g"], ["--resources", "give either"], "{}", 2],
     [["--resources=/no/such/file"], ["no such file"]],
   ];
-  for (const [args, texts, stdin] of cases) {
-    assertFailed(await container.urunc(["update", ...args, container.id], { stdin }), texts);
+  for (const [args, texts, stdin, code] of cases) {
+    assertFailed(await container.urunc(["update", ...args, container.id], { stdin }), texts, code);
     assert.deepEqual(limits(container), before, args.join(" "));
   }
   assert.equal((await container.state()).status, "running");
