@@ -120,7 +120,11 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
     const sidecar = await cri.create(pod, {
       metadata: { name: "sidecar", attempt: 0 },
       image: { image: ORDINARY },
-      command: ["/bin/sh", "-c", "echo beside; exec sleep 1000"],
+      command: [
+        "/bin/sh",
+        "-c",
+        "echo beside; exec busybox nc -ll -p 8080 -e /bin/echo served",
+      ],
       logPath: "sidecar.log",
     }, podConfig);
     await cri.start(sidecar);
@@ -129,6 +133,25 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
       stdout: "in\n",
       exitCode: 3,
     });
+    // The guest has the pod's address, and so has the sidecar still.
+    const address = await cri.podAddress(pod);
+    const talk = ["sh", "-c", `busybox nc -w 5 ${address} 8080 </dev/null`];
+    assert.equal((await it.onHost(talk)).stdout, "served\n");
+    const outward = ["/bin/sh", "-c", "ping -c 1 -W 5 10.89.7.1 >/dev/null"];
+    assert.equal((await cri.exec(sidecar, outward)).exitCode, 0);
+    const second = await cri.create(pod, {
+      metadata: { name: "second", attempt: 0 },
+      image: { image: GUEST },
+      args: ["idle"],
+      logPath: "second.log",
+    }, podConfig);
+    await assert.rejects(
+      () => cri.start(second),
+      /only one container with a guest can use a network namespace at a time/,
+    );
+    await cri.remove(second);
+    assert.ok(isAlive(pid));
+
     await assert.rejects(
       () => cri.exec(guest, ["/bin/true"]),
       /a guest has no processes that could be entered/,
