@@ -42,6 +42,11 @@ export interface Input {
   keeper?: number;
 }
 
+/** Whether a program takes the output: `binary://…`. */
+export function isLoggingProgram(target: string): boolean {
+  return /^binary:/i.test(target);
+}
+
 /**
  * Opens what a container writes to.
  *
@@ -113,7 +118,7 @@ function logPath(target: string): string | undefined {
     operation: "open the container's output",
     subject: target,
     reason: `logging by ${scheme}:// is not supported`,
-    remedy: "use a fifo, or file:///path",
+    remedy: "use a fifo, file:///path, or binary:///path for standard output",
   });
 }
 

@@ -1,11 +1,38 @@
 import { close, setTerminalSize } from "../../../ffi/linux.ts";
 import type { Stdio } from "../../launch/stdio.ts";
 import type { Reactor } from "../reactor.ts";
+import { endsWithin } from "./ends_within.ts";
+import type { Logger, LoggerServices } from "./logger.ts";
 import { Pump } from "./pump.ts";
-import { copyingPipe, isCopied, openInput, openOutput, type TaskIo } from "./streams.ts";
+import {
+  copyingPipe,
+  isCopied,
+  isLoggingProgram,
+  openInput,
+  openOutput,
+  type TaskIo,
+} from "./streams.ts";
 
 /** How long a taker of the output may take nothing after the container ended, before it is given up. */
 const STALLED_MILLISECONDS = 2000;
+
+/**
+ * Opens a container's standard files, and starts the program that logs its output if it has one.
+ *
+ * @param id of the container, or of the process added to it
+ * @returns to be closed by the caller
+ * @throws HostError, UnsupportedError
+ */
+export async function openStdio(
+  services: LoggerServices,
+  id: string,
+  io: TaskIo,
+): Promise<TaskStdio> {
+  if (!isLoggingProgram(io.stdout)) return new TaskStdio(services.reactor, io);
+  const { Logger } = await import("./logger.ts");
+  const logger = await Logger.start(io.stdout, id, services);
+  return new TaskStdio(services.reactor, io, logger);
+}
 
 /**
  * A container's standard files.
@@ -25,19 +52,30 @@ export class TaskStdio {
   #inputKeeper?: number;
   #inputPump?: Pump;
   #terminal?: number;
+  readonly #logger?: Logger;
 
   /**
    * Opens everything; `close` closes it.
    *
+   * @param logger takes standard output and errors, whatever the request says of errors; closed with the
+   *   rest, also when this fails
    * @throws HostError, UnsupportedError
    */
-  constructor(reactor: Reactor, io: TaskIo) {
+  constructor(reactor: Reactor, io: TaskIo, logger?: Logger) {
     this.io = io;
     this.#reactor = reactor;
+    this.#logger = logger;
     try {
+      if (logger !== undefined) this.#own(logger.stdout, logger.stderr);
       const input = openInput(io.stdin);
       this.#own(input.reader, input.keeper);
       this.#inputKeeper = input.keeper;
+      if (logger !== undefined) {
+        this.#ends = [input.reader, logger.stdout, logger.stderr];
+        // A terminal has one output only.
+        if (io.terminal) this.#close(logger.stderr);
+        return;
+      }
       const stdout = this.#openOutput(io.stdout);
       const same = io.terminal || (io.stdout === io.stderr && io.stdout !== "");
       this.#ends = [input.reader, stdout, same ? stdout : this.#openOutput(io.stderr)];
@@ -90,6 +128,7 @@ export class TaskStdio {
         if (await endsWithin(pump.ended, STALLED_MILLISECONDS)) break;
       }
     }
+    await this.#logger?.finish();
   }
 
   /** Closes whatever is open. Twice is no error. */
@@ -97,6 +136,7 @@ export class TaskStdio {
     this.#inputPump?.stop();
     this.#pumps.forEach((pump) => pump.stop());
     for (const fd of [...this.#open]) this.#close(fd);
+    this.#logger?.close();
     this.#terminal = undefined;
   }
 
@@ -124,17 +164,5 @@ export class TaskStdio {
 
   #close(fd: number | undefined): void {
     if (fd !== undefined && this.#open.delete(fd)) close(fd);
-  }
-}
-
-async function endsWithin(ended: Promise<void>, milliseconds: number): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), milliseconds);
-  });
-  try {
-    return await Promise.race([ended.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

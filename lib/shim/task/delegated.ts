@@ -3,7 +3,7 @@ import { cgroupsOfProcess } from "../../delegate/process_cgroups.ts";
 import { UruncError, WrongStateError } from "../../errors.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
-import { TaskStdio } from "../stdio/task_stdio.ts";
+import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
 import { processAlreadyFinished } from "../ttrpc/status.ts";
 import { ConsoleSocket } from "./console_socket.ts";
 import { OciRuntime } from "./oci_runtime.ts";
@@ -33,9 +33,9 @@ abstract class DelegatedProcess implements TaskProcess {
   #exit?: TaskExit;
   #end!: (exit: TaskExit) => void;
 
-  protected constructor(container: Container, io: TaskIo) {
+  protected constructor(container: Container, stdio: TaskStdio) {
     this.container = container;
-    this.stdio = new TaskStdio(container.services.reactor, io);
+    this.stdio = stdio;
     this.ended = new Promise((resolve) => this.#end = resolve);
   }
 
@@ -113,8 +113,8 @@ export class DelegatedTask extends DelegatedProcess implements Task {
   #isStarted = false;
   #isPaused = false;
 
-  private constructor(container: Container, io: TaskIo) {
-    super(container, io);
+  private constructor(container: Container, stdio: TaskStdio) {
+    super(container, stdio);
     this.id = container.id;
     this.bundle = container.bundle;
   }
@@ -136,7 +136,8 @@ export class DelegatedTask extends DelegatedProcess implements Task {
       { program, root, logs: bundle, systemdCgroup },
       services.reaper,
     );
-    const task = new DelegatedTask({ id, bundle, services, runtime }, io);
+    const stdio = await openStdio(services, id, io);
+    const task = new DelegatedTask({ id, bundle, services, runtime }, stdio);
     try {
       await task.launch(["create", "--bundle", bundle], `${bundle}/init.pid`, [
         ...(noPivotRoot ? ["--no-pivot"] : []),
@@ -210,8 +211,9 @@ export class DelegatedTask extends DelegatedProcess implements Task {
     return this.#cgroups;
   }
 
-  exec(id: string, spec: Uint8Array, io: TaskIo): Promise<TaskProcess> {
-    return Promise.resolve(new DelegatedExec(this.container, id, spec, io));
+  async exec(id: string, spec: Uint8Array, io: TaskIo): Promise<TaskProcess> {
+    const stdio = await openStdio(this.container.services, id, io);
+    return new DelegatedExec(this.container, id, spec, stdio);
   }
 }
 
@@ -221,8 +223,8 @@ class DelegatedExec extends DelegatedProcess {
   readonly #spec: Uint8Array;
   #isStarted = false;
 
-  constructor(container: Container, id: string, spec: Uint8Array, io: TaskIo) {
-    super(container, io);
+  constructor(container: Container, id: string, spec: Uint8Array, stdio: TaskStdio) {
+    super(container, stdio);
     this.#id = id;
     this.#spec = spec;
   }

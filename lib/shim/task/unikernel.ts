@@ -10,7 +10,7 @@ import { monitorByName } from "../../monitor/registry.ts";
 import type { ChildExit } from "../reaper.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
-import { TaskStdio } from "../stdio/task_stdio.ts";
+import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
 import { processAlreadyFinished } from "../ttrpc/status.ts";
 import type { TaskOptions } from "./options.ts";
 import type { Task, TaskExit, TaskProcess, TaskStatus } from "./task.ts";
@@ -72,7 +72,7 @@ export class UnikernelTask implements Task {
     }
     if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);
     const store = new Store(root);
-    const stdio = new TaskStdio(services.reactor, io);
+    const stdio = await openStdio(services, id, io);
     // Hooks are children too, and are waited for where they are started.
     using _hold = services.reaper.hold();
     try {

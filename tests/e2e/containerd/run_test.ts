@@ -10,6 +10,7 @@ import {
   collectEvents,
   DOUBLE_NEEDS,
   GUEST,
+  ORDINARY,
   startWithDouble,
   waitForStatus,
 } from "./_common.ts";
@@ -143,10 +144,43 @@ testIf("a gigabyte of output arrives, to the byte", {
     `output ${length}; exit 0`,
   ]);
   assert.equal((await Deno.stat(log)).size, length);
-  const other = await it.ctrRun(["--rm", "--log-uri", "binary:///bin/cat"], GUEST, "binary", [
-    "idle",
-  ]);
-  assert.match(other.stderr, /binary:\/\/ is not supported/);
+  const other = await it.ctrRun(["--rm", "--log-uri", "syslog://here"], GUEST, "other", ["idle"]);
+  assert.match(other.stderr, /syslog:\/\/ is not supported/);
+  await assertNothingLeft(it);
+});
+
+testIf("ctr run --log-uri binary://: a program takes the output", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const program = `${it.directory}/log-it`;
+  // As containerd's logging.Run does: 3 and 4 are read to their end, 5 is closed when it is ready.
+  const script = [
+    "#!/bin/sh",
+    'exec 5>&-; to="$2/$CONTAINER_NAMESPACE.$CONTAINER_ID"',
+    'cat <&4 >"$to.err" & cat <&3 >"$to.out"; wait; echo "$1" >"$to.end"',
+  ];
+  await Deno.writeTextFile(program, `${script.join("\n")}\n`, { mode: 0o755 });
+  const flags = ["--rm", "--log-uri", `binary://${program}?directory=${it.directory}`];
+  const logged = (id: string, what: string) =>
+    Deno.readTextFile(`${it.directory}/${it.namespace}.${id}.${what}`);
+
+  const length = 5_000_000;
+  const guest = await it.ctrRun(flags, GUEST, "guest", [`output ${length}; exit 7`]);
+  assert.deepEqual([guest.code, guest.stdout], [3, ""], guest.stderr);
+  assert.equal((await logged("guest", "out")).length, length);
+  assert.equal(await logged("guest", "end"), "directory\n");
+
+  const command = ["/bin/sh", "-c", "echo out; echo error >&2"];
+  const ordinary = await it.ctrRun(flags, ORDINARY, "ordinary", command);
+  assert.equal(ordinary.code, 0, ordinary.stderr);
+  assert.equal(await logged("ordinary", "out"), "out\n");
+  assert.equal(await logged("ordinary", "err"), "error\n");
+
+  const missing = ["--rm", "--log-uri", "binary:///no/such/program"];
+  const refused = await it.ctrRun(missing, GUEST, "refused", ["idle"]);
+  assert.match(refused.stderr, /start the logging program.*\/no\/such\/program/);
   await assertNothingLeft(it);
 });
 
