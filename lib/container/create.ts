@@ -1,4 +1,6 @@
 import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
+import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
+import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, UruncError } from "../errors.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
@@ -226,7 +228,12 @@ async function launch(
   did("readNetwork");
 
   channel.send({ type: "perform", plan: planned.plan, state: hookState });
-  await expect(channel, "barrier");
+  const { rootDisk } = prepared.facts;
+  if (rootDisk !== undefined) {
+    await releaseRootfs(channel, rootDisk);
+    did("releaseRootfs");
+  }
+  await expect(channel, "barrier", rootDisk);
   did("barrier");
 
   // Before any guest instruction ran: a mismatch here is our own bug, and must never start.
@@ -329,10 +336,27 @@ async function readNetwork(channel: CreatorChannel): Promise<NetworkFacts | unde
   return message.network ?? undefined;
 }
 
-/** @throws UruncError with init's own words when it failed, and when it ended */
+/**
+ * The root that the caller, or the shim, has mounted becomes the guest's: the other half of
+ * launch/steps/root_disk.ts. When the creation fails after it, the root stays unmounted, which those
+ * who mounted it find in order: they unmount what is there.
+ *
+ * @throws HostError naming who uses it
+ */
+async function releaseRootfs(channel: CreatorChannel, disk: MountedDisk): Promise<void> {
+  await expect(channel, "releaseRootfs");
+  await releaseRootDisk(disk);
+  channel.send({ type: "released" });
+}
+
+/**
+ * @param rootDisk that init claims
+ * @throws UruncError with init's own words when it failed, and when it ended
+ */
 async function expect<Type extends InitMessage["type"]>(
   channel: CreatorChannel,
   type: Type,
+  rootDisk?: MountedDisk,
 ): Promise<Extract<InitMessage, { type: Type }>> {
   const message = await channel.receiveAsync();
   if (message === undefined) {
@@ -343,7 +367,10 @@ async function expect<Type extends InitMessage["type"]>(
     });
   }
   if (message.type === "failed") {
-    const { step, message: text } = message.failure;
+    const { step, kind, code, message: text } = message.failure;
+    if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
+      throw rootDiskInUse(rootDisk);
+    }
     throw new UruncError({ operation: "launch container", reason: `${step}: ${text}` });
   }
   if (message.type !== type) throw new Error(`init sent ${message.type}, not ${type}`);

@@ -1,3 +1,5 @@
+import type { MountedDisk } from "../block/types.ts";
+
 /** A device node of the host, as stat and its access control list tell. */
 export interface DeviceFacts {
   path: string;
@@ -102,6 +104,8 @@ export interface HostFacts {
   };
   /** In the order in which the guest counts them. */
   disks?: DiskFacts[];
+  /** The container's root is a file system of its own on a block device, which the guest is to have. */
+  rootDisk?: MountedDisk;
   /** The container's `/etc/resolv.conf`, for guests that are told name servers. */
   resolvConf?: string;
 }

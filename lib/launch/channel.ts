@@ -15,7 +15,10 @@ import type { LaunchPlan } from "../plan/types.ts";
  *   | prestart and createRuntime hooks        |
  *   | -- readNetwork -----------------------> |
  *   | <--------------------------- network -- |
- *   | -- perform (launch) ------------------> | network, root, pivot, credentials …
+ *   | -- perform (launch) ------------------> | network, root …
+ *   | <--------------------- releaseRootfs -- | only when the root is to be the guest's disk
+ *   | unmounts it                             |
+ *   | -- released --------------------------> | pivot, credentials …
  *   | <--------------------------- barrier -- | only the exec is left
  *   | proves the identity, closes             | waits on the start socket
  *   |                                         |
@@ -28,11 +31,13 @@ export type CreatorMessage =
   /** Three bytes follow, each with a descriptor: see stdio.ts. Not answered. */
   | { type: "stdio" }
   | { type: "perform"; plan: LaunchPlan; state: State }
-  | { type: "readNetwork" };
+  | { type: "readNetwork" }
+  | { type: "released" };
 
 export type InitMessage =
   | { type: "performed" }
   | { type: "network"; network: NetworkFacts | null }
+  | { type: "releaseRootfs" }
   | { type: "barrier" }
   | { type: "failed"; failure: StepFailure };
 
@@ -41,6 +46,8 @@ export interface StepFailure {
   /** `launch step 12, mknod /dev/kvm`; the phase alone when no step was begun. */
   step: string;
   message: string;
+  /** Which kind of step that was. */
+  kind?: string;
   /** Symbolic errno, when the kernel refused. */
   code?: string;
 }

@@ -39,10 +39,15 @@ export function runInit(observer: Observer): number {
         receiveStdio(CHANNEL_FD);
         continue;
       }
+      if (message.type === "released") throw new Error("nothing was to be released");
       context ??= {
         observer,
         state: message.state,
         opened: new Map(),
+        releaseRootfs: () => {
+          channel.send({ type: "releaseRootfs" });
+          if (channel.receive()?.type !== "released") throw new Error("the creator is gone");
+        },
         announceBarrier: () => channel.send({ type: "barrier" }),
       };
       context.state = message.state;

@@ -9,6 +9,7 @@ import { EXEC_STEPS } from "./steps/exec.ts";
 import { NAMESPACE_STEPS } from "./steps/namespaces.ts";
 import { NETWORK_STEPS } from "./steps/network.ts";
 import { ROOT_STEPS } from "./steps/root.ts";
+import { ROOT_DISK_STEPS } from "./steps/root_disk.ts";
 import { TERMINAL_STEPS } from "./steps/terminal.ts";
 
 /** What the steps of a container share while they are performed; descriptors that outlive a step. */
@@ -28,6 +29,10 @@ export interface PerformContext {
   startListener?: number;
   /** The connection of the `start` that was heard. */
   startConnection?: number;
+  /** The block device of the container's root, once that is to be the guest's disk. */
+  rootDisk?: number;
+  /** Has the creator unmount the container's root, and returns when it has. */
+  releaseRootfs(): void;
   /** Tells the creator that the barrier is reached. */
   announceBarrier(): void;
 }
@@ -41,6 +46,7 @@ const HANDLERS: StepHandlers<Step["step"]> = {
   ...NAMESPACE_STEPS,
   ...NETWORK_STEPS,
   ...ROOT_STEPS,
+  ...ROOT_DISK_STEPS,
   ...TERMINAL_STEPS,
   ...DEVICE_STEPS,
   ...CREDENTIAL_STEPS,
@@ -101,6 +107,7 @@ function stepError(plan: LaunchPlan, index: number, error: unknown): StepError {
   const shown = Object.keys(parameters).length === 0 ? name : `${name} ${abbreviated(parameters)}`;
   return new StepError({
     step: `${plan.phase} step ${index} (${shown})`,
+    kind: name,
     message: error instanceof Error ? error.message : String(error),
     code: error instanceof LinuxError ? error.code : undefined,
   });

@@ -20,6 +20,7 @@ import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts
 import { sharesNetwork } from "./namespaces.ts";
 import { guestNetwork, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
+import { planRootDisk } from "./root_disk.ts";
 import { planTerminal } from "./terminal.ts";
 import type {
   AllowedDevice,
@@ -136,6 +137,8 @@ export function planLaunch(input: LaunchInput): Launch {
       handed,
       files: input.monitor.files?.(monitorInput),
     }),
+    // The last that is taken out of the image is in the root by now.
+    ...planRootDisk(facts.rootDisk),
     ...planTerminal(spec.process, input.terminal),
     // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
     ...deviceRuleSteps(input.deviceCgroup, [...devices.allowed, ...disks.allowed]),

@@ -94,6 +94,17 @@ export type StepBody =
     gid: number;
     mode: number;
   }
+  /**
+   * Opens the block device of the container's root, by a node that is in `directory` of the new root
+   * only for that long. These four belong together: see launch/steps/root_disk.ts.
+   */
+  | { step: "openRootDisk"; directory: string; major: number; minor: number }
+  /** Closes the image's root, and unmounts it in the container's mount namespace. */
+  | { step: "unmountRootfs"; mountPoint: string; major: number; minor: number }
+  /** Has the creator unmount it in its own, and waits. */
+  | { step: "releaseRootfs" }
+  /** Opens the device so that nobody can mount it; fails with EBUSY while somebody has. */
+  | { step: "claimRootDisk"; readOnly: boolean }
   /** Binds a device node of the host as it is: the host's owner, mode and ACL decide. */
   | { step: "bindDevice"; source: string; target: string }
   /** Writes one rule to a file of the container's device cgroup (v1). */

@@ -194,7 +194,7 @@ export const ROOT_STEPS: StepHandlers<
     chdir("/");
     // The last ways back to the host's tree.
     close(root);
-    close(context.imageRoot!);
+    if (context.imageRoot !== undefined) close(context.imageRoot);
     context.root = undefined;
     context.imageRoot = undefined;
   },

@@ -1,0 +1,94 @@
+import { UnsupportedError } from "../errors.ts";
+import { type MountInfo, readMounts } from "../host/mounts.ts";
+import { type BlockDevice, readBlockDevice } from "./device.ts";
+import { mountAt, mountsBelow } from "./mount_of.ts";
+import type { DeviceNumber } from "./types.ts";
+
+/** The block device behind a container's root file system. */
+export interface RootDisk {
+  device: BlockDevice;
+  /** Where it is mounted, without symlinks: what has to be unmounted before a guest may have it. */
+  mountPoint: string;
+  /** Name of its file system's driver: `ext4`. */
+  fileSystem: string;
+  /** The mount, the file system or the device refuses writes. */
+  readOnly: boolean;
+}
+
+/** Who the disk is for. */
+export interface RootDiskInput {
+  /** The container's root on the host. */
+  rootfs: string;
+  /** The key that asks for it, for errors. */
+  key: string;
+  /** The guest's family. */
+  guest: string;
+  /**
+   * File systems that guests of this family can have as such a disk; undefined: they take any, or
+   * read sectors themselves.
+   */
+  fileSystems?: readonly string[];
+}
+
+/** What of the host is looked at; replaced in tests. */
+export interface BlockFacts {
+  mounts(): MountInfo[];
+  realPath(path: string): string;
+  device(number: DeviceNumber): BlockDevice | undefined;
+}
+
+const LINUX: BlockFacts = {
+  mounts: readMounts,
+  realPath: (path) => Deno.realPathSync(path),
+  device: (number) => readBlockDevice(number),
+};
+
+/**
+ * Finds the block device that a container's root file system is on, and decides whether the guest
+ * can have it: the file system must be mounted whole, at the root itself, with nothing below.
+ *
+ * What devmapper and blockfile snapshotters mount passes, and so does any partition; overlay and
+ * btrfs have no device of their own. Nothing is changed.
+ *
+ * @throws UnsupportedError naming the key and why the root cannot be the guest's disk
+ */
+export function findRootDisk(input: RootDiskInput, facts: BlockFacts = LINUX): RootDisk {
+  const refuse = (reason: string, remedy: string) =>
+    new UnsupportedError({ operation: "find the root disk", subject: input.key, reason, remedy });
+  const snapshotters = "use containerd's devmapper or blockfile snapshotter, or leave the key out";
+  const path = facts.realPath(input.rootfs);
+  const mounts = facts.mounts();
+  const mount = mountAt(mounts, path);
+  if (mount === undefined) {
+    throw refuse(`${path} is a directory of another file system, no mount`, snapshotters);
+  }
+  // umount("/") would turn the host read-only: do_umount() in fs/namespace.c.
+  if (path === "/") throw refuse("the root is the host's own", "name another root in config.json");
+  const device = facts.device(mount.device);
+  if (device === undefined) {
+    throw refuse(`${path} is ${mount.type}, which has no block device of its own`, snapshotters);
+  }
+  if (mount.root !== "/") {
+    const reason = `${path} is the directory ${mount.root} of ${device.name}`;
+    throw refuse(`${reason}: the guest would see all of that file system`, snapshotters);
+  }
+  const below = mountsBelow(mounts, mount);
+  if (below.length > 0) {
+    const points = below.map(({ mountPoint }) => mountPoint).join(", ");
+    throw refuse(`there are mounts below it that the guest would not see: ${points}`, snapshotters);
+  }
+  if (input.fileSystems !== undefined && !input.fileSystems.includes(mount.type)) {
+    const known = input.fileSystems.join(", ") || "none";
+    throw refuse(
+      `${input.guest} guests cannot mount ${mount.type}; what they can: ${known}`,
+      "have the snapshotter make such a file system, or leave the key out",
+    );
+  }
+  const readOnly = [mount.options, mount.superOptions].some((options) => options.includes("ro"));
+  return {
+    device,
+    mountPoint: path,
+    fileSystem: mount.type,
+    readOnly: readOnly || device.readOnly,
+  };
+}

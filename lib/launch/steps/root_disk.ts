@@ -1,0 +1,94 @@
+import {
+  close,
+  LinuxError,
+  mknodat,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_RDONLY,
+  O_RDWR,
+  open,
+  openat2,
+  poll,
+  RESOLVE_NO_SYMLINKS,
+  S_IFBLK,
+  unlinkat,
+} from "../../../ffi/linux.ts";
+import { unmountRootDisk } from "../../block/release.ts";
+import type { StepHandlers } from "../perform.ts";
+
+/** How long a mount namespace that is on its way out may still hold the file system. Milliseconds. */
+const PATIENCE = 3000;
+const PAUSE = 20;
+
+/** Of the node in the new root's /dev for as long as a single open takes. */
+const TRANSIENT_NODE = ".root-disk";
+
+/**
+ * The container's root file system becomes the guest's disk. Two kernels that write to one file
+ * system destroy it, so the order is:
+ *
+ * 1. The boot files were copied before: the image cannot be reached any more after this.
+ * 2. `openRootDisk`: a loop device would go together with its last mount, and its number be another's.
+ * 3. `unmountRootfs`: this mount namespace lets go, so that the creator's unmount can be the last.
+ * 4. `releaseRootfs`: the creator unmounts it where the caller, or the shim, has mounted it.
+ * 5. `claimRootDisk`: an exclusive open, which the kernel refuses while a file system of the device
+ *    is mounted anywhere, seen or detached: the proof of steps 3 and 4. And as long as that
+ *    descriptor is open, mount(2) on the host fails with EBUSY: the monitor inherits it.
+ *
+ * @see open(2), O_EXCL on block devices; bd_prepare_to_claim() in the kernel's block/bdev.c
+ */
+export const ROOT_DISK_STEPS: StepHandlers<
+  "openRootDisk" | "unmountRootfs" | "releaseRootfs" | "claimRootDisk"
+> = {
+  openRootDisk({ directory, major, minor }, context) {
+    // Not the host's node of that name: there need not be one, and it could be another device's.
+    const parent = openat2(context.root!, `.${directory}`, {
+      flags: O_RDONLY,
+      resolve: RESOLVE_NO_SYMLINKS,
+    });
+    try {
+      mknodat(parent, TRANSIENT_NODE, S_IFBLK, { major, minor });
+      try {
+        context.rootDisk = openat2(parent, TRANSIENT_NODE, {
+          flags: O_RDONLY | O_NOFOLLOW,
+          resolve: RESOLVE_NO_SYMLINKS,
+        });
+      } finally {
+        unlinkat(parent, TRANSIENT_NODE, 0);
+      }
+    } finally {
+      close(parent);
+    }
+  },
+
+  unmountRootfs({ mountPoint, major, minor }, context) {
+    // It refers to the mount, and would keep it busy.
+    close(context.imageRoot!);
+    context.imageRoot = undefined;
+    if (unmountRootDisk({ mountPoint, major, minor }) === "unmounted") return;
+    throw new Error(`${mountPoint} is busy in the container's own mount namespace`);
+  },
+
+  releaseRootfs(_step, context) {
+    context.releaseRootfs();
+  },
+
+  claimRootDisk({ readOnly }, context) {
+    const opened = context.rootDisk!;
+    context.rootDisk = claim(`/proc/self/fd/${opened}`, (readOnly ? O_RDONLY : O_RDWR) | O_EXCL);
+    close(opened);
+  },
+};
+
+/** The first thing that fails for good, EBUSY, is what the creator looks for. */
+function claim(path: string, flags: number): number {
+  for (let waited = 0;; waited += PAUSE) {
+    try {
+      return open(path, flags);
+    } catch (error) {
+      const busy = error instanceof LinuxError && error.code === "EBUSY";
+      if (!busy || waited >= PATIENCE) throw error;
+      poll([], PAUSE);
+    }
+  }
+}
