@@ -1,5 +1,7 @@
 import { UnsupportedError } from "../errors.ts";
+import { readDevice } from "../host/devices.ts";
 import { type MountInfo, readMounts } from "../host/mounts.ts";
+import type { DeviceFacts } from "../host/types.ts";
 import { type BlockDevice, readBlockDevice } from "./device.ts";
 import { mountAt, mountsBelow } from "./mount_of.ts";
 import type { DeviceNumber } from "./types.ts";
@@ -91,4 +93,15 @@ export function findRootDisk(input: RootDiskInput, facts: BlockFacts = LINUX): R
     fileSystem: mount.type,
     readOnly: readOnly || device.readOnly,
   };
+}
+
+/**
+ * The host's node of a block device, whose owner and mode decide when the operator wants that. Where
+ * the host has none (in a container, without udev), only root may: as of devtmpfs's nodes.
+ */
+export function hostNode({ name, major, minor }: BlockDevice): DeviceFacts {
+  const path = `/dev/${name}`;
+  const node = readDevice(path);
+  const isIt = node?.type === "block" && node.major === major && node.minor === minor;
+  return isIt ? node : { path, type: "block", major, minor, uid: 0, gid: 0, mode: 0o600 };
 }

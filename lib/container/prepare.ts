@@ -1,8 +1,9 @@
 import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
-import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
+import { findRootDisk, hostNode } from "../block/root_disk.ts";
+import { InvalidConfigurationError } from "../errors.ts";
 import { blockImage } from "../host/disks.ts";
-import { gatherHostFacts } from "../host/facts.ts";
+import { gatherHostFacts, groupNamesOf } from "../host/facts.ts";
 import { openImageRoot } from "../host/image.ts";
 import { readUruncJson } from "../host/urunc_json.ts";
 import { readBounded } from "../host/files.ts";
@@ -14,6 +15,7 @@ import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../path.ts";
 import { acceleratorOf } from "../plan/launch.ts";
+import { ROOT_DISK } from "../plan/root.ts";
 import { mountPointOf } from "../unikernel/disks.ts";
 import { guestOf } from "../unikernel/guests/guests.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
@@ -81,6 +83,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     });
     const guest = guestOf(unikernel.unikernelType);
     facts.disks = disksOf(bundle, unikernel, guest, imageRoot);
+    if (unikernel.rootDisk) addRootDisk(facts, bundle, unikernel, guest);
     if (guest.takesNameservers) {
       facts.resolvConf = readResolvConf(bundle.spec.mounts, imageRoot);
     }
@@ -97,14 +100,6 @@ function disksOf(
   guest: Guest,
   imageRoot: number,
 ): DiskFacts[] {
-  if (unikernel.rootDisk) {
-    throw new UnsupportedError({
-      operation: "give the guest a disk",
-      subject: `${keyPrefix}mountRootfs`,
-      reason: "the image's root cannot be made a disk by this version",
-      remedy: "leave the key out, or give it no value",
-    });
-  }
   if (unikernel.block === undefined) return [];
   return [blockImage({
     imageRoot,
@@ -112,6 +107,34 @@ function disksOf(
     readOnlyRoot: spec.root.readonly,
     mountPoint: mountPointOf(unikernel, guest),
   })];
+}
+
+/** Puts the root before all other disks. Nothing is unmounted yet. */
+function addRootDisk(
+  facts: HostFacts,
+  { spec, rootfs }: Bundle,
+  unikernel: UnikernelConfig,
+  guest: Guest,
+): void {
+  const mountPoint = mountPointOf(unikernel, guest);
+  const disk = findRootDisk({
+    rootfs,
+    key: `${keyPrefix}mountRootfs`,
+    guest: guest.type,
+    // Who mounts nothing reads sectors, whatever is in them.
+    fileSystems: mountPoint === undefined ? undefined : guest.disks?.fileSystems,
+  });
+  const { device } = disk;
+  const node = hostNode(device);
+  facts.rootDisk = { mountPoint: disk.mountPoint, major: device.major, minor: device.minor };
+  facts.disks = [{
+    name: ROOT_DISK,
+    source: { kind: "device", device: node },
+    readOnly: disk.readOnly || spec.root.readonly,
+    fileSystem: disk.fileSystem,
+    mountPoint,
+  }, ...facts.disks ?? []];
+  if (facts.groupNames !== undefined) Object.assign(facts.groupNames, groupNamesOf([node]));
 }
 
 function decodeText(bytes: Uint8Array): string {

@@ -9,7 +9,7 @@ import { FORMAT_BYTES, isInitramfs } from "../unikernel/initrd/format.ts";
 import { readImageHead, statImageFile } from "./image.ts";
 import { probeKvm } from "./kvm.ts";
 import { processorVendor } from "./processor.ts";
-import type { HostFacts, KvmFacts } from "./types.ts";
+import type { DeviceFacts, HostFacts, KvmFacts } from "./types.ts";
 
 /** Which facts are wanted. */
 export interface FactsInput {
@@ -45,7 +45,9 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
     apparmor: apparmorEnabled(),
     libraryDirectories: readLibraryDirectories(),
   };
-  return input.groupNames ? { ...facts, groupNames: groupNamesOf(facts) } : facts;
+  return input.groupNames
+    ? { ...facts, groupNames: groupNamesOf([facts.kvm.device, facts.tun]) }
+    : facts;
 }
 
 function kvmFacts({ monitor, accelerator }: FactsInput): KvmFacts {
@@ -61,9 +63,14 @@ function initrdFacts(imageRoot: number, path: string): HostFacts["initrd"] {
   return { ...statImageFile(imageRoot, path), isInitramfs: isInitramfs(head) };
 }
 
-function groupNamesOf(facts: HostFacts): Record<number, string> {
+/**
+ * The names of all groups that device nodes and their access control lists tell of.
+ *
+ * @param devices undefined: one that this host has not
+ */
+export function groupNamesOf(devices: (DeviceFacts | undefined)[]): Record<number, string> {
   const names: Record<number, string> = {};
-  for (const device of [facts.kvm.device, facts.tun]) {
+  for (const device of devices) {
     if (device === undefined) continue;
     const gids = (device.acl ?? []).flatMap(({ tag, id }) => tag === "group" ? [id!] : []);
     for (const gid of [device.gid, ...gids]) {

@@ -29,8 +29,6 @@ export interface PerformContext {
   startListener?: number;
   /** The connection of the `start` that was heard. */
   startConnection?: number;
-  /** The block device of the container's root, once that is to be the guest's disk. */
-  rootDisk?: number;
   /** Has the creator unmount the container's root, and returns when it has. */
   releaseRootfs(): void;
   /** Tells the creator that the barrier is reached. */

@@ -20,7 +20,7 @@ import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts
 import { sharesNetwork } from "./namespaces.ts";
 import { guestNetwork, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
-import { planRootDisk } from "./root_disk.ts";
+import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { planTerminal } from "./terminal.ts";
 import type {
   AllowedDevice,
@@ -117,6 +117,8 @@ export function planLaunch(input: LaunchInput): Launch {
   const controlFd = stop.asking === undefined ? undefined : inherit("control");
   const disks = planDisks({ ...input, user, access: configuration.device_access, inherit });
   const monitorInput = monitorInputOf(input, { accelerator, handed, controlFd, disks });
+  // Not for the monitor to use: as long as it lives, nobody can mount what the guest writes to.
+  if (facts.rootDisk !== undefined) inherit(ROOT_DISK_CLAIM);
 
   const steps: Step[] = [
     ...hookSteps(spec),

@@ -1,6 +1,9 @@
 import type { MountedDisk } from "../block/types.ts";
 import type { Step } from "./types.ts";
 
+/** What `exec` calls the descriptor by which the kernel keeps the disk from being mounted. */
+export const ROOT_DISK_CLAIM = "rootDisk";
+
 /**
  * Steps by which the container's root, which is mounted, becomes the guest's disk, and nobody's but
  * the guest's. They come when everything that is needed of the image has been taken out of it, and

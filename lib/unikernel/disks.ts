@@ -31,14 +31,6 @@ export function mountPointOf(description: DiskDescription, guest: Guest): string
       remedy: "leave the key out, or give it no value",
     });
   }
-  if (disks.mount === "raw" && description.rootDisk) {
-    throw new UnsupportedError({
-      operation,
-      subject: keyPrefix + key,
-      reason: `${type} guests mount no file system`,
-      remedy: `leave the key out; ${keyPrefix}block gives them a disk image`,
-    });
-  }
   if (asked !== undefined) return checkMountPoint(asked, disks.mount, type);
   // An initial RAM disk is a root already.
   const hasRoot = disks.mount === "root" && !description.rootDisk && initrd !== undefined;

@@ -14,6 +14,7 @@ import {
   unlinkat,
 } from "../../../ffi/linux.ts";
 import { unmountRootDisk } from "../../block/release.ts";
+import { ROOT_DISK_CLAIM } from "../../plan/root_disk.ts";
 import type { StepHandlers } from "../perform.ts";
 
 /** How long a mount namespace that is on its way out may still hold the file system. Milliseconds. */
@@ -49,10 +50,9 @@ export const ROOT_DISK_STEPS: StepHandlers<
     try {
       mknodat(parent, TRANSIENT_NODE, S_IFBLK, { major, minor });
       try {
-        context.rootDisk = openat2(parent, TRANSIENT_NODE, {
-          flags: O_RDONLY | O_NOFOLLOW,
-          resolve: RESOLVE_NO_SYMLINKS,
-        });
+        const flags = O_RDONLY | O_NOFOLLOW;
+        const fd = openat2(parent, TRANSIENT_NODE, { flags, resolve: RESOLVE_NO_SYMLINKS });
+        context.opened.set(ROOT_DISK_CLAIM, fd);
       } finally {
         unlinkat(parent, TRANSIENT_NODE, 0);
       }
@@ -74,8 +74,9 @@ export const ROOT_DISK_STEPS: StepHandlers<
   },
 
   claimRootDisk({ readOnly }, context) {
-    const opened = context.rootDisk!;
-    context.rootDisk = claim(`/proc/self/fd/${opened}`, (readOnly ? O_RDONLY : O_RDWR) | O_EXCL);
+    const opened = context.opened.get(ROOT_DISK_CLAIM)!;
+    const claimed = claim(`/proc/self/fd/${opened}`, (readOnly ? O_RDONLY : O_RDWR) | O_EXCL);
+    context.opened.set(ROOT_DISK_CLAIM, claimed);
     close(opened);
   },
 };

@@ -287,7 +287,8 @@ const places: {
   { type: "rumprun", block: "/disk", blockMountPoint: "/", place: /blkMntPoint.*root already/ },
   { type: "mirage", block: "/disk", place: undefined },
   { type: "mirage", block: "/disk", blockMountPoint: "/x", place: /blkMntPoint.*no file system/ },
-  { type: "mirage", rootDisk: true, place: /mountRootfs: mirage guests mount no file system/ },
+  { type: "mirage", rootDisk: true, place: undefined },
+  { type: "elf", rootDisk: true, place: undefined },
   { type: "unikraft", block: "/disk", place: /block: unikraft guests are given no disks/ },
   { type: "mewz", rootDisk: true, place: /mountRootfs: mewz guests are given no disks/ },
 ];

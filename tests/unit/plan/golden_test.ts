@@ -71,6 +71,33 @@ Deno.test("the plans of a Linux guest on a network, with everything set", () => 
   assertGolden("plans/linux-network", [planNamespaces(input.spec), planLaunch(input)]);
 });
 
+Deno.test("the plan of a Linux guest whose root is the container's snapshot", () => {
+  const input = fullInput();
+  const device = { major: 253, minor: 3 };
+  const facts = {
+    ...input.facts,
+    rootDisk: { ...device, mountPoint: "/bundle/rootfs" },
+    disks: [{
+      name: "rootfs",
+      source: {
+        kind: "device" as const,
+        device: {
+          ...device,
+          path: "/dev/dm-3",
+          type: "block" as const,
+          uid: 0,
+          gid: 6,
+          mode: 0o660,
+        },
+      },
+      readOnly: false,
+      fileSystem: "ext4",
+      mountPoint: "/",
+    }],
+  };
+  assertGolden("plans/root-disk", planLaunch({ ...input, facts, network: undefined }));
+});
+
 Deno.test("the plan with access by groups and a capability", () => {
   const configuration = defaultConfiguration();
   configuration.device_access = "groups";
