@@ -21,6 +21,7 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "iputils-ping", purpose: "pings guests" },
   { package: "iptables", purpose: "docker's bridge network" },
   { package: "cpio", purpose: "initial RAM disks of Linux guests" },
+  { package: "acl", purpose: "access lists of device nodes" },
   { package: "strace", purpose: "observes what the executable opens" },
   { package: "zsh", purpose: "completes command lines" },
   { package: "fish", purpose: "completes command lines" },

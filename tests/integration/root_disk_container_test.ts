@@ -1,0 +1,228 @@
+/** The container's root as the guest's disk: the hand-over, and what a hostile monitor can do. */
+import assert from "node:assert/strict";
+import { daemon } from "../support/daemon.ts";
+import { run, waitFor } from "../support/process.ts";
+import {
+  assertClean,
+  isMountPoint,
+  putOnDisk,
+  ROOT_DISK_ANNOTATION,
+  ROOT_DISK_NEEDS,
+} from "../support/root_disk.ts";
+import {
+  assertFailed,
+  assertNothingLeft,
+  assertSucceeded,
+  doubleContainer,
+} from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { withoutBinary } from "../support/without.ts";
+
+const NEEDS = [...ROOT_DISK_NEEDS, "gcc"];
+
+const [EPERM, ENOENT, EACCES, ENOSPC, EROFS, EBADF] = [1, 2, 13, 28, 30, 9];
+
+async function diskContainer(
+  scope: Scope,
+  commands: string,
+  options: Parameters<typeof doubleContainer>[2] & { readOnly?: boolean } = {},
+) {
+  const { readOnly = false, ...rest } = options;
+  const container = await doubleContainer(scope, commands, {
+    annotations: ROOT_DISK_ANNOTATION,
+    edit: (config) => config.root = { path: "rootfs", readonly: readOnly },
+    ...rest,
+  });
+  return { container, disk: await putOnDisk(scope, container) };
+}
+
+/** Tries to mount the disk as the host would: by a device of its number. */
+const mountAgain = async (scope: Scope, device: string) => {
+  const directory = await scope.temporaryDirectory("again");
+  const result = await run(["mount", "-o", "ro", device, directory]);
+  if (result.code === 0) await run(["umount", directory]);
+  return result;
+};
+
+testIf("create takes the root off the host, and nobody can mount it while the guest lives", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const { container, disk } = await diskContainer(scope, "report; idle");
+  await container.mustCreate();
+  assert.ok(!isMountPoint(container.rootfs));
+  assert.match(
+    (await mountAgain(scope, disk.device)).stderr,
+    /Can't open blockdev|already mounted/,
+  );
+  assertSucceeded(await container.start());
+  const report = await container.report();
+  assert.deepEqual(report.dev.map(({ name }) => name), ["disk0"]);
+  const { uid, gid, mode, major, minor } = report.dev[0]!;
+  assert.deepEqual([uid, gid, mode & 0o7777, major, minor], [
+    65534,
+    65534,
+    0o600,
+    disk.major,
+    disk.minor,
+  ]);
+  assert.match(
+    (await mountAgain(scope, disk.device)).stderr,
+    /Can't open blockdev|already mounted/,
+  );
+  await container.kill("KILL");
+  const pid = (await container.waitForStatus("stopped")).pid;
+  assertSucceeded(await container.delete());
+  assertNothingLeft(container, pid);
+  // The loop device went with its last user, the monitor; what is in it stayed.
+  const { stdout } = await run(["losetup", "--associated", disk.file]);
+  assert.equal(stdout, "");
+  await assertClean(disk.file);
+  await run(["mount", "-o", "loop", disk.file, container.rootfs], { check: true });
+  assert.ok(Deno.statSync(`${container.rootfs}/urunc.json`).isFile);
+});
+
+testIf("a hostile monitor reaches its own disk, to its end, and no other device", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const other = await diskContainer(scope, "idle");
+  const last = 32 * 1024 * 1024;
+  for (const user of [{ uid: 65534, gid: 65534 }, { uid: 0, gid: 0 }]) {
+    await using inner = new Scope();
+    const { minor } = other.disk;
+    const { container } = await diskContainer(
+      inner,
+      `write-at /dev/disk0 ${last - 1}; write-at /dev/disk0 ${last}; write-fd 3; ` +
+        `open ${other.disk.device} rw; open /dev/vda r; open /proc/self/fd/3 rw; ` +
+        `mknod /dev/other 7 ${minor}; mknod /other 7 ${minor}; mknod /guest/other 7 ${minor}; idle`,
+      { user },
+    );
+    await container.mustStart();
+    const lines = await waitFor(() => {
+      const all = container.output().split("\n").filter((line) => line.startsWith("{"));
+      return all.length === 9 ? all.map((line) => JSON.parse(line).errno) : undefined;
+    }, { timeoutSeconds: 20, what: "nine answers" });
+    assert.deepEqual(lines.slice(0, 6), [0, ENOSPC, EBADF, ENOENT, ENOENT, ENOENT]);
+    for (const errno of lines.slice(6)) assert.ok([EPERM, EROFS].includes(errno), `${errno}`);
+  }
+});
+
+testIf("a disk that may only be read has a node, and device rules, that say so", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const commands = "report; open /dev/disk0 rw; open /dev/disk0 r; idle";
+  const { container } = await diskContainer(scope, commands, { readOnly: true });
+  await container.mustStart();
+  assert.equal((await container.report()).dev[0]!.mode & 0o7777, 0o400);
+  const answers = container.output().split("\n").filter((line) => line.startsWith('{"errno"'));
+  assert.deepEqual(answers.map((line) => JSON.parse(line).errno), [EACCES, 0]);
+});
+
+testIf("a root that somebody else has mounted too is not handed over, and he is named", {
+  needs: [...NEEDS, "unshare"],
+}, async () => {
+  await using scope = new Scope();
+  const { container } = await diskContainer(scope, "print written; idle");
+  const { directory, pid } = await holder(scope);
+  const result = await container.create();
+  assertFailed(result, [
+    "hand over the root disk",
+    `pid ${pid} (sleep) has it mounted at ${container.rootfs}`,
+    "the guest was not started",
+  ]);
+  assert.ok(!container.exists());
+  // A caller that cleans up finds its mount gone, which umount says and callers ignore.
+  Deno.kill(pid, "SIGTERM");
+  await waitFor(() => !processExists(pid), { timeoutSeconds: 10, what: `${directory} to end` });
+});
+
+testIf("without its steps the hand-over is refused: each is needed", {
+  needs: [...NEEDS, "unshare"],
+  timeoutSeconds: 300,
+}, async () => {
+  await using scope = new Scope();
+  const binary = await withoutBinary(scope);
+  for (
+    const [step, error] of [
+      // It is mounted still: in the container's namespace, which ends with the failure, or the host's.
+      ["unmountRootfs", /hand over the root disk .*: the host still uses it/],
+      ["releaseRootfs", /claimRootDisk .*EBUSY/],
+      ["openRootDisk", /claimRootDisk/],
+      ["claimRootDisk", undefined],
+    ] as const
+  ) {
+    await using inner = new Scope();
+    const { container, disk } = await diskContainer(inner, "report; idle", { binary });
+    const { code, stderr } = await container.create({ env: { URUNC_WITHOUT: step } });
+    if (error !== undefined) {
+      assert.notEqual(code, 0, step);
+      assert.match(stderr, error, step);
+      continue;
+    }
+    // Without the claim nothing fails: what it is for does.
+    assert.equal(code, 0, stderr);
+    assert.equal((await mountAgain(inner, disk.device)).code, 0);
+  }
+});
+
+testIf("a root that is no disk is refused by the key's name, and nothing is made", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle", { annotations: ROOT_DISK_ANNOTATION });
+  assertFailed(await container.create(), ["com.urunc.unikernel.mountRootfs", "no mount"]);
+  assert.ok(!container.exists());
+});
+
+testIf("100 rounds leave the device's owner, mode and access list, and all devices, as they were", {
+  needs: [...NEEDS, "getfacl"],
+  timeoutSeconds: 300,
+}, async () => {
+  await using scope = new Scope();
+  const { container, disk } = await diskContainer(scope, "write-at /dev/disk0 1048576; exit 0");
+  // Held by the test, so that it is one and the same device in all rounds.
+  const held = await Deno.open(disk.device);
+  scope.defer("close the device", () => held.close());
+  const before = await deviceFacts();
+  for (let round = 0; round < 100; round++) {
+    if (round > 0) await run(["mount", disk.device, container.rootfs], { check: true });
+    const { code, stderr } = await container.run();
+    assert.equal(code, 0, `round ${round}: ${stderr}`);
+    assert.ok(!isMountPoint(container.rootfs));
+  }
+  assert.deepEqual(await deviceFacts(), before);
+  assertNothingLeft(container);
+});
+
+/** Owner, mode, access list of all block devices' nodes, and device mapper's tables where it is. */
+async function deviceFacts(): Promise<string[]> {
+  const nodes = [...Deno.readDirSync("/dev")].map(({ name }) => `/dev/${name}`)
+    .filter((path) => Deno.statSync(path).isBlockDevice).sort();
+  const { stdout } = await run(["getfacl", "--absolute-names", "--numeric", ...nodes]);
+  const tables = await run(["sh", "-c", "dmsetup table 2>/dev/null; true"]);
+  return [stdout, tables.stdout];
+}
+
+/** A process in a mount namespace of its own, which has copies of all mounts. */
+async function holder(scope: Scope) {
+  const directory = await scope.temporaryDirectory("holder");
+  const command = ["unshare", "--mount", "--propagation=private", "sleep", "600"];
+  const { pid } = await daemon(scope, `${directory}/log`, command);
+  await waitFor(() => Deno.readTextFileSync(`/proc/${pid}/comm`) === "sleep\n", {
+    timeoutSeconds: 10,
+    what: "the namespace",
+  });
+  return { directory, pid };
+}
+
+function processExists(pid: number): boolean {
+  try {
+    Deno.statSync(`/proc/${pid}/ns/mnt`);
+    return true;
+  } catch {
+    return false;
+  }
+}
