@@ -17,7 +17,7 @@ import { resume } from "./verbs/resume.ts";
 import { run } from "./verbs/run.ts";
 import { spec } from "./verbs/spec.ts";
 import { start } from "./verbs/start.ts";
-import { state } from "./verbs/state.ts";
+import { printState } from "./verbs/state.ts";
 import { update } from "./verbs/update.ts";
 
 /**
@@ -65,7 +65,7 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
     case "run":
       return run(command, context);
     case "state":
-      return state(command, context);
+      return printState(command, context);
     case "kill":
       return kill(command, context);
     case "delete":

@@ -291,12 +291,13 @@ function planWith(
 
 function initialState(creation: Creation): ContainerState {
   const { options, prepared, init, cgroup } = creation;
-  const { spec, path } = options.bundle;
+  const { spec, path, rootfs } = options.bundle;
   return {
     version: STATE_VERSION,
     ociVersion: spec.ociVersion,
     id: options.id,
     bundle: path,
+    rootfs,
     annotations: spec.annotations,
     monitor: prepared.monitor.name,
     pid: init.pid,

@@ -29,6 +29,8 @@ export interface ContainerState {
   id: string;
   /** Absolute. */
   bundle: string;
+  /** Absolute path of the image's root; an older urunc did not write it down. */
+  rootfs?: string;
   annotations: Record<string, string>;
   /** Of the init process, which becomes the monitor. */
   pid?: number;
@@ -118,6 +120,7 @@ function readState(state: Fields): ContainerState {
     ociVersion: state.required("ociVersion", plainText),
     id: state.required("id", plainText),
     bundle: state.required("bundle", absolutePath),
+    rootfs: state.optional("rootfs", absolutePath),
     annotations: state.textRecord("annotations"),
     pid: state.optional("pid", processId),
     pidStartTime: state.optional("pidStartTime", plainText),

@@ -1,33 +1,10 @@
 /** Ordinary containers on the command line: runc does all of it, with its own words and exit codes. */
 import assert from "node:assert/strict";
-import { removeCgroupTree } from "../support/cgroups.ts";
-import { busyboxFiles } from "../support/docker.ts";
-import { makeLayer } from "../support/image.ts";
+import { ordinaryBundle } from "../support/ordinary.ts";
 import { isAlive, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { urunc, uruncBinary, uruncRoot } from "../support/urunc.ts";
-
-/** A bundle that runc makes the config.json of. */
-async function ordinaryBundle(scope: Scope, args: string[], annotations = {}): Promise<string> {
-  const bundle = await scope.temporaryDirectory("ordinary");
-  await Deno.mkdir(`${bundle}/rootfs`);
-  const layer = await makeLayer(scope, busyboxFiles());
-  await run(["tar", "--extract", "--file", layer, "--directory", `${bundle}/rootfs`], {
-    check: true,
-  });
-  await run(["runc", "spec"], { cwd: bundle, check: true });
-  const path = `${bundle}/config.json`;
-  const config = JSON.parse(await Deno.readTextFile(path));
-  config.process.args = args;
-  config.process.terminal = false;
-  config.annotations = annotations;
-  const parent = `/urunc-test-ordinary-${Deno.pid}`;
-  config.linux.cgroupsPath = `${parent}/${crypto.randomUUID()}`;
-  scope.defer("remove the cgroup that runc leaves", () => removeCgroupTree(parent));
-  await Deno.writeTextFile(path, JSON.stringify(config));
-  return bundle;
-}
 
 const NEEDS = ["root", "runc", "busybox"];
 

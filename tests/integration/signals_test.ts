@@ -160,10 +160,10 @@ testIf("list: table, JSON and ids only", { needs }, async () => {
   const { stdout } = await first.urunc(["list", "--format", "json"], { check: true });
   const rows = JSON.parse(stdout);
   assert.deepEqual(
-    rows.map((it: Record<string, unknown>) => [it.id, it.status, it.pid, it.bundle, it.owner]),
+    rows.map((it: Record<string, unknown>) => [it.id, it.status, it.pid, it.rootfs, it.owner]),
     [
-      [running, "running", pid, first.bundle, "0"],
-      [stopped, "stopped", 0, second.bundle, "0"],
+      [running, "running", pid, first.rootfs, "root"],
+      [stopped, "stopped", 0, second.rootfs, "root"],
     ],
   );
   assert.ok(Math.abs(Date.parse(rows[0].created) - Date.now()) < 60_000);

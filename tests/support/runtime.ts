@@ -27,6 +27,8 @@ export interface PrintedState {
   status: string;
   pid?: number;
   bundle: string;
+  rootfs: string;
+  created: string;
   annotations?: Record<string, string>;
 }
 

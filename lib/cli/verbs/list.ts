@@ -13,6 +13,7 @@ interface Row {
   pid: number;
   status: string;
   bundle: string;
+  rootfs: string;
   created: string;
   owner: string;
 }
@@ -48,7 +49,8 @@ function toRow(directory: ContainerDirectory): Row | undefined {
   if (observation === undefined) {
     if (directory.isPassing()) return undefined;
     const { id } = directory;
-    return { ociVersion: "", id, pid: 0, status: "stopped", bundle: "", created: "", owner: "" };
+    const unknown = { ociVersion: "", bundle: "", rootfs: "", created: "", owner: "" };
+    return { ...unknown, id, pid: 0, status: "stopped" };
   }
   const { state, status } = observation;
   return {
@@ -57,8 +59,10 @@ function toRow(directory: ContainerDirectory): Row | undefined {
     pid: status === "stopped" ? 0 : state.pid ?? 0,
     status,
     bundle: state.bundle,
+    rootfs: state.rootfs ?? "",
     created: state.created,
-    owner: String(state.owner),
+    // A name, as runc has it. There is no rootless mode, so that others are never seen.
+    owner: state.owner === 0 ? "root" : String(state.owner),
   };
 }
 

@@ -6,10 +6,13 @@ import type { Context } from "../context.ts";
 import { printJson } from "../output.ts";
 
 /** `urunc state` */
-export function state(command: CommandOf<"state">, context: Context): number {
+export function printState(command: CommandOf<"state">, context: Context): number {
   const directory = context.store.open(command.id);
   const observation = observeContainer(directory);
   if (observation === undefined) throw withoutState(directory);
-  printJson(ociState(observation.state, observation.status));
+  const { state, status } = observation;
+  // The specification's, and what runc tells besides.
+  const { rootfs, created } = state;
+  printJson({ ...ociState(state, status), rootfs, created });
   return 0;
 }
