@@ -27,6 +27,9 @@ export const DOCKER_NEEDS = [
   "nsenter",
 ];
 
+/** The runtime type under which the executable under test is found. */
+export const UNDER_TEST = "io.containerd.urunc.v2";
+
 /** An entry of `runtimes` in docker's configuration. */
 export type DockerRuntime =
   | { path: string; runtimeArgs?: string[] }
@@ -40,8 +43,8 @@ export interface Docker {
   docker(args: string[], options?: CommandOptions): Promise<CommandResult>;
   /** Runs a command where the daemon is: its network is the "host" of the containers. */
   onHost(argv: string[], options?: CommandOptions): Promise<CommandResult>;
-  /** Makes a single-layer image out of files and directories on this machine. */
-  makeImage(name: string, files: ImageFile[]): Promise<void>;
+  /** Makes a single-layer image out of files and directories on this machine, with its command. */
+  makeImage(name: string, files: ImageFile[], command?: string[]): Promise<void>;
   /** The container as `docker inspect` sees it. */
   inspect(container: string): Promise<DockerInspection>;
   /** The directory of the container's config.json. */
@@ -140,7 +143,7 @@ export async function startDocker(
     directory,
     docker,
     onHost: (argv, options) => run([...nsenter, ...argv], options),
-    makeImage: (name, files) => makeImage(scope, docker, name, files),
+    makeImage: (...image) => makeImage(scope, docker, ...image),
     async inspect(container) {
       const { stdout } = await docker(["inspect", container], { check: true });
       return JSON.parse(stdout)[0];
@@ -190,8 +193,10 @@ export async function makeImage(
   docker: Docker["docker"],
   name: string,
   files: ImageFile[],
+  command?: string[],
 ): Promise<void> {
-  await docker(["import", await makeLayer(scope, files), name], { check: true });
+  const changes = command === undefined ? [] : ["--change", `CMD ${JSON.stringify(command)}`];
+  await docker(["import", ...changes, await makeLayer(scope, files), name], { check: true });
 }
 
 /** What the Linux guests' and runc's containers need: every applet is found by its link. */

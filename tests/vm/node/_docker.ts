@@ -38,7 +38,7 @@ function client(
     directory: "/",
     docker,
     onHost: (command, options) => run(command, options),
-    makeImage: (name, files) => makeImage(scope, docker, name, files),
+    makeImage: (...image) => makeImage(scope, docker, ...image),
     async inspect(container) {
       const { stdout } = await docker(["container", "inspect", container], { check: true });
       return JSON.parse(stdout)[0];
