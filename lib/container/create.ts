@@ -16,6 +16,7 @@ import { validate } from "../oci/validate.ts";
 import { type DeviceCgroup, type Launch, planLaunch } from "../plan/launch.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
 import { TAP_NAME } from "../network/names.ts";
+import { networkMode } from "../plan/network.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "./cgroups/cgroup.ts";
 import { CONTROL_SOCKET } from "./control.ts";
@@ -215,6 +216,9 @@ async function launch(
         namespace: readNamespace(`/proc/${init.pid}/ns/net`),
         tap: TAP_NAME,
         interface: network.name,
+        routed: networkMode(spec) === "static"
+          ? { forwarding: network.forwarding === true }
+          : undefined,
       },
     };
   }

@@ -12,6 +12,8 @@ import {
 } from "../../ffi/linux.ts";
 import { HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
 import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../host/namespaces.ts";
+import { setForwarding } from "../network/forwarding.ts";
+import { removeMasquerade } from "../network/masquerade.ts";
 import { removeIngress } from "../network/redirect.ts";
 import { isTapOfAnother, removeTap } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
@@ -151,8 +153,20 @@ function removeNetwork(state: ContainerState): void {
     // the redirection is that guest's, too.
     if (isTapOfAnother(network.tap, own)) return;
     removeTap(network.tap);
-    removeIngress(network.interface);
+    if (network.routed === undefined) removeIngress(network.interface);
+    else stopRouting(network.interface, network.routed);
   });
+}
+
+/** What a killed creator had not come to is undone, too: it was as it will be then. */
+function stopRouting(link: string, { forwarding }: { forwarding: boolean }): void {
+  removeMasquerade();
+  try {
+    setForwarding(link, forwarding);
+  } catch (error) {
+    // Whoever made the pod's interface has taken it away already.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 /** Does nothing when the path does not name the expected namespace, where that is known, any more. */

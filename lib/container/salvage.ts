@@ -19,6 +19,8 @@ export function salvageState(id: string, json: string): ContainerState {
   const namespacePath = absolutePath(network.namespacePath);
   const tap = text(network.tap);
   const link = text(network.interface);
+  const { forwarding } = record(network.routed);
+  const routed = typeof forwarding === "boolean" ? { forwarding } : undefined;
   return {
     version: STATE_VERSION,
     ociVersion: text(fields.ociVersion) ?? "",
@@ -33,7 +35,7 @@ export function salvageState(id: string, json: string): ContainerState {
     cgroupPaths: cgroupPaths(fields.cgroupPaths, id),
     systemdUnit: scopeName(fields.systemdUnit),
     network: namespacePath !== undefined && tap !== undefined && link !== undefined
-      ? { namespacePath, tap, interface: link }
+      ? { namespacePath, tap, interface: link, routed }
       : undefined,
     hooks: { poststart: [], poststop: [] },
     owner: 0,

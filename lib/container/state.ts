@@ -1,6 +1,7 @@
 import { InvalidConfigurationError, UruncError } from "../errors.ts";
 import {
   absolutePath,
+  boolean,
   Fields,
   integer,
   invalid,
@@ -55,6 +56,8 @@ export interface ContainerState {
     namespace?: { dev: number; ino: number };
     tap: string;
     interface: string;
+    /** The guest has a subnet of its own, and this was the interface's forwarding before. */
+    routed?: { forwarding: boolean };
   };
   hooks: { poststart: Hook[]; poststop: Hook[] };
   expectedIdentity?: ExpectedIdentity;
@@ -160,6 +163,9 @@ const readNetwork: Reader<ContainerState["network"]> = (value, path) => {
     namespace: network.optional("namespace", readInode),
     tap: network.required("tap", plainText),
     interface: network.required("interface", plainText),
+    routed: network.optional("routed", (routed, at) => ({
+      forwarding: new Fields(routed, at).required("forwarding", boolean),
+    })),
   };
 };
 

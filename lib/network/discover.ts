@@ -1,4 +1,5 @@
 import { chooseInterface, type NetworkTables } from "./choose.ts";
+import { isForwarding } from "./forwarding.ts";
 import { listAddresses, parseAddress } from "./netlink/address.ts";
 import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "./netlink/constants.ts";
 import { listLinks, parseLink } from "./netlink/link.ts";
@@ -15,7 +16,8 @@ import type { NetworkFacts } from "./types.ts";
  */
 export function readNetwork(): NetworkFacts | undefined {
   using socket = new NetlinkSocket();
-  return chooseInterface(readTables(socket));
+  const network = chooseInterface(readTables(socket));
+  return network && { ...network, forwarding: isForwarding(network.name) };
 }
 
 function readTables(socket: NetlinkSocket): NetworkTables {

@@ -1,4 +1,5 @@
 import { LinuxError } from "../../ffi/linux.ts";
+import { addAddress } from "./netlink/address.ts";
 import {
   getLink,
   type Link,
@@ -49,6 +50,21 @@ export function requireLink(socket: NetlinkSocket, name: string): Link {
 export function linkUp(name: string): void {
   using socket = new NetlinkSocket();
   socket.request(setLinkUp(requireLink(socket, name).index), "bring up interface", name);
+}
+
+/**
+ * Gives an interface of the calling thread's network namespace an address, and with it the route to
+ * its subnet once the interface is up.
+ *
+ * @throws {LinuxError} with code EEXIST when it has that address
+ */
+export function giveAddress(
+  name: string,
+  address: { address: string; prefixLength: number },
+): void {
+  using socket = new NetlinkSocket();
+  const { index } = requireLink(socket, name);
+  socket.request(addAddress(index, address), `add address ${address.address} to interface`, name);
 }
 
 /**

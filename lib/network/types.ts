@@ -17,4 +17,6 @@ export interface NetworkFacts {
   mtu: number;
   addresses: InterfaceAddress[];
   gateway?: { inet?: string; inet6?: string };
+  /** Whether IPv4 packets that come in by it and are for somebody else are passed on. */
+  forwarding?: boolean;
 }

@@ -17,8 +17,7 @@ import { type CredentialsInput, expectedIdentity, planCredentials } from "./cred
 import { planDevices } from "./devices.ts";
 import { planDisks, type PlannedDisks } from "./disks.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
-import { sharesNetwork } from "./namespaces.ts";
-import { guestNetwork, planNetwork } from "./network.ts";
+import { guestNetwork, networkMode, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { planTerminal } from "./terminal.ts";
@@ -127,7 +126,7 @@ export function planLaunch(input: LaunchInput): Launch {
     ...(stop.asking === undefined
       ? []
       : [{ step: "listenForControl", path: paths.controlSocket } as const]),
-    ...(network === undefined ? [] : planNetwork(network, { user, shared: sharesNetwork(spec) })),
+    ...(network === undefined ? [] : planNetwork(network, { user, mode: networkMode(spec) })),
     ...planRoot({
       facts,
       user,
@@ -251,7 +250,7 @@ function guestInput({ spec, unikernel, facts, network }: LaunchInput): GuestInpu
     version: unikernel.unikernelVersion,
     nameservers: parseNameservers(facts.resolvConf ?? ""),
     resolvConf: facts.resolvConf,
-    network: network === undefined ? undefined : guestNetwork(network),
+    network: network === undefined ? undefined : guestNetwork(network, networkMode(spec)),
     disks: facts.disks?.map(({ readOnly, mountPoint, fileSystem }) => ({
       readOnly,
       mountPoint,

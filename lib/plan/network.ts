@@ -1,36 +1,105 @@
-import type { GuestNetwork } from "../unikernel/types.ts";
+import { HostError } from "../errors.ts";
+import { addressBytes, sharePrefix } from "../network/netlink/ip.ts";
 import { TAP_NAME } from "../network/names.ts";
+import { STATIC_NETWORK } from "../network/static.ts";
 import type { NetworkFacts } from "../network/types.ts";
+import type { Spec } from "../oci/types.ts";
+import type { GuestNetwork } from "../unikernel/types.ts";
+import { sharesNetwork } from "./namespaces.ts";
 import type { Step } from "./types.ts";
 
 /**
- * Steps that put a tap in front of the container's interface: what arrives on one leaves by the
- * other, and the namespace's own stack never sees it.
+ * How a guest takes part in the network of its namespace.
  *
- * In a namespace that others may be in, a pod's, that would make those deaf: whatever they send, the
- * answer would go to the guest. There they keep what is for their sockets, and all have the one
- * address of the pod, as containers have that are no guests. In a namespace of its own the guest gets
- * everything: nobody else is there but its monitor, which has no need to hear.
+ * - `own`: it gets everything that comes in. Nobody else is there but its monitor, which has no need
+ *   to hear.
+ * - `shared`: others may be in the namespace, a pod's, and that would make those deaf: whatever they
+ *   send, the answer would go to the guest. So they keep what is for their sockets, and all have the
+ *   one address of the pod, as containers have that are no guests.
+ * - `static`: the pod keeps its interface, and the guest has a subnet with the pod and goes out under
+ *   the pod's address. For guests that are reached through another container of the pod, which in
+ *   `shared` would reach only itself at that address.
+ */
+export type NetworkMode = "own" | "shared" | "static";
+
+/** Set by containerd and CRI-O for Kubernetes. */
+const CONTAINER_NAME = "io.kubernetes.cri.container-name";
+/** What Knative calls the container that its `queue-proxy` passes requests to. */
+const KNATIVE_CONTAINER = "user-container";
+
+/** The network mode of a container that has a network. */
+export function networkMode(spec: Spec): NetworkMode {
+  if (spec.annotations[CONTAINER_NAME] === KNATIVE_CONTAINER) return "static";
+  return sharesNetwork(spec) ? "shared" : "own";
+}
+
+/**
+ * Steps that give the guest its network, by a tap.
  *
  * The tap is persistent and owned by the monitor's user, so that an unprivileged monitor attaches
  * by name (drivers/net/tun.c, tun_not_capable: owner and group must both match when both are set).
+ *
+ * @throws HostError when the interface is unfit for the mode
  */
 export function planNetwork(
   network: NetworkFacts,
-  { user, shared }: { user: { uid: number; gid: number }; shared: boolean },
+  { user, mode }: { user: { uid: number; gid: number }; mode: NetworkMode },
 ): Step[] {
   return [
     { step: "removeStaleTap", name: TAP_NAME },
     { step: "createTap", name: TAP_NAME, uid: user.uid, gid: user.gid, mtu: network.mtu },
     { step: "linkUp", name: TAP_NAME },
-    { step: shared ? "share" : "redirect", from: network.name, to: TAP_NAME },
-    { step: "redirect", from: TAP_NAME, to: network.name },
+    ...(mode === "static" ? routeSteps(network) : [
+      { step: mode === "shared" ? "share" : "redirect", from: network.name, to: TAP_NAME } as const,
+      { step: "redirect", from: TAP_NAME, to: network.name } as const,
+    ]),
   ];
 }
 
-/** The addresses of the container's interface as the guest takes them over. */
-export function guestNetwork(network: NetworkFacts): GuestNetwork {
+function routeSteps(network: NetworkFacts): Step[] {
+  requireRoom(network);
+  const { tap: address, prefixLength } = STATIC_NETWORK;
+  return [
+    { step: "giveAddress", name: TAP_NAME, address, prefixLength },
+    // By the interface that a packet comes in by, and not for the whole namespace: the tap's setting
+    // goes with it, and the other one is put back by `delete`.
+    { step: "forward", name: TAP_NAME },
+    { step: "forward", name: network.name },
+    { step: "masquerade", address, prefixLength, to: network.name },
+  ];
+}
+
+/** @throws HostError when the guest's subnet could not be told from the pod's, or has no way out */
+function requireRoom({ name, addresses }: NetworkFacts): void {
+  const { tap, prefixLength } = STATIC_NETWORK;
+  const refuse = (reason: string, remedy: string) =>
+    new HostError({ operation: "plan network", subject: name, reason, remedy });
+  const inet = addresses.filter(({ family }) => family === "inet");
+  if (inet.length === 0) {
+    const reason = "it has no IPv4 address that the guest could go out under";
+    throw refuse(reason, "Knative's guests need a pod network with IPv4");
+  }
+  const taken = inet.find((it) =>
+    sharePrefix(
+      addressBytes(it.address),
+      addressBytes(tap),
+      Math.min(prefixLength, it.prefixLength),
+    )
+  );
+  if (taken === undefined) return;
+  throw refuse(
+    `its ${taken.address}/${taken.prefixLength} overlaps the guest's ${tap}/${prefixLength}`,
+    "Knative's guests need a pod network elsewhere",
+  );
+}
+
+/** The addresses that the guest is to have: those of the container's interface, but in `static`. */
+export function guestNetwork(network: NetworkFacts, mode: NetworkMode): GuestNetwork {
   const guest: GuestNetwork = { mac: network.mac, mtu: network.mtu };
+  if (mode === "static") {
+    const { tap: gateway, guest: address, prefixLength } = STATIC_NETWORK;
+    return { ...guest, ipv4: { address, prefixLength, gateway } };
+  }
   const ipv4 = network.addresses.find((address) => address.family === "inet");
   if (ipv4 !== undefined) {
     guest.ipv4 = {

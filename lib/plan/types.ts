@@ -46,6 +46,11 @@ export type StepBody =
   /** As `redirect`, but for what sockets of the namespace would take. */
   | { step: "share"; from: string; to: string }
   | { step: "linkUp"; name: string }
+  | { step: "giveAddress"; name: string; address: string; prefixLength: number }
+  /** IPv4 packets that come in by an interface and are for somebody else are passed on. */
+  | { step: "forward"; name: string }
+  /** What comes from a subnet and leaves by an interface takes that interface's address. */
+  | { step: "masquerade"; address: string; prefixLength: number; to: string }
   /** Opens the image's root, relative to which every image file is opened later. */
   | { step: "openImageRoot"; path: string }
   /** A fresh tmpfs that becomes the monitor's root. Later targets are relative to it. */

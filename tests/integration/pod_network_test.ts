@@ -23,9 +23,14 @@ import {
 const NEEDS = ["root", "gcc", "ip", "tc"];
 
 /** A guest in a namespace that others may be in. */
-async function guestIn(scope: Scope, namespace: Namespace): Promise<Container> {
+async function guestIn(
+  scope: Scope,
+  namespace: Namespace,
+  annotations: Record<string, string> = {},
+): Promise<Container> {
   const types = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
   return await doubleContainer(scope, "idle", {
+    edit: (config) => Object.assign(config.annotations as object, annotations),
     namespaces: [...types, { type: "network", path: `/run/netns/${namespace.name}` }],
   });
 }
@@ -100,26 +105,36 @@ async function makePod(scope: Scope, share: "shareIngress" | "redirectIngress") 
     [share, { from: "eth0", to: TAP_NAME }],
     ["redirectIngress", { from: TAP_NAME, to: "eth0" }],
   );
-  const { program, tun } = await makeGuest(scope);
-  const guest = await Namespace.make(scope);
-  const relay = [program, "relay", tun, TAP_NAME, `/run/netns/${guest.name}`, "offload"];
-  const monitor = await startAndWait(scope, pod.command(...relay), "attached");
+  const { guest, monitor } = await attachGuest(scope, pod);
   await guest.setUp(
-    "ip link set guest0 address 02:42:0a:09:00:02",
     "ip address add 10.9.0.2/24 dev guest0",
     "ip address add fd09::2/64 dev guest0 nodad",
     "ip link set guest0 up",
   );
-  for (const [name, namespace] of Object.entries({ guest, sidecar: pod, host })) {
+  await serve(scope, { guest, sidecar: pod, host });
+  return { pod, host, guest, monitor };
+}
+
+/** In the place of a monitor and its guest: the network stack of another namespace. */
+async function attachGuest(scope: Scope, pod: Namespace) {
+  const { program, tun } = await makeGuest(scope);
+  const guest = await Namespace.make(scope);
+  const relay = [program, "relay", tun, TAP_NAME, `/run/netns/${guest.name}`, "offload"];
+  const monitor = await startAndWait(scope, pod.command(...relay), "attached");
+  await guest.setUp("ip link set guest0 address 02:42:0a:09:00:02");
+  return { guest, monitor };
+}
+
+async function serve(scope: Scope, namespaces: Record<keyof typeof PORTS, Namespace>) {
+  for (const [name, namespace] of Object.entries(namespaces)) {
     const port = PORTS[name as keyof typeof PORTS];
     await startAndWait(scope, namespace.command(...DENO, "serve", "::", port), "listening");
   }
-  /** What a client prints; empty when it hears nothing. */
-  const call = async (from: Namespace, ...args: string[]) => {
-    const { stdout } = await run(from.command("timeout", "3", ...DENO, ...args));
-    return stdout.trim();
-  };
-  return { pod, host, guest, monitor, call };
+}
+
+/** What a client prints; empty when it hears nothing. */
+async function call(from: Namespace, ...args: string[]): Promise<string> {
+  return (await run(from.command("timeout", "3", ...DENO, ...args))).stdout.trim();
 }
 
 testIf("guest and sidecars share the pod's address, over TCP, UDP and ping", {
@@ -127,7 +142,7 @@ testIf("guest and sidecars share the pod's address, over TCP, UDP and ping", {
   timeoutSeconds: 90,
 }, async () => {
   await using scope = new Scope();
-  const { pod, host, guest, monitor, call } = await makePod(scope, "shareIngress");
+  const { pod, host, guest, monitor } = await makePod(scope, "shareIngress");
   for (const address of ADDRESSES.pod) {
     for (const port of [PORTS.guest, PORTS.sidecar]) {
       assert.equal(
@@ -164,7 +179,7 @@ testIf("without sharing the namespace hears nothing", {
   timeoutSeconds: 60,
 }, async () => {
   await using scope = new Scope();
-  const { pod, host, call } = await makePod(scope, "redirectIngress");
+  const { pod, host } = await makePod(scope, "redirectIngress");
   assert.equal(await call(host, "check", "10.9.0.2", "1000", PORTS.guest), "same");
   assert.equal(await call(host, "check", "10.9.0.2", "1000", PORTS.sidecar), "");
   assert.equal(await call(pod, "ask", "10.9.0.1", PORTS.host), "");
@@ -183,4 +198,85 @@ testIf("a guest shares the interface of a namespace that it joins", {
     await namespace.look(`tc filter show dev ${TAP_NAME} ingress`),
     /mirred \(Egress Redirect to device eth0\)/,
   );
+});
+
+const KNATIVE = { "io.kubernetes.cri.container-name": "user-container" };
+
+/** All that a routed guest's network could have changed. */
+async function routing(namespace: Namespace): Promise<string> {
+  const all = await namespace.look("cat /proc/sys/net/ipv4/conf/eth0/forwarding") +
+    await namespace.look("nft list ruleset");
+  return all + await namespace.snapshot();
+}
+
+testIf("a guest of Knative's has a subnet with its pod, and goes out under the pod's address", {
+  needs: [...NEEDS, "nft", "ping", "timeout"],
+  timeoutSeconds: 90,
+}, async () => {
+  await using scope = new Scope();
+  const { container: pod, host } = await makePair(scope);
+  await pod.setUp("ip link set lo up", "sysctl -q -w net.ipv4.conf.eth0.forwarding=0");
+  const before = await routing(pod);
+  const container = await guestIn(scope, pod, KNATIVE);
+  const pid = await container.mustStart();
+
+  const { guest, monitor } = await attachGuest(scope, pod);
+  await guest.setUp(
+    "ip address add 172.16.1.2/24 dev guest0",
+    "ip link set guest0 up",
+    "ip route add default via 172.16.1.1",
+  );
+  await serve(scope, { guest, sidecar: pod, host });
+  const cases: [string, Namespace, string, string][] = [
+    ["queue-proxy to the guest", pod, "172.16.1.2", PORTS.guest],
+    ["outside to queue-proxy", host, "10.9.0.2", PORTS.sidecar],
+    ["queue-proxy to outside", pod, "10.9.0.1", PORTS.host],
+    // Which has no route to the subnet: it answers the pod's address.
+    ["the guest to outside", guest, "10.9.0.1", PORTS.host],
+  ];
+  for (const [what, from, address, port] of cases) {
+    assert.equal(await call(from, "check", address, `${BYTES}`, port), "same", what);
+    assert.equal(await call(from, "ask", address, port), "same", `${what}, udp`);
+  }
+  const { stdout } = await run(guest.command("ping", "-c", "1", "-W", "3", "10.9.0.1"));
+  assert.match(stdout, /1 received/);
+
+  await monitor.end();
+  assertSucceeded(await container.delete("--force"));
+  assertNothingLeft(container, pid);
+  assert.equal(await routing(pod), before);
+});
+
+testIf("a routed guest's interface that forwarded before does so after it", {
+  needs: [...NEEDS, "nft"],
+  timeoutSeconds: 60,
+}, async () => {
+  await using scope = new Scope();
+  const { container: pod } = await makePair(scope);
+  await pod.setUp("sysctl -q -w net.ipv4.conf.eth0.forwarding=1", "nft add table ip others");
+  const before = await routing(pod);
+  const container = await guestIn(scope, pod, KNATIVE);
+  await container.mustStart();
+  assert.match(
+    await pod.look("nft list table ip urunc"),
+    /postrouting.*oifname "eth0" ip saddr 172\.16\.1\.0\/24 masquerade/s,
+  );
+  // As if its creator had been killed: the next one replaces what it finds.
+  assertSucceeded(await container.kill("KILL"));
+  await container.waitForStatus("stopped");
+  const next = await guestIn(scope, pod, KNATIVE);
+  await next.mustStart();
+  assertSucceeded(await container.delete());
+  assertSucceeded(await next.delete("--force"));
+  assert.equal(await routing(pod), before);
+});
+
+testIf("a routed guest whose subnet the pod has is refused", { needs: NEEDS }, async () => {
+  await using scope = new Scope();
+  const { container: pod } = await makePair(scope, "172.16.1");
+  const before = await pod.snapshot();
+  const container = await guestIn(scope, pod, KNATIVE);
+  assertFailed(await container.create(), ["172.16.1.2/24 overlaps the guest's 172.16.1.1/24"]);
+  assertNothingLeft(container);
+  assert.equal(await pod.snapshot(), before);
 });

@@ -19,6 +19,7 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "libc6-dev", purpose: "the C headers for it" },
   { package: "iproute2", purpose: "network set-up and inspection by the tests" },
   { package: "iputils-ping", purpose: "pings guests" },
+  { package: "nftables", purpose: "shows the rules of a Knative guest's network" },
   { package: "iptables", purpose: "docker's bridge network" },
   { package: "cpio", purpose: "initial RAM disks of Linux guests" },
   { package: "acl", purpose: "access lists of device nodes" },

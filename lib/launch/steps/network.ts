@@ -1,12 +1,21 @@
 import { readOwnProcess } from "../../host/process.ts";
 import { createTap, removeStaleTap } from "../../network/tap.ts";
-import { linkUp } from "../../network/link.ts";
+import { setForwarding } from "../../network/forwarding.ts";
+import { giveAddress, linkUp } from "../../network/link.ts";
+import { masquerade } from "../../network/masquerade.ts";
 import { redirectIngress, shareIngress } from "../../network/redirect.ts";
 import type { StepHandlers } from "../perform.ts";
 
-/** The tap, and tc both ways. All in the network namespace of the calling thread. */
+/** The tap, and how packets come to it. All in the network namespace of the calling thread. */
 export const NETWORK_STEPS: StepHandlers<
-  "removeStaleTap" | "createTap" | "redirect" | "share" | "linkUp"
+  | "removeStaleTap"
+  | "createTap"
+  | "redirect"
+  | "share"
+  | "linkUp"
+  | "giveAddress"
+  | "forward"
+  | "masquerade"
 > = {
   removeStaleTap({ name }) {
     removeStaleTap(name);
@@ -23,6 +32,18 @@ export const NETWORK_STEPS: StepHandlers<
 
   share({ from, to }) {
     shareIngress({ from, to });
+  },
+
+  giveAddress({ name, address, prefixLength }) {
+    giveAddress(name, { address, prefixLength });
+  },
+
+  forward({ name }) {
+    setForwarding(name, true);
+  },
+
+  masquerade({ address, prefixLength, to }) {
+    masquerade({ address, prefixLength, to });
   },
 
   linkUp({ name }) {

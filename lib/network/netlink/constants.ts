@@ -30,6 +30,49 @@ export const NETLINK_EXT_ACK = 11;
 export const NLA_TYPE_MASK = 0x3fff;
 export const NLA_F_NESTED = 0x8000;
 
+// linux/netfilter/nfnetlink.h
+export const NETLINK_NETFILTER = 12;
+export const NFNL_MSG_BATCH_BEGIN = 0x10;
+export const NFNL_MSG_BATCH_END = 0x11;
+export const NFNL_SUBSYS_NFTABLES = 10;
+
+// linux/netfilter.h, linux/netfilter_ipv4.h
+export const NF_INET_POST_ROUTING = 4;
+export const NF_IP_PRI_NAT_SRC = 100;
+
+// linux/netfilter/nf_tables.h
+export const NFT_MSG_NEWTABLE = 0;
+export const NFT_MSG_DELTABLE = 2;
+export const NFT_MSG_NEWCHAIN = 3;
+export const NFT_MSG_NEWRULE = 6;
+export const NFTA_TABLE_NAME = 1;
+export const NFTA_CHAIN_TABLE = 1;
+export const NFTA_CHAIN_NAME = 3;
+export const NFTA_CHAIN_HOOK = 4;
+export const NFTA_CHAIN_TYPE = 7;
+export const NFTA_HOOK_HOOKNUM = 1;
+export const NFTA_HOOK_PRIORITY = 2;
+export const NFTA_RULE_TABLE = 1;
+export const NFTA_RULE_CHAIN = 2;
+export const NFTA_RULE_EXPRESSIONS = 4;
+export const NFTA_LIST_ELEM = 1;
+export const NFTA_EXPR_NAME = 1;
+export const NFTA_EXPR_DATA = 2;
+export const NFTA_META_DREG = 1;
+export const NFTA_META_KEY = 2;
+export const NFT_META_OIFNAME = 7;
+export const NFTA_PAYLOAD_DREG = 1;
+export const NFTA_PAYLOAD_BASE = 2;
+export const NFTA_PAYLOAD_OFFSET = 3;
+export const NFTA_PAYLOAD_LEN = 4;
+export const NFT_PAYLOAD_NETWORK_HEADER = 1;
+export const NFTA_CMP_SREG = 1;
+export const NFTA_CMP_OP = 2;
+export const NFTA_CMP_DATA = 3;
+export const NFTA_DATA_VALUE = 1;
+export const NFT_CMP_EQ = 0;
+export const NFT_REG_1 = 1;
+
 // linux/rtnetlink.h: message types
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;

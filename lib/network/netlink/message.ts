@@ -42,6 +42,13 @@ export function u32(value: number): Uint8Array {
   return bytes;
 }
 
+/** @returns `value` as 4 bytes in network order, as netfilter has its numbers */
+export function be32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  viewOf(bytes).setUint32(0, value, false);
+  return bytes;
+}
+
 /** @returns `text` as a C string */
 export function cString(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`);

@@ -34,7 +34,7 @@ const ANSWER_TIMEOUT_MS = 5000;
 const DUMP_ATTEMPTS = 5;
 
 /**
- * A routing netlink socket of the network namespace that the calling thread is in when it is made.
+ * A netlink socket of the network namespace that the calling thread is in when it is made.
  * Everything is synchronous, so that it can be used after `unshare`, when the process's other
  * threads are still in the old namespace.
  */
@@ -43,9 +43,12 @@ export class NetlinkSocket implements Disposable {
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   #sequence = 0;
 
-  /** @throws {LinuxError} when the kernel gives none */
-  constructor() {
-    this.#fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  /**
+   * @param protocol whom it speaks to: routing unless told
+   * @throws {LinuxError} when the kernel gives none
+   */
+  constructor(protocol = NETLINK_ROUTE) {
+    this.#fd = socket(AF_NETLINK, SOCK_RAW, protocol);
     try {
       // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups; port 0: the kernel picks one.
       bind(this.#fd, new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
@@ -84,6 +87,30 @@ export class NetlinkSocket implements Disposable {
     throw new HostError({ operation, subject, reason: "it kept changing while it was read" });
   }
 
+  /**
+   * Has a transaction of netfilter carried out (`transaction` of nftables.ts), or nothing of it.
+   * Parameters and errors as for `request`; the socket is of no use after an error.
+   */
+  commit(requests: Request[], operation: string, subject?: string): void {
+    const first = this.#sequence + 1;
+    // Begin and end are acknowledged by newer kernels only, so they are not asked to be.
+    const messages = requests.map((request, index) =>
+      this.#encode(request, index > 0 && index < requests.length - 1 ? NLM_F_ACK : 0)
+    );
+    send(this.#fd, concat(messages), 0);
+
+    const awaited = new Set(messages.map((_, index) => first + index).slice(1, -1));
+    while (awaited.size > 0) {
+      for (const message of this.#receive(operation, subject)) {
+        const reply = emptyReply();
+        // A transaction that cannot begin is answered for at its beginning.
+        collect(reply, [message], message.sequence);
+        throwUnlessDone(reply, operation, subject);
+        awaited.delete(message.sequence);
+      }
+    }
+  }
+
   close(): void {
     close(this.#fd);
   }
@@ -93,23 +120,22 @@ export class NetlinkSocket implements Disposable {
   }
 
   #ask(request: Request, flags: number, operation: string, subject?: string): Reply {
-    const sequence = ++this.#sequence;
-    const bytes = encodeMessage({
+    send(this.#fd, this.#encode(request, flags), 0);
+    const sequence = this.#sequence;
+    const reply = emptyReply();
+    while (reply.end === undefined) collect(reply, this.#receive(operation, subject), sequence);
+    throwUnlessDone(reply, operation, subject);
+    return reply;
+  }
+
+  #encode(request: Request, flags: number): Uint8Array {
+    return encodeMessage({
       type: request.type,
       flags: NLM_F_REQUEST | flags | (request.flags ?? 0),
-      sequence,
+      sequence: ++this.#sequence,
       port: 0,
       payload: request.payload,
     }, request.attributes);
-    send(this.#fd, bytes, 0);
-
-    const reply = emptyReply();
-    while (reply.end === undefined) collect(reply, this.#receive(operation, subject), sequence);
-    const { errno, explanation } = reply.end;
-    if (errno !== 0) {
-      throw new LinuxError(operation, subject, errno, explanation);
-    }
-    return reply;
   }
 
   #receive(operation: string, subject?: string): NetlinkMessage[] {
@@ -129,4 +155,19 @@ export class NetlinkSocket implements Disposable {
     // A copy, since the messages outlive the buffer's next use.
     return decodeMessages(this.#buffer.slice(0, length));
   }
+}
+
+function throwUnlessDone({ end }: Reply, operation: string, subject?: string): void {
+  if (end === undefined || end.errno === 0) return;
+  throw new LinuxError(operation, subject, end.errno, end.explanation);
+}
+
+function concat(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }

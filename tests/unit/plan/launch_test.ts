@@ -4,6 +4,7 @@ import { HostError } from "../../../lib/errors.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import { planNamespaces, planPidNamespace } from "../../../lib/plan/namespaces.ts";
 import type { Step } from "../../../lib/plan/types.ts";
+import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
 import { factsOf, launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
 
 const MIB = 1024 * 1024;
@@ -99,6 +100,37 @@ Deno.test("the interface of a namespace that is joined is shared, of one's own i
   const there = { from: NETWORK.name, to: "tap0_urunc" };
   assert.deepEqual(linkSteps({}), [{ step: "redirect", ...there }, back]);
   assert.deepEqual(linkSteps({ path: "/run/netns/x" }), [{ step: "share", ...there }, back]);
+});
+
+Deno.test("Knative's guest has a subnet with its pod, whose interface is left alone", () => {
+  const spec = specOf({
+    annotations: { "io.kubernetes.cri.container-name": "user-container" },
+    linux: { namespaces: [{ type: "mount" }, { type: "network", path: "/run/netns/x" }] },
+  });
+  const knative = (network: typeof NETWORK) =>
+    planLaunch(launchInputOf({ spec, network, guest: guestOf("unikraft") })).plan.steps;
+  const steps = knative(NETWORK);
+  const names = namesOf(steps);
+  assert.deepEqual(
+    steps.slice(names.indexOf("linkUp"), names.indexOf("masquerade") + 1),
+    [
+      { step: "linkUp", name: "tap0_urunc" },
+      { step: "giveAddress", name: "tap0_urunc", address: "172.16.1.1", prefixLength: 24 },
+      { step: "forward", name: "tap0_urunc" },
+      { step: "forward", name: NETWORK.name },
+      { step: "masquerade", address: "172.16.1.1", prefixLength: 24, to: NETWORK.name },
+    ],
+  );
+  assert.ok(!names.includes("share") && !names.includes("redirect"));
+  assert.match(find(steps, "exec")[0]!.argv.join(" "), /172\.16\.1\.2\/24:172\.16\.1\.1/);
+
+  const inet6 = { family: "inet6", address: "fd00::2", prefixLength: 64 } as const;
+  assert.throws(() => knative({ ...NETWORK, addresses: [inet6] }), /no IPv4 address/);
+  const wide = { family: "inet", address: "172.20.0.9", prefixLength: 12 } as const;
+  assert.throws(
+    () => knative({ ...NETWORK, addresses: [inet6, wide] }),
+    /172\.20\.0\.9\/12 overlaps/,
+  );
 });
 
 Deno.test("additionalGids become the groups exactly", async (t) => {

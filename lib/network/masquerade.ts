@@ -1,0 +1,80 @@
+import { LinuxError } from "../../ffi/linux.ts";
+import { HostError } from "../errors.ts";
+import { validateInterfaceName } from "./names.ts";
+import { NETLINK_NETFILTER } from "./netlink/constants.ts";
+import {
+  addMasquerade,
+  addSourceChain,
+  addTable,
+  deleteTable,
+  transaction,
+} from "./netlink/nftables.ts";
+import { NetlinkSocket } from "./netlink/socket.ts";
+
+/** As nft(8) shows them. Nobody else's rules are in a table of this name. */
+const TABLE = "urunc";
+const CHAIN = "postrouting";
+
+/** What takes which address. */
+export interface Masquerade {
+  /** An address of the subnet. */
+  address: string;
+  /** Bits, a multiple of 8. */
+  prefixLength: number;
+  /** The interface that it leaves by, and whose address it takes. */
+  to: string;
+}
+
+/**
+ * Has a subnet go out by an interface of the calling thread's network namespace under its address.
+ * What an earlier container left is replaced.
+ *
+ * @throws {HostError} when this kernel has no nf_tables
+ * @throws {LinuxError} when the kernel refuses
+ */
+export function masquerade({ address, prefixLength, to }: Masquerade): void {
+  commit("masquerade behind", to, [
+    // So that there is one to delete.
+    addTable(TABLE),
+    deleteTable(TABLE),
+    addTable(TABLE),
+    addSourceChain(TABLE, CHAIN),
+    addMasquerade(
+      { table: TABLE, chain: CHAIN },
+      { address, prefixLength },
+      validateInterfaceName(to),
+    ),
+  ]);
+}
+
+/**
+ * Undoes `masquerade` in the calling thread's network namespace.
+ *
+ * @throws {LinuxError} when the kernel refuses
+ */
+export function removeMasquerade(): void {
+  commit("remove masquerade", undefined, [addTable(TABLE), deleteTable(TABLE)]);
+}
+
+function commit(
+  operation: string,
+  subject: string | undefined,
+  requests: Parameters<typeof transaction>[0],
+): void {
+  using socket = new NetlinkSocket(NETLINK_NETFILTER);
+  try {
+    socket.commit(transaction(requests), operation, subject);
+  } catch (error) {
+    // EINVAL: there is no such subsystem. ENOENT, EOPNOTSUPP: it lacks what the rule consists of.
+    const missing = error instanceof LinuxError &&
+      ["EINVAL", "ENOENT", "EOPNOTSUPP"].includes(error.code);
+    if (!missing) throw error;
+    throw new HostError({
+      operation,
+      subject,
+      reason: `the kernel's nf_tables: ${error.code}`,
+      remedy: "load the modules: modprobe -a nf_tables nft_chain_nat nft_masq",
+      cause: error,
+    });
+  }
+}
