@@ -49,11 +49,14 @@ export async function handOverCreation(
   command: GlobalOptions & (CommandOf<"create"> | CommandOf<"run">),
   context: Context,
 ): Promise<void> {
-  if (!isOrdinary(resolvePath(Deno.cwd(), command.bundle))) return;
+  const bundle = resolvePath(Deno.cwd(), command.bundle);
+  if (!isOrdinary(bundle)) return;
   context.store.requireFree(command.id);
   const { oci_runtime } = await context.configuration();
   const program = findRuntime(oci_runtime);
   const directory = delegatedDirectory(command.root);
+  const { tellQueueProxy } = await import("../delegate/queue_proxy.ts");
+  tellQueueProxy(bundle, glanceAtBundle(bundle).annotations);
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   removeStaleRecords(directory);
   Deno.writeTextFileSync(`${directory}/${command.id}${RUNTIME_SUFFIX}`, program, { mode: 0o600 });

@@ -15,8 +15,14 @@ export interface BundleGlance {
   hasHooks: boolean;
 }
 
-/** As much as the strict parser reads. */
-const MAXIMUM_BYTES = 10 * 1024 * 1024;
+/** As much as the strict parser reads of a config.json. */
+export const MAXIMUM_CONFIG_BYTES = 10 * 1024 * 1024;
+
+/** containerd's annotation with a container's name in its pod. */
+export const CONTAINER_NAME = "io.kubernetes.cri.container-name";
+
+/** What Knative calls its own container in a pod. */
+export const QUEUE_PROXY = "queue-proxy";
 
 /**
  * Looks at a bundle without judging it: what is not a unikernel need not be anything that this program
@@ -26,7 +32,7 @@ const MAXIMUM_BYTES = 10 * 1024 * 1024;
  */
 export function glanceAtBundle(bundle: string): BundleGlance {
   const path = `${bundle}/config.json`;
-  const bytes = readBounded(path, MAXIMUM_BYTES, { operation: "read bundle" });
+  const bytes = readBounded(path, MAXIMUM_CONFIG_BYTES, { operation: "read bundle" });
   let config: {
     annotations?: Record<string, unknown>;
     root?: { path?: unknown };
@@ -61,7 +67,7 @@ export function glanceAtBundle(bundle: string): BundleGlance {
  */
 export function isGuest({ annotations, rootfs }: BundleGlance): boolean {
   if (annotations["io.kubernetes.cri.container-type"] === "sandbox") return false;
-  if (annotations["io.kubernetes.cri.container-name"] === "queue-proxy") return false;
+  if (annotations[CONTAINER_NAME] === QUEUE_PROXY) return false;
   if (isUnikernel(annotations)) return true;
   const root = openImageRoot(rootfs);
   try {

@@ -56,6 +56,8 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     // Whoever comes after a pod's sandbox may be a guest.
     if (!services.shared && !isInPod(glance)) services.inits.drop();
     const { DelegatedTask } = await import("./task/delegated.ts");
+    const { tellQueueProxy } = await import("../delegate/queue_proxy.ts");
+    tellQueueProxy(bundle, glance.annotations);
     const { findRuntime } = await import("../delegate/runtime_program.ts");
     const { oci_runtime } = await services.configuration(options.configurationPath);
     const root = options.root === undefined ? DELEGATED_ROOT : `${options.root}/runc`;

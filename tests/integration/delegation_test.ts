@@ -16,6 +16,20 @@ testIf("an ordinary container: run gives its output and exit code", { needs: NEE
   assert.deepEqual(result, { code: 9, stdout: "out\n", stderr: "error\n" });
 });
 
+testIf("Knative's queue-proxy is told where the guest of its pod is", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const root = await uruncRoot(scope);
+  const bundle = await ordinaryBundle(scope, ["/bin/sh", "-c", "echo $REDIRECT_IP"], {
+    "io.kubernetes.cri.container-name": "queue-proxy",
+    // A pod's annotations reach all of its containers.
+    "com.urunc.unikernel.hypervisor": "qemu",
+  });
+  const result = await urunc(["run", "--bundle", bundle, "proxy"], { root });
+  assert.deepEqual(result, { code: 0, stdout: "172.16.1.2\n", stderr: "" });
+});
+
 testIf("an ordinary container has the caller's limit of open files", {
   needs: NEEDS,
 }, async () => {

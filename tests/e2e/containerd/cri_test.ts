@@ -13,6 +13,8 @@ import { assertNothingLeft, GUEST, ORDINARY } from "./_common.ts";
 
 const PLUGINS = "/usr/lib/cni";
 const NEEDS = [...CONTAINERD_NEEDS, "gcc", "iptables"];
+/** In the tutorial on running the monitor as another user. */
+const TUTORIAL_IMAGE = "harbor.nbfc.io/nubificus/urunc/nginx-firecracker-unikraft-initrd:latest";
 const PAUSE = "docker.io/library/pause:latest";
 
 /** containerd with the CRI plugin, a bridge network, and a runtime class `urunc`. */
@@ -80,15 +82,7 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
       logDirectory: logs,
       linux: { cgroupParent: `/${it.namespace}` },
     };
-    const pod = await waitFor(
-      () =>
-        cri.runPod(podConfig, "urunc").catch((error) => {
-          // The plugin hears of imported images and of its network a little later.
-          if (/pause|network/.test(error.message)) return undefined;
-          throw error;
-        }),
-      { timeoutSeconds: 20, what: "the pod", intervalMilliseconds: 500 },
-    );
+    const pod = await runPod(cri, podConfig);
     assert.match(await cri.podAddress(pod), /^10\.89\.7\./);
 
     const guest = await cri.create(pod, {
@@ -186,6 +180,72 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
   }
   assertNoLeaks(before, takeSnapshot(), /containerd|host file/);
 });
+
+testIf("CRI: Knative's pod, and the securityContext of urunc's tutorial", {
+  needs: NEEDS,
+  skip: missingPlugins(),
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope);
+  await it.makeImage(TUTORIAL_IMAGE, guestImage("tcg"));
+  const logs = await scope.temporaryDirectory("logs");
+  using cri = new Cri(`${it.directory}/containerd.sock`);
+  const podConfig = {
+    metadata: { name: "knative", uid: "u2", namespace: "default", attempt: 0 },
+    hostname: "pod",
+    logDirectory: logs,
+    linux: { cgroupParent: `/${it.namespace}` },
+  };
+  const pod = await runPod(cri, podConfig);
+  const guest = await cri.create(pod, {
+    metadata: { name: "user-container", attempt: 0 },
+    image: { image: TUTORIAL_IMAGE },
+    args: ["print up; idle"],
+    logPath: "guest.log",
+    linux: {
+      securityContext: {
+        runAsUser: { value: 65534n },
+        runAsGroup: { value: 65534n },
+        supplementalGroups: [1000n],
+      },
+    },
+  }, podConfig);
+  await cri.start(guest);
+  await logsWith(`${logs}/guest.log`, "up");
+  const status = readStatus(await cri.pid(guest));
+  assert.deepEqual(status.uids, [65534, 65534, 65534, 65534]);
+  assert.deepEqual(status.gids, [65534, 65534, 65534, 65534]);
+  // containerd adds the primary group.
+  assert.deepEqual(status.groups.filter((gid) => gid !== 65534), [1000]);
+
+  const proxy = await cri.create(pod, {
+    metadata: { name: "queue-proxy", attempt: 0 },
+    image: { image: ORDINARY },
+    command: ["/bin/sh", "-c", "echo to $REDIRECT_IP"],
+    logPath: "proxy.log",
+  }, podConfig);
+  await cri.start(proxy);
+  await logsWith(`${logs}/proxy.log`, "to 172.16.1.2");
+  await cri.stop(guest, 5);
+  await cri.remove(guest);
+  await cri.remove(proxy);
+  await cri.removePod(pod);
+  await assertNothingLeft(it);
+});
+
+/** A pod, as soon as it can be made. */
+async function runPod(cri: Cri, config: Parameters<Cri["runPod"]>[0]): Promise<string> {
+  return await waitFor(
+    () =>
+      cri.runPod(config, "urunc").catch((error) => {
+        // The plugin hears of imported images and of its network a little later.
+        if (/pause|network/.test(error.message)) return undefined;
+        throw error;
+      }),
+    { timeoutSeconds: 20, what: "the pod", intervalMilliseconds: 500 },
+  );
+}
 
 function missingPlugins(): string | undefined {
   try {

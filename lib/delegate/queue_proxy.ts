@@ -1,0 +1,58 @@
+import { InvalidConfigurationError } from "../errors.ts";
+import { readBounded } from "../host/files.ts";
+import { STATIC_NETWORK } from "../network/static.ts";
+import { CONTAINER_NAME, MAXIMUM_CONFIG_BYTES, QUEUE_PROXY } from "./kind.ts";
+
+/** Where a `queue-proxy` made for urunc sends requests; USER_PORT, which it has anyway, is the port. */
+const VARIABLE = "REDIRECT_IP";
+
+/**
+ * Tells Knative's queue-proxy where the guest of its pod is: not at the pod's own address, where it would
+ * look. Does nothing to other containers, or when the address was told already.
+ *
+ * @param bundle whose config.json is replaced, before an OCI runtime reads it
+ * @throws HostError, InvalidConfigurationError when config.json cannot be read; LinuxError
+ * @see https://github.com/urunc-dev/urunc/blob/main/pkg/unikontainers/utils.go, handleQueueProxy
+ */
+export function tellQueueProxy(bundle: string, annotations: Record<string, string>): void {
+  if (annotations[CONTAINER_NAME] !== QUEUE_PROXY) return;
+  const path = `${bundle}/config.json`;
+  const bytes = readBounded(path, MAXIMUM_CONFIG_BYTES, { operation: "read bundle" });
+  const told = withRedirect(new TextDecoder().decode(bytes), path);
+  if (told === undefined) return;
+  // Whoever reads it finds the old or the new one.
+  const temporary = `${path}.${Deno.pid}`;
+  Deno.writeTextFileSync(temporary, told, { mode: Deno.statSync(path).mode! & 0o777 });
+  Deno.renameSync(temporary, path);
+}
+
+/**
+ * The text of config.json with the guest's address in the environment; undefined: it is there.
+ *
+ * @param path for errors
+ * @throws InvalidConfigurationError
+ */
+export function withRedirect(text: string, path: string): string | undefined {
+  const config = JSON.parse(text, keepNumber);
+  const process = config?.process;
+  const env: unknown = process?.env ?? [];
+  if (typeof process !== "object" || process === null || !Array.isArray(env)) {
+    throw new InvalidConfigurationError({
+      operation: "tell queue-proxy the guest's address",
+      subject: path,
+      reason: "process.env is no list",
+    });
+  }
+  if (env.some((entry) => typeof entry === "string" && entry.startsWith(`${VARIABLE}=`))) {
+    return undefined;
+  }
+  process.env = [...env, `${VARIABLE}=${STATIC_NETWORK.guest}`];
+  return JSON.stringify(config);
+}
+
+/** Limits are numbers of 64 bits, of which JavaScript's have 53: such are written as they were read. */
+function keepNumber(_key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== "number" || Number.isSafeInteger(value)) return value;
+  const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+  return context?.source === undefined ? value : rawJSON(context.source);
+}
