@@ -17,6 +17,7 @@ import { type DeviceCgroup, type Launch, planLaunch } from "../plan/launch.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
 import { TAP_NAME } from "../network/names.ts";
 import { networkMode } from "../plan/network.ts";
+import { preload } from "../preload.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "./cgroups/cgroup.ts";
 import { CONTROL_SOCKET } from "./control.ts";
@@ -232,6 +233,7 @@ async function launch(
   did("readNetwork");
 
   channel.send({ type: "perform", plan: planned.plan, state: hookState });
+  preload("../host/identity.ts");
   const { rootDisk } = prepared.facts;
   if (rootDisk !== undefined) {
     await releaseRootfs(channel, rootDisk);

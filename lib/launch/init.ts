@@ -1,5 +1,6 @@
 import { fstat, LinuxError, S_IFMT, S_IFSOCK, setCloexec } from "../../ffi/linux.ts";
 import { readNetwork } from "../network/discover.ts";
+import { preload } from "../preload.ts";
 import { Channel, type CreatorMessage, type InitMessage, type StepFailure } from "./channel.ts";
 import type { Observer } from "./observer.ts";
 import { perform, type PerformContext, StepError } from "./perform.ts";
@@ -25,6 +26,7 @@ export function hasCreator(): boolean {
 export function runInit(observer: Observer): number {
   setCloexec(CHANNEL_FD, true);
   const channel = new Channel<InitMessage, CreatorMessage>(CHANNEL_FD);
+  preloadSteps();
   let context: PerformContext | undefined;
   for (;;) {
     const message = channel.receive();
@@ -58,6 +60,16 @@ export function runInit(observer: Observer): number {
       return 1;
     }
   }
+}
+
+/** The creator has much to read before it sends anything: what every container needs is ready then. */
+function preloadSteps(): void {
+  preload("./init.ts");
+  preload("./steps/namespaces.ts");
+  preload("./steps/root.ts");
+  preload("./steps/credentials.ts");
+  preload("./steps/exec.ts");
+  preload("../network/discover.ts");
 }
 
 function failureOf(error: unknown): StepFailure {

@@ -89,13 +89,30 @@ export async function bundleModules(
     const index = files.indexOf(file);
     return index >= 0 ? index : files.push(file) - 1;
   };
-  const bundled: BundledModule[] = [];
-  for (let file = files[0]; file !== undefined; file = files[bundled.length]) {
-    const module = await modules.module(file);
-    const linked = await linkImports(module, modules, numberOf);
-    bundled.push({ name: file.slice(file.lastIndexOf("/") + 1), code: compile(linked, file) });
+  const linked: LinkedModule[] = [];
+  for (let file = files[0]; file !== undefined; file = files[linked.length]) {
+    linked.push(await linkImports(await modules.module(file), modules, numberOf));
   }
-  return bundled;
+  return linked.map(({ file, code }) => ({
+    name: file.slice(file.lastIndexOf("/") + 1),
+    code: compile(writePreloads(code, linked), file),
+  }));
+}
+
+/** A module whose specifiers are numbers. */
+interface LinkedModule {
+  file: string;
+  code: string;
+  /** The modules that it imports, but for those that it loads itself. */
+  imports: number[];
+}
+
+/** Puts the modules in place of `preload(NUMBER)`, see lib/preload.ts. */
+function writePreloads(code: string, modules: LinkedModule[]): string {
+  return code.replaceAll(/\bpreload\((\d+)\)/g, (_, number) => {
+    const wanted = [Number(number), ...modules[Number(number)]!.imports];
+    return `[${wanted}].forEach((it) => require(it))`;
+  });
 }
 
 /** Replaces specifiers by the numbers of the modules that define what is imported. */
@@ -103,27 +120,38 @@ async function linkImports(
   module: SourceModule,
   modules: Modules,
   numberOf: (file: string) => number,
-): Promise<string> {
+): Promise<LinkedModule> {
   const { file } = module;
+  const imports = new Set<number>();
+  const importOf = (from: string) => {
+    const number = numberOf(from);
+    imports.add(number);
+    return number;
+  };
   const named = /^import \{([^}]*)\} from "([^"]+)";$/gm;
-  const imports = await Promise.all(
+  const clauses = await Promise.all(
     [...module.code.matchAll(named)].map(async ([, names, specifier]) => {
       const from = resolveSpecifier(specifier!, file);
-      const clauses = names!.split(",").map((clause) => clause.trim());
-      return await Promise.all(clauses.map(async (clause) => ({
-        clause,
-        from: await modules.definition(from, clause.split(" ")[0]!),
-      })));
+      return await Promise.all(
+        names!.split(",").map(async (name) => {
+          const clause = name.trim();
+          return { clause, from: await modules.definition(from, clause.split(" ")[0]!) };
+        }),
+      );
     }),
   );
-  return module.code
+  const code = module.code
     .replaceAll(named, () =>
-      imports.shift()!
-        .map((it) => `import { ${it.clause} } from "${numberOf(it.from)}";`).join("\n"))
+      clauses.shift()!
+        .map((it) => `import { ${it.clause} } from "${importOf(it.from)}";`).join("\n"))
     .replaceAll(
       /^import \* as (\w+) from "([^"]+)";$/gm,
       (_, name, specifier) =>
-        `const ${name} = namespace(${numberOf(resolveSpecifier(specifier, file))});`,
+        `const ${name} = namespace(${importOf(resolveSpecifier(specifier, file))});`,
+    )
+    .replaceAll(
+      /\bpreload\("([^"]+)"\)/g,
+      (_, specifier) => `preload(${numberOf(resolveSpecifier(specifier, file))})`,
     )
     .replaceAll(
       /\bimport\("([^"]+)"\)/g,
@@ -134,6 +162,7 @@ async function linkImports(
         .map(([local, exported = local]) => `${JSON.stringify(exported)}: ${local}`);
       return `module.exports = { ${properties.join(", ")} };\n`;
     });
+  return { file, code, imports: [...imports] };
 }
 
 /** @param code with specifiers that are numbers */

@@ -7,6 +7,7 @@ import { containerStatus } from "../../container/pause.ts";
 import { Store } from "../../container/store.ts";
 import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
 import { monitorByName } from "../../monitor/registry.ts";
+import { preload } from "../../preload.ts";
 import type { ChildExit } from "../reaper.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
@@ -90,6 +91,7 @@ export class UnikernelTask implements Task {
       });
       stdio.given();
       if (created.terminal !== undefined) stdio.attachTerminal(created.terminal);
+      setTimeout(preloadRest);
       return new UnikernelTask(services, request, store, stdio, created.state);
     } catch (error) {
       stdio.close();
@@ -208,6 +210,12 @@ export class UnikernelTask implements Task {
   #unsupported(operation: string, reason: string): UnsupportedError {
     return new UnsupportedError({ operation, subject: this.id, reason });
   }
+}
+
+/** While containerd learns that the task is there, and before it asks for more. */
+function preloadRest(): void {
+  preload("../../container/start.ts");
+  preload("../../container/delete.ts");
 }
 
 function terminalMismatch(wanted: boolean): UruncError {

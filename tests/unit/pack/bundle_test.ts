@@ -76,6 +76,21 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "before\n1\nloaded\n42\n",
   ],
   [
+    "loads ahead of its use what it is told to, with what that imports itself",
+    {
+      "main.ts":
+        `import { preload } from "./preload.ts"; import { value } from "./part.ts"; preload("./part.ts"); console.log("before", value());`,
+      "preload.ts": `export function preload(_module: string) {}`,
+      "part.ts": `import { other } from "./other.ts"; import { unused } from "./unused.ts";` +
+        `console.log("loaded"); export const value = (it = false) => it ? unused : typeof other;`,
+      "other.ts":
+        `import { far } from "./far.ts"; console.log("other"); export const other = (it = false) => it && far;`,
+      "unused.ts": `console.log("unused"); export const unused = 1;`,
+      "far.ts": `console.log("far"); export const far = 1;`,
+    },
+    "loaded\nother\nunused\nbefore function\n",
+  ],
+  [
     "loads dynamically",
     {
       "main.ts":
