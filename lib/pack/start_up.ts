@@ -23,8 +23,9 @@ export const DENO_ARGUMENTS: readonly string[] = [
   // Two threads fewer and a boot that is shorter by a tenth. And needed: the first time that V8's threads
   // meet at a lock, the main one reads /sys/devices/system/cpu/cpu0/tsc_freq_khz, where there is none,
   // and a call that has just failed is told to have done so with ENOENT.
-  // And the garbage collector on demand, for processes that are idle for long.
-  "--v8-flags=--single-threaded,--expose-gc,--max-semi-space-size=1",
+  // And the garbage collector on demand, for processes that are idle for long. And no compiler between
+  // the interpreter and the optimizing ones: most functions run a few times, and are not worth it.
+  "--v8-flags=--single-threaded,--expose-gc,--max-semi-space-size=1,--no-sparkplug",
   // The path of the memory file has no extension.
   "--ext=js",
 ];
