@@ -127,8 +127,8 @@ interface LinuxFiles {
   modules: string[];
 }
 
-/** virtio-net is a module there; the power button and the files of input devices are, too. */
-const MODULES = ["failover", "net_failover", "virtio_net", "button", "evdev"];
+/** virtio's devices are modules there; the power button and the files of input devices are, too. */
+const MODULES = ["failover", "net_failover", "virtio_net", "virtio_blk", "button", "evdev"];
 
 /**
  * Path of the kernel of Debian's `linux-image-cloud-amd64`: fetched with `apt-get download`, never
@@ -208,8 +208,11 @@ export interface InitrdOptions {
   script?: string;
   /** Shell commands that run when the power button is pressed; nobody listens to it unless told. */
   onPowerButton?: string;
-  /** `sleep` unless told: for ever. `reboot` ends the monitor with code 0. */
-  finally?: "sleep" | "poweroff" | "reboot";
+  /**
+   * `sleep` unless told: for ever. `reboot` ends the monitor with code 0. `root` goes on with `init=`
+   * of the file system that `root=` names, as distributions' own do.
+   */
+  finally?: "sleep" | "poweroff" | "reboot" | "root";
 }
 
 /** An initial RAM disk, gone after `cleanup`. */
@@ -243,11 +246,26 @@ export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Init
   return { path, cleanup: () => Deno.remove(directory, { recursive: true }) };
 }
 
+/** Documentation/admin-guide/kernel-parameters.txt: root, rootfstype, init, ro, rw. */
+const SWITCH_ROOT = `
+mode=ro
+for word in $(cat /proc/cmdline); do
+  case $word in
+    root=*|rootfstype=*|init=*) eval "$word" ;;
+    ro|rw) mode=$word ;;
+  esac
+done
+mkdir /root
+mount -t "$rootfstype" -o "$mode" "$root" /root
+for directory in proc sys dev; do mount --move /$directory /root/$directory; done
+exec switch_root /root "$init" "$@"`;
+
 function initScript(options: InitrdOptions): string {
   const ends = {
     sleep: "while :; do sleep 3600; done",
     poweroff: "poweroff -f",
     reboot: "reboot -f",
+    root: SWITCH_ROOT,
   };
   return `#!/bin/busybox sh
 /bin/busybox --install -s /bin

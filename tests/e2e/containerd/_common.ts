@@ -7,9 +7,11 @@ import {
 } from "../../support/containerd.ts";
 import { busyboxFiles } from "../../support/docker.ts";
 import { doubleBinary } from "../../support/double.ts";
+import { debianKernel, guestKernel, makeLinuxInitrd } from "../../support/fixtures.ts";
+import type { ImageFile } from "../../support/image.ts";
 import { listPids, waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
-import { guestImage } from "../docker/_common.ts";
+import { guestImage, uruncJson } from "../docker/_common.ts";
 
 /** containerd, and the monitor test double. */
 export const DOUBLE_NEEDS = [...CONTAINERD_NEEDS, "gcc"];
@@ -126,4 +128,76 @@ function processesOf(it: Containerd): number[] {
       return false;
     }
   });
+}
+
+/**
+ * A Linux guest whose root its own image is: /sbin/guest writes its argument to /root/written, says
+ * "the guest has written", and unmounts the root when the power button is pressed.
+ */
+export async function linuxRootImage(
+  scope: Scope,
+  accelerator: "kvm" | "tcg",
+): Promise<ImageFile[]> {
+  const initrd = await makeLinuxInitrd({ line: "going on with the root", finally: "root" });
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  const directories = ["proc", "sys", "dev", "root"];
+  return [
+    { path: "/unikernel/vmlinuz", source: await debianKernel() },
+    { path: "/unikernel/initrd", source: initrd.path },
+    { path: "/bin/busybox", source: "/usr/bin/busybox", mode: 0o755 },
+    { path: "/sbin/guest", content: GUEST_PROGRAM, mode: 0o755 },
+    ...directories.map((name) => ({ path: `/${name}/.here` })),
+    {
+      path: "/urunc.json",
+      content: uruncJson({
+        unikernelType: "linux",
+        hypervisor: "qemu",
+        binary: "/unikernel/vmlinuz",
+        initrd: "/unikernel/initrd",
+        mountRootfs: "true",
+        accelerator,
+      }),
+    },
+  ];
+}
+
+/** Waits for an event of the power button: 24 bytes, input(7). */
+const GUEST_PROGRAM = `#!/bin/busybox sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+echo "$1" > /root/written
+sync
+echo "the guest has written"
+for input in /sys/class/input/event*; do
+  grep -q "Power Button" $input/device/name || continue
+  dd if=/dev/input/\${input##*/} of=/dev/null bs=24 count=1 2>/dev/null
+done
+mount -o remount,ro /
+poweroff -f
+`;
+
+/** The fixture guest, whose disk its own image is. */
+export function sectorImage(accelerator: "kvm" | "tcg"): ImageFile[] {
+  return [
+    { path: "/unikernel/guest.elf", source: guestKernel },
+    {
+      path: "/urunc.json",
+      content: uruncJson({
+        unikernelType: "elf",
+        hypervisor: "qemu",
+        binary: "/unikernel/guest.elf",
+        mountRootfs: "true",
+        accelerator,
+      }),
+    },
+  ];
+}
+
+/** Waits for a text in the file that a guest writes to. */
+export async function waitForLine(log: string, line: string): Promise<void> {
+  const text = () => Deno.readTextFileSync(log);
+  await waitFor(() => text().includes(line), { timeoutSeconds: 180, what: line })
+    .catch((error) => {
+      throw new Error(`${error}; the log: ${text()}`);
+    });
 }

@@ -1,0 +1,154 @@
+/**
+ * The container's snapshot as the guest's disk: containerd's blockfile snapshotter, which needs no
+ * device mapper, with the shim and with the command line behind containerd's shim for runc.
+ */
+import assert from "node:assert/strict";
+import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
+import { isAlive, readStatus, run, waitFor } from "../../support/process.ts";
+import { assertClean, ROOT_DISK_NEEDS } from "../../support/root_disk.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import { uruncBinary } from "../../support/urunc.ts";
+import {
+  assertNothingLeft,
+  linuxRootImage,
+  sectorImage,
+  waitForLine,
+  waitForStatus,
+} from "./_common.ts";
+
+const NEEDS = [...CONTAINERD_NEEDS, ...ROOT_DISK_NEEDS, "qemu-system-x86_64"];
+const IMAGE = "docker.io/library/disk:latest";
+const AS_NOBODY = "--user=65534:65534";
+
+testIf("a Linux guest has the snapshot as its root: what it writes is in the snapshot", {
+  needs: [...NEEDS, "busybox", "cpio", "apt-get"],
+  timeoutSeconds: 300,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithBlockfile(scope);
+  await it.makeImage(IMAGE, await linuxRootImage(scope, "tcg"), undefined, "blockfile");
+  const log = `${it.directory}/linux.log`;
+  const flags = ["--detach", "--snapshotter=blockfile", AS_NOBODY, `--log-uri=file://${log}`];
+  await it.ctrRun(flags, IMAGE, "linux", ["/sbin/guest", "written by the guest"], { check: true });
+  const pid = await waitForStatus(it, "linux", "RUNNING");
+  await waitForLine(log, "the guest has written");
+
+  const status = readStatus(pid);
+  // ctr names the user's own group as a supplementary one, too: no group of devices.
+  assert.deepEqual([status.uids, status.groups], [[65534, 65534, 65534, 65534], [65534]]);
+  assert.equal(status.capabilities.bounding, 0n);
+  // Nowhere in containerd's mount namespace, and nobody can mount it now.
+  assert.doesNotMatch(await mountsOf(it), /blockfile|task\/.*\/linux/);
+  const again = await mountSnapshot(it, "linux", "ls");
+  assert.notEqual(again.code, 0, again.stdout);
+  assert.match(again.stderr, /busy|Can't open blockdev/);
+
+  // Asked by its power button, it unmounts its root.
+  await it.ctr(["task", "kill", "linux"], { check: true });
+  await waitFor(() => !isAlive(pid), { timeoutSeconds: 60, what: "the guest to stop" });
+  await it.ctr(["task", "delete", "linux"]);
+  await assertClean(await snapshotFile(it, "linux"));
+  const { stdout } = await mountSnapshot(it, "linux", "cat");
+  assert.match(stdout, /^written by the guest$/m);
+  await it.ctr(["containers", "delete", "linux"], { check: true });
+  await assertNothingLeft(it);
+});
+
+for (const accelerator of ["kvm", "tcg"] as const) {
+  testIf(`a guest under ${accelerator} reads and writes the sectors of its snapshot`, {
+    needs: accelerator === "kvm" ? [...NEEDS, "kvm"] : NEEDS,
+  }, async () => {
+    await using scope = new Scope();
+    const it = await startWithBlockfile(scope);
+    await it.makeImage(IMAGE, sectorImage(accelerator), undefined, "blockfile");
+    const sectors = SCRATCH_BYTES / 512;
+    const flags = ["--rm", "--snapshotter=blockfile", AS_NOBODY];
+    // The file system's magic number, 0xEF53, is in sector 2; the boot sector is nobody's.
+    const commands = ["disk", "0", "size", "write", "1", "sector-one", "read", "1"];
+    const result = await it.ctrRun(flags, IMAGE, "sectors", commands);
+    assert.equal(
+      result.stdout.replaceAll("\r", ""),
+      `disk 0: ${sectors} sectors, writable, serial rootfs\nwrote 1\nread 1: sector-one\n`,
+      result.stderr,
+    );
+    await assertNothingLeft(it);
+  });
+}
+
+testIf("behind containerd's shim for runc, too, which has mounted the root itself", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithBlockfile(scope);
+  await it.makeImage(IMAGE, sectorImage("tcg"), undefined, "blockfile");
+  const { stdout, stderr, code } = await it.ctr([
+    "run",
+    "--rm",
+    "--runtime=io.containerd.runc.v2",
+    `--runc-binary=${await uruncBinary()}`,
+    "--snapshotter=blockfile",
+    AS_NOBODY,
+    IMAGE,
+    "behind",
+    ...["disk", "0", "write", "1", "behind", "read", "1"],
+  ]);
+  assert.equal(stdout.replaceAll("\r", ""), "wrote 1\nread 1: behind\n", stderr);
+  assert.equal(code, 0, stderr);
+  await assertNothingLeft(it);
+});
+
+testIf("an overlay is no disk, and the error says which snapshotters make one", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startContainerd(scope);
+  await it.makeImage(IMAGE, sectorImage("tcg"));
+  const { code, stderr } = await it.ctrRun(["--rm", AS_NOBODY], IMAGE, "overlay", ["hello"]);
+  assert.notEqual(code, 0);
+  assert.match(stderr, /mountRootfs: .* is overlay, which has no block device of its own/);
+  assert.match(stderr, /devmapper or blockfile snapshotter/);
+  await assertNothingLeft(it);
+});
+
+const SCRATCH_BYTES = 64 * 1024 * 1024;
+
+async function startWithBlockfile(scope: Scope): Promise<Containerd> {
+  const scratch = `${await scope.temporaryDirectory("scratch")}/scratch`;
+  await run(["truncate", `--size=${SCRATCH_BYTES}`, scratch], { check: true });
+  await run(["mkfs.ext4", "-q", scratch], { check: true });
+  const configuration = `
+[plugins."io.containerd.snapshotter.v1.blockfile"]
+  scratch_file = "${scratch}"
+  fs_type = "ext4"
+  mount_options = []
+`;
+  return await startContainerd(scope, { configuration });
+}
+
+async function mountsOf(it: Containerd): Promise<string> {
+  return (await it.onHost(["cat", "/proc/self/mountinfo"], { check: true })).stdout;
+}
+
+/** Mounts a snapshot as `ctr snapshot mounts` says, and looks into what the guest has written. */
+async function mountSnapshot(it: Containerd, key: string, command: string) {
+  const place = `${it.directory}/mounted`;
+  await Deno.mkdir(place, { recursive: true });
+  const { stdout } = await it.ctr(
+    ["snapshots", "--snapshotter=blockfile", "mounts", place, key],
+    { check: true },
+  );
+  const script = `${stdout.trim()} && { ${command} ${place}/root/written; umount ${place}; }`;
+  return await it.onHost(["sh", "-c", script]);
+}
+
+/** The file behind a snapshot. */
+async function snapshotFile(it: Containerd, key: string): Promise<string> {
+  const { stdout } = await it.ctr(
+    ["snapshots", "--snapshotter=blockfile", "mounts", "/nowhere", key],
+    { check: true },
+  );
+  const file = stdout.split(/\s+/).find((word) => word.startsWith(it.directory));
+  assert.ok(file !== undefined, stdout);
+  return file;
+}
