@@ -2,7 +2,7 @@ import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { findRootDisk, hostNode } from "../block/root_disk.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { blockImage } from "../host/disks.ts";
+import { blockImage, volumeDisks } from "../host/disks.ts";
 import { gatherHostFacts, groupNamesOf } from "../host/facts.ts";
 import { openImageRoot } from "../host/image.ts";
 import { readUruncJson } from "../host/urunc_json.ts";
@@ -12,6 +12,7 @@ import type { DiskFacts, HostFacts } from "../host/types.ts";
 import { monitorByName } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
+import { diskMounts } from "../oci/remarks.ts";
 import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../path.ts";
 import { acceleratorOf } from "../plan/launch.ts";
@@ -84,6 +85,10 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     const guest = guestOf(unikernel.unikernelType);
     facts.disks = disksOf(bundle, unikernel, guest, imageRoot);
     if (unikernel.rootDisk) addRootDisk(facts, bundle, unikernel, guest);
+    if (facts.groupNames !== undefined) {
+      const nodes = facts.disks.flatMap(({ source }) => "device" in source ? [source.device] : []);
+      Object.assign(facts.groupNames, groupNamesOf(nodes));
+    }
     if (guest.takesNameservers) {
       facts.resolvConf = readResolvConf(bundle.spec.mounts, imageRoot);
     }
@@ -100,13 +105,17 @@ function disksOf(
   guest: Guest,
   imageRoot: number,
 ): DiskFacts[] {
-  if (unikernel.block === undefined) return [];
-  return [blockImage({
-    imageRoot,
-    path: unikernel.block,
-    readOnlyRoot: spec.root.readonly,
-    mountPoint: mountPointOf(unikernel, guest),
-  })];
+  const disks: DiskFacts[] = [];
+  if (unikernel.block !== undefined) {
+    disks.push(blockImage({
+      imageRoot,
+      path: unikernel.block,
+      readOnlyRoot: spec.root.readonly,
+      mountPoint: mountPointOf(unikernel, guest),
+    }));
+  }
+  const taken = [ROOT_DISK, ...disks.map(({ name }) => name)];
+  return [...disks, ...volumeDisks(diskMounts(spec), taken)];
 }
 
 /** Puts the root before all other disks. Nothing is unmounted yet. */
@@ -134,7 +143,6 @@ function addRootDisk(
     fileSystem: disk.fileSystem,
     mountPoint,
   }, ...facts.disks ?? []];
-  if (facts.groupNames !== undefined) Object.assign(facts.groupNames, groupNamesOf([node]));
 }
 
 function decodeText(bytes: Uint8Array): string {

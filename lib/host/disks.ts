@@ -1,5 +1,19 @@
-import type { DiskFacts } from "./types.ts";
+import {
+  close,
+  LinuxError,
+  O_EXCL,
+  O_RDONLY,
+  open,
+  S_IFBLK,
+  S_IFMT,
+  S_IFREG,
+  statPath,
+} from "../../ffi/linux.ts";
+import { HostError, UnsupportedError } from "../errors.ts";
+import { type DiskMount, unseenVolume } from "../oci/remarks.ts";
+import { readDevice } from "./devices.ts";
 import { statImageFile } from "./image.ts";
+import type { DeviceFacts, DiskFacts, DiskSource } from "./types.ts";
 
 /** What is asked of a disk image in the image. */
 export interface BlockImageInput {
@@ -30,4 +44,97 @@ export function blockImage(input: BlockImageInput): DiskFacts {
     readOnly: readOnlyRoot || (file.mode & WRITE_BITS) === 0,
     mountPoint,
   };
+}
+
+/** Of a regular file that is a disk: a rest would be cut off, or make a monitor refuse it. */
+const SECTOR_BYTES = 512;
+
+/** What a guest reads of a serial number: VIRTIO_BLK_ID_BYTES, linux/virtio_blk.h. */
+const SERIAL = /^[A-Za-z0-9._-]{1,20}$/;
+
+/**
+ * Looks at volumes that may be disks of the guest. Their names are their places in the container,
+ * `/var/db` is `var-db`, so that the guest knows them by their serial numbers; `volumeN` where that is
+ * no name or taken. The guest mounts them by itself, if at all.
+ *
+ * A disk can only be read when the mount says so, the device is read-only, or nobody may write to the
+ * file.
+ *
+ * @param taken names of disks that the guest has already
+ * @throws UnsupportedError naming the volume that is none of both
+ * @throws HostError naming the volume whose source cannot be looked at
+ */
+export function volumeDisks(mounts: DiskMount[], taken: string[]): DiskFacts[] {
+  const names = new Set(taken);
+  return mounts.map((volume, number) => {
+    const { source, mayWrite } = sourceOf(volume);
+    const readOnly = !mayWrite || volume.mount.options.includes("ro");
+    if (!readOnly && source.kind === "device") requireUnused(volume);
+    const place = volume.mount.destination.replace(/^\/+|\/+$/g, "").replaceAll("/", "-");
+    const name = SERIAL.test(place) && !names.has(place) ? place : `volume${number}`;
+    names.add(name);
+    return { name, source, readOnly };
+  });
+}
+
+function sourceOf(volume: DiskMount): { source: DiskSource; mayWrite: boolean } {
+  const { source: path } = volume.mount;
+  const { mode, uid, gid, size } = look(volume);
+  if ((mode & S_IFMT) === S_IFBLK) {
+    const device = readDevice(path)!;
+    return { source: { kind: "device", device }, mayWrite: !isReadOnly(device) };
+  }
+  const isDisk = (mode & S_IFMT) === S_IFREG && size > 0 && size % SECTOR_BYTES === 0;
+  if (!isDisk) {
+    const { property, reason, remedy } = unseenVolume(volume.mount, volume.index);
+    throw new UnsupportedError({
+      operation: "give the guest a disk",
+      subject: property,
+      reason,
+      remedy,
+    });
+  }
+  const file = { path, size, uid, gid, mode: mode & 0o7777 };
+  return { source: { kind: "hostFile", file }, mayWrite: (mode & WRITE_BITS) !== 0 };
+}
+
+function look({ mount, index }: DiskMount) {
+  try {
+    return statPath(mount.source);
+  } catch (cause) {
+    throw new HostError({
+      operation: "give the guest a disk",
+      subject: `mounts[${index}] ${mount.source}`,
+      reason: cause instanceof Error ? cause.message : String(cause),
+      cause,
+    });
+  }
+}
+
+/**
+ * Two that write to one file system without knowing of each other destroy it. The kernel claims a
+ * device for what is mounted of it, or made of it (block/bdev.c, bd_prepare_to_claim).
+ */
+function requireUnused({ mount, index }: DiskMount): void {
+  try {
+    close(open(mount.source, O_RDONLY | O_EXCL));
+  } catch (error) {
+    const isUsed = error instanceof LinuxError && error.code === "EBUSY";
+    throw new HostError({
+      operation: "give the guest a disk",
+      subject: `mounts[${index}] ${mount.source}`,
+      reason: isUsed
+        ? "the host uses it: it is mounted, or a part of another device"
+        : error instanceof Error
+        ? error.message
+        : String(error),
+      remedy: isUsed ? "unmount it, or give it to be read only" : undefined,
+      cause: error,
+    });
+  }
+}
+
+/** As `blockdev --getro`, block/genhd.c. */
+function isReadOnly({ major, minor }: DeviceFacts): boolean {
+  return Deno.readTextFileSync(`/sys/dev/block/${major}:${minor}/ro`).trim() === "1";
 }

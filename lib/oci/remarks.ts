@@ -36,7 +36,9 @@ export function remarksOn(spec: Spec, document: unknown): Remarks {
 /** By the property's name in the table. */
 export const refusedProperties: Record<string, Finder> = {
   "mounts": ({ mounts }) =>
-    mounts.flatMap((mount, index) => reachesGuest(mount) ? [] : [volume(mount, index)]),
+    mounts.flatMap((mount, index) =>
+      reachesGuest(mount) || mayBeDisk(mount) ? [] : [unseenVolume(mount, index)]
+    ),
   "linux.devices": ({ linux }) =>
     linux.devices.filter(({ path }) => !CONVENTIONAL_DEVICES.has(path)).map(({ path }) => ({
       property: `linux.devices ${path}`,
@@ -140,18 +142,49 @@ const CONVENTIONAL_DEVICES = new Set([
   "/dev/zero",
 ]);
 
-function reachesGuest({ type, destination, options }: Mount): boolean {
-  const bind = type === "bind" || options.includes("bind") || options.includes("rbind");
-  if (bind) return CONVENTIONAL_BINDS.has(destination) || isInitProgram(destination);
+/** A volume that may be a disk of the guest's own, and its place in `mounts`. */
+export interface DiskMount {
+  mount: Mount & { source: string };
+  index: number;
+}
+
+/**
+ * Volumes whose sources have names of block devices or disk images: what they are is seen only when
+ * they are looked at.
+ */
+export function diskMounts({ mounts }: Pick<Spec, "mounts">): DiskMount[] {
+  return mounts.flatMap((mount, index) =>
+    !reachesGuest(mount) && mayBeDisk(mount) ? [{ mount, index }] : []
+  );
+}
+
+function mayBeDisk(mount: Mount): mount is Mount & { source: string } {
+  return isBind(mount) && /^\/dev\/.|^\/.*\.(img|raw)$/.test(mount.source ?? "");
+}
+
+function isBind({ type, options }: Mount): boolean {
+  return type === "bind" || options.includes("bind") || options.includes("rbind");
+}
+
+function reachesGuest(mount: Mount): boolean {
+  const { type, destination } = mount;
+  if (isBind(mount)) return CONVENTIONAL_BINDS.has(destination) || isInitProgram(destination);
   if (type === undefined || CONVENTIONAL_TYPES.has(type)) return type !== undefined;
   return type === "tmpfs" && CONVENTIONAL_TMPFS.has(destination);
 }
 
-function volume({ destination, source }: Mount, index: number): Remark {
+/**
+ * What is said of a volume that the guest would not see.
+ *
+ * @param index of `mounts`
+ */
+export function unseenVolume({ destination, source }: Mount, index: number): Remark {
   return {
     property: `mounts[${index}] ${source ?? ""} at ${destination}`.replace("  ", " "),
     reason: "the guest would not see it: volumes cannot be shared with a guest yet",
-    remedy: "leave the volume out, or put its content into the image or the initrd",
+    remedy:
+      "leave the volume out, or put its content into the image or the initrd; a block device, " +
+      "or a disk image named .img or .raw, can be a disk of the guest",
   };
 }
 

@@ -18,11 +18,15 @@ export interface SpecRow {
 export const specTable: SpecRow[] = [
   { property: "ociVersion", treatment: "honoured", how: "1.x.y; anything else is refused" },
   { property: "root.path", treatment: "honoured", how: "kernel, initrd and urunc.json are in it" },
-  { property: "root.readonly", treatment: "by design", how: "the image is never written" },
+  {
+    property: "root.readonly",
+    treatment: "honoured",
+    how: "of the guest's disk in the image; nothing else of it is ever written",
+  },
   {
     property: "mounts",
     treatment: "refused",
-    how: "volumes, by name; what engines mount in every container is left alone",
+    how: "volumes that are no disk, by name; what engines mount everywhere is left alone",
   },
   {
     property: "hostname",

@@ -1,5 +1,7 @@
 /** Disks of guests: images in the image, and what monitor and guest can do with them. */
 import assert from "node:assert/strict";
+import { readDevice } from "../../lib/host/devices.ts";
+import { run } from "../support/process.ts";
 import {
   assertFailed,
   Container,
@@ -15,6 +17,7 @@ const IMAGE = "/unikernel/disk.img";
 /** open(2) */
 const EACCES = 13;
 const ENOENT = 2;
+const ENOSPC = 28;
 const EROFS = 30;
 
 interface ImageOptions {
@@ -114,6 +117,175 @@ for (const { name, image } of readOnly) {
     assert.equal(sectorOf(container.rootfs, 7), "");
   });
 }
+
+/** A loop device over a file with one known sector, gone with the scope. */
+async function loopDevice(scope: Scope, options: string[] = []) {
+  const backing = `${await scope.temporaryDirectory("loop")}/backing`;
+  const content = new Uint8Array(SECTORS * SECTOR);
+  content.set(new TextEncoder().encode("from the device\n"), SECTOR);
+  await Deno.writeFile(backing, content);
+  const found = await run(["losetup", ...options, "--show", "--find", backing], { check: true });
+  const device = found.stdout.trim();
+  scope.defer(`detach ${device}`, () => run(["losetup", "--detach", device]));
+  return { device, backing };
+}
+
+interface Volume {
+  source: string;
+  destination: string;
+  readOnly?: boolean;
+}
+
+function withVolumes(...volumes: Volume[]): ContainerOptions {
+  return {
+    edit: (config) =>
+      config.mounts = volumes.map(({ source, destination, readOnly }) => ({
+        ...{ source, destination, type: "bind" },
+        options: ["rbind", readOnly ? "ro" : "rw"],
+      })),
+  };
+}
+
+/** Who owns a device of the host and may use it. */
+function guardOf(path: string): unknown {
+  const { uid, gid, mode } = Deno.statSync(path);
+  return [uid, gid, mode];
+}
+
+testIf("volumes that are devices and disk images are disks, by their places' names", {
+  needs: ["root", "kvm", "qemu-system-x86_64", "losetup"],
+}, async () => {
+  await using scope = new Scope();
+  const { device, backing } = await loopDevice(scope);
+  const locked = await loopDevice(scope, ["--read-only"]);
+  const image = `${await scope.temporaryDirectory("volume")}/data.img`;
+  await Deno.writeFile(image, new Uint8Array(4 * SECTOR), { mode: 0o600 });
+  const before = [device, locked.device, image].map(guardOf);
+  const container = await Container.prepare(scope, {
+    ...withVolumes(
+      { source: device, destination: "/var/db" },
+      { source: image, destination: "/a/place/with/a/long/name" },
+      { source: device, destination: "/again", readOnly: true },
+      { source: locked.device, destination: "/locked" },
+    ),
+    args:
+      "disk 0 size read 1 write 2 first disk 1 size write 3 second disk 2 size write 5 x disk 3 size"
+        .split(" "),
+  });
+  const { stdout, stderr } = await container.run();
+  assert.equal(
+    stdout,
+    [
+      `disk 0: ${SECTORS} sectors, writable, serial var-db`,
+      "read 1: from the device",
+      "wrote 2",
+      "disk 1: 4 sectors, writable, serial volume1",
+      "wrote 3",
+      `disk 2: ${SECTORS} sectors, read-only, serial again`,
+      "write 5 failed: 1",
+      `disk 3: ${SECTORS} sectors, read-only, serial locked`,
+      "",
+    ].join("\n"),
+    stderr,
+  );
+  const textAt = (path: string, sector: number) =>
+    new TextDecoder().decode(
+      Deno.readFileSync(path).subarray(sector * SECTOR, sector * SECTOR + 7),
+    );
+  await run(["blockdev", "--flushbufs", device]);
+  assert.equal(textAt(backing, 2), "first\n\0");
+  assert.equal(textAt(image, 3), "second\n");
+  assert.deepEqual([device, locked.device, image].map(guardOf), before);
+});
+
+testIf(
+  "a monitor has the node of its guest's device, and reaches no other and not beyond its end",
+  {
+    needs: ["root", "gcc", "losetup"],
+  },
+  async () => {
+    await using scope = new Scope();
+    const { device } = await loopDevice(scope);
+    const other = await loopDevice(scope);
+    const { major, minor } = readDevice(other.device)!;
+    const before = [device, other.device].map(guardOf);
+    const tries: [command: string, errno: number][] = [
+      ["write-at /dev/disk0 0", 0],
+      [`write-at /dev/disk0 ${(SECTORS - 1) * SECTOR}`, 0],
+      [`write-at /dev/disk0 ${SECTORS * SECTOR}`, ENOSPC],
+      [`write-at /dev/disk0 ${2 ** 40}`, ENOSPC],
+      ["open /dev/disk1 rw", EACCES],
+      ["open /dev/disk1 r", 0],
+      [`open ${other.device} r`, ENOENT],
+      [`open ${device} r`, ENOENT],
+      [`mknod /dev/mine ${major} ${minor}`, EROFS],
+      [`mknod /guest/mine ${major} ${minor}`, EROFS],
+    ];
+    const container = await doubleContainer(
+      scope,
+      [...tries.map(([command]) => command), "report", "idle"].join("; "),
+      withVolumes(
+        { source: device, destination: "/data" },
+        { source: device, destination: "/again", readOnly: true },
+      ),
+    );
+    await container.mustStart();
+    const report = await container.report();
+    const lines = container.output().split("\n");
+    tries.forEach(([command, errno], index) => {
+      assert.deepEqual(JSON.parse(lines[index]!), { errno }, command);
+    });
+    const own = readDevice(device)!;
+    const expected = { type: "block", uid: 65534, gid: 65534, major: own.major, minor: own.minor };
+    const nodes = report.dev.map(({ name, type, mode, uid, gid, major, minor }) => (
+      { name, type, mode, uid, gid, major, minor }
+    )).sort((a, b) => a.name < b.name ? -1 : 1);
+    assert.deepEqual(nodes, [
+      { name: "disk0", ...expected, mode: 0o600 },
+      { name: "disk1", ...expected, mode: 0o400 },
+    ]);
+    assert.deepEqual(report.fds.map(({ fd }) => fd), [0, 1, 2]);
+    assert.deepEqual([device, other.device].map(guardOf), before);
+  },
+);
+
+testIf("a device that the host has mounted is not given to be written", {
+  needs: ["root", "gcc", "losetup", "mkfs.ext4", "mount"],
+}, async () => {
+  await using scope = new Scope();
+  const { device } = await loopDevice(scope);
+  const place = await scope.temporaryDirectory("mounted");
+  await run(["mkfs.ext4", "-q", "-F", device], { check: true });
+  await run(["mount", device, place], { check: true });
+  scope.defer(`unmount ${place}`, () => run(["umount", place]));
+  for (const [readOnly, code] of [[false, 1], [true, 0]] as const) {
+    const volumes = withVolumes({ source: device, destination: "/data", readOnly });
+    const container = await doubleContainer(scope, "idle", volumes);
+    const created = await container.create();
+    assert.equal(created.code, code, created.stderr);
+    if (code === 1) assertFailed(created, [`mounts[0] ${device}: the host uses it: it is mounted`]);
+  }
+});
+
+testIf("a volume that is no disk is refused by name", { needs: ["root", "gcc"] }, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("volume");
+  await Deno.mkdir(`${directory}/directory.img`);
+  await Deno.writeTextFile(`${directory}/text.img`, "no disk");
+  const cases: [source: string, message: RegExp][] = [
+    [directory, /mounts\[0\] .* at \/data: the guest would not see it/],
+    [`${directory}/directory.img`, /mounts\[0\] .*directory.img at \/data: the guest would not/],
+    [`${directory}/text.img`, /text.img at \/data: the guest would not see it/],
+    ["/dev/null", /\/dev\/null at \/data: the guest would not see it/],
+    [`${directory}/missing.img`, /mounts\[0\] .*missing.img: .*ENOENT/],
+  ];
+  for (const [source, message] of cases) {
+    const volumes = withVolumes({ source, destination: "/data" });
+    const container = await doubleContainer(scope, "idle", volumes);
+    assertFailed(await container.create(), [message]);
+    assert.ok(!container.exists());
+  }
+});
 
 interface Seen {
   name: string;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { guestArguments } from "../../../lib/oci/init_program.ts";
 import { parseSpec } from "../../../lib/oci/parse.ts";
-import { refusedProperties, warnedProperties } from "../../../lib/oci/remarks.ts";
+import { diskMounts, refusedProperties, warnedProperties } from "../../../lib/oci/remarks.ts";
 import { specTable } from "../../../lib/oci/spec_table.ts";
 import { validate } from "../../../lib/oci/validate.ts";
 import { specOf } from "../../support/plan_inputs.ts";
@@ -112,6 +112,27 @@ Deno.test("what is refused is refused by name", async (t) => {
         assert.throws(() => validate(specOf(changes)), { name: "UnsupportedError", message });
       });
     }
+  }
+});
+
+Deno.test("a volume whose source may be a disk is left to be looked at, any other is not", () => {
+  const options = ["rbind"];
+  const mounts = [
+    { destination: "/etc/hosts", type: "bind", source: "/dev/vdb", options },
+    { destination: "/a", type: "bind", source: "/dev/vdb", options },
+    { destination: "/b", source: "/srv/b.img", options },
+    { destination: "/c", type: "bind", source: "/srv/c.raw", options: [] },
+  ];
+  const spec = specOf({ mounts });
+  assert.deepEqual(spec.remarks.refused, []);
+  assert.deepEqual(diskMounts(spec).map(({ mount, index }) => [index, mount.source]), [
+    [1, "/dev/vdb"],
+    [2, "/srv/b.img"],
+    [3, "/srv/c.raw"],
+  ]);
+  for (const source of ["/srv/d.img/", "/srv/img", "relative.img", "/dev/", undefined]) {
+    const mount = { destination: "/d", type: "bind", source, options };
+    assert.equal(specOf({ mounts: [mount] }).remarks.refused.length, 1, source);
   }
 });
 
