@@ -17,7 +17,11 @@ import { versionText } from "./version.ts";
  * @returns the exit code
  */
 export async function runCommandLine(args: string[], observer: Observer): Promise<number> {
-  handOver(args);
+  try {
+    handOver(args);
+  } catch (error) {
+    return fail(error, parseGlobals(args));
+  }
   let parsed: ParsedCommandLine;
   try {
     parsed = parseCommandLine(args);

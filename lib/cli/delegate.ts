@@ -1,10 +1,14 @@
 import { become } from "../delegate/become.ts";
 import { glanceAtBundle, isGuest } from "../delegate/kind.ts";
+import { isId } from "../container/id.ts";
+import { Store } from "../container/store.ts";
 import { findRuntime } from "../delegate/runtime_program.ts";
+import { HostError } from "../errors.ts";
 import { resolvePath } from "../path.ts";
 import type { CommandOf, GlobalOptions } from "./commands.ts";
 import type { Context } from "./context.ts";
-import { DEFAULT_ROOT, globalOptions } from "./options.ts";
+import { globalOptions } from "./options.ts";
+import { parseGlobals } from "./parse.ts";
 
 /**
  * Where the OCI runtime keeps the state of containers that are no guests, below our own state directory.
@@ -24,19 +28,39 @@ const CREATION_MILLISECONDS = 60_000;
  *
  * @param args the arguments after the program's name
  * @returns only when it is not
+ * @throws HostError when others could have written which program that is, or nobody has
  */
 export function handOver(args: string[]): void {
   const verbIndex = findVerb(args);
   if (verbIndex < 0 || ["create", "run"].includes(args[verbIndex]!)) return;
-  const directory = delegatedDirectory(optionIn(args.slice(0, verbIndex), "--root"));
+  const { root } = parseGlobals(args);
+  const directory = delegatedDirectory(root);
   if (!isDirectory(directory)) return;
-  const id = args.slice(verbIndex + 1).find((word) =>
-    /^[A-Za-z0-9_+\-.]+$/.test(word) && !word.startsWith("-") && isDirectory(`${directory}/${word}`)
+  const store = new Store(resolvePath(Deno.cwd(), root));
+  // The first that is any container's: a signal, or an option's value, could be another's id.
+  const isGuestsId = (id: string) => isDirectory(store.pathOf(id));
+  const id = args.slice(verbIndex + 1).filter(isId).find((word) =>
+    isGuestsId(word) || isDirectory(`${directory}/${word}`)
   );
-  if (id === undefined) return;
-  const record = `${directory}/${id}${RUNTIME_SUFFIX}`;
-  const program = Deno.readTextFileSync(record);
-  become(program, withoutOwnOptions(args, verbIndex, directory));
+  if (id === undefined || isGuestsId(id)) return;
+  // What it names is executed as root.
+  store.requireTrusted();
+  become(readRecord(directory, id), withoutOwnOptions(args, verbIndex, directory));
+}
+
+/** The program that runs a container. */
+function readRecord(directory: string, id: string): string {
+  try {
+    return Deno.readTextFileSync(`${directory}/${id}${RUNTIME_SUFFIX}`);
+  } catch (cause) {
+    throw new HostError({
+      operation: "find the OCI runtime",
+      subject: `of ${id}`,
+      reason: cause instanceof Error ? cause.message : String(cause),
+      remedy: `the runtime that made it can remove it: --root ${directory} delete --force ${id}`,
+      cause,
+    });
+  }
 }
 
 /**
@@ -73,7 +97,7 @@ function isOrdinary(bundle: string): boolean {
   }
 }
 
-function delegatedDirectory(root = DEFAULT_ROOT): string {
+function delegatedDirectory(root: string): string {
   return `${resolvePath(Deno.cwd(), root)}/${DELEGATED_DIRECTORY}`;
 }
 
@@ -121,15 +145,6 @@ function takesValue(option: string): boolean {
   return Object.values(globalOptions).some(({ kind, names }) =>
     kind !== "flag" && (names as readonly string[]).includes(option)
   );
-}
-
-function optionIn(globals: string[], name: string): string | undefined {
-  let value: string | undefined;
-  globals.forEach((word, index) => {
-    if (word === name) value = globals[index + 1];
-    if (word.startsWith(`${name}=`)) value = word.slice(name.length + 1);
-  });
-  return value;
 }
 
 function isDirectory(path: string): boolean {

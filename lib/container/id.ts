@@ -19,6 +19,11 @@ export function validateId(id: string): void {
   });
 }
 
+/** Whether a word could be a container's id. */
+export function isId(word: string): boolean {
+  return objection(word) === undefined;
+}
+
 function objection(id: string): string | undefined {
   if (id === "") return "it is empty";
   if (id.length > MAXIMUM_LENGTH) return `it has ${id.length} characters`;

@@ -13,7 +13,7 @@ import {
   open,
 } from "../../ffi/linux.ts";
 import { AlreadyExistsError, HostError, NotFoundError } from "../errors.ts";
-import { validateId } from "./id.ts";
+import { isId, validateId } from "./id.ts";
 import { type ContainerState, parseState, printState } from "./state.ts";
 
 const STATE_FILE = "state.json";
@@ -75,6 +75,15 @@ export class Store {
     const directory = this.#directory(id);
     if (!this.#exists() || !isDirectory(directory.path)) throw notFound(id);
     return directory;
+  }
+
+  /**
+   * For who acts as root on what stands there, without opening a container.
+   *
+   * @throws HostError when the root is open to others
+   */
+  requireTrusted(): void {
+    this.#exists();
   }
 
   /**
@@ -308,15 +317,6 @@ function isDirectory(path: string): boolean {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
-  }
-}
-
-function isId(name: string): boolean {
-  try {
-    validateId(name);
-    return true;
-  } catch {
-    return false;
   }
 }
 

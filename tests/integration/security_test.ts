@@ -9,6 +9,7 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { urunc } from "../support/urunc.ts";
 
 const needs = ["root", "gcc"];
 
@@ -157,6 +158,37 @@ testIf("a caller that ignores SIGCHLD gets its hooks waited for, and no foreign 
   });
   const wrapper = ["perl", "-e", '$SIG{CHLD} = "IGNORE"; exec @ARGV'];
   assertSucceeded(await container.create({ wrapper }), "create");
+});
+
+testIf("no program is executed that others could have named in a state directory", {
+  needs: ["root"],
+}, async () => {
+  await using scope = new Scope();
+  const root = await scope.temporaryDirectory("root");
+  const program = `${root}/program`;
+  await Deno.writeTextFile(program, `#!/bin/sh\necho executed >${root}/ran\n`, { mode: 0o755 });
+  await Deno.mkdir(`${root}/~oci/one`, { recursive: true });
+  const state = () => urunc(["state", "one"], { root });
+  await Deno.chmod(root, 0o700);
+  assertFailed(await state(), ["find the OCI runtime of one", "one~runtime", "delete --force one"]);
+  await Deno.writeTextFile(`${root}/~oci/one~runtime`, program);
+  await Deno.chmod(root, 0o777);
+  assertFailed(await state(), [`use state directory ${root}`, "others than its owner"]);
+  await Deno.chmod(root, 0o700);
+  await Deno.chown(root, 65534, 65534);
+  assertFailed(await state(), [`use state directory ${root}`, "it belongs to uid 65534"]);
+  assert.throws(() => Deno.statSync(`${root}/ran`), Deno.errors.NotFound);
+  await Deno.chown(root, 0, 0);
+
+  // Words that are no ids of containers, and the id of a guest before that of another container.
+  for (const id of [".", ".."]) {
+    assertFailed(await urunc(["state", id], { root }), ["use container id"]);
+  }
+  await Deno.mkdir(`${root}/two`);
+  assertFailed(await urunc(["kill", "two", "one"], { root }), ["parse signal one"], 2);
+  assert.throws(() => Deno.statSync(`${root}/ran`), Deno.errors.NotFound);
+  assertSucceeded(await state());
+  assert.equal(await Deno.readTextFile(`${root}/ran`), "executed\n");
 });
 
 /** A network namespace with an interface that a guest could take over. Returns its path. */
