@@ -1,49 +1,85 @@
 /** Test files that run in a node, each test of theirs a step of a test here. */
-import assert from "node:assert/strict";
 import type { TestOutcome } from "../support/junit.ts";
 import { skippedName } from "../support/skip.ts";
+import { REPORT_MARK } from "./inside.ts";
 import type { VmNode } from "./node.ts";
 import { NODE_DENO_DIR, NODE_REPOSITORY } from "./payload.ts";
 
-const REPORT = "/var/tmp/report";
+/** More than any test in a node may take by itself: what is silent for longer stands still. */
+const SILENT_SECONDS = 420;
 
-/**
- * Runs test files in the node; what they print is printed here.
- *
- * @param context gets a step for each test, and one for each thing that was left on the node
- * @param files relative to the repository
- * @throws Error when they did not come to an end, or one failed
- */
-export async function runInside(
-  context: Deno.TestContext,
-  node: VmNode,
-  files: string[],
-  timeoutSeconds: number,
-): Promise<void> {
-  const flags = ["-A", "--no-check", "--no-lock", "--cached-only"];
-  const code = await node.stream(
-    ["deno", "run", ...flags, "tests/vm/inside.ts", REPORT, ...files],
-    {
-      cwd: NODE_REPOSITORY,
-      env: { DENO_DIR: NODE_DENO_DIR, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" },
-      timeoutSeconds,
-    },
-  );
-  if (code !== 0) throw new Error(`the tests in the node ended with code ${code}`);
-  const report = await node.run(["cat", REPORT], { check: true });
-  const outcomes: TestOutcome[] = JSON.parse(report.stdout);
-  assert.ok(outcomes.length > 0, "no test ran in the node");
-  for (const { name, outcome, reason = "" } of outcomes) {
-    await context.step({
-      name: outcome === "skipped" ? skippedName(name, reason) : name,
-      ignore: outcome === "skipped",
+/** Test files to run in a node, or in two: what ran to its end in one does not run again. */
+export class InnerRun {
+  readonly #context: Deno.TestContext;
+  readonly #pending: string[];
+  readonly #prefix: string;
+  #failed = 0;
+
+  /**
+   * @param context gets a step for each test, and one for each thing that was left on the node
+   * @param files relative to the repository
+   * @param prefix of the steps' names
+   */
+  constructor(context: Deno.TestContext, files: string[], prefix = "") {
+    this.#context = context;
+    this.#pending = [...files];
+    this.#prefix = prefix;
+  }
+
+  /**
+   * Runs what has not run to its end yet; what the files print is printed here.
+   *
+   * @throws Error when the files did not come to their ends, or a test failed
+   */
+  async in(node: VmNode): Promise<void> {
+    if (this.#pending.length === 0) return this.#judge();
+    const flags = ["-A", "--no-check", "--no-lock", "--cached-only"];
+    const code = await node.stream(
+      ["deno", "run", ...flags, "tests/vm/inside.ts", ...this.#pending],
+      (line) => this.#hear(line),
+      {
+        cwd: NODE_REPOSITORY,
+        env: { DENO_DIR: NODE_DENO_DIR, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" },
+        silentSeconds: SILENT_SECONDS,
+      },
+    );
+    if (this.#pending.length > 0) {
+      throw new Error(`ended with code ${code} in the node: ${this.#pending[0]}`);
+    }
+    this.#judge();
+  }
+
+  #judge(): void {
+    if (this.#failed > 0) throw new Error(`${this.#failed} tests failed in the node`);
+  }
+
+  async #hear(line: string): Promise<void> {
+    if (!line.startsWith(REPORT_MARK)) return console.log(line);
+    const { file, outcomes }: { file: string; outcomes: TestOutcome[] } = JSON.parse(
+      line.slice(REPORT_MARK.length),
+    );
+    this.#pending.splice(this.#pending.indexOf(file), 1);
+    if (outcomes.length === 0) await this.#step({ name: `no test ran in ${file}`, failed: true });
+    for (const { name, outcome, reason = "" } of outcomes) {
+      const skipped = outcome === "skipped";
+      await this.#step({
+        name: skipped ? skippedName(name, reason) : name,
+        failed: outcome === "failed",
+        skipped,
+      });
+    }
+  }
+
+  async #step(it: { name: string; failed: boolean; skipped?: boolean }): Promise<void> {
+    if (it.failed) this.#failed++;
+    await this.#context.step({
+      name: this.#prefix + it.name,
+      ignore: it.skipped ?? false,
       fn: () => {
-        if (outcome === "failed") throw new InnerFailure();
+        if (it.failed) throw new InnerFailure();
       },
     });
   }
-  const failed = outcomes.filter((it) => it.outcome === "failed").length;
-  if (failed > 0) throw new Error(`${failed} tests failed in the node`);
 }
 
 /** Its stack would say nothing: what happened, happened in the node. */

@@ -1,6 +1,6 @@
 /**
- * Runs in a node: `inside.ts REPORT FILE…` runs the test files, looks at what they left on the node,
- * and writes all outcomes to REPORT as JSON.
+ * Runs in a node: `inside.ts FILE…` runs the test files one after another, and after each looks at
+ * what it left on the node. A file's outcomes are one line of JSON after {@linkcode REPORT_MARK}.
  */
 import { parseJunit, type TestOutcome } from "../support/junit.ts";
 import { findLeaks, takeSnapshot } from "../support/leaks.ts";
@@ -12,13 +12,22 @@ const SETTLE_SECONDS = 10;
 /** What podman and urunc make once and keep. */
 const KEPT = [/: \/run\/netns /, /: \/run\/urunc$/];
 
-async function main([report, ...files]: string[]): Promise<void> {
-  if (report === undefined) throw new Error("inside: no report");
-  const junit = `${report}.xml`;
+/** What the line of a file's outcomes starts with. */
+export const REPORT_MARK = "urunc tests in a node: ";
+
+async function main(files: string[]): Promise<void> {
+  for (const file of files) {
+    const outcomes = await runFile(file);
+    console.log(`${REPORT_MARK}${JSON.stringify({ file, outcomes })}`);
+  }
+}
+
+async function runFile(file: string): Promise<TestOutcome[]> {
+  const junit = await Deno.makeTempFile({ dir: "/var/tmp", suffix: ".xml" });
   const before = takeSnapshot();
   const flags = ["-A", "--no-check", "--no-lock", "--cached-only", `--junit-path=${junit}`];
   const { code } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", ...flags, ...files],
+    args: ["test", ...flags, file],
     cwd: repositoryDirectory(),
     stdin: "null",
     stdout: "inherit",
@@ -26,7 +35,7 @@ async function main([report, ...files]: string[]): Promise<void> {
   }).output();
 
   const outcomes: TestOutcome[] = parseJunit(await Deno.readTextFile(junit));
-  const failure = (name: string): TestOutcome => ({ name, file: "node", outcome: "failed" });
+  const failure = (name: string): TestOutcome => ({ name, file, outcome: "failed" });
   if (code !== 0 && !outcomes.some((it) => it.outcome === "failed")) {
     outcomes.push(failure(`the test process ended with code ${code}, though no test failed`));
   }
@@ -38,8 +47,7 @@ async function main([report, ...files]: string[]): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 250));
     leaks = look();
   }
-  outcomes.push(...leaks.map(failure));
-  await Deno.writeTextFile(report, JSON.stringify(outcomes));
+  return [...outcomes, ...leaks.map(failure)];
 }
 
 if (import.meta.main) await main(Deno.args);

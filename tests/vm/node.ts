@@ -2,9 +2,11 @@
 import { type CommandOptions, type CommandResult, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { missingReason } from "../support/skip.ts";
+import { lines } from "../support/streams.ts";
 import { nodeImage } from "./image.ts";
 import { type Keys, makePayload } from "./payload.ts";
 import { type Machine, startMachine } from "./qemu.ts";
+import { againAfterHalt, NodeHalted } from "./watch.ts";
 
 /** How nodes differ. */
 export interface NodeOptions {
@@ -18,24 +20,14 @@ export interface NodeOptions {
 
 const MEMORY_MIB = 3072;
 
-/** A minute is usual when both cores are busy elsewhere. */
-const BOOT_SECONDS = 240;
+/** A minute is usual when both cores are busy elsewhere; a halt is noticed long before. */
+const BOOT_SECONDS = 300;
 
 /** What a test with `nodes` nodes at a time needs, for {@link testIf}. */
 export function nodeNeeds(nodes = 1): { needs: string[]; skip?: string } {
   const needs = ["root", "mmdebstrap", "mkfs.ext4", "qemu-system-x86_64", "ssh", "gcc"];
   const reason = needs.map(missingReason).find((it) => it !== undefined);
-  return { needs, skip: reason ?? missingMemory(nodes) ?? notAskedFor() };
-}
-
-/**
- * Nested KVM under emulation can bring the whole node to a halt (seen with a second stock kernel), so
- * a run that must not fail for it asks for nodes by name: `deno task test:vm` does.
- */
-function notAskedFor(): string | undefined {
-  return Deno.env.get("URUNC_VM") === "1"
-    ? undefined
-    : "needs URUNC_VM=1 (deno task test:vm): an emulated node can halt in nested KVM";
+  return { needs, skip: reason ?? missingMemory(nodes) };
 }
 
 /** Two nodes fit into 6 GiB besides what a machine needs for itself. */
@@ -89,28 +81,54 @@ export class VmNode {
     return run(["ssh", ...this.#options, remoteCommand(argv, { env, cwd })], rest);
   }
 
-  /** Runs a command in the node with this process's standard output and error. */
-  async stream(argv: string[], options: {
+  /**
+   * Runs a command in the node to its end, each of its lines given to `line` when it comes. A
+   * command that says nothing for `silentSeconds` is ended: how long it may take in all depends on
+   * what else this machine does.
+   *
+   * @returns the exit code; 255 when the connection ended, too
+   */
+  async stream(argv: string[], line: (text: string) => void | Promise<void>, options: {
     env?: Record<string, string>;
     cwd?: string;
-    timeoutSeconds: number;
+    silentSeconds: number;
   }): Promise<number> {
-    const { timeoutSeconds, ...rest } = options;
+    const { silentSeconds, ...rest } = options;
     const child = new Deno.Command("ssh", {
       args: [...this.#options, remoteCommand(argv, rest)],
       stdin: "null",
-      stdout: "inherit",
+      stdout: "piped",
       stderr: "inherit",
     }).spawn();
-    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutSeconds * 1000);
-    const { code } = await child.status;
-    clearTimeout(timer);
-    return code;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const heard = () => {
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        console.error(`nothing from the node for ${silentSeconds} s: ${argv.join(" ")} is ended`);
+        child.kill("SIGKILL");
+      }, silentSeconds * 1000);
+    };
+    try {
+      heard();
+      for await (const text of lines(child.stdout)) {
+        heard();
+        await line(text);
+      }
+      return (await child.status).code;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** How the machine ended, when it did before it was told to. */
   ending(): string | undefined {
     return this.#machine.ending();
+  }
+
+  /** What was seen of a node that halted, after an error: it can take a while to be sure. */
+  async halt(): Promise<string | undefined> {
+    await this.#machine.settled();
+    return haltOf(this.#machine);
   }
 
   /** The command line that logs in with a terminal. */
@@ -142,6 +160,7 @@ export class VmNode {
   async collectLogs(): Promise<string> {
     const directory = await Deno.makeTempDir({ prefix: "urunc-vm-logs-" });
     await Deno.copyFile(this.#machine.consoleFile, `${directory}/console.log`);
+    await Deno.copyFile(this.#machine.registersFile, `${directory}/registers.log`).catch(() => {});
     for (const [name, script] of Object.entries(LOGS)) {
       if (this.ending() !== undefined) break;
       try {
@@ -173,12 +192,20 @@ const LOGS: Record<string, string> = {
 };
 
 /**
- * Runs `fn` with a node. When it fails, the node's logs are kept, and the error says where.
+ * Runs `fn` with a node. When it fails, the node's logs are kept, and the error says where. When the
+ * node halts, `fn` runs once more, with another node.
  *
  * @param options see {@linkcode NodeOptions}
  * @param fn fails by throwing
  */
-export async function withNode<T>(
+export function withNode<T>(
+  options: NodeOptions,
+  fn: (node: VmNode, scope: Scope) => Promise<T>,
+): Promise<T> {
+  return againAfterHalt(() => withOneNode(options, fn));
+}
+
+async function withOneNode<T>(
   options: NodeOptions,
   fn: (node: VmNode, scope: Scope) => Promise<T>,
 ): Promise<T> {
@@ -188,12 +215,20 @@ export async function withNode<T>(
   try {
     return await fn(node, scope);
   } catch (error) {
+    const halt = await node.halt();
     const lines = [error instanceof Error ? error.message : `${error}`];
     const ending = node.ending();
     if (ending !== undefined) lines.push(ending);
-    lines.push(`logs of the node: ${await node.collectLogs()}`);
-    throw new Error(lines.join("\n"), { cause: error });
+    const logs = `logs of the node: ${await node.collectLogs()}`;
+    if (halt !== undefined) throw new NodeHalted(`${halt}; ${logs}`, { cause: error });
+    throw new Error([...lines, logs].join("\n"), { cause: error });
   }
+}
+
+/** With the last words of its kernel, which are all that there is to go by. */
+function haltOf(machine: Machine): string | undefined {
+  const seen = machine.halt();
+  return seen && `${seen}; the console ends with: ${consoleEnd(machine, 3)}`;
 }
 
 async function sshOptions(directory: string, port: number, keys: Keys): Promise<string[]> {
@@ -215,8 +250,20 @@ async function waitUntilReady(machine: Machine, times: number): Promise<void> {
       return readyLines(machine) >= times;
     }, { timeoutSeconds: BOOT_SECONDS, what: "the node to boot", intervalMilliseconds: 100 });
   } catch (error) {
-    const text = await Deno.readTextFile(machine.consoleFile).catch(() => "");
-    throw new Error(`${error instanceof Error ? error.message : error}\n${text.slice(-4000)}`);
+    const halt = haltOf(machine);
+    if (halt !== undefined) throw new NodeHalted(`while it booted: ${halt}`);
+    const text = consoleEnd(machine, 40);
+    throw new Error(`${error instanceof Error ? error.message : error}\n${text}`);
+  }
+}
+
+/** The last lines of what the kernel and init said. */
+function consoleEnd(machine: Machine, count: number): string {
+  try {
+    const text = Deno.readTextFileSync(machine.consoleFile).replaceAll("\r", "");
+    return text.trimEnd().split("\n").slice(-count).join("\n");
+  } catch {
+    return "";
   }
 }
 

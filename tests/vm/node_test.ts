@@ -1,10 +1,7 @@
 /** In a node with systemd, cgroup v2, AppArmor and nested KVM: see tests/vm/node. */
 import { testIf } from "../support/skip.ts";
-import { runInside } from "./_inner.ts";
+import { InnerRun } from "./_inner.ts";
 import { nodeNeeds, withNode } from "./node.ts";
-
-/** Twice what it takes on an idle machine of two cores. */
-const TIMEOUT_SECONDS = 1080;
 
 /** What was written for any machine, and says more under systemd, cgroup v2 and AppArmor. */
 const SHARED = [
@@ -23,11 +20,9 @@ function nodeFiles(): string[] {
     .map(({ name }) => `tests/vm/node/${name}`).sort();
 }
 
-testIf("node", { ...nodeNeeds(), timeoutSeconds: TIMEOUT_SECONDS }, async (context) => {
+// How long is the group's to say: what stands still is ended by itself.
+testIf("node", { ...nodeNeeds(), timeoutSeconds: 3600 }, async (context) => {
   const chosen = Deno.env.get("URUNC_VM_FILES")?.split(" ").filter(Boolean);
-  await withNode(
-    {},
-    (node) =>
-      runInside(context, node, chosen ?? [...nodeFiles(), ...SHARED], TIMEOUT_SECONDS - 120),
-  );
+  const run = new InnerRun(context, chosen ?? [...nodeFiles(), ...SHARED]);
+  await withNode({}, (node) => run.in(node));
 });

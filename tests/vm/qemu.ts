@@ -1,6 +1,9 @@
 /** The virtual machine that a node is: started, watched, ended by its process id. */
+import { waitFor } from "../support/process.ts";
+import { lines } from "../support/streams.ts";
 import type { Scope } from "../support/scope.ts";
 import type { NodeImage } from "./image.ts";
+import { greets, type Watched, watchForHalt } from "./watch.ts";
 
 /** Nothing, not even a killed test run, keeps a node longer than this. */
 const MAXIMUM_SECONDS = 2 * 3600;
@@ -13,16 +16,97 @@ export interface MachineOptions {
   /** Words for the kernel's command line. */
   kernelArguments: string[];
   memoryMib: number;
+  /** How long a machine that computes nothing may be silent; see {@linkcode watchForHalt}. */
+  silentSeconds?: number;
 }
 
 /** A running virtual machine. */
-export interface Machine {
+export class Machine {
   /** The port on 127.0.0.1 that leads to the node's ssh. */
-  port: number;
+  readonly port: number;
+  readonly #directory: string;
+  readonly #child: ReturnType<typeof spawn>;
+  readonly #ended: Promise<void>;
+  readonly #watch = new AbortController();
+  #watching: Promise<void> | undefined;
+  #ending: string | undefined;
+  #halt: string | undefined;
+
+  /** For {@linkcode startMachine}. */
+  constructor(directory: string, options: MachineOptions) {
+    this.port = freePort();
+    this.#directory = directory;
+    this.#child = spawn(directory, machineArguments(options, this.port, directory));
+    this.#ended = this.#child.status.then(async ({ code }) => {
+      const text = await Deno.readTextFile(`${directory}/qemu.log`).catch(() => "");
+      this.#ending = `QEMU ended with code ${code}: ${text.trim() || "it says nothing"}`;
+    });
+  }
+
   /** What the node's kernel and init said. */
-  consoleFile: string;
-  /** How QEMU ended, when it did by itself. */
-  ending(): string | undefined;
+  get consoleFile(): string {
+    return `${this.#directory}/console.log`;
+  }
+
+  /** The processors' registers, for a machine that halted. */
+  get registersFile(): string {
+    return `${this.#directory}/registers.log`;
+  }
+
+  /** QEMU's process id, once it runs. */
+  get pid(): number {
+    return Number(Deno.readTextFileSync(`${this.#directory}/pid`));
+  }
+
+  /** How QEMU ended, when it did before it was told to. */
+  ending(): string | undefined {
+    return this.#ending;
+  }
+
+  /** What was seen of a machine that halted; it has been killed since. */
+  halt(): string | undefined {
+    return this.#halt;
+  }
+
+  /** Waits until QEMU runs, or has ended already; from then on a halt is noticed. */
+  async started(silentSeconds?: number): Promise<void> {
+    const runs = () => isFile(`${this.#directory}/pid`) && isFile(this.consoleFile);
+    await waitFor(() => this.#ending !== undefined || runs(), {
+      timeoutSeconds: 60,
+      what: "QEMU to start",
+    });
+    if (this.#ending !== undefined) return;
+    this.#watching = this.#killWhenHalted({ pid: this.pid, port: this.port, silentSeconds });
+  }
+
+  async #killWhenHalted(watched: Watched): Promise<void> {
+    const seen = await watchForHalt(watched, this.#watch.signal);
+    if (seen === undefined || this.#ending !== undefined) return;
+    this.#halt = seen;
+    await keepRegisters(`${this.#directory}/monitor`, this.registersFile);
+    Deno.kill(watched.pid, "SIGKILL");
+    await this.#ended;
+  }
+
+  /** Comes back when the node answers, or is known to be no more, or after three minutes. */
+  async settled(): Promise<void> {
+    const end = performance.now() + 180_000;
+    while (this.#ending === undefined && performance.now() < end) {
+      if (await greets(this.port, 10)) return;
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+    }
+  }
+
+  /** Ends it. */
+  async end(): Promise<void> {
+    // Both fail when it has ended by itself.
+    const writer = this.#child.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("end\n")).catch(() => {});
+    await writer.close().catch(() => {});
+    await this.#ended;
+    this.#watch.abort();
+    await this.#watching;
+  }
 }
 
 /**
@@ -37,35 +121,52 @@ export async function startMachine(
   options: MachineOptions,
 ): Promise<Machine> {
   for (let attempt = 1;; attempt++) {
-    const port = freePort();
-    const argv = machineArguments(options, port, `${directory}/console.log`);
-    const child = spawn(directory, argv);
-    const log = `${directory}/qemu.log`;
-    let ending: string | undefined;
-    const status = child.status.then(async ({ code }) => {
-      const text = await Deno.readTextFile(log).catch(() => "");
-      ending = `QEMU ended with code ${code}: ${text.trim() || "it says nothing"}`;
-    });
-    scope.defer("end the node", async () => {
-      // Both fail when it has ended by itself.
-      const writer = child.stdin.getWriter();
-      await writer.write(new TextEncoder().encode("end\n")).catch(() => {});
-      await writer.close().catch(() => {});
-      await status;
-    });
-    await Promise.race([status, new Promise((resolve) => setTimeout(resolve, 1000))]);
-    if (ending === undefined) {
-      return { port, consoleFile: `${directory}/console.log`, ending: () => ending };
-    }
+    const machine = new Machine(directory, options);
+    scope.defer("end the node", () => machine.end());
+    await machine.started(options.silentSeconds);
+    const ending = machine.ending();
+    if (ending === undefined) return machine;
     // Somebody else took the port between our look and QEMU's.
     if (attempt < 5 && /host forwarding rule/.test(ending)) continue;
     throw new Error(`start the node: ${ending}`);
   }
 }
 
-function machineArguments(options: MachineOptions, port: number, consoleFile: string): string[] {
+/** In QEMU's language for people; what the processors wait for is all that there is to see. */
+const REGISTERS = ["info registers -a", "info lapic 0", "info lapic 1"];
+
+/** @see https://www.qemu.org/docs/master/interop/qmp-spec.html */
+async function keepRegisters(monitor: string, file: string): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    const connection = await Deno.connect({ transport: "unix", path: monitor });
+    // A QEMU that is stopped says nothing at all.
+    timer = setTimeout(() => connection.close(), 3000);
+    const commands = [
+      { execute: "qmp_capabilities" },
+      ...REGISTERS.map((line) => ({
+        execute: "human-monitor-command",
+        arguments: { "command-line": line },
+      })),
+    ];
+    const text = commands.map((it) => `${JSON.stringify(it)}\n`).join("");
+    await connection.write(new TextEncoder().encode(text));
+    for await (const line of lines(connection.readable)) {
+      const answer: { return?: unknown } = JSON.parse(line);
+      if (typeof answer.return !== "string") continue;
+      await Deno.writeTextFile(file, `${answer.return}\n`, { append: true });
+    }
+  } catch {
+    /* the timer ends it */
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function machineArguments(options: MachineOptions, port: number, directory: string): string[] {
   const { image, payload, kernelArguments, memoryMib } = options;
   const command = [
+    ...kernelArguments,
     "console=ttyS0",
     "root=/dev/vda",
     "rw",
@@ -73,7 +174,6 @@ function machineArguments(options: MachineOptions, port: number, consoleFile: st
     "loglevel=4",
     "mitigations=off",
     "systemd.show_status=false",
-    ...kernelArguments,
   ];
   return [
     "qemu-system-x86_64",
@@ -91,7 +191,9 @@ function machineArguments(options: MachineOptions, port: number, consoleFile: st
     ...["-netdev", `user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:22`],
     ...["-device", "virtio-net-pci,netdev=net"],
     ...["-device", "virtio-rng-pci"],
-    ...["-serial", `file:${consoleFile}`],
+    ...["-serial", `file:${directory}/console.log`],
+    ...["-qmp", `unix:${directory}/monitor,server=on,wait=off`],
+    ...["-pidfile", `${directory}/pid`],
   ];
 }
 
@@ -139,4 +241,12 @@ function spawn(directory: string, argv: string[]): Deno.ChildProcess & {
 function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return (listener.addr as Deno.NetAddr).port;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }

@@ -1,0 +1,135 @@
+/**
+ * Notices that a node has halted. Under nested KVM an emulated machine can come to rest for good:
+ * all its processors wait for an interrupt that never comes, and no test in it would ever end.
+ */
+
+/** What is watched, and how patiently. */
+export interface Watched {
+  /** The emulator's process. */
+  pid: number;
+  /** The port on 127.0.0.1 that leads to the node's ssh. */
+  port: number;
+  /** Only a node that said nothing for so long can be halted; 60 unless told. */
+  silentSeconds?: number;
+  /** Between two looks; 5 unless told. */
+  everySeconds?: number;
+}
+
+/** Less than this share of one processor is no work: what is left is the emulator's own clock. */
+const IDLE_SHARE = 0.03;
+
+/** A greeting takes milliseconds; a node whose host is overloaded takes seconds. */
+const GREETING_SECONDS = 10;
+
+/**
+ * Watches until the node has halted: ssh does not greet, and meanwhile the emulator computes
+ * nothing. A node which is slow, because it boots or its host is busy, computes.
+ *
+ * @param signal ends the watch
+ * @returns what was seen; undefined when the emulator or the watch has ended
+ */
+export async function watchForHalt(
+  watched: Watched,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const { pid, port, silentSeconds = 60, everySeconds = 5 } = watched;
+  let since = performance.now();
+  let used = processorSeconds(pid);
+  while (!signal.aborted) {
+    if (await greets(port, Math.min(GREETING_SECONDS, silentSeconds))) {
+      since = performance.now();
+      used = processorSeconds(pid);
+    }
+    const now = processorSeconds(pid);
+    if (used === undefined || now === undefined) return undefined;
+    const seconds = (performance.now() - since) / 1000;
+    if (seconds >= silentSeconds) {
+      const share = (now - used) / seconds;
+      if (share < IDLE_SHARE) {
+        return `no ssh for ${seconds.toFixed(0)} s, and ${
+          (100 * share).toFixed(1)
+        } % of a processor`;
+      }
+      since = performance.now();
+      used = now;
+    }
+    await sleep(everySeconds, signal);
+  }
+  return undefined;
+}
+
+/**
+ * Whether ssh greets: that the emulator accepts a connection says nothing about the node in it.
+ *
+ * @param port on 127.0.0.1
+ */
+export async function greets(port: number, seconds: number): Promise<boolean> {
+  let connection: Deno.TcpConn | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    const opened = connection;
+    timer = setTimeout(() => close(opened), seconds * 1000);
+    const buffer = new Uint8Array(4);
+    const count = await opened.read(buffer);
+    return new TextDecoder().decode(buffer.subarray(0, count ?? 0)).startsWith("SSH");
+  } catch {
+    // Refused, reset, or closed by the timer.
+    return false;
+  } finally {
+    clearTimeout(timer);
+    if (connection !== undefined) close(connection);
+  }
+}
+
+function close(connection: Deno.TcpConn): void {
+  try {
+    connection.close();
+  } catch { /* it is closed */ }
+}
+
+/** Of all threads, ended ones included; undefined when there is no such process. */
+function processorSeconds(pid: number): number | undefined {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    // utime and stime: fields 14 and 15 of proc_pid_stat(5), in hundredths (USER_HZ) on x86.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    if (fields[0] === "Z") return undefined;
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return undefined;
+  }
+}
+
+function sleep(seconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, seconds * 1000);
+    signal.addEventListener("abort", done);
+  });
+}
+
+/** A node halted: not what the test found out about urunc. */
+export class NodeHalted extends Error {}
+
+/**
+ * Runs `attempt`, and once more when a node halted meanwhile; whoever reads the results is told.
+ *
+ * @throws whatever the last attempt threw
+ */
+export async function againAfterHalt<T>(
+  attempt: () => Promise<T>,
+  say: (line: string) => void = console.error,
+): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!(error instanceof NodeHalted)) throw error;
+    say(`A NODE HALTED: ${error.message.replaceAll(/\s*\n\s*/g, " | ")}; booting one anew, once`);
+    return await attempt();
+  }
+}
