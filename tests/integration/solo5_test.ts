@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { run, waitFor } from "../support/process.ts";
-import { assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
+import { assertFailed, assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { findProgram, testIf } from "../support/skip.ts";
 import { makePair } from "./network_support.ts";
@@ -22,6 +22,7 @@ interface Options {
   unikernel?: Record<string, string>;
   namespaces?: { type: string; path?: string }[];
   memoryLimit?: number;
+  edit?: (config: Record<string, unknown>) => void;
 }
 
 async function prepare(
@@ -40,6 +41,34 @@ async function prepare(
     unikernel: { hypervisor: tender, ...options.unikernel },
     config,
   });
+}
+
+/** Solo5's own tests use a disk of this size. */
+const DISK_BYTES = 1 << 20;
+
+const IMAGE = "/unikernel/disk.img";
+
+/** The disk image is in the container's image, which the container may write to. */
+function withImage(unikernel: Record<string, string> = {}): Options {
+  return {
+    unikernel: { ...unikernel, block: IMAGE },
+    edit: (config) => config.root = { path: "rootfs", readonly: false },
+  };
+}
+
+async function makeDisk(container: Container, uid: number, bytes = DISK_BYTES): Promise<string> {
+  const image = `${container.rootfs}${IMAGE}`;
+  await Deno.writeFile(image, new Uint8Array(bytes), { mode: 0o600 });
+  await Deno.chown(image, uid, uid);
+  return image;
+}
+
+/** Of the first block: test_blk writes "0123456789…" to it. */
+async function firstDigits(disk: string): Promise<string> {
+  using file = await Deno.open(disk);
+  const bytes = new Uint8Array(10);
+  await file.read(bytes);
+  return new TextDecoder().decode(bytes);
 }
 
 function testTender(
@@ -146,6 +175,56 @@ for (const tender of TENDERS) {
     assertNothingLeft(guest, pid);
     assert.equal(await container.snapshot(), before);
   }, ["ip", "tc", "ping"]);
+
+  testTender(tender, "a disk image, read and written by its guest", async (scope) => {
+    // With the device's name, and with that of most guests.
+    const names: Record<string, string>[] = [{ solo5BlkDev: "storage" }, {}];
+    for (const unikernel of names) {
+      const container = await prepare(scope, tender, "test_blk", withImage(unikernel));
+      const image = await makeDisk(container, 65534);
+      const { code, stdout, stderr } = await container.run();
+      assert.equal(code, 0, `${stdout}${stderr}`);
+      assert.match(stdout, /SUCCESS/);
+      assert.equal(await firstDigits(image), "0123456789");
+      assertNothingLeft(container);
+    }
+  });
+
+  testTender(tender, "a block device of the host as a volume", async (scope) => {
+    const directory = await scope.temporaryDirectory("disk");
+    await Deno.writeFile(`${directory}/image`, new Uint8Array(DISK_BYTES));
+    const { stdout } = await run(["losetup", "--find", "--show", `${directory}/image`], {
+      check: true,
+    });
+    const device = stdout.trim();
+    scope.defer(`detach ${device}`, () => run(["losetup", "--detach", device], { check: true }));
+    const container = await prepare(scope, tender, "test_blk", {
+      edit(config) {
+        const mount = { destination: "/disk", type: "bind", source: device, options: ["bind"] };
+        config.mounts = [...config.mounts as object[] ?? [], mount];
+      },
+    });
+    const { code, stdout: said, stderr } = await container.run();
+    assert.equal(code, 0, `${said}${stderr}`);
+    assert.equal(await firstDigits(device), "0123456789");
+    assertNothingLeft(container);
+  }, ["losetup"]);
+
+  testTender(tender, "a disk that its user may not write to is refused", async (scope) => {
+    const container = await prepare(scope, tender, "test_blk", withImage());
+    const image = await makeDisk(container, 0);
+    assertFailed(await container.create(), ["disk.img", "takes no opened files"]);
+    assert.equal(await firstDigits(image), "\0".repeat(10));
+    assertNothingLeft(container);
+  });
+
+  testTender(tender, "a disk image of an odd size is told by the tender", async (scope) => {
+    const container = await prepare(scope, tender, "test_blk", withImage());
+    await makeDisk(container, 65534, DISK_BYTES + 1);
+    const { code, stderr } = await container.run();
+    assert.equal(code, 1);
+    assert.match(stderr, /Backing storage size must be block aligned/);
+  });
 
   testTender(tender, "a device that the guest wants and has not got is told", async (scope) => {
     const container = await prepare(scope, tender, "test_net");
