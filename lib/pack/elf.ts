@@ -1,30 +1,24 @@
 /**
- * The parts of an ELF64 file that the linker needs: program headers, and where the dynamic linker
- * stores the address of an imported symbol. Layouts and values: the ELF gABI chapters "ELF Header",
- * "Program Header", "Dynamic Section", and the System V psABI for x86-64.
+ * The parts of an ELF64 file that the linker needs: its program headers. Layouts and values: the ELF gABI
+ * chapters "ELF Header" and "Program Header", and the System V psABI for x86-64.
  */
 import { HostError } from "../errors.ts";
 
 /** `Elf64_Phdr.p_type`. */
+export const PT_NULL = 0;
 export const PT_LOAD = 1;
-export const PT_DYNAMIC = 2;
+export const PT_INTERP = 3;
 export const PT_NOTE = 4;
+export const PT_PHDR = 6;
 /** `Elf64_Phdr.p_flags`. */
 export const PF_X = 1;
 export const PF_R = 4;
 
 const ELF_HEADER_SIZE = 64;
-const PROGRAM_HEADER_SIZE = 56;
-const SYMBOL_SIZE = 24;
-const RELA_SIZE = 24;
+/** Bytes. */
+export const PROGRAM_HEADER_SIZE = 56;
 const ET_DYN = 3;
 const EM_X86_64 = 62;
-const DT_STRTAB = 5;
-const DT_SYMTAB = 6;
-const DT_RELA = 7;
-const DT_RELASZ = 8;
-const DT_RELAENT = 9;
-const R_X86_64_GLOB_DAT = 6;
 
 /** Offset of `e_entry` in the file. */
 export const ENTRY_FIELD = 24;
@@ -110,38 +104,6 @@ export function writeProgramHeader(
   words.forEach((word, n) => view.setBigUint64(at + 8 + 8 * n, BigInt(word), true));
 }
 
-/**
- * Finds the GOT slot in which the dynamic linker stores the address of an imported symbol
- * (`R_X86_64_GLOB_DAT`, resolved before the entry point runs).
- * @param symbol its name without a version: `environ`
- * @returns the slot's address, relative to where the file is loaded
- * @throws HostError when the file has no such relocation
- */
-export function findImportSlot(elf: ElfFile, symbol: string): number {
-  const { view } = elf;
-  const dynamic = readDynamicSection(elf);
-  const required = (tag: number, name: string) => {
-    const value = dynamic.get(tag);
-    if (value === undefined) throw wrong(`its dynamic section has no ${name}`);
-    return value;
-  };
-  if (required(DT_RELAENT, "DT_RELAENT") !== RELA_SIZE) throw wrong("DT_RELAENT is not 24");
-  const size = required(DT_RELASZ, "DT_RELASZ");
-  const relocations = fileOffset(elf, required(DT_RELA, "DT_RELA"), size);
-  const symbols = required(DT_SYMTAB, "DT_SYMTAB");
-  const strings = required(DT_STRTAB, "DT_STRTAB");
-  const wanted = new TextEncoder().encode(`${symbol}\0`);
-  for (let at = relocations; at < relocations + size; at += RELA_SIZE) {
-    // r_info: the type in the lower half, the symbol's index in the upper.
-    if (view.getUint32(at + 8, true) !== R_X86_64_GLOB_DAT) continue;
-    const entry = symbols + view.getUint32(at + 12, true) * SYMBOL_SIZE;
-    const nameOffset = view.getUint32(fileOffset(elf, entry, SYMBOL_SIZE), true);
-    const name = fileOffset(elf, strings + nameOffset, wanted.length);
-    if (wanted.every((byte, n) => view.getUint8(name + n) === byte)) return read64(view, at);
-  }
-  throw wrong(`it does not import ${symbol} through the GOT`);
-}
-
 function readProgramHeader(view: DataView, at: number): ProgramHeader {
   return {
     type: view.getUint32(at, true),
@@ -152,32 +114,6 @@ function readProgramHeader(view: DataView, at: number): ProgramHeader {
     memorySize: read64(view, at + 40),
     align: read64(view, at + 48),
   };
-}
-
-function readDynamicSection(elf: ElfFile): Map<number, number> {
-  const header = elf.headers.find((header) => header.type === PT_DYNAMIC);
-  if (header === undefined) throw wrong("it has no dynamic section");
-  const result = new Map<number, number>();
-  for (let at = header.offset; at < header.offset + header.fileSize; at += 16) {
-    // Only the small tags matter here; those of the OS and processor ranges do not fit 31 bits.
-    const tag = elf.view.getBigInt64(at, true);
-    if (tag === 0n) break;
-    if (tag <= DT_RELAENT) result.set(Number(tag), read64(elf.view, at + 8));
-  }
-  return result;
-}
-
-/** Where `size` bytes that will be at `address` are in the file. */
-function fileOffset(elf: ElfFile, address: number, size: number): number {
-  for (const header of elf.headers) {
-    if (
-      header.type === PT_LOAD && address >= header.address &&
-      address + size <= header.address + header.fileSize
-    ) {
-      return header.offset + (address - header.address);
-    }
-  }
-  throw wrong(`no segment holds the ${size} bytes at address 0x${address.toString(16)}`);
 }
 
 function read64(view: DataView, at: number): number {

@@ -2,12 +2,16 @@ import { HostError } from "../errors.ts";
 import {
   type ElfFile,
   ENTRY_FIELD,
-  findImportSlot,
   parseElf,
   PF_R,
   PF_X,
+  PROGRAM_HEADER_SIZE,
+  type ProgramHeader,
+  PT_INTERP,
   PT_LOAD,
   PT_NOTE,
+  PT_NULL,
+  PT_PHDR,
   writeProgramHeader,
 } from "./elf.ts";
 
@@ -15,7 +19,7 @@ const PAGE = 4096;
 
 /** Layout of `struct parameters` in stub/stub.c; the entry point follows it. */
 export const STUB_MAGIC = "urunc\0\0\x01";
-export const STUB_PARAMETERS_SIZE = 64;
+export const STUB_PARAMETERS_SIZE = 72;
 
 /** What goes into one executable. */
 export interface LinkInput {
@@ -38,7 +42,9 @@ export interface LinkInput {
 /**
  * Appends the stub, its tables and the loader to the base as one more segment, then the program, and makes the stub the
  * entry point. The header of the notes segment, which nothing reads at run time, becomes the header of
- * the new one: so no byte of the base moves. Pure: the same input gives the same bytes.
+ * the new one: so no byte of the base moves. That of the interpreter is cancelled, or the kernel would start
+ * that first; the stub shows it a copy of all headers in which it is there.
+ * Pure: the same input gives the same bytes.
  * @returns the whole executable file
  * @throws HostError when the base is not an executable of the expected form
  */
@@ -50,10 +56,28 @@ export function link(input: LinkInput): Uint8Array<ArrayBuffer> {
     Math.max(...loads(elf).map((header) => header.address + header.memorySize)),
     PAGE,
   );
-  const segment = layOutSegment(input, {
+  const interpreter = findOne(elf, PT_INTERP, "PT_INTERP");
+  const self = findOne(elf, PT_PHDR, "PT_PHDR");
+  const header: ProgramHeader = {
+    type: PT_LOAD,
+    flags: PF_R | PF_X,
+    offset: segmentOffset,
+    address: segmentAddress,
+    fileSize: 0,
+    memorySize: 0,
+    align: PAGE,
+  };
+  const { segment, headersOffset } = layOutSegment(input, elf.headers.length, {
     entry: elf.entry - segmentAddress,
-    environSlot: findImportSlot(elf, "environ") - segmentAddress,
+    interpreter: elf.headers[interpreter]!.address - segmentAddress,
   });
+  header.fileSize = header.memorySize = segment.length;
+  const shown = elf.headers.with(noteIndex, header).with(self, {
+    ...elf.headers[self]!,
+    offset: segmentOffset + headersOffset,
+    address: segmentAddress + headersOffset,
+  });
+  writeHeaders(segment, headersOffset, shown);
 
   const programOffset = segmentOffset + segment.length;
   const result = new Uint8Array(programOffset + input.program.length + 8);
@@ -62,27 +86,22 @@ export function link(input: LinkInput): Uint8Array<ArrayBuffer> {
   result.set(input.program, programOffset);
   const view = new DataView(result.buffer);
   view.setBigUint64(result.length - 8, BigInt(input.program.length), true);
-  writeProgramHeader({ view, headersOffset: elf.headersOffset }, noteIndex, {
-    type: PT_LOAD,
-    flags: PF_R | PF_X,
-    offset: segmentOffset,
-    address: segmentAddress,
-    fileSize: segment.length,
-    memorySize: segment.length,
-    align: PAGE,
-  });
+  const file = { view, headersOffset: elf.headersOffset };
+  writeProgramHeader(file, noteIndex, header);
+  writeProgramHeader(file, interpreter, { ...elf.headers[interpreter]!, type: PT_NULL });
   view.setBigUint64(ENTRY_FIELD, BigInt(segmentAddress + STUB_PARAMETERS_SIZE), true);
   return result;
 }
 
 /**
- * Makes the new segment: parameters and code, tables, loader.
+ * Makes the new segment: parameters and code, tables, room for the program headers, loader.
  * @param distances from the start of the segment, in bytes
  */
 function layOutSegment(
   input: LinkInput,
-  distances: { entry: number; environSlot: number },
-): Uint8Array {
+  headersCount: number,
+  distances: { entry: number; interpreter: number },
+): { segment: Uint8Array; headersOffset: number } {
   checkStub(input.stub);
   const tables = [input.arguments, input.environment, input.dropped].map(encodeTable);
   const offsets: number[] = [];
@@ -91,7 +110,8 @@ function layOutSegment(
     offsets.push(end);
     end += table.length;
   }
-  const bundleOffset = roundUp(end, 16);
+  const headersOffset = roundUp(end, 16);
+  const bundleOffset = roundUp(headersOffset + headersCount * PROGRAM_HEADER_SIZE, 16);
   const segment = new Uint8Array(bundleOffset + input.loader.length);
   segment.set(input.stub);
   tables.forEach((table, index) => segment.set(table, offsets[index]));
@@ -99,14 +119,34 @@ function layOutSegment(
 
   const view = new DataView(segment.buffer);
   view.setBigInt64(8, BigInt(distances.entry), true);
-  view.setBigInt64(16, BigInt(distances.environSlot), true);
+  view.setBigInt64(16, BigInt(distances.interpreter), true);
   view.setBigUint64(24, BigInt(bundleOffset), true);
   view.setBigUint64(32, BigInt(input.loader.length), true);
   [input.arguments, input.environment, input.dropped].forEach((table, index) => {
     view.setUint32(40 + 8 * index, offsets[index] ?? 0, true);
     view.setUint32(44 + 8 * index, table.length, true);
   });
-  return segment;
+  view.setUint32(64, headersOffset, true);
+  view.setUint32(68, headersCount, true);
+  return { segment, headersOffset };
+}
+
+function writeHeaders(segment: Uint8Array, headersOffset: number, headers: ProgramHeader[]): void {
+  const view = new DataView(segment.buffer);
+  headers.forEach((header, index) => writeProgramHeader({ view, headersOffset }, index, header));
+}
+
+/** The index of the only program header of a type. */
+function findOne(elf: ElfFile, type: number, name: string): number {
+  const index = elf.headers.findIndex((header) => header.type === type);
+  if (index < 0) {
+    throw new HostError({
+      operation: "link executable",
+      reason: `the base has no ${name} program header`,
+      remedy: "use the Deno executable of the npm package",
+    });
+  }
+  return index;
 }
 
 function checkStub(stub: Uint8Array): void {

@@ -12,7 +12,6 @@
 
 enum {
   SYS_fstat = 5,
-  SYS_mmap = 9,
   SYS_access = 21,
   SYS_dup2 = 33,
   SYS_socket = 41,
@@ -36,7 +35,7 @@ enum { EEXIST = 17, ECONNREFUSED = 111 };
 enum { O_WRONLY = 1, O_CREAT = 0100, O_TRUNC = 01000, O_DIRECTORY = 0200000 };
 enum { F_SETFD = 2, F_DUPFD_CLOEXEC = 1030, FD_CLOEXEC = 1 };
 enum { AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 02000000 };
-enum { LOCK_EX = 2, PROT_READ = 1, MAP_PRIVATE = 2, CLONE_NEWPID = 0x20000000 };
+enum { LOCK_EX = 2, CLONE_NEWPID = 0x20000000 };
 
 /* lib/shim/start.ts, lib/launch/init.ts */
 enum { LISTEN_FD = 3, OPTIONS_FD = 4, INIT_FD = 5, CHANNEL_FD = 3, BACKLOG = 4096 };

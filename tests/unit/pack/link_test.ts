@@ -1,12 +1,21 @@
 import assert from "node:assert/strict";
-import { parseElf, PT_LOAD } from "../../../lib/pack/elf.ts";
+import { parseElf, PT_LOAD, PT_NULL } from "../../../lib/pack/elf.ts";
 import { link, type LinkInput, STUB_MAGIC } from "../../../lib/pack/link.ts";
-import { elfFixture, END_ADDRESS, ENTRY, HEADERS_OFFSET, NOTE_INDEX, SLOT } from "./elf_fixture.ts";
+import {
+  elfFixture,
+  END_ADDRESS,
+  ENTRY,
+  HEADERS_INDEX,
+  HEADERS_OFFSET,
+  INTERPRETER,
+  INTERPRETER_INDEX,
+  NOTE_INDEX,
+} from "./elf_fixture.ts";
 
 const CODE = [0x90, 0x90, 0xc3];
 const STUB = new Uint8Array([
   ...new TextEncoder().encode(STUB_MAGIC),
-  ...Array(56).fill(0),
+  ...Array(64).fill(0),
   ...CODE,
 ]);
 
@@ -44,13 +53,13 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
     memorySize: segmentSize,
     align: 4096,
   });
-  assert.equal(elf.entry, address + 64);
+  assert.equal(elf.entry, address + 72);
 
   const segment = result.subarray(added.offset);
   const view = new DataView(segment.buffer, segment.byteOffset);
-  assert.deepEqual([...segment.subarray(64, 67)], CODE);
+  assert.deepEqual([...segment.subarray(72, 75)], CODE);
   assert.equal(address + Number(view.getBigInt64(8, true)), ENTRY);
-  assert.equal(address + Number(view.getBigInt64(16, true)), SLOT);
+  assert.equal(address + Number(view.getBigInt64(16, true)), INTERPRETER);
   const bundleOffset = Number(view.getBigUint64(24, true));
   const bundleSize = Number(view.getBigUint64(32, true));
   assert.equal(
@@ -63,6 +72,30 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
   assert.deepEqual(tables, [["deno", "run"], ["A=1"], ["X_", "Y=", "Z"]]);
 });
 
+Deno.test("link hides the interpreter from the kernel, and from nobody else", () => {
+  const original = parseElf(elfFixture()).headers;
+  const result = link(input());
+  const elf = parseElf(result);
+  const hidden = elf.headers[INTERPRETER_INDEX]!;
+  assert.deepEqual(hidden, { ...original[INTERPRETER_INDEX], type: PT_NULL });
+
+  // The copy, as the stub finds it and its readers do.
+  const added = elf.headers[NOTE_INDEX]!;
+  const view = new DataView(result.buffer, added.offset);
+  const [offset, count] = [view.getUint32(64, true), view.getUint32(68, true)];
+  const copy = result.slice();
+  new DataView(copy.buffer).setBigUint64(32, BigInt(added.offset + offset), true);
+  assert.equal(count, original.length);
+  assert.deepEqual(
+    parseElf(copy).headers,
+    original.with(NOTE_INDEX, added).with(HEADERS_INDEX, {
+      ...original[HEADERS_INDEX]!,
+      offset: added.offset + offset,
+      address: added.address + offset,
+    }),
+  );
+});
+
 Deno.test("link puts the program and its length at the end", () => {
   const result = link(input());
   const length = Number(new DataView(result.buffer).getBigUint64(result.length - 8, true));
@@ -70,12 +103,13 @@ Deno.test("link puts the program and its length at the end", () => {
   assert.equal(new TextDecoder().decode(program), "program");
 });
 
-Deno.test("link changes nothing of the base but the entry point and one header", () => {
+Deno.test("link changes nothing of the base but the entry point and two headers", () => {
   const { base } = input();
   const result = link(input());
-  const note = HEADERS_OFFSET + NOTE_INDEX * 56;
+  const [note, interpreter] = [NOTE_INDEX, INTERPRETER_INDEX].map((it) => HEADERS_OFFSET + it * 56);
   for (const [at, byte] of base.entries()) {
-    const changed = (at >= 24 && at < 32) || (at >= note && at < note + 56);
+    const changed = (at >= 24 && at < 32) || (at >= note! && at < note! + 56) ||
+      (at >= interpreter! && at < interpreter! + 4);
     if (!changed) assert.equal(result[at], byte, `byte ${at}`);
   }
 });
@@ -88,8 +122,10 @@ Deno.test("link refuses what it cannot do right", () => {
   const cases: [Partial<LinkInput>, RegExp][] = [
     [{ base: link(input()) }, /no PT_NOTE/],
     [{ base: elfFixture({ headers: (all) => all.toReversed() }) }, /no PT_NOTE .* after/],
+    [{ base: elfFixture({ headers: (all) => all.toSpliced(INTERPRETER_INDEX, 1) }) }, /PT_INTERP/],
+    [{ base: elfFixture({ headers: (all) => all.toSpliced(HEADERS_INDEX, 1) }) }, /PT_PHDR/],
     [{ stub: STUB.subarray(8) }, /parameter block/],
-    [{ stub: STUB.subarray(0, 64) }, /parameter block/],
+    [{ stub: STUB.subarray(0, 72) }, /parameter block/],
     [{ stub: STUB.map((byte, at) => at === 20 ? 1 : byte) }, /parameter block/],
     [{ arguments: ["a\0b"] }, /NUL/],
   ];
