@@ -1,6 +1,6 @@
 /**
  * kill -9 of the creator or of init right after every single step: whatever was made by then,
- * `delete --force` takes it away.
+ * `delete --force` takes it away, and never a byte of a root that is the guest's disk.
  */
 import assert from "node:assert/strict";
 import { doubleConfiguration } from "../support/double.ts";
@@ -8,6 +8,13 @@ import { FAULT_MARK, faultBinary } from "../support/fault.ts";
 import { makeBundle } from "../support/fixtures.ts";
 import { assertNoLeaks, takeSnapshot } from "../support/leaks.ts";
 import { isAlive, run, waitFor } from "../support/process.ts";
+import {
+  assertClean,
+  isMountPoint,
+  putOnDisk,
+  ROOT_DISK_ANNOTATION,
+  ROOT_DISK_NEEDS,
+} from "../support/root_disk.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { urunc, uruncRoot } from "../support/urunc.ts";
@@ -23,16 +30,27 @@ interface Bench {
   config: string;
   bundle: string;
   netns: string;
+  /** The file with the container's root, when that is the guest's disk. */
+  disk?: string;
 }
 
-for (const phase of ["command", "namespaces", "launch"] as const) {
+/** Not of phases in which the root is as any other. */
+const WITH_DISK = ["launch"];
+
+const CASES = (["command", "namespaces", "launch"] as const).flatMap((phase) =>
+  [false, ...WITH_DISK.includes(phase) ? [true] : []].map((onDisk) => ({ phase, onDisk }))
+);
+
+for (const { phase, onDisk } of CASES) {
   for (const victim of ["creator", "init"] as const) {
     testIf(
-      `kill -9 of the ${victim} after every step of the ${phase} leaves nothing`,
-      { needs: ["root", "gcc", "ip"], timeoutSeconds: 240 },
+      `kill -9 of the ${victim} after every step of the ${phase}${
+        onDisk ? " of a root disk" : ""
+      } leaves nothing`,
+      { needs: ["root", "gcc", "ip", ...onDisk ? ROOT_DISK_NEEDS : []], timeoutSeconds: 240 },
       async () => {
         await using scope = new Scope();
-        const bench = await prepare(scope);
+        const bench = await prepare(scope, onDisk);
         let steps = 0;
         while (await killAfter(bench, phase, steps, victim)) steps++;
         assert.ok(steps >= LEAST_STEPS[phase], `${steps} steps were reached`);
@@ -42,7 +60,7 @@ for (const phase of ["command", "namespaces", "launch"] as const) {
 }
 
 /** A container whose network namespace outlives it, so that what is left there shows. */
-async function prepare(scope: Scope): Promise<Bench> {
+async function prepare(scope: Scope, onDisk: boolean): Promise<Bench> {
   const netns = `urunc-test-${Deno.pid}`;
   await run(["ip", "netns", "add", netns], { check: true });
   scope.defer(`delete namespace ${netns}`, () => run(["ip", "netns", "del", netns]));
@@ -53,7 +71,8 @@ async function prepare(scope: Scope): Promise<Bench> {
   await ip("link", "set", "peer0", "up");
   await ip("route", "add", "default", "via", "10.9.0.1");
 
-  const { bundle, cleanup } = await makeBundle({
+  const { bundle, rootfs, cleanup } = await makeBundle({
+    annotations: onDisk ? ROOT_DISK_ANNOTATION : {},
     args: ["idle"],
     accelerator: "tcg",
     namespaces: [
@@ -67,7 +86,9 @@ async function prepare(scope: Scope): Promise<Bench> {
     memoryLimit: 512 * 1024 * 1024,
   });
   scope.defer("remove the bundle", cleanup);
+  const disk = onDisk ? (await putOnDisk(scope, { bundle, rootfs })).file : undefined;
   return {
+    disk,
     fault: await faultBinary(scope),
     root: await uruncRoot(scope),
     config: await doubleConfiguration(scope),
@@ -84,6 +105,11 @@ async function killAfter(
   victim: Victim,
 ): Promise<boolean> {
   const id = `kill-${victim}-${phase}-${index}`;
+  const { disk } = bench;
+  const rootfs = `${bench.bundle}/rootfs`;
+  if (disk !== undefined && !isMountPoint(rootfs)) {
+    await run(["mount", "-o", "loop", disk, rootfs], { check: true });
+  }
   const before = takeSnapshot();
   const networkBefore = await describeNetwork(bench.netns);
 
@@ -111,6 +137,12 @@ async function killAfter(
   // Only what could be ours: other work on the machine comes and goes.
   assertNoLeaks(before, takeSnapshot(), new RegExp(`${id}|${bench.root}|${bench.fault}`));
   assert.equal(await describeNetwork(bench.netns), networkBefore, id);
+  if (disk !== undefined) {
+    if (isMountPoint(rootfs)) await run(["umount", rootfs], { check: true });
+    await assertClean(disk);
+    const loops = await run(["losetup", "--associated", disk], { check: true });
+    assert.equal(loops.stdout, "", id);
+  }
   return reached;
 }
 
