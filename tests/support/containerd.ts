@@ -102,7 +102,7 @@ export async function startContainerd(
     "sh",
     "-c",
     // Shims put their sockets below /run/containerd whatever they are told.
-    `mount -t tmpfs tmpfs /run && ip link set lo up && ${
+    `${mountRun(directory)} && ip link set lo up && ${
       options.uruncConfiguration === undefined ? "" : `${overlayEtc(directory)} && `
     }touch ${directory}/ready && exec sleep infinity`,
   ]);
@@ -184,6 +184,18 @@ disabled_plugins = [${options.cri ? "" : '"io.containerd.grpc.v1.cri"'}]
   path = "${directory}/opt"
 ${options.configuration ?? ""}
 `;
+}
+
+/** An empty /run but for udev's: by that, device mapper's programs know to wait for their nodes. */
+function mountRun(directory: string): string {
+  const udev = `${directory}/udev`;
+  return [
+    `mkdir ${udev}`,
+    `{ [ ! -d /run/udev ] || mount --bind /run/udev ${udev}; }`,
+    "mount -t tmpfs tmpfs /run",
+    "mkdir /run/udev",
+    `{ ! mountpoint -q ${udev} || mount --move ${udev} /run/udev; }`,
+  ].join(" && ");
 }
 
 /** Makes /etc/urunc in the daemon's mount namespace only, without a trace on the machine's /etc. */
