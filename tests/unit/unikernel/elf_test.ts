@@ -22,7 +22,10 @@ for (const { name, input, line } of lines) {
 }
 
 Deno.test("elf: a guest can split the arguments again", () => {
-  const args = ["one", "two words", "", "x=y z", '{"a":1}', "a,b"];
+  const args = [
+    ...["one", "two words", "", "x=y z", '{"a":1}', "a,b", "it's", "back\\slash"],
+    ...["line\nfeed", "tab\t", "é漢\u{1f642}"],
+  ];
   const found: string[] = [];
   for (let rest = elf.commandLine({ ...bare, args })!; rest !== "";) {
     const word = nextArg(rest);
@@ -33,7 +36,7 @@ Deno.test("elf: a guest can split the arguments again", () => {
 });
 
 Deno.test("elf: what cannot be written is refused by name", () => {
-  assert.throws(() => elf.commandLine({ ...bare, args: ["a", '"'] }), /process\.args\[1\]/);
+  assert.throws(() => elf.commandLine({ ...bare, args: ["a", 'b"c'] }), /process\.args\[1\]/);
   assert.throws(
     () => elf.commandLine({ ...bare, args: ["x".repeat(131072)] }),
     /131072 bytes.*131071/,
