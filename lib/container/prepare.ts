@@ -50,7 +50,7 @@ export interface Prepared {
  */
 export function readBundle(path: string): Bundle {
   const bundle = resolvePath(Deno.cwd(), path);
-  const configPath = `${bundle}/config.json`;
+  const configPath = resolvePath(bundle, "config.json");
   const bytes = readBounded(configPath, maximumSpecBytes, {
     operation: "read bundle",
     remedy: "--bundle names the directory that holds config.json and the root file system",

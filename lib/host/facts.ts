@@ -1,5 +1,7 @@
 import type { MonitorConfiguration } from "../config/types.ts";
 import type { Monitor } from "../monitor/types.ts";
+import { InvalidConfigurationError } from "../errors.ts";
+import { ARCHITECTURE_BYTES, foreignArchitecture } from "../unikernel/architecture.ts";
 import { apparmorEnabled } from "./apparmor.ts";
 import { findMonitor, readLibraryDirectories } from "./binaries.ts";
 import { readCgroupLayout } from "./cgroups.ts";
@@ -36,7 +38,7 @@ export interface FactsInput {
 export function gatherHostFacts(input: FactsInput): HostFacts {
   const { imageRoot, kernel, initrd } = input;
   const facts: HostFacts = {
-    kernel: statImageFile(imageRoot, kernel),
+    kernel: kernelFacts(imageRoot, kernel),
     ...(initrd === undefined ? {} : { initrd: initrdFacts(imageRoot, initrd) }),
     monitor: findMonitor(input.monitor, input.configuration),
     kvm: kvmFacts(input),
@@ -56,6 +58,18 @@ function kvmFacts({ monitor, accelerator }: FactsInput): KvmFacts {
   return accelerator === "tcg"
     ? unseen("emulation was asked for")
     : { ...probeKvm(), processorVendor: processorVendor() };
+}
+
+/** @throws InvalidConfigurationError for another processor's: monitors say little of that */
+function kernelFacts(imageRoot: number, path: string): HostFacts["kernel"] {
+  const architecture = foreignArchitecture(readImageHead(imageRoot, path, ARCHITECTURE_BYTES));
+  if (architecture === undefined) return statImageFile(imageRoot, path);
+  throw new InvalidConfigurationError({
+    operation: "read the guest's kernel",
+    subject: path,
+    reason: `it is for another processor, ${architecture}, and this machine is x86-64`,
+    remedy: "build or pull the image for linux/amd64",
+  });
 }
 
 function initrdFacts(imageRoot: number, path: string): HostFacts["initrd"] {

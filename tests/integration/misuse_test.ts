@@ -346,6 +346,22 @@ testIf("misuse: an image that says too little of its unikernel", { needs }, asyn
   assertNothingLeft(container);
 });
 
+testIf("misuse: a kernel for another processor", { needs }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  const path = "/unikernel/guest.elf";
+  const kernel = await Deno.readFile(`${container.rootfs}${path}`);
+  // e_machine of elf(5).
+  new DataView(kernel.buffer).setUint16(18, 183, true);
+  await Deno.writeFile(`${container.rootfs}${path}`, kernel);
+  assertFailed(await container.create(), [
+    `read the guest's kernel ${path}`,
+    "another processor, arm64",
+    "linux/amd64",
+  ]);
+  assertNothingLeft(container);
+});
+
 testIf("misuse: a configuration that says something impossible", { needs }, async () => {
   const cases: [toml: string, texts: string[]][] = [
     ["device_access = 1", ["read the configuration device_access", "the number 1", "private"]],
