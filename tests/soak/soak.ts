@@ -1,7 +1,7 @@
 /**
  * `deno task test:soak [ROUNDS]`: a thousand containers, eight at a time, and what the machine holds
  * before and after. It takes some minutes and is not part of `deno task test`, which lives through
- * fewer (tests/integration/soak_test.ts).
+ * fewer (tests/integration/soak_test.ts). `deno task test:soak shim`: tests/soak/shim.ts.
  */
 import { installPackages, TEST_PACKAGES } from "../support/packages.ts";
 import { run } from "../support/process.ts";
@@ -10,6 +10,7 @@ import { repositoryDirectory } from "../support/urunc.ts";
 import { type Census, compareCensuses } from "./census.ts";
 import { liveInNetworks } from "./network.ts";
 import { soak } from "./rounds.ts";
+import { soakShim } from "./shim.ts";
 
 const DEFAULT_ROUNDS = 1000;
 const LANES = 8;
@@ -27,6 +28,7 @@ const MARGINS: Partial<Record<keyof Census, number>> = {
 };
 
 async function main(): Promise<number> {
+  const isShim = Deno.args[0] === "shim";
   const rounds = Number(Deno.args[0] ?? DEFAULT_ROUNDS);
   await installPackages(TEST_PACKAGES);
   if (!Deno.env.get("URUNC_BINARY")) {
@@ -35,6 +37,10 @@ async function main(): Promise<number> {
       timeoutSeconds: 300,
       check: true,
     });
+  }
+  if (isShim) {
+    await soakShim(Deno.args.slice(1));
+    return 0;
   }
   await using scope = new Scope();
   const { seconds, lists, listed, before, after } = await soak(scope, {
