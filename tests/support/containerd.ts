@@ -186,15 +186,21 @@ ${options.configuration ?? ""}
 `;
 }
 
-/** An empty /run but for udev's: by that, device mapper's programs know to wait for their nodes. */
+/**
+ * An empty /run but for udev's, by which device mapper's programs know to wait for their nodes, and the
+ * ways to systemd.
+ */
 function mountRun(directory: string): string {
-  const udev = `${directory}/udev`;
+  const outer = `${directory}/run`;
+  const each = (action: string) => `for it in udev systemd dbus; do ${action} || exit 1; done`;
   return [
-    `mkdir ${udev}`,
-    `{ [ ! -d /run/udev ] || mount --bind /run/udev ${udev}; }`,
+    `mkdir ${outer}`,
+    each(`mkdir ${outer}/$it && { [ ! -d /run/$it ] || mount --bind /run/$it ${outer}/$it; }`),
     "mount -t tmpfs tmpfs /run",
-    "mkdir /run/udev",
-    `{ ! mountpoint -q ${udev} || mount --move ${udev} /run/udev; }`,
+    each(
+      `{ ! mountpoint -q ${outer}/$it || { mkdir /run/$it && mount --move ${outer}/$it /run/$it; }; }`,
+    ),
+    "mkdir -p /run/udev",
   ].join(" && ");
 }
 

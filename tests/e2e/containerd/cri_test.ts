@@ -1,72 +1,20 @@
 /** Kubernetes' way to containerd: a pod of a sandbox, a guest and a sidecar. */
 import assert from "node:assert/strict";
-import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
 import { Cri } from "../../support/cri.ts";
-import { busyboxFiles } from "../../support/docker.ts";
-import { doubleBinary, parseReport } from "../../support/double.ts";
+import { parseReport } from "../../support/double.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
-import { isAlive, readStatus, waitFor } from "../../support/process.ts";
+import { isAlive, readStatus } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { guestImage } from "../docker/_common.ts";
 import { assertNothingLeft, GUEST, ORDINARY } from "./_common.ts";
+import { CRI_NEEDS, logsWith, missingPlugins, runPod, startWithCri } from "./_cri.ts";
 
-const PLUGINS = "/usr/lib/cni";
-const NEEDS = [...CONTAINERD_NEEDS, "gcc", "iptables"];
 /** In the tutorial on running the monitor as another user. */
 const TUTORIAL_IMAGE = "harbor.nbfc.io/nubificus/urunc/nginx-firecracker-unikraft-initrd:latest";
-const PAUSE = "docker.io/library/pause:latest";
-
-/** containerd with the CRI plugin, a bridge network, and a runtime class `urunc`. */
-async function startWithCri(scope: Scope): Promise<Containerd> {
-  const cni = await scope.temporaryDirectory("cni");
-  await Deno.mkdir(`${cni}/conf`);
-  await Deno.writeTextFile(
-    `${cni}/conf/10-test.conflist`,
-    JSON.stringify({
-      cniVersion: "0.4.0",
-      name: `urunc-test-${Deno.pid}`,
-      plugins: [{
-        type: "bridge",
-        bridge: "cni-test",
-        isGateway: true,
-        ipam: {
-          type: "host-local",
-          dataDir: `${cni}/ipam`,
-          ranges: [[{ subnet: "10.89.7.0/24" }]],
-          routes: [{ dst: "0.0.0.0/0" }],
-        },
-      }],
-    }),
-  );
-  const double = JSON.stringify(await doubleBinary());
-  const it = await startContainerd(scope, {
-    cri: true,
-    uruncConfiguration: `[monitors.qemu]\npath = ${double}\n`,
-    configuration: `
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "${PAUSE}"
-  # A sandbox's own is lower than what a machine without CAP_SYS_RESOURCE may set.
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "${PLUGINS}"
-    conf_dir = "${cni}/conf"
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    default_runtime_name = "urunc"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.urunc]
-    runtime_type = "io.containerd.urunc.v2"
-    container_annotations = ["com.urunc.unikernel.*"]
-    pod_annotations = ["com.urunc.unikernel.*"]
-`,
-  });
-  await it.makeImage(GUEST, guestImage("tcg"));
-  await it.makeImage(ORDINARY, busyboxFiles());
-  await it.makeImage(PAUSE, busyboxFiles(), { Entrypoint: ["/bin/sleep", "100000"] });
-  return it;
-}
 
 testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
-  needs: NEEDS,
+  needs: CRI_NEEDS,
   skip: missingPlugins(),
   timeoutSeconds: 120,
 }, async () => {
@@ -182,7 +130,7 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
 });
 
 testIf("CRI: Knative's pod, and the securityContext of urunc's tutorial", {
-  needs: NEEDS,
+  needs: CRI_NEEDS,
   skip: missingPlugins(),
   timeoutSeconds: 120,
 }, async () => {
@@ -234,42 +182,31 @@ testIf("CRI: Knative's pod, and the securityContext of urunc's tutorial", {
   await assertNothingLeft(it);
 });
 
-/** A pod, as soon as it can be made. */
-async function runPod(cri: Cri, config: Parameters<Cri["runPod"]>[0]): Promise<string> {
-  return await waitFor(
-    () =>
-      cri.runPod(config, "urunc").catch((error) => {
-        // The plugin hears of imported images and of its network a little later.
-        if (/pause|network/.test(error.message)) return undefined;
-        throw error;
-      }),
-    { timeoutSeconds: 20, what: "the pod", intervalMilliseconds: 500 },
-  );
-}
-
-function missingPlugins(): string | undefined {
-  try {
-    Deno.statSync(`${PLUGINS}/bridge`);
-    return undefined;
-  } catch {
-    return `needs ${PLUGINS}/bridge (apt-get install containernetworking-plugins)`;
-  }
-}
-
-/** Waits until a CRI log has a line, and gives all lines without their stamps. */
-async function logsWith(path: string, line: string): Promise<string> {
-  return await waitFor(() => {
-    let text: string;
-    try {
-      text = Deno.readTextFileSync(path);
-    } catch {
-      return undefined;
-    }
-    // TIME STREAM F|P TEXT; a long line is in pieces.
-    const plain = text.split("\n").map((it) => {
-      const [, , flag, ...words] = it.split(" ");
-      return words.join(" ") + (flag === "F" ? "\n" : "");
-    }).join("");
-    return plain.split("\n").includes(line) ? plain : undefined;
-  }, { timeoutSeconds: 20, what: `"${line}" in ${path}` });
-}
+testIf("CRI: a pod's incomplete description makes no ordinary container of any of its own", {
+  needs: CRI_NEEDS,
+  skip: missingPlugins(),
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope);
+  const logs = await scope.temporaryDirectory("logs");
+  using cri = new Cri(`${it.directory}/containerd.sock`);
+  const podConfig = {
+    metadata: { name: "described", uid: "u3", namespace: "default", attempt: 0 },
+    hostname: "pod",
+    logDirectory: logs,
+    annotations: new Map([["com.urunc.unikernel.hypervisor", "qemu"]]),
+    linux: { cgroupParent: `/${it.namespace}` },
+  };
+  const pod = await runPod(cri, podConfig);
+  const container = await cri.create(pod, {
+    metadata: { name: "container", attempt: 0 },
+    image: { image: ORDINARY },
+    command: ["/bin/echo", "isolated?"],
+    logPath: "container.log",
+  }, podConfig);
+  await assert.rejects(() => cri.start(container), /com\.urunc\.unikernel\.unikernelType/);
+  await cri.remove(container);
+  await cri.removePod(pod);
+  await assertNothingLeft(it);
+});

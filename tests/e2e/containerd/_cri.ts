@@ -1,0 +1,107 @@
+/** What the tests of containerd's CRI plugin share. */
+import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
+import type { Cri } from "../../support/cri.ts";
+import { busyboxFiles } from "../../support/docker.ts";
+import { doubleBinary } from "../../support/double.ts";
+import { waitFor } from "../../support/process.ts";
+import type { Scope } from "../../support/scope.ts";
+import { guestImage } from "../docker/_common.ts";
+import { GUEST, ORDINARY } from "./_common.ts";
+
+const PLUGINS = "/usr/lib/cni";
+export const CRI_NEEDS = [...CONTAINERD_NEEDS, "gcc", "iptables"];
+const PAUSE = "docker.io/library/pause:latest";
+
+/**
+ * containerd with the CRI plugin, a bridge network, and a runtime class `urunc`.
+ *
+ * @param systemd makes the cgroups, as Kubernetes has it by default
+ */
+export async function startWithCri(scope: Scope, systemd = false): Promise<Containerd> {
+  const cni = await scope.temporaryDirectory("cni");
+  await Deno.mkdir(`${cni}/conf`);
+  await Deno.writeTextFile(
+    `${cni}/conf/10-test.conflist`,
+    JSON.stringify({
+      cniVersion: "0.4.0",
+      name: `urunc-test-${Deno.pid}`,
+      plugins: [{
+        type: "bridge",
+        bridge: "cni-test",
+        isGateway: true,
+        ipam: {
+          type: "host-local",
+          dataDir: `${cni}/ipam`,
+          ranges: [[{ subnet: "10.89.7.0/24" }]],
+          routes: [{ dst: "0.0.0.0/0" }],
+        },
+      }],
+    }),
+  );
+  const double = JSON.stringify(await doubleBinary());
+  const it = await startContainerd(scope, {
+    cri: true,
+    uruncConfiguration: `[monitors.qemu]\npath = ${double}\n`,
+    configuration: `
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "${PAUSE}"
+  # A sandbox's own is lower than what a machine without CAP_SYS_RESOURCE may set.
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "${PLUGINS}"
+    conf_dir = "${cni}/conf"
+  [plugins."io.containerd.grpc.v1.cri".containerd]
+    default_runtime_name = "urunc"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.urunc]
+    runtime_type = "io.containerd.urunc.v2"
+    container_annotations = ["com.urunc.unikernel.*"]
+    pod_annotations = ["com.urunc.unikernel.*"]
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.urunc.options]
+      SystemdCgroup = ${systemd}
+`,
+  });
+  await it.makeImage(GUEST, guestImage("tcg"));
+  await it.makeImage(ORDINARY, busyboxFiles());
+  await it.makeImage(PAUSE, busyboxFiles(), { Entrypoint: ["/bin/sleep", "100000"] });
+  return it;
+}
+
+/** A pod, as soon as it can be made. */
+export async function runPod(cri: Cri, config: Parameters<Cri["runPod"]>[0]): Promise<string> {
+  return await waitFor(
+    () =>
+      cri.runPod(config, "urunc").catch((error) => {
+        // The plugin hears of imported images and of its network a little later.
+        if (/pause|network/.test(error.message)) return undefined;
+        throw error;
+      }),
+    { timeoutSeconds: 20, what: "the pod", intervalMilliseconds: 500 },
+  );
+}
+
+export function missingPlugins(): string | undefined {
+  try {
+    Deno.statSync(`${PLUGINS}/bridge`);
+    return undefined;
+  } catch {
+    return `needs ${PLUGINS}/bridge (apt-get install containernetworking-plugins)`;
+  }
+}
+
+/** Waits until a CRI log has a line, and gives all lines without their stamps. */
+export async function logsWith(path: string, line: string): Promise<string> {
+  return await waitFor(() => {
+    let text: string;
+    try {
+      text = Deno.readTextFileSync(path);
+    } catch {
+      return undefined;
+    }
+    // TIME STREAM F|P TEXT; a long line is in pieces.
+    const plain = text.split("\n").map((it) => {
+      const [, , flag, ...words] = it.split(" ");
+      return words.join(" ") + (flag === "F" ? "\n" : "");
+    }).join("");
+    return plain.split("\n").includes(line) ? plain : undefined;
+  }, { timeoutSeconds: 20, what: `"${line}" in ${path}` });
+}
