@@ -4,12 +4,20 @@ import { qemu } from "./qemu.ts";
 import { hvt, spt } from "./solo5.ts";
 import type { Monitor } from "./types.ts";
 
-/** Every monitor urunc can run, by the name the `hypervisor` key uses. */
-const monitors: readonly Monitor[] = [qemu, firecracker, hvt, spt];
+/**
+ * Every monitor urunc can run, by the name the `hypervisor` key uses. Functions, so that only the one which
+ * is asked for is loaded (lib/pack/bundle.ts).
+ */
+const monitors: Record<string, () => Monitor> = {
+  qemu: () => qemu,
+  firecracker: () => firecracker,
+  hvt: () => hvt,
+  spt: () => spt,
+};
 
 /** Names that {@linkcode monitorByName} knows. */
 export function monitorNames(): string[] {
-  return monitors.map((monitor) => monitor.name);
+  return Object.keys(monitors);
 }
 
 /**
@@ -18,8 +26,7 @@ export function monitorNames(): string[] {
  * @throws UnsupportedError naming those that work
  */
 export function monitorByName(name: string): Monitor {
-  const monitor = monitors.find((candidate) => candidate.name === name);
-  if (monitor !== undefined) return monitor;
+  if (Object.hasOwn(monitors, name)) return monitors[name]!();
   throw new UnsupportedError({
     operation: "choose monitor",
     subject: name,

@@ -7,16 +7,17 @@ import { rumprun } from "./rumprun.ts";
 import type { Guest } from "./types.ts";
 import { unikraft } from "./unikraft.ts";
 
-const guests: Record<UnikernelType, Guest> = {
-  linux,
-  elf,
-  unikraft,
-  mirage,
-  rumprun,
-  mewz,
+/** Functions, so that only the one which is asked for is loaded (lib/pack/bundle.ts). */
+const guests: Record<UnikernelType, () => Guest> = {
+  linux: () => linux,
+  elf: () => elf,
+  unikraft: () => unikraft,
+  mirage: () => mirage,
+  rumprun: () => rumprun,
+  mewz: () => mewz,
 };
 
 /** The guest family of a type that `parseUnikernel` has accepted. */
 export function guestOf(type: UnikernelType): Guest {
-  return guests[type];
+  return guests[type]();
 }
