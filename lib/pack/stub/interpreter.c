@@ -19,8 +19,9 @@ struct program_header {
   u64 offset, address, physical, file_size, memory_size, align;
 };
 
-enum { PT_LOAD = 1, PF_X = 1, PF_W = 2, PF_R = 4 };
+enum { PT_LOAD = 1, PT_INTERP = 3, PF_X = 1, PF_W = 2, PF_R = 4 };
 enum { AT_PHDR = 3, AT_BASE = 7, AT_ENTRY = 9 };
+enum { MADV_POPULATE_WRITE = 23 };
 enum { PAGE = 4096 };
 
 __attribute__((noreturn)) static void refuse_interpreter(const char *reason, i64 error) {
@@ -53,6 +54,23 @@ static void map_segment(const struct program_header *segment, u64 base, i64 fd) 
     map_memory(file_pages, end - file_pages, protection, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
 }
 
+/*
+ * ld.so is about to write to every page of Deno's first writable segment, which holds 160,000 addresses: all
+ * of them at once cost less than a page fault each. A kernel that cannot do that (before 5.14) does without.
+ */
+static void populate_relocated(void) {
+  const struct program_header *header =
+      (const struct program_header *)((const char *)&parameters + parameters.headers);
+  u64 base = 0;
+  for (u32 i = 0; i < parameters.headers_count; i++, header++) {
+    if (header->type == PT_INTERP) base = (u64)&parameters + parameters.interpreter - header->address;
+    if (header->type != PT_LOAD || !(header->flags & PF_W)) continue;
+    u64 start = (base + header->address) & -PAGE;
+    system_call(SYS_madvise, start, base + header->address + header->file_size - start, MADV_POPULATE_WRITE);
+    return;
+  }
+}
+
 /* Sets in the auxiliary vector what the kernel would have. Returns where the interpreter begins. */
 static u64 enter_interpreter(u64 *auxv) {
   char start[PAGE] __attribute__((aligned(8)));
@@ -80,5 +98,6 @@ static u64 enter_interpreter(u64 *auxv) {
     if (auxv[0] == AT_BASE) auxv[1] = base;
     if (auxv[0] == AT_ENTRY) auxv[1] = (u64)&parameters + parameters.entry;
   }
+  populate_relocated();
   return base + file->entry;
 }

@@ -55,6 +55,7 @@ enum {
   SYS_open = 2,
   SYS_close = 3,
   SYS_mmap = 9,
+  SYS_madvise = 28,
   SYS_fcntl = 72,
   SYS_getcwd = 79,
   SYS_chdir = 80,
