@@ -61,7 +61,7 @@ function commandHelp(verb: Verb, spec: CommandSpec): string {
 
 function refusedHelp(verb: RefusedVerb): string {
   const { reason, remedy } = refusedVerbs[verb];
-  return `Usage: none. urunc refuses ${verb}: ${reason}. Instead, ${remedy}.\n`;
+  return `Usage: none. urunc refuses ${verb}: ${reason}.\n\nInstead, ${remedy}.\n`;
 }
 
 function optionRows(specs: OptionSpecs): string[] {
