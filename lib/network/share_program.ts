@@ -79,6 +79,8 @@ const VLAN_PRESENT = 20;
  * - everything else, fragments among it (they have no ports to look at), is the guest's.
  *
  * The guest never sees what is for a sidecar, and the namespace never refuses what is for the guest.
+ * Neither knows of the other's ports. Two that by chance take the same one, of tens of thousands, to
+ * speak to the same peer are not told apart, as behind any address that is shared.
  *
  * @param target index of the interface that the guest listens on
  * @returns struct bpf_insn, one after the other, of a BPF_PROG_TYPE_SCHED_CLS

@@ -110,6 +110,22 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
     assert.ok(!isAlive(pid));
     await cri.remove(guest);
 
+    // By Knative's name for it the next guest gets a subnet with its pod, which keeps the address.
+    const routed = await cri.create(pod, {
+      metadata: { name: "user-container", attempt: 0 },
+      image: { image: GUEST },
+      args: ["print up; idle"],
+      logPath: "routed.log",
+    }, podConfig);
+    await cri.start(routed);
+    await logsWith(`${logs}/routed.log`, "up");
+    const inPod = `--net=/proc/${await cri.pid(routed)}/ns/net`;
+    const links = await it.onHost(["nsenter", inPod, "ip", "-o", "-4", "address"]);
+    assert.match(links.stdout, /tap0_urunc +inet 172\.16\.1\.1\/24 /);
+    assert.equal((await it.onHost(talk)).stdout, "served\n");
+    await cri.stop(routed, 5);
+    await cri.remove(routed);
+
     const wrong = await cri.create(pod, {
       metadata: { name: "wrong", attempt: 0 },
       image: { image: ORDINARY },
