@@ -117,9 +117,9 @@ async function makePod(scope: Scope, share: "shareIngress" | "redirectIngress") 
 
 /** In the place of a monitor and its guest: the network stack of another namespace. */
 async function attachGuest(scope: Scope, pod: Namespace) {
-  const { program, tun } = await makeGuest(scope);
+  const { program } = await makeGuest(scope);
   const guest = await Namespace.make(scope);
-  const relay = [program, "relay", tun, TAP_NAME, `/run/netns/${guest.name}`, "offload"];
+  const relay = [program, "relay", "/dev/net/tun", TAP_NAME, `/run/netns/${guest.name}`, "offload"];
   const monitor = await startAndWait(scope, pod.command(...relay), "attached");
   await guest.setUp("ip link set guest0 address 02:42:0a:09:00:02");
   return { guest, monitor };
