@@ -42,6 +42,50 @@ export interface Input {
   keeper?: number;
 }
 
+/** How long whoever asks for a container may take to open its end of an output. */
+const READER_MILLISECONDS = 1000;
+
+/**
+ * Waits until outputs that are fifos have a reader. A client opens its ends while it asks for the
+ * container, and gives up what it has not opened when the container has ended: what a short one said
+ * would be lost. containerd's own shim waits as well, in open(2) (fifo(7)).
+ *
+ * @param targets as for `openOutput`
+ * @returns descriptors that keep each fifo from ending until it was opened for good; to be closed then
+ */
+export async function awaitReaders(targets: string[]): Promise<number[]> {
+  const deadline = performance.now() + READER_MILLISECONDS;
+  const held: number[] = [];
+  for (const target of targets) {
+    if (!isFifoPath(target)) continue;
+    let fd = openIfRead(target);
+    while (fd === undefined && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      fd = openIfRead(target);
+    }
+    if (fd !== undefined) held.push(fd);
+  }
+  return held;
+}
+
+/** Undefined when nobody has it open for reading, or is about to. */
+function openIfRead(path: string): number | undefined {
+  try {
+    return open(path, O_WRONLY | O_NONBLOCK);
+  } catch {
+    // ENXIO; or what openOutput will say.
+    return undefined;
+  }
+}
+
+function isFifoPath(path: string): boolean {
+  try {
+    return path.startsWith("/") && Deno.statSync(path).isFifo === true;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether a program takes the output: `binary://…`. */
 export function isLoggingProgram(target: string): boolean {
   return /^binary:/i.test(target);

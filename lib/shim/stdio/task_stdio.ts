@@ -5,6 +5,7 @@ import { endsWithin } from "./ends_within.ts";
 import type { Logger, LoggerServices } from "./logger.ts";
 import { Pump } from "./pump.ts";
 import {
+  awaitReaders,
   copyingPipe,
   isCopied,
   isLoggingProgram,
@@ -28,7 +29,14 @@ export async function openStdio(
   id: string,
   io: TaskIo,
 ): Promise<TaskStdio> {
-  if (!isLoggingProgram(io.stdout)) return new TaskStdio(services.reactor, io);
+  if (!isLoggingProgram(io.stdout)) {
+    const held = await awaitReaders([...new Set([io.stdout, io.stderr])]);
+    try {
+      return new TaskStdio(services.reactor, io);
+    } finally {
+      held.forEach(close);
+    }
+  }
   const { Logger } = await import("./logger.ts");
   const logger = await Logger.start(io.stdout, id, services);
   return new TaskStdio(services.reactor, io, logger);
