@@ -22,6 +22,7 @@ export function defaultConfiguration(): Configuration {
  * ```toml
  * # "private": device nodes made for each container alone, owned by the monitor's user.
  * # "groups": nodes with the host's owner and mode; the monitor's groups decide.
+ * # "fd": no nodes; the monitor, which can only be QEMU, is handed open descriptors.
  * device_access = "private"
  *
  * # "tcg" lets guests run without KVM, slowly.
@@ -53,7 +54,7 @@ export async function parseConfiguration(toml: string): Promise<Configuration> {
   const document = new Table(await parseToml(toml), "");
   const defaults = defaultConfiguration();
   const configuration = {
-    device_access: document.choice("device_access", ["private", "groups"]) ??
+    device_access: document.choice("device_access", ["private", "groups", "fd"]) ??
       defaults.device_access,
     accelerator: document.choice("accelerator", ["kvm", "tcg"]) ?? defaults.accelerator,
     // The upper bound, 1 TiB, only catches a number meant as bytes.

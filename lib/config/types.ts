@@ -3,9 +3,9 @@ export interface Configuration {
   /**
    * How the monitor gets at device nodes. `private`: nodes made for this container alone and owned
    * by the monitor's user. `groups`: nodes with the host's owner and mode, so that the host's group
-   * check decides.
+   * check decides. `fd`: no nodes, but descriptors that are open already.
    */
-  device_access: "private" | "groups";
+  device_access: DeviceAccess;
   /** `tcg` lets guests run without KVM on this node. */
   accelerator: "kvm" | "tcg";
   /** Guest memory in MiB when the container has no memory limit. */
@@ -25,3 +25,9 @@ export interface MonitorConfiguration {
   /** Host directories or files bound read-only into the clean room besides the monitor's own. */
   data_paths: string[];
 }
+
+/**
+ * How a monitor gets at devices: by nodes made for its container alone, by the host's own nodes, or by
+ * descriptors that init has opened, with no node at all.
+ */
+export type DeviceAccess = "private" | "groups" | "fd";

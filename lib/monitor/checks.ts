@@ -1,4 +1,5 @@
 import { InvalidConfigurationError } from "../errors.ts";
+import type { MonitorInput } from "./types.ts";
 
 /** What is checked, and for which monitor's arguments. */
 export interface Checked {
@@ -82,6 +83,20 @@ const SERIAL_BYTES = 20;
 export function checkSerial(checked: Checked, serial: string): string {
   if (serial.length <= SERIAL_BYTES && /^[A-Za-z0-9._-]+$/.test(serial)) return serial;
   throw refusedValue(checked, serial, `1 to ${SERIAL_BYTES} of A-Z a-z 0-9 . _ - are needed`);
+}
+
+/**
+ * For a monitor that opens its devices itself.
+ *
+ * @throws InvalidConfigurationError when it is told a descriptor
+ */
+export function refuseDescriptors(
+  monitor: string,
+  { kvmFd, network }: Pick<MonitorInput, "kvmFd" | "network">,
+): void {
+  const found = kvmFd ?? network?.tapFd;
+  if (found === undefined) return;
+  throw refusedValue({ monitor, what: "descriptor" }, String(found), "it opens devices by itself");
 }
 
 /** IFNAMSIZ (linux/if.h), the closing NUL included. */

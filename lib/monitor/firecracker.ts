@@ -1,4 +1,11 @@
-import { checkCount, checkMac, checkPath, checkTap, refusedValue } from "./checks.ts";
+import {
+  checkCount,
+  checkMac,
+  checkPath,
+  checkTap,
+  refuseDescriptors,
+  refusedValue,
+} from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
 import type { Monitor, MonitorDisk, MonitorFile, MonitorInput } from "./types.ts";
 
@@ -47,7 +54,7 @@ export const firecracker: Monitor = {
   takesInitrd: true,
   mostDisks: 8,
   readOnlyDisks: true,
-  diskDescriptors: false,
+  takesDescriptors: false,
   memoryOverheadBytes({ memoryMiB, vcpus, network, disks = 0 }) {
     return Math.ceil(
       PROCESS_BYTES + vcpus * VCPU_BYTES + (network ? NETWORK_BYTES : 0) + disks * DISK_BYTES +
@@ -64,9 +71,10 @@ export const firecracker: Monitor = {
   argv,
 };
 
-function argv({ binary }: MonitorInput): string[] {
+function argv(input: MonitorInput): string[] {
+  refuseDescriptors(name, input);
   return [
-    checkPath({ monitor: name, what: "monitor binary" }, binary),
+    checkPath({ monitor: name, what: "monitor binary" }, input.binary),
     "--no-api",
     "--config-file",
     CONFIGURATION_FILE,

@@ -64,7 +64,7 @@ export const qemu: Monitor = {
   takesInitrd: true,
   mostDisks: 8,
   readOnlyDisks: true,
-  diskDescriptors: true,
+  takesDescriptors: true,
   devices,
   exitCode,
   // Handled as SIGINT and SIGHUP are: devices are flushed, and the exit code is 0.
@@ -130,8 +130,14 @@ function argv(input: MonitorInput): string[] {
 
 function accelerator(input: MonitorInput): string[] {
   return input.accelerator === "kvm"
-    ? ["-accel", "kvm", "-cpu", hostProcessor(input)]
+    ? [...kvm(input), "-cpu", hostProcessor(input)]
     : ["-accel", `tcg,tb-size=${translationBufferMiB(input.memoryMiB)}`, "-cpu", "max"];
+}
+
+/** The property `device` is there since QEMU 9.0; before, it is an error that names it. */
+function kvm({ kvmFd }: MonitorInput): string[] {
+  if (kvmFd === undefined) return ["-accel", "kvm"];
+  return [...descriptor(kvmFd), "-accel", `kvm,device=/dev/fdset/${kvmFd}`];
 }
 
 /**
@@ -158,8 +164,13 @@ function network({ network }: MonitorInput): string[] {
   if (network === undefined) return [];
   checkMac(checked("MAC address"), network.mac);
   checkCount(checked("network MTU in bytes"), network.mtu, MINIMUM_MTU, MAXIMUM_MTU);
+  const { tap, tapFd } = network;
+  if (tapFd !== undefined) checkCount(checked("descriptor"), tapFd, 3);
+  const attached = tapFd === undefined
+    ? `ifname=${value("tap name", tap)},script=no,downscript=no`
+    : `fd=${tapFd}`;
   return [
-    ...["-netdev", `tap,id=net0,ifname=${value("tap name", network.tap)},script=no,downscript=no`],
+    ...["-netdev", `tap,id=net0,${attached}`],
     // No boot ROM: guests are never booted from the network, and it would be one more data file.
     "-device",
     `virtio-net-pci,netdev=net0,mac=${network.mac},host_mtu=${network.mtu},romfile=` +

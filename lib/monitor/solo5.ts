@@ -1,4 +1,11 @@
-import { checkCount, checkMac, checkPath, checkTap, refusedValue } from "./checks.ts";
+import {
+  checkCount,
+  checkMac,
+  checkPath,
+  checkTap,
+  refuseDescriptors,
+  refusedValue,
+} from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
 import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "./types.ts";
 
@@ -86,7 +93,7 @@ function tender(tender: Tender): Monitor {
     mostDisks: 1,
     // It opens them for writing, whatever the guest does (tenders/common/block_attach.c).
     readOnlyDisks: false,
-    diskDescriptors: false,
+    takesDescriptors: false,
     memoryOverheadBytes({ memoryMiB, network }) {
       return Math.ceil(
         PROCESS_BYTES + tender.kernelBytes + memoryMiB * MIB * tender.pageTableShare +
@@ -112,6 +119,7 @@ function tender(tender: Tender): Monitor {
 function argv(tender: Tender, input: MonitorInput): string[] {
   const monitor = tender.name;
   const { memoryMiB, initrd, commandLine } = input;
+  refuseDescriptors(monitor, input);
   checkCount({ monitor, what: "guest memory in MiB" }, memoryMiB, tender.minimumMemoryMiB);
   if (initrd !== undefined) {
     throw refusedValue({ monitor, what: "initrd" }, initrd, "Solo5's guests have none");

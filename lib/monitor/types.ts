@@ -10,6 +10,8 @@ export interface MonitorInput {
   memoryMiB: number;
   vcpus: number;
   accelerator: "kvm" | "tcg";
+  /** An open descriptor of /dev/kvm; undefined: it opens the node. */
+  kvmFd?: number;
   /** Maker of the host's processor, as CPUID leaf 0 names it. */
   processorVendor?: string;
   /** Directories the monitor searches for firmware, in order. */
@@ -17,6 +19,8 @@ export interface MonitorInput {
   network?: {
     /** Name of a persistent tap that the monitor's user owns. */
     tap: string;
+    /** A descriptor that is attached to it; undefined: the monitor attaches by its name. */
+    tapFd?: number;
     mac: string;
     /** Bytes. */
     mtu: number;
@@ -88,8 +92,8 @@ export interface Monitor {
   mostDisks: number;
   /** Whether it opens a disk for reading alone when the guest may only read it. */
   readOnlyDisks: boolean;
-  /** Whether it takes disks as opened descriptors. */
-  diskDescriptors: boolean;
+  /** Whether it takes disks, the tap and /dev/kvm as opened descriptors. */
+  takesDescriptors: boolean;
   /** Which device nodes this guest needs in the private /dev, disks aside. */
   devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
   /**

@@ -156,6 +156,18 @@ function linkExists(name: string): boolean {
   return findLink(socket, name) !== undefined;
 }
 
+/**
+ * Attaches to a tap of the calling thread's network namespace, as a monitor would by its name.
+ *
+ * @returns a descriptor of it; as long as it is open nobody else can attach
+ * @throws {HostError} when there is no such tap: attaching would make another one
+ * @throws {WrongStateError} when it is in use
+ */
+export function attachTap(name: string): number {
+  if (linkExists(name)) return attach("attach to tap", name);
+  throw new HostError({ operation: "attach to tap", subject: name, reason: "there is none" });
+}
+
 /** Opens a queue of the tap, making it if need be. */
 function attach(operation: string, name: string): number {
   const request = new Uint8Array(IFREQ_SIZE);

@@ -1,7 +1,9 @@
-import { HostError } from "../errors.ts";
+import type { DeviceAccess } from "../config/types.ts";
+import { HostError, UnsupportedError } from "../errors.ts";
 import { explainAccess, mayAccess } from "../host/access.ts";
 import type { DeviceFacts, HostFacts } from "../host/types.ts";
-import type { MonitorDevice } from "../monitor/types.ts";
+import type { Monitor } from "../monitor/types.ts";
+import { TAP_NAME } from "../network/names.ts";
 import type { User } from "../oci/types.ts";
 import type { AllowedDevice, Step } from "./types.ts";
 
@@ -9,33 +11,53 @@ const READ_WRITE = 0o6;
 
 /** What device planning knows. */
 export interface DevicesInput {
-  devices: MonitorDevice[];
+  monitor: Monitor;
+  accelerator: "kvm" | "tcg";
+  network: boolean;
   facts: HostFacts;
   user: User;
-  access: "private" | "groups";
+  access: DeviceAccess;
+  /** Plans that the monitor inherits what a step opened by this name, and tells the number. */
+  inherit(name: string): number;
 }
 
-/** The device nodes of a plan, and what the device cgroup must let through. */
+/** The devices of a plan. */
 export interface PlannedDevices {
-  steps: Step[];
+  /** Make nodes, after /dev is there. */
+  nodes: Step[];
+  /** Open devices, before the device rules. */
+  opened: Step[];
+  /** What the device cgroup must let through. */
   allowed: AllowedDevice[];
+  kvmFd?: number;
+  tapFd?: number;
 }
 
 /**
- * Device nodes of the monitor's private /dev.
+ * Device nodes of the monitor's private /dev, or what takes their place.
  *
  * `private`: a node made for this container alone, owned by the monitor's user, mode 0600. No group
  * is needed, nothing on the host changes, and no other process can reach the node.
  * `groups`: the host's own node, so that its owner, mode and ACL decide.
+ * `fd`: no node. Init opens the device, attaches the tap, and the monitor inherits both; the device
+ * cgroup lets nothing through, since opening is all that it decides about.
  *
- * Throws HostError when a device is missing, does not work, or would refuse this user.
+ * Throws HostError when a device is missing, does not work, or would refuse this user;
+ * UnsupportedError when the monitor is to be handed descriptors and takes none.
  */
 export function planDevices(input: DevicesInput): PlannedDevices {
-  const planned: PlannedDevices = { steps: [], allowed: [] };
-  for (const name of input.devices) {
-    const device = name === "kvm" ? usableKvm(input.facts) : existingTun(input.facts);
-    planned.steps.push(
-      input.access === "private"
+  const planned: PlannedDevices = { nodes: [], opened: [], allowed: [] };
+  const { monitor, accelerator, network, access, facts } = input;
+  for (const name of monitor.devices({ accelerator, network })) {
+    const device = name === "kvm" ? usableKvm(facts) : existingTun(facts);
+    if (access === "fd") {
+      requireDescriptors(monitor, device);
+      if (name === "kvm") planKvmDescriptor(planned, device, input);
+      else planTapDescriptor(planned, input);
+      continue;
+    }
+    planned.nodes.push(
+      access === "private"
         ? privateNode(`/dev/${name}`, device, input.user)
         : hostNode(`/dev/${name}`, device, input),
     );
@@ -47,6 +69,36 @@ export function planDevices(input: DevicesInput): PlannedDevices {
     });
   }
   return planned;
+}
+
+function planKvmDescriptor(planned: PlannedDevices, device: DeviceFacts, input: DevicesInput) {
+  planned.opened.push(openStep("kvm", device, "rw"));
+  planned.kvmFd = input.inherit("kvm");
+}
+
+function planTapDescriptor(planned: PlannedDevices, { inherit }: DevicesInput) {
+  planned.opened.push({ step: "attachTap", name: "tap", tap: TAP_NAME });
+  planned.tapFd = inherit("tap");
+}
+
+/** Opens a device by its numbers, whatever the host calls its node. */
+export function openStep(
+  name: string,
+  { type, major, minor }: DeviceFacts,
+  access: "r" | "rw",
+): Step {
+  return { step: "openDevice", name, type, major, minor, access };
+}
+
+/** @throws UnsupportedError when this monitor cannot be handed this device */
+export function requireDescriptors(monitor: Monitor, { path }: DeviceFacts): void {
+  if (monitor.takesDescriptors) return;
+  throw new UnsupportedError({
+    operation: "plan device",
+    subject: path,
+    reason: `device_access = "fd" is configured, and ${monitor.name} opens its devices by itself`,
+    remedy: 'device_access = "private" gives it a node of its own; or use qemu',
+  });
 }
 
 function privateNode(path: string, device: DeviceFacts, user: User): Step {

@@ -1,3 +1,4 @@
+import type { DeviceAccess } from "../config/types.ts";
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { explainAccess, mayAccess, READ, WRITE } from "../host/access.ts";
 import type { DeviceFacts, DiskFacts, HostFacts, ImageFileFacts } from "../host/types.ts";
@@ -6,6 +7,7 @@ import type { User } from "../oci/types.ts";
 import type { Guest } from "../unikernel/guests/types.ts";
 import { keyPrefix } from "../unikernel/keys.ts";
 import type { UnikernelConfig } from "../unikernel/types.ts";
+import { openStep, requireDescriptors } from "./devices.ts";
 import type { AllowedDevice, Step } from "./types.ts";
 
 /** What disk planning knows. */
@@ -15,7 +17,7 @@ export interface DisksInput {
   guest: Guest;
   unikernel: Pick<UnikernelConfig, "solo5BlkDev">;
   user: User;
-  access: "private" | "groups";
+  access: DeviceAccess;
   /** Plans that the monitor inherits what a step opened by this name, and tells the number. */
   inherit(name: string): number;
 }
@@ -26,6 +28,8 @@ export interface PlannedDisks {
   files: Step[];
   /** Make nodes, after /dev is there. */
   nodes: Step[];
+  /** Open devices, before the device rules. */
+  opened: Step[];
   /** What the device cgroup must let through. */
   allowed: AllowedDevice[];
   /** What the monitor is told. */
@@ -37,6 +41,7 @@ export interface PlannedDisks {
  *
  * - a block device is a node made for this container alone, as /dev/kvm is (`devices.ts`); a disk
  *   that is only read has a node that can only be read, and the device cgroup says the same;
+ *   With `device_access = "fd"` init opens it, and the monitor inherits it;
  * - a file that the monitor's user may open is bound;
  * - one that he may not open is opened by init and inherited, where the monitor takes descriptors. It
  *   is the container's own file, of its image or its volumes, whoever owns it.
@@ -45,7 +50,7 @@ export interface PlannedDisks {
  * @throws HostError when a file or device would refuse this user, naming its owner and mode
  */
 export function planDisks(input: DisksInput): PlannedDisks {
-  const planned: PlannedDisks = { files: [], nodes: [], allowed: [], disks: [] };
+  const planned: PlannedDisks = { files: [], nodes: [], opened: [], allowed: [], disks: [] };
   const { disks = [] } = input.facts;
   requireAbilities(disks, input);
   disks.forEach((disk, index) => {
@@ -56,7 +61,12 @@ export function planDisks(input: DisksInput): PlannedDisks {
       serial: name,
       solo5Device: input.unikernel.solo5BlkDev ?? input.guest.disks?.solo5Device,
     };
-    if (source.kind === "device") {
+    if (source.kind === "device" && input.access === "fd") {
+      requireDescriptors(input.monitor, source.device);
+      const opened = `disk${index}`;
+      planned.opened.push(openStep(opened, source.device, readOnly ? "r" : "rw"));
+      planned.disks.push({ ...told, fd: input.inherit(opened) });
+    } else if (source.kind === "device") {
       const path = `/dev/disk${index}`;
       planned.nodes.push(nodeStep(path, source.device, disk, input));
       planned.allowed.push(allowedDevice(source.device, disk));
@@ -66,9 +76,9 @@ export function planDisks(input: DisksInput): PlannedDisks {
       planned.files.push(bindStep(path, disk));
       planned.disks.push({ ...told, path });
     } else {
-      requireDescriptors(source.file, disk, input);
+      requireFileDescriptors(source.file, disk, input);
       const opened = `disk${index}`;
-      planned.files.push(openStep(opened, source, disk));
+      planned.files.push(openFileStep(opened, source, disk));
       planned.disks.push({ ...told, fd: input.inherit(opened) });
     }
   });
@@ -172,14 +182,14 @@ function bindStep(target: string, { source, readOnly }: DiskFacts): Step {
   return { step: "bindHost", source: path, target, kind: "file", ...writable };
 }
 
-function openStep(name: string, source: DiskFacts["source"], { readOnly }: DiskFacts): Step {
+function openFileStep(name: string, source: DiskFacts["source"], { readOnly }: DiskFacts): Step {
   const { path } = (source as { file: ImageFileFacts }).file;
   const from = source.kind === "imageFile" ? "image" : "host";
   return { step: "openFile", name, from, path, access: readOnly ? "r" : "rw" };
 }
 
-function requireDescriptors(file: ImageFileFacts, disk: DiskFacts, input: DisksInput): void {
-  if (input.monitor.diskDescriptors) return;
+function requireFileDescriptors(file: ImageFileFacts, disk: DiskFacts, input: DisksInput): void {
+  if (input.monitor.takesDescriptors) return;
   const { uid, gid } = input.user;
   const mode = file.mode.toString(8).padStart(4, "0");
   throw new HostError({

@@ -14,7 +14,7 @@ import { keyPrefix } from "../unikernel/keys.ts";
 import type { GuestInput, UnikernelConfig } from "../unikernel/types.ts";
 import { planAppArmor } from "./apparmor.ts";
 import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
-import { planDevices } from "./devices.ts";
+import { planDevices, type PlannedDevices } from "./devices.ts";
 import { planDisks, type PlannedDisks } from "./disks.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import { guestNetwork, networkMode, planNetwork } from "./network.ts";
@@ -93,12 +93,6 @@ export function planLaunch(input: LaunchInput): Launch {
   const accelerator = acceleratorOf(input);
   requireAbilities(input, accelerator);
   const monitorConfiguration = configuration.monitors[input.monitor.name];
-  const devices = planDevices({
-    devices: input.monitor.devices({ accelerator, network: network !== undefined }),
-    facts,
-    user,
-    access: configuration.device_access,
-  });
   const credentials: CredentialsInput = {
     process: spec.process,
     capabilities: monitorConfiguration?.capabilities ?? [],
@@ -114,8 +108,17 @@ export function planLaunch(input: LaunchInput): Launch {
     return fd;
   };
   const controlFd = stop.asking === undefined ? undefined : inherit("control");
+  const devices = planDevices({
+    monitor: input.monitor,
+    accelerator,
+    network: network !== undefined,
+    facts,
+    user,
+    access: configuration.device_access,
+    inherit,
+  });
   const disks = planDisks({ ...input, user, access: configuration.device_access, inherit });
-  const monitorInput = monitorInputOf(input, { accelerator, handed, controlFd, disks });
+  const monitorInput = monitorInputOf(input, { accelerator, handed, controlFd, devices, disks });
   // Not for the monitor to use: as long as it lives, nobody can mount what the guest writes to.
   if (facts.rootDisk !== undefined) inherit(ROOT_DISK_CLAIM);
 
@@ -132,20 +135,23 @@ export function planLaunch(input: LaunchInput): Launch {
       user,
       rootfs: paths.rootfs,
       mountPoint: paths.mountPoint,
-      devices: [...devices.steps, ...disks.nodes],
+      devices: [...devices.nodes, ...disks.nodes],
       disks: disks.files,
-      needsTunDirectory: network !== undefined,
+      needsTunDirectory: network !== undefined && devices.tapFd === undefined,
       handed,
       files: input.monitor.files?.(monitorInput),
     }),
     // The last that is taken out of the image is in the root by now.
     ...planRootDisk(facts.rootDisk),
+    // Only now: a kernel may refuse to have a device that is mounted opened for writing.
+    ...devices.opened,
+    ...disks.opened,
     ...planTerminal(spec.process, input.terminal),
     // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
     ...deviceRuleSteps(input.deviceCgroup, [...devices.allowed, ...disks.allowed]),
     ...planAppArmor(spec.process.apparmorProfile, facts),
     { step: "pivotRoot" },
-    { step: "remountReadOnly", path: "/dev" },
+    { step: "remountReadOnly", path: "/dev", ...withoutDevices(configuration) },
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),
     { step: "barrier" },
@@ -157,6 +163,11 @@ export function planLaunch(input: LaunchInput): Launch {
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, handed })),
     stop,
   };
+}
+
+/** Nodes were needed for no longer than it took init to open them. */
+function withoutDevices({ device_access }: Configuration): { noDevices?: true } {
+  return device_access === "fd" ? { noDevices: true } : {};
 }
 
 /** @throws UnsupportedError naming what is asked for and this monitor cannot do */
@@ -264,12 +275,13 @@ interface Decided {
   accelerator: "kvm" | "tcg";
   handed: GuestProcess | undefined;
   controlFd: number | undefined;
+  devices: PlannedDevices;
   disks: PlannedDisks;
 }
 
 function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
   const { facts, network, monitor, unikernel, guest } = input;
-  const { accelerator, controlFd, disks } = decided;
+  const { accelerator, controlFd, devices, disks } = decided;
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
@@ -278,12 +290,14 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
     vcpus: VCPUS,
     accelerator,
+    kvmFd: devices.kvmFd,
     processorVendor: facts.kvm.processorVendor,
     firmwareDirectories: monitor.firmwareDirectories.filter((directory) =>
       facts.monitor.dataPaths.some(({ path }) => path === directory)
     ),
     network: network === undefined ? undefined : {
       tap: TAP_NAME,
+      tapFd: devices.tapFd,
       mac: network.mac,
       mtu: network.mtu,
       device: unikernel.solo5NetDev ?? guest.solo5NetDevice,

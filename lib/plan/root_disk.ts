@@ -16,7 +16,7 @@ export function planRootDisk(disk: MountedDisk | undefined): Step[] {
   if (disk === undefined) return [];
   const { mountPoint, major, minor } = disk;
   return [
-    { step: "openRootDisk", directory: "/dev", major, minor },
+    { step: "openRootDisk", major, minor },
     { step: "unmountRootfs", mountPoint, major, minor },
     { step: "releaseRootfs" },
     // For reading: it is a claim, and the monitor opens the disk by a node of its own.

@@ -103,13 +103,27 @@ export type StepBody =
    * Opens the block device of the container's root, by a node that is in `directory` of the new root
    * only for that long. These four belong together: see launch/steps/root_disk.ts.
    */
-  | { step: "openRootDisk"; directory: string; major: number; minor: number }
+  | { step: "openRootDisk"; major: number; minor: number }
   /** Closes the image's root, and unmounts it in the container's mount namespace. */
   | { step: "unmountRootfs"; mountPoint: string; major: number; minor: number }
   /** Has the creator unmount it in its own, and waits. */
   | { step: "releaseRootfs" }
   /** Opens the device so that nobody can mount it; fails with EBUSY while somebody has. */
   | { step: "claimRootDisk"; readOnly: boolean }
+  /**
+   * Opens a device for the monitor, which `exec` hands it and which needs no node of it then. It comes
+   * before the device rules, which need not let it through.
+   */
+  | {
+    step: "openDevice";
+    name: string;
+    type: "char" | "block";
+    major: number;
+    minor: number;
+    access: "r" | "rw";
+  }
+  /** Attaches a descriptor to a tap in the network namespace, for `exec` to hand over. */
+  | { step: "attachTap"; name: string; tap: string }
   /** Binds a device node of the host as it is: the host's owner, mode and ACL decide. */
   | { step: "bindDevice"; source: string; target: string }
   /** Writes one rule to a file of the container's device cgroup (v1). */
@@ -135,7 +149,8 @@ export type StepBody =
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
   | { step: "apparmorProfile"; profile: string }
   | { step: "pivotRoot" }
-  | { step: "remountReadOnly"; path: string }
+  /** With `noDevices`, what nodes there may be cannot be opened any more. */
+  | { step: "remountReadOnly"; path: string; noDevices?: true }
   | { step: "setRlimit"; type: string; soft: string; hard: string }
   | { step: "dropBoundingSet"; keep: string[] }
   | { step: "keepCapabilities" }

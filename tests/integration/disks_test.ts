@@ -10,9 +10,8 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { loopDevice, SECTOR, SECTORS, textAt, withVolumes } from "../support/volumes.ts";
 
-const SECTOR = 512;
-const SECTORS = 2048;
 const IMAGE = "/unikernel/disk.img";
 /** open(2) */
 const EACCES = 13;
@@ -118,34 +117,6 @@ for (const { name, image } of readOnly) {
   });
 }
 
-/** A loop device over a file with one known sector, gone with the scope. */
-async function loopDevice(scope: Scope, options: string[] = []) {
-  const backing = `${await scope.temporaryDirectory("loop")}/backing`;
-  const content = new Uint8Array(SECTORS * SECTOR);
-  content.set(new TextEncoder().encode("from the device\n"), SECTOR);
-  await Deno.writeFile(backing, content);
-  const found = await run(["losetup", ...options, "--show", "--find", backing], { check: true });
-  const device = found.stdout.trim();
-  scope.defer(`detach ${device}`, () => run(["losetup", "--detach", device]));
-  return { device, backing };
-}
-
-interface Volume {
-  source: string;
-  destination: string;
-  readOnly?: boolean;
-}
-
-function withVolumes(...volumes: Volume[]): ContainerOptions {
-  return {
-    edit: (config) =>
-      config.mounts = volumes.map(({ source, destination, readOnly }) => ({
-        ...{ source, destination, type: "bind" },
-        options: ["rbind", readOnly ? "ro" : "rw"],
-      })),
-  };
-}
-
 /** Who owns a device of the host and may use it. */
 function guardOf(path: string): unknown {
   const { uid, gid, mode } = Deno.statSync(path);
@@ -188,13 +159,9 @@ testIf("volumes that are devices and disk images are disks, by their places' nam
     ].join("\n"),
     stderr,
   );
-  const textAt = (path: string, sector: number) =>
-    new TextDecoder().decode(
-      Deno.readFileSync(path).subarray(sector * SECTOR, sector * SECTOR + 7),
-    );
   await run(["blockdev", "--flushbufs", device]);
-  assert.equal(textAt(backing, 2), "first\n\0");
-  assert.equal(textAt(image, 3), "second\n");
+  assert.equal(textAt(backing, 2, 7), "first\n\0");
+  assert.equal(textAt(image, 3, 7), "second\n");
   assert.deepEqual([device, locked.device, image].map(guardOf), before);
 });
 

@@ -51,9 +51,9 @@ export const EXEC_STEPS: StepHandlers<
   },
 
   exec({ path, argv, env, fds = [] }, context) {
-    giveNumbers(fds, context);
     // The connection is close-on-exec: its end of file is how `start` learns that it worked.
     try {
+      giveNumbers(fds, context);
       execve(path, argv, env);
     } catch (error) {
       const text = error instanceof Error ? error.message : String(error);

@@ -1,5 +1,5 @@
 import { readOwnProcess } from "../../host/process.ts";
-import { createTap, removeStaleTap } from "../../network/tap.ts";
+import { attachTap, createTap, removeStaleTap } from "../../network/tap.ts";
 import { setForwarding } from "../../network/forwarding.ts";
 import { giveAddress, linkUp } from "../../network/link.ts";
 import { masquerade } from "../../network/masquerade.ts";
@@ -10,6 +10,7 @@ import type { StepHandlers } from "../perform.ts";
 export const NETWORK_STEPS: StepHandlers<
   | "removeStaleTap"
   | "createTap"
+  | "attachTap"
   | "redirect"
   | "share"
   | "linkUp"
@@ -24,6 +25,10 @@ export const NETWORK_STEPS: StepHandlers<
   createTap({ name, uid, gid, mtu }) {
     // Not a part of the plan: which process performs it is known only here.
     createTap({ name, uid, gid, mtu, owner: readOwnProcess() });
+  },
+
+  attachTap({ name, tap }, context) {
+    context.opened.set(name, attachTap(tap));
   },
 
   redirect({ from, to }) {

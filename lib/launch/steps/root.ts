@@ -51,6 +51,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { openImageFile } from "../../host/image.ts";
 import { initrdSegment } from "../../unikernel/initrd/segment.ts";
+import { openByNumbers } from "../transient_node.ts";
 import type { PerformContext, StepHandlers } from "../perform.ts";
 
 /**
@@ -73,6 +74,7 @@ export const ROOT_STEPS: StepHandlers<
   | "copyImageFile"
   | "writeFile"
   | "mknod"
+  | "openDevice"
   | "bindDevice"
   | "pivotRoot"
   | "remountReadOnly"
@@ -176,6 +178,12 @@ export const ROOT_STEPS: StepHandlers<
     });
   },
 
+  openDevice({ name, type, major, minor, access }, context) {
+    const format = type === "char" ? S_IFCHR : S_IFBLK;
+    const flags = access === "r" ? O_RDONLY : O_RDWR;
+    context.opened.set(name, openByNumbers(context.root!, { format, major, minor }, flags));
+  },
+
   bindDevice({ source, target }, context) {
     const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE);
     // Read-only is about the node, not the device: a monitor of the node's owner, uid 0 mostly,
@@ -199,8 +207,10 @@ export const ROOT_STEPS: StepHandlers<
     context.imageRoot = undefined;
   },
 
-  remountReadOnly({ path }) {
-    mountSetattr(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, { set: MOUNT_ATTR_RDONLY });
+  remountReadOnly({ path, noDevices }) {
+    mountSetattr(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, {
+      set: MOUNT_ATTR_RDONLY | (noDevices ? MOUNT_ATTR_NODEV : 0),
+    });
   },
 };
 

@@ -1,28 +1,21 @@
 import {
   close,
   LinuxError,
-  mknodat,
   O_EXCL,
-  O_NOFOLLOW,
   O_RDONLY,
   O_RDWR,
   open,
-  openat2,
   poll,
-  RESOLVE_NO_SYMLINKS,
   S_IFBLK,
-  unlinkat,
 } from "../../../ffi/linux.ts";
 import { unmountRootDisk } from "../../block/release.ts";
+import { openByNumbers } from "../transient_node.ts";
 import { ROOT_DISK_CLAIM } from "../../plan/root_disk.ts";
 import type { StepHandlers } from "../perform.ts";
 
 /** How long a mount namespace that is on its way out may still hold the file system. Milliseconds. */
 const PATIENCE = 3000;
 const PAUSE = 20;
-
-/** Of the node in the new root's /dev for as long as a single open takes. */
-const TRANSIENT_NODE = ".root-disk";
 
 /**
  * The container's root file system becomes the guest's disk. Two kernels that write to one file
@@ -41,24 +34,9 @@ const TRANSIENT_NODE = ".root-disk";
 export const ROOT_DISK_STEPS: StepHandlers<
   "openRootDisk" | "unmountRootfs" | "releaseRootfs" | "claimRootDisk"
 > = {
-  openRootDisk({ directory, major, minor }, context) {
-    // Not the host's node of that name: there need not be one, and it could be another device's.
-    const parent = openat2(context.root!, `.${directory}`, {
-      flags: O_RDONLY,
-      resolve: RESOLVE_NO_SYMLINKS,
-    });
-    try {
-      mknodat(parent, TRANSIENT_NODE, S_IFBLK, { major, minor });
-      try {
-        const flags = O_RDONLY | O_NOFOLLOW;
-        const fd = openat2(parent, TRANSIENT_NODE, { flags, resolve: RESOLVE_NO_SYMLINKS });
-        context.opened.set(ROOT_DISK_CLAIM, fd);
-      } finally {
-        unlinkat(parent, TRANSIENT_NODE, 0);
-      }
-    } finally {
-      close(parent);
-    }
+  openRootDisk({ major, minor }, context) {
+    const device = { format: S_IFBLK, major, minor };
+    context.opened.set(ROOT_DISK_CLAIM, openByNumbers(context.root!, device, O_RDONLY));
   },
 
   unmountRootfs({ mountPoint, major, minor }, context) {

@@ -202,7 +202,7 @@ for (const [name, expected] of Object.entries(monitors)) {
       else for (const text of told) assert.ok(call().includes(text), `${text} in ${call()}`);
     }
     assert.equal(monitor.readOnlyDisks, !(expected.disks.read instanceof RegExp));
-    assert.equal(monitor.diskDescriptors, !(expected.diskDescriptor instanceof RegExp));
+    assert.equal(monitor.takesDescriptors, !(expected.diskDescriptor instanceof RegExp));
     assert.doesNotMatch(toldOf(monitor), /disk|blockdev|virtio-blk|--block/);
   });
 
@@ -259,6 +259,26 @@ for (const [name, expected] of Object.entries(monitors)) {
       assert.match(path, /^\/guest\/[a-z.]+$/);
       assert.ok(!["/guest/kernel", "/guest/initrd"].includes(path));
       assert.ok(monitor.argv(inputOf()).includes(path));
+    }
+  });
+
+  test("open descriptors of its devices are told, or refused", () => {
+    const call = () => toldOf(monitor, { kvmFd: 6, network: { ...network, tapFd: 7 } });
+    if (monitor.takesDescriptors) {
+      const told = call();
+      for (const text of ["fd=6,set=6", "kvm,device=/dev/fdset/6", "tap,id=net0,fd=7"]) {
+        assert.ok(told.includes(text), `${text} in ${told}`);
+      }
+      assert.doesNotMatch(told, /ifname|script/);
+      for (const fd of [-1, 2, 3.5]) {
+        assert.throws(() => toldOf(monitor, { kvmFd: fd }), InvalidConfigurationError);
+        const told = () => toldOf(monitor, { network: { ...network, tapFd: fd } });
+        assert.throws(told, InvalidConfigurationError);
+      }
+    } else {
+      assert.throws(call, /descriptor "6": it opens devices by itself/);
+      const tap = () => toldOf(monitor, { network: { ...network, tapFd: 7 } });
+      assert.throws(tap, /descriptor "7": it opens devices by itself/);
     }
   });
 

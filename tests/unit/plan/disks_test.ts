@@ -1,5 +1,6 @@
 /** How a guest's disks come into the clean room, and which are refused. */
 import assert from "node:assert/strict";
+import type { DeviceAccess } from "../../../lib/config/types.ts";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
 import type { DeviceFacts, DiskFacts, ImageFileFacts } from "../../../lib/host/types.ts";
@@ -9,7 +10,7 @@ import type { Step } from "../../../lib/plan/types.ts";
 import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
 import { mountPointOf } from "../../../lib/unikernel/disks.ts";
 import type { UnikernelType } from "../../../lib/unikernel/types.ts";
-import { factsOf, launchInputOf, specOf } from "../../support/plan_inputs.ts";
+import { factsOf, launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
 
 const snapshot: DeviceFacts = {
   path: "/dev/dm-3",
@@ -49,7 +50,7 @@ function file(
 interface Wanted {
   type?: UnikernelType;
   monitor?: string;
-  access?: "private" | "groups";
+  access?: DeviceAccess;
   groups?: number[];
   version?: 1 | 2;
   input?: Partial<LaunchInput>;
@@ -185,6 +186,48 @@ Deno.test("descriptors have numbers of their own", () => {
   ]);
 });
 
+Deno.test("with descriptors there is no node, and no device is let through", () => {
+  const disks = [device(), file(), device({ name: "data", readOnly: true })];
+  const input = { network: NETWORK };
+  const steps = stepsOf(disks, { access: "fd", input });
+  const names = steps.map(({ step }) => step);
+  for (const absent of ["mknod", "bindDevice"] as const) assert.ok(!names.includes(absent), absent);
+  assert.ok(!find(steps, "mkdir").some(({ path }) => path === "/dev/net"));
+  assert.deepEqual(find(steps, "openDevice"), [
+    { step: "openDevice", name: "kvm", type: "char", major: 10, minor: 232, access: "rw" },
+    { step: "openDevice", name: "disk0", type: "block", major: 253, minor: 3, access: "rw" },
+    { step: "openDevice", name: "disk2", type: "block", major: 253, minor: 3, access: "r" },
+  ]);
+  assert.deepEqual(find(steps, "attachTap"), [{
+    step: "attachTap",
+    name: "tap",
+    tap: "tap0_urunc",
+  }]);
+  assert.deepEqual(find(steps, "deviceRule").map(({ rule }) => rule), ["a"]);
+  const [program] = find(stepsOf(disks, { access: "fd", version: 2, input }), "deviceProgram");
+  assert.deepEqual(program!.allowed, []);
+  const fds = ["kvm", "tap", "disk0", "disk2"].map((name, index) => ({ name, fd: 3 + index }));
+  assert.deepEqual(find(steps, "exec")[0]!.fds, fds);
+  const told = toldOf(steps);
+  for (const text of ["kvm,device=/dev/fdset/3", "tap,id=net0,fd=4", "filename=/dev/fdset/5,"]) {
+    assert.ok(told.includes(text), `${text} in ${told}`);
+  }
+  assert.match(told, /driver=host_device,\S*filename=\/dev\/fdset\/6,read-only=on/);
+  // Opened while the cgroup lets it, and the tap is there; nothing can be opened in /dev any more.
+  const order = [
+    "createTap",
+    "openDevice",
+    "attachTap",
+    "deviceRule",
+    "pivotRoot",
+    "setUid",
+  ] as const;
+  const places = order.map((name) => names.indexOf(name));
+  assert.deepEqual(places, [...places].sort((a, b) => a - b));
+  const [dev] = find(steps, "remountReadOnly");
+  assert.deepEqual(dev, { step: "remountReadOnly", path: "/dev", noDevices: true });
+});
+
 const refused: {
   name: string;
   disks: DiskFacts[];
@@ -208,6 +251,20 @@ const refused: {
     error: UnsupportedError,
     message: /block \(\/disk.img\).*opens every disk for writing/,
   })),
+  ...["firecracker", "hvt"].map((monitor) => ({
+    name: `descriptors, for ${monitor}`,
+    disks: [],
+    wanted: { monitor, access: "fd", type: monitor === "hvt" ? "elf" : "linux" } as const,
+    error: UnsupportedError,
+    message: new RegExp(`/dev/kvm: device_access = "fd" is configured, and ${monitor} opens its`),
+  })),
+  {
+    name: "a descriptor of a disk, for spt",
+    disks: [device()],
+    wanted: { monitor: "spt", access: "fd" },
+    error: UnsupportedError,
+    message: /\/dev\/dm-3: device_access = "fd" is configured, and spt opens its/,
+  },
   {
     name: "two disks for Solo5",
     disks: [file(), file()],
