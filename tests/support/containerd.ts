@@ -210,6 +210,8 @@ function overlayEtc(directory: string): string {
   return [
     `mkdir -p ${upper}/urunc ${directory}/etc-work`,
     `cp ${directory}/etc/config.toml ${upper}/urunc/config.toml`,
+    // The CRI plugin copies it.
+    `{ [ -f /etc/resolv.conf ] || touch ${upper}/resolv.conf; }`,
     `mount -t overlay overlay /etc -o lowerdir=/etc,upperdir=${upper},workdir=${directory}/etc-work`,
   ].join(" && ");
 }

@@ -28,6 +28,13 @@ import {
   startIdle,
 } from "./_guests.ts";
 
+/** The node is emulated: clean-up takes more than the 5 s that containerd gives it. */
+const PATIENT = `
+[timeouts]
+  "io.containerd.timeout.shim.cleanup" = "60s"
+  "io.containerd.timeout.task.state" = "30s"
+`;
+
 const RUNTIME = "io.containerd.urunc.v2";
 
 testIf("ctr on a node: output, exit code, metrics of cgroup v2, and a shim that is killed", {
@@ -35,7 +42,7 @@ testIf("ctr on a node: output, exit code, metrics of cgroup v2, and a shim that 
   timeoutSeconds: 300,
 }, async () => {
   await using scope = new Scope();
-  const it = await startWithDouble(scope);
+  const it = await startWithDouble(scope, { configuration: PATIENT });
   const hello = await it.ctrRun(["--rm"], GUEST, "hello", ["print hello; exit 7"]);
   assert.deepEqual([hello.code, hello.stdout, hello.stderr], [3, "hello\n", ""]);
 
@@ -52,7 +59,12 @@ testIf("ctr on a node: output, exit code, metrics of cgroup v2, and a shim that 
   }
   for (const shim of it.shims()) Deno.kill(shim, "SIGKILL");
   for (const [id, pid] of pids) {
-    await waitFor(() => !isAlive(pid), { timeoutSeconds: 60, what: `${id} to end` });
+    await waitFor(() => !isAlive(pid), { timeoutSeconds: 90, what: `${id} to end` })
+      .catch((error) => {
+        throw new Error(
+          `${error}; containerd says:\n${it.log().split("\n").slice(-20).join("\n")}`,
+        );
+      });
   }
   await waitFor(async () => (await it.ctr(["task", "ls", "--quiet"])).stdout === "", {
     timeoutSeconds: 60,
