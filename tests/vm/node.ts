@@ -237,7 +237,9 @@ async function sshOptions(directory: string, port: number, keys: Keys): Promise<
     ...["-F", "/dev/null", "-i", keys.identityFile, "-p", `${port}`],
     ...["-o", `UserKnownHostsFile=${directory}/known_hosts`, "-o", "StrictHostKeyChecking=yes"],
     ...["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR"],
-    ...["-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=15"],
+    // A node that halts is noticed by its watch; one on a busy machine may be silent for long.
+    ...["-o", "ConnectTimeout=120", "-o", "ServerAliveInterval=15"],
+    ...["-o", "ServerAliveCountMax=12"],
     "root@127.0.0.1",
   ];
 }

@@ -9,17 +9,15 @@ export interface Watched {
   pid: number;
   /** The port on 127.0.0.1 that leads to the node's ssh. */
   port: number;
-  /** Only a node that said nothing for so long can be halted; 60 unless told. */
+  /** Only a node that was silent and idle for so long has halted; 60 unless told. */
   silentSeconds?: number;
-  /** Between two looks; 5 unless told. */
-  everySeconds?: number;
 }
 
 /** Less than this share of one processor is no work: what is left is the emulator's own clock. */
 const IDLE_SHARE = 0.03;
 
-/** A greeting takes milliseconds; a node whose host is overloaded takes seconds. */
-const GREETING_SECONDS = 10;
+/** Within the time of silence; a pause and a greeting that does not come take one each. */
+const LOOKS = 12;
 
 /**
  * Watches until the node has halted: ssh does not greet, and meanwhile the emulator computes
@@ -29,31 +27,25 @@ const GREETING_SECONDS = 10;
  * @returns what was seen; undefined when the emulator or the watch has ended
  */
 export async function watchForHalt(
-  watched: Watched,
+  { pid, port, silentSeconds = 60 }: Watched,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const { pid, port, silentSeconds = 60, everySeconds = 5 } = watched;
-  let since = performance.now();
-  let used = processorSeconds(pid);
+  const start = { at: performance.now(), used: processorSeconds(pid) };
+  let greeted = start.at;
+  let worked = start.at;
+  let last = start;
   while (!signal.aborted) {
-    if (await greets(port, Math.min(GREETING_SECONDS, silentSeconds))) {
-      since = performance.now();
-      used = processorSeconds(pid);
-    }
-    const now = processorSeconds(pid);
-    if (used === undefined || now === undefined) return undefined;
-    const seconds = (performance.now() - since) / 1000;
+    const greeting = await greets(port, silentSeconds / LOOKS);
+    const now = { at: performance.now(), used: processorSeconds(pid) };
+    if (last.used === undefined || now.used === undefined) return undefined;
+    if (greeting) greeted = now.at;
+    if (now.used - last.used > IDLE_SHARE * (now.at - last.at) / 1000) worked = now.at;
+    const seconds = (now.at - Math.max(greeted, worked)) / 1000;
     if (seconds >= silentSeconds) {
-      const share = (now - used) / seconds;
-      if (share < IDLE_SHARE) {
-        return `no ssh for ${seconds.toFixed(0)} s, and ${
-          (100 * share).toFixed(1)
-        } % of a processor`;
-      }
-      since = performance.now();
-      used = now;
+      return `no ssh and no work of its processors for ${seconds.toFixed(0)} s`;
     }
-    await sleep(everySeconds, signal);
+    last = now;
+    await sleep(silentSeconds / LOOKS, signal);
   }
   return undefined;
 }
@@ -65,13 +57,16 @@ export async function watchForHalt(
  */
 export async function greets(port: number, seconds: number): Promise<boolean> {
   let connection: Deno.TcpConn | undefined;
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new AbortController();
+  const timer = setTimeout(() => {
+    // A stopped emulator accepts a few connections, and then not even that.
+    late.abort();
+    if (connection !== undefined) close(connection);
+  }, seconds * 1000);
   try {
-    connection = await Deno.connect({ hostname: "127.0.0.1", port });
-    const opened = connection;
-    timer = setTimeout(() => close(opened), seconds * 1000);
+    connection = await Deno.connect({ hostname: "127.0.0.1", port, signal: late.signal });
     const buffer = new Uint8Array(4);
-    const count = await opened.read(buffer);
+    const count = await connection.read(buffer);
     return new TextDecoder().decode(buffer.subarray(0, count ?? 0)).startsWith("SSH");
   } catch {
     // Refused, reset, or closed by the timer.
