@@ -1,5 +1,6 @@
 import { defaultConfiguration, parseConfiguration } from "../config/parse.ts";
 import type { Configuration } from "../config/types.ts";
+import { InvalidConfigurationError } from "../errors.ts";
 import { readBounded } from "./files.ts";
 
 /** Where the operator's configuration is looked for when the command line names no other. */
@@ -15,10 +16,20 @@ const MAXIMUM_CONFIGURATION_BYTES = 1024 * 1024;
  */
 export async function loadConfiguration(path: string | undefined): Promise<Configuration> {
   if (path === undefined && !exists(CONFIGURATION_PATH)) return defaultConfiguration();
-  const bytes = readBounded(path ?? CONFIGURATION_PATH, MAXIMUM_CONFIGURATION_BYTES, {
-    operation: "read configuration",
-  });
-  return await parseConfiguration(new TextDecoder().decode(bytes));
+  const file = path ?? CONFIGURATION_PATH;
+  const bytes = readBounded(file, MAXIMUM_CONFIGURATION_BYTES, { operation: "read configuration" });
+  try {
+    return await parseConfiguration(new TextDecoder().decode(bytes));
+  } catch (error) {
+    if (!(error instanceof InvalidConfigurationError)) throw error;
+    // Whoever reads it called docker, and may not know that there is such a file.
+    const { remedy } = error.parts;
+    const where = `it is in ${file}`;
+    throw new InvalidConfigurationError({
+      ...error.parts,
+      remedy: remedy === undefined ? where : `${remedy}; ${where}`,
+    });
+  }
 }
 
 function exists(path: string): boolean {
