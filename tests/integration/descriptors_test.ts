@@ -13,6 +13,7 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { putOnDisk, ROOT_DISK_ANNOTATION, ROOT_DISK_NEEDS } from "../support/root_disk.ts";
 import { loopDevice, SECTORS, textAt, withVolumes } from "../support/volumes.ts";
 import { withoutBinary } from "../support/without.ts";
 import { makePair } from "./network_support.ts";
@@ -80,6 +81,30 @@ testIf("a guest on KVM with a disk needs no device node", {
   await run(["blockdev", "--flushbufs", device], { check: true });
   assert.equal(textAt(backing, 2, 14), "by-descriptor\n");
   assert.equal(textAt(locked.backing, 2, 1), "\0");
+});
+
+testIf("a guest whose disk is the container's root needs no device node", {
+  needs: ["kvm", "qemu-system-x86_64", ...ROOT_DISK_NEEDS],
+}, async () => {
+  await using scope = new Scope();
+  const container = await Container.prepare(scope, {
+    annotations: ROOT_DISK_ANNOTATION,
+    edit: (config) => config.root = { path: "rootfs", readonly: false },
+    config: await configurationFile(scope),
+    // The first sectors are a boot loader's, and no file system's.
+    args: "disk 0 read 0 write 1 by-descriptor read 1 idle".split(" "),
+  });
+  const { file } = await putOnDisk(scope, container);
+  const pid = await container.mustStart();
+  const output = await container.waitForOutput("idle\n");
+  assert.equal(output, "read 0: \nwrote 1\nread 1: by-descriptor\nidle\n");
+  assertBare(pid);
+  assertSucceeded(await container.kill("KILL"));
+  await container.waitForStatus("stopped");
+  assertSucceeded(await container.delete());
+  assertNothingLeft(container, pid);
+  assert.equal(textAt(file, 1, 14), "by-descriptor\n");
+  assertSucceeded(await run(["e2fsck", "-fn", file]), "e2fsck");
 });
 
 testIf("a guest on a network needs no device node", {
