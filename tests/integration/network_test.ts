@@ -437,7 +437,7 @@ for (const headers of ["plain", "offload"]) {
         "ip address add 10.9.0.2/24 dev guest0",
         "ip link set guest0 up",
       );
-      const deno = [Deno.execPath(), "run", "-A", "-q", "--no-lock", TRANSFER];
+      const deno = [Deno.execPath(), "run", "-A", "-q", "--unstable-net", "--no-lock", TRANSFER];
       await startAndWait(scope, host.command(...deno, "serve", "10.9.0.1"), "listening");
       const check = guest.command(...deno, "check", "10.9.0.1", String(4 << 20));
       assert.equal((await run(check, { check: true })).stdout, "same\n");
