@@ -1,24 +1,32 @@
 import { LinuxError, S_IFBLK, S_IFMT, statPath } from "../../ffi/linux.ts";
-import { parseMountInfo } from "../host/mounts.ts";
+import { parseMountInfo, readMounts } from "../host/mounts.ts";
 import { readDeviceUsers } from "./device.ts";
-import { isSameDevice } from "./mount_of.ts";
+import { isSameDevice, mountAt, mountsBelow } from "./mount_of.ts";
 import type { DeviceNumber, MountedDisk } from "./types.ts";
 
 /** How many are named; one is enough to begin with. */
 const MOST_NAMED = 5;
 
 /**
- * Who keeps a container's root in use: other mounts of it, in any mount namespace; or else open files,
- * working directories and openers of the device; and devices made of it. For an error's text; slow.
+ * Who keeps a container's root in use: mounts in it, and other mounts of it, in any mount namespace; or
+ * else open files, working directories and openers of the device; and devices made of it. For an error's text; slow.
  *
  * @returns phrases such as `pid 812 (bash) has it mounted at /mnt`; empty when nobody was found
  */
 export function findHolders(disk: MountedDisk): string[] {
   const pids = listPids();
-  const mounts = findMounts(disk, pids);
+  const mounts = [...findMountsBelow(disk), ...findMounts(disk, pids)];
   const holders = mounts.length > 0 ? mounts : findOpeners(disk, pids);
   const users = readDeviceUsers(disk).map((name) => `the device ${name} is made of it`);
   return [...holders, ...users].slice(0, MOST_NAMED);
+}
+
+/** What stands on a directory of the root: a hook may have mounted it. */
+function findMountsBelow({ mountPoint }: MountedDisk): string[] {
+  const mounts = readMounts();
+  const root = mountAt(mounts, mountPoint);
+  if (root === undefined) return [];
+  return mountsBelow(mounts, root).map((it) => `${it.type} is mounted in it at ${it.mountPoint}`);
 }
 
 /** One process for each mount namespace that has the device mounted. */

@@ -84,11 +84,20 @@ testIf("a root that is in use for a moment is waited for; for longer, its user i
   );
   await releaseRootDisk(disk);
   assert.ok(!isMounted(rootfs));
+  // It has left the root by ending, which the test's own clean-up has yet to hear of.
+  await waitFor(() => short.hasEnded(), { timeoutSeconds: 10, what: "its end" });
 });
 
-testIf("a mount in another namespace, or on top, is named", { needs: NEEDS }, async () => {
+testIf("a mount in another namespace, or below, is named", { needs: NEEDS }, async () => {
   await using scope = new Scope();
   const { directory, rootfs, disk } = await mountedDisk(scope);
+  await Deno.mkdir(`${rootfs}/below`);
+  await run(["mount", "-t", "tmpfs", "tmpfs", `${rootfs}/below`], { check: true });
+  await assert.rejects(
+    releaseRootDisk(disk, 0),
+    new RegExp(`tmpfs is mounted in it at ${rootfs}/below`),
+  );
+  await run(["umount", `${rootfs}/below`], { check: true });
   const command = ["unshare", "--mount", "--propagation=private", "sleep", "60"];
   const other = await daemon(scope, `${directory}/log`, command);
   await waitFor(() => Deno.readTextFileSync(`/proc/${other.pid}/comm`) === "sleep\n", {
