@@ -4,9 +4,10 @@ import { testIf } from "../support/skip.ts";
 import { nodeNeeds, type VmNode, withNode } from "./node.ts";
 import { NODE_REPOSITORY } from "./payload.ts";
 
-/** One guest of docker, one of podman, one of nobody but urunc. */
+/** One guest of docker, one of podman, one of nobody but urunc; and one with a disk. */
 const START = ["deno", "run", "-A", "--no-lock", "--no-check", "--cached-only"];
 const SCRIPT = `${NODE_REPOSITORY}/tests/vm/node/start_guests.ts`;
+const DISK_SCRIPT = `${NODE_REPOSITORY}/tests/vm/node/disk_guest.ts`;
 
 testIf("a node that goes down with guests running: all is deleted, and new ones start", {
   ...nodeNeeds(),
@@ -21,6 +22,7 @@ testIf("a node that goes down with guests running: all is deleted, and new ones 
       console.log(`${next.name}: the node is up again after ${seconds.toFixed(1)} s`);
       await assertNothingRuns(node);
       await deleteAll(node);
+      await assertDiskIsKept(node);
       await assertNothingIsLeft(node);
     }
   });
@@ -32,6 +34,20 @@ async function startGuests(node: VmNode): Promise<void> {
     check: true,
   });
   assert.match(stdout, /docker podman urunc\n$/);
+  const disk = await node.run([...START, DISK_SCRIPT, "start"], {
+    timeoutSeconds: 240,
+    check: true,
+  });
+  assert.equal(disk.stdout, "wrote 1\n");
+}
+
+/** The file system is whole, what a guest had written is there, and the next guest reads it. */
+async function assertDiskIsKept(node: VmNode): Promise<void> {
+  const { stdout } = await node.run([...START, DISK_SCRIPT, "check"], {
+    timeoutSeconds: 240,
+    check: true,
+  });
+  assert.equal(stdout, "read 1: before\n");
 }
 
 /** Before anybody asks for it: what the reboot killed did not come back by itself. */
