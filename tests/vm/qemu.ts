@@ -18,6 +18,8 @@ export interface MachineOptions {
   memoryMib: number;
   /** How long a machine that computes nothing may be silent; see {@linkcode watchForHalt}. */
   silentSeconds?: number;
+  /** How long one that computes may be silent. */
+  deafSeconds?: number;
 }
 
 /** A running virtual machine. */
@@ -69,14 +71,15 @@ export class Machine {
   }
 
   /** Waits until QEMU runs, or has ended already; from then on a halt is noticed. */
-  async started(silentSeconds?: number): Promise<void> {
+  async started(patience: Pick<MachineOptions, "silentSeconds" | "deafSeconds">): Promise<void> {
     const runs = () => isFile(`${this.#directory}/pid`) && isFile(this.consoleFile);
     await waitFor(() => this.#ending !== undefined || runs(), {
       timeoutSeconds: 60,
       what: "QEMU to start",
     });
     if (this.#ending !== undefined) return;
-    this.#watching = this.#killWhenHalted({ pid: this.pid, port: this.port, silentSeconds });
+    const { pid, port, consoleFile } = this;
+    this.#watching = this.#killWhenHalted({ pid, port, consoleFile, ...patience });
   }
 
   async #killWhenHalted(watched: Watched): Promise<void> {
@@ -123,7 +126,8 @@ export async function startMachine(
   for (let attempt = 1;; attempt++) {
     const machine = new Machine(directory, options);
     scope.defer("end the node", () => machine.end());
-    await machine.started(options.silentSeconds);
+    const { silentSeconds, deafSeconds } = options;
+    await machine.started({ silentSeconds, deafSeconds });
     const ending = machine.ending();
     if (ending === undefined) return machine;
     // Somebody else took the port between our look and QEMU's.
@@ -172,6 +176,8 @@ function machineArguments(options: MachineOptions, port: number, directory: stri
     "rw",
     "net.ifnames=0",
     "loglevel=4",
+    // A kernel that is damaged is told from a test that fails.
+    "oops=panic",
     "mitigations=off",
     "systemd.show_status=false",
   ];

@@ -1,6 +1,7 @@
 /**
- * Notices that a node has halted. Under nested KVM an emulated machine can come to rest for good:
- * all its processors wait for an interrupt that never comes, and no test in it would ever end.
+ * Notices that a node has halted. Under nested KVM an emulated machine can come to rest for good (all
+ * its processors wait for an interrupt that never comes), or its kernel panics: no test in it would
+ * ever end.
  */
 
 /** What is watched, and how patiently. */
@@ -9,8 +10,12 @@ export interface Watched {
   pid: number;
   /** The port on 127.0.0.1 that leads to the node's ssh. */
   port: number;
+  /** What its kernel says. */
+  consoleFile: string;
   /** Only a node that was silent and idle for so long has halted; 60 unless told. */
   silentSeconds?: number;
+  /** A node that was silent for so long has halted, whatever it computes; 240 unless told. */
+  deafSeconds?: number;
 }
 
 /** Less than this share of one processor is no work: what is left is the emulator's own clock. */
@@ -19,15 +24,19 @@ const IDLE_SHARE = 0.03;
 /** Within the time of silence; a pause and a greeting that does not come take one each. */
 const LOOKS = 12;
 
+/** The first words of the last thing that a kernel says (panic() in kernel/panic.c). */
+const PANIC = /^.*Kernel panic - not syncing:.*$/m;
+
 /**
- * Watches until the node has halted: ssh does not greet, and meanwhile the emulator computes
- * nothing. A node which is slow, because it boots or its host is busy, computes.
+ * Watches until the node has halted: its kernel says so, or ssh does not greet, and meanwhile the
+ * emulator computes nothing. A node which is slow, because it boots or its host is busy, computes;
+ * but not for minutes.
  *
  * @param signal ends the watch
  * @returns what was seen; undefined when the emulator or the watch has ended
  */
 export async function watchForHalt(
-  { pid, port, silentSeconds = 60 }: Watched,
+  { pid, port, consoleFile, silentSeconds = 60, deafSeconds = 240 }: Watched,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const start = { at: performance.now(), used: processorSeconds(pid) };
@@ -40,6 +49,10 @@ export async function watchForHalt(
     if (last.used === undefined || now.used === undefined) return undefined;
     if (greeting) greeted = now.at;
     if (now.used - last.used > IDLE_SHARE * (now.at - last.at) / 1000) worked = now.at;
+    const panic = PANIC.exec(await Deno.readTextFile(consoleFile).catch(() => ""));
+    if (panic !== null) return panic[0].trim();
+    const deaf = (now.at - greeted) / 1000;
+    if (deaf >= deafSeconds) return `no ssh for ${deaf.toFixed(0)} s, though its processors work`;
     const seconds = (now.at - Math.max(greeted, worked)) / 1000;
     if (seconds >= silentSeconds) {
       return `no ssh and no work of its processors for ${seconds.toFixed(0)} s`;

@@ -35,10 +35,16 @@ function listen(scope: Scope, greeting?: string): number {
 }
 
 /** What the watch said within so many seconds, and otherwise when it was told to end. */
-async function watchFor(seconds: number, pid: number, port: number) {
+async function watchFor(
+  seconds: number,
+  pid: number,
+  port: number,
+  more: { consoleFile?: string; deafSeconds?: number } = {},
+) {
   const end = new AbortController();
   const timer = setTimeout(() => end.abort(), seconds * 1000);
-  const seen = await watchForHalt({ pid, port, silentSeconds: 1 }, end.signal);
+  const watched = { pid, port, consoleFile: "/dev/null", silentSeconds: 1, ...more };
+  const seen = await watchForHalt(watched, end.signal);
   clearTimeout(timer);
   return seen;
 }
@@ -52,6 +58,23 @@ Deno.test("a machine that neither answers nor computes has halted", async () => 
 Deno.test("a machine that computes is only slow", async () => {
   await using scope = new Scope();
   assert.equal(await watchFor(3, spawn(scope, "while :; do :; done"), listen(scope)), undefined);
+});
+
+Deno.test("a machine that computes for minutes and does not answer has halted", async () => {
+  await using scope = new Scope();
+  const pid = spawn(scope, "while :; do :; done");
+  const seen = await watchFor(20, pid, listen(scope), { deafSeconds: 2 });
+  assert.match(seen ?? "nothing", /^no ssh for \d+ s, though its processors work$/);
+});
+
+Deno.test("a machine whose kernel says that it panics has halted, whatever else is seen", async () => {
+  await using scope = new Scope();
+  const consoleFile = `${await scope.temporaryDirectory("console")}/console.log`;
+  const panic = "[ 241.5] Kernel panic - not syncing: corrupted stack end detected";
+  await Deno.writeTextFile(consoleFile, `node: ready\r\n${panic}\r\n[ 241.6] CPU: 0\r\n`);
+  const port = listen(scope, "SSH-2.0-a\r\n");
+  const seen = await watchFor(20, spawn(scope, "while :; do :; done"), port, { consoleFile });
+  assert.equal(seen, panic);
 });
 
 Deno.test("a machine that answers is only idle", async () => {
