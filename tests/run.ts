@@ -5,7 +5,7 @@
  *
  * Time shares, in minutes: preparation 5, unit 5, integration 13, e2e 12, vm 25; 60 in all. A group
  * that takes longer is told to clean up, and counts as failed. What is below tests/vm/node is run
- * by the vm group's tests, in a node.
+ * by the vm group's tests, in a node, when `deno task test:vm` asks for nodes.
  */
 import { parseJunit, type TestOutcome } from "./support/junit.ts";
 import { findLeaks, type Snapshot, takeSnapshot } from "./support/leaks.ts";

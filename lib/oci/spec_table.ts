@@ -17,11 +17,15 @@ export interface SpecRow {
  */
 export const specTable: SpecRow[] = [
   { property: "ociVersion", treatment: "honoured", how: "1.x.y; anything else is refused" },
-  { property: "root.path", treatment: "honoured", how: "kernel, initrd and urunc.json are in it" },
+  {
+    property: "root.path",
+    treatment: "honoured",
+    how: "kernel, initrd, disk image and urunc.json are in it; with mountRootfs it is the disk",
+  },
   {
     property: "root.readonly",
     treatment: "honoured",
-    how: "of the guest's disk in the image; nothing else of it is ever written",
+    how: "of the guest's first disk, image or root; nothing else of it is ever written",
   },
   {
     property: "mounts",
@@ -66,7 +70,9 @@ export const specTable: SpecRow[] = [
   {
     property: "process.env",
     treatment: "honoured",
-    how: "a Linux guest's, whole or refused; never the monitor's. An elf guest has none by design",
+    how:
+      "of Linux, Unikraft and Rumprun guests, whole or refused; the others have none by design. " +
+      "Never the monitor's",
   },
   { property: "process.cwd", treatment: "warned", how: "unless it is /: the guest is not told" },
   {
