@@ -139,6 +139,21 @@ export const OPEN_HOW = define({
   },
 });
 
+/** @see fcntl(2); fcntl.h */
+export const FLOCK = define({
+  name: "struct flock",
+  header: "fcntl.h",
+  size: 32,
+  alignment: 8,
+  fields: {
+    l_type: { offset: 0, size: 2 },
+    l_whence: { offset: 2, size: 2 },
+    l_start: { offset: 8, size: 8 },
+    l_len: { offset: 16, size: 8 },
+    l_pid: { offset: 24, size: 4 },
+  },
+});
+
 /** @see mount_setattr(2); linux/mount.h */
 export const MOUNT_ATTR = define({
   name: "struct mount_attr",
@@ -406,6 +421,7 @@ export const BPF_PROG_INFO = define({
 export const LAYOUTS: readonly StructLayout[] = [
   STATX,
   OPEN_HOW,
+  FLOCK,
   MOUNT_ATTR,
   RLIMIT64,
   POLLFD,

@@ -5,8 +5,10 @@
 import {
   F_DUPFD_CLOEXEC,
   F_GETFL,
+  F_OFD_SETLK,
   F_SETFD,
   F_SETFL,
+  F_WRLCK,
   FD_CLOEXEC,
   LOCK_NB,
   O_CLOEXEC,
@@ -17,7 +19,7 @@ import { POLLIN } from "../constants/poll.ts";
 import { SYS_close_range, SYS_openat2 } from "../constants/syscall.ts";
 import { checked, LinuxError, retried } from "../errors.ts";
 import { allocate, cString } from "../memory.ts";
-import { allocateStruct, OPEN_HOW, setField } from "../structs.ts";
+import { allocateStruct, FLOCK, OPEN_HOW, setField } from "../structs.ts";
 import * as fcntl from "../symbols/fcntl.ts";
 import * as sysFile from "../symbols/sys_file.ts";
 import * as sysIoctl from "../symbols/sys_ioctl.ts";
@@ -269,6 +271,23 @@ export function setNonblock(fd: number, on: boolean): void {
  */
 export function flock(fd: number, operation: number): void {
   retried("flock", `fd ${fd}`, () => sysFile.flock(fd, operation));
+}
+
+/**
+ * Locks one byte, which need not be there, for nobody else to lock it at all. The lock is the open
+ * file's: whoever inherits the descriptor has it too, and it is gone when all of them have closed it.
+ *
+ * @param fd open for writing
+ * @param offset the byte's, from the file's start
+ * @throws {LinuxError} EAGAIN: somebody else has it
+ * @see fcntl(2), "Open file description locks"
+ */
+export function lockByte(fd: number, offset: number): void {
+  const lock = allocateStruct(FLOCK);
+  setField(lock, "l_type", F_WRLCK);
+  setField(lock, "l_start", offset);
+  setField(lock, "l_len", 1);
+  retried("fcntl", `fd ${fd}`, () => fcntl.fcntlLock(fd, F_OFD_SETLK, lock.bytes));
 }
 
 /**

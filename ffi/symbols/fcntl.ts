@@ -24,3 +24,8 @@ export const fcntl = declare("fcntl", {
   parameters: [/* int fd */ "i32", /* int op */ "i32", /* int arg */ "i32"],
   result: "i32",
 });
+
+export const fcntlLock = declare("fcntl", {
+  parameters: [/* int fd */ "i32", /* int op */ "i32", /* struct flock *lock */ "buffer"],
+  result: "i32",
+});

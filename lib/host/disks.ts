@@ -124,11 +124,11 @@ function requireUnused({ mount, index }: DiskMount): void {
       operation: "give the guest a disk",
       subject: `mounts[${index}] ${mount.source}`,
       reason: isUsed
-        ? "the host uses it: it is mounted, or a part of another device"
+        ? "the host uses it: it is mounted, a part of another device, or another guest's disk"
         : error instanceof Error
         ? error.message
         : String(error),
-      remedy: isUsed ? "unmount it, or give it to be read only" : undefined,
+      remedy: isUsed ? "unmount it, stop that guest, or give it to be read only" : undefined,
       cause: error,
     });
   }

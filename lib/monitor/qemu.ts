@@ -180,9 +180,10 @@ function network({ network }: MonitorInput): string[] {
 }
 
 /**
- * `file` refuses a device and `host_device` a file (block/file-posix.c). Both keep QEMU's own locks
- * on: a second monitor that would write to the same file or node is refused. Content is raw and said to be: a guest
- * could otherwise write the header of a format that names other files.
+ * `file` refuses a device and `host_device` a file (block/file-posix.c). QEMU's own locks are off: it
+ * would try in a /dev/null that is not there whether it can have any, say so on standard error, and
+ * have none. Who writes to a disk holds a claim of ours instead (launch/steps/disk_claims.ts). Content is
+ * raw and said to be: a guest could otherwise write the header of a format that names other files.
  */
 function disk({ path: place, fd, kind, readOnly, serial }: MonitorDisk, index: number): string[] {
   const node = `disk${index}`;
@@ -192,7 +193,10 @@ function disk({ path: place, fd, kind, readOnly, serial }: MonitorDisk, index: n
   const access = readOnly ? "read-only=on" : "read-only=off";
   return [
     ...(fd === undefined ? [] : descriptor(fd)),
-    ...["-blockdev", `driver=${driver},node-name=${node}-file,filename=${name},${access}`],
+    ...[
+      "-blockdev",
+      `driver=${driver},node-name=${node}-file,filename=${name},locking=off,${access}`,
+    ],
     ...["-blockdev", `driver=raw,node-name=${node},file=${node}-file,${access}`],
     "-device",
     `virtio-blk-pci,drive=${node}` +

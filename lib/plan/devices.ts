@@ -86,7 +86,7 @@ export function openStep(
   name: string,
   { type, major, minor }: DeviceFacts,
   access: "r" | "rw",
-): Step {
+): Extract<Step, { step: "openDevice" }> {
   return { step: "openDevice", name, type, major, minor, access };
 }
 

@@ -8,6 +8,7 @@ import type { Guest } from "../unikernel/guests/types.ts";
 import { keyPrefix } from "../unikernel/keys.ts";
 import type { UnikernelConfig } from "../unikernel/types.ts";
 import { openStep, requireDescriptors } from "./devices.ts";
+import { ROOT_DISK } from "./root.ts";
 import type { AllowedDevice, Step } from "./types.ts";
 
 /** What disk planning knows. */
@@ -46,6 +47,11 @@ export interface PlannedDisks {
  * - one that he may not open is opened by init and inherited, where the monitor takes descriptors. It
  *   is the container's own file, of its image or its volumes, whoever owns it.
  *
+ * What a guest may write is no other guest's at the same time: two that write to one file system
+ * destroy it. Init opens it exclusively, and the monitor inherits that descriptor, which it needs
+ * for nothing else where it has a path: the claim lasts exactly as long as the monitor. The root has
+ * one already (`root_disk.ts`).
+ *
  * @throws UnsupportedError when guest or monitor cannot have such disks
  * @throws HostError when a file or device would refuse this user, naming its owner and mode
  */
@@ -64,17 +70,30 @@ export function planDisks(input: DisksInput): PlannedDisks {
     if (source.kind === "device" && input.access === "fd") {
       requireDescriptors(input.monitor, source.device);
       const opened = `disk${index}`;
-      planned.opened.push(openStep(opened, source.device, readOnly ? "r" : "rw"));
+      planned.opened.push({
+        ...openStep(opened, source.device, readOnly ? "r" : "rw"),
+        ...exclusive(disk),
+      });
       planned.disks.push({ ...told, fd: input.inherit(opened) });
     } else if (source.kind === "device") {
       const path = `/dev/disk${index}`;
       planned.nodes.push(nodeStep(path, source.device, disk, input));
       planned.allowed.push(allowedDevice(source.device, disk));
       planned.disks.push({ ...told, path });
+      if (isExclusive(disk)) {
+        const claim = claimName(index);
+        planned.opened.push({ ...openStep(claim, source.device, "r"), exclusive: true });
+        input.inherit(claim);
+      }
     } else if (mayAccess(source.file, credentials(input.user), wanted(disk))) {
       const path = `/guest/disk${index}`;
       planned.files.push(bindStep(path, disk));
       planned.disks.push({ ...told, path });
+      if (isExclusive(disk)) {
+        const claim = claimName(index);
+        planned.files.push(openFileStep(claim, source, disk));
+        input.inherit(claim);
+      }
     } else {
       requireFileDescriptors(source.file, disk, input);
       const opened = `disk${index}`;
@@ -83,6 +102,18 @@ export function planDisks(input: DisksInput): PlannedDisks {
     }
   });
   return planned;
+}
+
+function isExclusive({ name, readOnly }: DiskFacts): boolean {
+  return !readOnly && name !== ROOT_DISK;
+}
+
+function exclusive(disk: DiskFacts): { exclusive?: true } {
+  return isExclusive(disk) ? { exclusive: true } : {};
+}
+
+function claimName(index: number): string {
+  return `claim${index}`;
 }
 
 function requireAbilities(disks: DiskFacts[], { monitor, guest, unikernel }: DisksInput): void {
@@ -182,10 +213,11 @@ function bindStep(target: string, { source, readOnly }: DiskFacts): Step {
   return { step: "bindHost", source: path, target, kind: "file", ...writable };
 }
 
-function openFileStep(name: string, source: DiskFacts["source"], { readOnly }: DiskFacts): Step {
+function openFileStep(name: string, source: DiskFacts["source"], disk: DiskFacts): Step {
+  const { readOnly } = disk;
   const { path } = (source as { file: ImageFileFacts }).file;
   const from = source.kind === "imageFile" ? "image" : "host";
-  return { step: "openFile", name, from, path, access: readOnly ? "r" : "rw" };
+  return { step: "openFile", name, from, path, access: readOnly ? "r" : "rw", ...exclusive(disk) };
 }
 
 function requireFileDescriptors(file: ImageFileFacts, disk: DiskFacts, input: DisksInput): void {

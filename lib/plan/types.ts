@@ -71,8 +71,18 @@ export type StepBody =
    * `writable`.
    */
   | { step: "bindImageFile"; source: string; target: string; writable?: true }
-  /** Opens a regular file that the monitor's user could not open, and that `exec` hands him. */
-  | { step: "openFile"; name: string; from: "image" | "host"; path: string; access: "r" | "rw" }
+  /**
+   * Opens a regular file that the monitor's user could not open, and that `exec` hands him. One that
+   * is `exclusive` no other guest can have, nor QEMU outside of containers, while it is open.
+   */
+  | {
+    step: "openFile";
+    name: string;
+    from: "image" | "host";
+    path: string;
+    access: "r" | "rw";
+    exclusive?: true;
+  }
   /**
    * Copies a file of the image that the monitor's user could not read, or that something is put
    * before: an archive for the guest's kernel (`unikernel/initrd/segment.ts`).
@@ -112,7 +122,8 @@ export type StepBody =
   | { step: "claimRootDisk"; readOnly: boolean }
   /**
    * Opens a device for the monitor, which `exec` hands it and which needs no node of it then. It comes
-   * before the device rules, which need not let it through.
+   * before the device rules, which need not let it through. A block device that is `exclusive` no other
+   * guest can have, and nobody can mount, while it is open.
    */
   | {
     step: "openDevice";
@@ -121,6 +132,7 @@ export type StepBody =
     major: number;
     minor: number;
     access: "r" | "rw";
+    exclusive?: true;
   }
   /** Attaches a descriptor to a tap in the network namespace, for `exec` to hand over. */
   | { step: "attachTap"; name: string; tap: string }

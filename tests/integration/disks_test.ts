@@ -4,6 +4,7 @@ import { readDevice } from "../../lib/host/devices.ts";
 import { run } from "../support/process.ts";
 import {
   assertFailed,
+  assertSucceeded,
   Container,
   type ContainerOptions,
   doubleContainer,
@@ -144,6 +145,7 @@ testIf("volumes that are devices and disk images are disks, by their places' nam
         .split(" "),
   });
   const { stdout, stderr } = await container.run();
+  assert.equal(stderr, "", "what QEMU says is in the container's output");
   assert.equal(
     stdout,
     [
@@ -211,7 +213,18 @@ testIf(
       { name: "disk0", ...expected, mode: 0o600 },
       { name: "disk1", ...expected, mode: 0o400 },
     ]);
-    assert.deepEqual(report.fds.map(({ fd }) => fd), [0, 1, 2]);
+    // The claim, for reading, and only of what it may write.
+    const claims = report.fds.filter(({ fd }) => fd > 2);
+    assert.deepEqual(
+      claims.map(({ fd, type, major, minor, flags }) => ({
+        fd,
+        type,
+        major,
+        minor,
+        flags: flags & 3,
+      })),
+      [{ fd: 3, type: "block", major: own.major, minor: own.minor, flags: 0 }],
+    );
     assert.deepEqual([device, other.device].map(guardOf), before);
   },
 );
@@ -231,6 +244,51 @@ testIf("a device that the host has mounted is not given to be written", {
     const created = await container.create();
     assert.equal(created.code, code, created.stderr);
     if (code === 1) assertFailed(created, [`mounts[0] ${device}: the host uses it: it is mounted`]);
+  }
+});
+
+testIf("no other guest, and no other QEMU, has a disk that a guest may write", {
+  needs: ["root", "gcc", "losetup", "mkfs.ext4", "mount", "qemu-img"],
+}, async () => {
+  await using scope = new Scope();
+  const { device } = await loopDevice(scope);
+  const directory = await scope.temporaryDirectory("volume");
+  const image = `${directory}/data.img`;
+  const cases = [
+    { source: device, uid: 65534, reason: /mounts\[0\] .*, or another guest's disk/ },
+    // Bound, and by a descriptor.
+    { source: image, uid: 65534, reason: /openFile .*data.img.*: another guest, or another QEMU/ },
+    { source: image, uid: 0, reason: /openFile .*data.img.*: another guest, or another QEMU/ },
+  ];
+  for (const { source, uid, reason } of cases) {
+    await Deno.writeFile(image, new Uint8Array(64 * SECTOR), { mode: 0o600 });
+    await Deno.chown(image, uid, uid);
+    const volumes = withVolumes({ source, destination: "/data" });
+    const first = await doubleContainer(scope, "idle", volumes);
+    await first.mustStart();
+    const second = await doubleContainer(scope, "idle", volumes);
+    assertFailed(await second.create(), [reason]);
+    assert.ok(!second.exists());
+    const reader = await doubleContainer(
+      scope,
+      "idle",
+      withVolumes({ source, destination: "/data", readOnly: true }),
+    );
+    await reader.mustStart();
+    if (source === image) {
+      const { code, stderr } = await run(["qemu-img", "resize", "-f", "raw", image, "1M"]);
+      assert.notEqual(code, 0);
+      assert.match(stderr, /Failed to lock byte 101/);
+    } else {
+      await run(["mkfs.ext4", "-q", "-F", device]);
+      const mounted = await run(["mount", device, directory]);
+      if (mounted.code === 0) await run(["umount", directory]);
+      assert.notEqual(mounted.code, 0);
+    }
+    // The claim is gone with the monitor.
+    assertSucceeded(await first.delete("--force"));
+    await second.mustStart();
+    for (const it of [second, reader]) assertSucceeded(await it.delete("--force"));
   }
 });
 
@@ -264,7 +322,8 @@ interface Seen {
 }
 
 const seen: Seen[] = [
-  { name: "its own", image: {}, write: 0 },
+  // Its claim, by which no other guest has the image.
+  { name: "its own", image: {}, write: 0, descriptor: 2 },
   { name: "its own, to be read", image: { readOnlyRoot: true }, write: EROFS },
   { name: "one that nobody may write to", image: { mode: 0o444 }, write: EACCES },
   { name: "root's", image: { uid: 0 }, write: ENOENT, descriptor: 2 },

@@ -51,6 +51,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { openImageFile } from "../../host/image.ts";
 import { initrdSegment } from "../../unikernel/initrd/segment.ts";
+import { claimFile, openClaimed } from "./disk_claims.ts";
 import { openByNumbers } from "../transient_node.ts";
 import type { PerformContext, StepHandlers } from "../perform.ts";
 
@@ -124,11 +125,12 @@ export const ROOT_STEPS: StepHandlers<
     }
   },
 
-  openFile({ name, from, path, access }, context) {
+  openFile({ name, from, path, access, exclusive }, context) {
     const flags = access === "r" ? O_RDONLY : O_RDWR;
     const fd = from === "image"
       ? openImageFile(context.imageRoot!, path, flags)
       : openHostFile(path, flags);
+    if (exclusive) claimFile(fd);
     context.opened.set(name, fd);
   },
 
@@ -178,10 +180,12 @@ export const ROOT_STEPS: StepHandlers<
     });
   },
 
-  openDevice({ name, type, major, minor, access }, context) {
+  openDevice({ name, type, major, minor, access, exclusive }, context) {
     const format = type === "char" ? S_IFCHR : S_IFBLK;
     const flags = access === "r" ? O_RDONLY : O_RDWR;
-    context.opened.set(name, openByNumbers(context.root!, { format, major, minor }, flags));
+    const open = (more: number) =>
+      openByNumbers(context.root!, { format, major, minor }, flags | more);
+    context.opened.set(name, exclusive ? openClaimed(() => open(O_EXCL)) : open(0));
   },
 
   bindDevice({ source, target }, context) {

@@ -194,6 +194,22 @@ Deno.test("a lock excludes, and flockAsync waits for it", async () => {
   await assert.rejects(linux.flockAsync(987_654, linux.LOCK_EX), { code: "EBADF" });
 });
 
+Deno.test("a locked byte is nobody else's until all have closed the file", async () => {
+  await using scope = new Scope();
+  const path = `${await scope.temporaryDirectory("fd")}/lock`;
+  Deno.writeTextFileSync(path, "");
+  const [one, two] = [linux.open(path, linux.O_RDWR), linux.open(path, linux.O_RDWR)];
+  scope.defer("close", () => linux.close(two));
+  linux.lockByte(one, 101);
+  linux.lockByte(two, 102);
+  assert.throws(() => linux.lockByte(two, 101), { operation: "fcntl", code: "EAGAIN" });
+  const copy = linux.dupAbove(one, 10);
+  linux.close(one);
+  assert.throws(() => linux.lockByte(two, 101), { code: "EAGAIN" });
+  linux.close(copy);
+  linux.lockByte(two, 101);
+});
+
 Deno.test("copyFile copies all, or refuses", async () => {
   await using scope = new Scope();
   const cases = [

@@ -43,8 +43,10 @@ const monitors: Record<string, Expected> = {
     memory: "size=64M",
     network: ["ifname=tap0_urunc", "mac=02:42:0a:58:03:07"],
     disks: {
-      written: ["driver=file,node-name=disk0-file,filename=/guest/disk0,read-only=off"],
-      read: ["driver=host_device,node-name=disk0-file,filename=/dev/disk0,read-only=on"],
+      written: ["driver=file,node-name=disk0-file,filename=/guest/disk0,locking=off,read-only=off"],
+      read: [
+        "driver=host_device,node-name=disk0-file,filename=/dev/disk0,locking=off,read-only=on",
+      ],
     },
     diskDescriptor: ["fd=5,set=5", "filename=/dev/fdset/5,"],
     takesAnyText: true,

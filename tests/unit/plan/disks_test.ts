@@ -101,7 +101,10 @@ Deno.test("a device is a node of the monitor's user, and the cgroup lets through
   assert.deepEqual(program!.allowed.filter(({ type }) => type === "block"), [
     { type: "block", major: 253, minor: 3, access: "rw" },
   ]);
-  assert.match(toldOf(steps), /driver=host_device,\S*filename=\/dev\/disk0,read-only=off/);
+  assert.match(
+    toldOf(steps),
+    /driver=host_device,\S*filename=\/dev\/disk0,locking=off,read-only=off/,
+  );
   assert.match(toldOf(steps), /virtio-blk-pci,drive=disk0,serial=rootfs/);
 });
 
@@ -154,13 +157,40 @@ Deno.test("a file that the user may open is bound, with no more rights than the 
   assert.deepEqual(rulesOf(stepsOf([file()])), []);
 });
 
+Deno.test("what a guest may write is claimed for it, and the monitor inherits the claim", () => {
+  const volume = device({ name: "data" });
+  const numbers = { type: "block", major: 253, minor: 3 };
+  const claim = { step: "openDevice", name: "claim0", ...numbers, access: "r", exclusive: true };
+  for (const access of ["private", "groups"] as const) {
+    const steps = stepsOf([volume], { access, groups: [6] });
+    assert.deepEqual(find(steps, "openDevice"), [claim]);
+    assert.deepEqual(find(steps, "exec")[0]!.fds, [{ name: "claim0", fd: 3 }]);
+    // The device rules let the monitor open it, and are no reason for the claim to fail.
+    const names = steps.map(({ step }) => step);
+    assert.ok(names.indexOf("openDevice") < names.indexOf("deviceRule"));
+  }
+  const [handed] = find(stepsOf([volume], { access: "fd" }), "openDevice").slice(-1);
+  assert.deepEqual(handed, { ...claim, name: "disk0", access: "rw" });
+  for (const [kind, from] of [["imageFile", "image"], ["hostFile", "host"]] as const) {
+    assert.deepEqual(find(stepsOf([file({}, kind)]), "openFile"), [
+      { step: "openFile", name: "claim0", from, path: "/disk.img", access: "rw", exclusive: true },
+    ]);
+  }
+  // Reading disturbs nobody, and the root's own steps claim the root.
+  const others = [device({ name: "data", readOnly: true }), device(), file({}, "hostFile", true)];
+  for (const disk of others) {
+    const steps = stepsOf([disk]);
+    assert.deepEqual([...find(steps, "openDevice"), ...find(steps, "openFile")], []);
+  }
+});
+
 const locked = { uid: 0, gid: 0, mode: 0o600 };
 
 Deno.test("a file that the user may not open is opened for him, before anything is given up", () => {
   for (const [kind, from] of [["imageFile", "image"], ["hostFile", "host"]] as const) {
     const steps = stepsOf([file(locked, kind)]);
     assert.deepEqual(find(steps, "openFile"), [
-      { step: "openFile", name: "disk0", from, path: "/disk.img", access: "rw" },
+      { step: "openFile", name: "disk0", from, path: "/disk.img", access: "rw", exclusive: true },
     ]);
     const names = steps.map(({ step }) => step);
     assert.ok(names.indexOf("openFile") < names.indexOf("pivotRoot"));
@@ -182,7 +212,8 @@ Deno.test("descriptors have numbers of their own", () => {
   assert.deepEqual(fds, [
     { name: "control", fd: 3 },
     { name: "disk0", fd: 4 },
-    { name: "disk2", fd: 5 },
+    { name: "claim1", fd: 5 },
+    { name: "disk2", fd: 6 },
   ]);
 });
 
@@ -206,13 +237,16 @@ Deno.test("with descriptors there is no node, and no device is let through", () 
   assert.deepEqual(find(steps, "deviceRule").map(({ rule }) => rule), ["a"]);
   const [program] = find(stepsOf(disks, { access: "fd", version: 2, input }), "deviceProgram");
   assert.deepEqual(program!.allowed, []);
-  const fds = ["kvm", "tap", "disk0", "disk2"].map((name, index) => ({ name, fd: 3 + index }));
+  const fds = ["kvm", "tap", "disk0", "claim1", "disk2"].map((name, index) => ({
+    name,
+    fd: 3 + index,
+  }));
   assert.deepEqual(find(steps, "exec")[0]!.fds, fds);
   const told = toldOf(steps);
   for (const text of ["kvm,device=/dev/fdset/3", "tap,id=net0,fd=4", "filename=/dev/fdset/5,"]) {
     assert.ok(told.includes(text), `${text} in ${told}`);
   }
-  assert.match(told, /driver=host_device,\S*filename=\/dev\/fdset\/6,read-only=on/);
+  assert.match(told, /driver=host_device,\S*filename=\/dev\/fdset\/7,locking=off,read-only=on/);
   // Opened while the cgroup lets it, and the tap is there; nothing can be opened in /dev any more.
   const order = [
     "createTap",
