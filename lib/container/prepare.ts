@@ -2,7 +2,7 @@ import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { findRootDisk, hostNode } from "../block/root_disk.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { blockImage, volumeDisks } from "../host/disks.ts";
+import { blockImage, deviceDisks, volumeDisks } from "../host/disks.ts";
 import { gatherHostFacts, groupNamesOf } from "../host/facts.ts";
 import { openImageRoot } from "../host/image.ts";
 import { readUruncJson } from "../host/urunc_json.ts";
@@ -12,6 +12,7 @@ import type { DiskFacts, HostFacts } from "../host/types.ts";
 import { monitorByName } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
+import { diskDevices } from "../oci/disk_devices.ts";
 import { diskMounts } from "../oci/remarks.ts";
 import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../path.ts";
@@ -114,8 +115,10 @@ function disksOf(
       mountPoint: mountPointOf(unikernel, guest),
     }));
   }
-  const taken = [ROOT_DISK, ...disks.map(({ name }) => name)];
-  return [...disks, ...volumeDisks(diskMounts(spec), taken)];
+  const taken = () => [ROOT_DISK, ...disks.map(({ name }) => name)];
+  disks.push(...volumeDisks(diskMounts(spec), taken()));
+  disks.push(...deviceDisks(diskDevices(spec), taken()));
+  return disks;
 }
 
 /** Puts the root before all other disks. Nothing is unmounted yet. */

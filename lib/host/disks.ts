@@ -9,7 +9,10 @@ import {
   S_IFREG,
   statPath,
 } from "../../ffi/linux.ts";
+import { readBlockDevice } from "../block/device.ts";
+import { hostNode } from "../block/root_disk.ts";
 import { HostError, UnsupportedError } from "../errors.ts";
+import type { DiskDevice } from "../oci/disk_devices.ts";
 import { type DiskMount, unseenVolume } from "../oci/remarks.ts";
 import { readDevice } from "./devices.ts";
 import { statImageFile } from "./image.ts";
@@ -70,11 +73,50 @@ export function volumeDisks(mounts: DiskMount[], taken: string[]): DiskFacts[] {
     const { source, mayWrite } = sourceOf(volume);
     const readOnly = !mayWrite || volume.mount.options.includes("ro");
     if (!readOnly && source.kind === "device") requireUnused(volume);
-    const place = volume.mount.destination.replace(/^\/+|\/+$/g, "").replaceAll("/", "-");
-    const name = SERIAL.test(place) && !names.has(place) ? place : `volume${number}`;
-    names.add(name);
+    const name = nameOf(volume.mount.destination, names, `volume${number}`);
     return { name, source, readOnly };
   });
+}
+
+/**
+ * Looks at block devices that the caller gives the container. Their names are their places in its
+ * /dev: `/dev/xvda` is `xvda`. Whether the host uses one is seen when it is claimed.
+ *
+ * @param taken names of disks that the guest has already
+ * @throws UnsupportedError naming the device that is not there, or may not even be read
+ */
+export function deviceDisks(devices: DiskDevice[], taken: string[]): DiskFacts[] {
+  const names = new Set(taken);
+  return devices.map(({ device: { path, major, minor }, access }, number) => {
+    const refuse = (reason: string, remedy: string) =>
+      new UnsupportedError({
+        operation: "give the guest a disk",
+        subject: `linux.devices ${path}`,
+        reason,
+        remedy,
+      });
+    if (access === "none") {
+      throw refuse("linux.resources.devices does not let it be read", "allow it there: r, or rw");
+    }
+    const device = readBlockDevice({ major, minor });
+    if (device === undefined) {
+      const reason = `this machine has no block device ${major}:${minor}`;
+      throw refuse(reason, "see /proc/partitions");
+    }
+    return {
+      name: nameOf(path.replace(/^\/dev\//, ""), names, `device${number}`),
+      source: { kind: "device", device: hostNode(device) },
+      readOnly: access === "r" || device.readOnly,
+    };
+  });
+}
+
+/** @param names that are taken; this one is added */
+function nameOf(path: string, names: Set<string>, otherwise: string): string {
+  const place = path.replace(/^\/+|\/+$/g, "").replaceAll("/", "-");
+  const name = SERIAL.test(place) && !names.has(place) ? place : otherwise;
+  names.add(name);
+  return name;
 }
 
 function sourceOf(volume: DiskMount): { source: DiskSource; mayWrite: boolean } {

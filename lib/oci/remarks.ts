@@ -1,3 +1,4 @@
+import { isBlockDevice } from "./disk_devices.ts";
 import { isInitProgram } from "./init_program.ts";
 import type { Mount, Spec } from "./types.ts";
 
@@ -40,9 +41,11 @@ export const refusedProperties: Record<string, Finder> = {
       reachesGuest(mount) || mayBeDisk(mount) ? [] : [unseenVolume(mount, index)]
     ),
   "linux.devices": ({ linux }) =>
-    linux.devices.filter(({ path }) => !CONVENTIONAL_DEVICES.has(path)).map(({ path }) => ({
+    linux.devices.filter((device) =>
+      !CONVENTIONAL_DEVICES.has(device.path) && !isBlockDevice(device)
+    ).map(({ path }) => ({
       property: `linux.devices ${path}`,
-      reason: "a guest has no access to devices of the host",
+      reason: "a guest has no access to devices of the host but block devices, which are its disks",
       remedy: "leave the device out",
     })),
   "process.selinuxLabel": ({ process }) =>

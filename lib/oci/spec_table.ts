@@ -117,13 +117,13 @@ export const specTable: SpecRow[] = [
   {
     property: "linux.devices",
     treatment: "refused",
-    how: "other than the conventional ones: a guest has no devices of the host",
+    how: "other than block devices, which are the guest's disks, and the conventional ones",
   },
   { property: "linux.cgroupsPath", treatment: "honoured", how: "/urunc/ID without it" },
   {
     property: "linux.resources.devices",
     treatment: "by design",
-    how: "the rules allow exactly this container's nodes, whatever is listed",
+    how: "exactly this container's nodes are allowed; a disk of linux.devices no more than listed",
   },
   {
     property: "linux.resources.*",

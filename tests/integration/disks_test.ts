@@ -292,6 +292,92 @@ testIf("no other guest, and no other QEMU, has a disk that a guest may write", {
   }
 });
 
+testIf("block devices that the container is given are disks, by their places in /dev", {
+  needs: ["root", "kvm", "qemu-system-x86_64", "losetup"],
+}, async () => {
+  await using scope = new Scope();
+  const own = await loopDevice(scope);
+  const read = await loopDevice(scope);
+  const container = await Container.prepare(scope, {
+    edit: (config) =>
+      giveDevices(config, [own.device, "/dev/xvda", "rwm"], [read.device, "/dev/xvdb", "rm"]),
+    args: "disk 0 size read 1 write 2 first disk 1 size read 1 write 2 x".split(" "),
+  });
+  const before = [own.device, read.device].map(guardOf);
+  const { stdout, stderr } = await container.run();
+  assert.equal(
+    stdout,
+    [
+      `disk 0: ${SECTORS} sectors, writable, serial xvda`,
+      "read 1: from the device",
+      "wrote 2",
+      `disk 1: ${SECTORS} sectors, read-only, serial xvdb`,
+      "read 1: from the device",
+      "write 2 failed: 1",
+      "",
+    ].join("\n"),
+    stderr,
+  );
+  await run(["blockdev", "--flushbufs", own.device]);
+  assert.equal(textAt(own.backing, 2, 7), "first\n\0");
+  assert.equal(textAt(read.backing, 2, 1), "\0");
+  assert.deepEqual([own.device, read.device].map(guardOf), before);
+});
+
+testIf("of a device that the container is given the monitor has what the rules let it have", {
+  needs: ["root", "gcc", "losetup", "mkfs.ext4", "mount"],
+}, async () => {
+  await using scope = new Scope();
+  const { device } = await loopDevice(scope);
+  const give = (access: string) => (
+    {
+      edit: (config: Record<string, unknown>) => giveDevices(config, [device, "/dev/xvda", access]),
+    }
+  );
+  const reader = await doubleContainer(
+    scope,
+    "open /dev/disk0 rw; open /dev/disk0 r; idle",
+    give("rm"),
+  );
+  await reader.mustStart();
+  const tried = (await reader.waitForOutput("}\n{")).split("\n").slice(0, 2);
+  assert.deepEqual(tried.map((line) => JSON.parse(line).errno), [EACCES, 0]);
+  assertFailed(await (await doubleContainer(scope, "idle", give("m"))).create(), [
+    "linux.devices /dev/xvda: linux.resources.devices does not let it be read",
+  ]);
+  const solo5 = { unikernel: { unikernelType: "unikraft" }, ...give("rwm") };
+  assertFailed(await (await doubleContainer(scope, "idle", solo5)).create(), [
+    /xvda \(.*\): a unikraft guest on qemu can have none/,
+  ]);
+
+  const place = await scope.temporaryDirectory("mounted");
+  await run(["mkfs.ext4", "-q", "-F", device], { check: true });
+  await run(["mount", device, place], { check: true });
+  scope.defer(`unmount ${place}`, () => run(["umount", place]));
+  assertFailed(await (await doubleContainer(scope, "idle", give("rwm"))).create(), [
+    /openDevice .*: it is mounted, a part of another device, or another guest's disk/,
+  ]);
+});
+
+/** As the kubelet's runtimes write volumeDevices, and docker `--device`. */
+function giveDevices(
+  config: Record<string, unknown>,
+  ...given: [source: string, path: string, access: string][]
+): void {
+  const found = given.map(([source, path, access]) => {
+    const { major, minor } = readDevice(source)!;
+    return { path, access, numbers: { type: "b", major, minor } };
+  });
+  const linux = config.linux as Record<string, unknown>;
+  linux.devices = found.map(({ path, numbers }) => ({ path, ...numbers }));
+  linux.resources = {
+    devices: [
+      { allow: false, access: "rwm" },
+      ...found.map(({ access, numbers }) => ({ allow: true, ...numbers, access })),
+    ],
+  };
+}
+
 testIf("a volume that is no disk is refused by name", { needs: ["root", "gcc"] }, async () => {
   await using scope = new Scope();
   const directory = await scope.temporaryDirectory("volume");

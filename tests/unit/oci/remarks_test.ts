@@ -76,6 +76,8 @@ const REFUSED: Record<string, [changes: Record<string, unknown>, words: RegExp][
       { linux: { ...NAMESPACES, devices: [{ type: "c", path: "/dev/fb0", major: 29, minor: 0 }] } },
       /\/dev\/fb0/,
     ],
+    // Which device of the host it is, only its numbers say.
+    [{ linux: { ...NAMESPACES, devices: [{ type: "b", path: "/dev/xvda" }] } }, /\/dev\/xvda/],
   ],
   "process.selinuxLabel": [[withProcess({ selinuxLabel: "a:b:c" }), /label=disable/]],
   "process.scheduler": [[withProcess({ scheduler: { policy: "SCHED_FIFO" } }), /scheduler/]],
