@@ -34,7 +34,9 @@ const operation = "write the guest's command line";
  *
  * A disk that is the guest's root (`mountPoint` `/`) is `root=/dev/vda`. A kernel that has an initial
  * RAM disk too starts that one's own `/init`, which finds the root by the same parameter, as every
- * distribution's does, and starts `init=` there; so nothing is handed over in the RAM disk then.
+ * distribution's does, and starts `init=` there; so nothing is handed over in the RAM disk then. Ours
+ * could not mount the root in its place: the drivers of disk and file system are mostly modules, which
+ * each distribution's RAM disk loads in its own way.
  *
  * Arguments and environment take one of two ways:
  *
@@ -76,10 +78,13 @@ function handedProcess(input: GuestInput): GuestProcess | undefined {
       operation: "hand over arguments and environment",
       subject: `${keyPrefix}environment`,
       reason: rootOf(input) !== undefined
-        ? '"initrd" is asked for, and the guest\'s root is a disk'
+        ? '"initrd" is asked for, and the guest\'s root is a disk, where only the command line leads'
         : input.hasInitrd
         ? '"initrd" is asked for, and the initial RAM disk is no archive that files can be added to'
         : '"initrd" is asked for, and the image has no initial RAM disk',
+      remedy:
+        "leave the key out; a secret is better put in a file of the image than on the command " +
+        "line, which the host's ps shows",
     });
   }
   const handedAnyway = input.environment === "initrd" || input.env.length > 0 ||

@@ -4,6 +4,7 @@ import { CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
 import { isAlive, readStatus, run, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
+import { loopDevice, SECTORS, textAt } from "../../support/volumes.ts";
 import { guestImage } from "../docker/_common.ts";
 import {
   assertNothingLeft,
@@ -54,6 +55,27 @@ for (const accelerator of ["kvm", "tcg"] as const) {
     await assertNothingLeft(it);
   });
 }
+
+testIf("ctr run --device: a guest has a block device as its disk", {
+  needs: [...QEMU_NEEDS, "kvm", "losetup"],
+}, async () => {
+  await using scope = new Scope();
+  const { device, backing } = await loopDevice(scope);
+  const it = await startContainerd(scope);
+  await it.makeImage(GUEST, guestImage("kvm"));
+  const flags = ["--rm", "--user=65534:65534", `--device=${device}`];
+  const commands = "disk 0 size read 1 write 2 by-a-device".split(" ");
+  const { stdout, stderr } = await it.ctrRun(flags, GUEST, "device", commands);
+  const serial = device.slice("/dev/".length);
+  assert.equal(
+    stdout.replaceAll("\r", ""),
+    `disk 0: ${SECTORS} sectors, writable, serial ${serial}\nread 1: from the device\nwrote 2\n`,
+    stderr,
+  );
+  await run(["blockdev", "--flushbufs", device], { check: true });
+  assert.equal(textAt(backing, 2, 11), "by-a-device");
+  await assertNothingLeft(it);
+});
 
 testIf("ctr run --tty: the terminal of a guest, and of an ordinary container", {
   needs: [...DOUBLE_NEEDS, "script"],
