@@ -42,9 +42,17 @@ export async function makeGuestImage(it: Docker): Promise<void> {
   await it.makeImage("guest", guestImage("kvm"));
 }
 
-/** Makes the image `linux`: Debian's stock kernel, which serves a page. */
-export async function makeLinuxImage(scope: Scope, it: Docker): Promise<void> {
-  const initrd = await makeLinuxInitrd({ line: "the guest is up", http: "served by the guest" });
+/**
+ * Makes the image `linux`: Debian's stock kernel, which serves a page.
+ *
+ * @param script what the guest does before it says that it is up
+ */
+export async function makeLinuxImage(scope: Scope, it: Docker, script = ""): Promise<void> {
+  const initrd = await makeLinuxInitrd({
+    line: "the guest is up",
+    http: "served by the guest",
+    script,
+  });
   scope.defer("remove the initrd", () => initrd.cleanup());
   await it.makeImage("linux", [
     { path: "/unikernel/vmlinuz", source: await debianKernel() },
@@ -73,10 +81,15 @@ export async function assertUnprivileged(it: Docker, { id, pid }: Guest): Promis
   assert.ok(open.includes("anon_inode:kvm-vm"));
 }
 
-/** The guest answers pings and HTTP from the node. */
+/**
+ * The guest answers pings and HTTP from the node.
+ *
+ * @param address of either version
+ */
 export async function assertReachable(it: Docker, address: string): Promise<void> {
   await it.onHost(["ping", "-c", "3", "-W", "10", address], { check: true });
-  const page = await it.onHost(["busybox", "wget", "-q", "-O", "-", `http://${address}/`], {
+  const host = address.includes(":") ? `[${address}]` : address;
+  const page = await it.onHost(["busybox", "wget", "-q", "-O", "-", `http://${host}/`], {
     check: true,
   });
   assert.equal(page.stdout, "served by the guest");

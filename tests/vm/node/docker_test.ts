@@ -1,5 +1,6 @@
 /** Debian's docker with its defaults: systemd's cgroups, AppArmor, seccomp, the bridge. */
 import assert from "node:assert/strict";
+import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { nodeDocker } from "./_docker.ts";
@@ -52,19 +53,37 @@ testIf("docker: a guest on nested KVM says its line and ends; one idles under sy
   await assertRemoved(it, guest);
 });
 
-testIf("docker: Debian's own kernel on nested KVM as 65534, reachable, confined by AppArmor", {
+/** Docker's bridges have no IPv6 unless they are told. */
+const DUAL = ["--ipv6", "--subnet=10.88.4.0/24", "--subnet=fd00:88:4::/64", "dual"];
+
+/** IPv6 is there a little after the interface is. */
+const AWAIT_IPV6 = "until ip -6 route | grep -q ^default; do sleep 0.1; done";
+
+testIf("docker: Debian's kernel on nested KVM as 65534, over IPv4 and IPv6, under AppArmor", {
   needs: [...needs, "busybox", "cpio"],
   timeoutSeconds: 360,
 }, async () => {
   await using scope = new Scope();
+  // After the container that is in it.
+  scope.defer("remove the network", async () => {
+    await run(["docker", "network", "prune", "--force"], { check: true });
+  });
   const it = nodeDocker(scope);
-  await makeLinuxImage(scope, it);
-  const guest = await start(it, [RUNTIME, "linux", "/init"], "the guest is up");
+  await makeLinuxImage(scope, it, AWAIT_IPV6);
+  await it.docker(["network", "create", ...DUAL], { check: true });
+  const guest = await start(
+    it,
+    [RUNTIME, "--network=dual", "linux", "/init"],
+    "the guest is up",
+  );
   await assertUnprivileged(it, guest);
   assert.equal(
     Deno.readTextFileSync(`/proc/${guest.pid}/attr/apparmor/current`).trim(),
     "docker-default (enforce)",
   );
-  await assertReachable(it, (await it.inspect(guest.id)).NetworkSettings.IPAddress);
+  const { NetworkSettings } = await it.inspect(guest.id);
+  const { IPAddress, GlobalIPv6Address } = NetworkSettings.Networks.dual!;
+  assert.match(GlobalIPv6Address, /^fd00:88:4::/);
+  for (const address of [IPAddress, GlobalIPv6Address]) await assertReachable(it, address);
   await assertRemoved(it, guest);
 });
