@@ -11,6 +11,9 @@ import { openStep, requireDescriptors } from "./devices.ts";
 import { ROOT_DISK } from "./root.ts";
 import type { AllowedDevice, Step } from "./types.ts";
 
+/** LOOP_MAJOR in linux/major.h. */
+const LOOP_MAJOR = 7;
+
 /** What disk planning knows. */
 export interface DisksInput {
   facts: Pick<HostFacts, "disks" | "groupNames">;
@@ -42,7 +45,8 @@ export interface PlannedDisks {
  *
  * - a block device is a node made for this container alone, as /dev/kvm is (`devices.ts`); a disk
  *   that is only read has a node that can only be read, and the device cgroup says the same;
- *   With `device_access = "fd"` init opens it, and the monitor inherits it;
+ *   With `device_access = "fd"` init opens it, and the monitor inherits it. So it does with a loop
+ *   device, where the monitor takes descriptors: see `isHandedOver`;
  * - a file that the monitor's user may open is bound;
  * - one that he may not open is opened by init and inherited, where the monitor takes descriptors. It
  *   is the container's own file, of its image or its volumes, whoever owns it.
@@ -67,7 +71,7 @@ export function planDisks(input: DisksInput): PlannedDisks {
       serial: name,
       solo5Device: input.unikernel.solo5BlkDev ?? input.guest.disks?.solo5Device,
     };
-    if (source.kind === "device" && input.access === "fd") {
+    if (source.kind === "device" && isHandedOver(source.device, input)) {
       requireDescriptors(input.monitor, source.device);
       const opened = `disk${index}`;
       planned.opened.push({
@@ -114,6 +118,17 @@ function exclusive(disk: DiskFacts): { exclusive?: true } {
 
 function claimName(index: number): string {
   return `claim${index}`;
+}
+
+/**
+ * Whether init opens a device, so that the monitor needs no node of it. A loop device is no longer its
+ * guest's when nobody has it open, or somebody detaches it, which needs no privilege (LOOP_CLR_FD in
+ * drivers/block/loop.c): its number becomes that of the next file, another container's snapshot, and a
+ * node would lead a hostile monitor there. A descriptor keeps the device what it is.
+ */
+function isHandedOver({ major }: DeviceFacts, { access, monitor }: DisksInput): boolean {
+  if (access === "fd") return true;
+  return access === "private" && major === LOOP_MAJOR && monitor.takesDescriptors;
 }
 
 function requireAbilities(disks: DiskFacts[], { monitor, guest, unikernel }: DisksInput): void {

@@ -1,6 +1,6 @@
 /** Containers as a caller of the runtime has them: one object for each, undone with its scope. */
 import { cgroupDirectories } from "./cgroups.ts";
-import { doubleConfiguration, type DoubleReport, parseReport } from "./double.ts";
+import { doubleBinary, doubleConfiguration, type DoubleReport, parseReport } from "./double.ts";
 import { type BundleOptions, makeBundle } from "./fixtures.ts";
 import { type CommandResult, isAlive, listPids, readCommandLine, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
@@ -252,6 +252,27 @@ export async function doubleContainer(
   const config = options.config ?? await doubleConfiguration(scope, configuration);
   if (monitor !== "") await Deno.writeTextFile(config, `${monitor}\n`, { append: true });
   return await Container.prepare(scope, { args: [commands], ...rest, config });
+}
+
+/**
+ * The same with the double in the place of a monitor that opens its devices by itself: Firecracker,
+ * which needs KVM. What guests of it are told follows their init.
+ */
+export async function nodeDoubleContainer(
+  scope: Scope,
+  commands: string,
+  options: ContainerOptions = {},
+): Promise<Container> {
+  const config = `${await scope.temporaryDirectory("config")}/config.toml`;
+  const path = JSON.stringify(await doubleBinary());
+  await Deno.writeTextFile(config, `[monitors.firecracker]\npath = ${path}\n`);
+  return await Container.prepare(scope, {
+    unikernelType: "linux",
+    unikernel: { hypervisor: "firecracker" },
+    args: ["/init", ...commands.split(" ")],
+    ...options,
+    config,
+  });
 }
 
 /**

@@ -116,6 +116,26 @@ Deno.test("a device that is only read cannot be written by its node, its rule or
   assert.doesNotMatch(toldOf(steps), /read-only=off/);
 });
 
+Deno.test("a loop device is handed over: by its number a monitor could open what comes after it", () => {
+  const loop = { ...snapshot, path: "/dev/loop0", major: 7, minor: 0 };
+  const disk = device({ source: { kind: "device", device: loop } });
+  for (const version of [1, 2] as const) {
+    const steps = stepsOf([disk], { version });
+    assert.deepEqual(find(steps, "mknod").filter(({ type }) => type === "block"), []);
+    assert.deepEqual(rulesOf(steps), []);
+    for (const { allowed } of find(steps, "deviceProgram")) {
+      assert.deepEqual(allowed.filter(({ type }) => type === "block"), []);
+    }
+    assert.deepEqual(find(steps, "openDevice"), [
+      { step: "openDevice", name: "disk0", type: "block", major: 7, minor: 0, access: "rw" },
+    ]);
+    assert.deepEqual(find(steps, "exec")[0]!.fds, [{ name: "disk0", fd: 3 }]);
+  }
+  // Who opens it himself has a node.
+  const steps = stepsOf([disk], { type: "linux", monitor: "firecracker" });
+  assert.equal(find(steps, "mknod").filter(({ type }) => type === "block").length, 1);
+});
+
 Deno.test("by groups a device is the host's node, for who is in its group", () => {
   const bound = find(stepsOf([device()], { access: "groups", groups: [6] }), "bindDevice");
   assert.deepEqual(bound.at(-1), { step: "bindDevice", source: "/dev/dm-3", target: "/dev/disk0" });
