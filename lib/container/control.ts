@@ -17,8 +17,11 @@ import { qmpCommand, type QmpMessage, QmpReader } from "../monitor/qmp.ts";
 /** A running monitor's control socket, in the container's directory. */
 export const CONTROL_SOCKET = "control.sock";
 
-/** How long a monitor may take for an answer. Ours take 1 ms; a stopped one never answers. */
-const ANSWER_MILLISECONDS = 500;
+/**
+ * How long a monitor may take for an answer. Ours take 1 ms, and some hundred where the
+ * container has little of a processor; a stopped one never answers.
+ */
+const ANSWER_MILLISECONDS = 1000;
 
 /**
  * A conversation with a monitor, which is hostile: it may say anything, or nothing. Descriptors that

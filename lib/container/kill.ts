@@ -37,7 +37,8 @@ const HANDLER_INTERVAL = 5;
 
 /**
  * Does to a container what a signal means for it (`lib/monitor/signals.ts`). Returns when a guest
- * that was asked to stop is seen to do so, 1.6 s later at most; not when it has stopped.
+ * that was asked to stop is seen to do so (`stopGuest` says how long it takes at most); not when it has
+ * stopped.
  *
  * @param signal number
  * @throws NotFoundError; WrongStateError unless it is created or running, except that signalling all

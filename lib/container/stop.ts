@@ -43,6 +43,16 @@ export type StopOutcome = "ended" | "stopping" | "deaf";
 const WATCH = { before: 150, first: 150, then: 450 };
 
 /**
+ * While a guest waits for a processor that others have, or that its limit denies it, it cannot react:
+ * that does not count. Watching takes this many times as long for it at most; a guest that has had less
+ * than the share of its time by then may have heard, for all that can be seen.
+ */
+const PATIENCE = { times: 2, share: 0.5 };
+
+/** How often is looked whether it waits, in milliseconds. */
+const WATCH_INTERVAL = 25;
+
+/**
  * Processor time in milliseconds, in the first moment, that is more than a kernel alone takes for
  * the event. Measured with Linux 6.12: with TCG, 4 to 6 ms when nobody listens and 13 to 33 ms when a
  * shell wakes up and starts `sleep`; with KVM in a machine that is emulated itself, 0.7 and 25 ms. For
@@ -84,7 +94,8 @@ const BUSY = 0.5;
  * 2. Ctrl-Alt-Delete: Linux then either restarts at once, which ends the guest, or tells init. One that
  *    still boots is busy and would be taken for one that shuts down: it is not asked.
  *
- * It takes 1.6 s at most, half of which only when the guest heeds neither.
+ * It takes 1.6 s at most, half of which only when the guest heeds neither; twice that where the guest
+ * has to wait for a processor.
  */
 export async function stopGuest(guest: StoppingGuest): Promise<StopOutcome> {
   try {
@@ -123,7 +134,7 @@ async function isBooting(
 ): Promise<boolean> {
   for (let sample = 0; sample < BOOT_SAMPLES; sample++) {
     if (sample > 0 && await workIn(guest, BOOT_INTERVAL) === "ended") return false;
-    if ((readGuestTime(guest.pid) ?? Infinity) > BOOT[accelerator]) return false;
+    if ((readGuestTime(guest.pid)?.ran ?? Infinity) > BOOT[accelerator]) return false;
     if (!isInKernel(await control.ask(READ_REGISTERS))) return false;
   }
   return true;
@@ -153,15 +164,39 @@ async function watch(
   return isWorking ? "stopping" : "deaf";
 }
 
-/** Processor time of the guest in the next so many milliseconds. */
+/**
+ * Processor time of the guest in the next so many milliseconds in which it does not wait for a processor.
+ *
+ * @returns undefined when it cannot be told, or waited for too long
+ */
 async function workIn(
   { pid, pidfd }: StoppingGuest,
   milliseconds: number,
 ): Promise<number | "ended" | undefined> {
   const start = readGuestTime(pid);
-  const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], milliseconds);
-  if (events !== 0) return "ended";
-  const end = readGuestTime(pid);
-  // Less than before: the threads of its processors are ending, and the monitor is about to.
-  return start === undefined || end === undefined || end < start ? undefined : end - start;
+  const began = performance.now();
+  let last = { ran: start?.ran, at: began };
+  for (let left = milliseconds;;) {
+    const [events] = await pollAsync(
+      [{ fd: pidfd, events: POLLIN }],
+      Math.min(left, WATCH_INTERVAL),
+    );
+    if (events !== 0) return "ended";
+    const now = performance.now();
+    const time = readGuestTime(pid);
+    // Without accounts there is nothing to look at meanwhile, but its end.
+    if (start === undefined || time === undefined) {
+      left = milliseconds - (now - began);
+      if (left < 1) return undefined;
+      continue;
+    }
+    // Less than before: the threads of its processors are ending, and the monitor is about to.
+    if (time.ran < start.ran) return undefined;
+    if (time.ran !== last.ran) last = { ran: time.ran, at: now };
+    const waited = time.waited - start.waited + (time.wantsOne ? now - last.at : 0);
+    const served = now - began - waited;
+    left = Math.min(milliseconds - served, milliseconds * PATIENCE.times - (now - began));
+    if (left >= 1) continue;
+    return served < milliseconds * PATIENCE.share ? undefined : time.ran - start.ran;
+  }
 }

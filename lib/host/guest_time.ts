@@ -1,35 +1,51 @@
 import { isGone } from "./process.ts";
 
+/** How a virtual machine's processors have fared since it was made. */
+export interface GuestTime {
+  /** Milliseconds that they had a processor of the host. */
+  ran: number;
+  /** Milliseconds that they waited for one until they got it. */
+  waited: number;
+  /** Whether one of them has a processor now, or waits for one, which is not counted yet. */
+  wantsOne: boolean;
+}
+
 /**
- * Processor time that a virtual machine's processors have used so far, in milliseconds: that of all
- * the monitor's threads but the first, which is the monitor's own.
+ * Processor time of a virtual machine's processors so far: that of all the monitor's threads but the
+ * first, which is the monitor's own.
  *
  * @param pid of the monitor
  * @returns undefined when it has ended, or the kernel does not keep such accounts
  * @see proc_pid_schedstat(5): nanoseconds on a processor, waiting for one, time slices
  */
-export function readGuestTime(pid: number): number | undefined {
-  let nanoseconds: number | undefined;
+export function readGuestTime(pid: number): GuestTime | undefined {
+  const threads: GuestTime[] = [];
   try {
     for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-      if (name === String(pid)) continue;
-      nanoseconds = (nanoseconds ?? 0) + readThreadTime(pid, name);
+      if (name !== String(pid)) threads.push(readThreadTime(pid, name));
     }
   } catch {
     // It ends right now, or CONFIG_SCHED_INFO is not set.
     return undefined;
   }
-  return nanoseconds === undefined ? undefined : nanoseconds / 1e6;
+  return threads.length === 0 ? undefined : threads.reduce((sum, thread) => ({
+    ran: sum.ran + thread.ran,
+    waited: sum.waited + thread.waited,
+    wantsOne: sum.wantsOne || thread.wantsOne,
+  }));
 }
 
-/** 0 for a thread that has ended: helpers of a monitor come and go. */
-function readThreadTime(pid: number, thread: string): number {
+/** Nothing for a thread that has ended: helpers of a monitor come and go. */
+function readThreadTime(pid: number, thread: string): GuestTime {
+  const directory = `/proc/${pid}/task/${thread}`;
   try {
-    const directory = `/proc/${pid}/task/${thread}`;
-    const [ran] = Deno.readTextFileSync(`${directory}/schedstat`).split(" ");
-    return Number(ran);
+    const [ran, waited] = Deno.readTextFileSync(`${directory}/schedstat`).split(" ");
+    // PID (NAME) STATE, where a name may hold anything (proc_pid_stat(5)).
+    const stat = Deno.readTextFileSync(`${directory}/stat`);
+    const state = stat[stat.lastIndexOf(")") + 2];
+    return { ran: Number(ran) / 1e6, waited: Number(waited) / 1e6, wantsOne: state === "R" };
   } catch (error) {
-    if (isGone(error) && !exists(`/proc/${pid}/task/${thread}`)) return 0;
+    if (isGone(error) && !exists(directory)) return { ran: 0, waited: 0, wantsOne: false };
     throw error;
   }
 }

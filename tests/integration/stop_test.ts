@@ -72,6 +72,26 @@ testIf("stop: a Linux guest that listens to its power button shuts down in its o
   assert.match(container.output(), /Power down/);
 });
 
+testIf("stop: a guest that hardly gets a processor is not taken for one that does not listen", {
+  needs: linuxNeeds,
+}, async () => {
+  await using scope = new Scope();
+  const { container, pid } = await linuxGuest(scope, {
+    onPowerButton: "echo asked; sleep 1; echo all is saved; poweroff -f",
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  const limit = async (quota: string) => {
+    const args = ["update", "--cpu-period=250000", `--cpu-quota=${quota}`, container.id];
+    assertSucceeded(await container.urunc(args), "update");
+  };
+  await limit("2500");
+  assertSucceeded(await container.kill("TERM"), "kill");
+  assert.ok(isAlive(pid), "it was cut off");
+  await limit("-1");
+  await container.waitForStatus("stopped");
+  assert.match(container.output(), /asked\r?\nall is saved/);
+});
+
 testIf("stop: a Linux guest that listens to nothing ends soon, whatever the signal", {
   needs: linuxNeeds,
 }, async () => {
