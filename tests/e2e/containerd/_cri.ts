@@ -16,8 +16,13 @@ const PAUSE = "docker.io/library/pause:latest";
  * containerd with the CRI plugin, a bridge network, and a runtime class `urunc`.
  *
  * @param systemd makes the cgroups, as Kubernetes has it by default
+ * @param monitor the test double in QEMU's place, or QEMU with KVM
  */
-export async function startWithCri(scope: Scope, systemd = false): Promise<Containerd> {
+export async function startWithCri(
+  scope: Scope,
+  systemd = false,
+  monitor: "double" | "kvm" = "double",
+): Promise<Containerd> {
   const cni = await scope.temporaryDirectory("cni");
   await Deno.mkdir(`${cni}/conf`);
   await Deno.writeTextFile(
@@ -38,10 +43,11 @@ export async function startWithCri(scope: Scope, systemd = false): Promise<Conta
       }],
     }),
   );
-  const double = JSON.stringify(await doubleBinary());
+  const double = async () => `[monitors.qemu]\npath = ${JSON.stringify(await doubleBinary())}\n`;
   const it = await startContainerd(scope, {
     cri: true,
-    uruncConfiguration: `[monitors.qemu]\npath = ${double}\n`,
+    // Empty is not none: with it comes the resolv.conf that the plugin copies.
+    uruncConfiguration: monitor === "double" ? await double() : "",
     configuration: `
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${PAUSE}"
@@ -60,7 +66,7 @@ export async function startWithCri(scope: Scope, systemd = false): Promise<Conta
       SystemdCgroup = ${systemd}
 `,
   });
-  await it.makeImage(GUEST, guestImage("tcg"));
+  await it.makeImage(GUEST, guestImage(monitor === "double" ? "tcg" : "kvm"));
   await it.makeImage(ORDINARY, busyboxFiles());
   await it.makeImage(PAUSE, busyboxFiles(), { Entrypoint: ["/bin/sleep", "100000"] });
   return it;
@@ -89,7 +95,11 @@ export function missingPlugins(): string | undefined {
 }
 
 /** Waits until a CRI log has a line, and gives all lines without their stamps. */
-export async function logsWith(path: string, line: string): Promise<string> {
+export async function logsWith(
+  path: string,
+  line: string,
+  timeoutSeconds = 20,
+): Promise<string> {
   return await waitFor(() => {
     let text: string;
     try {
@@ -103,5 +113,5 @@ export async function logsWith(path: string, line: string): Promise<string> {
       return words.join(" ") + (flag === "F" ? "\n" : "");
     }).join("");
     return plain.split("\n").includes(line) ? plain : undefined;
-  }, { timeoutSeconds: 20, what: `"${line}" in ${path}` });
+  }, { timeoutSeconds, what: `"${line}" in ${path}` });
 }

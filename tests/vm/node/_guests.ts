@@ -72,6 +72,11 @@ export async function makeLinuxImage(scope: Scope, it: Docker, script = ""): Pro
 /** The monitor is who config.json says, in no group but its own, and holds /dev/kvm open. */
 export async function assertUnprivileged(it: Docker, { id, pid }: Guest): Promise<void> {
   await assertIdentity(it, id, pid);
+  assertNobodyWithKvm(pid);
+}
+
+/** The monitor is 65534, in no group but its own, and holds /dev/kvm open. */
+export function assertNobodyWithKvm(pid: number): void {
   const status = readStatus(pid);
   assert.deepEqual(status.uids, [65534, 65534, 65534, 65534]);
   assert.deepEqual(status.groups.filter((group) => group !== 65534), []);

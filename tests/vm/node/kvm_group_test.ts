@@ -1,11 +1,15 @@
 /** Whatever the number of the node's kvm group is: private nodes need no group, the others this. */
 import assert from "node:assert/strict";
+import { GUEST } from "../../e2e/containerd/_common.ts";
+import { logsWith, missingPlugins, runPod, startWithCri } from "../../e2e/containerd/_cri.ts";
+import { Cri } from "../../support/cri.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { nodeDocker } from "./_docker.ts";
 import {
   AS_NOBODY,
+  assertNobodyWithKvm,
   assertRemoved,
   assertUnprivileged,
   makeGuestImage,
@@ -37,6 +41,39 @@ testIf("the host's /dev/kvm is the kvm group's, and stays it while guests run", 
   assert.deepEqual(look(), expected);
   await assertRemoved(it, guest);
   assert.deepEqual(look(), expected);
+});
+
+testIf("the same pod, without any supplemental group, runs whatever number the kvm group has", {
+  needs: [...needs, "containerd", "ctr"],
+  skip: missingPlugins(),
+  timeoutSeconds: 240,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope, false, "kvm");
+  const logs = await scope.temporaryDirectory("logs");
+  using cri = new Cri(`${it.directory}/containerd.sock`);
+  const podConfig = {
+    metadata: { name: "pod", uid: "u1", namespace: "default", attempt: 0 },
+    hostname: "pod",
+    logDirectory: logs,
+    linux: { cgroupParent: `/${it.namespace}` },
+  };
+  const pod = await runPod(cri, podConfig);
+  const guest = await cri.create(pod, {
+    metadata: { name: "guest", attempt: 0 },
+    image: { image: GUEST },
+    args: ["idle"],
+    logPath: "guest.log",
+    linux: {
+      securityContext: { runAsUser: { value: 65534n }, runAsGroup: { value: 65534n } },
+    },
+  }, podConfig);
+  await cri.start(guest);
+  await logsWith(`${logs}/guest.log`, "idle", 120);
+  assertNobodyWithKvm(await cri.pid(guest));
+  await cri.stop(guest, 1);
+  await cri.remove(guest);
+  await cri.removePod(pod);
 });
 
 testIf('device_access = "groups": the number of this node\'s group lets a guest in, another not', {
