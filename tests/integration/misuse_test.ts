@@ -51,6 +51,55 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
   }
 });
 
+testIf("every command says which word it misses, and which is one too many", {}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("cwd");
+  const root = ["--root", `${directory}/state`];
+  for (const [verb, { positionals }] of Object.entries(commands)) {
+    const words = Object.entries<{ metavar: string; default?: string }>(positionals);
+    const missing = words.filter(([, it]) => it.default === undefined).length > 0;
+    const superfluous = [...words.map(([name]) => name), "surplus"];
+    const cases: [string[], string][] = [[superfluous, "surplus"]];
+    if (missing) cases.push([[], "it needs"]);
+    for (const [args, text] of cases) {
+      const result = await run([await uruncBinary(), ...root, verb, ...args], { cwd: directory });
+      assert.equal(result.stdout, "");
+      assertFailed(result, [`parse command line ${verb}`, text, `urunc ${verb} --help`], 2);
+    }
+  }
+  assert.deepEqual([...Deno.readDirSync(directory)], []);
+});
+
+testIf("every command that works on a container says that there is none", {}, async () => {
+  await using scope = new Scope();
+  const root = `${await scope.temporaryDirectory("root")}/state`;
+  const options: Record<string, string[]> = {
+    update: ["--memory", "1g"],
+    events: ["--stats"],
+  };
+  const makers = ["create", "run"];
+  const verbs = Object.entries(commands)
+    .filter(([verb, { positionals }]) => "id" in positionals && !makers.includes(verb))
+    .map(([verb]) => verb);
+  assert.ok(verbs.length >= 8, verbs.join(" "));
+  for (const verb of verbs) {
+    const words = ["--root", root, verb, ...options[verb] ?? [], "nobody"];
+    assertFailed(await run([await uruncBinary(), ...words]), ['"nobody" does not exist']);
+  }
+});
+
+testIf("spec never writes over a file, and says where it cannot write", {}, async () => {
+  await using scope = new Scope();
+  const bundle = await scope.temporaryDirectory("bundle");
+  const spec = async (directory: string) =>
+    run([await uruncBinary(), "spec", "--bundle", directory]);
+  assert.equal((await spec(bundle)).code, 0);
+  await Deno.writeTextFile(`${bundle}/config.json`, "mine");
+  assertFailed(await spec(bundle), [`${bundle}/config.json`, "is there already", "remove it"]);
+  assert.equal(await Deno.readTextFile(`${bundle}/config.json`), "mine");
+  assertFailed(await spec(`${bundle}/none`), [`${bundle}/none`, "no such directory", "--bundle"]);
+});
+
 testIf("a command line that is wrong is told to the log that it names, too", {}, async () => {
   await using scope = new Scope();
   const log = `${await scope.temporaryDirectory("log")}/log.json`;
