@@ -23,7 +23,7 @@ export const SEEN = "echo\r\none\x03two\r\n";
  * ended. What the runtime says of that it shows on the terminal, runc's words like ours.
  */
 const LATE_SIGNAL =
-  /^time="[^"]*" level=error msg="kill container \w+: container not running"\r\n/m;
+  /^time="[^"]*" level=error msg="kill container \w+: container not running"\r?\n/m;
 
 /**
  * Sits at it: sizes arrive in the container, keys in the guest, lines end right, nothing is doubled,
