@@ -9,7 +9,14 @@ import {
 } from "../../ffi/linux.ts";
 import { WrongStateError } from "../errors.ts";
 import { processDropsSignal } from "../host/signals.ts";
-import { effectOf, SIGCONT, type SignalEffect, SIGSTOP, SIGTERM } from "../monitor/signals.ts";
+import {
+  effectOf,
+  requireSignal,
+  SIGCONT,
+  type SignalEffect,
+  SIGSTOP,
+  SIGTERM,
+} from "../monitor/signals.ts";
 import { signalCgroup } from "./cgroups/cgroup.ts";
 import { thawCgroup } from "./cgroups/freezer.ts";
 import { requireState } from "./require.ts";
@@ -41,7 +48,7 @@ const HANDLER_INTERVAL = 5;
  * stopped.
  *
  * @param signal number
- * @throws NotFoundError; WrongStateError unless it is created or running, except that signalling all
+ * @throws UsageError for a signal that does not exist; NotFoundError; WrongStateError unless it is created or running, except that signalling all
  *   processes of a stopped container is how callers clean up
  */
 export async function killContainer(
@@ -50,6 +57,7 @@ export async function killContainer(
   signal: number,
   { all = false, atOnce = false }: KillOptions = {},
 ): Promise<void> {
+  requireSignal(signal);
   const directory = store.open(id);
   const state = requireState(directory);
   const status = computeStatus(state);

@@ -62,7 +62,18 @@ export const STOP_SIGNAL_ANNOTATION = "org.opencontainers.image.stopSignal";
  */
 export function parseSignal(text: string): number {
   const number = /^\d+$/.test(text) ? Number(text) : numberOf(text.toUpperCase());
-  if (number !== undefined && number <= SIGRTMAX) return number;
+  return requireSignal(number, text);
+}
+
+/**
+ * A signal's number, for a caller who may name one that does not exist: to take it for a stop would
+ * end a guest by mistake.
+ *
+ * @param text how the caller calls it
+ * @throws UsageError
+ */
+export function requireSignal(number: number | undefined, text = `${number}`): number {
+  if (number !== undefined && number >= 0 && number <= SIGRTMAX) return number;
   throw new UsageError({
     operation: "parse signal",
     subject: text,

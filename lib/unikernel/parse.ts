@@ -1,6 +1,6 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { suggestion } from "../config/suggestion.ts";
-import { type Key, keyPrefix, keys } from "./keys.ts";
+import { type Key, keyPrefix, keys, projectPrefix } from "./keys.ts";
 import {
   isSupportedPair,
   supportedHypervisors,
@@ -53,13 +53,14 @@ const grammars: Record<Key, Grammar> = {
 };
 
 /**
- * Whether a container is a unikernel at all. One that says anything under `com.urunc.unikernel.` is,
- * so that a misspelt key becomes an error and not an ordinary container; so is an image that has a
+ * Whether a container is a unikernel at all. One that says anything under `com.urunc.` is, so that a misspelt key becomes an error and not an ordinary container; so is an image that has a
  * `/urunc.json`.
  */
 export function isUnikernel(annotations: Record<string, string>, uruncJson?: string): boolean {
   return uruncJson !== undefined ||
-    Object.entries(annotations).some(([key, value]) => key.startsWith(keyPrefix) && value !== "");
+    Object.entries(annotations).some(([key, value]) =>
+      key.startsWith(projectPrefix) && value !== ""
+    );
 }
 
 /**
@@ -130,7 +131,8 @@ function decodeAll(raw: Record<string, string>, source: Source): Values {
   const values: Values = {};
   for (const [name, value] of Object.entries(raw)) {
     if (!name.startsWith(keyPrefix)) {
-      if (source === "file") throw unknownKey(name);
+      const isOurs = name.startsWith(projectPrefix) && value !== "";
+      if (source === "file" || isOurs) throw unknownKey(name);
       continue;
     }
     const key = name.slice(keyPrefix.length);

@@ -83,6 +83,9 @@ testIf("ctr task: ls, ps, metrics, pause, resume, exec, kill, delete", {
   const early = await it.ctr(["task", "delete", "idle"]);
   assert.notEqual(early.code, 0);
 
+  const none = await it.ctr(["task", "kill", "--signal", "99", "idle"]);
+  assert.match(none.stderr, /there is no such signal/);
+  assert.match((await it.ctr(["task", "ls"])).stdout, /idle\s+\d+\s+RUNNING/);
   await it.ctr(["task", "kill", "--signal", "SIGKILL", "idle"], { check: true });
   await waitForStatus(it, "idle", "STOPPED");
   const again = await it.ctr(["task", "kill", "idle"]);
@@ -120,6 +123,13 @@ testIf("what cannot be created is said, and leaves nothing", {
     ["idle"],
   );
   assert.match(incomplete.stderr, /hypervisr/);
+  const misspelt = await it.ctrRun(
+    ["--rm", "--annotation=com.urunc.unikernl.binary=/kernel"],
+    GUEST,
+    "misspelt",
+    ["idle"],
+  );
+  assert.match(misspelt.stderr, /unikernl\.binary.*did you mean/);
   await assertNothingLeft(it);
 });
 
@@ -195,7 +205,7 @@ testIf("many in a row and at once: none fails, nothing is left", {
   await assertNothingLeft(it);
 });
 
-testIf("one shim for a namespace: many at once, its memory does not grow", {
+testIf("one shim for a namespace: many at once", {
   needs: DOUBLE_NEEDS,
   timeoutSeconds: 240,
 }, async () => {

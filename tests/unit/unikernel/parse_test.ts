@@ -371,9 +371,21 @@ const recognised: [string, Record<string, string>, string | undefined, boolean][
   ["empty annotations", annotations({ binary: "" }), undefined, false],
   ["an annotation", annotations({ binary: "/k" }), undefined, true],
   ["a misspelt annotation", annotations({ binry: "/k" }), undefined, true],
+  ["a misspelt prefix", { "com.urunc.unikernl.binary": "/k" }, undefined, true],
+  ["an empty misspelt prefix", { "com.urunc.unikernl.binary": "" }, undefined, false],
   ["a file", {}, "{}", true],
 ];
 
 for (const [name, given, uruncJson, expected] of recognised) {
   Deno.test(`isUnikernel: ${name}`, () => assert.equal(isUnikernel(given, uruncJson), expected));
 }
+
+Deno.test("parseUnikernel refuses a misspelt prefix, also beside a whole description", () => {
+  const misspelt = { ...annotations(minimal), "com.urunc.unikernl.initrd": "/initrd" };
+  assert.throws(
+    () => parseUnikernel({ annotations: misspelt }),
+    /com\.urunc\.unikernl\.initrd.*no such key.*did you mean "com\.urunc\.unikernel\.initrd"/,
+  );
+  const empty = { ...annotations(minimal), "com.urunc.unikernl.initrd": "" };
+  assert.equal(parseUnikernel({ annotations: empty }).binary, "/boot/kernel");
+});
