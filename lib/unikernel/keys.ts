@@ -1,7 +1,7 @@
 /** What the keys of urunc's image description begin with. */
 export const keyPrefix = "com.urunc.unikernel.";
 
-/** Nothing else begins so: a key that is not one of ours is one of ours that is misspelt. */
+/** Nothing else in a config.json begins so: a key that is not one of ours is a misspelt one. */
 export const projectPrefix = "com.urunc.";
 
 /** The keys that are understood, without {@linkcode keyPrefix}. */

@@ -53,7 +53,8 @@ const grammars: Record<Key, Grammar> = {
 };
 
 /**
- * Whether a container is a unikernel at all. One that says anything under `com.urunc.` is, so that a misspelt key becomes an error and not an ordinary container; so is an image that has a
+ * Whether a container is a unikernel at all. One that says anything under `com.urunc.` is, so that a
+ * misspelt key becomes an error and not an ordinary container; so is an image that has a
  * `/urunc.json`.
  */
 export function isUnikernel(annotations: Record<string, string>, uruncJson?: string): boolean {
