@@ -32,3 +32,13 @@ export function readBounded(
   if (size > maximumBytes) throw fail(`it has ${size} bytes, at most ${maximumBytes} are read`);
   return Deno.readFileSync(path);
 }
+
+/** Whether anything has this name, be it a link to nothing; false when that cannot be known, too. */
+export function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,3 +1,4 @@
+import { exists } from "./files.ts";
 import { isGone } from "./process.ts";
 
 /** How a virtual machine's processors have fared since it was made. */
@@ -47,14 +48,5 @@ function readThreadTime(pid: number, thread: string): GuestTime {
   } catch (error) {
     if (isGone(error) && !exists(directory)) return { ran: 0, waited: 0, wantsOne: false };
     throw error;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }

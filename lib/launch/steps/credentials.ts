@@ -22,6 +22,7 @@ import {
   setSignalMask,
   umask,
 } from "../../../ffi/linux.ts";
+import { exists } from "../../host/files.ts";
 import type { StepHandlers } from "../perform.ts";
 
 /** First descriptor that is not standard input, output or error. */
@@ -125,15 +126,6 @@ export const CREDENTIAL_STEPS: StepHandlers<
 function isKnownCapability(capability: number): boolean {
   try {
     prctl(PR_CAPBSET_READ, capability);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
     return true;
   } catch {
     return false;
