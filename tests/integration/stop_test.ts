@@ -84,7 +84,7 @@ testIf("stop: a guest that hardly gets a processor is not taken for one that doe
     const args = ["update", "--cpu-period=250000", `--cpu-quota=${quota}`, container.id];
     assertSucceeded(await container.urunc(args), "update");
   };
-  await limit("2500");
+  await limit("3500");
   assertSucceeded(await container.kill("TERM"), "kill");
   assert.ok(isAlive(pid), "it was cut off");
   await limit("-1");
