@@ -8,7 +8,7 @@ import {
   SIGKILL,
 } from "../../ffi/linux.ts";
 import { WrongStateError } from "../errors.ts";
-import { processDropsSignal } from "../host/signals.ts";
+import { signalFate } from "../host/signals.ts";
 import {
   effectOf,
   requireSignal,
@@ -96,17 +96,19 @@ export async function killContainer(
 /**
  * A signal that certainly ends a monitor: as the first process of its namespace it loses what it has no
  * handler for, and right after start it has none. One that takes too long is killed: its guest has not
- * begun, so that there is nothing to be put in order.
+ * begun, so that there is nothing to be put in order. One that blocks the signal all the time waits for
+ * it in a way of its own.
  */
 async function heardBy(pid: number, pidfd: number, number: number): Promise<number> {
   if (number === SIGKILL) return number;
   const deadline = performance.now() + HANDLER_MILLISECONDS;
-  while (processDropsSignal(pid, number)) {
-    if (performance.now() > deadline) return SIGKILL;
+  for (;;) {
+    const fate = signalFate(pid, number);
+    if (fate === "decided") return number;
+    if (performance.now() > deadline) return fate === "blocked" ? number : SIGKILL;
     const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], HANDLER_INTERVAL);
-    if (events !== 0) break;
+    if (events !== 0) return number;
   }
-  return number;
 }
 
 /** The signal that has an effect on a monitor. */

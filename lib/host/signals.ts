@@ -1,30 +1,40 @@
 import { isGone } from "./process.ts";
 
 /**
- * Whether the kernel would drop a signal that ends other processes: this one is the first of its PID
- * namespace, and has not come as far as to say what it does with that signal (pid_namespaces(7)).
- * A signal that it ignores or blocks has met with its decision.
+ * What becomes of a signal that ends other processes: the process has decided about it, or it blocks
+ * it, or the kernel drops it, since this one is the first of its PID namespace and has not come as far
+ * as to say what it does with that signal (pid_namespaces(7)).
+ *
+ * One that blocks it may wait for it with signalfd(2), and may as well have blocked everything for a
+ * moment, as QEMU does while it makes a thread: when that is over, the kernel drops the signal after all.
+ */
+export type SignalFate = "decided" | "blocked" | "dropped";
+
+/**
+ * Reads a signal's fate.
  *
  * @param text of /proc/PID/status
- * @returns false, too, when the text does not tell
+ * @returns "decided", too, when the text does not tell
  * @see proc_pid_status(5): NSpid, and masks in which bit n-1 is signal n
  */
-export function dropsSignal(text: string, signal: number): boolean {
+export function fateOf(text: string, signal: number): SignalFate {
   const own = /^NSpid:.*\s(\d+)$/m.exec(text)?.[1];
-  if (own !== "1") return false;
+  if (own !== "1") return "decided";
   const bit = 1n << BigInt(signal - 1);
-  return ["SigCgt", "SigIgn", "SigBlk"].every((name) => {
+  const isIn = (name: string) => {
     const mask = RegExp(`^${name}:\\s*([0-9a-f]+)$`, "m").exec(text)?.[1];
-    return mask !== undefined && (BigInt(`0x${mask}`) & bit) === 0n;
-  });
+    return mask === undefined || (BigInt(`0x${mask}`) & bit) !== 0n;
+  };
+  if (isIn("SigCgt") || isIn("SigIgn")) return "decided";
+  return isIn("SigBlk") ? "blocked" : "dropped";
 }
 
-/** As `dropsSignal`, of a process; false when there is none. */
-export function processDropsSignal(pid: number, signal: number): boolean {
+/** As `fateOf`, of a process; "decided" when there is none. */
+export function signalFate(pid: number, signal: number): SignalFate {
   try {
-    return dropsSignal(Deno.readTextFileSync(`/proc/${pid}/status`), signal);
+    return fateOf(Deno.readTextFileSync(`/proc/${pid}/status`), signal);
   } catch (error) {
-    if (isGone(error)) return false;
+    if (isGone(error)) return "decided";
     throw error;
   }
 }

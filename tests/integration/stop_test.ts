@@ -212,6 +212,32 @@ testIf("stop: a monitor that is slow to handle signals is killed", {
   assert.ok(performance.now() - before < SOON);
 });
 
+testIf("stop: a monitor that blocks signals for a moment before it handles them ends", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const commands = "unhandle 15; block 15; print ready; sleep 200; unblock 15; idle";
+  const container = await doubleContainer(scope, commands);
+  const pid = await container.mustStart();
+  await container.waitForOutput("ready");
+  assertSucceeded(await container.kill("TERM"), "kill");
+  await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
+});
+
+testIf("stop: a monitor that blocks a signal for good gets it, and may wait for it", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const commands = "unhandle 15; block 15; print ready; idle";
+  const container = await doubleContainer(scope, commands);
+  const pid = await container.mustStart();
+  await container.waitForOutput("ready");
+  assertSucceeded(await container.kill("TERM"), "kill");
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  assert.match(status, /^ShdPnd:\s+0000000000004000$/m);
+  assert.ok(isAlive(pid));
+});
+
 for (const signal of ["INT", "QUIT", "HUP", "PWR", "USR1", "SIGRTMIN+3", "ABRT"]) {
   testIf(`stop: ${signal} ends a guest without power management at once, in order`, {
     needs: elfNeeds,
