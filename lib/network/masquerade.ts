@@ -33,48 +33,66 @@ export interface Masquerade {
  * @throws {LinuxError} when the kernel refuses
  */
 export function masquerade({ address, prefixLength, to }: Masquerade): void {
-  commit("masquerade behind", to, [
-    // So that there is one to delete.
-    addTable(TABLE),
-    deleteTable(TABLE),
-    addTable(TABLE),
-    addSourceChain(TABLE, CHAIN),
-    addMasquerade(
-      { table: TABLE, chain: CHAIN },
-      { address, prefixLength },
-      validateInterfaceName(to),
-    ),
-  ]);
+  const operation = "masquerade behind";
+  try {
+    commit(operation, to, [
+      // So that there is one to delete.
+      addTable(TABLE),
+      deleteTable(TABLE),
+      addTable(TABLE),
+      addSourceChain(TABLE, CHAIN),
+      addMasquerade(
+        { table: TABLE, chain: CHAIN },
+        { address, prefixLength },
+        validateInterfaceName(to),
+      ),
+    ]);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new HostError({
+      operation,
+      subject: to,
+      reason: `the kernel's nf_tables: ${error.code}`,
+      remedy: "load the modules: modprobe -a nf_tables nft_chain_nat nft_masq",
+      cause: error,
+    });
+  }
 }
 
 /**
- * Undoes `masquerade` in the calling thread's network namespace.
+ * Undoes `masquerade` in the calling thread's network namespace. Where the kernel has no nf_tables
+ * there is nothing to undo: they cannot be unloaded as long as a table is there.
  *
+ * @param open a socket of netfilter; another in tests
  * @throws {LinuxError} when the kernel refuses
  */
-export function removeMasquerade(): void {
-  commit("remove masquerade", undefined, [addTable(TABLE), deleteTable(TABLE)]);
+export function removeMasquerade(open = openNetfilter): void {
+  try {
+    commit("remove masquerade", undefined, [addTable(TABLE), deleteTable(TABLE)], open);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+}
+
+function openNetfilter(): Pick<NetlinkSocket, "commit" | typeof Symbol.dispose> {
+  return new NetlinkSocket(NETLINK_NETFILTER);
 }
 
 function commit(
   operation: string,
   subject: string | undefined,
   requests: Parameters<typeof transaction>[0],
+  open = openNetfilter,
 ): void {
-  using socket = new NetlinkSocket(NETLINK_NETFILTER);
-  try {
-    socket.commit(transaction(requests), operation, subject);
-  } catch (error) {
-    // EINVAL: there is no such subsystem. ENOENT, EOPNOTSUPP: it lacks what the rule consists of.
-    const missing = error instanceof LinuxError &&
-      ["EINVAL", "ENOENT", "EOPNOTSUPP"].includes(error.code);
-    if (!missing) throw error;
-    throw new HostError({
-      operation,
-      subject,
-      reason: `the kernel's nf_tables: ${error.code}`,
-      remedy: "load the modules: modprobe -a nf_tables nft_chain_nat nft_masq",
-      cause: error,
-    });
-  }
+  using socket = open();
+  socket.commit(transaction(requests), operation, subject);
+}
+
+/**
+ * EPROTONOSUPPORT: there is no netlink of netfilter. EINVAL, EOPNOTSUPP: that knows no nf_tables.
+ * ENOENT, EOPNOTSUPP: those lack what the rule consists of.
+ */
+function isMissing(error: unknown): error is LinuxError {
+  return error instanceof LinuxError &&
+    ["EPROTONOSUPPORT", "EINVAL", "ENOENT", "EOPNOTSUPP"].includes(error.code);
 }

@@ -21,6 +21,7 @@ import {
 } from "./network_support.ts";
 
 const NEEDS = ["root", "gcc", "ip", "tc"];
+const WITHOUT_NETFILTER = new URL("without_netfilter.c", import.meta.url).pathname;
 
 /** A guest in a namespace that others may be in. */
 async function guestIn(
@@ -282,6 +283,23 @@ testIf("a routed guest whose subnet the pod has is refused", { needs: NEEDS }, a
   const before = await pod.snapshot();
   const container = await guestIn(scope, pod, KNATIVE);
   assertFailed(await container.create(), ["172.16.1.2/24 overlaps the guest's 172.16.1.1/24"]);
+  assertNothingLeft(container);
+  assert.equal(await pod.snapshot(), before);
+});
+
+testIf("where the kernel has no nf_tables, a routed guest is refused and nothing is left", {
+  needs: NEEDS,
+  timeoutSeconds: 200,
+}, async () => {
+  await using scope = new Scope();
+  const { container: pod } = await makePair(scope);
+  const before = await pod.snapshot();
+  const wrapper = [`${await scope.temporaryDirectory("wrapper")}/without_netfilter`];
+  await run(["gcc", "-O1", "-o", wrapper[0]!, WITHOUT_NETFILTER], { check: true });
+  const container = await guestIn(scope, pod, KNATIVE);
+  const refused = await container.create({ wrapper });
+  assertFailed(refused, ["masquerade", "nf_tables: EPROTONOSUPPORT", "modprobe -a nf_tables"]);
+  assert.doesNotMatch(refused.stderr, /undo/);
   assertNothingLeft(container);
   assert.equal(await pod.snapshot(), before);
 });
