@@ -97,11 +97,18 @@ export function findRootDisk(input: RootDiskInput, facts: BlockFacts = LINUX): R
 
 /**
  * The host's node of a block device, whose owner and mode decide when the operator wants that. Where
- * the host has none (in a container, without udev), only root may: as of devtmpfs's nodes.
+ * nobody else makes nodes (in a container, without udev), device mapper's tools make one by the
+ * mapping's name. There may be none at all.
+ *
+ * @param read looks at a node; another in tests
  */
-export function hostNode({ name, major, minor }: BlockDevice): DeviceFacts {
+export function hostNode(device: BlockDevice, read = readDevice): DeviceFacts {
+  const { name, mapperName, major, minor } = device;
+  const names = [name, ...(mapperName === undefined ? [] : [`mapper/${mapperName}`])];
+  for (const path of names.map((name) => `/dev/${name}`)) {
+    const node = read(path);
+    if (node?.type === "block" && node.major === major && node.minor === minor) return node;
+  }
   const path = `/dev/${name}`;
-  const node = readDevice(path);
-  const isIt = node?.type === "block" && node.major === major && node.minor === minor;
-  return isIt ? node : { path, type: "block", major, minor, uid: 0, gid: 0, mode: 0o600 };
+  return { path, noNode: true, type: "block", major, minor, uid: 0, gid: 0, mode: 0o600 };
 }

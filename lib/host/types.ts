@@ -3,6 +3,8 @@ import type { MountedDisk } from "../block/types.ts";
 /** A device node of the host, as stat and its access control list tell. */
 export interface DeviceFacts {
   path: string;
+  /** The host has the device and no node of it; owner and mode are those that one would have. */
+  noNode?: true;
   type: "char" | "block";
   major: number;
   minor: number;

@@ -199,6 +199,18 @@ function nodeStep(
     const mode = disk.readOnly ? 0o400 : 0o600;
     return { step: "mknod", path, type, major, minor, uid: user.uid, gid: user.gid, mode };
   }
+  if (device.noNode) {
+    throw new HostError({
+      operation: "plan disk",
+      subject: subjectOf(disk),
+      reason:
+        'device_access = "groups" is configured, and this machine has no node of block device ' +
+        `${device.major}:${device.minor} whose owner and mode could decide`,
+      remedy:
+        `make it: mknod -m 0660 ${device.path} b ${device.major} ${device.minor}, and chgrp; ` +
+        'or device_access = "private", which needs none',
+    });
+  }
   const who = credentials(user);
   if (!mayAccess(device, who, wanted(disk))) {
     const named = (gid: number) => facts.groupNames?.[gid];

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import type { BlockDevice } from "../../../lib/block/device.ts";
-import { type BlockFacts, findRootDisk } from "../../../lib/block/root_disk.ts";
+import { type BlockFacts, findRootDisk, hostNode } from "../../../lib/block/root_disk.ts";
 import { UnsupportedError } from "../../../lib/errors.ts";
+import type { DeviceFacts } from "../../../lib/host/types.ts";
 import { parseMountInfo } from "../../../lib/host/mounts.ts";
 
 const ROOTFS = "/run/task/rootfs";
@@ -118,4 +119,33 @@ Deno.test("the host's own root is never a guest's disk", () => {
     () => findRootDisk({ ...input, rootfs: "/" }, facts([], own)),
     /the root is the host's own/,
   );
+});
+
+Deno.test("the host's node of a device has the kernel's name for it, or device mapper's", () => {
+  const { major, minor } = DM;
+  const node = (path: string, number = { major, minor }): DeviceFacts => ({
+    path,
+    type: "block",
+    ...number,
+    uid: 0,
+    gid: 6,
+    mode: 0o660,
+  });
+  const found = (...nodes: DeviceFacts[]) =>
+    hostNode(DM, (path) => nodes.find((it) => it.path === path));
+  const [kernels, mappers] = [node("/dev/dm-3"), node("/dev/mapper/pool-snap-3")];
+  assert.equal(found(mappers, kernels), kernels);
+  assert.equal(found(mappers), mappers);
+  const others = node("/dev/dm-3", { major, minor: 4 });
+  assert.equal(found(others, mappers), mappers);
+  assert.deepEqual(found(others), {
+    path: "/dev/dm-3",
+    noNode: true,
+    type: "block",
+    major,
+    minor,
+    uid: 0,
+    gid: 0,
+    mode: 0o600,
+  });
 });

@@ -149,6 +149,23 @@ Deno.test("by groups a device is the host's node, for who is in its group", () =
   );
 });
 
+Deno.test("by groups a device without a node on the host is refused, whoever asks", () => {
+  const source: DiskFacts["source"] = { kind: "device", device: { ...snapshot, noNode: true } };
+  const message = "plan disk rootfs (/dev/dm-3): " +
+    'device_access = "groups" is configured, and this machine has no node of block device 253:3 ' +
+    "whose owner and mode could decide " +
+    "(make it: mknod -m 0660 /dev/dm-3 b 253 3, and chgrp; " +
+    'or device_access = "private", which needs none)';
+  for (const groups of [[], [6]]) {
+    assert.throws(() => stepsOf([device({ source })], { access: "groups", groups }), {
+      name: "HostError",
+      message,
+    });
+  }
+  const made = find(stepsOf([device({ source })]), "mknod").filter(({ type }) => type === "block");
+  assert.equal(made.length, 1, "privately it needs none");
+});
+
 Deno.test("boot files are copied when their file system becomes the guest's disk", () => {
   const steps = stepsOf([device()]);
   assert.deepEqual(find(steps, "bindImageFile"), []);
