@@ -59,19 +59,33 @@ export class OutOfMemoryEvents {
     this.#plan = locateCgroup(readCgroupLayout(), directories);
     const v1 = v1Directory(this.#plan, "memory");
     this.#version = v1 === undefined ? 2 : 1;
-    this.#fd = v1 === undefined ? openEvents(this.#plan.v2?.directory) : registerEvents(v1);
-    if (this.#fd === undefined) return;
-    reactor.add(this.#fd, v1 === undefined ? EPOLLPRI : EPOLLIN, () => this.#look());
-    // What happened before; and the kernel tells of changes since the last reading.
-    this.#look();
+    const fd = v1 === undefined ? openEvents(this.#plan.v2?.directory) : registerEvents(v1);
+    if (fd === undefined) return;
+    try {
+      reactor.add(fd, v1 === undefined ? EPOLLPRI : EPOLLIN, () => this.#look());
+    } catch (error) {
+      close(fd);
+      throw error;
+    }
+    this.#fd = fd;
+    try {
+      // What happened before; and the kernel tells of changes since the last reading.
+      this.#look();
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
   }
 
   /** Tells what has not been told, and closes everything. */
   end(): void {
-    this.#look();
-    // Version 1 tells before it kills, and version 2 may have counted since.
-    if ((readOomKills(this.#plan) ?? 0n) > 0n && this.#told === 0n) this.#tell();
-    this.#close();
+    try {
+      this.#look();
+      // Version 1 tells before it kills, and version 2 may have counted since.
+      if ((readOomKills(this.#plan) ?? 0n) > 0n && this.#told === 0n) this.#tell();
+    } finally {
+      this.#close();
+    }
   }
 
   #look(): void {

@@ -1,6 +1,8 @@
 /** The kernel's word that a cgroup has met its memory limit, as a shim hears it. */
 import assert from "node:assert/strict";
+import { writeAll } from "../../ffi/linux.ts";
 import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { exists } from "../../lib/host/files.ts";
 import { OutOfMemoryEvents } from "../../lib/shim/out_of_memory.ts";
 import { Reactor } from "../../lib/shim/reactor.ts";
 import { run, waitFor } from "../support/process.ts";
@@ -74,4 +76,43 @@ testIf("the end of the cgroup is none of its kills", NEEDS, async () => {
   await new Promise((resolve) => setTimeout(resolve, 200));
   events.end();
   assert.equal(told, 0);
+});
+
+/** Knows which descriptors it was given. */
+class KnowingReactor extends Reactor {
+  readonly given: number[] = [];
+  readonly #add: (fd: number) => void;
+
+  constructor(add: (fd: number) => void) {
+    super();
+    this.#add = add;
+  }
+
+  override add(...[fd, events, handler]: Parameters<Reactor["add"]>): void {
+    this.given.push(fd);
+    this.#add(fd);
+    super.add(fd, events, handler);
+  }
+}
+
+testIf("nothing stays open when they cannot be watched", NEEDS, async () => {
+  await using scope = new Scope();
+  const directory = await limitedCgroup(scope);
+  // Which version 2 tells of at the first look; version 1 does if its counter is not 0.
+  assert.equal(await use(directory, 64), 137);
+  const failing = () => {
+    throw new Error("not now");
+  };
+  const counting = (fd: number) => {
+    if (VERSION === 1) writeAll(fd, new Uint8Array(new BigUint64Array([1n]).buffer));
+  };
+  const cases: [KnowingReactor, () => void][] = [
+    [new KnowingReactor(failing), () => {}],
+    [new KnowingReactor(counting), failing],
+  ];
+  for (const [reactor, tell] of cases) {
+    assert.throws(() => new OutOfMemoryEvents(reactor, [directory], tell), /not now/);
+    const open = reactor.given.map((fd) => exists(`/proc/self/fd/${fd}`));
+    assert.deepEqual(open, [false]);
+  }
 });
