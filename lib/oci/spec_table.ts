@@ -72,7 +72,7 @@ export const specTable: SpecRow[] = [
     treatment: "honoured",
     how:
       "of Linux, Unikraft and Rumprun guests, whole or refused; the others have none by design. " +
-      "Never the monitor's",
+      "Never the monitor's. The host's ps may show it, unless a Linux guest stays in its initramfs",
   },
   { property: "process.cwd", treatment: "warned", how: "unless it is /: the guest is not told" },
   {

@@ -128,8 +128,8 @@ function lineWith(input: GuestInput, words: string[]): string {
     operation,
     reason: `arguments and environment make it ${length} bytes long, and the Linux kernel ` +
       `reads at most ${commandLineSize - 1}`,
-    remedy: "pass fewer or shorter arguments and variables; a guest that boots from an initial " +
-      "RAM disk can be given any",
+    remedy: "pass fewer or shorter arguments and variables, or put them in a file of the image; " +
+      "a guest that stays in its initial RAM disk, without a root disk, can be given any",
   });
 }
 

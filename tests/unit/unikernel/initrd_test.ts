@@ -140,6 +140,8 @@ const lineOf = (input: Partial<GuestInput>) => linux.commandLine({ ...withInitrd
 const handedOf = (input: Partial<GuestInput>) => linux.handedProcess!({ ...withInitrd, ...input });
 const PRESET = ["HOME=/", "TERM=linux"];
 
+const ROOT: GuestInput["disks"] = [{ mountPoint: "/", readOnly: false, fileSystem: "ext4" }];
+
 const ways: { name: string; input: Partial<GuestInput>; way: "cmdline" | "initrd" }[] = [
   { name: "arguments that fit", input: { args: ["/init", "a b"] }, way: "cmdline" },
   { name: "no arguments", input: { args: [] }, way: "cmdline" },
@@ -163,6 +165,8 @@ const ways: { name: string; input: Partial<GuestInput>; way: "cmdline" | "initrd
     input: { network: { ...NETWORK, ipv6: undefined }, resolvConf: "nameserver ::1" },
     way: "initrd",
   },
+  { name: "a variable and a root disk", input: { env: ["A=1"], disks: ROOT }, way: "cmdline" },
+  { name: "IPv6 and a root disk", input: { network: NETWORK, disks: ROOT }, way: "cmdline" },
   { name: "IPv6 and no disk", input: { network: NETWORK, hasInitrd: false }, way: "cmdline" },
 ];
 
@@ -203,6 +207,11 @@ const refused: { name: string; input: Partial<GuestInput>; message: RegExp }[] =
     name: "a long environment without a disk",
     input: { env: [`A=${"x".repeat(2048)}`], hasInitrd: false },
     message: /2\d{3} bytes long.*at most 2047.*initial RAM disk/,
+  },
+  {
+    name: "a long environment with a root disk",
+    input: { env: [`A=${"x".repeat(2048)}`], disks: ROOT },
+    message: /2\d{3} bytes long.*at most 2047.*initial RAM disk, without a root disk/,
   },
   {
     name: "a long environment on the command line by wish",
