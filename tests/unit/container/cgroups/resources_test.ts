@@ -138,6 +138,14 @@ const V2_CASES: [string, Partial<Resources>, string[]][] = [
     { unified: { "memory.high": "1000", "io.max": "8:0 rbps=1" } },
     ["memory.high=1000", "io.max=8:0 rbps=1"],
   ],
+  [
+    "a file by its name, which leaves swap what it is",
+    {
+      memory: { limit: 64 * MIB, swap: 96 * MIB },
+      unified: { "memory.max": "1048576" },
+    },
+    ["memory.max=67108864", "memory.swap.max=33554432", "memory.max=1048576"],
+  ],
 ];
 
 for (const [what, resources, expected] of V2_CASES) {
