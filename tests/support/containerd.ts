@@ -124,20 +124,24 @@ export async function startContainerd(
   const ctr = (args: string[], commandOptions?: CommandOptions) =>
     run([...client, ...args], commandOptions);
   const start = async () => {
-    running = await daemon(
+    const started = await daemon(
       scope,
       `${directory}/containerd.log`,
       [...nsenter, "containerd", "--config", `${directory}/config.toml`],
       { PATH: `${path}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` },
     );
-    await waitForSocket(`${directory}/containerd.sock`, running);
+    running = started;
+    await waitForSocket(`${directory}/containerd.sock`, started);
     await waitFor(async () => (await ctr(["version"])).code === 0, {
       timeoutSeconds: 30,
       what: "containerd to answer",
     });
+    // The one that is stopped next: ctr waits long for one that is gone.
+    scope.defer("remove containerd's tasks", async () => {
+      if (!started.hasEnded()) await removeTasks(ctr);
+    });
   };
   await start();
-  scope.defer("remove containerd's tasks", () => removeTasks(ctr));
 
   const ctrRunCommand: Containerd["ctrRunCommand"] = (flags, image, id, args) => [
     ...client,
