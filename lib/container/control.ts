@@ -11,17 +11,13 @@ import {
   SOCK_STREAM,
   socket,
 } from "../../ffi/linux.ts";
+import { readMonitorTime } from "../host/guest_time.ts";
 import { connectAt } from "../launch/sockets.ts";
 import { qmpCommand, type QmpMessage, QmpReader } from "../monitor/qmp.ts";
+import { Patience } from "./patience.ts";
 
 /** A running monitor's control socket, in the container's directory. */
 export const CONTROL_SOCKET = "control.sock";
-
-/**
- * How long a monitor may take for an answer. Ours take 1 ms, and some hundred where the
- * container has little of a processor; a stopped one never answers.
- */
-const ANSWER_MILLISECONDS = 1000;
 
 /**
  * A conversation with a monitor, which is hostile: it may say anything, or nothing. Descriptors that
@@ -31,20 +27,25 @@ export class Control implements Disposable {
   readonly #fd: number;
   readonly #reader = new QmpReader();
   readonly #messages: QmpMessage[] = [];
+  readonly #patience: Patience;
 
-  private constructor(fd: number) {
+  private constructor(fd: number, pid: number) {
     this.#fd = fd;
+    this.#patience = new Patience(() => readMonitorTime(pid));
   }
 
   /**
-   * @param directory the container's
+   * @param monitor the container's directory, and the process
    * @throws LinuxError, or Error when the monitor does not say what a monitor says
    */
-  static async connect(directory: string): Promise<Control> {
+  static async connect(
+    { directory, pid }: { directory: string; pid: number },
+  ): Promise<Control> {
     // Nonblocking: with many waiting to be accepted, connecting would wait too (unix(7)).
-    const control = new Control(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
+    const control = new Control(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), pid);
     try {
       connectAt(control.#fd, `${directory}/${CONTROL_SOCKET}`);
+      control.#patience.begin();
       if (!("QMP" in await control.#next())) throw new Error("the monitor does not greet");
       await control.ask(qmpCommand("qmp_capabilities"));
       return control;
@@ -66,20 +67,20 @@ export class Control implements Disposable {
     if (send(this.#fd, bytes, MSG_NOSIGNAL | MSG_DONTWAIT) !== bytes.length) {
       throw new Error("the monitor does not listen");
     }
-    const deadline = performance.now() + ANSWER_MILLISECONDS;
+    this.#patience.begin();
     for (;;) {
-      const message = await this.#next(deadline);
+      const message = await this.#next();
       if ("return" in message) return message;
       if ("error" in message) throw new Error("the monitor refuses");
     }
   }
 
-  async #next(deadline = performance.now() + ANSWER_MILLISECONDS): Promise<QmpMessage> {
+  async #next(): Promise<QmpMessage> {
     const buffer = new Uint8Array(4096);
     for (;;) {
       const message = this.#messages.shift();
       if (message !== undefined) return message;
-      const left = deadline - performance.now();
+      const left = this.#patience.left();
       if (left <= 0) throw new Error("the monitor does not answer");
       const [events] = await pollAsync([{ fd: this.#fd, events: POLLIN }], left);
       if (events === 0) continue;

@@ -10,6 +10,7 @@ import {
   wantsPowerButton,
 } from "../monitor/qmp.ts";
 import { Control } from "./control.ts";
+import { WaitingTime } from "./waiting.ts";
 
 /** How a guest is asked to shut down. */
 export type Asking =
@@ -95,11 +96,11 @@ const BUSY = 0.5;
  *    still boots is busy and would be taken for one that shuts down: it is not asked.
  *
  * It takes 1.6 s at most, half of which only when the guest heeds neither; twice that where the guest
- * has to wait for a processor.
+ * has to wait for a processor, and 4 s more where the monitor has to before it answers (`Patience`).
  */
 export async function stopGuest(guest: StoppingGuest): Promise<StopOutcome> {
   try {
-    using control = await Control.connect(guest.directory);
+    using control = await Control.connect(guest);
     if (guest.asking === "button") {
       await control.ask(POWER_BUTTON);
       return "stopping";
@@ -173,30 +174,25 @@ async function workIn(
   { pid, pidfd }: StoppingGuest,
   milliseconds: number,
 ): Promise<number | "ended" | undefined> {
-  const start = readGuestTime(pid);
-  const began = performance.now();
-  let last = { ran: start?.ran, at: began };
+  const time = new WaitingTime(() => readGuestTime(pid));
   for (let left = milliseconds;;) {
     const [events] = await pollAsync(
       [{ fd: pidfd, events: POLLIN }],
       Math.min(left, WATCH_INTERVAL),
     );
     if (events !== 0) return "ended";
-    const now = performance.now();
-    const time = readGuestTime(pid);
+    const { elapsed, ran, waited } = time.look();
     // Without accounts there is nothing to look at meanwhile, but its end.
-    if (start === undefined || time === undefined) {
-      left = milliseconds - (now - began);
+    if (ran === undefined) {
+      left = milliseconds - elapsed;
       if (left < 1) return undefined;
       continue;
     }
-    // Less than before: the threads of its processors are ending, and the monitor is about to.
-    if (time.ran < start.ran) return undefined;
-    if (time.ran !== last.ran) last = { ran: time.ran, at: now };
-    const waited = time.waited - start.waited + (time.wantsOne ? now - last.at : 0);
-    const served = now - began - waited;
-    left = Math.min(milliseconds - served, milliseconds * PATIENCE.times - (now - began));
+    // The threads of its processors are ending, and the monitor is about to.
+    if (ran < 0) return undefined;
+    const served = elapsed - waited;
+    left = Math.min(milliseconds - served, milliseconds * PATIENCE.times - elapsed);
     if (left >= 1) continue;
-    return served < milliseconds * PATIENCE.share ? undefined : time.ran - start.ran;
+    return served < milliseconds * PATIENCE.share ? undefined : ran;
   }
 }

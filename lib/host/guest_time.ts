@@ -1,8 +1,8 @@
 import { exists } from "./files.ts";
 import { isGone } from "./process.ts";
 
-/** How a virtual machine's processors have fared since it was made. */
-export interface GuestTime {
+/** How threads have fared since they were made. */
+export interface ProcessorTime {
   /** Milliseconds that they had a processor of the host. */
   ran: number;
   /** Milliseconds that they waited for one until they got it. */
@@ -19,11 +19,20 @@ export interface GuestTime {
  * @returns undefined when it has ended, or the kernel does not keep such accounts
  * @see proc_pid_schedstat(5): nanoseconds on a processor, waiting for one, time slices
  */
-export function readGuestTime(pid: number): GuestTime | undefined {
-  const threads: GuestTime[] = [];
+export function readGuestTime(pid: number): ProcessorTime | undefined {
+  return readTime(pid, (thread) => thread !== String(pid));
+}
+
+/** As `readGuestTime`, of the monitor with its guest. */
+export function readMonitorTime(pid: number): ProcessorTime | undefined {
+  return readTime(pid, () => true);
+}
+
+function readTime(pid: number, counts: (thread: string) => boolean): ProcessorTime | undefined {
+  const threads: ProcessorTime[] = [];
   try {
     for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
-      if (name !== String(pid)) threads.push(readThreadTime(pid, name));
+      if (counts(name)) threads.push(readThreadTime(pid, name));
     }
   } catch {
     // It ends right now, or CONFIG_SCHED_INFO is not set.
@@ -37,7 +46,7 @@ export function readGuestTime(pid: number): GuestTime | undefined {
 }
 
 /** Nothing for a thread that has ended: helpers of a monitor come and go. */
-function readThreadTime(pid: number, thread: string): GuestTime {
+function readThreadTime(pid: number, thread: string): ProcessorTime {
   const directory = `/proc/${pid}/task/${thread}`;
   try {
     const [ran, waited] = Deno.readTextFileSync(`${directory}/schedstat`).split(" ");

@@ -1,6 +1,8 @@
 /** What signals do to guests: asked, told, ended; on real ones, and in front of a stubborn monitor. */
 import assert from "node:assert/strict";
+import { readCgroupLayout } from "../../lib/host/cgroups.ts";
 import { STOP_SIGNAL_ANNOTATION } from "../../lib/monitor/signals.ts";
+import { askGuest, OK } from "../support/control_socket.ts";
 import { debianKernel, type InitrdOptions, makeLinuxInitrd } from "../support/fixtures.ts";
 import { isAlive, readStatus, waitFor } from "../support/process.ts";
 import {
@@ -84,12 +86,70 @@ testIf("stop: a guest that hardly gets a processor is not taken for one that doe
     const args = ["update", "--cpu-period=250000", `--cpu-quota=${quota}`, container.id];
     assertSucceeded(await container.urunc(args), "update");
   };
-  await limit("3500");
+  await limit("2500");
   assertSucceeded(await container.kill("TERM"), "kill");
   assert.ok(isAlive(pid), "it was cut off");
   await limit("-1");
   await container.waitForStatus("stopped");
   assert.match(container.output(), /asked\r?\nall is saved/);
+});
+
+const LAYOUT = readCgroupLayout();
+const starvedNeeds = {
+  needs: ["root"],
+  skip: LAYOUT.v1.cpu !== undefined || LAYOUT.v2?.controllers.includes("cpu")
+    ? undefined
+    : "needs the cpu controller",
+};
+
+/** Something that always wants a processor, and has it for a millisecond in a second. */
+async function starved(scope: Scope): Promise<string[]> {
+  const { v1, v2 } = LAYOUT;
+  const directory = `${v1.cpu ?? v2!.mountPoint}/urunc-test-stop-${crypto.randomUUID()}`;
+  await Deno.mkdir(directory);
+  scope.defer(
+    `remove ${directory}`,
+    () =>
+      waitFor(() => Deno.remove(directory).then(() => true, () => false), {
+        // Whoever is killed in there needs a processor to end.
+        timeoutSeconds: 20,
+        what: `${directory} to be empty`,
+      }),
+  );
+  const limits = v1.cpu === undefined
+    ? { "cpu.max": "1000 1000000" }
+    : { "cpu.cfs_period_us": "1000000", "cpu.cfs_quota_us": "1000" };
+  for (const [name, value] of Object.entries(limits)) {
+    await Deno.writeTextFile(`${directory}/${name}`, value);
+  }
+  return ["sh", "-c", 'echo 0 >"$0/cgroup.procs"; while :; do :; done', directory];
+}
+
+/** Answers this much later, in milliseconds. */
+function late(milliseconds: number) {
+  return () => new Promise<string>((resolve) => setTimeout(() => resolve(OK), milliseconds));
+}
+
+testIf("stop: a monitor that waits for a processor may answer late", starvedNeeds, async () => {
+  await using scope = new Scope();
+  const program = await starved(scope);
+  const [waiting, idle] = await Promise.all([
+    askGuest({ answer: late(2200) }, { asking: "button", program }),
+    askGuest({ answer: late(2200) }, { asking: "button" }),
+  ]);
+  assert.equal(waiting.outcome, "stopping");
+  assert.deepEqual(waiting.lines, ["qmp_capabilities", "system_powerdown"]);
+  assert.equal(idle.outcome, "deaf");
+});
+
+testIf("stop: one that waits for ever is given up on", starvedNeeds, async () => {
+  await using scope = new Scope();
+  const { outcome, milliseconds } = await askGuest(
+    { answer: () => undefined },
+    { program: await starved(scope) },
+  );
+  assert.equal(outcome, "deaf");
+  assert.ok(milliseconds > 4000 && milliseconds < 6000, `${milliseconds} ms`);
 });
 
 testIf("stop: a Linux guest that listens to nothing ends soon, whatever the signal", {

@@ -1,84 +1,10 @@
 /** Monitors that do not say what a monitor says, and ones whose guest does this or that. */
 import assert from "node:assert/strict";
-import { stopGuest, type StopOutcome } from "../../../lib/container/stop.ts";
 import { close, pidfdOpen } from "../../../ffi/linux.ts";
+import { stopGuest } from "../../../lib/container/stop.ts";
+import { askGuest, type FakeMonitor, GREETING, OK, serve } from "../../support/control_socket.ts";
 
-/** What a monitor says: to a connection, and to each line it gets. */
-interface Monitor {
-  greeting?: string;
-  answer?: (line: string) => string | undefined;
-  /** How many connections it takes; all unless told. */
-  accepts?: number;
-}
-
-const GREETING = '{"QMP":{"version":{},"capabilities":[]}}\r\n';
-const OK = '{"return":{}}\r\n';
-
-/** Asks a process that idles, in a guest's place, through a socket of this monitor. */
-async function ask(
-  { greeting = GREETING, answer = () => OK, accepts = Infinity }: Monitor,
-  asking: "auto" | "button" = "auto",
-): Promise<{ outcome: StopOutcome; milliseconds: number; lines: string[] }> {
-  const directory = await Deno.makeTempDir({ prefix: "urunc-test-stop-" });
-  const listener = Deno.listen({ transport: "unix", path: `${directory}/control.sock` });
-  const served: Promise<void>[] = [];
-  const lines: string[] = [];
-  const serving = (async () => {
-    for (let count = 0; count < accepts; count++) {
-      const connection = await listener.accept().catch(() => undefined);
-      if (connection === undefined) return;
-      served.push(serve(connection, lines, greeting, answer));
-    }
-  })();
-  // It has one thread, and so no "guest": what that does cannot be told.
-  const idle = new Deno.Command("sleep", { args: ["30"] }).spawn();
-  const pidfd = pidfdOpen(idle.pid);
-  const started = performance.now();
-  try {
-    const outcome = await stopGuest({ directory, pid: idle.pid, pidfd, asking });
-    return { outcome, milliseconds: performance.now() - started, lines };
-  } finally {
-    close(pidfd);
-    idle.kill("SIGKILL");
-    await idle.status;
-    listener.close();
-    await serving;
-    await Promise.all(served);
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-/** To the end of the connection, whoever ends it. */
-async function serve(
-  connection: Deno.Conn,
-  lines: string[],
-  greeting: string,
-  answer: NonNullable<Monitor["answer"]>,
-): Promise<void> {
-  const write = (text: string) => connection.write(new TextEncoder().encode(text));
-  const buffer = new Uint8Array(4096);
-  let rest = "";
-  try {
-    await write(greeting);
-    for (;;) {
-      const count = await connection.read(buffer);
-      if (count === null) return;
-      const parts = (rest + new TextDecoder().decode(buffer.subarray(0, count))).split("\n");
-      rest = parts.pop()!;
-      for (const line of parts) {
-        lines.push(JSON.parse(line).execute);
-        const text = answer(line);
-        if (text !== undefined) await write(text);
-      }
-    }
-  } catch {
-    // The other side has gone.
-  } finally {
-    connection.close();
-  }
-}
-
-const hostile: { name: string; monitor: Monitor }[] = [
+const hostile: { name: string; monitor: FakeMonitor }[] = [
   { name: "says nothing", monitor: { greeting: "" } },
   { name: "greets with nonsense", monitor: { greeting: "hello\n" } },
   { name: "greets with something else", monitor: { greeting: '{"return":{}}\n' } },
@@ -97,7 +23,7 @@ const hostile: { name: string; monitor: Monitor }[] = [
 
 for (const { name, monitor } of hostile) {
   Deno.test(`a monitor that ${name} is given up on soon`, async () => {
-    const { outcome, milliseconds } = await ask(monitor);
+    const { outcome, milliseconds } = await askGuest(monitor);
     assert.equal(outcome, "deaf");
     assert.ok(milliseconds < 1500, `${milliseconds} ms`);
   });
@@ -114,14 +40,14 @@ Deno.test("a monitor without its socket is given up on at once", async () => {
 });
 
 Deno.test("a guest that is only to be asked by its button is asked by nothing else", async () => {
-  const { outcome, lines, milliseconds } = await ask({}, "button");
+  const { outcome, lines, milliseconds } = await askGuest({}, { asking: "button" });
   assert.equal(outcome, "stopping");
   assert.deepEqual(lines, ["qmp_capabilities", "system_powerdown"]);
   assert.ok(milliseconds < 300, `${milliseconds} ms`);
 });
 
 Deno.test("a guest without a driver of the power button is asked by the keyboard", async () => {
-  const { lines } = await ask({
+  const { lines } = await askGuest({
     answer: (line) => line.includes("i /h") ? '{"return":"portw[0x0602] = 0x0020\\r\\n"}\n' : OK,
   });
   assert.deepEqual(lines, ["qmp_capabilities", "query-kvm", "human-monitor-command", "send-key"]);

@@ -1,0 +1,89 @@
+/** A guest that is asked to stop by the control socket of a monitor that says whatever a test wants. */
+import { close, pidfdOpen } from "../../ffi/linux.ts";
+import { type Asking, stopGuest, type StopOutcome } from "../../lib/container/stop.ts";
+
+/** What a monitor says: to a connection, and to each line it gets. */
+export interface FakeMonitor {
+  greeting?: string;
+  answer?: (line: string) => string | undefined | Promise<string | undefined>;
+  /** How many connections it takes; all unless told. */
+  accepts?: number;
+}
+
+export const GREETING = '{"QMP":{"version":{},"capabilities":[]}}\r\n';
+export const OK = '{"return":{}}\r\n';
+
+/** Who is asked, and how. */
+export interface AskOptions {
+  asking?: Asking;
+  /** What runs in the monitor's place; something idle unless told. */
+  program?: string[];
+}
+
+/** Asks a process, in a guest's place, through a socket of this monitor, and ends it. */
+export async function askGuest(
+  { greeting = GREETING, answer = () => OK, accepts = Infinity }: FakeMonitor,
+  { asking = "auto", program = ["sleep", "30"] }: AskOptions = {},
+): Promise<{ outcome: StopOutcome; milliseconds: number; lines: string[] }> {
+  const directory = await Deno.makeTempDir({ prefix: "urunc-test-stop-" });
+  const listener = Deno.listen({ transport: "unix", path: `${directory}/control.sock` });
+  const served: Promise<void>[] = [];
+  const lines: string[] = [];
+  const serving = (async () => {
+    for (let count = 0; count < accepts; count++) {
+      const connection = await listener.accept().catch(() => undefined);
+      if (connection === undefined) return;
+      served.push(serve(connection, lines, greeting, answer));
+    }
+  })();
+  // It has one thread, and so no "guest": what that does cannot be told.
+  const process = new Deno.Command(program[0]!, { args: program.slice(1) }).spawn();
+  const pidfd = pidfdOpen(process.pid);
+  const started = performance.now();
+  try {
+    const outcome = await stopGuest({ directory, pid: process.pid, pidfd, asking });
+    return { outcome, milliseconds: performance.now() - started, lines };
+  } finally {
+    close(pidfd);
+    process.kill("SIGKILL");
+    await process.status;
+    listener.close();
+    await serving;
+    await Promise.all(served);
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/**
+ * Speaks for a monitor to the end of the connection, whoever ends it.
+ *
+ * @param lines that came, by their command, are added here
+ */
+export async function serve(
+  connection: Deno.Conn,
+  lines: string[],
+  greeting: string,
+  answer: NonNullable<FakeMonitor["answer"]>,
+): Promise<void> {
+  const write = (text: string) => connection.write(new TextEncoder().encode(text));
+  const buffer = new Uint8Array(4096);
+  let rest = "";
+  try {
+    await write(greeting);
+    for (;;) {
+      const count = await connection.read(buffer);
+      if (count === null) return;
+      const parts = (rest + new TextDecoder().decode(buffer.subarray(0, count))).split("\n");
+      rest = parts.pop()!;
+      for (const line of parts) {
+        lines.push(JSON.parse(line).execute);
+        const text = await answer(line);
+        if (text !== undefined) await write(text);
+      }
+    }
+  } catch {
+    // The other side has gone.
+  } finally {
+    connection.close();
+  }
+}

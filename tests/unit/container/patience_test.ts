@@ -1,0 +1,81 @@
+/** How long a monitor is waited for, by a clock and accounts that the test makes up. */
+import assert from "node:assert/strict";
+import { Patience } from "../../../lib/container/patience.ts";
+import type { ProcessorTime } from "../../../lib/host/guest_time.ts";
+
+/** Accounts at a time. */
+type Accounts = (now: number) => ProcessorTime | undefined;
+
+class Clock {
+  now = 5000;
+  readonly patience: Patience;
+
+  constructor(accounts: Accounts) {
+    this.patience = new Patience(() => accounts(this.now), () => this.now);
+  }
+
+  /** Awaits an answer, and returns how long it was waited for. */
+  wait(milliseconds = Infinity): number {
+    const began = this.now;
+    this.patience.begin();
+    for (;;) {
+      const left = this.patience.left();
+      if (left <= 0) return this.now - began;
+      if (this.now + left - began > milliseconds) {
+        this.now = began + milliseconds;
+        return milliseconds;
+      }
+      this.now += left;
+    }
+  }
+}
+
+const STARTED = 5000;
+const idle: Accounts = () => ({ ran: 7, waited: 3, wantsOne: false });
+const starving: Accounts = () => ({ ran: 7, waited: 3, wantsOne: true });
+
+const cases: { name: string; accounts: Accounts; waits: number }[] = [
+  { name: "does nothing", accounts: idle, waits: 1000 },
+  { name: "keeps no accounts", accounts: () => undefined, waits: 1000 },
+  {
+    name: "runs",
+    accounts: (now) => ({ ran: now, waited: 3, wantsOne: true }),
+    waits: 1000,
+  },
+  { name: "waits for a processor for ever", accounts: starving, waits: 5000 },
+  {
+    name: "waited for a processor for a while",
+    accounts: (now) => ({
+      ran: 7,
+      waited: now > STARTED + 800 ? 600 : 0,
+      wantsOne: now > STARTED + 200 && now <= STARTED + 800,
+    }),
+    waits: 1600,
+  },
+  {
+    name: "has threads that wait more than there is time",
+    accounts: (now) => ({ ran: now, waited: 10 * now, wantsOne: true }),
+    waits: 5000,
+  },
+];
+
+for (const { name, accounts, waits } of cases) {
+  Deno.test(`a monitor that ${name} is waited for ${waits} ms`, () => {
+    const waited = new Clock(accounts).wait();
+    assert.ok(waited >= waits && waited < waits + 100, `${waited} ms`);
+  });
+}
+
+Deno.test("what it waits more is for a whole conversation", () => {
+  const clock = new Clock(starving);
+  assert.equal(clock.wait(3500), 3500);
+  clock.now += 700;
+  const waited = clock.wait();
+  assert.ok(waited >= 2500 && waited < 2600, `${waited} ms`);
+  assert.equal(clock.wait(900), 900);
+});
+
+Deno.test("an answer at once needs no accounts", () => {
+  const clock = new Clock(() => assert.fail("they were read"));
+  assert.equal(clock.wait(90), 90);
+});
