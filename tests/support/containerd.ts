@@ -31,7 +31,9 @@ export interface Containerd {
     args: string[],
     options?: CommandOptions,
   ): Promise<CommandResult>;
-  /** The command line of `ctrRun`, for whoever starts it by himself. */
+  /** The command line of `ctr`, for whoever starts it by himself. */
+  ctrCommand(args: string[]): string[];
+  /** The command line of `ctrRun`, likewise. */
   ctrRunCommand(flags: string[], image: string, id: string, args: string[]): string[];
   /** Makes a single-layer image. */
   makeImage(
@@ -157,6 +159,7 @@ export async function startContainerd(
     directory,
     namespace,
     ctr,
+    ctrCommand: (args) => [...client, ...args],
     ctrRunCommand,
     ctrRun: (flags, image, id, args, commandOptions) =>
       run(ctrRunCommand(flags, image, id, args), commandOptions),

@@ -13,9 +13,11 @@ export interface SittingOptions {
   pid: () => Promise<number>;
   /** Until the guest says its first word. */
   bootSeconds: number;
+  /** What ends a line on the person's terminal, `\r\n` unless told. */
+  lineEnd?: string;
 }
 
-/** All that this person sees of a guest that is typed to and told to end with 5. */
+/** All that the guest says when it is typed to and told to end with 5. */
 export const SEEN = "echo\r\none\x03two\r\n";
 
 /**
@@ -33,30 +35,32 @@ const LATE_SIGNAL =
  */
 export async function sitAtEcho(options: SittingOptions): Promise<number | undefined> {
   await using scope = new Scope();
+  const { lineEnd = "\r\n" } = options;
   const terminal = new Terminal(scope);
   const { master } = terminal;
   const before = terminal.modes();
   const { ended } = terminal.spawn(scope, options.command, { env: options.env });
-  await master.waitForText("echo\r\n", options.bootSeconds);
+  await master.waitForText(`echo${lineEnd}`, options.bootSeconds);
   const pid = await options.pid();
   // Docker's client tells the size once the container runs.
-  await sizeIs(pid, 24, 80);
+  await waitForSize(pid, 24, 80);
   master.resize(43, 132);
-  await sizeIs(pid, 43, 132);
+  await waitForSize(pid, 43, 132);
   // Ctrl-C is the guest's to answer: this one takes it for a part of the line.
   await master.type("one\x03two\r");
-  await master.waitForText("one\x03two\r\n");
+  await master.waitForText(`one\x03two${lineEnd}`);
   assert.ok(isAlive(pid));
   await master.type("exit 5\r");
   const { exitCode } = await ended;
-  assert.equal(master.text().replace(LATE_SIGNAL, ""), SEEN);
+  assert.equal(master.text().replace(LATE_SIGNAL, ""), SEEN.replaceAll("\r\n", lineEnd));
   assert.equal(terminal.modes(), before);
   return exitCode;
 }
 
-async function sizeIs(pid: number, rows: number, columns: number): Promise<void> {
+/** Waits until the terminal of a container's process has a size. */
+export async function waitForSize(pid: number, rows: number, columns: number): Promise<void> {
   await waitFor(() => {
     const size = inspectTerminal(pid)?.size;
     return size?.rows === rows && size.columns === columns;
-  }, { timeoutSeconds: 20, what: `the guest's terminal to have ${rows} rows` });
+  }, { timeoutSeconds: 20, what: `the terminal of ${pid} to have ${rows} rows` });
 }

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
 import { isAlive, readStatus, run, waitFor } from "../../support/process.ts";
+import { Terminal } from "../../support/pty.ts";
 import { Scope } from "../../support/scope.ts";
+import { sitAtEcho, waitForSize } from "../../support/sitting.ts";
 import { testIf } from "../../support/skip.ts";
 import { loopDevice, SECTORS, textAt } from "../../support/volumes.ts";
 import { guestImage } from "../docker/_common.ts";
@@ -97,6 +99,53 @@ testIf("ctr run --tty: the terminal of a guest, and of an ordinary container", {
   const ordinary = it.ctrRunCommand(["--rm", "--tty"], ORDINARY, "shell", ["/bin/sh"]);
   const shell = (await inTerminal(ordinary, "echo $((6*7)); exit 0\\n")).stdout;
   assert.match(shell, /\b42\b/);
+  await assertNothingLeft(it);
+});
+
+testIf("ctr run --tty: sizes arrive in the terminal of a guest, and keys", {
+  needs: QEMU_NEEDS,
+  timeoutSeconds: 180,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startContainerd(scope);
+  await it.makeImage(GUEST, guestImage("tcg"));
+  const exitCode = await sitAtEcho({
+    command: it.ctrRunCommand(["--rm", "--tty", "--user=65534:65534"], GUEST, "tty", ["echo"]),
+    pid: () => waitForStatus(it, "tty", "RUNNING"),
+    bootSeconds: 60,
+    // ctr lets its own terminal go on with making two of a line's end.
+    lineEnd: "\r\r\n",
+  });
+  assert.equal(exitCode, 5);
+  await assertNothingLeft(it);
+});
+
+testIf("ctr run --tty, and exec: sizes arrive in the terminals of an ordinary container", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const command = it.ctrRunCommand(["--rm", "--tty"], ORDINARY, "shell", ["/bin/sh"]);
+  const shell = new Terminal(scope);
+  const { ended } = shell.spawn(scope, command);
+  const pid = await waitForStatus(it, "shell", "RUNNING");
+  await waitForSize(pid, 24, 80);
+  const added = new Terminal(scope);
+  const exec = ["task", "exec", "--tty", "--exec-id=added", "shell", "/bin/sh"];
+  const second = added.spawn(scope, it.ctrCommand(exec));
+  // Only a terminal of its own has another size.
+  for (const [terminal, rows] of [[shell, 43], [added, 25]] as const) {
+    terminal.master.resize(rows, 132);
+    await waitFor(async () => {
+      await terminal.master.type("busybox stty size\r");
+      return terminal.master.text().includes(`\n${rows} 132\r`);
+    }, { timeoutSeconds: 20, what: `${rows} rows`, intervalMilliseconds: 200 });
+  }
+  await waitForSize(pid, 43, 132);
+  await added.master.type("exit 3\r");
+  assert.equal((await second.ended).exitCode, 3);
+  await shell.master.type("exit 4\r");
+  assert.equal((await ended).exitCode, 4);
   await assertNothingLeft(it);
 });
 
