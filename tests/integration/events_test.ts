@@ -1,6 +1,6 @@
 /** events and their statistics, of what the test double really uses. */
 import assert from "node:assert/strict";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { missingMemoryController } from "../support/cgroups.ts";
 import { waitFor } from "../support/process.ts";
 import {
   assertFailed,
@@ -12,12 +12,9 @@ import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { uruncBinary } from "../support/urunc.ts";
 
-const LAYOUT = readCgroupLayout();
 const NEEDS = {
   needs: ["root", "gcc"],
-  skip: LAYOUT.v1.memory !== undefined || LAYOUT.v2?.controllers.includes("memory")
-    ? undefined
-    : "needs the memory controller",
+  skip: missingMemoryController(),
   timeoutSeconds: 60,
 };
 const MIB = 1024 * 1024;

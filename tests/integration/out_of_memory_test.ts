@@ -5,6 +5,7 @@ import { readCgroupLayout } from "../../lib/host/cgroups.ts";
 import { exists } from "../../lib/host/files.ts";
 import { OutOfMemoryEvents } from "../../lib/shim/out_of_memory.ts";
 import { Reactor } from "../../lib/shim/reactor.ts";
+import { missingMemoryController } from "../support/cgroups.ts";
 import { run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -13,9 +14,7 @@ const LAYOUT = readCgroupLayout();
 const VERSION = LAYOUT.v1.memory !== undefined ? 1 : 2;
 const NEEDS = {
   needs: ["root", "dd"],
-  skip: VERSION === 1 || LAYOUT.v2?.controllers.includes("memory")
-    ? undefined
-    : "needs the memory controller",
+  skip: missingMemoryController(),
 };
 
 /** A cgroup that may use 16 MiB. */

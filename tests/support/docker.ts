@@ -54,7 +54,14 @@ export interface Docker {
 /** The part of `docker inspect` that tests look at. */
 export interface DockerInspection {
   Id: string;
-  State: { Status: string; Running: boolean; Pid: number; ExitCode: number; Error: string };
+  State: {
+    Status: string;
+    Running: boolean;
+    Pid: number;
+    ExitCode: number;
+    OOMKilled: boolean;
+    Error: string;
+  };
   NetworkSettings: {
     IPAddress: string;
     Networks: Record<string, { IPAddress: string; GlobalIPv6Address: string }>;

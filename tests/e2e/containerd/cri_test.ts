@@ -1,9 +1,10 @@
 /** Kubernetes' way to containerd: a pod of a sandbox, a guest and a sidecar. */
 import assert from "node:assert/strict";
+import { missingMemoryController } from "../../support/cgroups.ts";
 import { Cri } from "../../support/cri.ts";
 import { parseReport } from "../../support/double.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
-import { isAlive, readStatus } from "../../support/process.ts";
+import { isAlive, readStatus, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { guestImage } from "../docker/_common.ts";
@@ -193,7 +194,41 @@ testIf("CRI: Knative's pod, and the securityContext of urunc's tutorial", {
   await logsWith(`${logs}/proxy.log`, "to 172.16.1.2");
   await cri.stop(guest, 5);
   await cri.remove(guest);
+  await cri.stop(proxy, 0);
   await cri.remove(proxy);
+  await cri.removePod(pod);
+  await assertNothingLeft(it);
+});
+
+testIf("CRI: a guest that meets its memory limit is told of as Kubernetes calls it", {
+  needs: CRI_NEEDS,
+  skip: missingPlugins() ?? missingMemoryController(),
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope);
+  using cri = new Cri(`${it.directory}/containerd.sock`);
+  const podConfig = {
+    metadata: { name: "limited", uid: "u4", namespace: "default", attempt: 0 },
+    hostname: "pod",
+    logDirectory: await scope.temporaryDirectory("logs"),
+    linux: { cgroupParent: `/${it.namespace}` },
+  };
+  const pod = await runPod(cri, podConfig);
+  const guest = await cri.create(pod, {
+    metadata: { name: "guest", attempt: 0 },
+    image: { image: GUEST },
+    args: ["sleep 500; alloc 256; idle"],
+    logPath: "guest.log",
+    linux: { resources: { memoryLimit: BigInt(64 << 20) } },
+  }, podConfig);
+  await cri.start(guest);
+  const status = await waitFor(async () => {
+    const status = await cri.status(guest);
+    return status.state === 2 ? status : undefined;
+  }, { timeoutSeconds: 20, what: "the guest to meet its limit" });
+  assert.deepEqual([status.reason, status.exitCode], ["OOMKilled", 137]);
+  await cri.remove(guest);
   await cri.removePod(pod);
   await assertNothingLeft(it);
 });

@@ -1,6 +1,6 @@
 /** Ordinary containers under the runtime type of guests: runc runs them, the same shim serves them. */
 import assert from "node:assert/strict";
-import { readCgroupLayout } from "../../../lib/host/cgroups.ts";
+import { missingMemoryController } from "../../support/cgroups.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import {
@@ -100,13 +100,6 @@ testIf("a process killed for want of memory is told of while its container goes 
     "/tasks/delete",
   ]);
 });
-
-function missingMemoryController(): string | undefined {
-  const { v1, v2 } = readCgroupLayout();
-  return v1.memory !== undefined || v2?.controllers.includes("memory")
-    ? undefined
-    : "needs the memory controller";
-}
 
 testIf("an OCI runtime that is not there is named, with what to do", {
   needs: DOUBLE_NEEDS,

@@ -1,5 +1,6 @@
 /** Docker with the executable as containerd's shim: no runtime process for each operation. */
 import assert from "node:assert/strict";
+import { missingMemoryController } from "../../support/cgroups.ts";
 import { type Docker, DOCKER_NEEDS, startDocker } from "../../support/docker.ts";
 import { doubleConfiguration, parseReport } from "../../support/double.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
@@ -106,4 +107,17 @@ testIf("docker with the shim by its path: input, output, stats, pause, restart, 
   await docker(["stop", "--time=1", id], { check: true });
   assert.equal((await inspect(id)).State.ExitCode, 137);
   await docker(["rm", id, "much"], { check: true });
+});
+
+testIf("docker with the shim: a guest that meets its memory limit is told of", {
+  needs: [...DOCKER_NEEDS, "gcc"],
+  skip: missingMemoryController(),
+}, async () => {
+  await using scope = new Scope();
+  const { docker, inspect, makeImage } = await startWithShim(scope);
+  await makeImage("guest", guestImage("kvm"));
+  const run = ["run", "--runtime=double", "--memory=64m", "--memory-swap=64m", "--name=greedy"];
+  const { code } = await docker([...run, "guest", "alloc 256; idle"]);
+  const { State } = await inspect("greedy");
+  assert.deepEqual([code, State.ExitCode, State.OOMKilled], [137, 137, true]);
 });
