@@ -8,12 +8,17 @@ const BEGIN_MILLISECONDS = 50;
 /** 128 and SIGKILL. */
 const KILLED = 137;
 
+/** Services that a watch works with. */
+export interface MemoryServices extends Pick<ShimServices, "reactor"> {
+  log: Pick<ShimServices["log"], "error">;
+}
+
 /**
  * Tells of what the kernel killed in a container because its memory limit was reached: when it happens,
  * and when the container has ended before anybody could look.
  */
 export class MemoryWatch {
-  readonly #services: Pick<ShimServices, "reactor" | "log">;
+  readonly #services: MemoryServices;
   readonly #directories: string[];
   readonly #tell: () => void;
   #timer?: Timer;
@@ -22,7 +27,7 @@ export class MemoryWatch {
 
   /** @param directories of the container's cgroups */
   constructor(
-    services: Pick<ShimServices, "reactor" | "log">,
+    services: MemoryServices,
     directories: string[],
     tell: () => void,
   ) {

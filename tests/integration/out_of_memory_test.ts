@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { writeAll } from "../../ffi/linux.ts";
 import { readCgroupLayout } from "../../lib/host/cgroups.ts";
 import { exists } from "../../lib/host/files.ts";
+import { MemoryWatch } from "../../lib/shim/memory_watch.ts";
 import { OutOfMemoryEvents } from "../../lib/shim/out_of_memory.ts";
 import { Reactor } from "../../lib/shim/reactor.ts";
 import { missingMemoryController } from "../support/cgroups.ts";
@@ -115,3 +116,22 @@ testIf("nothing stays open when they cannot be watched", NEEDS, async () => {
     assert.deepEqual(open, [false]);
   }
 });
+
+const UNWATCHED: [name: string, status: number, count: number][] = [
+  ["a container that was killed before it was watched is told of", 137, 1],
+  ["one that ended otherwise is not looked at any more", 0, 0],
+];
+
+for (const [name, status, count] of UNWATCHED) {
+  testIf(name, NEEDS, async () => {
+    await using scope = new Scope();
+    const directory = await limitedCgroup(scope);
+    assert.equal(await use(directory, 64), 137);
+    let told = 0;
+    const services = { reactor: new Reactor(), log: { error: () => assert.fail("an error") } };
+    const watch = new MemoryWatch(services, [directory], () => told++);
+    watch.begin();
+    await watch.end(status);
+    assert.equal(told, count);
+  });
+}
