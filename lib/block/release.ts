@@ -1,6 +1,7 @@
 import { LinuxError, umount2, UMOUNT_NOFOLLOW } from "../../ffi/linux.ts";
 import { HostError } from "../errors.ts";
 import { readMounts } from "../host/mounts.ts";
+import { delay } from "../timer.ts";
 import { findHolders } from "./holders.ts";
 import { isSameDevice, mountAt } from "./mount_of.ts";
 import type { MountedDisk } from "./types.ts";
@@ -21,7 +22,7 @@ export async function releaseRootDisk(disk: MountedDisk, patience = PATIENCE): P
   const deadline = Date.now() + patience;
   while (unmountRootDisk(disk) === "busy") {
     if (Date.now() >= deadline) throw rootDiskInUse(disk);
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    await delay(PAUSE);
   }
 }
 

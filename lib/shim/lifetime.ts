@@ -1,4 +1,5 @@
 import { close, flock, LOCK_EX, O_DIRECTORY, O_RDONLY, open } from "../../ffi/linux.ts";
+import { after, type Timer } from "../timer.ts";
 import { SOCKET_DIRECTORY } from "./group.ts";
 
 /**
@@ -26,7 +27,7 @@ export class Lifetime {
   readonly ended: Promise<void>;
   readonly #options: LifetimeOptions;
   #end!: () => void;
-  #timer?: ReturnType<typeof setTimeout>;
+  #timer?: Timer;
   #isRetired = false;
 
   constructor(options: LifetimeOptions) {
@@ -42,8 +43,8 @@ export class Lifetime {
       this.#retire();
       this.#end();
     } else {
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#leave(), IDLE_MILLISECONDS);
+      this.#timer?.cancel();
+      this.#timer = after(IDLE_MILLISECONDS, () => this.#leave());
     }
   }
 
@@ -52,9 +53,9 @@ export class Lifetime {
     // Another task came and goes on; its end asks again.
     if (!this.#options.isIdle()) return;
     this.#retire();
-    this.#timer = setTimeout(() => {
+    this.#timer = after(GRACE_MILLISECONDS, () => {
       if (this.#options.isIdle()) this.#end();
-    }, GRACE_MILLISECONDS);
+    });
   }
 
   /** From now on `start` finds nobody here. */

@@ -8,6 +8,7 @@ import {
   WNOHANG,
 } from "../../ffi/linux.ts";
 import { readProcessStat } from "../host/process.ts";
+import { after, type Timer } from "../timer.ts";
 import type { Reactor } from "./reactor.ts";
 
 /** By then what a container left behind has ended as well, and whoever waits for the container is served. */
@@ -27,7 +28,7 @@ export class Reaper {
   /** Children that somebody waits for, or is about to. */
   readonly #known = new Set<number>();
   #holds = 0;
-  #sweeping?: ReturnType<typeof setTimeout>;
+  #sweeping?: Timer;
 
   constructor(reactor: Reactor) {
     this.#reactor = reactor;
@@ -79,11 +80,11 @@ export class Reaper {
 
   /** Whoever leaves children behind ends himself: then is the time. Nobody waits for it. */
   #sweepSoon(): void {
-    this.#sweeping ??= setTimeout(() => {
+    this.#sweeping ??= after(SWEEP_MILLISECONDS, () => {
       this.#sweeping = undefined;
       if (this.#holds > 0) this.#sweepSoon();
       else this.#sweep();
-    }, SWEEP_MILLISECONDS);
+    });
   }
 
   /** Waits for children that ended and that nobody knows. */

@@ -1,4 +1,5 @@
 import { mallocTrim } from "../../ffi/linux.ts";
+import { after } from "../timer.ts";
 
 /** Whatever is going on is over by then. */
 const QUIET_MILLISECONDS = 1000;
@@ -12,18 +13,29 @@ const REQUESTS_BETWEEN = 500;
  * container runs.
  */
 export class Thrift {
-  #timer?: ReturnType<typeof setTimeout>;
-
   #requests = 0;
+  /** When the last one was answered. */
+  #answered = 0;
+  #isWaiting = false;
 
   /**
    * A request was answered. Its garbage is given back when no other comes for a while, or when very many
    * have come.
    */
   requestWasAnswered(): void {
-    clearTimeout(this.#timer);
-    const wait = ++this.#requests < REQUESTS_BETWEEN ? QUIET_MILLISECONDS : 0;
-    this.#timer = setTimeout(() => this.#collect(), wait);
+    this.#answered = performance.now();
+    if (++this.#requests === REQUESTS_BETWEEN) after(0, () => this.#collect());
+    if (!this.#isWaiting) this.#waitForQuiet(QUIET_MILLISECONDS);
+  }
+
+  #waitForQuiet(milliseconds: number): void {
+    this.#isWaiting = true;
+    after(Math.ceil(milliseconds), () => {
+      this.#isWaiting = false;
+      const left = this.#answered + QUIET_MILLISECONDS - performance.now();
+      if (left > 0) this.#waitForQuiet(left);
+      else if (this.#requests > 0) this.#collect();
+    });
   }
 
   #collect(): void {

@@ -3,6 +3,7 @@ import { hastenJoin } from "../container/cgroups/hasten.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";
+import { after } from "../timer.ts";
 import type { Reaper } from "./reaper.ts";
 
 /** Nearly every container has a PID namespace of its own. */
@@ -32,7 +33,7 @@ export class WarmInit {
 
   /** As `prepare`, once the task that took the last one is served. */
   prepareSoon(): void {
-    setTimeout(() => this.prepare(), PREPARE_MILLISECONDS);
+    after(PREPARE_MILLISECONDS, () => this.prepare());
   }
 
   /** One was started together with this process. */

@@ -89,6 +89,24 @@ const noNode: Deno.lint.Rule = {
 const GLOBAL_PROCESS =
   "The global `process` loads Node's compatibility layer, 15 ms of start-up: use Deno.";
 
+const TIMERS = ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "setImmediate"];
+
+const ownTimers: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (isBelow(file, OFF_THE_START_UP_PATH)) return {};
+    return {
+      Identifier(node) {
+        if (!TIMERS.includes(node.name) || !isReference(node)) return;
+        context.report({
+          node,
+          message: "The first use of it loads Node's timers, 5 to 15 ms: use lib/timer.ts.",
+        });
+      },
+    };
+  },
+};
+
 const exitInMain: Deno.lint.Rule = {
   create(context) {
     const file = repositoryPath(context.filename);
@@ -115,6 +133,7 @@ const plugin: Deno.lint.Plugin = {
     "pure-rooms": pureRooms,
     "ffi-door": ffiDoor,
     "no-node": noNode,
+    "own-timers": ownTimers,
     "exit-in-main": exitInMain,
   },
 };

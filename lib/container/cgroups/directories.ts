@@ -1,6 +1,7 @@
 import { HostError } from "../../errors.ts";
+import { delay } from "../../timer.ts";
 import { type CgroupPlan, DEFAULT_PARENT, type HierarchyPlan } from "./plan.ts";
-import { isCode, leavesOf, sleep } from "./common.ts";
+import { isCode, leavesOf } from "./common.ts";
 import { cgroupProcesses } from "./processes.ts";
 import type { CgroupWrite } from "./writes.ts";
 
@@ -109,7 +110,7 @@ async function removeLeaf(path: string, deadline: number): Promise<void> {
       if (error instanceof Deno.errors.NotFound) return;
       // EBUSY: processes that were just killed are still on their way out.
       if (isCode(error, "EBUSY") && performance.now() < deadline) {
-        await sleep(wait);
+        await delay(wait);
         continue;
       }
       throw failure("remove cgroup", path, error);

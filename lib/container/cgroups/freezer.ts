@@ -1,5 +1,6 @@
 import { HostError } from "../../errors.ts";
-import { isCode, leavesOf, sleep } from "./common.ts";
+import { delay } from "../../timer.ts";
+import { isCode, leavesOf } from "./common.ts";
 
 /** How long the kernel may take to stop everything. */
 const FREEZE_MILLISECONDS = 10_000;
@@ -33,7 +34,7 @@ export async function freezeCgroup(directories: string[]): Promise<void> {
     write(freezer, "frozen");
     if (isIn(freezer, "frozen")) return;
     if (look % LOOKS_PER_ATTEMPT === 0) write(freezer, "thawed");
-    await sleep(Math.min(look, 10));
+    await delay(Math.min(look, 10));
   }
   write(freezer, "thawed");
   throw new HostError({
@@ -63,7 +64,7 @@ export async function thawCgroup(directories: string[]): Promise<void> {
         remedy: "a cgroup above it may be frozen",
       });
     }
-    await sleep(wait);
+    await delay(wait);
   }
 }
 

@@ -1,6 +1,7 @@
 import { close, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../../ffi/linux.ts";
 import { HostError } from "../../errors.ts";
-import { isCode, leavesOf, sleep } from "./common.ts";
+import { delay } from "../../timer.ts";
+import { isCode, leavesOf } from "./common.ts";
 import { thawCgroup } from "./freezer.ts";
 
 /** How long processes may take to die of SIGKILL before the container is given up. */
@@ -72,7 +73,7 @@ export async function killCgroup(
         reason: `still alive after ${milliseconds} ms: ${cgroupProcesses(leaves).join(", ")}`,
       });
     }
-    await sleep(wait);
+    await delay(wait);
   }
 }
 

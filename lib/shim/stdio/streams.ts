@@ -15,6 +15,7 @@ import {
   S_IFREG,
 } from "../../../ffi/linux.ts";
 import { HostError, UnsupportedError } from "../../errors.ts";
+import { delay } from "../../timer.ts";
 
 /** Standard files as a request names them: empty, a path, or a logging URI. */
 export interface TaskIo {
@@ -60,7 +61,7 @@ export async function awaitReaders(targets: string[]): Promise<number[]> {
     if (!isFifoPath(target)) continue;
     let fd = openIfRead(target);
     while (fd === undefined && performance.now() < deadline) {
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await delay(1);
       fd = openIfRead(target);
     }
     if (fd !== undefined) held.push(fd);

@@ -8,6 +8,7 @@ import { Store } from "../../container/store.ts";
 import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
 import { monitorByName } from "../../monitor/registry.ts";
 import { preload } from "../../preload.ts";
+import { after } from "../../timer.ts";
 import type { ChildExit } from "../reaper.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
@@ -91,7 +92,7 @@ export class UnikernelTask implements Task {
       });
       stdio.given();
       if (created.terminal !== undefined) stdio.attachTerminal(created.terminal);
-      setTimeout(preloadRest);
+      after(0, preloadRest);
       return new UnikernelTask(services, request, store, stdio, created.state);
     } catch (error) {
       stdio.close();

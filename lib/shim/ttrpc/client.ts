@@ -1,3 +1,4 @@
+import { after, type Timer } from "../../timer.ts";
 import { type Input } from "../protobuf/schema.ts";
 import { decodeResponse, encodeRequest, type Request } from "../protobuf/ttrpc.ts";
 import {
@@ -9,7 +10,6 @@ import {
   MAXIMUM_PAYLOAD,
 } from "./frames.ts";
 import { Code, RpcError } from "./status.ts";
-import { after, type Timer } from "./timer.ts";
 import type { Connection } from "./transport.ts";
 
 /** Calls a server over one connection, which is made when it is needed, and made again when it broke. */

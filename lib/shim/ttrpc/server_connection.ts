@@ -1,10 +1,10 @@
+import { after, delay, type Timer } from "../../timer.ts";
 import { MalformedMessageError } from "../protobuf/error.ts";
 import { type Input } from "../protobuf/schema.ts";
 import { decodeRequest, encodeResponse, type Request, type Response } from "../protobuf/ttrpc.ts";
 import { type Frame, FrameReader, FrameType, FrameWriter, MAXIMUM_PAYLOAD } from "./frames.ts";
 import type { Handler, RequestContext, Services } from "./server.ts";
 import { Code, RpcError, statusOf } from "./status.ts";
-import { after, delay, type Timer } from "./timer.ts";
 import type { Connection } from "./transport.ts";
 
 /** Requests of one connection at once. containerd has one waiting for each task, and few others. */

@@ -4,9 +4,8 @@ export interface Timer {
 }
 
 /**
- * Calls later; meanwhile the process may end. It is made of AbortSignal.timeout because the first use of
- * setTimeout or clearTimeout loads Node's timers: 15 ms, of which the first container's start would pay
- * each.
+ * Calls later. It is made of AbortSignal.timeout because the first use of setTimeout or clearTimeout loads
+ * Node's timers: 5 to 15 ms, which the start of a container would wait for.
  *
  * @param milliseconds from 0 to 2**53 - 1
  */
