@@ -7,11 +7,10 @@ import {
 } from "../../support/containerd.ts";
 import { busyboxFiles } from "../../support/docker.ts";
 import { doubleBinary } from "../../support/double.ts";
-import { debianKernel, guestKernel, makeLinuxInitrd } from "../../support/fixtures.ts";
+import { guestImage, linuxImage } from "../../support/guest_images.ts";
 import type { ImageFile } from "../../support/image.ts";
 import { listPids, waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
-import { guestImage, uruncJson } from "../docker/_common.ts";
 
 /** containerd, and the monitor test double. */
 export const DOUBLE_NEEDS = [...CONTAINERD_NEEDS, "gcc"];
@@ -138,26 +137,13 @@ export async function linuxRootImage(
   scope: Scope,
   accelerator: "kvm" | "tcg",
 ): Promise<ImageFile[]> {
-  const initrd = await makeLinuxInitrd({ line: "going on with the root", finally: "root" });
-  scope.defer("remove the initrd", () => initrd.cleanup());
+  const initrd = { line: "going on with the root", finally: "root" } as const;
   const directories = ["proc", "sys", "dev", "root"];
   return [
-    { path: "/unikernel/vmlinuz", source: await debianKernel() },
-    { path: "/unikernel/initrd", source: initrd.path },
+    ...await linuxImage(scope, accelerator, initrd, { mountRootfs: "true" }),
     { path: "/bin/busybox", source: "/usr/bin/busybox", mode: 0o755 },
     { path: "/sbin/guest", content: GUEST_PROGRAM, mode: 0o755 },
     ...directories.map((name) => ({ path: `/${name}/.here` })),
-    {
-      path: "/urunc.json",
-      content: uruncJson({
-        unikernelType: "linux",
-        hypervisor: "qemu",
-        binary: "/unikernel/vmlinuz",
-        initrd: "/unikernel/initrd",
-        mountRootfs: "true",
-        accelerator,
-      }),
-    },
   ];
 }
 
@@ -178,19 +164,7 @@ poweroff -f
 
 /** The fixture guest, whose disk its own image is. */
 export function sectorImage(accelerator: "kvm" | "tcg"): ImageFile[] {
-  return [
-    { path: "/unikernel/guest.elf", source: guestKernel },
-    {
-      path: "/urunc.json",
-      content: uruncJson({
-        unikernelType: "elf",
-        hypervisor: "qemu",
-        binary: "/unikernel/guest.elf",
-        mountRootfs: "true",
-        accelerator,
-      }),
-    },
-  ];
+  return guestImage(accelerator, { mountRootfs: "true" });
 }
 
 /** Waits for a text in the file that a guest writes to. */

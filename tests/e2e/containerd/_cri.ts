@@ -3,9 +3,9 @@ import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../suppor
 import type { Cri } from "../../support/cri.ts";
 import { busyboxFiles } from "../../support/docker.ts";
 import { doubleBinary } from "../../support/double.ts";
+import { guestImage } from "../../support/guest_images.ts";
 import { waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
-import { guestImage } from "../docker/_common.ts";
 import { GUEST, ORDINARY } from "./_common.ts";
 
 const PLUGINS = "/usr/lib/cni";

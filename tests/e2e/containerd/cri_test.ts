@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { missingMemoryController } from "../../support/cgroups.ts";
 import { Cri } from "../../support/cri.ts";
 import { parseReport } from "../../support/double.ts";
+import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
 import { isAlive, readStatus, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import { guestImage } from "../docker/_common.ts";
 import { assertNothingLeft, GUEST, ORDINARY } from "./_common.ts";
 import { CRI_NEEDS, logsWith, missingPlugins, runPod, startWithCri } from "./_cri.ts";
 

@@ -1,13 +1,13 @@
 /** containerd with the shim: real guests on real QEMU, terminals, and a root file system in an image. */
 import assert from "node:assert/strict";
 import { CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
+import { guestImage } from "../../support/guest_images.ts";
 import { isAlive, readStatus, run, waitFor } from "../../support/process.ts";
 import { Terminal } from "../../support/pty.ts";
 import { Scope } from "../../support/scope.ts";
 import { sitAtEcho, waitForSize } from "../../support/sitting.ts";
 import { testIf } from "../../support/skip.ts";
 import { loopDevice, SECTORS, textAt } from "../../support/volumes.ts";
-import { guestImage } from "../docker/_common.ts";
 import {
   assertNothingLeft,
   DOUBLE_NEEDS,

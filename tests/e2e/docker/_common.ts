@@ -1,8 +1,7 @@
 /** What the tests of docker with urunc share. */
 import assert from "node:assert/strict";
-import { type Docker, DOCKER_NEEDS, type ImageFile, startDocker } from "../../support/docker.ts";
+import { type Docker, DOCKER_NEEDS, startDocker } from "../../support/docker.ts";
 import { doubleConfiguration } from "../../support/double.ts";
-import { guestKernel } from "../../support/fixtures.ts";
 import { readStatus, waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
 import { uruncBinary } from "../../support/urunc.ts";
@@ -24,31 +23,6 @@ export async function startWithUrunc(
     runtimes.double = { path, runtimeArgs: ["--config", await doubleConfiguration(scope)] };
   }
   return await startDocker(scope, runtimes);
-}
-
-/** The fixture guest and its description. */
-export function guestImage(accelerator: "kvm" | "tcg"): ImageFile[] {
-  const values = {
-    unikernelType: "elf",
-    hypervisor: "qemu",
-    binary: "/unikernel/guest.elf",
-    accelerator,
-  };
-  return [
-    {
-      path: "/unikernel/guest.elf",
-      source: guestKernel,
-      mode: 0o644,
-    },
-    { path: "/urunc.json", content: uruncJson(values) },
-  ];
-}
-
-/** The image's description of its guest, in the older form: values in base64. */
-export function uruncJson(values: Record<string, string>): string {
-  return JSON.stringify(Object.fromEntries(
-    Object.entries(values).map(([key, value]) => [`com.urunc.unikernel.${key}`, btoa(value)]),
-  ));
 }
 
 /** What the issue demands of the monitor, seen in /proc by somebody else. */

@@ -1,9 +1,10 @@
 /** Docker's commands that are about cgroups: pause, update, stats, top, limits of devices. */
 import assert from "node:assert/strict";
 import { DOCKER_NEEDS } from "../../support/docker.ts";
+import { guestImage } from "../../support/guest_images.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import { guestImage, logsWith, startWithUrunc } from "./_common.ts";
+import { logsWith, startWithUrunc } from "./_common.ts";
 
 testIf("docker pauses, updates, lists and measures a container of urunc", {
   needs: [...DOCKER_NEEDS, "gcc"],

@@ -1,17 +1,10 @@
 /** A Linux guest on docker's bridge: the network both ways, and nothing that outlives it. */
 import assert from "node:assert/strict";
-import { debianKernel, makeLinuxInitrd } from "../../support/fixtures.ts";
+import { linuxImage } from "../../support/guest_images.ts";
 import { isAlive } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import {
-  AS_NOBODY,
-  assertIdentity,
-  logsWith,
-  NEEDS,
-  startWithUrunc,
-  uruncJson,
-} from "./_common.ts";
+import { AS_NOBODY, assertIdentity, logsWith, NEEDS, startWithUrunc } from "./_common.ts";
 
 /** IPv6 is there a little after the interface is; then the other direction: the bridge's addresses. */
 const GUEST_SCRIPT = `
@@ -31,26 +24,10 @@ testIf(
     await using scope = new Scope();
     const it = await startWithUrunc(scope);
     const { docker, inspect, onHost } = it;
-    const initrd = await makeLinuxInitrd({
-      line: "the guest is up",
-      http: "served by the guest",
-      script: GUEST_SCRIPT,
-    });
-    scope.defer("remove the initrd", () => initrd.cleanup());
-    await it.makeImage("linux", [
-      { path: "/unikernel/vmlinuz", source: await debianKernel() },
-      { path: "/unikernel/initrd", source: initrd.path },
-      {
-        path: "/urunc.json",
-        content: uruncJson({
-          unikernelType: "linux",
-          hypervisor: "qemu",
-          binary: "/unikernel/vmlinuz",
-          initrd: "/unikernel/initrd",
-          accelerator: "tcg",
-        }),
-      },
-    ]);
+    await it.makeImage(
+      "linux",
+      await linuxImage(scope, "tcg", { http: "served by the guest", script: GUEST_SCRIPT }),
+    );
 
     const network = ["--ipv6", "--subnet=10.88.4.0/24", "--subnet=fd00:88:4::/64", "dual"];
     await docker(["network", "create", ...network], { check: true });

@@ -3,12 +3,13 @@ import assert from "node:assert/strict";
 import { missingMemoryController } from "../../support/cgroups.ts";
 import { type Docker, DOCKER_NEEDS, startDocker } from "../../support/docker.ts";
 import { doubleConfiguration, parseReport } from "../../support/double.ts";
+import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
 import { isAlive } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { uruncBinary } from "../../support/urunc.ts";
-import { AS_NOBODY, assertIdentity, guestImage, logsWith, NEEDS } from "./_common.ts";
+import { AS_NOBODY, assertIdentity, logsWith, NEEDS } from "./_common.ts";
 import { busyboxFiles } from "../../support/docker.ts";
 
 /** Docker with the shim by an absolute path, and the test double in QEMU's place. */

@@ -1,11 +1,11 @@
 /** `docker stop`: how long it takes, and what the guest was let do. */
 import assert from "node:assert/strict";
 import type { Docker } from "../../support/docker.ts";
-import { debianKernel, type InitrdOptions, makeLinuxInitrd } from "../../support/fixtures.ts";
+import { guestImage, linuxImage } from "../../support/guest_images.ts";
 import { isAlive } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import { AS_NOBODY, guestImage, logsWith, NEEDS, startWithUrunc, uruncJson } from "./_common.ts";
+import { AS_NOBODY, logsWith, NEEDS, startWithUrunc } from "./_common.ts";
 
 const SECRET = "s3cret";
 
@@ -28,31 +28,6 @@ async function start({ docker }: Docker, args: string[]): Promise<string> {
   return (await docker([...run, ...args], { check: true })).stdout.trim();
 }
 
-/** An image of a stock Linux under emulation. */
-async function makeLinuxImage(
-  scope: Scope,
-  docker: Docker,
-  name: string,
-  options: InitrdOptions,
-): Promise<void> {
-  const initrd = await makeLinuxInitrd({ line: "the guest is up", ...options });
-  scope.defer("remove the initrd", () => initrd.cleanup());
-  await docker.makeImage(name, [
-    { path: "/unikernel/vmlinuz", source: await debianKernel() },
-    { path: "/unikernel/initrd", source: initrd.path },
-    {
-      path: "/urunc.json",
-      content: uruncJson({
-        unikernelType: "linux",
-        hypervisor: "qemu",
-        binary: "/unikernel/vmlinuz",
-        initrd: "/unikernel/initrd",
-        accelerator: "tcg",
-      }),
-    },
-  ]);
-}
-
 testIf("docker stop with urunc: idle guests within two seconds, a busy one in its own time", {
   needs: [...NEEDS, "busybox", "cpio", "apt-get"],
   timeoutSeconds: 240,
@@ -60,11 +35,12 @@ testIf("docker stop with urunc: idle guests within two seconds, a busy one in it
   await using scope = new Scope();
   const it = await startWithUrunc(scope);
   await it.makeImage("elf", guestImage("tcg"));
-  await makeLinuxImage(scope, it, "deaf", {});
-  await makeLinuxImage(scope, it, "listening", {
+  await it.makeImage("deaf", await linuxImage(scope, "tcg", {}));
+  const listens = {
     onPowerButton: "echo asked; sleep 3; echo all is saved; poweroff -f",
     script: 'echo "the token has ${#TOKEN} letters"',
-  });
+  };
+  await it.makeImage("listening", await linuxImage(scope, "tcg", listens));
 
   for (const signal of ["SIGTERM", "SIGQUIT", "SIGRTMIN+3"]) {
     const id = await start(it, [`--stop-signal=${signal}`, "elf", "idle"]);

@@ -1,11 +1,12 @@
 /** `docker run -it` with the executable as runtime and as shim, from a terminal like a person's. */
 import assert from "node:assert/strict";
+import { guestImage } from "../../support/guest_images.ts";
 import { waitFor } from "../../support/process.ts";
 import { Terminal } from "../../support/pty.ts";
 import { Scope } from "../../support/scope.ts";
 import { SEEN, sitAtEcho } from "../../support/sitting.ts";
 import { testIf } from "../../support/skip.ts";
-import { AS_NOBODY, guestImage, NEEDS, startWithUrunc } from "./_common.ts";
+import { AS_NOBODY, NEEDS, startWithUrunc } from "./_common.ts";
 
 testIf("docker run -it: keys, lines, size, exit code, and the terminal afterwards", {
   needs: NEEDS,

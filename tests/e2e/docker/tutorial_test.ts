@@ -14,10 +14,11 @@ import {
 } from "../../support/docker.ts";
 import { doubleBinary, parseReport } from "../../support/double.ts";
 import { guestKernel } from "../../support/fixtures.ts";
+import { guestImage, uruncJson } from "../../support/guest_images.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import { guestImage, NEEDS, uruncJson } from "./_common.ts";
+import { NEEDS } from "./_common.ts";
 
 const IMAGE = "harbor.nbfc.io/nubificus/urunc/nginx-firecracker-unikraft-initrd:latest";
 

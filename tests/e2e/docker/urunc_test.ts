@@ -2,18 +2,12 @@
 import assert from "node:assert/strict";
 import { DOCKER_NEEDS } from "../../support/docker.ts";
 import { parseReport } from "../../support/double.ts";
+import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
 import { isAlive } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import {
-  AS_NOBODY,
-  assertIdentity,
-  guestImage,
-  logsWith,
-  NEEDS,
-  startWithUrunc,
-} from "./_common.ts";
+import { AS_NOBODY, assertIdentity, logsWith, NEEDS, startWithUrunc } from "./_common.ts";
 
 for (const accelerator of ["kvm", "tcg"] as const) {
   testIf(`docker with urunc: a guest under ${accelerator} as 65534 says its line and ends`, {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { cgroupDirectories } from "../../support/cgroups.ts";
 import { doubleConfiguration, parseReport } from "../../support/double.ts";
 import { busyboxFiles } from "../../support/docker.ts";
+import { guestImage, uruncJson } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
 import { type Podman, PODMAN_NEEDS, startPodman } from "../../support/podman.ts";
 import { isAlive, readStatus, waitFor } from "../../support/process.ts";
@@ -10,7 +11,6 @@ import { Scope } from "../../support/scope.ts";
 import { SEEN, sitAtEcho } from "../../support/sitting.ts";
 import { testIf } from "../../support/skip.ts";
 import { uruncBinary } from "../../support/urunc.ts";
-import { guestImage, uruncJson } from "../docker/_common.ts";
 
 const NEEDS = [...PODMAN_NEEDS, "qemu-system-x86_64"];
 const AS_NOBODY = ["--user=65534:65534", "--group-add=108"];

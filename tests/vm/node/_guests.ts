@@ -1,8 +1,9 @@
 /** What the tests of docker and of podman do with guests. */
 import assert from "node:assert/strict";
-import { assertIdentity, guestImage, uruncJson } from "../../e2e/docker/_common.ts";
+import { assertIdentity } from "../../e2e/docker/_common.ts";
+import { exists } from "../../../lib/host/files.ts";
 import type { Docker } from "../../support/docker.ts";
-import { debianKernel, makeLinuxInitrd } from "../../support/fixtures.ts";
+import { guestImage, linuxImage } from "../../support/guest_images.ts";
 import { isAlive, readStatus, waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
 
@@ -48,25 +49,10 @@ export async function makeGuestImage(it: Docker): Promise<void> {
  * @param script what the guest does before it says that it is up
  */
 export async function makeLinuxImage(scope: Scope, it: Docker, script = ""): Promise<void> {
-  const initrd = await makeLinuxInitrd({
-    line: "the guest is up",
-    http: "served by the guest",
-    script,
-  });
-  scope.defer("remove the initrd", () => initrd.cleanup());
-  await it.makeImage("linux", [
-    { path: "/unikernel/vmlinuz", source: await debianKernel() },
-    { path: "/unikernel/initrd", source: initrd.path },
-    {
-      path: "/urunc.json",
-      content: uruncJson({
-        unikernelType: "linux",
-        hypervisor: "qemu",
-        binary: "/unikernel/vmlinuz",
-        initrd: "/unikernel/initrd",
-      }),
-    },
-  ]);
+  await it.makeImage(
+    "linux",
+    await linuxImage(scope, "kvm", { http: "served by the guest", script }),
+  );
 }
 
 /** The monitor is who config.json says, in no group but its own, and holds /dev/kvm open. */
@@ -119,13 +105,4 @@ export async function assertRemoved(it: Docker, { id, pid }: Guest): Promise<voi
     check: true,
   });
   assert.ok(!units.stdout.includes(id), "a unit of the container is left");
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

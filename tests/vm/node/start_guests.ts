@@ -2,8 +2,8 @@
  * Leaves guests running, all named `rebooted`: one of docker, one of podman, and one that only
  * urunc knows of. For tests that then reboot the node.
  */
-import { guestImage } from "../../e2e/docker/_common.ts";
 import { makeBundle } from "../../support/fixtures.ts";
+import { guestImage } from "../../support/guest_images.ts";
 import { run, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { nodeDocker, nodePodman } from "./_docker.ts";
