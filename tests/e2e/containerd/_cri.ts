@@ -1,10 +1,8 @@
 /** What the tests of containerd's CRI plugin share. */
 import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
-import type { Cri } from "../../support/cri.ts";
 import { busyboxFiles } from "../../support/docker.ts";
 import { doubleBinary } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
-import { waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
 import { GUEST, ORDINARY } from "./_common.ts";
 
@@ -72,19 +70,6 @@ export async function startWithCri(
   return it;
 }
 
-/** A pod, as soon as it can be made. */
-export async function runPod(cri: Cri, config: Parameters<Cri["runPod"]>[0]): Promise<string> {
-  return await waitFor(
-    () =>
-      cri.runPod(config, "urunc").catch((error) => {
-        // The plugin hears of imported images and of its network a little later.
-        if (/pause|network/.test(error.message)) return undefined;
-        throw error;
-      }),
-    { timeoutSeconds: 20, what: "the pod", intervalMilliseconds: 500 },
-  );
-}
-
 export function missingPlugins(): string | undefined {
   try {
     Deno.statSync(`${PLUGINS}/bridge`);
@@ -92,26 +77,4 @@ export function missingPlugins(): string | undefined {
   } catch {
     return `needs ${PLUGINS}/bridge (apt-get install containernetworking-plugins)`;
   }
-}
-
-/** Waits until a CRI log has a line, and gives all lines without their stamps. */
-export async function logsWith(
-  path: string,
-  line: string,
-  timeoutSeconds = 20,
-): Promise<string> {
-  return await waitFor(() => {
-    let text: string;
-    try {
-      text = Deno.readTextFileSync(path);
-    } catch {
-      return undefined;
-    }
-    // TIME STREAM F|P TEXT; a long line is in pieces.
-    const plain = text.split("\n").map((it) => {
-      const [, , flag, ...words] = it.split(" ");
-      return words.join(" ") + (flag === "F" ? "\n" : "");
-    }).join("");
-    return plain.split("\n").includes(line) ? plain : undefined;
-  }, { timeoutSeconds, what: `"${line}" in ${path}` });
 }

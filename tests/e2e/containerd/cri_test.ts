@@ -1,15 +1,15 @@
 /** Kubernetes' way to containerd: a pod of a sandbox, a guest and a sidecar. */
 import assert from "node:assert/strict";
 import { missingMemoryController } from "../../support/cgroups.ts";
-import { Cri } from "../../support/cri.ts";
 import { parseReport } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
+import { Pod, runAs } from "../../support/pod.ts";
 import { isAlive, readStatus, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { assertNothingLeft, GUEST, ORDINARY } from "./_common.ts";
-import { CRI_NEEDS, logsWith, missingPlugins, runPod, startWithCri } from "./_cri.ts";
+import { CRI_NEEDS, missingPlugins, startWithCri } from "./_cri.ts";
 
 /** In the tutorial on running the monitor as another user. */
 const TUTORIAL_IMAGE = "harbor.nbfc.io/nubificus/urunc/nginx-firecracker-unikraft-initrd:latest";
@@ -23,32 +23,16 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
   {
     await using scope = new Scope();
     const it = await startWithCri(scope);
-    const logs = await scope.temporaryDirectory("logs");
-    using cri = new Cri(`${it.directory}/containerd.sock`);
-    const podConfig = {
-      metadata: { name: "pod", uid: "u1", namespace: "default", attempt: 0 },
-      hostname: "pod",
-      logDirectory: logs,
-      linux: { cgroupParent: `/${it.namespace}` },
-    };
-    const pod = await runPod(cri, podConfig);
-    assert.match(await cri.podAddress(pod), /^10\.89\.7\./);
+    const pod = await Pod.run(scope, it);
+    const { cri } = pod;
+    assert.match(await pod.address(), /^10\.89\.7\./);
 
-    const guest = await cri.create(pod, {
-      metadata: { name: "guest", attempt: 0 },
-      image: { image: GUEST },
+    const guest = await pod.start("guest", {
+      image: GUEST,
       args: ["report; print up; alloc 20; idle"],
-      logPath: "guest.log",
-      linux: {
-        securityContext: {
-          runAsUser: { value: 65534n },
-          runAsGroup: { value: 65533n },
-          supplementalGroups: [108n, 4000n],
-        },
-      },
-    }, podConfig);
-    await cri.start(guest);
-    const text = await logsWith(`${logs}/guest.log`, "up");
+      linux: runAs(65534, 65533, [108, 4000]),
+    });
+    const text = await pod.logsWith("guest", "up");
     const pid = await cri.pid(guest);
     const status = readStatus(pid);
     assert.deepEqual(status.uids, [65534, 65534, 65534, 65534]);
@@ -60,34 +44,26 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
     assert.ok(report.argv.some((argument) => argument.includes("tap")), text);
     assert.equal(report.hostname, "pod");
 
-    const sidecar = await cri.create(pod, {
-      metadata: { name: "sidecar", attempt: 0 },
-      image: { image: ORDINARY },
+    const sidecar = await pod.start("sidecar", {
+      image: ORDINARY,
       command: [
         "/bin/sh",
         "-c",
         "echo beside; exec busybox nc -ll -p 8080 -e /bin/echo served",
       ],
-      logPath: "sidecar.log",
-    }, podConfig);
-    await cri.start(sidecar);
-    await logsWith(`${logs}/sidecar.log`, "beside");
+    });
+    await pod.logsWith("sidecar", "beside");
     assert.deepEqual(await cri.exec(sidecar, ["/bin/sh", "-c", "echo in; exit 3"]), {
       stdout: "in\n",
       exitCode: 3,
     });
     // The guest has the pod's address, and so has the sidecar still.
-    const address = await cri.podAddress(pod);
+    const address = await pod.address();
     const talk = ["sh", "-c", `busybox nc -w 5 ${address} 8080 </dev/null`];
     assert.equal((await it.onHost(talk)).stdout, "served\n");
     const outward = ["/bin/sh", "-c", "ping -c 1 -W 5 10.89.7.1 >/dev/null"];
     assert.equal((await cri.exec(sidecar, outward)).exitCode, 0);
-    const second = await cri.create(pod, {
-      metadata: { name: "second", attempt: 0 },
-      image: { image: GUEST },
-      args: ["idle"],
-      logPath: "second.log",
-    }, podConfig);
+    const second = await pod.create("second", { image: GUEST, args: ["idle"] });
     await assert.rejects(
       () => cri.start(second),
       /only one container with a guest can use a network namespace at a time/,
@@ -112,35 +88,26 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
     await cri.remove(guest);
 
     // By Knative's name for it the next guest gets a subnet with its pod, which keeps the address.
-    const routed = await cri.create(pod, {
-      metadata: { name: "user-container", attempt: 0 },
-      image: { image: GUEST },
-      args: ["print up; idle"],
-      logPath: "routed.log",
-    }, podConfig);
-    await cri.start(routed);
-    await logsWith(`${logs}/routed.log`, "up");
+    const routed = await pod.start("user-container", { image: GUEST, args: ["print up; idle"] });
+    await pod.logsWith("user-container", "up");
     const inPod = `--net=/proc/${await cri.pid(routed)}/ns/net`;
     const links = await it.onHost(["nsenter", inPod, "ip", "-o", "-4", "address"]);
     assert.match(links.stdout, /tap0_urunc +inet 172\.16\.1\.1\/24 /);
     assert.equal((await it.onHost(talk)).stdout, "served\n");
-    await cri.stop(routed, 5);
-    await cri.remove(routed);
+    await pod.stopAndRemove(routed, 5);
 
-    const wrong = await cri.create(pod, {
-      metadata: { name: "wrong", attempt: 0 },
-      image: { image: ORDINARY },
+    const wrong = await pod.create("wrong", {
+      image: ORDINARY,
       args: ["/bin/echo", "isolated?"],
       annotations: new Map([["com.urunc.unikernel.binary", "/bin/busybox"]]),
-      logPath: "wrong.log",
-    }, podConfig);
+    });
     await assert.rejects(() => cri.start(wrong), /com\.urunc\.unikernel\.unikernelType/);
     await cri.remove(wrong);
 
     await cri.stop(sidecar, 0);
     assert.equal((await cri.status(sidecar)).exitCode, 137);
     await cri.remove(sidecar);
-    await cri.removePod(pod);
+    await pod.remove();
     await assertNothingLeft(it);
   }
   assertNoLeaks(before, takeSnapshot(), /containerd|host file/);
@@ -154,49 +121,27 @@ testIf("CRI: Knative's pod, and the securityContext of urunc's tutorial", {
   await using scope = new Scope();
   const it = await startWithCri(scope);
   await it.makeImage(TUTORIAL_IMAGE, guestImage("tcg"));
-  const logs = await scope.temporaryDirectory("logs");
-  using cri = new Cri(`${it.directory}/containerd.sock`);
-  const podConfig = {
-    metadata: { name: "knative", uid: "u2", namespace: "default", attempt: 0 },
-    hostname: "pod",
-    logDirectory: logs,
-    linux: { cgroupParent: `/${it.namespace}` },
-  };
-  const pod = await runPod(cri, podConfig);
-  const guest = await cri.create(pod, {
-    metadata: { name: "user-container", attempt: 0 },
-    image: { image: TUTORIAL_IMAGE },
+  const pod = await Pod.run(scope, it);
+  const guest = await pod.start("user-container", {
+    image: TUTORIAL_IMAGE,
     args: ["print up; idle"],
-    logPath: "guest.log",
-    linux: {
-      securityContext: {
-        runAsUser: { value: 65534n },
-        runAsGroup: { value: 65534n },
-        supplementalGroups: [1000n],
-      },
-    },
-  }, podConfig);
-  await cri.start(guest);
-  await logsWith(`${logs}/guest.log`, "up");
-  const status = readStatus(await cri.pid(guest));
+    linux: runAs(65534, 65534, [1000]),
+  });
+  await pod.logsWith("user-container", "up");
+  const status = readStatus(await pod.cri.pid(guest));
   assert.deepEqual(status.uids, [65534, 65534, 65534, 65534]);
   assert.deepEqual(status.gids, [65534, 65534, 65534, 65534]);
   // containerd adds the primary group.
   assert.deepEqual(status.groups.filter((gid) => gid !== 65534), [1000]);
 
-  const proxy = await cri.create(pod, {
-    metadata: { name: "queue-proxy", attempt: 0 },
-    image: { image: ORDINARY },
+  const proxy = await pod.start("queue-proxy", {
+    image: ORDINARY,
     command: ["/bin/sh", "-c", "echo to $REDIRECT_IP"],
-    logPath: "proxy.log",
-  }, podConfig);
-  await cri.start(proxy);
-  await logsWith(`${logs}/proxy.log`, "to 172.16.1.2");
-  await cri.stop(guest, 5);
-  await cri.remove(guest);
-  await cri.stop(proxy, 0);
-  await cri.remove(proxy);
-  await cri.removePod(pod);
+  });
+  await pod.logsWith("queue-proxy", "to 172.16.1.2");
+  await pod.stopAndRemove(guest, 5);
+  await pod.stopAndRemove(proxy, 0);
+  await pod.remove();
   await assertNothingLeft(it);
 });
 
@@ -207,29 +152,19 @@ testIf("CRI: a guest that meets its memory limit is told of as Kubernetes calls 
 }, async () => {
   await using scope = new Scope();
   const it = await startWithCri(scope);
-  using cri = new Cri(`${it.directory}/containerd.sock`);
-  const podConfig = {
-    metadata: { name: "limited", uid: "u4", namespace: "default", attempt: 0 },
-    hostname: "pod",
-    logDirectory: await scope.temporaryDirectory("logs"),
-    linux: { cgroupParent: `/${it.namespace}` },
-  };
-  const pod = await runPod(cri, podConfig);
-  const guest = await cri.create(pod, {
-    metadata: { name: "guest", attempt: 0 },
-    image: { image: GUEST },
+  const pod = await Pod.run(scope, it);
+  const guest = await pod.start("guest", {
+    image: GUEST,
     args: ["sleep 500; alloc 256; idle"],
-    logPath: "guest.log",
-    linux: { resources: { memoryLimit: BigInt(64 << 20) } },
-  }, podConfig);
-  await cri.start(guest);
+    linux: { resources: { memoryLimit: 64 << 20 } },
+  });
   const status = await waitFor(async () => {
-    const status = await cri.status(guest);
+    const status = await pod.cri.status(guest);
     return status.state === 2 ? status : undefined;
   }, { timeoutSeconds: 20, what: "the guest to meet its limit" });
   assert.deepEqual([status.reason, status.exitCode], ["OOMKilled", 137]);
-  await cri.remove(guest);
-  await cri.removePod(pod);
+  await pod.cri.remove(guest);
+  await pod.remove();
   await assertNothingLeft(it);
 });
 
@@ -240,24 +175,14 @@ testIf("CRI: a pod's incomplete description makes no ordinary container of any o
 }, async () => {
   await using scope = new Scope();
   const it = await startWithCri(scope);
-  const logs = await scope.temporaryDirectory("logs");
-  using cri = new Cri(`${it.directory}/containerd.sock`);
-  const podConfig = {
-    metadata: { name: "described", uid: "u3", namespace: "default", attempt: 0 },
-    hostname: "pod",
-    logDirectory: logs,
-    annotations: new Map([["com.urunc.unikernel.hypervisor", "qemu"]]),
-    linux: { cgroupParent: `/${it.namespace}` },
-  };
-  const pod = await runPod(cri, podConfig);
-  const container = await cri.create(pod, {
-    metadata: { name: "container", attempt: 0 },
-    image: { image: ORDINARY },
+  const annotations = new Map([["com.urunc.unikernel.hypervisor", "qemu"]]);
+  const pod = await Pod.run(scope, it, { annotations });
+  const container = await pod.create("container", {
+    image: ORDINARY,
     command: ["/bin/echo", "isolated?"],
-    logPath: "container.log",
-  }, podConfig);
-  await assert.rejects(() => cri.start(container), /com\.urunc\.unikernel\.unikernelType/);
-  await cri.remove(container);
-  await cri.removePod(pod);
+  });
+  await assert.rejects(() => pod.cri.start(container), /com\.urunc\.unikernel\.unikernelType/);
+  await pod.cri.remove(container);
+  await pod.remove();
   await assertNothingLeft(it);
 });

@@ -1,8 +1,8 @@
 /** Whatever the number of the node's kvm group is: private nodes need no group, the others this. */
 import assert from "node:assert/strict";
 import { GUEST } from "../../e2e/containerd/_common.ts";
-import { logsWith, missingPlugins, runPod, startWithCri } from "../../e2e/containerd/_cri.ts";
-import { Cri } from "../../support/cri.ts";
+import { missingPlugins, startWithCri } from "../../e2e/containerd/_cri.ts";
+import { Pod, runAs } from "../../support/pod.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
@@ -50,30 +50,13 @@ testIf("the same pod, without any supplemental group, runs whatever number the k
 }, async () => {
   await using scope = new Scope();
   const it = await startWithCri(scope, false, "kvm");
-  const logs = await scope.temporaryDirectory("logs");
-  using cri = new Cri(`${it.directory}/containerd.sock`);
-  const podConfig = {
-    metadata: { name: "pod", uid: "u1", namespace: "default", attempt: 0 },
-    hostname: "pod",
-    logDirectory: logs,
-    linux: { cgroupParent: `/${it.namespace}` },
-  };
-  const pod = await runPod(cri, podConfig);
-  const guest = await cri.create(pod, {
-    metadata: { name: "guest", attempt: 0 },
-    image: { image: GUEST },
-    args: ["idle"],
-    logPath: "guest.log",
-    linux: {
-      securityContext: { runAsUser: { value: 65534n }, runAsGroup: { value: 65534n } },
-    },
-  }, podConfig);
-  await cri.start(guest);
-  await logsWith(`${logs}/guest.log`, "idle", 120);
-  assertNobodyWithKvm(await cri.pid(guest));
-  await cri.stop(guest, 1);
-  await cri.remove(guest);
-  await cri.removePod(pod);
+  const pod = await Pod.run(scope, it);
+  const config = { image: GUEST, args: ["idle"], linux: runAs(65534, 65534) };
+  const guest = await pod.start("guest", config);
+  await pod.logsWith("guest", "idle", 120);
+  assertNobodyWithKvm(await pod.cri.pid(guest));
+  await pod.stopAndRemove(guest, 1);
+  await pod.remove();
 });
 
 testIf('device_access = "groups": the number of this node\'s group lets a guest in, another not', {

@@ -8,14 +8,8 @@ import {
   startWithDouble,
   waitForStatus,
 } from "../../e2e/containerd/_common.ts";
-import {
-  CRI_NEEDS,
-  logsWith,
-  missingPlugins,
-  runPod,
-  startWithCri,
-} from "../../e2e/containerd/_cri.ts";
-import { Cri } from "../../support/cri.ts";
+import { CRI_NEEDS, missingPlugins, startWithCri } from "../../e2e/containerd/_cri.ts";
+import { Pod, runAs } from "../../support/pod.ts";
 import { isAlive, readStatus, run, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
@@ -80,32 +74,15 @@ testIf("CRI on a node: pause, a guest and a sidecar in a slice of systemd's", {
 }, async () => {
   await using scope = new Scope();
   const it = await startWithCri(scope, true);
-  const logs = await scope.temporaryDirectory("logs");
-  using cri = new Cri(`${it.directory}/containerd.sock`);
   const slice = "urunctestpod.slice";
-  const podConfig = {
-    metadata: { name: "pod", uid: "u1", namespace: "default", attempt: 0 },
-    hostname: "pod",
-    logDirectory: logs,
-    linux: { cgroupParent: slice },
-  };
-  const pod = await runPod(cri, podConfig);
-  const guest = await cri.create(pod, {
-    metadata: { name: "guest", attempt: 0 },
-    image: { image: GUEST },
+  const pod = await Pod.run(scope, it, { cgroupParent: slice });
+  const { cri } = pod;
+  const guest = await pod.start("guest", {
+    image: GUEST,
     args: ["print up; alloc 20; idle"],
-    logPath: "guest.log",
-    linux: {
-      resources: { memoryLimit: BigInt(512 << 20) },
-      securityContext: {
-        runAsUser: { value: 65534n },
-        runAsGroup: { value: 65534n },
-        supplementalGroups: [1000n],
-      },
-    },
-  }, podConfig);
-  await cri.start(guest);
-  await logsWith(`${logs}/guest.log`, "up");
+    linux: { resources: { memoryLimit: 512 << 20 }, ...runAs(65534, 65534, [1000]) },
+  });
+  await pod.logsWith("guest", "up");
   const pid = await cri.pid(guest);
   const status = readStatus(pid);
   assert.deepEqual(status.uids, [65534, 65534, 65534, 65534]);
@@ -114,25 +91,20 @@ testIf("CRI on a node: pause, a guest and a sidecar in a slice of systemd's", {
   assert.equal(cgroup, `/${slice}/cri-containerd-${guest}.scope`);
   assert.equal(Deno.readTextFileSync(`/sys/fs/cgroup${cgroup}/memory.max`), `${512 << 20}\n`);
 
-  const sidecar = await cri.create(pod, {
-    metadata: { name: "sidecar", attempt: 0 },
-    image: { image: ORDINARY },
+  const sidecar = await pod.start("sidecar", {
+    image: ORDINARY,
     command: ["/bin/sh", "-c", "echo beside; exec sleep 1000"],
-    logPath: "sidecar.log",
-  }, podConfig);
-  await cri.start(sidecar);
-  await logsWith(`${logs}/sidecar.log`, "beside");
+  });
+  await pod.logsWith("sidecar", "beside");
   assert.equal(cgroupOf(await cri.pid(sidecar)), `/${slice}/cri-containerd-${sidecar}.scope`);
   assert.ok(await cri.memory(guest) > 20 << 20);
   assert.ok(await cri.memory(sidecar) > 0);
   // One for all three.
   assert.equal(it.shims().filter((shim) => readStatus(shim).nsPids.length === 1).length, 1);
 
-  await cri.stop(guest, 10);
-  await cri.remove(guest);
-  await cri.stop(sidecar, 0);
-  await cri.remove(sidecar);
-  await cri.removePod(pod);
+  await pod.stopAndRemove(guest, 10);
+  await pod.stopAndRemove(sidecar, 0);
+  await pod.remove();
   await assertNothingLeft(it);
   const units = await run(["systemctl", "list-units", "--all", "--plain", "--no-legend"]);
   assert.ok(!units.stdout.includes("cri-containerd-"), units.stdout);

@@ -1,0 +1,132 @@
+/** A pod of the runtime class `urunc`, as the kubelet makes one through containerd's CRI plugin. */
+import type { Input } from "../../lib/shim/protobuf/schema.ts";
+import type { Containerd } from "./containerd.ts";
+import { type ContainerConfig, Cri, type SecurityContext } from "./cri.ts";
+import { waitFor } from "./process.ts";
+import type { Scope } from "./scope.ts";
+
+/** What a pod differs in from the plainest one. */
+export interface PodOptions {
+  /** `pod` unless told. */
+  name?: string;
+  /** The one of the test's containers unless told. */
+  cgroupParent?: string;
+  annotations?: Map<string, string>;
+}
+
+/** What a container of a pod is, besides its name. */
+export type PodContainer =
+  & Pick<
+    Input<ContainerConfig>,
+    "command" | "args" | "annotations" | "linux"
+  >
+  & { image: string };
+
+/** A running pod, which its test removes. */
+export class Pod {
+  readonly id: string;
+  readonly cri: Cri;
+  readonly #config: Parameters<Cri["runPod"]>[0];
+  readonly #logs: string;
+
+  private constructor(
+    parts: { id: string; cri: Cri; config: Parameters<Cri["runPod"]>[0]; logs: string },
+  ) {
+    this.id = parts.id;
+    this.cri = parts.cri;
+    this.#config = parts.config;
+    this.#logs = parts.logs;
+  }
+
+  /** Makes one as soon as that can be done; the connection lasts as long as the scope. */
+  static async run(scope: Scope, it: Containerd, options: PodOptions = {}): Promise<Pod> {
+    const { name = "pod", cgroupParent = `/${it.namespace}`, annotations } = options;
+    const logs = await scope.temporaryDirectory("logs");
+    const cri = new Cri(`${it.directory}/containerd.sock`);
+    scope.defer("end the connection to containerd", () => cri[Symbol.dispose]());
+    const config = {
+      metadata: { name, uid: `uid-of-${name}`, namespace: "default", attempt: 0 },
+      hostname: "pod",
+      logDirectory: logs,
+      annotations,
+      linux: { cgroupParent },
+    };
+    const id = await waitFor(
+      () =>
+        cri.runPod(config, "urunc").catch((error) => {
+          // The plugin hears of imported images and of its network a little later.
+          if (/pause|network/.test(error.message)) return undefined;
+          throw error;
+        }),
+      { timeoutSeconds: 20, what: "the pod", intervalMilliseconds: 500 },
+    );
+    return new Pod({ id, cri, config, logs });
+  }
+
+  /** The pod's IPv4 address. */
+  address(): Promise<string> {
+    return this.cri.podAddress(this.id);
+  }
+
+  /** Creates a container, and returns its id. */
+  create(name: string, { image, ...config }: PodContainer): Promise<string> {
+    return this.cri.create(this.id, {
+      metadata: { name, attempt: 0 },
+      image: { image },
+      logPath: `${name}.log`,
+      ...config,
+    }, this.#config);
+  }
+
+  /** Creates and starts a container, and returns its id. */
+  async start(name: string, container: PodContainer): Promise<string> {
+    const id = await this.create(name, container);
+    await this.cri.start(id);
+    return id;
+  }
+
+  /** Waits until a container's log has a line, and gives all lines without their stamps. */
+  async logsWith(name: string, line: string, timeoutSeconds = 20): Promise<string> {
+    const path = `${this.#logs}/${name}.log`;
+    return await waitFor(() => {
+      let text: string;
+      try {
+        text = Deno.readTextFileSync(path);
+      } catch {
+        return undefined;
+      }
+      // TIME STREAM F|P TEXT; a long line is in pieces.
+      const plain = text.split("\n").map((it) => {
+        const [, , flag, ...words] = it.split(" ");
+        return words.join(" ") + (flag === "F" ? "\n" : "");
+      }).join("");
+      return plain.split("\n").includes(line) ? plain : undefined;
+    }, { timeoutSeconds, what: `"${line}" in ${path}` });
+  }
+
+  /** @param seconds from SIGTERM to SIGKILL */
+  async stopAndRemove(id: string, seconds: number): Promise<void> {
+    await this.cri.stop(id, seconds);
+    await this.cri.remove(id);
+  }
+
+  /** Its containers are gone by then. */
+  remove(): Promise<void> {
+    return this.cri.removePod(this.id);
+  }
+}
+
+/** Who a container is to run as: the monitor, if it is a guest. */
+export function runAs(
+  uid: number,
+  gid: number,
+  groups: number[] = [],
+): { securityContext: Input<SecurityContext> } {
+  return {
+    securityContext: {
+      runAsUser: { value: uid },
+      runAsGroup: { value: gid },
+      supplementalGroups: groups,
+    },
+  };
+}
