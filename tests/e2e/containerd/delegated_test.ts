@@ -1,6 +1,7 @@
 /** Ordinary containers under the runtime type of guests: runc runs them, the same shim serves them. */
 import assert from "node:assert/strict";
 import { missingMemoryController } from "../../support/cgroups.ts";
+import { readStatus } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import {
@@ -31,6 +32,13 @@ testIf("an ordinary container: run, exec, ps, metrics, pause, kill", {
 
   await it.ctrRun(["--detach"], ORDINARY, "idle", ["/bin/sleep", "1000"]);
   const pid = await waitForStatus(it, "idle", "RUNNING");
+  assert.ok(it.shims().includes(readStatus(pid).ppid), "runc's child is the shim's");
+  // Where runc's own shim has it, and no guests.
+  await it.ctrRun(["--detach", "--null-io"], GUEST, "guest", ["idle"], { check: true });
+  const runcs = `--root=/run/containerd/runc/${it.namespace}`;
+  assert.equal((await it.onHost(["runc", runcs, "list", "--quiet"])).stdout, "idle\n");
+  await it.ctr(["task", "delete", "--force", "guest"]);
+  await it.ctr(["containers", "delete", "guest"], { check: true });
   const exec = await it.ctr([
     "task",
     "exec",

@@ -30,6 +30,11 @@ for (const accelerator of ["kvm", "tcg"] as const) {
     const hello = await it.ctrRun(flags, GUEST, "hello", ["hello", "Hello", "3"]);
     assert.equal(hello.stdout.replaceAll("\r", ""), "Hello\n", hello.stderr);
     assert.equal(hello.code, 3, hello.stderr);
+    const command = it.ctrRunCommand(flags, GUEST, "told", ["echo"]);
+    const typing = '{ sleep 1; printf "one\\rexit 5\\r"; } | "$@"';
+    const told = await run(["sh", "-c", typing, "sh", ...command]);
+    const said = told.stdout.replaceAll("\r", "");
+    assert.deepEqual([said, told.code], ["echo\none\n", 5], told.stderr);
 
     const log = `${it.directory}/idle.log`;
     const detached = ["--detach", "--user=65534:65534", "--log-uri", `file://${log}`];

@@ -80,6 +80,9 @@ testIf("ctr task: ls, ps, metrics, pause, resume, exec, kill, delete", {
   const exec = await it.ctr(["task", "exec", "--exec-id", "x", "idle", "/bin/true"]);
   assert.notEqual(exec.code, 0);
   assert.match(exec.stderr, /a guest has no processes that could be entered/);
+  const image = ["--image-path", `${it.directory}/checkpoint`];
+  const checkpoint = await it.ctr(["task", "checkpoint", ...image, "idle"]);
+  assert.match(checkpoint.stderr, /a guest's state is in its monitor.*not implemented/s);
   const early = await it.ctr(["task", "delete", "idle"]);
   assert.notEqual(early.code, 0);
 
@@ -94,6 +97,9 @@ testIf("ctr task: ls, ps, metrics, pause, resume, exec, kill, delete", {
   await events.expect("idle", [
     "/tasks/create",
     "/tasks/start",
+    "/tasks/paused",
+    "/tasks/resumed",
+    // containerd itself, around its wish for a checkpoint.
     "/tasks/paused",
     "/tasks/resumed",
     "/tasks/exit",
@@ -217,6 +223,27 @@ testIf("one shim for a namespace: many at once", {
   await rounds(it, 2, 10);
   await rounds(it, 10, 1);
   assert.ok(it.shims().includes(shims[0]!), "the shim is the same");
+});
+
+testIf("one shim waits for many guests without a thread for each", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope, {}, 'shim_group = "namespace"');
+  const idle = async (id: string) => {
+    await it.ctrRun(["--detach", "--null-io"], GUEST, id, ["idle"], { check: true });
+    const { ppid } = readStatus(await waitForStatus(it, id, "RUNNING"));
+    return { shim: ppid, threads: readStatus(ppid).threads };
+  };
+  const first = await idle("first");
+  assert.ok(it.shims().includes(first.shim), "the shim is the guest's parent");
+  // One after the other: many at once are started by many threads, which then go.
+  const count = 15;
+  let last = first;
+  for (let index = 0; index < count; index++) last = await idle(`guest-${index}`);
+  assert.equal(last.shim, first.shim);
+  const threads = last.threads - first.threads;
+  assert.ok(threads < count / 2, `${threads} more threads for ${count} more guests`);
 });
 
 /** Runs guests, `width` of them at the same time, so many times. */

@@ -103,12 +103,30 @@ testIf("docker with the shim by its path: input, output, stats, pause, restart, 
   await docker(["pause", id], { check: true });
   assert.equal((await inspect(id)).State.Status, "paused");
   await docker(["unpause", id], { check: true });
+  await assertUpdated(it, id);
+  const little = await docker(["update", "--memory=16m", "--memory-swap=16m", id]);
+  assert.match(little.stderr, /less than the guest, whose memory is fixed/);
+  await it.makeImage("ordinary", busyboxFiles());
+  const beside = ["--detach", "--name=beside", "ordinary", "/bin/sleep", "1000"];
+  await docker([...run, ...beside], { check: true });
+  await assertUpdated(it, "beside");
+  await docker(["rm", "--force", "beside"], { check: true });
   const exec = await docker(["exec", id, "/bin/true"]);
   assert.match(exec.stderr + exec.stdout, /a guest has no processes that could be entered/);
   await docker(["stop", "--time=1", id], { check: true });
   assert.equal((await inspect(id)).State.ExitCode, 137);
   await docker(["rm", id, "much"], { check: true });
 });
+
+/** Changes the limits of a running container, and sees that docker then reads them. */
+async function assertUpdated({ docker }: Docker, id: string): Promise<void> {
+  const limits = ["--memory=320m", "--memory-swap=400m", "--pids-limit=60"];
+  await docker(["update", ...limits, id], { check: true });
+  const { stdout } = await docker(["stats", "--no-stream", "--format", "{{.MemUsage}}", id], {
+    check: true,
+  });
+  assert.match(stdout, /\/ 320MiB$/m);
+}
 
 testIf("docker with the shim: a guest that meets its memory limit is told of", {
   needs: [...DOCKER_NEEDS, "gcc"],
