@@ -104,3 +104,16 @@ function describe(errno: number): string {
   const text = strerror(errno);
   return text === null ? "unknown error" : Deno.UnsafePointerView.getCString(text);
 }
+
+/**
+ * @param call on a nonblocking descriptor
+ * @returns undefined when it would have had to wait
+ */
+export function unlessItWaits<Result>(call: () => Result): Result | undefined {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "EAGAIN") return undefined;
+    throw error;
+  }
+}

@@ -6,7 +6,7 @@
  * @module
  */
 export * from "./constants.ts";
-export { errnoName, LinuxError } from "./errors.ts";
+export { errnoName, LinuxError, unlessItWaits } from "./errors.ts";
 export * from "./linux/bpf.ts";
 export * from "./linux/credentials.ts";
 export * from "./linux/descriptors.ts";

@@ -14,6 +14,7 @@ import {
   tcgetattr,
   tcsetattr,
   type TerminalModes,
+  unlessItWaits,
   write,
 } from "../../ffi/linux.ts";
 
@@ -103,7 +104,7 @@ async function passOutput(master: number): Promise<void> {
     for (;;) {
       await pollAsync([{ fd: master, events: POLLIN }], -1);
       // EIO at the end: what was written before has been read by then (pty(7) is silent on it).
-      const count = tried(() => read(master, buffer));
+      const count = unlessItWaits(() => read(master, buffer));
       if (count === 0) return;
       if (count !== undefined) await writeWhole(STDOUT, buffer.subarray(0, count));
     }
@@ -116,7 +117,7 @@ async function writeWhole(fd: number, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length;) {
     // A reader that does not read must not keep signals from being heard.
     await pollAsync([{ fd, events: POLLOUT }], -1);
-    done += tried(() => write(fd, bytes.subarray(done))) ?? 0;
+    done += unlessItWaits(() => write(fd, bytes.subarray(done))) ?? 0;
   }
 }
 
@@ -129,27 +130,17 @@ async function passInput(master: number, told: number): Promise<void> {
       const [input, ended] = await pollAsync([{ fd: STDIN, events: POLLIN }, end], -1);
       if (ended !== 0) return;
       if (input === 0) continue;
-      const count = tried(() => read(STDIN, buffer)) ?? 0;
+      const count = unlessItWaits(() => read(STDIN, buffer)) ?? 0;
       // The guest's terminal stays open: there is output to come.
       if (count === 0) return;
       for (let done = 0; done < count;) {
         const [, ended] = await pollAsync([{ fd: master, events: POLLOUT }, end], -1);
         if (ended !== 0) return;
-        done += tried(() => write(master, buffer.subarray(done, count))) ?? 0;
+        done += unlessItWaits(() => write(master, buffer.subarray(done, count))) ?? 0;
       }
     }
   } catch (error) {
     if (!isGone(error)) throw error;
-  }
-}
-
-/** Undefined when the call would have had to wait after all. */
-function tried(call: () => number): number | undefined {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof LinuxError && error.code === "EAGAIN") return undefined;
-    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
 import { defaultConfiguration, parseConfiguration } from "../config/parse.ts";
 import type { Configuration } from "../config/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { readBounded } from "./files.ts";
+import { isThere, readBounded } from "./files.ts";
 
 /** Where the operator's configuration is looked for when the command line names no other. */
 export const CONFIGURATION_PATH = "/etc/urunc/config.toml";
@@ -15,7 +15,7 @@ const MAXIMUM_CONFIGURATION_BYTES = 1024 * 1024;
  * @throws InvalidConfigurationError naming the key, HostError when the file cannot be read
  */
 export async function loadConfiguration(path: string | undefined): Promise<Configuration> {
-  if (path === undefined && !exists(CONFIGURATION_PATH)) return defaultConfiguration();
+  if (path === undefined && !isThere(CONFIGURATION_PATH)) return defaultConfiguration();
   const file = path ?? CONFIGURATION_PATH;
   const bytes = readBounded(file, MAXIMUM_CONFIGURATION_BYTES, { operation: "read configuration" });
   try {
@@ -29,15 +29,5 @@ export async function loadConfiguration(path: string | undefined): Promise<Confi
       ...error.parts,
       remedy: remedy === undefined ? where : `${remedy}; ${where}`,
     });
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

@@ -42,3 +42,18 @@ export function exists(path: string): boolean {
     return false;
   }
 }
+
+/**
+ * As `exists`, where that must be known.
+ *
+ * @throws an error of Deno when it cannot be
+ */
+export function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

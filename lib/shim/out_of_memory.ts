@@ -9,6 +9,7 @@ import {
   open,
   read,
   SEEK_SET,
+  unlessItWaits,
 } from "../../ffi/linux.ts";
 import { type CgroupPlan, locateCgroup, v1Directory } from "../container/cgroups/plan.ts";
 import { readOomKills } from "../container/cgroups/stats.ts";
@@ -102,12 +103,7 @@ export class OutOfMemoryEvents {
     // The kernel also adds to the counter when it removes the cgroup.
     if (readOomKills(this.#plan) === undefined) return undefined;
     const counter = new Uint8Array(8);
-    try {
-      read(this.#fd!, counter);
-    } catch (error) {
-      if (error instanceof LinuxError && error.code === "EAGAIN") return 0n;
-      throw error;
-    }
+    if (unlessItWaits(() => read(this.#fd!, counter)) === undefined) return 0n;
     return new DataView(counter.buffer).getBigUint64(0, true);
   }
 

@@ -1,4 +1,5 @@
 import { HostError } from "../../errors.ts";
+import { isThere } from "../../host/files.ts";
 import { delay } from "../../timer.ts";
 import { type CgroupPlan, DEFAULT_PARENT, type HierarchyPlan } from "./plan.ts";
 import { isCode, leavesOf } from "./common.ts";
@@ -27,7 +28,7 @@ export function surveyDirectories(plan: CgroupPlan): string[] {
   const parents = hierarchies.flatMap((hierarchy) =>
     // The default parent is everybody's: whoever comes last removes it.
     ancestors(hierarchy).filter((path) =>
-      path === `${hierarchy.mountPoint}${DEFAULT_PARENT}` || !exists(path)
+      path === `${hierarchy.mountPoint}${DEFAULT_PARENT}` || !isThere(path)
     ).reverse()
   );
   return [...leaves, ...parents];
@@ -119,7 +120,7 @@ async function removeLeaf(path: string, deadline: number): Promise<void> {
 }
 
 function usedBy(leaf: string): string | undefined {
-  if (!exists(leaf)) return undefined;
+  if (!isThere(leaf)) return undefined;
   const [pid] = cgroupProcesses([leaf]);
   if (pid !== undefined) return `process ${pid}`;
   const [child] = childrenOf(leaf);
@@ -187,16 +188,6 @@ function delegate(path: string, controllers: string[]): void {
     } catch {
       // See above.
     }
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 

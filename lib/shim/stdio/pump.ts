@@ -1,4 +1,12 @@
-import { EPOLLIN, EPOLLOUT, LinuxError, read, setNonblock, write } from "../../../ffi/linux.ts";
+import {
+  EPOLLIN,
+  EPOLLOUT,
+  LinuxError,
+  read,
+  setNonblock,
+  unlessItWaits,
+  write,
+} from "../../../ffi/linux.ts";
 import type { Reactor } from "../reactor.ts";
 
 /** As much as a pipe holds, pipe(7). Bytes. */
@@ -62,7 +70,7 @@ export class Pump {
   /** False when there is nothing to be had now. */
   #fill(): boolean {
     this.#buffer ??= new Uint8Array(BUFFER_BYTES);
-    const count = tried(() => read(this.#from, this.#buffer!));
+    const count = unlessItWaits(() => read(this.#from, this.#buffer!));
     if (count === undefined) {
       this.#watch(this.#from, EPOLLIN);
       return false;
@@ -78,7 +86,7 @@ export class Pump {
   /** False when the taker is full. */
   #drain(): boolean {
     while (this.#pending !== undefined) {
-      const count = tried(() => write(this.#to, this.#pending!));
+      const count = unlessItWaits(() => write(this.#to, this.#pending!));
       if (count === undefined) {
         this.#watch(this.#to, EPOLLOUT);
         return false;
@@ -96,16 +104,6 @@ export class Pump {
     if (this.#watched !== undefined) this.#reactor.remove(this.#watched);
     this.#watched = fd;
     if (fd !== undefined) this.#reactor.add(fd, events, this.#ready);
-  }
-}
-
-/** Undefined when the call would have had to wait. */
-function tried(call: () => number): number | undefined {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof LinuxError && error.code === "EAGAIN") return undefined;
-    throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import * as linux from "../../../ffi/linux.ts";
+import { Scope } from "../../support/scope.ts";
 
 Deno.test("an error says operation, subject, reason and code", () => {
   assert.throws(() => linux.open("/does/not/exist", linux.O_RDONLY), (error) => {
@@ -35,4 +36,16 @@ Deno.test("a failure has its own errno, whatever failed before", () => {
   for (let round = 0; round < 200; round++) {
     for (const [call, code] of failures) assert.throws(call, { code });
   }
+});
+
+Deno.test("what would have had to wait is told from what fails", async () => {
+  await using scope = new Scope();
+  const [left, right] = linux.socketpair(linux.SOCK_STREAM);
+  for (const fd of [left, right]) scope.defer(`close ${fd}`, () => linux.close(fd));
+  linux.setNonblock(left, true);
+  const buffer = new Uint8Array(4);
+  assert.equal(linux.unlessItWaits(() => linux.read(left, buffer)), undefined);
+  linux.write(right, new Uint8Array([1, 2]));
+  assert.equal(linux.unlessItWaits(() => linux.read(left, buffer)), 2);
+  assert.throws(() => linux.unlessItWaits(() => linux.read(987_654, buffer)), { code: "EBADF" });
 });
