@@ -168,13 +168,13 @@ export class CriError extends Error {
 
 /** A connection to the CRI plugin; `using` closes it. */
 export class Cri implements Disposable {
-  readonly #session: http2.ClientHttp2Session;
+  readonly #socket: string;
+  #session: http2.ClientHttp2Session;
 
   /** @param socket of containerd */
   constructor(socket: string) {
-    const createConnection = () => net.connect({ path: socket });
-    this.#session = http2.connect("http://localhost", { createConnection });
-    this.#session.on("error", () => {});
+    this.#socket = socket;
+    this.#session = this.#connect();
   }
 
   [Symbol.dispose](): void {
@@ -238,6 +238,13 @@ export class Cri implements Disposable {
     return Number(answer.stats?.memory?.workingSet?.value ?? 0n);
   }
 
+  #connect(): http2.ClientHttp2Session {
+    const createConnection = () => net.connect({ path: this.#socket });
+    const session = http2.connect("http://localhost", { createConnection });
+    session.on("error", () => {});
+    return session;
+  }
+
   #call<Request, Answer>(
     method: string,
     requestType: MessageType<Request>,
@@ -249,6 +256,8 @@ export class Cri implements Disposable {
     const frame = new Uint8Array(5 + body.length);
     new DataView(frame.buffer).setUint32(1, body.length);
     frame.set(body, 5);
+    // containerd was killed, and perhaps started again.
+    if (this.#session.destroyed) this.#session = this.#connect();
     return new Promise((resolve, reject) => {
       const stream = this.#session.request({
         ":method": "POST",

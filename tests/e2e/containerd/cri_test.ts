@@ -168,6 +168,42 @@ testIf("CRI: a guest that meets its memory limit is told of as Kubernetes calls 
   await assertNothingLeft(it);
 });
 
+testIf("CRI: a pod goes on while containerd is killed and started again, and is logged", {
+  needs: CRI_NEEDS,
+  skip: missingPlugins(),
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope);
+  const pod = await Pod.run(scope, it);
+  const lines = Array.from({ length: 30 }, (_, number) => `print ${number}; sleep 100; `);
+  const guest = await pod.start("guest", { image: GUEST, args: [`${lines.join("")}exit 11`] });
+  const script = "for n in $(busybox seq 15); do echo $n; sleep 0.2; done; exit 6";
+  const sidecar = await pod.start("sidecar", {
+    image: ORDINARY,
+    command: ["/bin/sh", "-c", script],
+  });
+  await pod.logsWith("guest", "1");
+  await it.kill();
+  await it.start();
+  // containerd takes up the output again, and tells how it ended.
+  const logs = await pod.logsWith("guest", "29");
+  await pod.logsWith("sidecar", "15");
+  // What it had in its hands when it was killed is lost.
+  const numbers = logs.trim().split("\n").map(Number);
+  assert.deepEqual(numbers.slice(-10), [20, 21, 22, 23, 24, 25, 26, 27, 28, 29]);
+  for (const [id, code] of [[guest, 5], [sidecar, 6]] as const) {
+    const status = await waitFor(async () => {
+      const status = await pod.cri.status(id);
+      return status.state === 2 ? status : undefined;
+    }, { timeoutSeconds: 10, what: "the container to end" });
+    assert.equal(status.exitCode, code);
+    await pod.cri.remove(id);
+  }
+  await pod.remove();
+  await assertNothingLeft(it);
+});
+
 testIf("CRI: a pod's incomplete description makes no ordinary container of any of its own", {
   needs: CRI_NEEDS,
   skip: missingPlugins(),
