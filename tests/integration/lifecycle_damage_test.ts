@@ -114,19 +114,25 @@ testIf("a directory without state.json: a killed creator's, removed by delete", 
   for (const force of [[], ["--force"]]) {
     await using scope = new Scope();
     const container = await doubleContainer(scope, "idle");
-    Deno.mkdirSync(`${container.root}/${container.id}`, { recursive: true });
+    const directory = `${container.root}/${container.id}`;
+    Deno.mkdirSync(directory, { recursive: true });
     Deno.chmodSync(container.root, 0o700);
+    const made = (secondsAgo: number) => {
+      const time = new Date(Date.now() - secondsAgo * 1000);
+      Deno.utimeSync(directory, time, time);
+    };
     const state = () => container.urunc(["state", container.id]);
     assertFailed(await container.create(), ["already exists"]);
     const list = async () =>
       JSON.parse((await container.urunc(["list", "--format", "json"], { check: true })).stdout);
     // It could still be one that is being made.
+    made(0);
     assert.deepEqual(await list(), []);
-    for (const result of [await state(), await container.start(), await container.kill("KILL")]) {
-      assertFailed(result, [`container "${container.id}" does not exist`]);
+    for (const verb of [state, () => container.start(), () => container.kill("KILL")]) {
+      made(0);
+      assertFailed(await verb(), [`container "${container.id}" does not exist`]);
     }
-    const longAgo = new Date(Date.now() - 10_000);
-    Deno.utimeSync(`${container.root}/${container.id}`, longAgo, longAgo);
+    made(10);
     assert.equal((await list())[0].status, "stopped");
     assertFailed(await container.start(), ["create was interrupted", "delete --force"]);
     assertFailed(await state(), ["create was interrupted"]);

@@ -44,6 +44,7 @@ for (const { accelerator, limits, needs } of GUESTS) {
   for (const limit of limits) {
     testIf(`a guest on ${accelerator} uses all that ${limit} MiB leave it`, {
       needs: [...needs],
+      timeoutSeconds: 400,
     }, async () => {
       await using scope = new Scope();
       const container = await Container.prepare(scope, {
@@ -52,7 +53,8 @@ for (const { accelerator, limits, needs } of GUESTS) {
         memoryLimit: limit * MIB,
       });
       await container.mustStart();
-      await container.waitForStatus("stopped", 60);
+      // A second; on nested KVM whose host is busy, a minute for 512 MiB.
+      await container.waitForStatus("stopped", 180);
       const touched = touchedMiB(container.output());
       assert.deepEqual(readMemory(container.id), { kills: 0, limit: limit * MIB }, "killed");
       // Emulation takes the most of 64 MiB; a guest with nearly nothing would prove little.

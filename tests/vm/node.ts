@@ -27,14 +27,7 @@ const BOOT_SECONDS = 300;
 export function nodeNeeds(nodes = 1): { needs: string[]; skip?: string } {
   const needs = ["root", "mmdebstrap", "mkfs.ext4", "qemu-system-x86_64", "ssh", "gcc"];
   const reason = needs.map(missingReason).find((it) => it !== undefined);
-  return { needs, skip: reason ?? missingMemory(nodes) ?? notAskedFor() };
-}
-
-/** An emulated node can halt in nested KVM, so a run that must not fail for it asks for nodes. */
-function notAskedFor(): string | undefined {
-  return Deno.env.get("URUNC_VM") === "1"
-    ? undefined
-    : "needs URUNC_VM=1 (deno task test:vm): an emulated node can halt in nested KVM";
+  return { needs, skip: reason ?? missingMemory(nodes) };
 }
 
 /** Two nodes fit into 6 GiB besides what a machine needs for itself. */
@@ -200,7 +193,7 @@ const LOGS: Record<string, string> = {
 
 /**
  * Runs `fn` with a node. When it fails, the node's logs are kept, and the error says where. When the
- * node halts, `fn` runs once more, with another node.
+ * node halts, `fn` runs again, with another node.
  *
  * @param options see {@linkcode NodeOptions}
  * @param fn fails by throwing

@@ -19,10 +19,7 @@ async function main(names: string[]): Promise<number> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "tests/run.ts", ...(targets.size > 0 ? targets : ["vm"])],
     cwd: root,
-    env: {
-      URUNC_VM: "1",
-      ...(inside.length > 0 ? { URUNC_VM_FILES: inside.join(" ") } : {}),
-    },
+    env: inside.length > 0 ? { URUNC_VM_FILES: inside.join(" ") } : {},
   }).spawn();
   // The terminal tells both; that one cleans up.
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

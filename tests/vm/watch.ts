@@ -124,8 +124,11 @@ function sleep(seconds: number, signal: AbortSignal): Promise<void> {
 /** A node halted: not what the test found out about urunc. */
 export class NodeHalted extends Error {}
 
+/** How many halted nodes are made up for: what halts more often is no chance. */
+const HALTS = 2;
+
 /**
- * Runs `attempt`, and once more when a node halted meanwhile; whoever reads the results is told.
+ * Runs `attempt`, and again when a node halted meanwhile; whoever reads the results is told.
  *
  * @throws whatever the last attempt threw
  */
@@ -133,11 +136,13 @@ export async function againAfterHalt<T>(
   attempt: () => Promise<T>,
   say: (line: string) => void = console.error,
 ): Promise<T> {
-  try {
-    return await attempt();
-  } catch (error) {
-    if (!(error instanceof NodeHalted)) throw error;
-    say(`A NODE HALTED: ${error.message.replaceAll(/\s*\n\s*/g, " | ")}; booting one anew, once`);
-    return await attempt();
+  for (let halts = 1;; halts++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!(error instanceof NodeHalted) || halts > HALTS) throw error;
+      const what = error.message.replaceAll(/\s*\n\s*/g, " | ");
+      say(`A NODE HALTED: ${what}; booting one anew (${halts} of ${HALTS})`);
+    }
   }
 }

@@ -74,7 +74,9 @@ testIf("CRI on a node: pause, a guest and a sidecar in a slice of systemd's", {
 }, async () => {
   await using scope = new Scope();
   const it = await startWithCri(scope, true);
+  // Of the pod, and so the kubelet's, who is not here, to end: systemd keeps it.
   const slice = "urunctestpod.slice";
+  scope.defer("stop the slice", () => run(["systemctl", "stop", slice], { check: true }));
   const pod = await Pod.run(scope, it, { cgroupParent: slice });
   const { cri } = pod;
   const guest = await pod.start("guest", {
