@@ -8,7 +8,7 @@ import { daemon, waitForSocket } from "./daemon.ts";
 import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, listPids, run, waitFor } from "./process.ts";
 import { findProgram } from "./skip.ts";
-import type { Scope } from "./scope.ts";
+import { Scope } from "./scope.ts";
 import { uruncBinary } from "./urunc.ts";
 
 export type { ImageFile };
@@ -51,6 +51,14 @@ export interface Docker {
   bundle(containerId: string): string;
 }
 
+/** One that a test has started itself. */
+export interface StartedDocker extends Docker {
+  /** Kills containerd with SIGKILL; dockerd stays. */
+  killContainerd(): Promise<void>;
+  /** Starts it again. */
+  startContainerd(): Promise<void>;
+}
+
 /** The part of `docker inspect` that tests look at. */
 export interface DockerInspection {
   Id: string;
@@ -78,7 +86,7 @@ export interface DockerInspection {
 export async function startDocker(
   scope: Scope,
   runtimes: Record<string, DockerRuntime> = {},
-): Promise<Docker> {
+): Promise<StartedDocker> {
   const directory = await scope.temporaryDirectory("docker");
   await Deno.mkdir(`${directory}/bin`);
   await Deno.symlink(await uruncBinary(), `${directory}/bin/containerd-shim-urunc-v2`);
@@ -88,7 +96,20 @@ export async function startDocker(
   // Runs after both daemons have ended: what is registered first is undone last.
   scope.defer("remove docker's cgroups", () => removeCgroupTree(cgroupParent));
 
-  const containerd = await daemon(scope, `${directory}/containerd.log`, [
+  // Whichever runs by then ends when all that needs it has ended.
+  const containerds = new Scope();
+  scope.defer("stop containerd", () => containerds[Symbol.asyncDispose]());
+  const startContainerd = async (enter: string[]) => {
+    const started = await daemon(
+      containerds,
+      `${directory}/containerd.log`,
+      [...enter, "containerd", "--config", `${directory}/containerd.toml`],
+      { PATH: `${directory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` },
+    );
+    await waitForSocket(`${directory}/containerd.sock`, started);
+    return started;
+  };
+  let containerd = await startContainerd([
     "unshare",
     "--net",
     "--mount",
@@ -98,16 +119,12 @@ export async function startDocker(
     // Shims put their sockets below /run/containerd whatever they are told.
     'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"',
     "sh",
-    "containerd",
-    "--config",
-    `${directory}/containerd.toml`,
-  ], { PATH: `${directory}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` });
-  const nsenter = ["nsenter", "--target", `${containerd.pid}`, "--net", "--mount"];
+  ]);
+  const into = (pid: number) => ["nsenter", "--target", `${pid}`, "--net", "--mount"];
   scope.defer("end what is left of docker's containers", () => endStragglers(cgroupParent));
-  await waitForSocket(`${directory}/containerd.sock`, containerd);
 
   const dockerd = await daemon(scope, `${directory}/dockerd.log`, [
-    ...nsenter,
+    ...into(containerd.pid),
     "dockerd",
     "--config-file",
     `${directory}/daemon.json`,
@@ -149,13 +166,20 @@ export async function startDocker(
   return {
     directory,
     docker,
-    onHost: (argv, options) => run([...nsenter, ...argv], options),
+    onHost: (argv, options) => run([...into(dockerd.pid), ...argv], options),
     makeImage: (...image) => makeImage(scope, docker, ...image),
     async inspect(container) {
       const { stdout } = await docker(["inspect", container], { check: true });
       return JSON.parse(stdout)[0];
     },
     bundle: (id) => `${directory}/state/io.containerd.runtime.v2.task/moby/${id}`,
+    async killContainerd() {
+      Deno.kill(containerd.pid, "SIGKILL");
+      await waitFor(() => containerd.hasEnded(), { timeoutSeconds: 10, what: "its end" });
+    },
+    async startContainerd() {
+      containerd = await startContainerd(into(dockerd.pid));
+    },
   };
 }
 

@@ -1,11 +1,16 @@
 /** Docker with the executable as containerd's shim: no runtime process for each operation. */
 import assert from "node:assert/strict";
 import { missingMemoryController } from "../../support/cgroups.ts";
-import { type Docker, DOCKER_NEEDS, startDocker } from "../../support/docker.ts";
+import {
+  type Docker,
+  DOCKER_NEEDS,
+  startDocker,
+  type StartedDocker,
+} from "../../support/docker.ts";
 import { doubleConfiguration, parseReport } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
-import { isAlive } from "../../support/process.ts";
+import { isAlive, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { uruncBinary } from "../../support/urunc.ts";
@@ -13,7 +18,7 @@ import { AS_NOBODY, assertIdentity, logsWith, NEEDS } from "./_common.ts";
 import { busyboxFiles } from "../../support/docker.ts";
 
 /** Docker with the shim by an absolute path, and the test double in QEMU's place. */
-async function startWithShim(scope: Scope): Promise<Docker> {
+async function startWithShim(scope: Scope): Promise<StartedDocker> {
   const directory = await scope.temporaryDirectory("shim");
   const shim = `${directory}/containerd-shim-double-v2`;
   await Deno.symlink(await uruncBinary(), shim);
@@ -139,4 +144,36 @@ testIf("docker with the shim: a guest that meets its memory limit is told of", {
   const { code } = await docker([...run, "guest", "alloc 256; idle"]);
   const { State } = await inspect("greedy");
   assert.deepEqual([code, State.ExitCode, State.OOMKilled], [137, 137, true]);
+});
+
+testIf("docker with the shim: containerd is killed and started again amid a guest's output", {
+  needs: [...DOCKER_NEEDS, "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithShim(scope);
+  const { docker, inspect } = it;
+  await it.makeImage("guest", guestImage("kvm"));
+  // Whole lines: docker waits for a line's end.
+  const [piece, pieces] = [64 * 300, 150];
+  const script = `output ${piece}; sleep 20; `.repeat(pieces);
+  const run = ["run", "--detach", "--runtime=double", "--name=writes", "guest"];
+  await docker([...run, `${script}idle`], { check: true });
+  const { State: { Pid } } = await inspect("writes");
+  const length = async () => (await docker(["logs", "writes"], { check: true })).stdout.length;
+  assert.ok(await length() < piece * pieces);
+  await it.killContainerd();
+  const before = await length();
+  await waitFor(async () => await length() > before, { timeoutSeconds: 10, what: "more output" });
+  await it.startContainerd();
+  await waitFor(async () => await length() >= piece * pieces, {
+    timeoutSeconds: 20,
+    what: "all output",
+    intervalMilliseconds: 200,
+  });
+  assert.equal(await length(), piece * pieces);
+  assert.ok(isAlive(Pid));
+  await docker(["kill", "writes"], { check: true });
+  await docker(["wait", "writes"], { check: true });
+  assert.equal((await inspect("writes")).State.ExitCode, 137);
+  await docker(["rm", "writes"], { check: true });
 });
