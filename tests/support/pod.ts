@@ -22,6 +22,9 @@ export type PodContainer =
   >
   & { image: string };
 
+/** CONTAINER_EXITED. */
+const EXITED = 2;
+
 /** A running pod, which its test removes. */
 export class Pod {
   readonly id: string;
@@ -107,6 +110,11 @@ export class Pod {
   /** @param seconds from SIGTERM to SIGKILL */
   async stopAndRemove(id: string, seconds: number): Promise<void> {
     await this.cri.stop(id, seconds);
+    // The plugin has nothing to stop when the task is gone, and notes that it has ended after that.
+    await waitFor(async () => (await this.cri.status(id)).state === EXITED, {
+      timeoutSeconds: 10,
+      what: `container ${id} to have ended`,
+    });
     await this.cri.remove(id);
   }
 
