@@ -47,6 +47,8 @@ export interface CreateOptions {
   stdio?: Stdio;
   /** Starts init, or takes one that was started before; `spawnInit` when it is not given. */
   spawn?: typeof spawnInit;
+  /** Is called while init does most of its work, for which this process only waits. */
+  meanwhile?(): void;
 }
 
 /** A container at the barrier: only `start` is left. */
@@ -234,6 +236,7 @@ async function launch(
 
   channel.send({ type: "perform", plan: planned.plan, state: hookState });
   preload("../host/identity.ts");
+  options.meanwhile?.();
   const { rootDisk } = prepared.facts;
   if (rootDisk !== undefined) {
     await releaseRootfs(channel, rootDisk);

@@ -8,7 +8,6 @@ import { Store } from "../../container/store.ts";
 import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
 import { monitorByName } from "../../monitor/registry.ts";
 import { preload } from "../../preload.ts";
-import { after } from "../../timer.ts";
 import type { ChildExit } from "../reaper.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
@@ -89,10 +88,10 @@ export class UnikernelTask implements Task {
         terminal: io.terminal ? { kind: "creator" } : undefined,
         stdio: io.terminal ? undefined : stdio.stdio,
         spawn: (pidNamespace, _, terminal) => services.inits.take(pidNamespace, terminal),
+        meanwhile: preloadRest,
       });
       stdio.given();
       if (created.terminal !== undefined) stdio.attachTerminal(created.terminal);
-      after(0, preloadRest);
       return new UnikernelTask(services, request, store, stdio, created.state);
     } catch (error) {
       stdio.close();
@@ -213,8 +212,14 @@ export class UnikernelTask implements Task {
   }
 }
 
-/** While containerd learns that the task is there, and before it asks for more. */
+/** What tells containerd that the task is there, and what it asks for next. */
 function preloadRest(): void {
+  preload("../events/publisher.ts");
+  preload("../events/forward.ts");
+  preload("../protobuf/events.ts");
+  preload("../protobuf/writer.ts");
+  preload("../mutex.ts");
+  preload("../memory_watch.ts");
   preload("../../container/start.ts");
   preload("../../container/delete.ts");
 }
