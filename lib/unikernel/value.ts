@@ -98,13 +98,10 @@ export function decodeValue(key: string, raw: string, grammar: Grammar, source: 
  * @returns the text, or undefined when it is anything else
  */
 export function decodeBase64(raw: string): string | undefined {
-  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(raw)) {
-    return undefined;
-  }
-  const binary = atob(raw);
-  if (btoa(binary) !== raw) return undefined;
-  const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
+  // The only thing that is not canonical and that `strict` lets pass.
+  if (/\s/.test(raw)) return undefined;
   try {
+    const bytes = Uint8Array.fromBase64(raw, { lastChunkHandling: "strict" });
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     return undefined;

@@ -323,6 +323,18 @@ const refused: {
     message: [prefix + "cmdline", "in base64"],
   },
   {
+    name: "base64 with a line feed in the file",
+    uruncJson: JSON.stringify({ ...JSON.parse(file(minimal)), [`${prefix}cmdline`]: "YQ==\n" }),
+    error: invalid,
+    message: [prefix + "cmdline", "in base64"],
+  },
+  {
+    name: "base64 without its padding in the file",
+    uruncJson: JSON.stringify({ ...JSON.parse(file(minimal)), [`${prefix}cmdline`]: "YQ" }),
+    error: invalid,
+    message: [prefix + "cmdline", "in base64"],
+  },
+  {
     name: "a foreign key in the file",
     uruncJson: JSON.stringify({ ...JSON.parse(file(minimal)), other: "eA==" }),
     error: invalid,
