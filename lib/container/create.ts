@@ -190,17 +190,24 @@ async function launch(
   const { channel } = init;
 
   const hookState = ociState(state, "creating");
+  const ownNetwork = hasOwnNetwork(spec);
+  const { prestart, createRuntime } = spec.hooks;
+  const hasHooks = prestart.length > 0 || createRuntime.length > 0;
   channel.send({ type: "perform", plan: planNamespaces(spec), state: hookState });
+  // Hooks may attach a network. Without any, init goes on at once.
+  if (ownNetwork && !hasHooks) channel.send({ type: "readNetwork" });
+  preload("../host/identity.ts");
   await expect(channel, "performed");
   did("namespaces");
 
   // In the runtime's namespaces, with the container's made and nothing of it set up: here docker
   // attaches the network (config.md, "POSIX-platform Hooks").
-  await runHooksAsync(spec.hooks.prestart, hookState, { name: "prestart" });
-  await runHooksAsync(spec.hooks.createRuntime, hookState, { name: "createRuntime" });
+  await runHooksAsync(prestart, hookState, { name: "prestart" });
+  await runHooksAsync(createRuntime, hookState, { name: "createRuntime" });
   did("hooks");
 
-  const network = hasOwnNetwork(spec) ? await readNetwork(channel) : undefined;
+  if (ownNetwork && hasHooks) channel.send({ type: "readNetwork" });
+  const network = ownNetwork ? (await expect(channel, "network")).network ?? undefined : undefined;
   if (network !== undefined) requireOwnNetwork(init.pid);
   const planned = planWith(
     options,
@@ -235,7 +242,6 @@ async function launch(
   did("readNetwork");
 
   channel.send({ type: "perform", plan: planned.plan, state: hookState });
-  preload("../host/identity.ts");
   options.meanwhile?.();
   const { rootDisk } = prepared.facts;
   if (rootDisk !== undefined) {
@@ -339,12 +345,6 @@ function requireOwnNetwork(pid: number): void {
 }
 
 type CreatorChannel = Channel<CreatorMessage, InitMessage>;
-
-async function readNetwork(channel: CreatorChannel): Promise<NetworkFacts | undefined> {
-  channel.send({ type: "readNetwork" });
-  const message = await expect(channel, "network");
-  return message.network ?? undefined;
-}
 
 /**
  * The root that the caller, or the shim, has mounted becomes the guest's: the other half of

@@ -1,4 +1,4 @@
-import { close, MSG_NOSIGNAL, read, readAsync, send } from "../../ffi/linux.ts";
+import { close, MSG_NOSIGNAL, poll, POLLIN, read, readAsync, send } from "../../ffi/linux.ts";
 import type { State } from "../oci/state.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { LaunchPlan } from "../plan/types.ts";
@@ -90,7 +90,7 @@ export class Channel<Outgoing, Incoming> {
     return body === undefined ? undefined : decode(body);
   }
 
-  /** Like `receive`, but waits in another thread. */
+  /** Like `receive`, but waits in another thread, if it has to. */
   async receiveAsync(): Promise<Incoming | undefined> {
     const header = await readWholeAsync(this.fd, HEADER);
     if (header === undefined) return undefined;
@@ -126,7 +126,10 @@ function readWhole(fd: number, length: number): Uint8Array | undefined {
 async function readWholeAsync(fd: number, length: number): Promise<Uint8Array | undefined> {
   const buffer = new Uint8Array(length);
   for (let filled = 0; filled < length;) {
-    const count = await readAsync(fd, buffer.subarray(filled));
+    const rest = buffer.subarray(filled);
+    // The way to another thread and back takes longer than most reads.
+    const [ready] = poll([{ fd, events: POLLIN }], 0);
+    const count = ready === 0 ? await readAsync(fd, rest) : read(fd, rest);
     if (count === 0) return undefined;
     filled += count;
   }

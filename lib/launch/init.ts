@@ -70,6 +70,8 @@ function preloadSteps(): void {
   preload("./steps/credentials.ts");
   preload("./steps/exec.ts");
   preload("../network/discover.ts");
+  preload("../network/netlink/socket.ts");
+  preload("../network/netlink/link.ts");
 }
 
 function failureOf(error: unknown): StepFailure {
