@@ -21,7 +21,7 @@ import { type ContainerState, ociState } from "./state.ts";
 import { containerStatus } from "./pause.ts";
 import { isAlive } from "./status.ts";
 import { requireState } from "./require.ts";
-import type { ContainerDirectory, Store } from "./store.ts";
+import type { ContainerDirectory, Lock, Store } from "./store.ts";
 
 /** What start found out, for whoever waits for the monitor. */
 export interface Started {
@@ -37,9 +37,7 @@ export interface Started {
  */
 export async function startContainer(store: Store, id: string): Promise<Started> {
   const directory = store.open(id);
-  // Before the lock too: a creator holds it for as long as its hooks take.
-  requireCreated(directory);
-  using _lock = await directory.lockAsync();
+  using _lock = await lockCreated(directory);
   const state = requireCreated(directory);
   await letExec(directory, state);
   const started = await proveAfterExec(directory, state);
@@ -49,6 +47,18 @@ export async function startContainer(store: Store, id: string): Promise<Started>
     name: "poststart",
   });
   return { state: started, warnings };
+}
+
+/**
+ * A creator holds the lock for as long as its hooks take: what cannot be started is refused before.
+ *
+ * @throws NotFoundError, WrongStateError
+ */
+async function lockCreated(directory: ContainerDirectory): Promise<Lock> {
+  const lock = directory.tryLock();
+  if (lock !== undefined) return lock;
+  requireCreated(directory);
+  return await directory.lockAsync();
 }
 
 /** @throws WrongStateError unless the container is created */

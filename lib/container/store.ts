@@ -5,6 +5,7 @@ import {
   fstat,
   LinuxError,
   LOCK_EX,
+  LOCK_NB,
   lstatPath,
   O_CLOEXEC,
   O_CREAT,
@@ -182,6 +183,24 @@ export class ContainerDirectory {
       await flockAsync(fd, LOCK_EX);
     } catch (error) {
       close(fd);
+      throw error;
+    }
+    return this.#locked(fd, () => {});
+  }
+
+  /**
+   * As `lock`, without waiting.
+   *
+   * @returns undefined when somebody else has it
+   * @throws NotFoundError when the container is deleted meanwhile
+   */
+  tryLock(): Lock | undefined {
+    const fd = this.#openLock();
+    try {
+      flock(fd, LOCK_EX | LOCK_NB);
+    } catch (error) {
+      close(fd);
+      if (error instanceof LinuxError && error.code === "EAGAIN") return undefined;
       throw error;
     }
     return this.#locked(fd, () => {});
