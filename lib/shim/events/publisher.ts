@@ -79,7 +79,10 @@ export class Publisher {
       topic,
       event: packAny(type, event),
     });
-    if (!this.#isRunning) void this.#run();
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    // Whoever waits for the answer of which this event tells goes first.
+    after(0, () => void this.#run());
   }
 
   /**
@@ -108,7 +111,6 @@ export class Publisher {
   }
 
   async #run(): Promise<void> {
-    this.#isRunning = true;
     let refusals = 0;
     let retryMs = this.#firstRetryMs;
     while (this.#queue.length > 0 && !this.#isClosed) {

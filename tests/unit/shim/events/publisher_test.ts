@@ -39,6 +39,16 @@ Deno.test("publisher: tells events in order, with namespace, topic and time", as
   assert.equal(unpackAny(TaskExit, taken[2]!.event!)?.exitStatus, 3);
 });
 
+Deno.test("publisher: the answer of which an event tells goes first", async () => {
+  const { publisher, taken } = publishing();
+  publisher.publish("/tasks/create", TaskCreate, { containerId: "a" });
+  // What is sent without waiting for anything is sent by then.
+  for (let turn = 0; turn < 100; turn++) await Promise.resolve();
+  assert.equal(taken.length, 0);
+  assert.equal(await publisher.flush(5000), 0);
+  assert.equal(taken.length, 1);
+});
+
 Deno.test("publisher: keeps events and their order while containerd is away", async () => {
   let away = 4;
   const { publisher, taken, log } = publishing(() => {
