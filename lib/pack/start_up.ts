@@ -25,7 +25,9 @@ export const DENO_ARGUMENTS: readonly string[] = [
   // and a call that has just failed is told to have done so with ENOENT.
   // And the garbage collector on demand, for processes that are idle for long. And no compiler between
   // the interpreter and the optimizing ones: most functions run a few times, and are not worth it.
-  "--v8-flags=--single-threaded,--expose-gc,--max-semi-space-size=1,--no-sparkplug",
+  // And room for young objects, MiB: what a container's start allocates is 3 of them, and a collection in
+  // the midst of it takes 2 ms. An idle shim gives it back.
+  "--v8-flags=--single-threaded,--expose-gc,--no-sparkplug,--min-semi-space-size=4,--max-semi-space-size=4",
   // The path of the memory file has no extension.
   "--ext=js",
 ];
