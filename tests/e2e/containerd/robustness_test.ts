@@ -1,6 +1,6 @@
 /** What becomes of tasks when containerd or a shim is killed. */
 import assert from "node:assert/strict";
-import { isAlive, waitFor } from "../../support/process.ts";
+import { isAlive, readStatus, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import {
@@ -68,6 +68,36 @@ for (const image of [GUEST, ORDINARY]) {
     assert.equal(again.code, 0, again.stderr);
   });
 }
+
+testIf("a shim of several containers that is killed: all of them go, and their group has another", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const flags = ["--detach", "--annotation=io.containerd.runc.v2.group=together"];
+  const start = async (id: string, image: string, args: string[]) => {
+    await it.ctrRun(flags, image, id, args, { check: true });
+    return await waitForStatus(it, id, "RUNNING");
+  };
+  const pids = [
+    await start("one", GUEST, ["idle"]),
+    await start("two", GUEST, ["idle"]),
+    await start("three", ORDINARY, ["/bin/sleep", "1000"]),
+  ];
+  const shims = new Set(pids.map((pid) => readStatus(pid).ppid));
+  assert.equal(shims.size, 1, "one shim for all");
+  for (const shim of it.shims()) Deno.kill(shim, "SIGKILL");
+  for (const pid of pids) {
+    await waitFor(() => !isAlive(pid), { timeoutSeconds: 10, what: `${pid} to end` });
+  }
+  await assertNothingLeft(it);
+  for (const id of ["one", "two", "three"]) {
+    await it.ctr(["containers", "delete", id], { check: true });
+  }
+  const next = readStatus(await start("next", GUEST, ["idle"])).ppid;
+  assert.equal(readStatus(await start("last", GUEST, ["idle"])).ppid, next);
+  assert.ok(!shims.has(next));
+});
 
 testIf("the executable can be replaced while a shim runs", { needs: DOUBLE_NEEDS }, async () => {
   await using scope = new Scope();
