@@ -42,8 +42,12 @@ import {
   WaitRequest,
   WaitResponse,
 } from "./protobuf/messages.ts";
+import { endsWithin } from "./stdio/ends_within.ts";
 import type { Task, TaskProcess } from "./task/task.ts";
 import type { Handler } from "./ttrpc/server.ts";
+
+/** How long a kill may go on when what it was for has ended. */
+const KILL_MILLISECONDS = 2000;
 
 /** Makes tasks; `create` has left nothing behind when it throws. */
 export interface TaskFactory {
@@ -76,6 +80,8 @@ interface Process {
   process: TaskProcess;
   /** Its exit was published. */
   published: Promise<void>;
+  /** Whoever sends it a signal waits for these. */
+  kills: Set<Promise<void>>;
 }
 
 /**
@@ -108,7 +114,14 @@ export class TaskService {
       State: on(StateRequest, StateResponse, (it) => this.#state(it)),
       Wait: on(WaitRequest, WaitResponse, (it) => this.#wait(it)),
       Kill: on(KillRequest, null, async (it) => {
-        await this.#process(it).process.kill(it.signal, it.all);
+        const { process, kills } = this.#process(it);
+        const kill = process.kill(it.signal, it.all);
+        kills.add(kill);
+        try {
+          await kill;
+        } finally {
+          kills.delete(kill);
+        }
       }),
       Pids: on(PidsRequest, PidsResponse, async (it) => {
         const { task } = this.#entry(it.id);
@@ -212,6 +225,12 @@ export class TaskService {
     // Not inside: the exit is published by whoever holds the mutex after the start.
     await entry.mutex.run(() => process.process.delete());
     await process.published;
+    // It may have ended before the kill has. containerd may have this shim end after the answer, and
+    // whoever asked for the kill would be told that the connection is closed.
+    if (process.kills.size > 0) {
+      const kills = Promise.allSettled(process.kills).then(() => {});
+      await endsWithin(kills, KILL_MILLISECONDS);
+    }
     const exit = await process.process.ended;
     const { pid } = process.process;
     const answer = {
@@ -297,7 +316,7 @@ export class TaskService {
         });
       })
     );
-    return { process, published };
+    return { process, published, kills: new Set() };
   }
 
   #publish<T>(type: MessageType<T>, topic: string, event: Input<T>): void {

@@ -263,6 +263,40 @@ Deno.test("service: who ends before his start is answered is told of after it", 
   assert.deepEqual(shim.told, topics.map((it) => `box /tasks/${it}`));
 });
 
+Deno.test("service: who kills a process is answered before who deletes it", async () => {
+  const shim = new Shim();
+  await shim.create("box");
+  await shim.start("box");
+  const task = shim.tasks.get("box")!;
+  const goOn = task.hold("kill 9");
+  const answered: string[] = [];
+  const kill = shim.order("Kill", KillRequest, { id: "box", signal: 9 });
+  const killing = kill.then(() => answered.push("kill"));
+  await settled();
+  task.finish(137);
+  const deleting = shim.delete("box").then(() => answered.push("delete"));
+  await settled();
+  assert.deepEqual(answered, []);
+  goOn();
+  await Promise.all([killing, deleting]);
+  assert.deepEqual(answered, ["kill", "delete"]);
+});
+
+Deno.test("service: a failed kill does not fail the delete", async () => {
+  const shim = new Shim();
+  await shim.create("box");
+  const task = shim.tasks.get("box")!;
+  const held = Promise.withResolvers<void>();
+  task.held.set("kill 9", held.promise);
+  const killing = shim.order("Kill", KillRequest, { id: "box", signal: 9 });
+  task.finish(137);
+  const deleting = shim.delete("box");
+  await settled();
+  held.reject(new Error("no such process"));
+  await assert.rejects(killing, /no such process/);
+  assert.equal((await deleting).exitStatus, 137);
+});
+
 Deno.test("service: requests for one task do not wait on another's", async () => {
   const shim = new Shim();
   await shim.create("slow");
