@@ -63,20 +63,33 @@ export const TEMPORARY_PREFIX = "urunc-test-";
 const openScopes = new Set<Scope>();
 let listening = false;
 
+/**
+ * For what may have to be given up: a function that undoes all scopes that were opened since now, and
+ * are still open. What fails of that is printed.
+ */
+export function scopesFromNow(): () => Promise<void> {
+  const before = new Set(openScopes);
+  return () => undoScopes([...openScopes].filter((scope) => !before.has(scope)));
+}
+
 function listenForTermination(): void {
   if (listening) return;
   listening = true;
   Deno.addSignalListener("SIGTERM", async () => {
-    for (const scope of [...openScopes].reverse()) {
-      try {
-        await scope[Symbol.asyncDispose]();
-      } catch (error) {
-        console.error(error);
-      }
-    }
+    await undoScopes([...openScopes]);
     // The test runner turns Deno.exit into a failed test and goes on.
     Deno.kill(Deno.pid, "SIGKILL");
   });
+}
+
+async function undoScopes(scopes: Scope[]): Promise<void> {
+  for (const scope of scopes.reverse()) {
+    try {
+      await scope[Symbol.asyncDispose]();
+    } catch (error) {
+      console.error(error);
+    }
+  }
 }
 
 async function removeTree(path: string): Promise<void> {

@@ -2,6 +2,7 @@
  * Tests that need something of the machine: they are skipped, loudly, where it is missing. The
  * reason stands in the test's name, so that whatever prints the results prints it too.
  */
+import { scopesFromNow } from "./scope.ts";
 
 /** `root`, `kvm` (/dev/kvm opens), or the name of a program on the search path. */
 export type Need = "root" | "kvm" | "gcc" | "qemu-system-x86_64" | (string & Record<never, never>);
@@ -15,6 +16,9 @@ export interface TestIfOptions {
   /** How long the test may run; 120 unless told. */
   timeoutSeconds?: number;
 }
+
+/** How long the clean-up of a test that is given up may take. */
+const UNDO_SECONDS = 60;
 
 /** Between a skipped test's name and the reason; {@linkcode splitSkipName} takes them apart. */
 const SKIP_MARK = " ~ skipped: ";
@@ -94,17 +98,40 @@ function missingKvm(): string | undefined {
   }
 }
 
-async function withTimeout(name: string, seconds: number, fn: () => void | Promise<void>) {
+/**
+ * Runs a test, and gives it up when it takes too long: the scopes that it has opened are undone.
+ *
+ * @throws Error when it did not end in time, or what it throws
+ */
+export async function withTimeout(name: string, seconds: number, fn: () => void | Promise<void>) {
+  const undo = scopesFromNow();
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let late: Promise<never> | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`test "${name}" did not end within ${seconds} s`)),
-      seconds * 1000,
-    );
+    timer = setTimeout(() => {
+      late = giveUp(`test "${name}" did not end within ${seconds} s`, undo);
+      late.catch(reject);
+    }, seconds * 1000);
   });
   try {
     await Promise.race([fn(), timeout]);
+  } catch (error) {
+    // What it waited for may have been taken from it.
+    await late;
+    throw error;
   } finally {
     clearTimeout(timer);
   }
+  await late;
+}
+
+/** The test itself goes on waiting; what it has made does not stay for that. */
+async function giveUp(message: string, undo: () => Promise<void>): Promise<never> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, UNDO_SECONDS * 1000);
+  });
+  await Promise.race([undo(), patience]);
+  clearTimeout(timer);
+  throw new Error(message);
 }
