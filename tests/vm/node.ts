@@ -20,6 +20,12 @@ export interface NodeOptions {
 
 const MEMORY_MIB = 3072;
 
+/** What the image's initrd says first in each boot. */
+const BOOT_MARK = "Loading, please wait...";
+
+/** What the node says when its tests can begin. */
+const READY_MARK = "urunc node: ready";
+
 /** A minute is usual when both cores are busy elsewhere; a halt is noticed long before. */
 const BOOT_SECONDS = 300;
 
@@ -46,6 +52,8 @@ export class VmNode {
   readonly #options: string[];
   /** From the start of the virtual machine until ssh answered, in seconds. */
   readonly bootSeconds: number;
+  /** How often it was to boot so far. */
+  #boots = 1;
 
   private constructor(machine: Machine, options: string[], bootSeconds: number) {
     this.#machine = machine;
@@ -128,6 +136,9 @@ export class VmNode {
   /** What was seen of a node that halted, after an error: it can take a while to be sure. */
   async halt(): Promise<string | undefined> {
     await this.#machine.settled();
+    // A triple fault resets a machine without a word.
+    const boots = countInConsole(this.#machine, BOOT_MARK);
+    if (boots > this.#boots) return `it has booted ${boots} times and was to ${this.#boots} times`;
     return haltOf(this.#machine);
   }
 
@@ -143,7 +154,8 @@ export class VmNode {
    */
   async reboot(options: { hard?: boolean } = {}): Promise<number> {
     const started = performance.now();
-    const boots = readyLines(this.#machine);
+    const boots = countInConsole(this.#machine, READY_MARK);
+    this.#boots++;
     // The connection may end before the command does.
     if (options.hard) await this.run(["sh", "-c", "echo b >/proc/sysrq-trigger"]);
     else await this.run(["systemctl", "reboot"]);
@@ -249,7 +261,7 @@ async function waitUntilReady(machine: Machine, times: number): Promise<void> {
     await waitFor(() => {
       const ending = machine.ending();
       if (ending !== undefined) throw new Error(ending);
-      return readyLines(machine) >= times;
+      return countInConsole(machine, READY_MARK) >= times;
     }, { timeoutSeconds: BOOT_SECONDS, what: "the node to boot", intervalMilliseconds: 100 });
   } catch (error) {
     const halt = haltOf(machine);
@@ -269,9 +281,9 @@ function consoleEnd(machine: Machine, count: number): string {
   }
 }
 
-function readyLines(machine: Machine): number {
+function countInConsole(machine: Machine, text: string): number {
   try {
-    return Deno.readTextFileSync(machine.consoleFile).split("urunc node: ready").length - 1;
+    return Deno.readTextFileSync(machine.consoleFile).split(text).length - 1;
   } catch {
     return 0;
   }
