@@ -8,14 +8,12 @@ import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 import { type Census, compareCensuses } from "./census.ts";
-import { liveInNetworks } from "./network.ts";
 import { soak } from "./rounds.ts";
 import { soakShim } from "./shim.ts";
 
 const DEFAULT_ROUNDS = 1000;
 const LANES = 8;
 const WARM_UP = 80;
-const NETWORK_STARTS = 200;
 
 /**
  * How much more there may be of what cannot be told apart from what others do at the same time. A
@@ -52,8 +50,6 @@ async function main(): Promise<number> {
   console.log(`${rounds} containers, ${LANES} at a time, in ${seconds.toFixed(0)} s`);
   console.log(`list was right ${lists} times: ${states}`);
   console.log(compareCensuses(before, after));
-  await liveInNetworks(scope, NETWORK_STARTS);
-  console.log(`${NETWORK_STARTS} starts left namespaces, taps and tc as they were`);
   const grown = (Object.keys(MARGINS) as (keyof Census)[])
     .filter((it) => after[it] - before[it] > MARGINS[it]!);
   for (const it of grown) console.error(`${it} has grown by more than ${MARGINS[it]} KiB`);
