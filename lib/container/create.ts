@@ -193,9 +193,11 @@ async function launch(
   const ownNetwork = hasOwnNetwork(spec);
   const { prestart, createRuntime } = spec.hooks;
   const hasHooks = prestart.length > 0 || createRuntime.length > 0;
-  channel.send({ type: "perform", plan: planNamespaces(spec), state: hookState });
-  // Hooks may attach a network. Without any, init goes on at once.
-  if (ownNetwork && !hasHooks) channel.send({ type: "readNetwork" });
+  channel.send(
+    { type: "perform", plan: planNamespaces(spec), state: hookState },
+    // Hooks may attach a network. Without any, init goes on at once.
+    ...(ownNetwork && !hasHooks ? [{ type: "readNetwork" } as const] : []),
+  );
   preload("../host/identity.ts");
   await expect(channel, "performed");
   did("namespaces");

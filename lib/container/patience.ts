@@ -17,7 +17,10 @@ const WAITING = 4000;
 /** An answer that is there by then needs no accounts, which cost more than it does. Milliseconds. */
 const UNWATCHED = 100;
 
-/** How often is looked whether the monitor waits. Milliseconds. */
+/**
+ * How often is looked whether the monitor waits, and no more often: it decides how often it says
+ * something, if only a letter of the answer. Milliseconds.
+ */
 const INTERVAL = 50;
 
 /**
@@ -33,6 +36,8 @@ export class Patience {
   #used = 0;
   #began = 0;
   #time?: WaitingTime;
+  /** At the last look. */
+  #seen = { at: 0, waited: 0 };
 
   /**
    * @param read accounts of all the monitor's threads
@@ -49,15 +54,22 @@ export class Patience {
     this.#used = 0;
     this.#began = this.#now();
     this.#time = undefined;
+    this.#seen = { at: -Infinity, waited: 0 };
   }
 
   /** For how many milliseconds the answer may be waited for until this is asked again; 0: no longer. */
   left(): number {
-    const elapsed = this.#now() - this.#began;
+    const now = this.#now();
+    const elapsed = now - this.#began;
     if (elapsed < UNWATCHED) return UNWATCHED - elapsed;
-    this.#used = Math.max(0, elapsed - ANSWER);
-    this.#time ??= new WaitingTime(this.#read, this.#now);
-    const waited = Math.min(this.#time.look().waited, elapsed, this.#spare);
+    this.#used = Math.min(Math.max(0, elapsed - ANSWER), this.#spare);
+    const waited = Math.min(this.#waited(now), elapsed, this.#spare);
     return Math.min(INTERVAL, Math.max(0, ANSWER + waited - elapsed));
+  }
+
+  #waited(now: number): number {
+    this.#time ??= new WaitingTime(this.#read, this.#now);
+    if (now - this.#seen.at >= INTERVAL) this.#seen = { at: now, waited: this.#time.look().waited };
+    return this.#seen.waited;
   }
 }

@@ -22,6 +22,8 @@ export class WaitingTime {
   readonly #began: number;
   /** When they were seen to run for the last time. */
   #last: { ran?: number; at: number };
+  /** What the kernel had counted at the last look, and how much that had become more until then. */
+  #counted: { time: number; since: number };
 
   /**
    * @param read the threads' accounts so far
@@ -33,6 +35,7 @@ export class WaitingTime {
     this.#start = read();
     this.#began = now();
     this.#last = { ran: this.#start?.ran, at: this.#began };
+    this.#counted = { time: this.#start?.waited ?? 0, since: 0 };
   }
 
   look(): Account {
@@ -41,11 +44,13 @@ export class WaitingTime {
     const time = this.#read();
     if (this.#start === undefined || time === undefined) return { elapsed, waited: 0 };
     if (time.ran !== this.#last.ran) this.#last = { ran: time.ran, at: now };
-    const counted = time.waited - this.#start.waited;
+    // Less than before: a thread has ended, and takes with it what it waited before anybody looked.
+    const more = Math.max(0, time.waited - this.#counted.time);
+    this.#counted = { time: time.waited, since: this.#counted.since + more };
     return {
       elapsed,
       ran: time.ran - this.#start.ran,
-      waited: counted + (time.wantsOne ? now - this.#last.at : 0),
+      waited: this.#counted.since + (time.wantsOne ? now - this.#last.at : 0),
     };
   }
 }

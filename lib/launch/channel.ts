@@ -1,4 +1,13 @@
-import { close, MSG_NOSIGNAL, poll, POLLIN, read, readAsync, send } from "../../ffi/linux.ts";
+import {
+  close,
+  LinuxError,
+  MSG_NOSIGNAL,
+  poll,
+  POLLIN,
+  read,
+  readAsync,
+  send,
+} from "../../ffi/linux.ts";
 import type { State } from "../oci/state.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { LaunchPlan } from "../plan/types.ts";
@@ -70,15 +79,22 @@ export class Channel<Outgoing, Incoming> {
     this.fd = fd;
   }
 
-  /** Throws LinuxError, EPIPE when the other end is gone. */
-  send(message: Outgoing): void {
-    const body = new TextEncoder().encode(JSON.stringify(message));
-    const frame = new Uint8Array(HEADER + body.length);
-    new DataView(frame.buffer).setUint32(0, body.length, true);
-    frame.set(body, HEADER);
+  /**
+   * Sends messages, all at once: the other end cannot have gone because of the first when the second
+   * comes. Throws LinuxError, EPIPE when the other end is gone.
+   */
+  send(...messages: Outgoing[]): void {
+    const bodies = messages.map((it) => new TextEncoder().encode(JSON.stringify(it)));
+    const frames = new Uint8Array(bodies.reduce((sum, it) => sum + HEADER + it.length, 0));
+    let at = 0;
+    for (const body of bodies) {
+      new DataView(frames.buffer).setUint32(at, body.length, true);
+      frames.set(body, at + HEADER);
+      at += HEADER + body.length;
+    }
     // Without SIGPIPE, whose default action init restores before it is done with this channel.
-    for (let sent = 0; sent < frame.length;) {
-      sent += send(this.fd, frame.subarray(sent), MSG_NOSIGNAL);
+    for (let sent = 0; sent < frames.length;) {
+      sent += send(this.fd, frames.subarray(sent), MSG_NOSIGNAL);
     }
   }
 
@@ -129,9 +145,22 @@ async function readWholeAsync(fd: number, length: number): Promise<Uint8Array | 
     const rest = buffer.subarray(filled);
     // The way to another thread and back takes longer than most reads.
     const [ready] = poll([{ fd, events: POLLIN }], 0);
-    const count = ready === 0 ? await readAsync(fd, rest) : read(fd, rest);
+    const count = await untilReset(() => ready === 0 ? readAsync(fd, rest) : read(fd, rest));
     if (count === 0) return undefined;
     filled += count;
   }
   return buffer;
+}
+
+/**
+ * Reads, where an other end that is gone without having read everything is only gone: what it had sent
+ * comes first, and then ECONNRESET in place of the end (unix_release_sock() in net/unix/af_unix.c).
+ */
+async function untilReset(read: () => number | Promise<number>): Promise<number> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "ECONNRESET") return 0;
+    throw error;
+  }
 }

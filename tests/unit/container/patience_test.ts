@@ -53,6 +53,15 @@ const cases: { name: string; accounts: Accounts; waits: number }[] = [
     waits: 1600,
   },
   {
+    name: "waits for a processor while a thread ends that had waited long",
+    accounts: (now) => ({
+      ran: 7,
+      waited: now > STARTED + 300 ? 0 : 9000,
+      wantsOne: now > STARTED + 200 && now <= STARTED + 800,
+    }),
+    waits: 1000,
+  },
+  {
     name: "has threads that wait more than there is time",
     accounts: (now) => ({ ran: now, waited: 10 * now, wantsOne: true }),
     waits: 5000,
@@ -78,4 +87,18 @@ Deno.test("what it waits more is for a whole conversation", () => {
 Deno.test("an answer at once needs no accounts", () => {
   const clock = new Clock(() => assert.fail("they were read"));
   assert.equal(clock.wait(90), 90);
+});
+
+Deno.test("how often it says something does not decide how often its accounts are read", () => {
+  let reads = 0;
+  const clock = new Clock((now) => {
+    reads++;
+    return starving(now);
+  });
+  clock.patience.begin();
+  for (let millisecond = 0; millisecond < 600; millisecond++) {
+    assert.ok(clock.patience.left() > 0);
+    clock.now++;
+  }
+  assert.ok(reads > 5 && reads <= 12, `${reads} reads`);
 });
