@@ -12,7 +12,7 @@ import {
 import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
-import { isGone } from "../host/process.ts";
+import { isGone } from "../host/os_error.ts";
 import { connectAt } from "../launch/sockets.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "./hooks.ts";

@@ -14,6 +14,7 @@ import {
   open,
 } from "../../ffi/linux.ts";
 import { AlreadyExistsError, HostError, NotFoundError } from "../errors.ts";
+import { osErrorCode } from "../host/os_error.ts";
 import { isId, validateId } from "./id.ts";
 import { type ContainerState, parseState, printState } from "./state.ts";
 
@@ -360,5 +361,5 @@ function removeIfThere(path: string, options?: Deno.RemoveOptions): void {
 }
 
 function isNotEmpty(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOTEMPTY";
+  return osErrorCode(error) === "ENOTEMPTY";
 }

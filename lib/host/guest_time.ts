@@ -1,5 +1,5 @@
 import { exists } from "./files.ts";
-import { isGone } from "./process.ts";
+import { isGone } from "./os_error.ts";
 
 /** How threads have fared since they were made. */
 export interface ProcessorTime {

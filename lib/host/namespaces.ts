@@ -1,4 +1,4 @@
-import { isGone } from "./process.ts";
+import { isGone } from "./os_error.ts";
 
 /** Which namespace it is; a number is used again only after the namespace is gone. */
 export interface NamespaceIdentity {

@@ -1,3 +1,5 @@
+import { isGone } from "./os_error.ts";
+
 /** What tells one process from a later one with the same id, and whether it still lives. */
 export interface ProcessStat {
   /** Field 3: `R`, `S`, `D`, `Z` (zombie), `T`, `t`, `X` (dead), `I`. */
@@ -62,10 +64,4 @@ export function readExecutable(pid: number): ExecutableIdentity | undefined {
     if (isGone(error)) return undefined;
     throw error;
   }
-}
-
-/** ENOENT when the directory is gone, ESRCH when the process died after it was opened. */
-export function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error &&
-    (error.code === "ENOENT" || error.code === "ESRCH");
 }

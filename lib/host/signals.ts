@@ -1,4 +1,4 @@
-import { isGone } from "./process.ts";
+import { isGone } from "./os_error.ts";
 
 /**
  * What becomes of a signal that ends other processes: the process has decided about it, or it blocks

@@ -1,7 +1,8 @@
 import { cgroupProcesses } from "../../container/cgroups/processes.ts";
 import { requireState } from "../../container/require.ts";
 import { formatError } from "../../errors.ts";
-import { isGone, readProcessStat } from "../../host/process.ts";
+import { isGone } from "../../host/os_error.ts";
+import { readProcessStat } from "../../host/process.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 import { print } from "../output.ts";

@@ -1,3 +1,5 @@
+import { osErrorCode } from "../../host/os_error.ts";
+
 /**
  * The container's own directories among all that were made for it. The parents are shared: what
  * runs below them may be another container's and must not be killed.
@@ -8,7 +10,7 @@ export function leavesOf(directories: string[]): string[] {
 
 /** Does an error of ffi/ or of Deno carry this errno? */
 export function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && "code" in error && error.code === code;
+  return osErrorCode(error) === code;
 }
 
 /** Blocks the thread: callers may be in another namespace than Deno's other threads. */
