@@ -20,6 +20,17 @@ export interface TestIfOptions {
 /** How long the clean-up of a test that is given up may take. */
 const UNDO_SECONDS = 60;
 
+/** In the environment of tests that run in a node (tests/vm). */
+export const NODE_MARK = "URUNC_TEST_NODE";
+
+/**
+ * Why a test is skipped whose guest touches all its memory with KVM: where that is emulated itself, such
+ * a guest can come to a stop and stay there.
+ */
+export function emulatedKvm(): string | undefined {
+  return Deno.env.has(NODE_MARK) ? "needs KVM that is not emulated itself" : undefined;
+}
+
 /** Between a skipped test's name and the reason; {@linkcode splitSkipName} takes them apart. */
 const SKIP_MARK = " ~ skipped: ";
 

@@ -1,6 +1,6 @@
 /** Test files that run in a node, each test of theirs a step of a test here. */
 import type { TestOutcome } from "../support/junit.ts";
-import { skippedName } from "../support/skip.ts";
+import { NODE_MARK, skippedName } from "../support/skip.ts";
 import { REPORT_MARK } from "./inside.ts";
 import type { VmNode } from "./node.ts";
 import { NODE_DENO_DIR, NODE_REPOSITORY } from "./payload.ts";
@@ -39,7 +39,12 @@ export class InnerRun {
       (line) => this.#hear(line),
       {
         cwd: NODE_REPOSITORY,
-        env: { DENO_DIR: NODE_DENO_DIR, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1" },
+        env: {
+          [NODE_MARK]: "1",
+          DENO_DIR: NODE_DENO_DIR,
+          DENO_NO_UPDATE_CHECK: "1",
+          NO_COLOR: "1",
+        },
         silentSeconds: SILENT_SECONDS,
       },
     );
