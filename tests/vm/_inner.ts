@@ -4,15 +4,21 @@ import { NODE_MARK, skippedName } from "../support/skip.ts";
 import { REPORT_MARK } from "./inside.ts";
 import type { VmNode } from "./node.ts";
 import { NODE_DENO_DIR, NODE_REPOSITORY } from "./payload.ts";
+import { NodeDoubted } from "./watch.ts";
 
 /** More than any test in a node may take by itself: what is silent for longer stands still. */
 const SILENT_SECONDS = 420;
 
-/** Test files to run in a node, or in two: what ran to its end in one does not run again. */
+/**
+ * Test files to run in a node, or in more: what ran to its end in one does not run again, except that a
+ * file with a failure runs once more in another node, whose word counts.
+ */
 export class InnerRun {
   readonly #context: Deno.TestContext;
   readonly #pending: string[];
   readonly #prefix: string;
+  readonly #doubted = new Set<string>();
+  readonly #again: string[] = [];
   #failed = 0;
 
   /**
@@ -29,9 +35,11 @@ export class InnerRun {
   /**
    * Runs what has not run to its end yet; what the files print is printed here.
    *
+   * @throws NodeDoubted when files are to run again in another node
    * @throws Error when the files did not come to their ends, or a test failed
    */
   async in(node: VmNode): Promise<void> {
+    this.#pending.unshift(...this.#again.splice(0));
     if (this.#pending.length === 0) return this.#judge();
     const flags = ["-A", "--no-check", "--no-lock", "--cached-only"];
     const code = await node.stream(
@@ -51,6 +59,7 @@ export class InnerRun {
     if (this.#pending.length > 0) {
       throw new Error(`ended with code ${code} in the node: ${this.#pending[0]}`);
     }
+    if (this.#again.length > 0) throw new NodeDoubted(`to be run again: ${this.#again.join(" ")}`);
     this.#judge();
   }
 
@@ -64,6 +73,12 @@ export class InnerRun {
       line.slice(REPORT_MARK.length),
     );
     this.#pending.splice(this.#pending.indexOf(file), 1);
+    const failures = outcomes.filter((it) => it.outcome === "failed").map((it) => it.name);
+    if (failures.length > 0 && !this.#doubted.has(file)) {
+      this.#doubted.add(file);
+      this.#again.push(file);
+      return console.error(`FAILED IN A NODE, to be run again in another: ${failures.join("; ")}`);
+    }
     if (outcomes.length === 0) await this.#step({ name: `no test ran in ${file}`, failed: true });
     for (const { name, outcome, reason = "" } of outcomes) {
       const skipped = outcome === "skipped";

@@ -6,7 +6,7 @@ import { lines } from "../support/streams.ts";
 import { nodeImage } from "./image.ts";
 import { type Keys, makePayload } from "./payload.ts";
 import { type Machine, startMachine } from "./qemu.ts";
-import { againAfterHalt, NodeHalted } from "./watch.ts";
+import { inAnotherNode, NodeDoubted, NodeHalted } from "./watch.ts";
 
 /** How nodes differ. */
 export interface NodeOptions {
@@ -205,7 +205,7 @@ const LOGS: Record<string, string> = {
 
 /**
  * Runs `fn` with a node. When it fails, the node's logs are kept, and the error says where. When the
- * node halts, `fn` runs again, with another node.
+ * node halts or is in doubt, `fn` runs again, with another node.
  *
  * @param options see {@linkcode NodeOptions}
  * @param fn fails by throwing
@@ -214,7 +214,7 @@ export function withNode<T>(
   options: NodeOptions,
   fn: (node: VmNode, scope: Scope) => Promise<T>,
 ): Promise<T> {
-  return againAfterHalt(() => withOneNode(options, fn));
+  return inAnotherNode(() => withOneNode(options, fn));
 }
 
 async function withOneNode<T>(
@@ -233,7 +233,8 @@ async function withOneNode<T>(
     if (ending !== undefined) lines.push(ending);
     const logs = `logs of the node: ${await node.collectLogs()}`;
     if (halt !== undefined) throw new NodeHalted(`${halt}; ${logs}`, { cause: error });
-    throw new Error([...lines, logs].join("\n"), { cause: error });
+    const Failure = error instanceof NodeDoubted ? NodeDoubted : Error;
+    throw new Failure([...lines, logs].join("\n"), { cause: error });
   }
 }
 

@@ -121,28 +121,32 @@ function sleep(seconds: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A node halted: not what the test found out about urunc. */
-export class NodeHalted extends Error {}
+/** What was seen in a node cannot be trusted: emulated KVM corrupts memory and loses what wakes guests. */
+export class NodeDoubted extends Error {}
 
-/** How many halted nodes are made up for: what halts more often is no chance. */
-const HALTS = 2;
+/** A node halted: not what the test found out about urunc. */
+export class NodeHalted extends NodeDoubted {}
+
+/** How many nodes are made up for: what goes wrong more often is no chance. */
+const ANEW = 3;
 
 /**
- * Runs `attempt`, and again when a node halted meanwhile; whoever reads the results is told.
+ * Runs `attempt`, and again when its node halted or is in doubt; whoever reads the results is told.
  *
  * @throws whatever the last attempt threw
  */
-export async function againAfterHalt<T>(
+export async function inAnotherNode<T>(
   attempt: () => Promise<T>,
   say: (line: string) => void = console.error,
 ): Promise<T> {
-  for (let halts = 1;; halts++) {
+  for (let count = 1;; count++) {
     try {
       return await attempt();
     } catch (error) {
-      if (!(error instanceof NodeHalted) || halts > HALTS) throw error;
+      if (!(error instanceof NodeDoubted) || count > ANEW) throw error;
       const what = error.message.replaceAll(/\s*\n\s*/g, " | ");
-      say(`A NODE HALTED: ${what}; booting one anew (${halts} of ${HALTS})`);
+      const kind = error instanceof NodeHalted ? "A NODE HALTED" : "FAILED IN A NODE";
+      say(`${kind}: ${what}; booting another (${count} of ${ANEW})`);
     }
   }
 }

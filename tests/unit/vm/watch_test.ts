@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Scope } from "../../support/scope.ts";
-import { againAfterHalt, NodeHalted, watchForHalt } from "../../vm/watch.ts";
+import { inAnotherNode, NodeHalted, watchForHalt } from "../../vm/watch.ts";
 
 /** Stands for the emulator. */
 function spawn(scope: Scope, script: string): number {
@@ -99,16 +99,16 @@ Deno.test("what a halt interrupted is tried again, and said", async () => {
   };
   const say = (line: string) => said.push(line);
 
-  assert.equal(await againAfterHalt(halting(1), say), 7);
+  assert.equal(await inAnotherNode(halting(1), say), 7);
   assert.equal(attempts, 2);
-  assert.deepEqual(said, ["A NODE HALTED: it | halted; booting one anew (1 of 2)"]);
+  assert.deepEqual(said, ["A NODE HALTED: it | halted; booting another (1 of 3)"]);
 
   attempts = 0;
-  assert.equal(await againAfterHalt(halting(2), say), 7);
-  assert.equal(attempts, 3);
+  assert.equal(await inAnotherNode(halting(3), say), 7);
+  assert.equal(attempts, 4);
   attempts = 0;
-  await assert.rejects(againAfterHalt(halting(3), say), NodeHalted);
-  assert.equal(attempts, 3);
+  await assert.rejects(inAnotherNode(halting(4), say), NodeHalted);
+  assert.equal(attempts, 4);
 });
 
 Deno.test("any other failure is final", async () => {
@@ -117,6 +117,6 @@ Deno.test("any other failure is final", async () => {
     attempts++;
     return Promise.reject(new Error("a test failed"));
   };
-  await assert.rejects(againAfterHalt(fail, () => {}), /a test failed/);
+  await assert.rejects(inAnotherNode(fail, () => {}), /a test failed/);
   assert.equal(attempts, 1);
 });
