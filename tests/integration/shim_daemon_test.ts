@@ -9,21 +9,17 @@ import {
   RuncOptions,
   ShutdownRequest,
 } from "../../lib/shim/protobuf/messages.ts";
-import { exists } from "../../lib/host/files.ts";
-import { osErrorCode } from "../../lib/host/os_error.ts";
 import { Client } from "../../lib/shim/ttrpc/client.ts";
 import { connectUnix } from "../../lib/shim/ttrpc/transport.ts";
 import { cgroupDirectories, removeCgroupTree } from "../support/cgroups.ts";
 import { isAlive, readStatus, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
+import { withoutSocketDirectories } from "../support/shim_sockets.ts";
 import { testIf } from "../support/skip.ts";
 import { uruncBinary } from "../support/urunc.ts";
 
 const NAMESPACE = "test";
 const ID = "one";
-
-/** Who makes a shim makes them, and containerd leaves them. */
-const SOCKET_DIRECTORIES = ["/run/containerd", "/run/containerd/s"];
 
 /** A shim that nobody's containerd has started. */
 class Shim {
@@ -38,8 +34,7 @@ class Shim {
 
   /** @param input what containerd writes to the standard input of `start` */
   static async start(scope: Scope, input: Uint8Array): Promise<Shim> {
-    const made = SOCKET_DIRECTORIES.filter((it) => !exists(it));
-    scope.defer("remove the directories of its socket", () => removeEmpty(made.reverse()));
+    withoutSocketDirectories(scope);
     const directory = await scope.temporaryDirectory("shim");
     const path = `${directory}/containerd-shim-urunc-v2`;
     await Deno.symlink(await uruncBinary(), path);
@@ -121,17 +116,6 @@ for (const [version, encode] of INPUTS) {
       assert.throws(() => Deno.statSync(shim.socket), Deno.errors.NotFound);
     },
   );
-}
-
-/** Others may use them by now. */
-function removeEmpty(directories: string[]): void {
-  for (const directory of directories) {
-    try {
-      Deno.removeSync(directory);
-    } catch (error) {
-      if (!["ENOTEMPTY", "ENOENT"].includes(osErrorCode(error) ?? "")) throw error;
-    }
-  }
 }
 
 /** The kernel takes a process out of its cgroup a little after its end was to be seen. */

@@ -4,6 +4,7 @@ import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/group.ts";
 import { DeleteResponse, millisecondsOf } from "../../lib/shim/protobuf/messages.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
+import { withoutSocketDirectories } from "../support/shim_sockets.ts";
 import { testIf } from "../support/skip.ts";
 import { uruncBinary } from "../support/urunc.ts";
 
@@ -59,6 +60,7 @@ for (const [name, text] of configurations) {
       const group = groupOf({ id: "one", annotations, shimGroup: "container" });
       // What it would start instead cannot come: the name of this containerd is nobody else's.
       const path = await socketPath(`${bundle}.sock`, "test", group);
+      withoutSocketDirectories(scope);
       await Deno.mkdir(SOCKET_DIRECTORY, { recursive: true, mode: 0o711 });
       const listener = Deno.listen({ transport: "unix", path });
       // It removes the socket, too.
