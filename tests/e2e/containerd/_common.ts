@@ -9,7 +9,7 @@ import { busyboxFiles } from "../../support/docker.ts";
 import { doubleBinary } from "../../support/double.ts";
 import { guestImage, linuxImage } from "../../support/guest_images.ts";
 import type { ImageFile } from "../../support/image.ts";
-import { listPids, waitFor } from "../../support/process.ts";
+import { listPids, run, waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
 
 /** containerd, and the monitor test double. */
@@ -167,11 +167,13 @@ export function sectorImage(accelerator: "kvm" | "tcg"): ImageFile[] {
   return guestImage(accelerator, { mountRootfs: "true" });
 }
 
-/** Waits for a text in the file that a guest writes to. */
+/** Waits for a text in the file that a guest writes to. A failure says what its monitor waits for. */
 export async function waitForLine(log: string, line: string): Promise<void> {
   const text = () => Deno.readTextFileSync(log);
   await waitFor(() => text().includes(line), { timeoutSeconds: 180, what: line })
-    .catch((error) => {
-      throw new Error(`${error}; the log: ${text()}`);
+    .catch(async (error) => {
+      const { stdout } = await run(["ps", "-e", "-L", "-o", "tid,stat,wchan:30,time,comm"]);
+      const threads = stdout.split("\n").filter((it) => /qemu|urunc/.test(it)).join("\n");
+      throw new Error(`${error}; the threads:\n${threads}\nthe log: ${text()}`);
     });
 }
