@@ -104,11 +104,10 @@ export function findRootDisk(input: RootDiskInput, facts: BlockFacts = LINUX): R
  */
 export function hostNode(device: BlockDevice, read = readDevice): DeviceFacts {
   const { name, mapperName, major, minor } = device;
-  const names = [name, ...(mapperName === undefined ? [] : [`mapper/${mapperName}`])];
-  for (const path of names.map((name) => `/dev/${name}`)) {
-    const node = read(path);
+  const path = `/dev/${name}`;
+  for (const place of [path, ...(mapperName === undefined ? [] : [`/dev/mapper/${mapperName}`])]) {
+    const node = read(place);
     if (node?.type === "block" && node.major === major && node.minor === minor) return node;
   }
-  const path = `/dev/${name}`;
   return { path, noNode: true, type: "block", major, minor, uid: 0, gid: 0, mode: 0o600 };
 }

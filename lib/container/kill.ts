@@ -48,8 +48,9 @@ const HANDLER_INTERVAL = 5;
  * stopped.
  *
  * @param signal number
- * @throws UsageError for a signal that does not exist; NotFoundError; WrongStateError unless it is created or running, except that signalling all
- *   processes of a stopped container is how callers clean up
+ * @throws UsageError for a signal that does not exist; NotFoundError; WrongStateError unless it is
+ *   created or running, except that signalling all processes of a stopped container is how callers
+ *   clean up
  */
 export async function killContainer(
   store: Store,

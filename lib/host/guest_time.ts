@@ -1,5 +1,6 @@
 import { exists } from "./files.ts";
 import { isGone } from "./os_error.ts";
+import { parseProcessStat } from "./process.ts";
 
 /** How threads have fared since they were made. */
 export interface ProcessorTime {
@@ -50,10 +51,8 @@ function readThreadTime(pid: number, thread: string): ProcessorTime {
   const directory = `/proc/${pid}/task/${thread}`;
   try {
     const [ran, waited] = Deno.readTextFileSync(`${directory}/schedstat`).split(" ");
-    // PID (NAME) STATE, where a name may hold anything (proc_pid_stat(5)).
-    const stat = Deno.readTextFileSync(`${directory}/stat`);
-    const state = stat[stat.lastIndexOf(")") + 2];
-    return { ran: Number(ran) / 1e6, waited: Number(waited) / 1e6, wantsOne: state === "R" };
+    const stat = parseProcessStat(Deno.readTextFileSync(`${directory}/stat`));
+    return { ran: Number(ran) / 1e6, waited: Number(waited) / 1e6, wantsOne: stat?.state === "R" };
   } catch (error) {
     if (isGone(error) && !exists(directory)) return { ran: 0, waited: 0, wantsOne: false };
     throw error;

@@ -111,11 +111,16 @@ export class Pod {
   async stopAndRemove(id: string, seconds: number): Promise<void> {
     await this.cri.stop(id, seconds);
     // The plugin has nothing to stop when the task is gone, and notes that it has ended after that.
-    await waitFor(async () => (await this.cri.status(id)).state === EXITED, {
-      timeoutSeconds: 10,
-      what: `container ${id} to have ended`,
-    });
+    await this.ended(id, 10);
     await this.cri.remove(id);
+  }
+
+  /** Waits until the plugin knows that a container has ended, and gives what it knows. */
+  ended(id: string, timeoutSeconds: number): ReturnType<Cri["status"]> {
+    return waitFor(async () => {
+      const status = await this.cri.status(id);
+      return status.state === EXITED ? status : undefined;
+    }, { timeoutSeconds, what: `container ${id} to have ended` });
   }
 
   /** Its containers are gone by then. */

@@ -5,7 +5,7 @@ import { parseReport } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
 import { Pod, runAs } from "../../support/pod.ts";
-import { isAlive, readStatus, waitFor } from "../../support/process.ts";
+import { isAlive, readStatus } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { assertNothingLeft, GUEST, ORDINARY } from "./_common.ts";
@@ -158,10 +158,7 @@ testIf("CRI: a guest that meets its memory limit is told of as Kubernetes calls 
     args: ["sleep 500; alloc 256; idle"],
     linux: { resources: { memoryLimit: 64 << 20 } },
   });
-  const status = await waitFor(async () => {
-    const status = await pod.cri.status(guest);
-    return status.state === 2 ? status : undefined;
-  }, { timeoutSeconds: 20, what: "the guest to meet its limit" });
+  const status = await pod.ended(guest, 20);
   assert.deepEqual([status.reason, status.exitCode], ["OOMKilled", 137]);
   await pod.cri.remove(guest);
   await pod.remove();
@@ -193,11 +190,7 @@ testIf("CRI: a pod goes on while containerd is killed and started again, and is 
   const numbers = logs.trim().split("\n").map(Number);
   assert.deepEqual(numbers.slice(-10), [20, 21, 22, 23, 24, 25, 26, 27, 28, 29]);
   for (const [id, code] of [[guest, 5], [sidecar, 6]] as const) {
-    const status = await waitFor(async () => {
-      const status = await pod.cri.status(id);
-      return status.state === 2 ? status : undefined;
-    }, { timeoutSeconds: 10, what: "the container to end" });
-    assert.equal(status.exitCode, code);
+    assert.equal((await pod.ended(id, 10)).exitCode, code);
     await pod.cri.remove(id);
   }
   await pod.remove();
