@@ -14,6 +14,7 @@ export interface PackageWish {
 /** What the whole test run uses. */
 export const TEST_PACKAGES: PackageWish[] = [
   { package: "qemu-system-x86", purpose: "the monitor" },
+  { package: "qemu-utils", purpose: "another QEMU that wants a guest's disk" },
   { package: "busybox-static", purpose: "user land of the Linux guests and of plain containers" },
   { package: "gcc", purpose: "checks the kernel structures and builds the monitor's test double" },
   { package: "libc6-dev", purpose: "the C headers for it" },
