@@ -1,30 +1,12 @@
-/** A node that halts is noticed and killed: with QEMU as nodes have it, and a guest in the node's place. */
+/** How nodes end: with QEMU as they have it, and a guest in the node's place. */
 import assert from "node:assert/strict";
-import { guestKernel } from "../support/fixtures.ts";
 import { isAlive, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
-import { startMachine } from "../vm/qemu.ts";
+import { lines } from "../support/streams.ts";
+import { startIdle } from "./node_child.ts";
 
 const needs = ["qemu-system-x86_64"];
-
-async function startIdle(scope: Scope) {
-  const directory = await scope.temporaryDirectory("halt");
-  const blank = `${directory}/blank`;
-  await Deno.writeFile(blank, new Uint8Array(1 << 20));
-  const machine = await startMachine(scope, directory, {
-    image: { disk: blank, kernel: guestKernel, initrd: blank },
-    payload: blank,
-    kernelArguments: ["idle"],
-    memoryMib: 64,
-    silentSeconds: 3,
-  });
-  await waitFor(() => Deno.readTextFileSync(machine.consoleFile).includes("idle"), {
-    timeoutSeconds: 30,
-    what: "the guest to idle",
-  });
-  return machine;
-}
 
 for (
   const { name, stop } of [
@@ -34,7 +16,7 @@ for (
 ) {
   testIf(`a node that halts is killed: ${name}`, { needs }, async () => {
     await using scope = new Scope();
-    const machine = await startIdle(scope);
+    const machine = await startIdle(scope, await scope.temporaryDirectory("halt"));
     const { pid } = machine;
     if (stop) Deno.kill(pid, "SIGSTOP");
     await waitFor(() => machine.ending() !== undefined, {
@@ -47,4 +29,44 @@ for (
     const registers = await Deno.readTextFile(machine.registersFile).catch(() => "");
     assert.equal(/^CPU#1$/m.test(registers.replaceAll("\r", "")), !stop);
   });
+}
+
+testIf("no node outlives its test run, when all of its processes are killed at once", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("killed");
+  const script = new URL("node_child.ts", import.meta.url).pathname;
+  // As the runner starts a group of tests, which it kills when that does not end by itself.
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-lock", "--no-check", script, directory],
+    stdin: "null",
+    stdout: "piped",
+    detached: true,
+  }).spawn();
+  scope.defer("end the test run", () => kill(-child.pid));
+  const { value: line } = await lines(child.stdout)[Symbol.asyncIterator]().next();
+  const qemu = Number(line);
+  scope.defer("end QEMU", () => isAlive(qemu) && kill(qemu));
+  assert.ok(isAlive(qemu));
+
+  kill(-child.pid);
+  await child.status;
+  await waitFor(() => !isAlive(qemu), { timeoutSeconds: 10, what: "QEMU to end" });
+  await waitFor(() => !exists(directory), { timeoutSeconds: 10, what: "its files to be gone" });
+});
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch { /* it has ended */ }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -241,6 +241,8 @@ function spawn(directory: string, argv: string[]): Deno.ChildProcess & {
     stdin: "piped",
     stdout: "null",
     stderr: "null",
+    // A signal for the starter's process group, such as an interrupt, is not for the one that cleans up.
+    detached: true,
   }).spawn() as ReturnType<typeof spawn>;
 }
 
