@@ -103,7 +103,9 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   // and ends by itself when we do.
   const spawn = options.spawn ?? spawnInit;
   const init = spawn(planPidNamespace(bundle.spec), observer, taker?.theirs);
-  const hastened = hastenJoin(init.pid);
+  // One that was hastened when it was started, a while ago, may wait again. All of it must be over
+  // before it is moved: a write that comes later would take it out of its cgroup.
+  const hastened = Promise.all([init.hastened, hastenJoin(init.pid)]).then(() => {});
   did("spawnInit");
   try {
     if (options.stdio !== undefined) sendStdio(init.channel, options.stdio);

@@ -21,6 +21,8 @@ export interface SpawnedInit {
   /** In the creator's PID namespace. */
   pid: number;
   channel: Channel<CreatorMessage, InitMessage>;
+  /** A `hastenJoin` of it that may be under way. Never rejects. */
+  hastened?: Promise<void>;
 }
 
 /**

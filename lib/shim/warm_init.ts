@@ -39,11 +39,10 @@ export class WarmInit {
   /** One was started together with this process. */
   adopt(init: SpawnedInit): void {
     this.#reaper.expect(init.pid);
-    this.#init = init;
-    void hastenJoin(init.pid);
+    this.#init = { ...init, hastened: hastenJoin(init.pid) };
   }
 
-  /** As `spawnInit`, and takes the one that waits where it fits. */
+  /** As `spawnInit`, and takes the one that waits where it fits; its `hastened` comes along. */
   take(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {
     const init = this.#init;
     if (init === undefined || pidNamespace.kind !== USUAL.kind || terminal !== undefined) {
@@ -60,8 +59,9 @@ export class WarmInit {
     if (init === undefined) return;
     close(init.channel.fd);
     kill(init.pid, SIGKILL);
-    // Not waited for: the reaper takes in whom nobody knows.
-    this.#reaper.forget(init.pid);
+    // Not waited for: the reaper takes in whom nobody knows. Until it was hastened its number must not
+    // become another process's.
+    void init.hastened?.then(() => this.#reaper.forget(init.pid));
   }
 
   #spawn(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {

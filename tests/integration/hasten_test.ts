@@ -1,5 +1,20 @@
 import assert from "node:assert/strict";
+import { close, SOCK_STREAM, socketpair } from "../../ffi/linux.ts";
 import { hastenJoin } from "../../lib/container/cgroups/hasten.ts";
+import { createContainer } from "../../lib/container/create.ts";
+import { readBundle } from "../../lib/container/prepare.ts";
+import { Store } from "../../lib/container/store.ts";
+import { loadConfiguration } from "../../lib/host/configuration.ts";
+import { Channel } from "../../lib/launch/channel.ts";
+import { SILENT_OBSERVER } from "../../lib/launch/observer.ts";
+import { spawnInit } from "../../lib/launch/spawn.ts";
+import { Reactor } from "../../lib/shim/reactor.ts";
+import { Reaper } from "../../lib/shim/reaper.ts";
+import { WarmInit } from "../../lib/shim/warm_init.ts";
+import { delay } from "../../lib/timer.ts";
+import { doubleConfiguration } from "../support/double.ts";
+import { doubleContainer } from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
 testIf(
@@ -23,4 +38,56 @@ testIf("a process that is gone is nothing to hasten", { needs: ["root", "true"] 
   const child = new Deno.Command("true").spawn();
   await child.status;
   await hastenJoin(child.pid);
+});
+
+testIf(
+  "a container's init is moved when all that hastens it is over",
+  { needs: ["root", "gcc"] },
+  async () => {
+    await using scope = new Scope();
+    const config = await doubleConfiguration(scope, 'accelerator = "tcg"');
+    const { id, bundle, root } = await doubleContainer(scope, "idle", { config });
+    let isOver = false;
+    let wasOver: boolean | undefined;
+    await createContainer({
+      id,
+      bundle: readBundle(bundle),
+      store: new Store(root),
+      configuration: () => loadConfiguration(config),
+      systemdCgroup: false,
+      newKeyring: true,
+      observer: {
+        ...SILENT_OBSERVER,
+        afterStep(_phase, _index, name) {
+          if (name === "joinCgroup") wasOver = isOver;
+        },
+      },
+      spawn: (pidNamespace, observer) => ({
+        ...spawnInit(pidNamespace, observer),
+        hastened: delay(1000).then(() => {
+          isOver = true;
+        }),
+      }),
+    });
+    assert.equal(wasOver, true);
+  },
+);
+
+testIf("an init that waits is given away with what hastens it", {
+  needs: ["root", "sleep"],
+}, async () => {
+  const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
+  const [ours, theirs] = socketpair(SOCK_STREAM);
+  try {
+    const inits = new WarmInit(SILENT_OBSERVER, new Reaper(new Reactor()));
+    inits.adopt({ pid: child.pid, channel: new Channel(ours) });
+    const { pid, hastened } = inits.take({ kind: "new" });
+    assert.equal(pid, child.pid);
+    assert.ok(hastened instanceof Promise);
+    await hastened;
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+    [ours, theirs].forEach(close);
+  }
 });
