@@ -22,6 +22,7 @@ import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "./cgroups/cgroup.ts";
 import { CONTROL_SOCKET } from "./control.ts";
 import { hastenJoin } from "./cgroups/hasten.ts";
+import { requireMember } from "./cgroups/membership.ts";
 import { runHooksAsync } from "./hooks.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
@@ -258,6 +259,7 @@ async function launch(
   // Before any guest instruction ran: a mismatch here is our own bug, and must never start.
   const identity = readIdentity(init.pid);
   proveIdentity(identity, planned);
+  requireMember(creation.cgroup.plan, init.pid);
   did("proveIdentity");
   return { ...state, phase: "created", identity: printIdentity(identity) };
 }

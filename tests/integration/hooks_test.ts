@@ -1,5 +1,6 @@
 /** Hooks: where each runs, what it is told, and what its failure leads to (config.md, "Hooks"). */
 import assert from "node:assert/strict";
+import { readCgroupLayout } from "../../lib/host/cgroups.ts";
 import { listPids, readCommandLine } from "../support/process.ts";
 import {
   assertFailed,
@@ -156,6 +157,24 @@ for (const failing of NAMES.slice(0, 4)) {
     assertNothingLeft(container);
   });
 }
+
+testIf("a container whose process a hook moves out of its cgroup is not made", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  // The last hierarchy; with version 2 alone there is no other.
+  const { v1, v2 } = readCgroupLayout();
+  const root = v2?.mountPoint ?? Object.values(v1).at(-1);
+  const script = `pid=$(sed 's/.*"pid": *\\([0-9]*\\).*/\\1/'); echo $pid >${root}/cgroup.procs`;
+  const { container } = await hookedContainer(scope, () => ({
+    createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", script], env: ["PATH=/usr/bin"] }],
+  }));
+  assertFailed(await container.create(), [
+    `prove the container's cgroup ${root}/urunc/${container.id}`,
+    "was moved out of it",
+  ]);
+  assertNothingLeft(container);
+});
 
 testIf("a failing poststart or poststop hook is a warning, and the others run", {
   needs,
