@@ -3,6 +3,7 @@ import { readGuestTime } from "../host/guest_time.ts";
 import {
   CTRL_ALT_DELETE,
   isInKernel,
+  lastProgram,
   POWER_BUTTON,
   qmpCommand,
   READ_ENABLED_EVENTS,
@@ -37,11 +38,14 @@ export interface StoppingGuest {
 export type StopOutcome = "ended" | "stopping" | "deaf";
 
 /**
- * A guest does not say whether it heeds a power button. But one that heeds it runs something, and
- * what runs takes processor time; one that does not is as idle afterwards as before. So its
- * processors are watched for a moment before and after. Milliseconds.
+ * A guest does not say whether it heeds a power button. But one that heeds it runs a program, whose
+ * traces are in its processor's registers, and which takes processor time; one that does not is as idle
+ * afterwards as before. So both are watched for a moment before and after. Milliseconds.
  */
 const WATCH = { before: 150, first: 150, then: 450 };
+
+/** How many moments before are looked at for one in which the guest rests. */
+const MOMENTS = 4;
 
 /**
  * While a guest waits for a processor that others have, or that its limit denies it, it cannot react:
@@ -55,7 +59,8 @@ const WATCH_INTERVAL = 25;
 
 /**
  * Processor time in milliseconds, in the first moment, that is more than a kernel alone takes for
- * the event. Measured with Linux 6.12: with TCG, 4 to 6 ms when nobody listens and 13 to 33 ms when a
+ * the event. It tells of a program that leaves no trace, for it was the last one that had run. Measured
+ * with Linux 6.12: with TCG, 4 to 6 ms when nobody listens and 11 to 33 ms when a
  * shell wakes up and starts `sleep`; with KVM in a machine that is emulated itself, 0.7 and 25 ms. For
  * KVM on bare metal the number is estimated, not measured: a kernel alone some 0.2 ms, a process that
  * is started about 1 ms. Rather too low: a deaf guest is then ended by the caller, only later, where a
@@ -95,8 +100,9 @@ const BUSY = 0.5;
  * 2. Ctrl-Alt-Delete: Linux then either restarts at once, which ends the guest, or tells init. One that
  *    still boots is busy and would be taken for one that shuts down: it is not asked.
  *
- * It takes 1.6 s at most, half of which only when the guest heeds neither; twice that where the guest
- * has to wait for a processor, and 4 s more where the monitor has to before it answers (`Patience`).
+ * It takes 2.4 s at most, half of which only when the guest heeds neither, and 1.5 s with one that
+ * rests; twice that where the guest has to wait for a processor, and 4 s more where the monitor has to
+ * before it answers (`Patience`).
  */
 export async function stopGuest(guest: StoppingGuest): Promise<StopOutcome> {
   try {
@@ -107,13 +113,12 @@ export async function stopGuest(guest: StoppingGuest): Promise<StopOutcome> {
     }
     const accelerator = await readAccelerator(control);
     if (wantsPowerButton(await control.ask(READ_ENABLED_EVENTS))) {
-      const press = () => control.ask(POWER_BUTTON);
-      const outcome = await watch(guest, BUTTON_BURST[accelerator], press);
+      const outcome = await watch(guest, control, POWER_BUTTON, BUTTON_BURST[accelerator]);
       if (outcome !== "deaf") return outcome;
     } else if (await isBooting(guest, control, accelerator)) {
       return "deaf";
     }
-    return await watch(guest, KEYS_BURST, () => control.ask(CTRL_ALT_DELETE));
+    return await watch(guest, control, CTRL_ALT_DELETE, KEYS_BURST);
   } catch {
     // Whatever is wrong with the control socket, there is still a signal that ends the monitor. It
     // may also have ended right now, while it was asked.
@@ -142,27 +147,65 @@ async function isBooting(
 }
 
 /**
- * Does something to a guest and watches what comes of it.
+ * Does something to a guest and watches what comes of it. Whatever cannot be told from a reaction is
+ * taken for one: the caller's patience decides.
  *
+ * @param event what is done, a command for the monitor
  * @param burst processor time in milliseconds that is a reaction
  */
 async function watch(
   guest: StoppingGuest,
+  control: Control,
+  event: string,
   burst: number,
-  act: () => Promise<unknown>,
 ): Promise<StopOutcome> {
-  const before = await workIn(guest, WATCH.before);
-  await act();
+  const { program, work: before, isSteady } = await watchAtRest(guest, control);
+  if (before === "ended") return "ended";
+  await control.ask(event);
   const first = await workIn(guest, WATCH.first);
   if (first === "ended") return "ended";
-  // Whatever cannot be told from a reaction is taken for one: the caller's patience decides.
-  if (before === "ended" || before === undefined || first === undefined) return "stopping";
+  if (!isSteady || before === undefined || first === undefined) return "stopping";
   const usual = before / WATCH.before;
   if (usual > BUSY || first - usual * WATCH.first > burst) return "stopping";
+  if (await hasRun(control, program)) return "stopping";
   const then = await workIn(guest, WATCH.then);
   if (then === "ended") return "ended";
-  const isWorking = then === undefined || then / WATCH.then > 2 * usual + WORKING;
-  return isWorking ? "stopping" : "deaf";
+  if (then === undefined || then / WATCH.then > 2 * usual + WORKING) return "stopping";
+  return await hasRun(control, program) ? "stopping" : "deaf";
+}
+
+/** A moment of a guest's before anything is done to it. */
+interface Rest {
+  /** The last program that had run before; undefined when it cannot be told. */
+  program?: string;
+  /** As of `workIn`. */
+  work: number | "ended" | undefined;
+  /** Whether no other program ran meanwhile, as far as can be told. */
+  isSteady: boolean;
+}
+
+/**
+ * Waits for a moment in which the guest only rests, or does what it always does: one that has just
+ * become ready, or whose programs wake up every now and then, may hide a reaction behind such work.
+ *
+ * @returns the last of several moments when there is none; then a reaction cannot be told
+ */
+async function watchAtRest(guest: StoppingGuest, control: Control): Promise<Rest> {
+  const read = async () => lastProgram(await control.ask(READ_REGISTERS));
+  for (let moment = 1;; moment++) {
+    const program = await read();
+    const work = await workIn(guest, WATCH.before);
+    if (work === "ended") return { work, isSteady: true };
+    const isSteady = await read() === program;
+    if (isSteady || moment === MOMENTS) return { program, work, isSteady };
+  }
+}
+
+/** Whether a program has run since `program` did; so it is, too, when there is no answer any more. */
+async function hasRun(control: Control, program: string | undefined): Promise<boolean> {
+  if (program === undefined) return false;
+  const answer = await control.ask(READ_REGISTERS).catch(() => undefined);
+  return answer === undefined || lastProgram(answer) !== program;
 }
 
 /**

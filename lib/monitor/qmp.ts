@@ -7,8 +7,11 @@
  * @see https://www.qemu.org/docs/master/interop/qmp-spec.html
  */
 
-/** Everything that a monitor may say in one conversation, in bytes. Ours take less than 2 KiB. */
-export const MAXIMUM_CONVERSATION = 64 * 1024;
+/**
+ * Everything that a monitor may say in one conversation, in bytes. Ours take less than 170 KiB: 20 times
+ * the registers, which are up to 8 KiB with AVX-512.
+ */
+export const MAXIMUM_CONVERSATION = 256 * 1024;
 
 /** An object from the monitor; what is in it is still to be looked at. */
 export type QmpMessage = Record<string, unknown>;
@@ -101,4 +104,19 @@ export const READ_REGISTERS = qmpCommand("human-monitor-command", {
 export function isInKernel(answer: QmpMessage): boolean {
   const text = String(answer.return);
   return /\bCPL=0\b/.test(text) && /\bHLT=0\b/.test(text);
+}
+
+/**
+ * What tells one program of a guest's from another: the top page table (CR3), the base of its thread's
+ * data (FS), and the address that it last missed a page at (CR2). A kernel that works for itself or rests
+ * leaves all three as the last program had them (lazy TLB mode, Documentation/mm/active_mm.rst of Linux).
+ *
+ * @param answer to {@linkcode READ_REGISTERS}
+ * @returns something to compare; undefined when the answer cannot be read
+ */
+export function lastProgram(answer: QmpMessage): string | undefined {
+  const text = String(answer.return);
+  const [, pages] = /\b(CR2=[0-9a-f]+ CR3=[0-9a-f]+)\b/.exec(text) ?? [];
+  const [, base] = /^FS =[0-9a-f]+ ([0-9a-f]+)\b/m.exec(text) ?? [];
+  return pages === undefined || base === undefined ? undefined : `${pages} FS=${base}`;
 }

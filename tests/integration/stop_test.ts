@@ -74,6 +74,28 @@ testIf("stop: a Linux guest that listens to its power button shuts down in its o
   assert.match(container.output(), /Power down/);
 });
 
+testIf("stop: a Linux guest that has just become ready is not taken for one that does not listen", {
+  needs: linuxNeeds,
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const container = await prepareLinux(scope, {
+    onPowerButton: "echo asked; sleep 1; echo all is saved; poweroff -f",
+    // What it does in the moment before would hide what it does then.
+    script: 'usleep 300000; echo "the guest is up"; for i in 1 2 3 4 5 6 7; do usleep 9000; done',
+    line: "it rests",
+  });
+  for (const delay of [0, 60, 120]) {
+    await container.mustStart();
+    await container.waitForOutput("the guest is up", 60);
+    await new Promise((resolve) => setTimeout(resolve, delay));
+    assertSucceeded(await container.kill("TERM"), "kill");
+    await container.waitForStatus("stopped");
+    assert.match(container.output(), /asked\r?\nall is saved/, `after ${delay} ms`);
+    assertSucceeded(await container.delete(), "delete");
+  }
+});
+
 testIf("stop: a guest that hardly gets a processor is not taken for one that does not listen", {
   needs: linuxNeeds,
 }, async () => {

@@ -18,12 +18,14 @@ export interface AskOptions {
   asking?: Asking;
   /** What runs in the monitor's place; something idle unless told. */
   program?: string[];
+  /** Waits until that does what a test wants. */
+  settle?: (pid: number) => Promise<unknown>;
 }
 
 /** Asks a process, in a guest's place, through a socket of this monitor, and ends it. */
 export async function askGuest(
   { greeting = GREETING, answer = () => OK, accepts = Infinity }: FakeMonitor,
-  { asking = "auto", program = ["sleep", "30"] }: AskOptions = {},
+  { asking = "auto", program = ["sleep", "30"], settle }: AskOptions = {},
 ): Promise<{ outcome: StopOutcome; milliseconds: number; lines: string[] }> {
   const directory = await Deno.makeTempDir({ prefix: "urunc-test-stop-" });
   const listener = Deno.listen({ transport: "unix", path: `${directory}/control.sock` });
@@ -39,8 +41,9 @@ export async function askGuest(
   // It has one thread, and so no "guest": what that does cannot be told.
   const process = new Deno.Command(program[0]!, { args: program.slice(1) }).spawn();
   const pidfd = pidfdOpen(process.pid);
-  const started = performance.now();
   try {
+    await settle?.(process.pid);
+    const started = performance.now();
     const outcome = await stopGuest({ directory, pid: process.pid, pidfd, asking });
     return { outcome, milliseconds: performance.now() - started, lines };
   } finally {

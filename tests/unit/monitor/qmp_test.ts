@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   CTRL_ALT_DELETE,
   isInKernel,
+  lastProgram,
   MAXIMUM_CONVERSATION,
   POWER_BUTTON,
   qmpCommand,
@@ -44,7 +45,7 @@ Deno.test("a monitor that never stops talking is not listened to", () => {
     const rounds = Math.ceil(MAXIMUM_CONVERSATION / chunk.length);
     assert.throws(() => {
       for (let round = 0; round < rounds + 1; round++) reader.feed(chunk);
-    }, /more than 65536 bytes/);
+    }, /more than 262144 bytes/);
   }
 });
 
@@ -83,5 +84,26 @@ for (const [answer, inKernel] of registers) {
   const title = JSON.stringify(answer) ?? "nothing";
   Deno.test(`${title} says that a guest is ${inKernel ? "" : "not "}in its kernel`, () => {
     assert.equal(isInKernel({ return: answer }), inKernel);
+  });
+}
+
+/** As QEMU 10 prints them, of 64 and of 32 bits. */
+const wide = `FS =0000 00007f12aa001740 00000000 00000000\r\n` +
+  `CR0=80050033 CR2=000000000058a27d CR3=000000000257c000 CR4=00751ef0\r\n`;
+const narrow = `FS =00d8 1b0a6000 ffffffff 008f9300 DPL=0 DS16 [-WA]\r\n` +
+  `CR0=80050033 CR2=b7f1a000 CR3=01d4c000 CR4=00000690\r\n`;
+
+const programs: [answer: unknown, program: string | undefined][] = [
+  [wide, "CR2=000000000058a27d CR3=000000000257c000 FS=00007f12aa001740"],
+  [narrow, "CR2=b7f1a000 CR3=01d4c000 FS=1b0a6000"],
+  ["unknown command: 'info registers'\r\n", undefined],
+  [wide.replace("FS =", "GS ="), undefined],
+  [wide.replace("CR3=", "CR8="), undefined],
+  [undefined, undefined],
+];
+
+for (const [answer, program] of programs) {
+  Deno.test(`${JSON.stringify(answer) ?? "nothing"} tells the last program: ${program}`, () => {
+    assert.equal(lastProgram({ return: answer }), program);
   });
 }
