@@ -13,12 +13,15 @@ import {
   TUNSETOWNER,
   TUNSETPERSIST,
 } from "./netlink/constants.ts";
+import { deleteLink, type Link } from "./netlink/link.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { formatOwner, parseOwner, type TapOwner } from "./owner.ts";
 
 export { TAP_NAME } from "./names.ts";
 
 const TUN_NODE = "/dev/net/tun";
+/** The driver family of taps, and of their like. */
+const TUN_KIND = "tun";
 /** Size of `struct ifreq` in bytes (linux/if.h): the name, then a union that starts with flags. */
 const IFREQ_SIZE = 40;
 
@@ -125,12 +128,19 @@ function isAlive({ pid, startTime }: TapOwner): boolean {
  * Removes a tap from the calling thread's network namespace, unless a monitor is attached to it: a
  * running guest does not lose its network because another container starts or is deleted there.
  *
+ * One whose owner has ended has no guest. It goes even when somebody is attached: a monitor can give its
+ * descriptor away, to another container of its pod.
+ *
  * @returns whether there was one
  * @throws {WrongStateError} when it is in use
  * @throws {HostError} when an interface of that name is no tap of ours
  */
 export function removeTap(name: string): boolean {
-  if (!linkExists(name)) return false;
+  using socket = new NetlinkSocket();
+  const link = findLink(socket, name);
+  if (link === undefined) return false;
+  const owner = link.kind === TUN_KIND ? parseOwner(link.alias) : undefined;
+  if (owner !== undefined && !isAlive(owner)) return deleteByIndex(socket, link);
   // Attaching to it and giving up its persistence lets the close remove it. A deletion by netlink
   // would also take it from under a monitor.
   const fd = attach("remove tap", name);
@@ -142,13 +152,24 @@ export function removeTap(name: string): boolean {
   return true;
 }
 
+function deleteByIndex(socket: NetlinkSocket, { index, name }: Link): boolean {
+  try {
+    socket.request(deleteLink(index), "remove tap", name);
+    return true;
+  } catch (error) {
+    // Somebody else has, since.
+    if (error instanceof LinuxError && error.code === "ENODEV") return false;
+    throw error;
+  }
+}
+
 /**
  * @returns whether the calling thread's network namespace has an interface of that name whose
  *   driver is tun
  */
 export function tapExists(name: string): boolean {
   using socket = new NetlinkSocket();
-  return findLink(socket, name)?.kind === "tun";
+  return findLink(socket, name)?.kind === TUN_KIND;
 }
 
 function linkExists(name: string): boolean {

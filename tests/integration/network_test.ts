@@ -301,7 +301,8 @@ testIf("removeTap takes a stale tap, and not one in use", {
   await using scope = new Scope();
   const { container } = await makePair(scope);
   const { program, tun } = await makeGuest(scope);
-  await container.succeed(...connect);
+  const living = { pid: Deno.pid, startTime: readProcessStat(Deno.pid)!.startTime };
+  await container.succeed(["createTap", { ...MONITOR, owner: living }], ...connect.slice(1));
 
   const hold = as(65534, 65534, program, "hold", tun, TAP_NAME);
   const monitor = await startAndWait(scope, container.command(...hold), "attached");
@@ -318,6 +319,28 @@ testIf("removeTap takes a stale tap, and not one in use", {
     await container.succeed(["removeTap", TAP_NAME], ["removeTap", TAP_NAME], ...connect),
     [true, false, undefined, undefined, undefined, undefined],
   );
+});
+
+testIf("removeTap takes a tap whose owner has ended from whoever holds it", {
+  needs: [...needs, "gcc", "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const namespace = await Namespace.make(scope);
+  const before = await namespace.snapshot();
+  const { program, tun } = await makeGuest(scope);
+  const hold = as(65534, 65534, program, "hold", tun, TAP_NAME);
+  for (const remove of ["removeTap", "removeStaleTap"] as const) {
+    await namespace.succeed(["createTap", MONITOR]);
+    const holder = await startAndWait(scope, namespace.command(...hold), "attached");
+    await namespace.succeed([remove, TAP_NAME]);
+    assert.equal(await namespace.snapshot(), before);
+    await holder.end();
+  }
+  // Whose it was cannot be told.
+  await namespace.setUp(`ip tuntap add ${TAP_NAME} mode tap user 65534 group 65534 vnet_hdr`);
+  await startAndWait(scope, namespace.command(...hold), "attached");
+  const [refused] = await namespace.call([["removeTap", TAP_NAME]]);
+  assert.match(refused?.error ?? "", /^WrongStateError: remove tap tap0_urunc: EBUSY/);
 });
 
 testIf("removeTap refuses an interface that is no tap of ours", { needs }, async () => {

@@ -11,6 +11,7 @@ import {
   IFLA_LINKINFO,
   IFLA_MTU,
   IN6_ADDR_GEN_MODE_NONE,
+  RTM_DELLINK,
   RTM_GETLINK,
   RTM_NEWLINK,
 } from "./constants.ts";
@@ -83,6 +84,11 @@ export function getLink(name: string): Request {
 /** Brings an interface up. */
 export function setLinkUp(index: number): Request {
   return { type: RTM_NEWLINK, payload: ifinfomsg({ index, flags: IFF_UP, change: IFF_UP }) };
+}
+
+/** Deletes an interface, whoever holds it. */
+export function deleteLink(index: number): Request {
+  return { type: RTM_DELLINK, payload: ifinfomsg({ index }) };
 }
 
 /** @param mtu bytes */
