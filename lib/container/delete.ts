@@ -15,7 +15,7 @@ import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../host/
 import { setForwarding } from "../network/forwarding.ts";
 import { removeMasquerade } from "../network/masquerade.ts";
 import { removeIngress } from "../network/redirect.ts";
-import { isTapOfAnother, removeTap } from "../network/tap.ts";
+import { isTapOfAnother, removeTap, tapExists } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
 import { thawCgroup } from "./cgroups/freezer.ts";
 import { stopScope } from "./cgroups/systemd.ts";
@@ -106,8 +106,10 @@ export async function forceDelete(
 ): Promise<string[]> {
   await killMonitor(state);
   await killCgroup(state.cgroupPaths);
-  removeNetwork(state);
-  const warnings = state.systemdUnit === undefined ? [] : stopScope(state.systemdUnit);
+  const warnings = [
+    ...removeNetwork(state),
+    ...(state.systemdUnit === undefined ? [] : stopScope(state.systemdUnit)),
+  ];
   await removeCgroup(state.cgroupPaths);
   directory.remove();
   const stopped = ociState(state, "stopped");
@@ -142,20 +144,58 @@ async function killMonitor(state: ContainerState): Promise<void> {
 /**
  * Takes our tap and redirect out of a network namespace that outlives the container. In one that
  * was made for it they went with it.
+ *
+ * Others in that namespace, containers of a pod, may have changed whatever they like in it. The
+ * container must be removable all the same.
+ *
+ * @returns warnings: what could not be removed
  */
-function removeNetwork(state: ContainerState): void {
+function removeNetwork(state: ContainerState): string[] {
   const { network } = state;
-  if (network?.namespacePath === undefined) return;
-  const { pid, pidStartTime: startTime } = state;
-  const own = pid === undefined || startTime === undefined ? undefined : { pid, startTime };
-  inNetworkNamespace(network.namespacePath, network.namespace, () => {
-    // Another guest has the namespace: this one was refused it, or ended before that one began. Then
-    // the redirection is that guest's, too.
-    if (isTapOfAnother(network.tap, own)) return;
-    removeTap(network.tap);
-    if (network.routed === undefined) removeIngress(network.interface);
-    else stopRouting(network.interface, network.routed);
-  });
+  if (network?.namespacePath === undefined) return [];
+  const warnings: string[] = [];
+  const attempt: Attempt = (step) => {
+    try {
+      return { value: step() };
+    } catch (error) {
+      warnings.push(`remove network: ${error instanceof Error ? error.message : String(error)}`);
+      return { error };
+    }
+  };
+  const { namespacePath, namespace } = network;
+  const { value: opened } = attempt(() => openNetwork(namespacePath, namespace));
+  if (opened === undefined) return warnings;
+  const own = open("/proc/thread-self/ns/net", O_RDONLY);
+  try {
+    if (!attempt(() => enterNetwork(opened)).value) return warnings;
+    try {
+      cleanNetwork(state, attempt);
+    } finally {
+      setns(own, CLONE_NEWNET);
+    }
+  } finally {
+    close(own);
+    close(opened);
+  }
+  return warnings;
+}
+
+/** Does a step and notes why it failed, where it does. */
+type Attempt = <T>(step: () => T) => { value?: T; error?: unknown };
+
+/** In the network namespace. */
+function cleanNetwork({ network, pid, pidStartTime }: ContainerState, attempt: Attempt): void {
+  const { tap, interface: link, routed } = network!;
+  const own = pid === undefined || pidStartTime === undefined
+    ? undefined
+    : { pid, startTime: pidStartTime };
+  // Another guest has the namespace: this one was refused it, or ended before that one began. Then
+  // the redirection is that guest's, too.
+  if (attempt(() => isTapOfAnother(tap, own)).value) return;
+  // What else has the name is no business of ours: somebody has deleted the tap then.
+  const { error } = attempt(() => tapExists(tap) && removeTap(tap));
+  if (error instanceof WrongStateError) return;
+  attempt(() => routed === undefined ? removeIngress(link) : stopRouting(link, routed));
 }
 
 /** What a killed creator had not come to is undone, too: it was as it will be then. */
@@ -169,36 +209,38 @@ function stopRouting(link: string, { forwarding }: { forwarding: boolean }): voi
   }
 }
 
-/** Does nothing when the path does not name the expected namespace, where that is known, any more. */
-function inNetworkNamespace(
-  path: string,
-  expected: NamespaceIdentity | undefined,
-  action: () => void,
-): void {
-  let target: number;
+/**
+ * @param expected which namespace it was, where that is known
+ * @returns undefined when the path does not name it any more
+ */
+function openNetwork(path: string, expected: NamespaceIdentity | undefined): number | undefined {
+  let fd: number;
   try {
-    target = open(path, O_RDONLY);
+    fd = open(path, O_RDONLY);
   } catch (error) {
     // The namespace is gone, and our tap with it.
-    if (error instanceof LinuxError && error.code === "ENOENT") return;
+    if (error instanceof LinuxError && error.code === "ENOENT") return undefined;
     throw error;
   }
-  const own = open("/proc/thread-self/ns/net", O_RDONLY);
   try {
     // Of what was opened: the path may name a third one by now.
-    const opened = readNamespace(`/proc/self/fd/${target}`);
-    if (expected !== undefined && !isSameNamespace(opened, expected)) return;
-    setns(target, CLONE_NEWNET);
-    try {
-      action();
-    } finally {
-      setns(own, CLONE_NEWNET);
-    }
+    const opened = readNamespace(`/proc/self/fd/${fd}`);
+    if (expected === undefined || isSameNamespace(opened, expected)) return fd;
   } catch (error) {
-    // EINVAL: what is left at the path (an unmounted file) is no namespace any more.
-    if (!(error instanceof LinuxError && error.code === "EINVAL")) throw error;
-  } finally {
-    close(own);
-    close(target);
+    close(fd);
+    throw error;
+  }
+  close(fd);
+  return undefined;
+}
+
+/** Returns false when what is left at the path (an unmounted file) is no namespace any more. */
+function enterNetwork(fd: number): boolean {
+  try {
+    setns(fd, CLONE_NEWNET);
+    return true;
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "EINVAL") return false;
+    throw error;
   }
 }

@@ -90,6 +90,78 @@ testIf("a guest that ended makes room, and its late deletion takes nothing away"
   assert.equal(await namespace.snapshot(), before);
 });
 
+/** As whoever got the monitor's own one, by a socket that the two share. */
+async function holdTap(scope: Scope, pod: Namespace): Promise<void> {
+  const { program, tun } = await makeGuest(scope);
+  await startAndWait(scope, pod.command(program, "hold", tun, TAP_NAME), "attached");
+}
+
+/** What a container of the pod may do to the tap of another, whose monitor may help it. */
+const TAMPERING: {
+  name: string;
+  tamper(scope: Scope, pod: Namespace): Promise<void>;
+  /** What stays of it, as `ip` shows it. */
+  stays?: string;
+  /** What is told of that. */
+  warning?: RegExp;
+  keepsRedirection?: true;
+}[] = [
+  {
+    name: "a link in the tap's place",
+    tamper: (_, pod) =>
+      pod.setUp(`ip link del ${TAP_NAME}`, `ip link add ${TAP_NAME} type veth peer name p0`),
+    stays: " veth ",
+  },
+  {
+    name: "another tap in its place",
+    tamper: (_, pod) =>
+      pod.setUp(`ip link del ${TAP_NAME}`, `ip tuntap add ${TAP_NAME} mode tap multi_queue`),
+    stays: " multi_queue ",
+    warning: /level=warning .*remove network: remove tap tap0_urunc: EINVAL/,
+  },
+  { name: "a descriptor of the tap", tamper: holdTap },
+  {
+    name: "a descriptor of the tap, which does not tell its owner any more",
+    tamper: async (scope, pod) => {
+      await holdTap(scope, pod);
+      await pod.setUp(`ip link set ${TAP_NAME} alias none`);
+    },
+    stays: " tun ",
+    warning: /level=warning .*remove network: remove tap tap0_urunc: EBUSY/,
+    keepsRedirection: true,
+  },
+];
+
+for (const { name, tamper, stays, warning, keepsRedirection } of TAMPERING) {
+  testIf(`a container whose pod-mate has ${name} can be deleted`, {
+    needs: NEEDS,
+    timeoutSeconds: 200,
+  }, async () => {
+    for (const force of [true, false]) {
+      await using scope = new Scope();
+      const { container: pod } = await makePair(scope);
+      const container = await guestIn(scope, pod);
+      const pid = await container.mustStart();
+      await tamper(scope, pod);
+      if (!force) {
+        assertSucceeded(await container.kill("KILL"));
+        await container.waitForStatus("stopped");
+      }
+      const deleted = await container.delete(...(force ? ["--force"] : []));
+      assertSucceeded(deleted);
+      assertNothingLeft(container, pid);
+      assert.match(deleted.stderr, warning ?? /^$/);
+      const link = (await pod.look("ip -o -d link")).split("\n").find((it) =>
+        it.includes(`: ${TAP_NAME}`)
+      );
+      if (stays === undefined) assert.equal(link, undefined);
+      else assert.ok(link?.includes(stays), link);
+      const filters = await pod.look("tc filter show dev eth0 ingress");
+      assert.equal(filters !== "", keepsRedirection === true, filters);
+    }
+  });
+}
+
 const DENO = [Deno.execPath(), "run", "-A", "-q", "--unstable-net", "--no-lock", TRANSFER];
 const ADDRESSES = { pod: ["10.9.0.2", "fd09::2"], host: ["10.9.0.1", "fd09::1"] };
 /** More than one segment, and more than the 64 KiB of a veth's largest. */
