@@ -177,8 +177,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
   } catch (error) {
     await endInit(init, creation.hastened);
     // As it was written last: what was about to be made is in it.
-    await undoCreate(directory, directory.readState() ?? state, error);
-    throw error;
+    throw await undoCreate(directory, directory.readState() ?? state, error);
   }
 }
 

@@ -7,19 +7,20 @@ import type { ContainerDirectory } from "./store.ts";
  * Takes back what a failed create has made. When that fails too, the first error is still the one
  * to tell; the second is added to it.
  *
- * @throws UruncError only when something could not be undone
+ * @param cause why it failed
+ * @returns what to throw: the cause, with what went wrong here
  */
 export async function undoCreate(
   directory: ContainerDirectory,
   state: ContainerState,
   cause: unknown,
-): Promise<void> {
+): Promise<unknown> {
   try {
     // Poststop hooks run as well: a prestart hook may have attached a network that they detach
     // (runtime.md: after a failed hook the lifecycle goes on with deletion).
-    await forceDelete(directory, state);
+    return withWarnings(cause, await forceDelete(directory, state));
   } catch (error) {
-    throw new UruncError({
+    return new UruncError({
       operation: "undo create of container",
       subject: state.id,
       reason: `${text(error)}; it was undone because of: ${text(cause)}`,
@@ -27,6 +28,14 @@ export async function undoCreate(
       cause,
     });
   }
+}
+
+/** Of the same class, which callers act on. */
+function withWarnings(cause: unknown, warnings: string[]): unknown {
+  if (warnings.length === 0 || !(cause instanceof UruncError)) return cause;
+  const Class = cause.constructor as typeof UruncError;
+  const reason = `${cause.parts.reason}; when it was undone: ${warnings.join("; ")}`;
+  return new Class({ ...cause.parts, reason, cause });
 }
 
 function text(error: unknown): string {

@@ -176,6 +176,18 @@ testIf("a container whose process a hook moves out of its cgroup is not made", {
   assertNothingLeft(container);
 });
 
+testIf("what a failed create could not undo is told with why it failed", { needs }, async () => {
+  await using scope = new Scope();
+  const { container } = await hookedContainer(scope, () => ({
+    createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", "exit 7"] }],
+    poststop: [{ path: "/bin/false" }],
+  }));
+  assertFailed(await container.create(), [
+    /run createRuntime hook .*exit code 7.*; when it was undone: run poststop hook \/bin\/false/,
+  ]);
+  assertNothingLeft(container);
+});
+
 testIf("a failing poststart or poststop hook is a warning, and the others run", {
   needs,
 }, async () => {
