@@ -1,7 +1,7 @@
 /**
  * `deno task test [GROUP|PATH…] [--filter TEXT]`: installs what is missing, builds the executable,
  * runs every group of tests in a process of its own, and looks at what is left on the machine. The
- * last line is the sum.
+ * last line is the sum; before it stands what passed only in another node than the first.
  *
  * Time shares, in minutes: preparation 5, unit 3, integration 11, e2e 9, vm 32; 60 in all. A group
  * that takes longer is told to clean up, and counts as failed. What is below tests/vm/node is run
@@ -80,6 +80,11 @@ function report(outcomes: TestOutcome[], started: number): number {
   for (const it of skipped) console.log(`skipped: ${it.name}: ${it.reason}`);
   for (const it of failed) console.log(`failed: ${it.name} (${it.file})`);
   if (interrupted) console.log("interrupted: what had not run is not counted");
+  const another = outcomes.filter((it) => it.anotherNode && it.outcome === "passed");
+  if (another.length > 0) {
+    const names = another.map((it) => it.name).join("; ");
+    console.log(`passed only in another node: ${another.length} (${names})`);
+  }
   const passed = outcomes.length - skipped.length - failed.length;
   console.log(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);
   if (interrupted) return 130;

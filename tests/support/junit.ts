@@ -1,5 +1,5 @@
 /** Reads the JUnit report that `deno test --junit-path` writes. */
-import { splitSkipName } from "./skip.ts";
+import { splitAnotherNodeName, splitSkipName } from "./skip.ts";
 
 /** One test as it ended. */
 export interface TestOutcome {
@@ -9,6 +9,8 @@ export interface TestOutcome {
   outcome: "passed" | "failed" | "skipped";
   /** Why it was skipped. */
   reason?: string;
+  /** It passed, and had not in an earlier node (tests/vm). */
+  anotherNode?: true;
 }
 
 /**
@@ -25,11 +27,9 @@ export function parseJunit(xml: string): TestOutcome[] {
     const [, closing, tag, attributes = "", empty] = match;
     if (tag === "testsuites" && (closing || empty)) whole = true;
     if (tag === "testcase" && !closing) {
-      current = {
-        name: attribute(attributes, "name"),
-        file: attribute(attributes, "classname"),
-        outcome: "passed",
-      };
+      const { name, anotherNode } = splitAnotherNodeName(attribute(attributes, "name"));
+      current = { name, file: attribute(attributes, "classname"), outcome: "passed" };
+      if (anotherNode) current.anotherNode = true;
       tests.push(current);
     }
     if (current && (tag === "failure" || tag === "error")) current.outcome = "failed";

@@ -69,6 +69,23 @@ export function splitSkipName(testName: string): { name: string; reason?: string
     : { name: testName.slice(0, at), reason: testName.slice(at + SKIP_MARK.length) };
 }
 
+/** At the end of the name of what failed in one node; {@linkcode splitAnotherNodeName} takes it off. */
+const ANOTHER_NODE_MARK = " ~ passed only in another node";
+
+/** What a test, or step of a test, is called that passed where an earlier node had not let it. */
+export function anotherNodeName(name: string): string {
+  return `${name}${ANOTHER_NODE_MARK}`;
+}
+
+/** The name itself of a test, and whether it passed only in another node. */
+export function splitAnotherNodeName(testName: string): { name: string; anotherNode: boolean } {
+  const anotherNode = testName.endsWith(ANOTHER_NODE_MARK);
+  return {
+    name: anotherNode ? testName.slice(0, -ANOTHER_NODE_MARK.length) : testName,
+    anotherNode,
+  };
+}
+
 /** Why a need is not met here, or undefined when it is. */
 export function missingReason(need: Need): string | undefined {
   if (need === "root") return Deno.uid() === 0 ? undefined : "needs root";

@@ -1,6 +1,6 @@
 /**
  * Runs in a node: `inside.ts FILE…` runs the test files one after another, and after each looks at
- * what it left on the node. A file's outcomes are one line of JSON after {@linkcode REPORT_MARK}.
+ * what it left on the node. A file's report is one line of JSON after {@linkcode REPORT_MARK}.
  */
 import { parseJunit, type TestOutcome } from "../support/junit.ts";
 import { findLeaks, takeSnapshot } from "../support/leaks.ts";
@@ -12,17 +12,24 @@ const SETTLE_SECONDS = 10;
 /** What podman and urunc make once and keep. */
 const KEPT = [/: \/run\/netns /, /: \/run\/urunc$/];
 
-/** What the line of a file's outcomes starts with. */
+/** What the line of a file's report starts with. */
 export const REPORT_MARK = "urunc tests in a node: ";
+
+/** What came of a test file. */
+export interface FileReport {
+  file: string;
+  outcomes: TestOutcome[];
+  /** What it left on the node, or changed there: a sentence each. */
+  leaks: string[];
+}
 
 async function main(files: string[]): Promise<void> {
   for (const file of files) {
-    const outcomes = await runFile(file);
-    console.log(`${REPORT_MARK}${JSON.stringify({ file, outcomes })}`);
+    console.log(`${REPORT_MARK}${JSON.stringify(await runFile(file))}`);
   }
 }
 
-async function runFile(file: string): Promise<TestOutcome[]> {
+async function runFile(file: string): Promise<FileReport> {
   const junit = await Deno.makeTempFile({ dir: "/var/tmp", suffix: ".xml" });
   const before = takeSnapshot();
   const flags = ["-A", "--no-check", "--no-lock", "--cached-only", `--junit-path=${junit}`];
@@ -35,9 +42,9 @@ async function runFile(file: string): Promise<TestOutcome[]> {
   }).output();
 
   const outcomes: TestOutcome[] = parseJunit(await Deno.readTextFile(junit));
-  const failure = (name: string): TestOutcome => ({ name, file, outcome: "failed" });
   if (code !== 0 && !outcomes.some((it) => it.outcome === "failed")) {
-    outcomes.push(failure(`the test process ended with code ${code}, though no test failed`));
+    const name = `the test process ended with code ${code}, though no test failed`;
+    outcomes.push({ name, file, outcome: "failed" });
   }
   const end = performance.now() + SETTLE_SECONDS * 1000;
   const look = () =>
@@ -47,7 +54,7 @@ async function runFile(file: string): Promise<TestOutcome[]> {
     await new Promise((resolve) => setTimeout(resolve, 250));
     leaks = look();
   }
-  return [...outcomes, ...leaks.map(failure)];
+  return { file, outcomes, leaks };
 }
 
 if (import.meta.main) await main(Deno.args);

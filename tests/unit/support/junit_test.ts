@@ -21,6 +21,17 @@ Deno.test("outcomes, reasons and escaped names", () => {
   ]);
 });
 
+Deno.test("what passed only in another node is told apart, and bears its own name", () => {
+  const text = report(
+    `<testcase name="node &gt; boots ~ passed only in another node" classname="./a_test.ts"/>`,
+    `<testcase name="node &gt; idles" classname="./a_test.ts"/>`,
+  );
+  assert.deepEqual(parseJunit(text), [
+    { name: "node > boots", file: "./a_test.ts", outcome: "passed", anotherNode: true },
+    { name: "node > idles", file: "./a_test.ts", outcome: "passed" },
+  ]);
+});
+
 Deno.test("half a report is an error, none of its tests count", () => {
   const text = report(`<testcase name="a" classname="b"/>`);
   for (const cut of [0, 50, text.length - 15]) {
