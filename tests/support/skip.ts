@@ -28,8 +28,11 @@ export const NODE_MARK = "URUNC_TEST_NODE";
  * a guest can come to a stop and stay there.
  */
 export function emulatedKvm(): string | undefined {
-  return Deno.env.has(NODE_MARK) ? "needs KVM that is not emulated itself" : undefined;
+  return Deno.env.has(NODE_MARK) ? EMULATED_KVM : undefined;
 }
+
+/** The reason that {@linkcode emulatedKvm} gives. */
+export const EMULATED_KVM = "needs KVM that is not emulated itself";
 
 /** Between a skipped test's name and the reason; {@linkcode splitSkipName} takes them apart. */
 const SKIP_MARK = " ~ skipped: ";

@@ -1,5 +1,5 @@
 /** Test files that run in a node, each test of theirs a step of a test here. */
-import { anotherNodeName, NODE_MARK, skippedName } from "../support/skip.ts";
+import { anotherNodeName, EMULATED_KVM, NODE_MARK, skippedName } from "../support/skip.ts";
 import { type FileReport, REPORT_MARK } from "./inside.ts";
 import type { VmNode } from "./node.ts";
 import { NODE_DENO_DIR, NODE_REPOSITORY } from "./payload.ts";
@@ -18,6 +18,11 @@ export const ON_NESTED_KVM: ReadonlySet<string> = new Set([
   "tests/integration/identity_test.ts",
 ]);
 
+/** What a node cannot have. All else that tests need is in its image, or the image lacks it. */
+function maySkip(reason: string): boolean {
+  return reason === EMULATED_KVM || /^needs the v1 [\w, ]+ controllers?$/.test(reason);
+}
+
 /** The part of a test's context that is used. */
 export interface Steps {
   step(definition: { name: string; ignore?: boolean; fn: () => void }): Promise<boolean>;
@@ -26,7 +31,8 @@ export interface Steps {
 /**
  * Test files to run in a node, or in more: what ran to its end in one does not run again, except that a
  * file of {@linkcode ON_NESTED_KVM} with a failure runs once more in another node, whose word counts.
- * What passes only there bears it in its step's name; what is left on a node is a failure for good.
+ * What passes only there bears it in its step's name; what is left on a node is a failure for good, and
+ * so is what skips for want of something that a node has.
  */
 export class InnerRun {
   readonly #context: Steps;
@@ -104,6 +110,8 @@ export class InnerRun {
       if (outcome === "passed") {
         const anew = this.#cutShort.has(file) || this.#doubted.get(file)?.includes(name);
         await this.#step({ name: anew ? anotherNodeName(name) : name, failed: false });
+      } else if (outcome === "skipped" && !maySkip(reason)) {
+        await this.#step({ name: `${name}: skipped in a node: ${reason}`, failed: true });
       } else if (outcome === "skipped") {
         await this.#step({ name: skippedName(name, reason), failed: false, skipped: true });
       } else {

@@ -32,7 +32,9 @@ async function main(files: string[]): Promise<void> {
 async function runFile(file: string): Promise<FileReport> {
   const junit = await Deno.makeTempFile({ dir: "/var/tmp", suffix: ".xml" });
   const before = takeSnapshot();
-  const flags = ["-A", "--no-check", "--no-lock", "--cached-only", `--junit-path=${junit}`];
+  // V8 as tests/run.ts has it.
+  const how = ["-A", "--no-check", "--v8-flags=--single-threaded", "--no-lock", "--cached-only"];
+  const flags = [...how, `--junit-path=${junit}`];
   const { code } = await new Deno.Command(Deno.execPath(), {
     args: ["test", ...flags, file],
     cwd: repositoryDirectory(),
