@@ -7,8 +7,16 @@ import { waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { type Machine, startMachine } from "../vm/qemu.ts";
 
-/** Starts it and waits until it idles; it ends with the scope. */
-export async function startIdle(scope: Scope, directory: string): Promise<Machine> {
+/**
+ * Starts it and waits until it idles; it ends with the scope.
+ *
+ * @param silentSeconds after which it counts as halted
+ */
+export async function startIdle(
+  scope: Scope,
+  directory: string,
+  silentSeconds = 3,
+): Promise<Machine> {
   const blank = `${directory}/blank`;
   await Deno.writeFile(blank, new Uint8Array(1 << 20));
   const machine = await startMachine(scope, directory, {
@@ -16,7 +24,7 @@ export async function startIdle(scope: Scope, directory: string): Promise<Machin
     payload: blank,
     kernelArguments: ["idle"],
     memoryMib: 64,
-    silentSeconds: 3,
+    silentSeconds,
   });
   await waitFor(() => Deno.readTextFileSync(machine.consoleFile).includes("idle"), {
     timeoutSeconds: 30,

@@ -56,6 +56,17 @@ testIf("no node outlives its test run, when all of its processes are killed at o
   await waitFor(() => !exists(directory), { timeoutSeconds: 10, what: "its files to be gone" });
 });
 
+testIf("a node whose power is cut starts anew, in the same machine", { needs }, async () => {
+  await using scope = new Scope();
+  const machine = await startIdle(scope, await scope.temporaryDirectory("reset"), 60);
+  const { pid } = machine;
+  const starts = () => Deno.readTextFileSync(machine.consoleFile).split("idle").length - 1;
+  assert.equal(starts(), 1);
+  await machine.reset();
+  await waitFor(() => starts() === 2, { timeoutSeconds: 30, what: "the guest to idle again" });
+  assert.deepEqual([machine.ending(), isAlive(pid)], [undefined, true]);
+});
+
 function kill(pid: number): void {
   try {
     Deno.kill(pid, "SIGKILL");

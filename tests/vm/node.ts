@@ -156,11 +156,18 @@ export class VmNode {
     const started = performance.now();
     const boots = countInConsole(this.#machine, READY_MARK);
     this.#boots++;
-    // The connection may end before the command does.
-    if (options.hard) await this.run(["sh", "-c", "echo b >/proc/sysrq-trigger"]);
-    else await this.run(["systemctl", "reboot"]);
+    if (options.hard) await this.#machine.reset();
+    else await this.#askForReboot();
     await waitUntilReady(this.#machine, boots + 1);
     return (performance.now() - started) / 1000;
+  }
+
+  async #askForReboot(): Promise<void> {
+    // It is late when the node went down with the connection: then the console tells.
+    const answer = await this.run(["systemctl", "reboot"]).catch(() => undefined);
+    const code = answer?.code ?? 0;
+    // 255: the connection ended before the command did.
+    if (code !== 0 && code !== 255) throw new Error(`reboot the node: ${answer?.stderr}`);
   }
 
   /**

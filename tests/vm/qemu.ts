@@ -1,8 +1,8 @@
 /** The virtual machine that a node is: started, watched, ended by its process id. */
 import { waitFor } from "../support/process.ts";
-import { lines } from "../support/streams.ts";
 import type { Scope } from "../support/scope.ts";
 import type { NodeImage } from "./image.ts";
+import { askMonitor } from "./monitor.ts";
 import { greets, type Watched, watchForHalt } from "./watch.ts";
 
 /** Nothing, not even a killed test run, keeps a node longer than this. */
@@ -100,6 +100,11 @@ export class Machine {
     }
   }
 
+  /** As its button does: nobody in it is asked. */
+  async reset(): Promise<void> {
+    await askMonitor(`${this.#directory}/monitor`, [{ execute: "system_reset" }]);
+  }
+
   /** Ends it. */
   async end(): Promise<void> {
     // Both fail when it has ended by itself.
@@ -139,31 +144,16 @@ export async function startMachine(
 /** In QEMU's language for people; what the processors wait for is all that there is to see. */
 const REGISTERS = ["info registers -a", "info lapic 0", "info lapic 1"];
 
-/** @see https://www.qemu.org/docs/master/interop/qmp-spec.html */
 async function keepRegisters(monitor: string, file: string): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const commands = REGISTERS.map((line) => ({
+    execute: "human-monitor-command",
+    arguments: { "command-line": line },
+  }));
   try {
-    const connection = await Deno.connect({ transport: "unix", path: monitor });
-    // A QEMU that is stopped says nothing at all.
-    timer = setTimeout(() => connection.close(), 3000);
-    const commands = [
-      { execute: "qmp_capabilities" },
-      ...REGISTERS.map((line) => ({
-        execute: "human-monitor-command",
-        arguments: { "command-line": line },
-      })),
-    ];
-    const text = commands.map((it) => `${JSON.stringify(it)}\n`).join("");
-    await connection.write(new TextEncoder().encode(text));
-    for await (const line of lines(connection.readable)) {
-      const answer: { return?: unknown } = JSON.parse(line);
-      if (typeof answer.return !== "string") continue;
-      await Deno.writeTextFile(file, `${answer.return}\n`, { append: true });
-    }
-  } catch {
-    /* the timer ends it */
-  } finally {
-    clearTimeout(timer);
+    const answers = await askMonitor(monitor, commands, 3);
+    await Deno.writeTextFile(file, `${answers.join("\n")}\n`);
+  } catch (error) {
+    console.error(`keep the registers: ${error instanceof Error ? error.message : error}`);
   }
 }
 
