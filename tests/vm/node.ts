@@ -52,13 +52,19 @@ export class VmNode {
   readonly #options: string[];
   /** From the start of the virtual machine until ssh answered, in seconds. */
   readonly bootSeconds: number;
+  readonly #started: number;
   /** How often it was to boot so far. */
   #boots = 1;
 
-  private constructor(machine: Machine, options: string[], bootSeconds: number) {
+  private constructor(machine: Machine, options: string[], started: number) {
     this.#machine = machine;
     this.#options = options;
-    this.bootSeconds = bootSeconds;
+    this.#started = started;
+    this.bootSeconds = this.#seconds();
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#started) / 1000;
   }
 
   /**
@@ -79,8 +85,7 @@ export class VmNode {
     });
     const ssh = await sshOptions(directory, machine.port, keys);
     await waitUntilReady(machine, 1);
-    const seconds = (performance.now() - started) / 1000;
-    return new VmNode(machine, ssh, seconds);
+    return new VmNode(machine, ssh, started);
   }
 
   /** Runs a command in the node to its end. */
@@ -126,6 +131,18 @@ export class VmNode {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /**
+   * How busy its emulator has been, in a sentence: it has two processors to emulate. Undefined when it
+   * has ended.
+   */
+  load(): string | undefined {
+    const used = this.#machine.processorSeconds();
+    const seconds = this.#seconds();
+    if (used === undefined) return undefined;
+    const processors = `${used.toFixed(0)} s of processors in ${seconds.toFixed(0)} s`;
+    return `the node's emulator used ${processors}: ${(used / seconds).toFixed(1)} of 2`;
   }
 
   /** How the machine ended, when it did before it was told to. */
@@ -242,6 +259,9 @@ async function withOneNode<T>(
     if (halt !== undefined) throw new NodeHalted(`${halt}; ${logs}`, { cause: error });
     const Failure = error instanceof NodeDoubted ? NodeDoubted : Error;
     throw new Failure([...lines, logs].join("\n"), { cause: error });
+  } finally {
+    const load = node.load();
+    if (load !== undefined) console.log(load);
   }
 }
 

@@ -3,7 +3,7 @@ import { waitFor } from "../support/process.ts";
 import type { Scope } from "../support/scope.ts";
 import type { NodeImage } from "./image.ts";
 import { askMonitor } from "./monitor.ts";
-import { greets, type Watched, watchForHalt } from "./watch.ts";
+import { greets, processorSeconds, type Watched, watchForHalt } from "./watch.ts";
 
 /** Nothing, not even a killed test run, keeps a node longer than this. */
 const MAXIMUM_SECONDS = 2 * 3600;
@@ -58,6 +58,11 @@ export class Machine {
   /** QEMU's process id, once it runs. */
   get pid(): number {
     return Number(Deno.readTextFileSync(`${this.#directory}/pid`));
+  }
+
+  /** What QEMU has used of this machine's processors; undefined when it has ended. */
+  processorSeconds(): number | undefined {
+    return this.#ending === undefined ? processorSeconds(this.pid) : undefined;
   }
 
   /** How QEMU ended, when it did before it was told to. */

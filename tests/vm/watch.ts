@@ -96,8 +96,8 @@ function close(connection: Deno.TcpConn): void {
   } catch { /* it is closed */ }
 }
 
-/** Of all threads, ended ones included; undefined when there is no such process. */
-function processorSeconds(pid: number): number | undefined {
+/** What a process has used, ended threads included; undefined when there is no such process. */
+export function processorSeconds(pid: number): number | undefined {
   try {
     const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
     // utime and stime: fields 14 and 15 of proc_pid_stat(5), in hundredths (USER_HZ) on x86.
