@@ -107,6 +107,9 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   // One that was hastened when it was started, a while ago, may wait again. All of it must be over
   // before it is moved: a write that comes later would take it out of its cgroup.
   const hastened = Promise.all([init.hastened, hastenJoin(init.pid)]).then(() => {});
+  // Once: then its number may be another process's.
+  let ended: Promise<void> | undefined;
+  const end = () => ended ??= endInit(init, hastened);
   did("spawnInit");
   try {
     if (options.stdio !== undefined) sendStdio(init.channel, options.stdio);
@@ -118,9 +121,10 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
 
     const directory = options.store.create(options.id);
     did("makeDirectory");
-    return await createIn(directory, { options, prepared, cgroup, init, hastened, taker, did });
+    const creation = { options, prepared, cgroup, init, hastened, end, taker, did };
+    return await createIn(directory, creation);
   } catch (error) {
-    await endInit(init, hastened);
+    await end();
     throw error;
   } finally {
     init.channel.close();
@@ -150,6 +154,8 @@ interface Creation {
   init: SpawnedInit;
   /** When init can be moved without having to wait. */
   hastened: Promise<void>;
+  /** Kills and reaps init, which will not be started. */
+  end(): Promise<void>;
   taker?: TerminalTaker;
   did: (name: string) => void;
 }
@@ -175,7 +181,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     did("writeCreated");
     return { directory, state, terminal: taker?.take() };
   } catch (error) {
-    await endInit(init, creation.hastened);
+    await creation.end();
     // As it was written last: what was about to be made is in it.
     throw await undoCreate(directory, directory.readState() ?? state, error);
   }
@@ -405,6 +411,7 @@ async function endInit(init: SpawnedInit, hastened: Promise<void>): Promise<void
   } catch {
     // It ended by itself and was reaped.
   }
+  init.reaped?.();
 }
 
 function commandSteps(observer: Observer): (name: string) => void {

@@ -23,6 +23,8 @@ export interface SpawnedInit {
   channel: Channel<CreatorMessage, InitMessage>;
   /** A `hastenJoin` of it that may be under way. Never rejects. */
   hastened?: Promise<void>;
+  /** Is called when it was waited for: from then on its number may be another process's. */
+  reaped?(): void;
 }
 
 /**

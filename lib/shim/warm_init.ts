@@ -38,8 +38,7 @@ export class WarmInit {
 
   /** One was started together with this process. */
   adopt(init: SpawnedInit): void {
-    this.#reaper.expect(init.pid);
-    this.#init = { ...init, hastened: hastenJoin(init.pid) };
+    this.#init = { ...this.#expect(init), hastened: hastenJoin(init.pid) };
   }
 
   /** As `spawnInit`, and takes the one that waits where it fits; its `hastened` comes along. */
@@ -49,7 +48,9 @@ export class WarmInit {
       return this.#spawn(pidNamespace, terminal);
     }
     this.#init = undefined;
-    return isRunning(init.pid) ? init : this.#spawn(pidNamespace);
+    if (isRunning(init.pid)) return init;
+    this.#reaper.forget(init.pid);
+    return this.#spawn(pidNamespace);
   }
 
   /** Ends the one that waits. */
@@ -65,9 +66,13 @@ export class WarmInit {
   }
 
   #spawn(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {
-    const init = spawnInit(pidNamespace, this.#observer, terminal);
+    return this.#expect(spawnInit(pidNamespace, this.#observer, terminal));
+  }
+
+  /** Whoever takes it waits for it: the task, or the creation that fails. */
+  #expect(init: SpawnedInit): SpawnedInit {
     this.#reaper.expect(init.pid);
-    return init;
+    return { ...init, reaped: () => this.#reaper.forget(init.pid) };
   }
 }
 
