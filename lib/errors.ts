@@ -61,6 +61,11 @@ export class HostError extends UruncError {
   override name = "HostError";
 }
 
+/** A container could not be made, and something of it is left. */
+export class NotUndoneError extends UruncError {
+  override name = "NotUndoneError";
+}
+
 function formatParts(parts: ErrorParts): string {
   const subject = parts.subject === undefined ? "" : ` ${parts.subject}`;
   const remedy = parts.remedy === undefined ? "" : ` (${parts.remedy})`;

@@ -91,7 +91,7 @@ export async function planContainer(options: CreateOptions): Promise<Plans> {
  * first, so that `delete --force` finds it whenever this process is killed; when it fails instead,
  * all of it is undone.
  *
- * @throws UruncError; nothing is left behind then
+ * @throws UruncError; nothing is left behind then, unless it is a NotUndoneError
  */
 export async function createContainer(options: CreateOptions): Promise<Created> {
   const { bundle, observer } = options;

@@ -1,4 +1,4 @@
-import { UruncError } from "../errors.ts";
+import { NotUndoneError, UruncError } from "../errors.ts";
 import { forceDelete } from "./delete.ts";
 import type { ContainerState } from "./state.ts";
 import type { ContainerDirectory } from "./store.ts";
@@ -8,7 +8,7 @@ import type { ContainerDirectory } from "./store.ts";
  * to tell; the second is added to it.
  *
  * @param cause why it failed
- * @returns what to throw: the cause, with what went wrong here
+ * @returns what to throw: the cause, with what went wrong here; a NotUndoneError when something is left
  */
 export async function undoCreate(
   directory: ContainerDirectory,
@@ -20,14 +20,24 @@ export async function undoCreate(
     // (runtime.md: after a failed hook the lifecycle goes on with deletion).
     return withWarnings(cause, await forceDelete(directory, state));
   } catch (error) {
-    return new UruncError({
-      operation: "undo create of container",
-      subject: state.id,
-      reason: `${text(error)}; it was undone because of: ${text(cause)}`,
-      remedy: `urunc delete --force ${state.id}`,
-      cause,
-    });
+    return notUndone(state.id, error, cause);
   }
+}
+
+/**
+ * What to tell when a container cannot be taken back.
+ *
+ * @param error what came of it
+ * @param cause why it was not to stay
+ */
+export function notUndone(id: string, error: unknown, cause: unknown): NotUndoneError {
+  return new NotUndoneError({
+    operation: "undo create of container",
+    subject: id,
+    reason: `${text(error)}; it was undone because of: ${text(cause)}`,
+    remedy: `urunc delete --force ${id}`,
+    cause,
+  });
 }
 
 /** Of the same class, which callers act on. */

@@ -49,7 +49,7 @@ import type { Handler } from "./ttrpc/server.ts";
 /** How long a kill may go on when what it was for has ended. */
 const KILL_MILLISECONDS = 2000;
 
-/** Makes tasks; `create` has left nothing behind when it throws. */
+/** Makes tasks; `create` has left nothing behind when it throws, unless it is a NotUndoneError. */
 export interface TaskFactory {
   create(request: CreateTaskRequest): Promise<Task>;
   /** What was made for a task beyond itself is removed, after it was deleted. */

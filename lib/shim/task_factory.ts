@@ -1,4 +1,4 @@
-import { UnsupportedError } from "../errors.ts";
+import { NotUndoneError, UnsupportedError } from "../errors.ts";
 import { MemoryWatch } from "./memory_watch.ts";
 import type { CreateTaskRequest } from "./protobuf/messages.ts";
 import { removeRecord, type TaskRecord, writeRecord } from "./record.ts";
@@ -72,7 +72,8 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const request = { ...common, root: delegated.root };
     return await DelegatedTask.create(services, request, delegated.runtime!);
   } catch (error) {
-    removeBundleState(bundle);
+    // What is left of it `delete` finds by the record; the id stays taken until then.
+    if (!(error instanceof NotUndoneError)) removeBundleState(bundle);
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import { readBundle } from "../../container/prepare.ts";
 import { startContainer } from "../../container/start.ts";
 import { containerStatus } from "../../container/pause.ts";
 import { Store } from "../../container/store.ts";
+import { notUndone } from "../../container/undo.ts";
 import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
 import { monitorByName } from "../../monitor/registry.ts";
 import { preload } from "../../preload.ts";
@@ -62,7 +63,7 @@ export class UnikernelTask implements Task {
   /**
    * Makes the container, up to where only its start is left.
    *
-   * @throws UruncError; nothing is left behind then
+   * @throws UruncError; nothing is left behind then, unless it is a NotUndoneError
    */
   static async create(services: ShimServices, request: TaskRequest): Promise<UnikernelTask> {
     const { id, io, options, root } = request;
@@ -74,6 +75,7 @@ export class UnikernelTask implements Task {
     if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);
     const store = new Store(root);
     const stdio = await openStdio(services, id, io);
+    let task: UnikernelTask | undefined;
     // Hooks are children too, and are waited for where they are started.
     using _hold = services.reaper.hold();
     try {
@@ -90,11 +92,13 @@ export class UnikernelTask implements Task {
         spawn: (pidNamespace, _, terminal) => services.inits.take(pidNamespace, terminal),
         meanwhile: preloadRest,
       });
+      task = new UnikernelTask(services, request, store, stdio, created.state);
       stdio.given();
       if (created.terminal !== undefined) stdio.attachTerminal(created.terminal);
-      return new UnikernelTask(services, request, store, stdio, created.state);
+      return task;
     } catch (error) {
       stdio.close();
+      if (task !== undefined) await task.#undo(error);
       throw error;
     }
   }
@@ -157,6 +161,16 @@ export class UnikernelTask implements Task {
     this.#warn(await deleteContainer(this.#store, this.id, true));
     await this.ended;
     this.#stdio.close();
+  }
+
+  /** Takes back what `createContainer` has made. Throws NotUndoneError. */
+  async #undo(cause: unknown): Promise<void> {
+    try {
+      this.#warn(await deleteContainer(this.#store, this.id, true));
+    } catch (error) {
+      throw notUndone(this.id, error, cause);
+    }
+    await this.ended;
   }
 
   async pause(): Promise<void> {

@@ -1,0 +1,143 @@
+/** What becomes of a guest that the shim cannot make to its end. */
+import assert from "node:assert/strict";
+import { LinuxError } from "../../ffi/linux.ts";
+import { deleteContainer } from "../../lib/container/delete.ts";
+import { Store } from "../../lib/container/store.ts";
+import { AlreadyExistsError, NotUndoneError } from "../../lib/errors.ts";
+import { loadConfiguration } from "../../lib/host/configuration.ts";
+import { SILENT_OBSERVER } from "../../lib/launch/observer.ts";
+import { cleanUp } from "../../lib/shim/clean_up.ts";
+import { ShimLog } from "../../lib/shim/log.ts";
+import { CreateTaskRequest } from "../../lib/shim/protobuf/messages.ts";
+import { Reactor, type ReadyHandler } from "../../lib/shim/reactor.ts";
+import { Reaper } from "../../lib/shim/reaper.ts";
+import { readRecord } from "../../lib/shim/record.ts";
+import type { TaskFactory } from "../../lib/shim/service.ts";
+import { taskFactory } from "../../lib/shim/task_factory.ts";
+import { WarmInit } from "../../lib/shim/warm_init.ts";
+import { doubleConfiguration } from "../support/double.ts";
+import { type BundleOptions, makeBundle } from "../support/fixtures.ts";
+import { isAlive, listPids, readStatus } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+
+const needs = ["root", "gcc"];
+/** errno(3) */
+const ENOSPC = 28;
+
+/** One that no terminal can be waited for with. */
+class ReactorWithoutTerminals extends Reactor {
+  override add(fd: number, events: number, handler: ReadyHandler): void {
+    const target = Deno.readLinkSync(`/proc/self/fd/${fd}`);
+    if (target.endsWith("/ptmx")) throw new LinuxError("epoll_ctl", `fd ${fd}`, ENOSPC);
+    super.add(fd, events, handler);
+  }
+}
+
+/** A shim in this process, and a bundle. */
+interface Shim {
+  tasks: TaskFactory;
+  bundle: string;
+  id: string;
+  namespace: string;
+  /** Where the containers' states are. */
+  root: string;
+  request(more?: Partial<Parameters<typeof CreateTaskRequest.encode>[0]>): CreateTaskRequest;
+}
+
+async function shim(
+  scope: Scope,
+  options: (root: string) => BundleOptions,
+  reactor = new Reactor(),
+): Promise<Shim> {
+  const config = await doubleConfiguration(scope, 'accelerator = "tcg"');
+  const namespace = `urunc-test-${crypto.randomUUID().slice(0, 13)}`;
+  const root = `/run/containerd/urunc/${namespace}`;
+  const { bundle, cleanup } = await makeBundle({ args: ["idle"], ...options(root) });
+  scope.defer(`remove ${bundle}`, cleanup);
+  scope.defer(`remove ${root}`, () => Deno.remove(root).catch(() => {}));
+  const reaper = new Reaper(reactor);
+  const tasks = taskFactory({
+    namespace,
+    observer: SILENT_OBSERVER,
+    reactor,
+    reaper,
+    log: new ShimLog("", false),
+    inits: new WarmInit(SILENT_OBSERVER, reaper),
+    shared: false,
+    configuration: () => loadConfiguration(config),
+  });
+  const id = `test-${crypto.randomUUID().slice(0, 13)}`;
+  scope.defer(`delete ${id}`, () => deleteContainer(new Store(root), id, true));
+  const request: Shim["request"] = (more) =>
+    CreateTaskRequest.decode(CreateTaskRequest.encode({ id, bundle, ...more }));
+  return { tasks, bundle, id, namespace, root, request };
+}
+
+/** What this process has not waited for. */
+function children(): number[] {
+  return listPids().filter((pid) => {
+    try {
+      return readStatus(pid).ppid === Deno.pid;
+    } catch {
+      return false;
+    }
+  });
+}
+
+testIf("a guest whose terminal cannot be served is taken back", { needs }, async () => {
+  await using scope = new Scope();
+  const it = await shim(scope, () => ({ terminal: true }), new ReactorWithoutTerminals());
+  await assert.rejects(it.tasks.create(it.request({ terminal: true })), /ENOSPC/);
+  assert.deepEqual(children(), []);
+  assert.throws(() => new Store(it.root).open(it.id), /does not exist/);
+  assert.equal(readRecord(it.bundle), undefined);
+});
+
+testIf("what cannot be taken back is left to containerd's clean-up", { needs }, async () => {
+  await using scope = new Scope();
+  // A mount in its directory, which then cannot be removed.
+  const it = await shim(scope, (root) => ({
+    edit: (config) => {
+      const args = ["sh", "-c", `mount -t tmpfs none ${root}/test-*/root; exit 1`];
+      config.hooks = { createRuntime: [{ path: "/bin/sh", args, env: ["PATH=/usr/bin:/bin"] }] };
+    },
+  }));
+  const { root } = it;
+  const mounted = `${root}/${it.id}/root`;
+  const unmount = () => new Deno.Command("umount", { args: [mounted], stderr: "null" }).output();
+  scope.defer(`unmount ${mounted}`, unmount);
+
+  await assert.rejects(it.tasks.create(it.request()), (error) => {
+    assert.ok(error instanceof NotUndoneError, `${error}`);
+    assert.match(error.message, /EBUSY|busy/);
+    assert.match(error.message, /run createRuntime hook/);
+    return true;
+  });
+  assert.equal(readRecord(it.bundle)?.root, root);
+
+  await unmount();
+  const args = { bundle: it.bundle, id: it.id, namespace: it.namespace } as Parameters<
+    typeof cleanUp
+  >[0];
+  await cleanUp(args);
+  assert.throws(() => new Store(root).open(it.id), /does not exist/);
+  assert.equal(readRecord(it.bundle), undefined);
+});
+
+testIf("a guest whose id is taken leaves the one that has it alone", { needs }, async () => {
+  await using scope = new Scope();
+  const it = await shim(scope, () => ({}));
+  const task = await it.tasks.create(it.request());
+  const other = await makeBundle({ args: ["idle"] });
+  scope.defer(`remove ${other.bundle}`, other.cleanup);
+  await assert.rejects(
+    it.tasks.create(it.request({ bundle: other.bundle })),
+    (error) => error instanceof AlreadyExistsError,
+  );
+  assert.ok(isAlive(task.pid));
+  assert.equal(task.status(), "created");
+  assert.equal(readRecord(other.bundle), undefined);
+  await task.delete();
+  it.tasks.remove(task);
+});
