@@ -10,7 +10,7 @@
 import { parseJunit, type TestOutcome } from "./support/junit.ts";
 import { findLeaks, type Snapshot, takeSnapshot } from "./support/leaks.ts";
 import { installPackages, TEST_PACKAGES } from "./support/packages.ts";
-import { Scope } from "./support/scope.ts";
+import { CLEAN_UP_SECONDS, hearTerminationElsewhere, Scope } from "./support/scope.ts";
 import { repositoryDirectory } from "./support/urunc.ts";
 
 interface Group {
@@ -25,16 +25,41 @@ const GROUPS: Group[] = [
   { name: "vm", minutes: 32 },
 ];
 
-/** How long a group may take for its clean-up when it is told to end. */
-const CLEAN_UP_SECONDS = 60;
+/** What tells a run to end. */
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
+/** One interrupt comes several times: from the terminal, and from `deno task`, which passes it on. */
+const SAME_INTERRUPT_MILLISECONDS = 2000;
+
+/**
+ * Becomes its arguments. Should the runner be killed, one who stays in their session sees its end of the
+ * pipe closed, and ends them in its place.
+ */
+const GUARDED = `exec 3<&0 </dev/null
+({
+  read -r _ <&3 && exit
+  kill -TERM $$
+  for _ in $(seq ${CLEAN_UP_SECONDS}); do
+    kill -0 $$ || break
+    sleep 1
+  done
+  kill -KILL -$$
+} >/dev/null 2>&1 &)
+exec "$@" 3<&-`;
 
 const root = repositoryDirectory();
-let interrupted = false;
-let running: Deno.ChildProcess | undefined;
+let interrupted: { number: number; at: number } | undefined;
+let running: RunningGroup | undefined;
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
 
-async function main(args: string[]): Promise<number> {
+/**
+ * Runs what the arguments mean: see above. A signal that tells it to end lets the tests clean up; leaks
+ * are looked for and the sum is printed all the same. Another one, two seconds later, kills the tests.
+ *
+ * @returns the exit code: 0 when nothing failed; 128 and its number after a signal
+ */
+export async function main(args: string[]): Promise<number> {
   const started = performance.now();
   const { targets, filter } = parseArguments(args);
   const selected = GROUPS.map((group) => ({ group, files: testFiles(group, targets) }))
@@ -43,16 +68,19 @@ async function main(args: string[]): Promise<number> {
     !selected.some(({ group, files }) => matches(it, group, files))
   );
   if (unmatched.length > 0) {
-    console.error(`no such group or test file: ${unmatched.join(" ")}`);
-    console.log("0 passed, 1 failed, 0 skipped");
+    say(`no such group or test file: ${unmatched.join(" ")}`, console.error);
+    say("0 passed, 1 failed, 0 skipped");
     return 1;
   }
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, interrupt);
+  hearTerminationElsewhere();
+  for (const [signal, number] of Object.entries(SIGNALS)) {
+    Deno.addSignalListener(signal as keyof typeof SIGNALS, () => interrupt(number));
+  }
 
   const outcomes: TestOutcome[] = [];
   await attempt(outcomes, "install packages", async () => {
-    const missing = await installPackages(TEST_PACKAGES);
-    if (missing.length > 0) console.log(`missing: ${missing.map((it) => it.package).join(" ")}`);
+    const missing = await installPackages(TEST_PACKAGES, say);
+    if (missing.length > 0) say(`missing: ${missing.map((it) => it.package).join(" ")}`);
   });
   const needsBuild = selected.some((it) => it.group.name !== "unit");
   if (needsBuild && !Deno.env.get("URUNC_BINARY")) {
@@ -62,10 +90,10 @@ async function main(args: string[]): Promise<number> {
   const before = takeSnapshot();
   for (const { group, files } of selected) {
     if (interrupted) break;
-    console.log(`\n== ${group.name}: ${files.length} files, at most ${group.minutes} minutes`);
+    say(`\n== ${group.name}: ${files.length} files, at most ${group.minutes} minutes`);
     const groupStarted = performance.now();
     outcomes.push(...await runGroup(group, files, filter));
-    console.log(`== ${group.name}: ${seconds(groupStarted)} s`);
+    say(`== ${group.name}: ${seconds(groupStarted)} s`);
   }
   for (const leak of await settledLeaks(before)) {
     outcomes.push({ name: leak, file: "after all tests", outcome: "failed" });
@@ -74,20 +102,20 @@ async function main(args: string[]): Promise<number> {
 }
 
 function report(outcomes: TestOutcome[], started: number): number {
-  console.log(`\n== all: ${seconds(started)} s`);
+  say(`\n== all: ${seconds(started)} s`);
   const skipped = outcomes.filter((it) => it.outcome === "skipped");
   const failed = outcomes.filter((it) => it.outcome === "failed");
-  for (const it of skipped) console.log(`skipped: ${it.name}: ${it.reason}`);
-  for (const it of failed) console.log(`failed: ${it.name} (${it.file})`);
-  if (interrupted) console.log("interrupted: what had not run is not counted");
+  for (const it of skipped) say(`skipped: ${it.name}: ${it.reason}`);
+  for (const it of failed) say(`failed: ${it.name} (${it.file})`);
+  if (interrupted) say("interrupted: what had not run is not counted");
   const another = outcomes.filter((it) => it.anotherNode && it.outcome === "passed");
   if (another.length > 0) {
     const names = another.map((it) => it.name).join("; ");
-    console.log(`passed only in another node: ${another.length} (${names})`);
+    say(`passed only in another node: ${another.length} (${names})`);
   }
   const passed = outcomes.length - skipped.length - failed.length;
-  console.log(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);
-  if (interrupted) return 130;
+  say(`${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);
+  if (interrupted) return 128 + interrupted.number;
   return failed.length > 0 ? 1 : 0;
 }
 
@@ -138,13 +166,13 @@ async function attempt(outcomes: TestOutcome[], name: string, fn: () => Promise<
   try {
     await fn();
   } catch (error) {
-    console.error(`${name}: ${error instanceof Error ? error.message : error}`);
+    say(`${name}: ${error instanceof Error ? error.message : error}`, console.error);
     outcomes.push({ name, file: "preparation", outcome: "failed" });
   }
 }
 
 async function build(): Promise<void> {
-  console.log("building dist/urunc");
+  say("building dist/urunc");
   const status = await start(["run", "-A", ...lockFlags(), "lib/pack/compile.ts"], 5 * 60);
   if (!status.success) throw new Error(`exit code ${status.code}`);
 }
@@ -187,21 +215,14 @@ async function runGroup(group: Group, files: string[], filter?: string): Promise
   return outcomes;
 }
 
-/**
- * Runs Deno with the terminal's output, in a session of its own: an interrupt at the terminal
- * reaches this process only, which then lets the tests clean up.
- */
+type RunningGroup = ReturnType<typeof spawn>;
+
+/** Runs Deno with the terminal's output, and ends it when it takes too long. */
 async function start(args: string[], timeoutSeconds: number) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args,
-    cwd: root,
-    stdin: "null",
-    stdout: "inherit",
-    stderr: "inherit",
-    detached: true,
-    env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
-  }).spawn();
+  const child = spawn(args);
   running = child;
+  // It came before there was anything to end.
+  if (interrupted) end(child);
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -212,24 +233,56 @@ async function start(args: string[], timeoutSeconds: number) {
   } finally {
     clearTimeout(timer);
     running = undefined;
+    await dismiss(child);
   }
 }
 
+/**
+ * In a session of its own: an interrupt at the terminal reaches the runner only, which then lets the
+ * tests clean up.
+ */
+function spawn(args: string[]) {
+  return new Deno.Command("sh", {
+    args: ["-c", GUARDED, "sh", Deno.execPath(), ...args],
+    cwd: root,
+    stdin: "piped",
+    stdout: "inherit",
+    stderr: "inherit",
+    detached: true,
+    env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
+  }).spawn();
+}
+
+/** Sends the one home who waits for the end of the runner. */
+async function dismiss(child: RunningGroup): Promise<void> {
+  const writer = child.stdin.getWriter();
+  // Both fail when the whole session was killed.
+  await writer.write(new TextEncoder().encode("end\n")).catch(() => {});
+  await writer.close().catch(() => {});
+}
+
 /** Asks a group to clean up (see Scope), and ends all of its session when it does not. */
-function end(child: Deno.ChildProcess): void {
+function end(child: RunningGroup): void {
   child.kill("SIGTERM");
   const timer = setTimeout(() => Deno.kill(-child.pid, "SIGKILL"), CLEAN_UP_SECONDS * 1000);
   child.status.finally(() => clearTimeout(timer));
 }
 
-function interrupt(): void {
-  if (interrupted) {
+function interrupt(number: number): void {
+  if (interrupted === undefined) {
+    interrupted = { number, at: performance.now() };
+    if (running) end(running);
+    say("interrupted: cleaning up", console.error);
+  } else if (performance.now() - interrupted.at > SAME_INTERRUPT_MILLISECONDS) {
     if (running) Deno.kill(-running.pid, "SIGKILL");
-    return;
   }
-  interrupted = true;
-  console.error("interrupted: cleaning up");
-  if (running) end(running);
+}
+
+/** A terminal that hung up takes no more words; what is to be done is done all the same. */
+function say(line: string, print: (line: string) => void = console.log): void {
+  try {
+    print(line);
+  } catch { /* nobody listens */ }
 }
 
 /** Leaks, once what is about to end has ended. */

@@ -57,6 +57,9 @@ export class Scope implements AsyncDisposable {
   }
 }
 
+/** How long the clean-up may take of a process that is told to end. */
+export const CLEAN_UP_SECONDS = 60;
+
 /** What the names of all temporary files of tests start with. */
 export const TEMPORARY_PREFIX = "urunc-test-";
 
@@ -70,6 +73,11 @@ let listening = false;
 export function scopesFromNow(): () => Promise<void> {
   const before = new Set(openScopes);
   return () => undoScopes([...openScopes].filter((scope) => !before.has(scope)));
+}
+
+/** For a process that hears SIGTERM by itself, and then comes to the ends of its scopes. */
+export function hearTerminationElsewhere(): void {
+  listening = true;
 }
 
 function listenForTermination(): void {

@@ -1,0 +1,151 @@
+/** How a run of the tests ends that is told to end: with the runner itself, and a test of no use. */
+import assert from "node:assert/strict";
+import { isAlive, run, waitFor } from "../support/process.ts";
+import { Terminal } from "../support/pty.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { repositoryDirectory } from "../support/urunc.ts";
+
+/** What the runner runs: its clean-up takes a while, and leaves a word. */
+const SLOW_TEST = `import { Scope } from "../support/scope.ts";
+Deno.test("slow", async () => {
+  await using scope = new Scope();
+  scope.defer("leave a word", async () => {
+    await new Promise((resolve) => setTimeout(resolve, Number(Deno.env.get("SLOW_CLEAN_UP"))));
+    await Deno.writeTextFile("cleaned", "");
+  });
+  await Deno.writeTextFile("new-pid", String(Deno.pid));
+  await Deno.rename("new-pid", "pid");
+  await new Promise((resolve) => setTimeout(resolve, 60_000));
+});
+`;
+
+/** A repository of that test only. */
+async function makeRepository(scope: Scope): Promise<string> {
+  const directory = await scope.temporaryDirectory("runner");
+  const from = repositoryDirectory();
+  await Deno.mkdir(`${directory}/tests/unit`, { recursive: true });
+  await run(["cp", "-r", `${from}tests/run.ts`, `${from}tests/support`, `${directory}/tests`], {
+    check: true,
+  });
+  await Deno.copyFile(`${from}deno.json`, `${directory}/deno.json`);
+  for (const name of ["ffi", "lib", "tests/lint"]) {
+    await Deno.symlink(`${from}${name}`, `${directory}/${name}`);
+  }
+  await Deno.writeTextFile(`${directory}/tests/unit/slow_test.ts`, SLOW_TEST);
+  return directory;
+}
+
+function commandLine(directory: string): string[] {
+  const flags = ["-A", "--no-lock", "--no-check"];
+  return [Deno.execPath(), "run", ...flags, `${directory}/tests/run.ts`, "unit"];
+}
+
+/** The process of the tests, once the test waits. */
+async function waitForTest(directory: string): Promise<number> {
+  const text = () => Deno.readTextFile(`${directory}/pid`).catch(() => undefined);
+  return Number(await waitFor(text, { timeoutSeconds: 20, what: "the test to run" }));
+}
+
+/** A killed runner leaves its temporary files in the repository of the test. */
+function environment(directory: string, cleanUpMilliseconds: number): Record<string, string> {
+  return {
+    HOME: Deno.env.get("HOME") ?? "/",
+    SLOW_CLEAN_UP: `${cleanUpMilliseconds}`,
+    TMPDIR: directory,
+  };
+}
+
+function start(directory: string, cleanUpMilliseconds: number): Deno.ChildProcess {
+  const [program, ...args] = commandLine(directory);
+  return new Deno.Command(program!, {
+    args,
+    env: environment(directory, cleanUpMilliseconds),
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+}
+
+function isCleaned(directory: string): boolean {
+  return [...Deno.readDirSync(directory)].some((it) => it.name === "cleaned");
+}
+
+const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+for (
+  const { signals, code } of [
+    { signals: ["SIGTERM"], code: 143 },
+    { signals: ["SIGHUP"], code: 129 },
+    // As one Ctrl-C comes from the terminal and from whoever passes it on.
+    { signals: ["SIGINT", "SIGINT"], code: 130 },
+  ] satisfies { signals: Deno.Signal[]; code: number }[]
+) {
+  testIf(
+    `a test run that gets ${signals.join(" and ")} cleans up and says its sum`,
+    {},
+    async () => {
+      await using scope = new Scope();
+      const directory = await makeRepository(scope);
+      const child = start(directory, 500);
+      const output = new Response(child.stdout).text();
+      const test = await waitForTest(directory);
+      for (const signal of signals) {
+        child.kill(signal);
+        await sleep(100);
+      }
+      assert.equal((await child.status).code, code);
+      assert.ok(isCleaned(directory));
+      assert.ok(!isAlive(test));
+      const lines = (await output).trimEnd().split("\n");
+      assert.equal(lines.at(-2), "interrupted: what had not run is not counted");
+      assert.match(lines.at(-1) ?? "", /^\d+ passed, \d+ failed, \d+ skipped$/);
+    },
+  );
+}
+
+testIf(
+  "a test run that is interrupted a second time does not wait for the clean-up",
+  {},
+  async () => {
+    await using scope = new Scope();
+    const directory = await makeRepository(scope);
+    const child = start(directory, 50_000);
+    const output = new Response(child.stdout).text();
+    const test = await waitForTest(directory);
+    child.kill("SIGINT");
+    await sleep(2500);
+    assert.ok(isAlive(test));
+    child.kill("SIGINT");
+    assert.equal((await child.status).code, 130);
+    assert.ok(!isAlive(test));
+    assert.ok(!isCleaned(directory));
+    await output;
+  },
+);
+
+testIf("the tests clean up when their runner is killed", {}, async () => {
+  await using scope = new Scope();
+  const directory = await makeRepository(scope);
+  const child = start(directory, 500);
+  const output = new Response(child.stdout).text();
+  const test = await waitForTest(directory);
+  child.kill("SIGKILL");
+  await waitFor(() => !isAlive(test), { timeoutSeconds: 20, what: "the tests to end" });
+  assert.ok(isCleaned(directory));
+  // Nobody holds it any more.
+  await output;
+});
+
+testIf("a test run whose terminal hangs up cleans up", {}, async () => {
+  await using scope = new Scope();
+  const directory = await makeRepository(scope);
+  const terminal = new Terminal(scope);
+  const env = environment(directory, 500);
+  const { ended } = terminal.spawn(scope, commandLine(directory), { env });
+  const test = await waitForTest(directory);
+  await terminal.master.close();
+  assert.equal((await ended).exitCode, 129);
+  assert.ok(isCleaned(directory));
+  assert.ok(!isAlive(test));
+});
