@@ -2,6 +2,7 @@
  * `deno task test:vm [NAME…]`: the tests that boot nodes, or some of them. A name is a file of
  * tests/vm or tests/vm/node without `_test.ts`, or the path of any test file, to be run in a node.
  */
+import { main as runTests } from "../run.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 
 const root = repositoryDirectory();
@@ -16,16 +17,8 @@ async function main(names: string[]): Promise<number> {
     else inside.push(path);
   }
   if (inside.length > 0) targets.add("tests/vm/node_test.ts");
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "tests/run.ts", ...(targets.size > 0 ? targets : ["vm"])],
-    cwd: root,
-    env: inside.length > 0 ? { URUNC_VM_FILES: inside.join(" ") } : {},
-  }).spawn();
-  // The terminal tells both; that one cleans up.
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    Deno.addSignalListener(signal, () => child.kill(signal));
-  }
-  return (await child.status).code;
+  if (inside.length > 0) Deno.env.set("URUNC_VM_FILES", inside.join(" "));
+  return await runTests(targets.size > 0 ? [...targets] : ["vm"]);
 }
 
 function isFile(path: string): boolean {
