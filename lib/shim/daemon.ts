@@ -36,7 +36,7 @@ const MAXIMUM_OOM_SCORE = 1000;
  */
 export async function runStartedDaemon(args: ShimArguments, observer: Observer): Promise<void> {
   const log = new ShimLog(`${Deno.cwd()}/log`, args.debug);
-  const reactor = new Reactor();
+  const reactor = new Reactor((error) => log.error("serve a descriptor", error));
   const reaper = new Reaper(reactor);
   const inits = new WarmInit(observer, reaper);
   const configurations = new ConfigurationCache();

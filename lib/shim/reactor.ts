@@ -4,6 +4,7 @@ import {
   epollModify,
   epollRemove,
   epollWaitAsync,
+  LinuxError,
 } from "../../ffi/linux.ts";
 
 /** Is told the EPOLL* that came true; may be told of one that is no longer so. */
@@ -14,12 +15,19 @@ export type ReadyHandler = (events: number) => void;
  * know. Handlers run on the main thread, one after the other, and must not block.
  *
  * A descriptor is told about for as long as it is ready: a handler does what it waited for, or removes
- * its descriptor (EPOLLHUP and EPOLLERR come even when they are not asked for).
+ * its descriptor (EPOLLHUP and EPOLLERR come even when they are not asked for). The descriptor of one that
+ * throws is removed: the others' tasks go on.
  */
 export class Reactor {
   readonly #epoll = epollCreate();
   readonly #handlers = new Map<number, ReadyHandler>();
+  readonly #failed: (error: unknown) => void;
   #isRunning = false;
+
+  /** @param failed is told what a handler threw; without it that ends the process */
+  constructor(failed: (error: unknown) => void = rethrow) {
+    this.#failed = failed;
+  }
 
   /**
    * @param fd which is not in yet
@@ -37,10 +45,9 @@ export class Reactor {
     epollModify(this.#epoll, fd, events);
   }
 
-  /** To be called before the descriptor is closed. */
+  /** To be called before the descriptor is closed. Does nothing for one that is not in any more. */
   remove(fd: number): void {
-    this.#handlers.delete(fd);
-    epollRemove(this.#epoll, fd);
+    if (this.#handlers.delete(fd)) epollRemove(this.#epoll, fd);
   }
 
   async #run(): Promise<void> {
@@ -49,9 +56,32 @@ export class Reactor {
     // added nothing keeps the process from ending but what else it waits for.
     while (this.#handlers.size > 0) {
       for (const { fd, events } of await epollWaitAsync(this.#epoll, -1)) {
-        this.#handlers.get(fd)?.(events);
+        this.#tell(fd, events);
       }
     }
     this.#isRunning = false;
   }
+
+  #tell(fd: number, events: number): void {
+    try {
+      this.#handlers.get(fd)?.(events);
+    } catch (error) {
+      this.#failed(error);
+      this.#drop(fd);
+    }
+  }
+
+  /** It would be told of again and again. */
+  #drop(fd: number): void {
+    try {
+      this.remove(fd);
+    } catch (error) {
+      // The handler may have closed it before it threw.
+      if (!(error instanceof LinuxError)) throw error;
+    }
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw error;
 }
