@@ -62,7 +62,9 @@ export class Pump {
         if (!this.#drain()) return;
       }
     } catch (error) {
-      if (!isGone(error)) throw error;
+      // The other side is gone, a disk is full, which a log must not survive, or a file cannot be used
+      // any more. Whatever it is: nobody takes it, or there is nothing more.
+      if (!(error instanceof LinuxError)) throw error;
       this.stop();
     }
   };
@@ -105,9 +107,4 @@ export class Pump {
     this.#watched = fd;
     if (fd !== undefined) this.#reactor.add(fd, events, this.#ready);
   }
-}
-
-/** The other side of a pipe or terminal is gone; or a disk is full, which a log must not survive. */
-function isGone(error: unknown): boolean {
-  return error instanceof LinuxError && ["EIO", "EPIPE", "ENOSPC", "EDQUOT"].includes(error.code);
 }

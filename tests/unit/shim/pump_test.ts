@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { close, LinuxError, pipe, read, setNonblock, write } from "../../../ffi/linux.ts";
+import {
+  close,
+  LinuxError,
+  O_RDONLY,
+  open,
+  pipe,
+  read,
+  setNonblock,
+  write,
+} from "../../../ffi/linux.ts";
 import { Reactor } from "../../../lib/shim/reactor.ts";
 import { Pump } from "../../../lib/shim/stdio/pump.ts";
 
@@ -65,6 +74,17 @@ Deno.test("a pump whose taker is gone ends", async () => {
   await pump.ended;
   assert.equal(pump.copied, 0);
   for (const fd of [fromReader, fromWriter, toWriter]) close(fd);
+});
+
+Deno.test("a pump whose taker can take nothing, for whatever reason, ends", async () => {
+  const [fromReader, fromWriter] = pipe();
+  // EBADF: it is open for reading only.
+  const taker = open("/dev/null", O_RDONLY);
+  const pump = new Pump(new Reactor(), fromReader, taker);
+  write(fromWriter, new Uint8Array(10));
+  await pump.ended;
+  assert.equal(pump.copied, 0);
+  for (const fd of [fromReader, fromWriter, taker]) close(fd);
 });
 
 Deno.test("a pump that is stopped ends, and leaves what it did not read", async () => {
