@@ -1,6 +1,6 @@
 /** What becomes of a guest that the shim cannot make to its end. */
 import assert from "node:assert/strict";
-import { LinuxError } from "../../ffi/linux.ts";
+import { LinuxError, waitpid } from "../../ffi/linux.ts";
 import { deleteContainer } from "../../lib/container/delete.ts";
 import { Store } from "../../lib/container/store.ts";
 import { AlreadyExistsError, NotUndoneError } from "../../lib/errors.ts";
@@ -10,7 +10,7 @@ import { cleanUp } from "../../lib/shim/clean_up.ts";
 import { ShimLog } from "../../lib/shim/log.ts";
 import { CreateTaskRequest } from "../../lib/shim/protobuf/messages.ts";
 import { Reactor, type ReadyHandler } from "../../lib/shim/reactor.ts";
-import { Reaper } from "../../lib/shim/reaper.ts";
+import { type ChildExit, Reaper } from "../../lib/shim/reaper.ts";
 import { readRecord } from "../../lib/shim/record.ts";
 import type { TaskFactory } from "../../lib/shim/service.ts";
 import { taskFactory } from "../../lib/shim/task_factory.ts";
@@ -23,6 +23,7 @@ import { testIf } from "../support/skip.ts";
 
 const needs = ["root", "gcc"];
 /** errno(3) */
+const EMFILE = 24;
 const ENOSPC = 28;
 
 /** One that no terminal can be waited for with. */
@@ -49,6 +50,7 @@ async function shim(
   scope: Scope,
   options: (root: string) => BundleOptions,
   reactor = new Reactor(),
+  ReaperClass = Reaper,
 ): Promise<Shim> {
   const config = await doubleConfiguration(scope, 'accelerator = "tcg"');
   const namespace = `urunc-test-${crypto.randomUUID().slice(0, 13)}`;
@@ -56,7 +58,7 @@ async function shim(
   const { bundle, cleanup } = await makeBundle({ args: ["idle"], ...options(root) });
   scope.defer(`remove ${bundle}`, cleanup);
   scope.defer(`remove ${root}`, () => Deno.remove(root).catch(() => {}));
-  const reaper = new Reaper(reactor);
+  const reaper = new ReaperClass(reactor);
   const tasks = taskFactory({
     namespace,
     observer: SILENT_OBSERVER,
@@ -123,6 +125,23 @@ testIf("what cannot be taken back is left to containerd's clean-up", { needs }, 
   await cleanUp(args);
   assert.throws(() => new Store(root).open(it.id), /does not exist/);
   assert.equal(readRecord(it.bundle), undefined);
+});
+
+/** One that cannot wait. */
+class ReaperWithoutDescriptors extends Reaper {
+  override wait(): Promise<ChildExit> {
+    throw new LinuxError("pidfd_open", undefined, EMFILE);
+  }
+}
+
+testIf("a guest whose end nobody can wait for has an end all the same", { needs }, async () => {
+  await using scope = new Scope();
+  const it = await shim(scope, () => ({}), new Reactor(), ReaperWithoutDescriptors);
+  const task = await it.tasks.create(it.request());
+  assert.equal((await task.ended).status, 255);
+  await task.delete();
+  it.tasks.remove(task);
+  waitpid(task.pid, 0);
 });
 
 testIf("a guest whose id is taken leaves the one that has it alone", { needs }, async () => {

@@ -207,8 +207,13 @@ export class UnikernelTask implements Task {
   }
 
   async #wait(): Promise<TaskExit> {
-    const ended = await this.#services.reaper.wait(this.pid);
-    this.#exit = { status: this.#statusOf(ended), at: ended.at };
+    try {
+      const ended = await this.#services.reaper.wait(this.pid);
+      this.#exit = { status: this.#statusOf(ended), at: ended.at };
+    } catch (error) {
+      this.#services.log.error(`wait for process ${this.pid}`, error);
+      this.#exit = { status: 255, at: new Date() };
+    }
     return this.#exit;
   }
 
