@@ -60,6 +60,7 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
   const service = new TaskService({
     tasks: taskFactory(services),
     publisher,
+    log,
     shutdown: () => lifetime.shutdown(),
   });
   const thrift = new Thrift();

@@ -1,5 +1,6 @@
 import { AlreadyExistsError, NotFoundError, UnsupportedError } from "../errors.ts";
 import type { Publisher } from "./events/publisher.ts";
+import type { ShimLog } from "./log.ts";
 import type { MemoryWatch } from "./memory_watch.ts";
 import { Mutex } from "./mutex.ts";
 import {
@@ -62,6 +63,7 @@ export interface TaskFactory {
 export interface ServiceOptions {
   tasks: TaskFactory;
   publisher: Pick<Publisher, "publish">;
+  log: Pick<ShimLog, "error">;
   /** Is called when the last task is gone and containerd wants the shim to end. */
   shutdown(): void;
 }
@@ -306,7 +308,10 @@ export class TaskService {
   ): Process {
     const published = process.ended.then((exit) =>
       mutex.run(async () => {
-        await memory?.end(exit.status);
+        // Whatever becomes of that: containerd waits for the exit.
+        await memory?.end(exit.status).catch((error) => {
+          this.#options.log.error("look whether memory was short", error);
+        });
         this.#publish(TaskExitEvent, "/tasks/exit", {
           containerId,
           id,

@@ -125,6 +125,9 @@ class Shim {
   making: Promise<void> = Promise.resolve();
   /** The kernel has killed something of a task that nobody has told of. */
   hadKill = false;
+  /** Nobody can look whether it has. */
+  memoryFailure?: Error;
+  readonly logged: string[] = [];
   readonly service = new TaskService({
     tasks: {
       create: async ({ id }) => {
@@ -136,7 +139,10 @@ class Shim {
       },
       remove: (task) => void this.tasks.delete(task.id),
       watchMemory: (_task, tell) => {
-        const end = () => Promise.resolve(this.hadKill ? tell() : undefined);
+        const end = () => {
+          if (this.memoryFailure !== undefined) return Promise.reject(this.memoryFailure);
+          return Promise.resolve(this.hadKill ? tell() : undefined);
+        };
         return { begin() {}, end } as unknown as MemoryWatch;
       },
     },
@@ -149,6 +155,7 @@ class Shim {
         this.told.push(`${whose} ${topic}`);
       },
     },
+    log: { error: (what, error) => this.logged.push(`${what}: ${error}`) },
     shutdown: () => this.shutdowns++,
   });
   readonly #handlers = this.service.handlers();
@@ -261,6 +268,17 @@ Deno.test("service: who ends before his start is answered is told of after it", 
   await Promise.all([starting, deleting]);
   const topics = ["create", "start", "oom", "exit", "delete"];
   assert.deepEqual(shim.told, topics.map((it) => `box /tasks/${it}`));
+});
+
+Deno.test("service: an exit is told even when nobody can look at the memory", async () => {
+  const shim = new Shim();
+  shim.memoryFailure = new Error("EMFILE");
+  await shim.create("one");
+  await shim.start("one");
+  shim.tasks.get("one")!.finish(3);
+  assert.equal((await shim.delete("one")).exitStatus, 3);
+  assert.deepEqual(shim.told.slice(2), ["one /tasks/exit", "one /tasks/delete"]);
+  assert.deepEqual(shim.logged, ["look whether memory was short: Error: EMFILE"]);
 });
 
 Deno.test("service: who kills a process is answered before who deletes it", async () => {
