@@ -6,6 +6,7 @@ import { HostError, UruncError } from "../errors.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
 import { isSameNamespace, readNamespace } from "../host/namespaces.ts";
 import { readExecutable, readProcessStat } from "../host/process.ts";
+import type { DiskFacts } from "../host/types.ts";
 import type { Channel, CreatorMessage, InitMessage } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
@@ -48,6 +49,8 @@ export interface CreateOptions {
   stdio?: Stdio;
   /** Starts init, or takes one that was started before; `spawnInit` when it is not given. */
   spawn?: typeof spawnInit;
+  /** Is called before a file of the image is opened for writing, when the guest has one as its disk. */
+  allowWriting?(): void;
   /** Is called while init does most of its work, for which this process only waits. */
   meanwhile?(): void;
 }
@@ -117,6 +120,7 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
     // The plan without a network: whatever is refused is refused here, before anything is made.
     planWith(options, prepared, dryDirectory(options), undefined, undefined);
     const cgroup = planFreeCgroup(options, prepared);
+    if (prepared.facts.disks?.some(isWrittenInImage)) options.allowWriting?.();
     did("plan");
 
     const directory = options.store.create(options.id);
@@ -129,6 +133,10 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   } finally {
     init.channel.close();
   }
+}
+
+function isWrittenInImage({ source, readOnly }: DiskFacts): boolean {
+  return source.kind === "imageFile" && !readOnly;
 }
 
 /** @throws AlreadyExistsError when the cgroup is in use because the id was taken meanwhile */

@@ -34,9 +34,10 @@ const MAXIMUM_DATA = 4095;
 /**
  * Mounts a container's root file system. What was mounted is unmounted again when one fails.
  *
- * A snapshot that could be written to is mounted read-only, see `allowWriting`: nothing of a guest
- * writes to it, and when a writable overlay is unmounted the kernel writes back the whole file system
- * that holds its upper directory (ovl_sync_fs, fs/overlayfs/super.c), whoever wrote to that.
+ * A snapshot that could be written to is mounted read-only, see `allowWriting`: of a guest's nothing but a
+ * disk image is ever written to, and when a writable overlay is unmounted the kernel writes back the
+ * whole file system that holds its upper directory (ovl_sync_fs, fs/overlayfs/super.c), whoever wrote to
+ * that.
  *
  * @param directory of the root; made when it is not there
  * @throws HostError naming the mount

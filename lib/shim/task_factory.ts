@@ -47,9 +47,11 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const common = { id, bundle, io, options };
     const glance = glanceAtBundle(bundle);
     const isOurs = isGuest(glance);
-    if (!isOurs || glance.hasHooks) allowWriting(rootfs, `${bundle}/rootfs`);
+    const writable = () => allowWriting(rootfs, `${bundle}/rootfs`);
+    if (!isOurs || glance.hasHooks) writable();
     if (isOurs) {
-      const task = await UnikernelTask.create(services, { ...common, root: record.root });
+      const guest = { ...common, root: record.root, allowWriting: writable };
+      const task = await UnikernelTask.create(services, guest);
       if (services.shared) services.inits.prepareSoon();
       return task;
     }

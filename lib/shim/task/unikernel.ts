@@ -25,6 +25,8 @@ export interface TaskRequest {
   options: TaskOptions;
   /** State directory, namespace included. */
   root: string;
+  /** Makes the image's root writable, if it was meant to be. */
+  allowWriting?(): void;
 }
 
 /** A shell's convention for a process that a signal ended. */
@@ -90,6 +92,7 @@ export class UnikernelTask implements Task {
         terminal: io.terminal ? { kind: "creator" } : undefined,
         stdio: io.terminal ? undefined : stdio.stdio,
         spawn: (pidNamespace, _, terminal) => services.inits.take(pidNamespace, terminal),
+        allowWriting: request.allowWriting,
         meanwhile: preloadRest,
       });
       task = new UnikernelTask(services, request, store, stdio, created.state);

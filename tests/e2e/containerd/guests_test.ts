@@ -7,7 +7,7 @@ import { Terminal } from "../../support/pty.ts";
 import { Scope } from "../../support/scope.ts";
 import { sitAtEcho, waitForSize } from "../../support/sitting.ts";
 import { testIf } from "../../support/skip.ts";
-import { loopDevice, SECTORS, textAt } from "../../support/volumes.ts";
+import { loopDevice, SECTOR, SECTORS, textAt } from "../../support/volumes.ts";
 import {
   assertNothingLeft,
   DOUBLE_NEEDS,
@@ -81,6 +81,34 @@ testIf("ctr run --device: a guest has a block device as its disk", {
   );
   await run(["blockdev", "--flushbufs", device], { check: true });
   assert.equal(textAt(backing, 2, 11), "by-a-device");
+  await assertNothingLeft(it);
+});
+
+testIf("ctr run: a guest writes to a disk image of its image, unless its root is read-only", {
+  needs: QEMU_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startContainerd(scope);
+  const content = "\0".repeat(SECTOR) + "from the image\n".padEnd((SECTORS - 1) * SECTOR, "\0");
+  await it.makeImage(GUEST, [
+    ...guestImage("tcg", { block: "/disk.img" }),
+    { path: "/disk.img", content, mode: 0o600 },
+  ]);
+  const commands = "disk 0 size read 1 write 2 by-the-guest".split(" ");
+  const sizeAnd = (access: string) =>
+    `disk 0: ${SECTORS} sectors, ${access}, serial block\nread 1: from the image\n`;
+  // It is root's: the monitor opens it by its path, and as nobody has a descriptor of it.
+  for (const user of ["0:0", "65534:65534"]) {
+    const flags = [`--user=${user}`];
+    const { stdout, stderr } = await it.ctrRun(flags, GUEST, "writes", commands);
+    assert.equal(stdout.replaceAll("\r", ""), `${sizeAnd("writable")}wrote 2\n`, stderr);
+    const upper = `${it.directory}/root/io.containerd.snapshotter.v1.overlayfs/snapshots`;
+    const written = await run(["grep", "-rlF", "by-the-guest", upper], { check: true });
+    assert.match(written.stdout, /fs\/disk\.img$/m);
+    await it.ctr(["containers", "delete", "writes"], { check: true });
+  }
+  const { stdout, stderr } = await it.ctrRun(["--rm", "--read-only"], GUEST, "reads", commands);
+  assert.equal(stdout.replaceAll("\r", ""), `${sizeAnd("read-only")}write 2 failed: 1\n`, stderr);
   await assertNothingLeft(it);
 });
 
