@@ -1,4 +1,5 @@
 /** Looking at processes from outside, as any administrator could, and waiting for things. */
+import type { Scope } from "./scope.ts";
 
 /** `/proc/PID/status`, as the kernel says it. */
 export interface ProcessStatus {
@@ -154,6 +155,8 @@ export interface CommandOptions {
   timeoutSeconds?: number;
   /** Throws on a code other than 0, with what the command printed. */
   check?: boolean;
+  /** SIGKILL when this scope ends before the command does: its clean-ups find the command gone. */
+  scope?: Scope;
 }
 
 /**
@@ -181,11 +184,17 @@ export async function run(argv: string[], options: CommandOptions = {}): Promise
     late = true;
     child.kill("SIGKILL");
   }, seconds * 1000);
+  let over = false;
+  options.scope?.defer(`end ${program}`, async () => {
+    if (!over) child.kill("SIGKILL");
+    await child.status;
+  });
   try {
     if (options.stdin !== undefined) await feed(child.stdin, options.stdin);
     const stdout = new OutputReader(child.stdout);
     const stderr = new OutputReader(child.stderr);
     const status = await child.status;
+    over = true;
     const [out, err] = await Promise.all([stdout.finish(), stderr.finish()]);
     const result = { code: status.code, stdout: out, stderr: err };
     if (late) {

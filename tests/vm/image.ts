@@ -81,7 +81,7 @@ export async function nodeImage(say: (line: string) => void = console.log): Prom
   if (!await exists(place)) {
     say(`building the node's image with mmdebstrap: ${PACKAGES.length} packages`);
     const started = performance.now();
-    await removeOld(cache);
+    await removeOld(cache, say);
     await build(cache, place);
     say(`the node's image is built: ${((performance.now() - started) / 1000).toFixed(1)} s`);
   }
@@ -120,14 +120,28 @@ const BUILD_OPTIONS = [
   `--essential-hook=printf "%s\\n" ${INITRD_MODULES.join(" ")} >"$1/etc/initramfs-tools/modules"`,
 ];
 
+/**
+ * For a command that mounts and starts processes: neither can stay, however it or its starter ends, and
+ * this machine's mounts stay as they are.
+ */
+const APART = [
+  ...["setpriv", "--pdeathsig", "KILL"],
+  ...["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"],
+];
+
 async function build(cache: string, place: string): Promise<void> {
   await using scope = new Scope();
   const work = await Deno.makeTempDir({ dir: cache, prefix: "work-" });
-  scope.defer(`remove ${work}`, () => Deno.remove(work, { recursive: true }));
+  scope.defer(`remove ${work}`, async () => {
+    const remove = () => Deno.remove(work, { recursive: true });
+    // What was killed may have made a file just now.
+    await remove().catch(() => new Promise((resolve) => setTimeout(resolve, 1000)).then(remove));
+  });
   const tree = `${work}/root.tar`;
   const kept = `${work}/kept`;
   await Deno.mkdir(kept);
   await run([
+    ...APART,
     "mmdebstrap",
     ...BUILD_OPTIONS,
     ...await networkOptions(),
@@ -137,11 +151,12 @@ async function build(cache: string, place: string): Promise<void> {
     SUITE,
     tree,
     ...aptSources(),
-  ], { env: { TMPDIR: work }, cwd: work, timeoutSeconds: 15 * 60, check: true });
+  ], { env: { TMPDIR: work }, cwd: work, timeoutSeconds: 15 * 60, check: true, scope });
   await run(["truncate", "--size", DISK_SIZE, `${kept}/disk`], { check: true });
   await run(["mkfs.ext4", "-q", "-F", "-d", tree, `${kept}/disk`], {
     timeoutSeconds: 300,
     check: true,
+    scope,
   });
   // Whole or not at all.
   await Deno.rename(kept, place);
@@ -173,14 +188,20 @@ async function networkOptions(): Promise<string[]> {
     .map((it) => `--aptopt=${it.replace(/;$/, "")}`);
 }
 
-async function removeOld(cache: string): Promise<void> {
+async function removeOld(cache: string, say: (line: string) => void): Promise<void> {
   const limit = Date.now() - KEPT_DAYS * 24 * 3600 * 1000;
   for (const { name } of Deno.readDirSync(cache)) {
     const path = `${cache}/${name}`;
     // Nobody else builds now, so what is still in the making was left by a killed run.
     const stale = name.startsWith("work-") ||
       name.startsWith("image-") && Deno.statSync(path).mtime!.getTime() < limit;
-    if (stale) await Deno.remove(path, { recursive: true });
+    if (!stale) continue;
+    try {
+      await Deno.remove(path, { recursive: true });
+    } catch (error) {
+      // Something may still be mounted there. It is in nobody's way.
+      say(`cannot remove ${path}: ${error instanceof Error ? error.message : error}`);
+    }
   }
 }
 

@@ -58,6 +58,24 @@ Deno.test("run ends what takes too long", async () => {
   await assert.rejects(run(["sleep", "9"], { timeoutSeconds: 0.1 }), /did not end within 0.1 s/);
 });
 
+Deno.test("a command ends with its scope, before what was done earlier is undone", async () => {
+  const log: string[] = [];
+  const scope = new Scope();
+  const file = `${await scope.temporaryDirectory()}/pid`;
+  const pid = () => Number(Deno.readTextFileSync(file));
+  scope.defer("look", () => log.push(isAlive(pid()) ? "alive" : "gone"));
+  const script = 'echo $$ >"$1.new"; mv "$1.new" "$1"; exec sleep 9';
+  const ended = run(["sh", "-c", script, "sh", file], { scope });
+  await waitFor(async () => await Deno.stat(file).catch(() => undefined), {
+    timeoutSeconds: 5,
+    what: "the command to run",
+  });
+  assert.ok(isAlive(pid()));
+  await scope[Symbol.asyncDispose]();
+  assert.deepEqual(log, ["gone"]);
+  assert.equal((await ended).code, 137);
+});
+
 Deno.test("waitFor says what it waited for", async () => {
   assert.equal(await waitFor(() => 5, { timeoutSeconds: 1, what: "five" }), 5);
   await assert.rejects(
