@@ -85,6 +85,69 @@ for (const [name, text] of configurations) {
   );
 }
 
+/** The operator's configuration, and the group of a container's shim or what the start fails with. */
+const OPERATORS: [name: string, toml: string, group: "container" | "namespace" | RegExp][] = [
+  ["the key", 'shim_group = "namespace"\n', "namespace"],
+  ["the default", 'shim_group = "container"', "container"],
+  [
+    "blanks and a remark",
+    '\n \tshim_group="namespace" # for all\r\n[monitors.qemu]\n',
+    "namespace",
+  ],
+  ["other keys", 'device_access = "private"\nshim_group = "namespace"\n', "namespace"],
+  ["another key's value", 'oci_runtime = "/opt/shim_group/runc"\n', "container"],
+  ["a remark", '# shim_group = "namespace"\n', "container"],
+  ["a remark at the end of the file", '  # shim_group = "namespace"', "container"],
+  ["a remark after a key", 'accelerator = "kvm" # shim_group = "namespace"\n', "container"],
+  ["a remark before the key", '# shim_group = "container"\nshim_group = "namespace"', "namespace"],
+  ["a quoted key", '"shim_group" = "namespace"\n', "namespace"],
+  ["an escaped key", '"shim\\u005fgroup" = "namespace"\n', "namespace"],
+  ["another kind of text", "shim_group = 'namespace'\n", "namespace"],
+  ["a longer text", 'shim_group = """namespace"""\n', "namespace"],
+  ["a text of lines", 'oci_runtime = """\\\nshim_group = "namespace"\\\n"""\n', "container"],
+  ["a table's key", '[monitors.qemu]\nshim_group = "namespace"\n', /shim_group/],
+  [
+    "the key twice",
+    'shim_group = "container"\nshim_group = "namespace"\n',
+    /redefine|twice|shim_group/,
+  ],
+  ["no such group", 'shim_group = "pod"\n', /shim_group/],
+];
+
+for (const [name, toml, expected] of OPERATORS) {
+  testIf(`start reads the operator's shim_group: ${name}`, {
+    needs: ["root", "unshare"],
+  }, async () => {
+    await using scope = new Scope();
+    const bundle = await scope.temporaryDirectory("bundle");
+    await Deno.writeTextFile(`${bundle}/config.json`, "{}");
+    await Deno.writeTextFile(`${bundle}/config.toml`, toml);
+    withoutSocketDirectories(scope);
+    await Deno.mkdir(SOCKET_DIRECTORY, { recursive: true, mode: 0o711 });
+    const paths = new Map<string, string>();
+    for (const shimGroup of ["container", "namespace"] as const) {
+      const group = groupOf({ id: "one", annotations: {}, shimGroup });
+      const path = await socketPath(`${bundle}.sock`, "test", group);
+      const listener = Deno.listen({ transport: "unix", path });
+      scope.defer("stop listening", () => listener.close());
+      paths.set(shimGroup, path);
+    }
+    // Another /etc, which only this process sees.
+    const etc = 'mount -t tmpfs none /etc && mkdir /etc/urunc && cp "$0" /etc/urunc && exec "$@"';
+    const { code, stdout, stderr } = await run([
+      ...["unshare", "--mount", "--propagation=private", "sh", "-c", etc, `${bundle}/config.toml`],
+      await shimBinary(scope),
+      ...["-namespace", "test", "-address", `${bundle}.sock`, "-id", "one", "start"],
+    ], { cwd: bundle, stdin: "" });
+    if (typeof expected === "string") {
+      assert.deepEqual([code, stdout, stderr], [0, `unix://${paths.get(expected)}`, ""]);
+    } else {
+      assert.notEqual(code, 0, stdout);
+      assert.match(stderr, expected);
+    }
+  });
+}
+
 testIf("delete of what is gone answers at once, and right", { needs: ["root"] }, async () => {
   await using scope = new Scope();
   const bundle = await scope.temporaryDirectory("bundle");

@@ -118,9 +118,37 @@ static int text_equals(struct text text, const char *with) {
   return (u64)(text.end - text.at) == length(with) && text_starts_with(text, with);
 }
 
+static int is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+
+static void skip_blanks(struct text *text) {
+  while (text->at < text->end && is_blank(*text->at)) text->at++;
+}
+
+static int skip(struct text *text, const char *prefix) {
+  if (!text_starts_with(*text, prefix)) return 0;
+  text->at += length(prefix);
+  return 1;
+}
+
+#define GROUP_KEY "shim_group"
+
+/* What follows the key up to its line's end: 1 for "namespace", 0 for "container", -1 for all else. */
+static int read_group(struct text *text) {
+  int group = -1;
+  skip_blanks(text);
+  if (!skip(text, "=")) return -1;
+  skip_blanks(text);
+  if (skip(text, "\"namespace\"")) group = 1;
+  else if (skip(text, "\"container\"")) group = 0;
+  skip_blanks(text);
+  return text->at == text->end || *text->at == '\n' || *text->at == '#' ? group : -1;
+}
+
 /*
  * `shim_group` in the operator's configuration. Its line is found without understanding TOML: whatever
- * looks in any way unusual is left to those who do.
+ * looks in any way unusual is left to those who do. That is the key's name anywhere but at the start of
+ * a line and in a remark, twice, or in a table; and texts of several lines and escapes, which may look
+ * like the key or hide it.
  *
  * Returns 1 for "namespace", 0 for "container" or no such key, -1 when it cannot tell.
  */
@@ -129,16 +157,26 @@ static int is_namespace_group(void) {
   i64 error;
   const char *start = map_file(CONFIGURATION, &size, &error);
   if (!start) return error == -ENOENT ? 0 : -1;
-  const char key[] = "shim_group";
+  int group = 0, seen = 0, in_table = 0, line_begins = 1;
   for (struct text rest = {start, start + size}; rest.at < rest.end; rest.at++) {
-    if (!text_starts_with(rest, key)) continue;
-    rest.at += sizeof key - 1;
-    while (rest.at < rest.end && (*rest.at == ' ' || *rest.at == '\t' || *rest.at == '=')) rest.at++;
-    if (text_starts_with(rest, "\"namespace\"")) return 1;
-    if (text_starts_with(rest, "\"container\"")) return 0;
-    return -1;
+    if (*rest.at == '\n') line_begins = 1;
+    if (*rest.at == '\n' || is_blank(*rest.at)) continue;
+    if (line_begins && *rest.at == '#') {
+      while (rest.at + 1 < rest.end && rest.at[1] != '\n') rest.at++;
+      continue;
+    }
+    if (*rest.at == '\\') return -1;
+    if (text_starts_with(rest, "\"\"\"") || text_starts_with(rest, "'''")) return -1;
+    if (line_begins && *rest.at == '[') in_table = 1;
+    if (skip(&rest, GROUP_KEY)) {
+      if (!line_begins || in_table || seen++) return -1;
+      group = read_group(&rest);
+      if (group < 0) return -1;
+      rest.at--;
+    }
+    line_begins = 0;
   }
-  return 0;
+  return group;
 }
 
 static int is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
