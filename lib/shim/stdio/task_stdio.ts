@@ -1,4 +1,4 @@
-import { close, setTerminalSize } from "../../../ffi/linux.ts";
+import { close, dupAbove, setTerminalSize } from "../../../ffi/linux.ts";
 import type { Stdio } from "../../launch/stdio.ts";
 import type { Reactor } from "../reactor.ts";
 import { endsWithin } from "./ends_within.ts";
@@ -113,8 +113,12 @@ export class TaskStdio {
     this.#own(master);
     this.#terminal = master;
     this.#copyOutput(master, stdout);
+    if (this.io.stdin === "") return;
+    // Both may have to wait for the terminal, and the reactor knows a descriptor once.
+    const writer = dupAbove(master, 0);
+    this.#own(writer);
     // A terminal's input has no end: with the file's only the copying ends.
-    if (this.io.stdin !== "") this.#inputPump = new Pump(this.#reactor, stdin, master);
+    this.#inputPump = new Pump(this.#reactor, stdin, writer);
   }
 
   /** Sets the size of the terminal in characters; does nothing without one. */
