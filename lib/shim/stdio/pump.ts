@@ -24,6 +24,8 @@ export class Pump {
   readonly #reactor: Reactor;
   readonly #from: number;
   readonly #to: number;
+  /** What `from` waits for: itself, or, where it can always be read, somebody who takes it. */
+  #source: { fd: number; events: number };
   /** Made for the first byte: most standard inputs never see one. */
   #buffer?: Uint8Array<ArrayBuffer>;
   #pending?: Uint8Array;
@@ -32,8 +34,11 @@ export class Pump {
   #isEnded = false;
 
   /**
-   * @param from a descriptor that can be waited for; nobody else's
-   * @param to likewise, or a regular file
+   * One of the two can be waited for; the other may be a regular file, /dev/null and the like.
+   *
+   * @param from nobody else's
+   * @param to likewise, in the reactor
+   * @throws LinuxError
    */
   constructor(reactor: Reactor, from: number, to: number) {
     this.#reactor = reactor;
@@ -42,7 +47,15 @@ export class Pump {
     this.ended = new Promise((resolve) => this.#end = resolve);
     setNonblock(from, true);
     setNonblock(to, true);
-    this.#watch(from, EPOLLIN);
+    this.#source = { fd: from, events: EPOLLIN };
+    try {
+      this.#watchSource();
+    } catch (error) {
+      if (!(error instanceof LinuxError && error.code === "EPERM")) throw error;
+      this.#watched = undefined;
+      this.#source = { fd: to, events: EPOLLOUT };
+      this.#watchSource();
+    }
   }
 
   /** Stops wherever it is; what was not copied is lost. */
@@ -74,7 +87,7 @@ export class Pump {
     this.#buffer ??= new Uint8Array(BUFFER_BYTES);
     const count = unlessItWaits(() => read(this.#from, this.#buffer!));
     if (count === undefined) {
-      this.#watch(this.#from, EPOLLIN);
+      this.#watchSource();
       return false;
     }
     if (count === 0) {
@@ -96,8 +109,12 @@ export class Pump {
       this.copied += count;
       this.#pending = count < this.#pending.length ? this.#pending.subarray(count) : undefined;
     }
-    this.#watch(this.#from, EPOLLIN);
+    this.#watchSource();
     return true;
+  }
+
+  #watchSource(): void {
+    this.#watch(this.#source.fd, this.#source.events);
   }
 
   /** Only one of the two at a time: a hang-up of the other would be told again and again. */

@@ -112,6 +112,22 @@ Deno.test("a guest that does not read its terminal for a while loses nothing", a
   assert.ok(equals(taken, repeated(MUCH, TIMES)), `${taken.length} bytes`);
 });
 
+Deno.test("a terminal's input may come from a file, or from nothing", async () => {
+  await using scope = new Scope();
+  const file = `${await scope.temporaryDirectory("input")}/input`;
+  await Deno.writeFile(file, repeated(MUCH, TIMES));
+  for (const [stdin, bytes] of [[file, repeated(MUCH, TIMES)], ["/dev/null", new Uint8Array()]]) {
+    const { guest, output } = await terminal(scope, stdin as string);
+    writeAll(guest, new TextEncoder().encode("busy"));
+    assert.equal(new TextDecoder().decode(await take(output, 4)), "busy");
+    const taken = await take(guest, bytes!.length);
+    assert.ok(equals(taken, bytes as Uint8Array), `${taken.length} bytes of ${stdin}`);
+    // And goes on when the input has ended.
+    writeAll(guest, new TextEncoder().encode("more"));
+    assert.equal(new TextDecoder().decode(await take(output, 4)), "more");
+  }
+});
+
 function repeated(bytes: Uint8Array, times: number): Uint8Array<ArrayBuffer> {
   const all = new Uint8Array(bytes.length * times);
   for (let at = 0; at < all.length; at += bytes.length) all.set(bytes, at);
