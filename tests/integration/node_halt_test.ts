@@ -1,6 +1,6 @@
 /** How nodes end: with QEMU as they have it, and a guest in the node's place. */
 import assert from "node:assert/strict";
-import { isAlive, waitFor } from "../support/process.ts";
+import { isAlive, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { lines } from "../support/streams.ts";
@@ -30,6 +30,22 @@ for (
     assert.equal(/^CPU#1$/m.test(registers.replaceAll("\r", "")), !stop);
   });
 }
+
+testIf("a node that halts says when there is no room for its files", {
+  needs: [...needs, "root", "mount"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("full");
+  await run(["mount", "-t", "tmpfs", "-o", "size=4M", "none", directory], { check: true });
+  scope.defer("unmount", () => run(["umount", directory], { check: true }));
+  const machine = await startIdle(scope, directory);
+  await assert.rejects(Deno.writeFile(`${directory}/fill`, new Uint8Array(4 << 20)));
+  await waitFor(() => machine.ending() !== undefined, {
+    timeoutSeconds: 60,
+    what: "the watch to end the node",
+  });
+  assert.ok(machine.halt()?.endsWith(`; the file system of ${directory} is full`), machine.halt());
+});
 
 testIf("no node outlives its test run, when all of its processes are killed at once", {
   needs,

@@ -46,8 +46,10 @@ export function takeSnapshot(): Snapshot {
     cgroup: cgroups(),
     "file in /run": runFiles(),
     "temporary file": new Map(
-      namesIn("/tmp").filter((it) => it.startsWith(TEMPORARY_PREFIX))
-        .map((it) => [`/tmp/${it}`, "there"]),
+      ["/tmp", "/var/tmp"].flatMap((directory) =>
+        namesIn(directory).filter((it) => it.startsWith(TEMPORARY_PREFIX))
+          .map((it) => [`${directory}/${it}`, "there"])
+      ),
     ),
     process: processes(),
     "host file": new Map(WATCHED_FILES.map((it) => [it, describeFile(it)])),

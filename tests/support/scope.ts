@@ -25,9 +25,11 @@ export class Scope implements AsyncDisposable {
   /**
    * A directory of its own, removed with all its content at the end. Its name starts with
    * `urunc-test-`, by which the leak check knows it.
+   *
+   * @param dir where, if not where temporary files usually are
    */
-  async temporaryDirectory(name = "dir"): Promise<string> {
-    const path = await Deno.makeTempDir({ prefix: `${TEMPORARY_PREFIX}${name}-` });
+  async temporaryDirectory(name = "dir", dir?: string): Promise<string> {
+    const path = await Deno.makeTempDir({ dir, prefix: `${TEMPORARY_PREFIX}${name}-` });
     // Other users (the monitor's) must be able to pass through.
     await Deno.chmod(path, 0o755);
     this.defer(`remove ${path}`, () => removeTree(path));

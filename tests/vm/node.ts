@@ -2,6 +2,7 @@
 import { type CommandOptions, type CommandResult, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { missingReason } from "../support/skip.ts";
+import { bigTemporaryDirectory, missingSpace } from "../support/space.ts";
 import { lines } from "../support/streams.ts";
 import { nodeImage } from "./image.ts";
 import { type Keys, makePayload } from "./payload.ts";
@@ -20,6 +21,9 @@ export interface NodeOptions {
 
 const MEMORY_MIB = 3072;
 
+/** The payload and what the tests write; a node whose disk cannot be written to stands still. */
+const DISK_MIB = 3072;
+
 /** What the image's initrd says first in each boot. */
 const BOOT_MARK = "Loading, please wait...";
 
@@ -33,7 +37,8 @@ const BOOT_SECONDS = 300;
 export function nodeNeeds(nodes = 1): { needs: string[]; skip?: string } {
   const needs = ["root", "mmdebstrap", "mkfs.ext4", "qemu-system-x86_64", "ssh", "gcc"];
   const reason = needs.map(missingReason).find((it) => it !== undefined);
-  return { needs, skip: reason ?? missingMemory(nodes) };
+  const space = () => missingSpace(bigTemporaryDirectory(), DISK_MIB * nodes);
+  return { needs, skip: reason ?? missingMemory(nodes) ?? space() };
 }
 
 /** Two nodes fit into 6 GiB besides what a machine needs for itself. */
@@ -74,7 +79,7 @@ export class VmNode {
    */
   static async boot(scope: Scope, options: NodeOptions = {}): Promise<VmNode> {
     const image = await nodeImage();
-    const directory = await scope.temporaryDirectory("node");
+    const directory = await scope.temporaryDirectory("node", bigTemporaryDirectory());
     const { disk, keys } = await makePayload(directory, options.files ?? {});
     const started = performance.now();
     const machine = await startMachine(scope, directory, {

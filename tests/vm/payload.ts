@@ -58,7 +58,11 @@ export async function makePayload(
   for (const name of TREE) await put(stage, `/${name}`, { link: `${repository}${name}` });
   await put(stage, "/dist/urunc", { link: await uruncBinary() });
   await put(stage, "/.node/bin/deno", { link: Deno.execPath() });
-  await put(stage, "/.node/deno/npm", { link: `${await denoDirectory()}/npm` });
+  const registry = "npm/registry.npmjs.org";
+  const cached = `${await denoDirectory()}/${registry}`;
+  for (const path of await lockedPackages()) {
+    await put(stage, `/.node/deno/${registry}/${path}`, { link: `${cached}/${path}` });
+  }
   // Tests find these in their cache, and neither compile nor fetch them.
   await doubleBinary();
   await debianKernel();
@@ -85,11 +89,27 @@ export async function makePayload(
 }
 
 /** esbuild only builds the executable, which is already there; schemas judge what no node changes. */
+const NOT_IN_NODES = /esbuild|kubernetes/;
+
+/** In the registry's part of Deno's cache: the locked packages, and what it knows of their versions. */
+async function lockedPackages(): Promise<Set<string>> {
+  const lock = JSON.parse(await Deno.readTextFile(`${repositoryDirectory()}deno.lock`));
+  const paths = new Set<string>();
+  for (const key of Object.keys(lock.npm)) {
+    // Name, version, and the versions of peers that it was installed with.
+    const [, name = "", version = ""] = /^(@?[^@]+)@([^_]+)/.exec(key) ?? [];
+    if (NOT_IN_NODES.test(name)) continue;
+    paths.add(`${name}/registry.json`).add(`${name}/${version}`);
+  }
+  return paths;
+}
+
+/** The disk has room for inodes and for the ends of files' last blocks, too. */
 const MAKE = `cd "$1"
-find -L . \\( -type f -o -type d \\) ! -path "*/npm/*esbuild*" ! -path "*/npm/*kubernetes*" -print0 |
+find -L . \\( -type f -o -type d \\) -print0 |
   tar --create --file "$2" --dereference --null --no-recursion --files-from=- \
     --owner=0 --group=0 --numeric-owner
-truncate --size 1G "$3"
+truncate --size "$(($(stat --format %s "$2") * 5 / 4 + (64 << 20)))" "$3"
 mkfs.ext4 -q -F -O ^has_journal -d "$2" "$3"
 rm "$2"`;
 

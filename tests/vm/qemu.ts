@@ -1,6 +1,7 @@
 /** The virtual machine that a node is: started, watched, ended by its process id. */
 import { waitFor } from "../support/process.ts";
 import type { Scope } from "../support/scope.ts";
+import { freeMib } from "../support/space.ts";
 import type { NodeImage } from "./image.ts";
 import { askMonitor } from "./monitor.ts";
 import { greets, processorSeconds, type Watched, watchForHalt } from "./watch.ts";
@@ -90,7 +91,9 @@ export class Machine {
   async #killWhenHalted(watched: Watched): Promise<void> {
     const seen = await watchForHalt(watched, this.#watch.signal);
     if (seen === undefined || this.#ending !== undefined) return;
-    this.#halt = seen;
+    // QEMU stops a machine whose writes find no room.
+    const full = freeMib(this.#directory) === 0;
+    this.#halt = full ? `${seen}; the file system of ${this.#directory} is full` : seen;
     await keepRegisters(`${this.#directory}/monitor`, this.registersFile);
     Deno.kill(watched.pid, "SIGKILL");
     await this.#ended;
