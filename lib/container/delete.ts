@@ -4,11 +4,9 @@ import {
   LinuxError,
   O_RDONLY,
   open,
-  pidfdSendSignal,
   pollAsync,
   POLLIN,
   setns,
-  SIGKILL,
 } from "../../ffi/linux.ts";
 import { HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
 import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../host/namespaces.ts";
@@ -17,15 +15,14 @@ import { removeMasquerade } from "../network/masquerade.ts";
 import { removeIngress } from "../network/redirect.ts";
 import { isTapOfAnother, removeTap, tapExists } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
-import { thawCgroup } from "./cgroups/freezer.ts";
 import { stopScope } from "./cgroups/systemd.ts";
 import { runEveryHook } from "./hooks.ts";
-import { openProcess } from "./kill.ts";
+import { killProcess, openProcess } from "./kill.ts";
 import { containerStatus } from "./pause.ts";
 import { salvageState } from "./salvage.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { computeStatus } from "./status.ts";
-import type { ContainerDirectory, Store } from "./store.ts";
+import type { ContainerDirectory, Lock, Store } from "./store.ts";
 
 /** How long a killed monitor may take to end: the kernel tears down the guest's memory. Seconds. */
 const KILL_TIMEOUT = 10;
@@ -50,9 +47,12 @@ export async function deleteContainer(
     if (force && error instanceof NotFoundError) return [];
     throw error;
   }
-  // Before the lock: a creator holds it for as long as its hooks take.
-  if (!force) requireStopped(id, directory.readState());
-  using _lock = await directory.lockAsync();
+  // Before the lock: a creator holds it for as long as its hooks take. Whoever waits for the
+  // container's process, which may be stopped, holds it as long: the end of that one lets them go on.
+  if (force) await killFirst(directory);
+  else requireStopped(id, directory.readState());
+  using lock = force ? await lockIfThere(directory) : await directory.lockAsync();
+  if (lock === undefined) return [];
   const { state, warnings } = force ? readAnyState(directory) : readOwnState(directory);
   if (state === undefined) {
     // A creator that was killed before it wrote anything down had made nothing else.
@@ -61,6 +61,22 @@ export async function deleteContainer(
   }
   if (!force) requireStopped(id, state);
   return [...warnings, ...await forceDelete(directory, state)];
+}
+
+/** Ends the process that the state names by now: what is left is done with the lock. */
+async function killFirst(directory: ContainerDirectory): Promise<void> {
+  const { state } = readAnyState(directory);
+  if (state !== undefined) await killProcess(state);
+}
+
+/** Undefined when the container is deleted meanwhile: by its creator, for one, whose init was killed. */
+async function lockIfThere(directory: ContainerDirectory): Promise<Lock | undefined> {
+  try {
+    return await directory.lockAsync();
+  } catch (error) {
+    if (error instanceof NotFoundError) return undefined;
+    throw error;
+  }
 }
 
 /** @throws WrongStateError unless the container is stopped; one without a state is */
@@ -122,9 +138,7 @@ async function killMonitor(state: ContainerState): Promise<void> {
   const pidfd = openProcess(state);
   if (pidfd === undefined) return;
   try {
-    pidfdSendSignal(pidfd, SIGKILL);
-    // A paused one dies of it only when it goes on (v1); it does not get as far as its own code.
-    await thawCgroup(state.cgroupPaths);
+    await killProcess(state);
     const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], KILL_TIMEOUT * 1000);
     if (events === 0) {
       throw new HostError({
@@ -134,8 +148,6 @@ async function killMonitor(state: ContainerState): Promise<void> {
         remedy: "it hangs in the kernel: see its state in /proc, then delete again",
       });
     }
-  } catch (error) {
-    if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
   } finally {
     close(pidfd);
   }

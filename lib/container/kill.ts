@@ -149,6 +149,25 @@ function numberBeforeStart(effect: SignalEffect): number {
 }
 
 /**
+ * Has the kernel end the container's process, also one that is stopped or paused. Does not wait for
+ * its end; nothing happens when it has ended. Needs no lock: it is the process that the state names,
+ * or none.
+ */
+export async function killProcess(state: ContainerState): Promise<void> {
+  const pidfd = openProcess(state);
+  if (pidfd === undefined) return;
+  try {
+    pidfdSendSignal(pidfd, SIGKILL);
+  } catch (error) {
+    if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
+  } finally {
+    close(pidfd);
+  }
+  // A paused one dies of it only when it goes on (v1); it does not get as far as its own code.
+  await thawCgroup(state.cgroupPaths);
+}
+
+/**
  * A pidfd of the container's process, so that never a later one with the same number is signalled;
  * undefined when it is gone. The start time is compared after
  * the pidfd was opened: from then on the id cannot be reused unnoticed.

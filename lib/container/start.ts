@@ -1,11 +1,15 @@
 import {
   AF_UNIX,
   close,
+  LinuxError,
   MSG_NOSIGNAL,
   O_RDONLY,
   open,
-  readAsync,
+  pollAsync,
+  POLLIN,
+  read,
   send,
+  SOCK_NONBLOCK,
   SOCK_STREAM,
   socket,
 } from "../../ffi/linux.ts";
@@ -13,15 +17,27 @@ import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
 import { isGone } from "../host/os_error.ts";
+import { readProcessStat } from "../host/process.ts";
 import { connectAt } from "../launch/sockets.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "./hooks.ts";
+import { delay } from "../timer.ts";
 import { forceDelete } from "./delete.ts";
+import { killProcess } from "./kill.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { containerStatus } from "./pause.ts";
 import { isAlive } from "./status.ts";
 import { requireState } from "./require.ts";
 import type { ContainerDirectory, Lock, Store } from "./store.ts";
+
+/**
+ * How long init may take to execute the monitor. It takes 2 ms; a busy machine with a cold disk takes
+ * seconds; and kubelet gives a start two minutes. Seconds.
+ */
+const EXEC_TIMEOUT = 30;
+
+/** How often is tried to connect while others wait for init, in milliseconds. */
+const CONNECT_INTERVAL = 20;
 
 /** What start found out, for whoever waits for the monitor. */
 export interface Started {
@@ -33,13 +49,19 @@ export interface Started {
 /**
  * Starts a created container: lets init exec the monitor, and proves its identity again.
  *
- * @throws NotFoundError, WrongStateError unless it is created, HostError when the exec failed
+ * @param timeout seconds that the exec may take
+ * @throws NotFoundError, WrongStateError unless it is created, HostError when the exec failed, or took
+ *   too long: then the container was killed
  */
-export async function startContainer(store: Store, id: string): Promise<Started> {
+export async function startContainer(
+  store: Store,
+  id: string,
+  timeout = EXEC_TIMEOUT,
+): Promise<Started> {
   const directory = store.open(id);
   using _lock = await lockCreated(directory);
   const state = requireCreated(directory);
-  await letExec(directory, state);
+  await letExec(directory, state, timeout);
   const started = await proveAfterExec(directory, state);
   directory.writeState(started);
   // A failed poststart hook is logged, and the container goes on (runtime.md, lifecycle step 9).
@@ -74,25 +96,79 @@ function requireCreated(directory: ContainerDirectory): ContainerState {
   });
 }
 
-/** Connects to the waiting init, asks for the exec, and waits until it happened. */
-async function letExec(directory: ContainerDirectory, state: ContainerState): Promise<void> {
-  const fd = socket(AF_UNIX, SOCK_STREAM, 0);
+/**
+ * Connects to the waiting init, asks for the exec, and waits until it happened. Whoever has the
+ * container's uid may stop init, so none of it is waited for without an end.
+ */
+async function letExec(
+  directory: ContainerDirectory,
+  state: ContainerState,
+  timeout: number,
+): Promise<void> {
+  const deadline = performance.now() + timeout * 1000;
+  const fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
   try {
-    connectAt(fd, `${directory.path}/start.sock`);
+    if (!await connectBefore(deadline, fd, `${directory.path}/start.sock`)) {
+      throw await execTimeout(state, timeout);
+    }
     send(fd, new Uint8Array([START_BYTE]), MSG_NOSIGNAL);
+    const left = Math.max(0, deadline - performance.now());
+    const [events] = await pollAsync([{ fd, events: POLLIN }], left);
+    // It would execute the monitor later, whose identity nobody proves then.
+    if (events === 0) throw await execTimeout(state, timeout);
     const buffer = new Uint8Array(4096);
-    const count = await readAsync(fd, buffer);
+    const count = readAnswer(fd, buffer);
     // End of file: the socket is close-on-exec, so the exec happened (or init was killed, and the
     // container is stopped, which the next state tells).
     if (count === 0) return;
     throw new HostError({
       operation: "start container",
       subject: state.id,
-      reason: new TextDecoder().decode(buffer.subarray(0, count)),
+      reason: count === undefined
+        ? "its process was killed before it executed the monitor"
+        : new TextDecoder().decode(buffer.subarray(0, count)),
     });
   } finally {
     close(fd);
   }
+}
+
+/** Returns false when init took none of those who wait until then. They are few. */
+async function connectBefore(deadline: number, fd: number, path: string): Promise<boolean> {
+  for (;;) {
+    try {
+      connectAt(fd, path);
+      return true;
+    } catch (error) {
+      if (!(error instanceof LinuxError && error.code === "EAGAIN")) throw error;
+    }
+    if (performance.now() > deadline) return false;
+    await delay(CONNECT_INTERVAL);
+  }
+}
+
+/** Undefined when init ended without having read what it was asked. */
+function readAnswer(fd: number, buffer: Uint8Array): number | undefined {
+  try {
+    return read(fd, buffer);
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "ECONNRESET") return undefined;
+    throw error;
+  }
+}
+
+/** The error about an init that does not execute the monitor, which is killed. */
+async function execTimeout(state: ContainerState, timeout: number): Promise<HostError> {
+  const letter = readProcessStat(state.pid!)?.state;
+  await killProcess(state);
+  return new HostError({
+    operation: "start container",
+    subject: state.id,
+    reason: `process ${state.pid} did not execute the monitor within ${timeout} s ` +
+      `(its state was ${letter ?? "not to be seen"}), and was killed`,
+    remedy: "T: somebody stopped it, who has its uid or is root; D: a disk does not answer; " +
+      "R: the machine is overloaded. Delete the container, and create it again",
+  });
 }
 
 /**
