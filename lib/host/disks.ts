@@ -14,6 +14,7 @@ import { hostNode } from "../block/root_disk.ts";
 import { HostError, UnsupportedError } from "../errors.ts";
 import type { DiskDevice } from "../oci/disk_devices.ts";
 import { type DiskMount, unseenVolume } from "../oci/remarks.ts";
+import { isReadOnlyMount } from "../oci/read_only.ts";
 import { readDevice } from "./devices.ts";
 import { statImageFile } from "./image.ts";
 import type { DeviceFacts, DiskFacts, DiskSource } from "./types.ts";
@@ -71,7 +72,7 @@ export function volumeDisks(mounts: DiskMount[], taken: string[]): DiskFacts[] {
   const names = new Set(taken);
   return mounts.map((volume, number) => {
     const { source, mayWrite } = sourceOf(volume);
-    const readOnly = !mayWrite || volume.mount.options.includes("ro");
+    const readOnly = !mayWrite || isReadOnlyMount(volume.mount.options);
     if (!readOnly && source.kind === "device") requireUnused(volume);
     const name = nameOf(volume.mount.destination, names, `volume${number}`);
     return { name, source, readOnly };

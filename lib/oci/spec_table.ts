@@ -33,6 +33,13 @@ export const specTable: SpecRow[] = [
     how: "volumes that are no disk, by name; what engines mount everywhere is left alone",
   },
   {
+    property: "mounts options of disks",
+    treatment: "honoured",
+    how:
+      "ro, rw, rro and rrw, as runc does; the others are for the host's mount, which there is none " +
+      "of: the guest mounts its disk by itself",
+  },
+  {
     property: "hostname",
     treatment: "honoured",
     how: "of the UTS namespace; told to Linux guests",

@@ -245,8 +245,9 @@ testIf("a device that the host has mounted is not given to be written", {
   await run(["mkfs.ext4", "-q", "-F", device], { check: true });
   await run(["mount", device, place], { check: true });
   scope.defer(`unmount ${place}`, () => run(["umount", place]));
-  for (const [readOnly, code] of [[false, 1], [true, 0]] as const) {
-    const volumes = withVolumes({ source: device, destination: "/data", readOnly });
+  for (const [option, code] of [["rw", 1], ["ro", 0], ["rro", 0]] as const) {
+    const options = ["rbind", option];
+    const volumes = withVolumes({ source: device, destination: "/data", options });
     const container = await doubleContainer(scope, "idle", volumes);
     const created = await container.create();
     assert.equal(created.code, code, created.stderr);

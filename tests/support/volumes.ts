@@ -25,15 +25,17 @@ export interface Volume {
   source: string;
   destination: string;
   readOnly?: boolean;
+  /** In place of `rbind` and what `readOnly` says. */
+  options?: string[];
 }
 
 /** Options of a container with these volumes. */
 export function withVolumes(...volumes: Volume[]): ContainerOptions {
   return {
     edit: (config) =>
-      config.mounts = volumes.map(({ source, destination, readOnly }) => ({
+      config.mounts = volumes.map(({ source, destination, readOnly, options }) => ({
         ...{ source, destination, type: "bind" },
-        options: ["rbind", readOnly ? "ro" : "rw"],
+        options: options ?? ["rbind", readOnly ? "ro" : "rw"],
       })),
   };
 }
