@@ -15,6 +15,12 @@ const CASES = [
   { what: "version 2", layout: V2, text: "0::/urunc/one\n", missed: [] },
   { what: "both versions", layout: HYBRID, text: `${V1_TEXT}0::/urunc/one\n`, missed: [] },
   {
+    what: "both versions, and another hierarchy's root",
+    layout: HYBRID,
+    text: `${V1_TEXT}1:name=systemd:/\n0::/urunc/one\n`,
+    missed: [],
+  },
+  {
     what: "all but one hierarchy",
     layout: V1,
     text: V1_TEXT.replace("memory:/urunc/one", "memory:/"),
