@@ -146,7 +146,10 @@ export interface CommandResult {
 
 /** How a command is run. */
 export interface CommandOptions {
-  /** Added to the caller's environment, or all of it with `clearEnv`. */
+  /**
+   * Added to the caller's environment, or all of it with `clearEnv`. Words that a program says are to be
+   * read here: in English, whatever the caller's language is, unless told otherwise.
+   */
   env?: Record<string, string>;
   clearEnv?: boolean;
   cwd?: string;
@@ -172,7 +175,7 @@ export async function run(argv: string[], options: CommandOptions = {}): Promise
   const seconds = options.timeoutSeconds ?? 60;
   const child = new Deno.Command(program, {
     args,
-    env: options.env,
+    env: options.clearEnv ? options.env : { LC_ALL: "C", ...options.env },
     clearEnv: options.clearEnv,
     cwd: options.cwd,
     stdin: options.stdin === undefined ? "null" : "piped",

@@ -1,5 +1,12 @@
 import assert from "node:assert/strict";
-import { isAlive, parseStatus, readStatus, run, waitFor } from "../../support/process.ts";
+import {
+  type CommandOptions,
+  isAlive,
+  parseStatus,
+  readStatus,
+  run,
+  waitFor,
+} from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { missingReason, splitSkipName } from "../../support/skip.ts";
 
@@ -56,6 +63,22 @@ Deno.test("run gives output and code, and does not wait for a grandchild that ho
 
 Deno.test("run ends what takes too long", async () => {
   await assert.rejects(run(["sleep", "9"], { timeoutSeconds: 0.1 }), /did not end within 0.1 s/);
+});
+
+Deno.test("a command speaks English, whatever the language is here", async () => {
+  const before = Deno.env.get("LC_ALL");
+  Deno.env.set("LC_ALL", "de_DE.UTF-8");
+  try {
+    const language = async (options: CommandOptions) =>
+      (await run(["/bin/sh", "-c", "echo $LC_ALL"], options)).stdout.trim();
+    assert.equal(await language({}), "C");
+    assert.equal(await language({ env: { X: "1" } }), "C");
+    assert.equal(await language({ env: { LC_ALL: "fr_FR" } }), "fr_FR");
+    assert.equal(await language({ clearEnv: true }), "");
+  } finally {
+    if (before === undefined) Deno.env.delete("LC_ALL");
+    else Deno.env.set("LC_ALL", before);
+  }
 });
 
 Deno.test("a command ends with its scope, before what was done earlier is undone", async () => {
