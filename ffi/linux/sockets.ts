@@ -180,7 +180,8 @@ export function receiveDescriptor(
   buffer: Uint8Array,
   flags: number,
 ): { count: number; descriptor?: number } {
-  const message = new DescriptorMessage(buffer.length);
+  // In the padding up to CMSG_SPACE(sizeof(int)) there would be room for a second one.
+  const message = new DescriptorMessage(buffer.length, DESCRIPTOR_LENGTH);
   const count = retried(
     "recvmsg",
     `fd ${fd}`,
@@ -201,8 +202,11 @@ class DescriptorMessage {
   readonly #control: Struct<keyof typeof CMSGHDR.fields>;
   readonly #view: DataView<ArrayBuffer>;
 
-  /** @param size bytes of data, at least 1 */
-  constructor(size: number) {
+  /**
+   * @param size bytes of data, at least 1
+   * @param room bytes for the descriptor, of those that there are
+   */
+  constructor(size: number, room = DESCRIPTOR_SPACE) {
     const [vectorAt, controlAt] = [MSGHDR.size, MSGHDR.size + IOVEC.size];
     const dataAt = controlAt + DESCRIPTOR_SPACE;
     this.bytes = allocate(dataAt + size);
@@ -218,7 +222,7 @@ class DescriptorMessage {
     setField(header, "msg_iov", base + BigInt(vectorAt));
     setField(header, "msg_iovlen", 1);
     setField(header, "msg_control", base + BigInt(controlAt));
-    setField(header, "msg_controllen", DESCRIPTOR_SPACE);
+    setField(header, "msg_controllen", room);
   }
 
   setDescriptor(fd: number): void {

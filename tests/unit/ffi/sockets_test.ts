@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { SCM_RIGHTS, SOL_SOCKET } from "../../../ffi/constants/socket.ts";
 import * as linux from "../../../ffi/linux.ts";
+import { addressOf } from "../../../ffi/memory.ts";
+import { sendmsg } from "../../../ffi/symbols/sys_socket.ts";
 import { Scope } from "../../support/scope.ts";
 
 const encoder = new TextEncoder();
@@ -104,6 +107,57 @@ Deno.test("a descriptor travels with bytes, as a copy that is closed at exec", a
   assert.equal(Deno.readLinkSync(`/proc/self/fd/${descriptor}`), path);
   assert.match(Deno.readTextFileSync(`/proc/self/fdinfo/${descriptor}`), /^flags:\s+0?2\d{6}$/m);
 });
+
+/** One message with several descriptors: see cmsg(3) for its parts. */
+function sendDescriptors(fd: number, descriptors: number[]): void {
+  const [header, vector, control] = [new Uint8Array(56), new Uint8Array(16), new Uint8Array(64)];
+  const data = encoder.encode("x");
+  const length = 16 + 4 * descriptors.length;
+  const view = new DataView(control.buffer);
+  view.setBigUint64(0, BigInt(length), true);
+  view.setInt32(8, SOL_SOCKET, true);
+  view.setInt32(12, SCM_RIGHTS, true);
+  descriptors.forEach((it, index) => view.setInt32(16 + 4 * index, it, true));
+  new BigUint64Array(vector.buffer).set([addressOf(data), 1n]);
+  const controlLength = BigInt(16 + 8 * Math.ceil(descriptors.length / 2));
+  new BigUint64Array(header.buffer, 16).set([
+    addressOf(vector),
+    1n,
+    addressOf(control),
+    controlLength,
+  ]);
+  assert.equal(sendmsg(fd, header, 0), 1n);
+}
+
+for (const sent of [1, 2, 3, 4]) {
+  Deno.test(`of ${sent} descriptors in a message one is received, and no other stays open`, () => {
+    const [left, right] = linux.socketpair(linux.SOCK_STREAM);
+    const file = linux.open("/dev/null", linux.O_RDONLY);
+    try {
+      const opened = () =>
+        [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => linkOf(name))
+          .filter((target) => target === "/dev/null").length;
+      const before = opened();
+      sendDescriptors(left, Array(sent).fill(file));
+      const { count, descriptor } = linux.receiveDescriptor(right, new Uint8Array(8), 0);
+      assert.equal(count, 1);
+      assert.ok(descriptor !== undefined);
+      linux.close(descriptor);
+      assert.equal(opened(), before);
+    } finally {
+      [left, right, file].forEach(linux.close);
+    }
+  });
+}
+
+/** Undefined for the descriptor that the directory was read by. */
+function linkOf(name: string): string | undefined {
+  try {
+    return Deno.readLinkSync(`/proc/self/fd/${name}`);
+  } catch {
+    return undefined;
+  }
+}
 
 Deno.test("bytes without a descriptor, and the end, are told from a descriptor", () => {
   const [left, right] = linux.socketpair(linux.SOCK_STREAM);
