@@ -168,16 +168,10 @@ export class ContainerDirectory {
 
   /**
    * Waits until no other command works on this container, and keeps others waiting until it is
-   * released or this process ends.
+   * released or this process ends. The thread is not blocked: a shim has other tasks to serve.
    *
    * @throws NotFoundError when the container is deleted meanwhile
    */
-  lock(): Lock {
-    const fd = this.#openLock();
-    return this.#locked(fd, () => flock(fd, LOCK_EX));
-  }
-
-  /** As `lock`, without blocking the thread. */
   async lockAsync(): Promise<Lock> {
     const fd = this.#openLock();
     try {
@@ -186,11 +180,11 @@ export class ContainerDirectory {
       close(fd);
       throw error;
     }
-    return this.#locked(fd, () => {});
+    return this.#locked(fd);
   }
 
   /**
-   * As `lock`, without waiting.
+   * As `lockAsync`, without waiting.
    *
    * @returns undefined when somebody else has it
    * @throws NotFoundError when the container is deleted meanwhile
@@ -204,7 +198,7 @@ export class ContainerDirectory {
       if (error instanceof LinuxError && error.code === "EAGAIN") return undefined;
       throw error;
     }
-    return this.#locked(fd, () => {});
+    return this.#locked(fd);
   }
 
   #openLock(): number {
@@ -217,9 +211,8 @@ export class ContainerDirectory {
     }
   }
 
-  #locked(fd: number, take: () => void): Lock {
+  #locked(fd: number): Lock {
     try {
-      take();
       // Whoever held it may have deleted the container, and another may have taken the id since:
       // then this is the lock of a directory that is no more.
       if (!isSameFile(fd, `${this.path}/${LOCK_FILE}`)) throw notFound(this.id);

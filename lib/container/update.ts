@@ -22,10 +22,14 @@ import type { Store } from "./store.ts";
  * @throws NotFoundError; WrongStateError when it is stopped or not created yet;
  *   InvalidConfigurationError, UnsupportedError or HostError naming the property or the file
  */
-export function updateContainer(store: Store, id: string, changes: Resources): void {
+export async function updateContainer(
+  store: Store,
+  id: string,
+  changes: Resources,
+): Promise<void> {
   const directory = store.open(id);
   requireUpdatable(requireState(directory));
-  using _lock = directory.lock();
+  using _lock = await directory.lockAsync();
   const state = requireState(directory);
   requireUpdatable(state);
   const plan = locateCgroup(readCgroupLayout(), state.cgroupPaths);

@@ -1,6 +1,10 @@
 /** update, and limits of huge pages and block devices, in the real cgroups of the test double. */
 import assert from "node:assert/strict";
+import { Store } from "../../lib/container/store.ts";
+import { updateContainer } from "../../lib/container/update.ts";
 import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readResources } from "../../lib/oci/parse_resources.ts";
+import { Fields } from "../../lib/oci/reader.ts";
 import {
   assertFailed,
   assertSucceeded,
@@ -179,6 +183,30 @@ function findDisk(): { major: number; minor: number } | undefined {
     return { major: Number(major), minor: Number(minor) };
   }
 }
+
+testIf("an update that waits for another command blocks nothing else in its process", {
+  ...NEEDS,
+  needs: [...NEEDS.needs, "flock"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  await container.mustCreate();
+  const holder = new Deno.Command("flock", {
+    args: [`${container.root}/${container.id}/lock`, "sh", "-c", "echo held; sleep 1"],
+    stdout: "piped",
+  }).spawn();
+  const reader = holder.stdout.getReader();
+  await reader.read();
+  let ticks = 0;
+  const clock = setInterval(() => ticks++, 50);
+  const changes = readResources(new Fields({ pids: { limit: 9 } }, ""));
+  await updateContainer(new Store(container.root), container.id, changes);
+  clearInterval(clock);
+  assert.ok(ticks > 5, `${ticks} ticks of 50 ms in a second`);
+  assert.equal(limit(container, "pids.max"), "9");
+  await reader.cancel();
+  await holder.status;
+});
 
 testIf("block devices are throttled", {
   needs: ["root", "gcc"],

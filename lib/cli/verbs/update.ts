@@ -12,7 +12,7 @@ import { resourcesOf } from "../update_resources.ts";
 const MAXIMUM_BYTES = 1024 * 1024;
 
 /** `urunc update` */
-export function update(command: CommandOf<"update">, context: Context): number {
+export async function update(command: CommandOf<"update">, context: Context): Promise<number> {
   const given = resourcesOf(command);
   const { resources } = command;
   if (resources !== undefined && Object.keys(given).length > 0) {
@@ -24,7 +24,7 @@ export function update(command: CommandOf<"update">, context: Context): number {
     });
   }
   const json = resources === undefined ? given : parseJson(readInput(resources), resources);
-  updateContainer(context.store, command.id, parseResources(json));
+  await updateContainer(context.store, command.id, parseResources(json));
   return 0;
 }
 

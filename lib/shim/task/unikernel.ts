@@ -191,7 +191,7 @@ export class UnikernelTask implements Task {
     const { readResources } = await import("../../oci/parse_resources.ts");
     const { Fields } = await import("../../oci/reader.ts");
     const json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(resources));
-    updateContainer(this.#store, this.id, readResources(new Fields(json, "resources")));
+    await updateContainer(this.#store, this.id, readResources(new Fields(json, "resources")));
   }
 
   async pids(): Promise<number[]> {

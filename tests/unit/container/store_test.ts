@@ -62,12 +62,12 @@ Deno.test("containers are listed, also one without a state; other things are not
   }));
 
 Deno.test("only the owner may look", () =>
-  withStore((store) => {
+  withStore(async (store) => {
     const saved = Deno.umask(0);
     try {
       const directory = store.create("one");
       directory.writeState(STATE);
-      directory.lock().release();
+      (await directory.lockAsync()).release();
       const mode = (path: string) => (Deno.statSync(path).mode ?? 0) & 0o777;
       assert.equal(mode(store.root), 0o700);
       assert.equal(mode(directory.path), 0o700);
@@ -139,7 +139,7 @@ Deno.test("a state directory that others can write, or a symlink, is refused", (
 Deno.test("a lock is held until it is released", () =>
   withStore(async (store) => {
     const directory = store.create("one");
-    const lock = directory.lock();
+    const lock = await directory.lockAsync();
     const waiter = new Deno.Command("flock", { args: [`${directory.path}/lock`, "true"] }).spawn();
     let waited = true;
     const status = waiter.status.finally(() => waited = false);
@@ -165,9 +165,9 @@ Deno.test("who waits for the lock of a container that is deleted meanwhile finds
     }).spawn();
     const reader = holder.stdout.getReader();
     await reader.read();
-    assert.throws(() => directory.lock(), NotFoundError);
+    await assert.rejects(directory.lockAsync(), NotFoundError);
     await reader.cancel();
     assert.ok((await holder.status).success);
-    assert.throws(() => new Store(store.root).open("two").lock(), NotFoundError);
-    using _lock = store.open("one").lock();
+    assert.throws(() => new Store(store.root).open("two"), NotFoundError);
+    using _lock = await store.open("one").lockAsync();
   }));
