@@ -82,8 +82,12 @@ export class Reaper {
   #sweepSoon(): void {
     this.#sweeping ??= after(SWEEP_MILLISECONDS, () => {
       this.#sweeping = undefined;
-      if (this.#holds > 0) this.#sweepSoon();
-      else this.#sweep();
+      if (this.#holds > 0) return this.#sweepSoon();
+      try {
+        this.#sweep();
+      } catch {
+        // No descriptor is left, say. They stay zombies until the next sweep.
+      }
     });
   }
 

@@ -31,9 +31,15 @@ export class WarmInit {
     if (this.#init === undefined) this.adopt(this.#spawn(USUAL));
   }
 
-  /** As `prepare`, once the task that took the last one is served. */
+  /** As `prepare`, once the task that took the last one is served; without one when none can be had. */
   prepareSoon(): void {
-    after(PREPARE_MILLISECONDS, () => this.prepare());
+    after(PREPARE_MILLISECONDS, () => {
+      try {
+        this.prepare();
+      } catch {
+        // Whoever takes one tries again, and is told.
+      }
+    });
   }
 
   /** One was started together with this process. */
