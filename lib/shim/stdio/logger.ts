@@ -10,7 +10,7 @@ import {
   SIGKILL,
   SIGTERM,
 } from "../../../ffi/linux.ts";
-import { HostError } from "../../errors.ts";
+import { formatError, HostError } from "../../errors.ts";
 import { spawnProgram } from "../../host/programs.ts";
 import type { ShimServices } from "../services.ts";
 import { endsWithin } from "./ends_within.ts";
@@ -111,6 +111,9 @@ export class Logger {
         if (exitCode === 0) return;
         const how = signal === undefined ? `exit code ${exitCode}` : `signal ${signal}`;
         services.log.warning(`${id}: its logging program ${path} ended with ${how}`);
+      }).catch((error) => {
+        // Nobody may be there yet who would handle it.
+        services.log.warning(`${id}: wait for its logging program ${path}: ${formatError(error)}`);
       });
       logger = new Logger(pid, ended, { readers: [outReader, errReader], stdout, stderr });
       close(isReady);

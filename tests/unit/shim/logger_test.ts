@@ -96,6 +96,26 @@ Deno.test("a logging program gets what is said in a terminal", async () => {
   assert.equal(read("stderr"), "");
 });
 
+/** One that another has waited for. */
+class LateReaper extends Reaper {
+  override async wait(pid: number): Promise<never> {
+    await super.wait(pid);
+    throw new Error("ECHILD");
+  }
+}
+
+Deno.test("a logging program that cannot be waited for is logged", async () => {
+  await using scope = new Scope();
+  const { uri, services, warnings } = await prepare(scope);
+  const reaper = new LateReaper(services.reactor);
+  const io = { stdin: "", stdout: uri, stderr: uri, terminal: false };
+  const stdio = await openStdio({ ...services, reaper }, "box", io);
+  stdio.given();
+  await stdio.drain();
+  stdio.close();
+  assert.match(warnings.join(), /^box: wait for its logging program .*: ECHILD$/);
+});
+
 Deno.test("a logging program that cannot be started is an error", async () => {
   await using scope = new Scope();
   const { uri, services, directory } = await prepare(scope);
