@@ -9,6 +9,7 @@
  */
 import { parseJunit, type TestOutcome } from "./support/junit.ts";
 import { findLeaks, type Snapshot, takeSnapshot } from "./support/leaks.ts";
+import { claimMachine } from "./support/only_run.ts";
 import { installPackages, TEST_PACKAGES } from "./support/packages.ts";
 import { CLEAN_UP_SECONDS, hearTerminationElsewhere, Scope } from "./support/scope.ts";
 import { repositoryDirectory } from "./support/urunc.ts";
@@ -67,10 +68,11 @@ export async function main(args: string[]): Promise<number> {
   const unmatched = targets.filter((it) =>
     !selected.some(({ group, files }) => matches(it, group, files))
   );
-  if (unmatched.length > 0) {
-    say(`no such group or test file: ${unmatched.join(" ")}`, console.error);
-    say("0 passed, 1 failed, 0 skipped");
-    return 1;
+  if (unmatched.length > 0) return refuse(`no such group or test file: ${unmatched.join(" ")}`);
+  try {
+    await claimMachine();
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : `${error}`);
   }
   hearTerminationElsewhere();
   for (const [signal, number] of Object.entries(SIGNALS)) {
@@ -99,6 +101,12 @@ export async function main(args: string[]): Promise<number> {
     outcomes.push({ name: leak, file: "after all tests", outcome: "failed" });
   }
   return report(outcomes, started);
+}
+
+function refuse(reason: string): number {
+  say(reason, console.error);
+  say("0 passed, 1 failed, 0 skipped");
+  return 1;
 }
 
 function report(outcomes: TestOutcome[], started: number): number {

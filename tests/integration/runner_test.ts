@@ -47,12 +47,13 @@ async function waitForTest(directory: string): Promise<number> {
   return Number(await waitFor(text, { timeoutSeconds: 20, what: "the test to run" }));
 }
 
-/** A killed runner leaves its temporary files in the repository of the test. */
+/** A killed runner leaves its temporary files in the repository of the test; no other one is in its way. */
 function environment(directory: string, cleanUpMilliseconds: number): Record<string, string> {
   return {
     HOME: Deno.env.get("HOME") ?? "/",
     SLOW_CLEAN_UP: `${cleanUpMilliseconds}`,
     TMPDIR: directory,
+    XDG_CACHE_HOME: directory,
   };
 }
 
@@ -120,6 +121,30 @@ testIf(
     assert.equal((await child.status).code, 130);
     assert.ok(!isAlive(test));
     assert.ok(!isCleaned(directory));
+    await output;
+  },
+);
+
+testIf(
+  "a second test run at the same time is refused, and leaves the first one alone",
+  {},
+  async () => {
+    await using scope = new Scope();
+    const directory = await makeRepository(scope);
+    const first = start(directory, 0);
+    const output = new Response(first.stdout).text();
+    const test = await waitForTest(directory);
+    const env = environment(directory, 0);
+    const second = await run(commandLine(directory), { env });
+    assert.equal(second.code, 1);
+    const reason = new RegExp(
+      `^another run of the tests is under way: process ${first.pid} in /.*`,
+    );
+    assert.match(second.stderr, reason);
+    assert.equal(second.stdout, "0 passed, 1 failed, 0 skipped\n");
+    assert.ok(isAlive(test));
+    first.kill("SIGTERM");
+    assert.equal((await first.status).code, 143);
     await output;
   },
 );
