@@ -15,6 +15,8 @@ export interface TestIfOptions {
   skip?: string;
   /** How long the test may run; 120 unless told. */
   timeoutSeconds?: number;
+  /** `false`: there is no such test in a node (tests/vm), which would take long and say nothing new. */
+  inNode?: false;
 }
 
 /** How long the clean-up of a test that is given up may take. */
@@ -28,7 +30,7 @@ export const NODE_MARK = "URUNC_TEST_NODE";
  * a guest can come to a stop and stay there.
  */
 export function emulatedKvm(): string | undefined {
-  return Deno.env.has(NODE_MARK) ? EMULATED_KVM : undefined;
+  return inNode() ? EMULATED_KVM : undefined;
 }
 
 /** The reason that {@linkcode emulatedKvm} gives. */
@@ -49,6 +51,7 @@ export function testIf(
   options: TestIfOptions,
   fn: (context: Deno.TestContext) => void | Promise<void>,
 ): void {
+  if (options.inNode === false && inNode()) return;
   const reason = options.skip ??
     (options.needs ?? []).map(missingReason).find((it) => it !== undefined);
   const seconds = options.timeoutSeconds ?? 120;
@@ -57,6 +60,11 @@ export function testIf(
     ignore: reason !== undefined,
     fn: (context) => withTimeout(name, seconds, () => fn(context)),
   });
+}
+
+/** Whether this is a node's test process. */
+export function inNode(): boolean {
+  return Deno.env.has(NODE_MARK);
 }
 
 /** What a skipped test, or step of a test, is called. */
