@@ -25,7 +25,7 @@ function maySkip(reason: string): boolean {
 
 /** The part of a test's context that is used. */
 export interface Steps {
-  step(definition: { name: string; ignore?: boolean; fn: () => void }): Promise<boolean>;
+  step(definition: Omit<Deno.TestStepDefinition, "fn"> & { fn: () => void }): Promise<boolean>;
 }
 
 /**
@@ -49,7 +49,7 @@ export class InnerRun {
   /**
    * @param context gets a step for each test, and one for each thing that was left on the node
    * @param files relative to the repository
-   * @param prefix of the steps' names
+   * @param prefix of the steps' names, and of the files' lines
    */
   constructor(context: Steps, files: string[], prefix = "") {
     this.#context = context;
@@ -95,7 +95,7 @@ export class InnerRun {
   }
 
   async #hear(line: string): Promise<void> {
-    if (!line.startsWith(REPORT_MARK)) return console.log(line);
+    if (!line.startsWith(REPORT_MARK)) return console.log(line && this.#prefix + line);
     const { file, outcomes, leaks }: FileReport = JSON.parse(line.slice(REPORT_MARK.length));
     this.#pending.splice(this.#pending.indexOf(file), 1);
     for (const leak of leaks) await this.#step({ name: `${file}: ${leak}`, failed: true });
@@ -125,6 +125,10 @@ export class InnerRun {
     await this.#context.step({
       name: this.#prefix + it.name,
       ignore: it.skipped ?? false,
+      // Another node's steps may come at the same time, which only steps without these may.
+      sanitizeExit: false,
+      sanitizeOps: false,
+      sanitizeResources: false,
       fn: () => {
         if (it.failed) throw new InnerFailure();
       },

@@ -13,14 +13,19 @@ testIf("two nodes whose kvm groups have different numbers", {
   const files = ["tests/vm/node/kvm_group_test.ts"];
   const first = new InnerRun(context, files, "the image's number: ");
   const second = new InnerRun(context, files, "another number: ");
-  await withNode({}, async (one) => {
-    await withNode({ kvmGid: OTHER_GID }, async (other) => {
-      assert.equal(await kvmGid(other), OTHER_GID);
-      assert.notEqual(await kvmGid(one), OTHER_GID);
-      await first.in(one);
-      await second.in(other);
-    });
-  });
+  // Each is made up for by itself; neither is left alone when the other fails.
+  const ended = await Promise.allSettled([
+    withNode({}, async (node) => {
+      assert.notEqual(await kvmGid(node), OTHER_GID);
+      await first.in(node);
+    }),
+    withNode({ kvmGid: OTHER_GID }, async (node) => {
+      assert.equal(await kvmGid(node), OTHER_GID);
+      await second.in(node);
+    }),
+  ]);
+  const failures = ended.filter((it) => it.status === "rejected").map((it) => it.reason);
+  if (failures.length > 0) throw new AggregateError(failures, failures.join("\n"));
 });
 
 async function kvmGid(node: VmNode): Promise<number> {

@@ -131,6 +131,15 @@ Deno.test("a file without tests fails", async () => {
   assert.deepEqual(steps, [`no test ran in ${OTHER_FILE}: FAILED`]);
 });
 
+Deno.test("two nodes may report at the same time", async (context) => {
+  const outcomes: Outcomes = { a: "passed", b: "passed", c: "passed" };
+  await Promise.all(
+    ["one: ", "other: "].map((prefix) =>
+      new InnerRun(context, [OTHER_FILE], prefix).in(node([report(OTHER_FILE, outcomes)]))
+    ),
+  );
+});
+
 Deno.test("every file that is said to use nested KVM is there, and asks for KVM", () => {
   for (const file of ON_NESTED_KVM) {
     assert.match(Deno.readTextFileSync(`${repositoryDirectory()}${file}`), /"kvm"/, file);
