@@ -3,8 +3,14 @@ import { type Docker, makeImage } from "../../support/docker.ts";
 import { type CommandOptions, run } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
 
+/** A docker or podman of the node's. */
+export interface NodeDocker extends Docker {
+  /** What its commands start with. */
+  argv: string[];
+}
+
 /** The node's docker in the shape that the tests of any docker use. */
-export function nodeDocker(scope: Scope): Docker {
+export function nodeDocker(scope: Scope): NodeDocker {
   return client(scope, {
     argv: ["docker"],
     bundle: (id) => `/run/containerd/io.containerd.runtime.v2.task/moby/${id}`,
@@ -12,7 +18,7 @@ export function nodeDocker(scope: Scope): Docker {
 }
 
 /** Podman in the same shape; `--runtime` is added, for podman has it before the command. */
-export function nodePodman(scope: Scope, runtime = "/usr/local/bin/urunc"): Docker {
+export function nodePodman(scope: Scope, runtime = "/usr/local/bin/urunc"): NodeDocker {
   return client(scope, {
     argv: ["podman", "--runtime", runtime],
     bundle: (id) => `/var/lib/containers/storage/overlay-containers/${id}/userdata`,
@@ -21,8 +27,8 @@ export function nodePodman(scope: Scope, runtime = "/usr/local/bin/urunc"): Dock
 
 function client(
   scope: Scope,
-  { argv, bundle }: { argv: string[]; bundle: Docker["bundle"] },
-): Docker {
+  { argv, bundle }: Pick<NodeDocker, "argv" | "bundle">,
+): NodeDocker {
   const docker = (args: string[], options: CommandOptions = {}) =>
     run([...argv, ...args], { timeoutSeconds: 120, ...options });
   // Registered first, done last: containers that use an image go before it.
@@ -35,6 +41,7 @@ function client(
     if (ids.length > 0) await docker(["rm", "--force", ...ids], { check: true });
   });
   return {
+    argv,
     directory: "/",
     docker,
     onHost: (command, options) => run(command, options),

@@ -6,9 +6,14 @@ import type { Docker } from "../../support/docker.ts";
 import { guestImage, linuxImage } from "../../support/guest_images.ts";
 import { isAlive, readStatus, waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
+import { lines } from "../../support/streams.ts";
+import type { NodeDocker } from "./_docker.ts";
 
 /** Of `docker run` or `podman run` for an unprivileged guest. */
 export const AS_NOBODY = ["--user=65534:65534"];
+
+/** How long a guest may take to say that it is up. */
+const LOG_SECONDS = 180;
 
 /** A guest that is up. */
 export interface Guest {
@@ -17,25 +22,43 @@ export interface Guest {
 }
 
 /** Starts the fixture guest and waits until it says that it idles. */
-export async function startIdle(it: Docker, options: string[] = []): Promise<Guest> {
+export async function startIdle(it: NodeDocker, options: string[] = []): Promise<Guest> {
   return await start(it, [...options, "guest", "idle"], "idle");
 }
 
 /** Starts a container detached and waits for a text in its logs. */
-export async function start(it: Docker, args: string[], text: string): Promise<Guest> {
+export async function start(it: NodeDocker, args: string[], text: string): Promise<Guest> {
   const { stdout } = await it.docker(["run", "--detach", ...AS_NOBODY, ...args], { check: true });
   const id = stdout.trim();
   await waitForLog(it, id, text);
   return { id, pid: (await it.inspect(id)).State.Pid };
 }
 
-/** Seldom looked at: a client takes a second here, of the processors that the guest boots on. */
-async function waitForLog(it: Docker, id: string, text: string): Promise<void> {
-  await waitFor(async () => (await it.docker(["logs", id])).stdout.includes(text), {
-    timeoutSeconds: 180,
-    what: `"${text}" in the logs`,
-    intervalMilliseconds: 2000,
-  });
+/** By one client: each takes a second here, of the processors that the guest boots on. */
+async function waitForLog(it: NodeDocker, id: string, text: string): Promise<void> {
+  const [program, ...args] = it.argv;
+  const child = new Deno.Command(program!, {
+    args: [...args, "logs", "--follow", id],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), LOG_SECONDS * 1000);
+  const seen: string[] = [];
+  try {
+    for await (const line of lines(child.stdout)) {
+      seen.push(line);
+      if (line.includes(text)) return;
+    }
+    const said = seen.join("\n") || "nothing";
+    throw new Error(`the logs ended, or ${LOG_SECONDS} s went by, without "${text}": ${said}`);
+  } finally {
+    clearTimeout(timer);
+    try {
+      child.kill("SIGKILL");
+    } catch { /* it has ended */ }
+    await child.status;
+  }
 }
 
 /** Makes the image `guest` of the fixture guest. */

@@ -1,11 +1,10 @@
 /** Cgroup version 2 as operators have it: devices, limits that change, pause. */
 import assert from "node:assert/strict";
-import type { Docker } from "../../support/docker.ts";
 import { run } from "../../support/process.ts";
 import { assertFailed, assertSucceeded, doubleContainer } from "../../support/runtime.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import { nodeDocker, nodePodman } from "./_docker.ts";
+import { type NodeDocker, nodeDocker, nodePodman } from "./_docker.ts";
 import { cgroupOf, makeGuestImage, startIdle } from "./_guests.ts";
 
 const ROOT = "/sys/fs/cgroup";
@@ -122,7 +121,7 @@ testIf("cgroup v2: all limits are in force, and change or do not as a whole", {
   assert.ok(data.cpu.usage.total > 1_000_000);
 });
 
-const ENGINES: [string, (scope: Scope) => Docker, string[]][] = [
+const ENGINES: [string, (scope: Scope) => NodeDocker, string[]][] = [
   ["docker", nodeDocker, ["--runtime=urunc"]],
   ["podman", (scope) => nodePodman(scope), []],
 ];
