@@ -32,16 +32,13 @@ testIf("a node that goes down with guests running: all is deleted, and new ones 
 });
 
 async function startGuests(node: VmNode): Promise<void> {
-  const { stdout } = await node.run([...START, SCRIPT], {
-    timeoutSeconds: 240,
-    check: true,
-  });
-  assert.match(stdout, /docker podman urunc\n$/);
-  const disk = await node.run([...START, DISK_SCRIPT, "start"], {
-    timeoutSeconds: 240,
-    check: true,
-  });
-  assert.equal(disk.stdout, "wrote 1\n");
+  const options = { timeoutSeconds: 240, check: true };
+  const [guests, disk] = await all(
+    node.run([...START, SCRIPT], options),
+    node.run([...START, DISK_SCRIPT, "start"], options),
+  );
+  assert.match(guests!.stdout, /docker podman urunc\n$/);
+  assert.equal(disk!.stdout, "wrote 1\n");
 }
 
 /** The file system is whole, what a guest had written is there, and the next guest reads it. */
@@ -61,23 +58,32 @@ async function assertNothingRuns(node: VmNode): Promise<void> {
 
 async function deleteAll(node: VmNode): Promise<void> {
   const id = "rebooted";
-  await node.run(["docker", "rm", "--force", id], { check: true, timeoutSeconds: 120 });
-  await node.run(["podman", "rm", "--force", "--time=1", id], {
-    check: true,
-    timeoutSeconds: 120,
-  });
-  await node.run(["urunc", "delete", "--force", id], { check: true });
+  const options = { timeoutSeconds: 120, check: true };
+  await all(
+    node.run(["docker", "rm", "--force", id], options),
+    node.run(["podman", "rm", "--force", "--time=1", id], options),
+    node.run(["urunc", "delete", "--force", id], options),
+  );
+}
+
+/** To the ends of all, also when one fails: what still runs would run beside the test. */
+async function all<T>(...promises: Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(promises);
+  return await Promise.all(promises);
 }
 
 async function assertNothingIsLeft(node: VmNode): Promise<void> {
   const out = async (argv: string[]) => (await node.run(argv, { check: true })).stdout;
-  assert.equal(await out(["docker", "ps", "--all", "--quiet"]), "");
-  assert.equal(await out(["podman", "ps", "--all", "--quiet"]), "");
-  assert.deepEqual(JSON.parse(await out(["urunc", "list", "--format=json"])) ?? [], []);
-  const cgroups = await out(["find", "/sys/fs/cgroup", "-type", "d"]);
-  assert.ok(!/docker-|libpod-|urunc\/./.test(cgroups), cgroups);
-  const mounts = await out(["cat", "/proc/self/mountinfo"]);
-  assert.ok(!/overlay/.test(mounts), mounts);
-  const links = await out(["ip", "-o", "link"]);
-  assert.ok(!/veth|tap/.test(links), links);
+  const [docker, podman, urunc, cgroups, mounts, links] = await all(
+    out(["docker", "ps", "--all", "--quiet"]),
+    out(["podman", "ps", "--all", "--quiet"]),
+    out(["urunc", "list", "--format=json"]),
+    out(["find", "/sys/fs/cgroup", "-type", "d"]),
+    out(["cat", "/proc/self/mountinfo"]),
+    out(["ip", "-o", "link"]),
+  );
+  assert.deepEqual([docker, podman, JSON.parse(urunc!) ?? []], ["", "", []]);
+  assert.doesNotMatch(cgroups!, /docker-|libpod-|urunc\/./);
+  assert.doesNotMatch(mounts!, /overlay/);
+  assert.doesNotMatch(links!, /veth|tap/);
 }
