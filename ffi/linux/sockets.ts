@@ -104,10 +104,10 @@ export function accept(fd: number): number {
  * @param fd a socket
  * @param sockaddr the domain's own structure
  * @throws {LinuxError}
- * @see bind(2)
+ * @see connect(2)
  */
-export function bind(fd: number, sockaddr: Uint8Array): void {
-  checked("bind", `fd ${fd}`, () => sysSocket.bind(fd, sockaddr, sockaddr.length));
+export function connect(fd: number, sockaddr: Uint8Array): void {
+  retried("connect", `fd ${fd}`, () => sysSocket.connect(fd, sockaddr, sockaddr.length));
 }
 
 /**

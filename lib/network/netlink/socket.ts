@@ -1,7 +1,7 @@
 import {
   AF_NETLINK,
-  bind,
   close,
+  connect,
   LinuxError,
   MSG_TRUNC,
   poll,
@@ -33,6 +33,9 @@ const ANSWER_TIMEOUT_MS = 5000;
 /** A dump is asked for again when the tables changed meanwhile, so often at most. */
 const DUMP_ATTEMPTS = 5;
 
+/** struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups. Port 0 is the kernel's. */
+const KERNEL = new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+
 /**
  * A netlink socket of the network namespace that the calling thread is in when it is made.
  * Everything is synchronous, so that it can be used after `unshare`, when the process's other
@@ -50,8 +53,10 @@ export class NetlinkSocket implements Disposable {
   constructor(protocol = NETLINK_ROUTE) {
     this.#fd = socket(AF_NETLINK, SOCK_RAW, protocol);
     try {
-      // struct sockaddr_nl: u16 family, u16 pad, u32 port, u32 groups; port 0: the kernel picks one.
-      bind(this.#fd, new Uint8Array([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+      // It gets a port that the kernel picks, and nobody else in the namespace can send to that, be it
+      // a container of the pod with CAP_NET_ADMIN: answers that are none, or so many that the kernel's
+      // are never seen (ECONNREFUSED, netlink_getsockbyportid in net/netlink/af_netlink.c).
+      connect(this.#fd, KERNEL);
       // Errors then carry the kernel's own words, and do not echo the request.
       setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, u32(1));
       setsockopt(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, u32(1));

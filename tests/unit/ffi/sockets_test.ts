@@ -189,9 +189,9 @@ Deno.test("a netlink socket takes its address as bytes", async () => {
   scope.defer("close", () => linux.close(fd));
   const address = new Uint8Array(12); // struct sockaddr_nl
   address[0] = linux.AF_NETLINK;
-  linux.bind(fd, address);
-  assert.throws(() => linux.bind(fd, address.subarray(0, 4)), {
-    operation: "bind",
+  linux.connect(fd, address);
+  assert.throws(() => linux.connect(fd, address.subarray(0, 4)), {
+    operation: "connect",
     code: "EINVAL",
   });
 });
