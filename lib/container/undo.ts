@@ -29,13 +29,19 @@ export async function undoCreate(
  *
  * @param error what came of it
  * @param cause why it was not to stay
+ * @param remedy what removes it
  */
-export function notUndone(id: string, error: unknown, cause: unknown): NotUndoneError {
+export function notUndone(
+  id: string,
+  error: unknown,
+  cause: unknown,
+  remedy = `urunc delete --force ${id}`,
+): NotUndoneError {
   return new NotUndoneError({
     operation: "undo create of container",
     subject: id,
     reason: `${text(error)}; it was undone because of: ${text(cause)}`,
-    remedy: `urunc delete --force ${id}`,
+    remedy,
     cause,
   });
 }

@@ -51,8 +51,9 @@ async function shim(
   options: (root: string) => BundleOptions,
   reactor = new Reactor(),
   ReaperClass = Reaper,
+  configuration = "",
 ): Promise<Shim> {
-  const config = await doubleConfiguration(scope, 'accelerator = "tcg"');
+  const config = await doubleConfiguration(scope, `accelerator = "tcg"\n${configuration}`);
   const namespace = `urunc-test-${crypto.randomUUID().slice(0, 13)}`;
   const root = `/run/containerd/urunc/${namespace}`;
   const { bundle, cleanup } = await makeBundle({ args: ["idle"], ...options(root) });
@@ -142,6 +143,45 @@ testIf("a guest whose end nobody can wait for has an end all the same", { needs 
   await task.delete();
   it.tasks.remove(task);
   waitpid(task.pid, 0);
+});
+
+/** An OCI runtime that can neither make a container nor delete it, until it is told. */
+const RUNTIME = `#!/bin/sh
+case "$*" in
+  *" create "*) exit 1 ;;
+  *" delete --force "*) [ -e "$0.can" ] && exit 0; cat "$0.says" >&2; exit 1 ;;
+esac
+`;
+
+testIf("what an OCI runtime cannot take back is left to it, too", { needs }, async () => {
+  await using scope = new Scope();
+  const program = `${await scope.temporaryDirectory("runtime")}/runtime`;
+  await Deno.writeTextFile(program, RUNTIME, { mode: 0o755 });
+  const extra = `oci_runtime = "${program}"`;
+  const it = await shim(scope, () => ({}), new Reactor(), Reaper, extra);
+  await Deno.remove(`${it.bundle}/rootfs/urunc.json`);
+
+  await Deno.writeTextFile(`${program}.says`, "device or resource busy");
+  await assert.rejects(it.tasks.create(it.request()), (error) => {
+    assert.ok(error instanceof NotUndoneError, `${error}`);
+    assert.match(error.message, /busy.*because of.*create: exit code 1.*\(\/.* delete --force/);
+    return true;
+  });
+  assert.equal(readRecord(it.bundle)?.runtime, program);
+  await Deno.writeTextFile(`${program}.can`, "");
+  await cleanUp(
+    { bundle: it.bundle, id: it.id, namespace: it.namespace } as Parameters<typeof cleanUp>[0],
+  );
+  assert.equal(readRecord(it.bundle), undefined);
+
+  await Deno.remove(`${program}.can`);
+  await Deno.writeTextFile(`${program}.says`, "container does not exist");
+  await assert.rejects(
+    it.tasks.create(it.request()),
+    (error: Error) =>
+      !(error instanceof NotUndoneError) && /create: exit code 1/.test(error.message),
+  );
+  assert.equal(readRecord(it.bundle), undefined);
 });
 
 testIf("a guest whose id is taken leaves the one that has it alone", { needs }, async () => {

@@ -1,6 +1,7 @@
 import { close, LinuxError, O_RDWR, open, pidfdOpen, pidfdSendSignal } from "../../../ffi/linux.ts";
 import { cgroupsOfProcess } from "../../delegate/process_cgroups.ts";
 import { UruncError, WrongStateError } from "../../errors.ts";
+import { notUndone } from "../../container/undo.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
 import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
@@ -15,6 +16,9 @@ const SIGNAL_EXIT_BASE = 128;
 
 /** What runtimes say when there is nothing left to signal. */
 const FINISHED = /process already finished|container not running|no such process|does not exist/;
+
+/** What they say of a container that there is not, when they mind. */
+const NOTHING_THERE = /does not exist|not found|no such (container|file)/i;
 
 /** What the processes of one container share. */
 interface Container {
@@ -123,7 +127,8 @@ export class DelegatedTask extends DelegatedProcess implements Task {
    * Makes the container, up to where only its start is left.
    *
    * @param program the OCI runtime, an absolute path
-   * @throws UruncError with the runtime's own words; nothing is left behind then
+   * @throws UruncError with the runtime's own words; nothing is left behind then, unless it is a
+   *   NotUndoneError
    */
   static async create(
     services: ShimServices,
@@ -148,7 +153,10 @@ export class DelegatedTask extends DelegatedProcess implements Task {
       return task;
     } catch (error) {
       task.stdio.close();
-      await runtime.run(["delete", "--force", id]).catch(() => {});
+      await runtime.run(["delete", "--force", id]).catch((failure) => {
+        if (NOTHING_THERE.test(failure.message)) return;
+        throw notUndone(id, failure, error, `${program} --root ${root} delete --force ${id}`);
+      });
       throw error;
     }
   }
