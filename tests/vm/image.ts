@@ -124,7 +124,7 @@ const BUILD_OPTIONS = [
  * For a command that mounts and starts processes: neither can stay, however it or its starter ends, and
  * this machine's mounts stay as they are.
  */
-const APART = [
+export const APART = [
   ...["setpriv", "--pdeathsig", "KILL"],
   ...["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"],
 ];
@@ -188,18 +188,22 @@ async function networkOptions(): Promise<string[]> {
     .map((it) => `--aptopt=${it.replace(/;$/, "")}`);
 }
 
-async function removeOld(cache: string, say: (line: string) => void): Promise<void> {
+/**
+ * Removes images that were not used for long, and what killed builds left. Nobody else may be building.
+ *
+ * @param say told what cannot be removed: something may still be mounted there, in nobody's way
+ */
+export async function removeOld(cache: string, say: (line: string) => void): Promise<void> {
   const limit = Date.now() - KEPT_DAYS * 24 * 3600 * 1000;
   for (const { name } of Deno.readDirSync(cache)) {
     const path = `${cache}/${name}`;
-    // Nobody else builds now, so what is still in the making was left by a killed run.
+    // What is still in the making was left by a killed run.
     const stale = name.startsWith("work-") ||
       name.startsWith("image-") && Deno.statSync(path).mtime!.getTime() < limit;
     if (!stale) continue;
     try {
       await Deno.remove(path, { recursive: true });
     } catch (error) {
-      // Something may still be mounted there. It is in nobody's way.
       say(`cannot remove ${path}: ${error instanceof Error ? error.message : error}`);
     }
   }
