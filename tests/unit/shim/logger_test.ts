@@ -47,10 +47,13 @@ async function prepare(scope: Scope, text = PROGRAM) {
   await Deno.writeTextFile(program, text, { mode: 0o755 });
   const warnings: string[] = [];
   const reactor = new Reactor();
+  const reaper = new Reaper(reactor);
+  // What it does not know is another test's.
+  reaper.hold();
   const services: LoggerServices = {
     namespace: "ns",
     reactor,
-    reaper: new Reaper(reactor),
+    reaper,
     log: { warning: (line) => warnings.push(line) },
   };
   const read = (name: string) => Deno.readTextFileSync(`${directory}/${name}`);
@@ -108,6 +111,7 @@ Deno.test("a logging program that cannot be waited for is logged", async () => {
   await using scope = new Scope();
   const { uri, services, warnings } = await prepare(scope);
   const reaper = new LateReaper(services.reactor);
+  reaper.hold();
   const io = { stdin: "", stdout: uri, stderr: uri, terminal: false };
   const stdio = await openStdio({ ...services, reaper }, "box", io);
   stdio.given();
