@@ -20,28 +20,28 @@ export async function undoCreate(
     // (runtime.md: after a failed hook the lifecycle goes on with deletion).
     return withWarnings(cause, await forceDelete(directory, state));
   } catch (error) {
-    return notUndone(state.id, error, cause);
+    const { id } = state;
+    return notUndone({ id, root: directory.path.slice(0, -`/${id}`.length) }, error, cause);
   }
 }
 
 /**
  * What to tell when a container cannot be taken back.
  *
+ * @param container which one, of which runtime (urunc unless told)
  * @param error what came of it
  * @param cause why it was not to stay
- * @param remedy what removes it
  */
 export function notUndone(
-  id: string,
+  { program = "urunc", root, id }: { program?: string; root: string; id: string },
   error: unknown,
   cause: unknown,
-  remedy = `urunc delete --force ${id}`,
 ): NotUndoneError {
   return new NotUndoneError({
     operation: "undo create of container",
     subject: id,
     reason: `${text(error)}; it was undone because of: ${text(cause)}`,
-    remedy,
+    remedy: `${program} --root ${root} delete --force ${id}`,
     cause,
   });
 }

@@ -117,6 +117,7 @@ testIf("what cannot be taken back is left to containerd's clean-up", { needs }, 
     assert.ok(error instanceof NotUndoneError, `${error}`);
     assert.match(error.message, /EBUSY|busy/);
     assert.match(error.message, /run createRuntime hook/);
+    assert.ok(error.message.includes(`(urunc --root ${root} delete --force ${it.id})`));
     return true;
   });
   assert.equal(readRecord(it.bundle)?.root, root);

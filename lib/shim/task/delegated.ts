@@ -155,7 +155,7 @@ export class DelegatedTask extends DelegatedProcess implements Task {
       task.stdio.close();
       await runtime.run(["delete", "--force", id]).catch((failure) => {
         if (NOTHING_THERE.test(failure.message)) return;
-        throw notUndone(id, failure, error, `${program} --root ${root} delete --force ${id}`);
+        throw notUndone({ program, root, id }, failure, error);
       });
       throw error;
     }

@@ -171,7 +171,7 @@ export class UnikernelTask implements Task {
     try {
       this.#warn(await deleteContainer(this.#store, this.id, true));
     } catch (error) {
-      throw notUndone(this.id, error, cause);
+      throw notUndone({ root: this.#store.root, id: this.id }, error, cause);
     }
     await this.ended;
   }
