@@ -1,6 +1,6 @@
 /** How a run of the tests ends that is told to end: with the runner itself, and a test of no use. */
 import assert from "node:assert/strict";
-import { isAlive, run, waitFor } from "../support/process.ts";
+import { isAlive, listPids, readCommandLine, run, waitFor } from "../support/process.ts";
 import { Terminal } from "../support/pty.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -57,15 +57,29 @@ function environment(directory: string, cleanUpMilliseconds: number): Record<str
   };
 }
 
-function start(directory: string, cleanUpMilliseconds: number): Deno.ChildProcess {
+function start(scope: Scope, directory: string, cleanUpMilliseconds: number): Deno.ChildProcess {
   const [program, ...args] = commandLine(directory);
-  return new Deno.Command(program!, {
+  const child = new Deno.Command(program!, {
     args,
     env: environment(directory, cleanUpMilliseconds),
     stdin: "null",
     stdout: "piped",
     stderr: "null",
   }).spawn();
+  scope.defer("end the runner and its tests", async () => {
+    for (const pid of listPids()) {
+      const ours = readCommandLine(pid).some((it) => it.includes(directory));
+      if (ours) kill(pid);
+    }
+    await child.status;
+  });
+  return child;
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch { /* it has ended meanwhile */ }
 }
 
 function isCleaned(directory: string): boolean {
@@ -88,7 +102,7 @@ for (
     async () => {
       await using scope = new Scope();
       const directory = await makeRepository(scope);
-      const child = start(directory, 500);
+      const child = start(scope, directory, 500);
       const output = new Response(child.stdout).text();
       const test = await waitForTest(directory);
       for (const signal of signals) {
@@ -111,7 +125,7 @@ testIf(
   async () => {
     await using scope = new Scope();
     const directory = await makeRepository(scope);
-    const child = start(directory, 50_000);
+    const child = start(scope, directory, 50_000);
     const output = new Response(child.stdout).text();
     const test = await waitForTest(directory);
     child.kill("SIGINT");
@@ -131,7 +145,7 @@ testIf(
   async () => {
     await using scope = new Scope();
     const directory = await makeRepository(scope);
-    const first = start(directory, 0);
+    const first = start(scope, directory, 0);
     const output = new Response(first.stdout).text();
     const test = await waitForTest(directory);
     const env = environment(directory, 0);
@@ -152,7 +166,7 @@ testIf(
 testIf("the tests clean up when their runner is killed", {}, async () => {
   await using scope = new Scope();
   const directory = await makeRepository(scope);
-  const child = start(directory, 500);
+  const child = start(scope, directory, 500);
   const output = new Response(child.stdout).text();
   const test = await waitForTest(directory);
   child.kill("SIGKILL");
