@@ -38,6 +38,7 @@ export class InnerRun {
   readonly #context: Steps;
   readonly #pending: string[];
   readonly #prefix: string;
+  readonly #warn: (line: string) => void;
   /** By file: which tests failed in an earlier node. */
   readonly #doubted = new Map<string, string[]>();
   /** Files that a node did not live to see the end of. */
@@ -50,11 +51,18 @@ export class InnerRun {
    * @param context gets a step for each test, and one for each thing that was left on the node
    * @param files relative to the repository
    * @param prefix of the steps' names, and of the files' lines
+   * @param warn tells whoever looks at the output what is to run again
    */
-  constructor(context: Steps, files: string[], prefix = "") {
+  constructor(
+    context: Steps,
+    files: string[],
+    prefix = "",
+    warn: (line: string) => void = console.error,
+  ) {
     this.#context = context;
     this.#pending = [...files];
     this.#prefix = prefix;
+    this.#warn = warn;
   }
 
   /**
@@ -103,7 +111,7 @@ export class InnerRun {
     if (failures.length > 0 && ON_NESTED_KVM.has(file) && !this.#doubted.has(file)) {
       this.#doubted.set(file, failures);
       this.#again.push(file);
-      return console.error(`FAILED IN A NODE, to be run again in another: ${failures.join("; ")}`);
+      return this.#warn(`FAILED IN A NODE, to be run again in another: ${failures.join("; ")}`);
     }
     if (outcomes.length === 0) await this.#step({ name: `no test ran in ${file}`, failed: true });
     for (const { name, outcome, reason = "" } of outcomes) {

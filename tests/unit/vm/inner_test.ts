@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { TestOutcome } from "../../support/junit.ts";
 import { EMULATED_KVM } from "../../support/skip.ts";
 import { repositoryDirectory } from "../../support/urunc.ts";
-import { InnerRun, ON_NESTED_KVM } from "../../vm/_inner.ts";
+import { InnerRun, ON_NESTED_KVM, type Steps } from "../../vm/_inner.ts";
 import { type FileReport, REPORT_MARK } from "../../vm/inside.ts";
 import { NodeDoubted } from "../../vm/watch.ts";
 
@@ -37,7 +37,7 @@ function node(reports: FileReport[], files: string[] = []) {
 /** A run of files, and what its steps came to. */
 function innerRun(files: string[]) {
   const steps: string[] = [];
-  const run = new InnerRun({
+  const context: Steps = {
     step: ({ name, ignore, fn }) => {
       let ended = "ok";
       try {
@@ -48,17 +48,20 @@ function innerRun(files: string[]) {
       steps.push(`${name}: ${ignore ? "ignored" : ended}`);
       return Promise.resolve(true);
     },
-  }, files);
-  return { run, steps };
+  };
+  const warnings: string[] = [];
+  const run = new InnerRun(context, files, "", (line) => warnings.push(line));
+  return { run, steps, warnings };
 }
 
 Deno.test("what fails on nested KVM runs again in another node, which is said of what passes there", async () => {
-  const { run, steps } = innerRun([KVM_FILE, OTHER_FILE]);
+  const { run, steps, warnings } = innerRun([KVM_FILE, OTHER_FILE]);
   const first = node([
     report(KVM_FILE, { good: "passed", bad: "failed" }),
     report(OTHER_FILE, { other: "passed" }),
   ]);
   await assert.rejects(run.in(first), NodeDoubted);
+  assert.deepEqual(warnings, ["FAILED IN A NODE, to be run again in another: bad"]);
   assert.deepEqual(steps, ["other: ok"]);
   const again: string[] = [];
   await run.in(node([report(KVM_FILE, { good: "passed", bad: "passed" })], again));
