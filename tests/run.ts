@@ -10,6 +10,10 @@
 import { parseJunit, type TestOutcome } from "./support/junit.ts";
 import { findLeaks, type Snapshot, takeSnapshot } from "./support/leaks.ts";
 import { claimMachine } from "./support/only_run.ts";
+import {
+  isNamespaceDirectoryMounted,
+  removeNamespaceDirectory,
+} from "./support/named_namespaces.ts";
 import { installPackages, TEST_PACKAGES } from "./support/packages.ts";
 import { CLEAN_UP_SECONDS, hearTerminationElsewhere, Scope } from "./support/scope.ts";
 import { repositoryDirectory } from "./support/urunc.ts";
@@ -90,12 +94,16 @@ export async function main(args: string[]): Promise<number> {
   }
 
   const before = takeSnapshot();
+  const hadNamespaces = isNamespaceDirectoryMounted();
   for (const { group, files } of selected) {
     if (interrupted) break;
     say(`\n== ${group.name}: ${files.length} files, at most ${group.minutes} minutes`);
     const groupStarted = performance.now();
     outcomes.push(...await runGroup(group, files, filter));
     say(`== ${group.name}: ${seconds(groupStarted)} s`);
+  }
+  if (!hadNamespaces) {
+    await removeNamespaceDirectory().catch((error) => say(error.message, console.error));
   }
   for (const leak of await settledLeaks(before)) {
     outcomes.push({ name: leak, file: "after all tests", outcome: "failed" });

@@ -4,6 +4,7 @@ import { LinuxError, waitpid } from "../../ffi/linux.ts";
 import { deleteContainer } from "../../lib/container/delete.ts";
 import { Store } from "../../lib/container/store.ts";
 import { AlreadyExistsError, NotUndoneError } from "../../lib/errors.ts";
+import { exists } from "../../lib/host/files.ts";
 import { loadConfiguration } from "../../lib/host/configuration.ts";
 import { SILENT_OBSERVER } from "../../lib/launch/observer.ts";
 import { cleanUp } from "../../lib/shim/clean_up.ts";
@@ -58,7 +59,11 @@ async function shim(
   const root = `/run/containerd/urunc/${namespace}`;
   const { bundle, cleanup } = await makeBundle({ args: ["idle"], ...options(root) });
   scope.defer(`remove ${bundle}`, cleanup);
-  scope.defer(`remove ${root}`, () => Deno.remove(root).catch(() => {}));
+  // As its shims make it, with what is above.
+  const made = [root, "/run/containerd/urunc", "/run/containerd"].filter((it) => !exists(it));
+  scope.defer(`remove ${root}`, async () => {
+    for (const it of made) await Deno.remove(it).catch(() => {});
+  });
   const reaper = new ReaperClass(reactor);
   // What it does not know is another test's.
   reaper.hold();
