@@ -159,12 +159,12 @@ async function watch(
   event: string,
   burst: number,
 ): Promise<StopOutcome> {
-  const { program, work: before, isSteady } = await watchAtRest(guest, control);
+  const { program, work: before } = await watchAtRest(guest, control);
   if (before === "ended") return "ended";
   await control.ask(event);
   const first = await workIn(guest, WATCH.first);
   if (first === "ended") return "ended";
-  if (!isSteady || before === undefined || first === undefined) return "stopping";
+  if (before === undefined || first === undefined) return "stopping";
   const usual = before / WATCH.before;
   if (usual > BUSY || first - usual * WATCH.first > burst) return "stopping";
   if (await hasRun(control, program)) return "stopping";
@@ -176,36 +176,40 @@ async function watch(
 
 /** A moment of a guest's before anything is done to it. */
 interface Rest {
-  /** The last program that had run before; undefined when it cannot be told. */
+  /** The last program that had run by then; undefined when it cannot be told, or others ran meanwhile. */
   program?: string;
   /** As of `workIn`. */
   work: number | "ended" | undefined;
-  /** Whether no other program ran meanwhile, as far as can be told. */
-  isSteady: boolean;
 }
 
 /**
  * Waits for a moment in which the guest only rests, or does what it always does: one that has just
  * become ready, or whose programs wake up every now and then, may hide a reaction behind such work.
  *
- * @returns the last of several moments when there is none; then a reaction cannot be told
+ * @returns the calmest of several moments when there is none: its programs tell nothing then, only how
+ *   much they work
  */
 async function watchAtRest(guest: StoppingGuest, control: Control): Promise<Rest> {
-  const read = async () => lastProgram(await control.ask(READ_REGISTERS));
+  let calmest: number | undefined;
   for (let moment = 1;; moment++) {
-    const program = await read();
+    const program = await readProgram(control);
     const work = await workIn(guest, WATCH.before);
-    if (work === "ended") return { work, isSteady: true };
-    const isSteady = await read() === program;
-    if (isSteady || moment === MOMENTS) return { program, work, isSteady };
+    if (work === "ended" || work === undefined) return { work };
+    calmest = Math.min(work, calmest ?? work);
+    if (await readProgram(control) === program) return { program, work };
+    if (moment === MOMENTS) return { work: calmest };
   }
+}
+
+/** Undefined when it cannot be read: the guest is to be asked all the same. */
+async function readProgram(control: Control): Promise<string | undefined> {
+  const answer = await control.ask(READ_REGISTERS).catch(() => undefined);
+  return answer === undefined ? undefined : lastProgram(answer);
 }
 
 /** Whether a program has run since `program` did; so it is, too, when there is no answer any more. */
 async function hasRun(control: Control, program: string | undefined): Promise<boolean> {
-  if (program === undefined) return false;
-  const answer = await control.ask(READ_REGISTERS).catch(() => undefined);
-  return answer === undefined || lastProgram(answer) !== program;
+  return program !== undefined && await readProgram(control) !== program;
 }
 
 /**

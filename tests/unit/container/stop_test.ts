@@ -61,6 +61,8 @@ const registers = ({ cr2 = "58a27d", cr3 = "257c000", fs = "0" } = {}) =>
   ["RIP=ffffffffbb2be58f CPL=0 HLT=1", `FS =0000 ${fs} 00000000 00000000`]
     .concat([`CR0=80050033 CR2=${cr2} CR3=${cr3} CR4=00751ef0`]).join("\r\n");
 
+const REFUSED = "refused";
+
 /** What is read first, then just before the button is pressed, and so on; the last for ever. */
 const traces: {
   name: string;
@@ -95,10 +97,11 @@ const traces: {
   },
   {
     name: "what never comes to rest",
-    readings: ["1", "2", "3", "4", "5", "6", "7", "8"].map((cr3) => registers({ cr3 })),
-    heard: true,
+    readings: Array.from({ length: 20 }, (_, cr3) => registers({ cr3: `${cr3}` })),
+    heard: false,
   },
   { name: "nothing that can be read", readings: ["", "", "x"], heard: false },
+  { name: "that they are not for us", readings: [REFUSED], heard: false },
   { name: "silence", readings: [registers(), registers(), undefined], heard: true },
 ];
 
@@ -109,6 +112,7 @@ for (const { name, readings, heard } of traces) {
       answer: (line) => {
         if (!line.includes("info registers")) return OK;
         const text = readings[Math.min(count++, readings.length - 1)];
+        if (text === REFUSED) return `{"error":{"class":"x"}}\n`;
         return text === undefined ? undefined : `${JSON.stringify({ return: text })}\n`;
       },
     }, {
@@ -116,6 +120,7 @@ for (const { name, readings, heard } of traces) {
       settle: untilIdle,
     });
     assert.equal(outcome, heard ? "stopping" : "deaf");
+    assert.ok(lines.includes("system_powerdown"), "it is asked whatever can be read");
     assert.equal(lines.includes("send-key"), !heard, "the keyboard is for who has not heard");
   });
 }
