@@ -1,4 +1,4 @@
-import { NotUndoneError, UruncError } from "../errors.ts";
+import { NotUndoneError } from "../errors.ts";
 import { forceDelete } from "./delete.ts";
 import type { ContainerState } from "./state.ts";
 import type { ContainerDirectory } from "./store.ts";
@@ -15,14 +15,20 @@ export async function undoCreate(
   state: ContainerState,
   cause: unknown,
 ): Promise<unknown> {
+  let warnings: string[];
   try {
     // Poststop hooks run as well: a prestart hook may have attached a network that they detach
     // (runtime.md: after a failed hook the lifecycle goes on with deletion).
-    return withWarnings(cause, await forceDelete(directory, state));
+    warnings = await forceDelete(directory, state);
   } catch (error) {
     const { id } = state;
     return notUndone({ id, root: directory.path.slice(0, -`/${id}`.length) }, error, cause);
   }
+  // Of the same class, which callers act on.
+  if (warnings.length > 0 && cause instanceof Error) {
+    cause.message += `; when it was undone: ${warnings.join("; ")}`;
+  }
+  return cause;
 }
 
 /**
@@ -44,14 +50,6 @@ export function notUndone(
     remedy: `${program} --root ${root} delete --force ${id}`,
     cause,
   });
-}
-
-/** Of the same class, which callers act on. */
-function withWarnings(cause: unknown, warnings: string[]): unknown {
-  if (warnings.length === 0 || !(cause instanceof UruncError)) return cause;
-  const Class = cause.constructor as typeof UruncError;
-  const reason = `${cause.parts.reason}; when it was undone: ${warnings.join("; ")}`;
-  return new Class({ ...cause.parts, reason, cause });
 }
 
 function text(error: unknown): string {
