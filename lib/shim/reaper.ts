@@ -54,27 +54,36 @@ export class Reaper {
   }
 
   /**
-   * Waits for a child.
+   * Waits for a child. One that cannot be waited for is one that nobody knows any more.
    *
-   * @throws LinuxError ESRCH, ECHILD: no such child
+   * @throws LinuxError ESRCH, ECHILD: no such child; EMFILE and others
    */
   wait(pid: number): Promise<ChildExit> {
     this.expect(pid);
-    const pidfd = pidfdOpen(pid);
+    let pidfd: number | undefined;
+    const finish = () => {
+      if (pidfd !== undefined) close(pidfd);
+      this.forget(pid);
+      this.#sweepSoon();
+    };
     return new Promise((resolve, reject) => {
-      this.#reactor.add(pidfd, EPOLLIN, () => {
-        try {
-          const ended = waitpid(pid, WNOHANG);
-          if (ended === undefined) return;
-          resolve({ exitCode: ended.exitCode, signal: ended.signal, at: new Date() });
-        } catch (error) {
-          reject(error);
-        }
-        this.#reactor.remove(pidfd);
-        close(pidfd);
-        this.forget(pid);
-        this.#sweepSoon();
-      });
+      try {
+        const fd = pidfd = pidfdOpen(pid);
+        this.#reactor.add(fd, EPOLLIN, () => {
+          try {
+            const ended = waitpid(pid, WNOHANG);
+            if (ended === undefined) return;
+            resolve({ exitCode: ended.exitCode, signal: ended.signal, at: new Date() });
+          } catch (error) {
+            reject(error);
+          }
+          this.#reactor.remove(fd);
+          finish();
+        });
+      } catch (error) {
+        finish();
+        reject(error);
+      }
     });
   }
 

@@ -1,3 +1,4 @@
+import { kill, LinuxError, SIGKILL } from "../../../ffi/linux.ts";
 import { createContainer, type Created } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { killContainer } from "../../container/kill.ts";
@@ -215,6 +216,9 @@ export class UnikernelTask implements Task {
       this.#exit = { status: this.#statusOf(ended), at: ended.at };
     } catch (error) {
       this.#services.log.error(`wait for process ${this.pid}`, error);
+      // It must not go on when it is told to have ended. Nobody has waited for it, so its number is
+      // its own.
+      if (!isNoChild(error)) kill(this.pid, SIGKILL);
       this.#exit = { status: 255, at: new Date() };
     }
     return this.#exit;
@@ -244,6 +248,11 @@ function preloadRest(): void {
   preload("../memory_watch.ts");
   preload("../../container/start.ts");
   preload("../../container/delete.ts");
+}
+
+/** It has ended, and somebody has waited for it. */
+function isNoChild(error: unknown): boolean {
+  return error instanceof LinuxError && ["ECHILD", "ESRCH"].includes(error.code);
 }
 
 function terminalMismatch(wanted: boolean): UruncError {
