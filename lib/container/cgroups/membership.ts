@@ -1,4 +1,5 @@
 import { HostError } from "../../errors.ts";
+import { readProcessStat } from "../../host/process.ts";
 import type { CgroupPlan, HierarchyPlan } from "./plan.ts";
 import { cgroupProcesses } from "./processes.ts";
 
@@ -28,6 +29,11 @@ function pathOf(line: string): string {
   return line.slice(line.indexOf(":", line.indexOf(":") + 1) + 1);
 }
 
+function isRunning(pid: number): boolean {
+  const state = readProcessStat(pid)?.state;
+  return state !== undefined && state !== "Z" && state !== "X";
+}
+
 /**
  * Checks that a process is in all cgroups that were made for it: outside of one it would run without
  * its limits, and outlive the container.
@@ -38,7 +44,8 @@ export function requireMember(plan: CgroupPlan, pid: number): void {
   const missed = missedDirectories(Deno.readTextFileSync(`/proc/${pid}/cgroup`), plan)
     // Where a hierarchy's mount shows a part of it only, paths in it are other ones.
     .find((directory) => !cgroupProcesses([directory]).includes(pid));
-  if (missed === undefined) return;
+  // Of one that has ended nothing can be seen there; its state tells that.
+  if (missed === undefined || !isRunning(pid)) return;
   throw new HostError({
     operation: "prove the container's cgroup",
     subject: missed,
