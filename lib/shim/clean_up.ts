@@ -60,7 +60,7 @@ async function removeDelegated(id: string, bundle: string, record: TaskRecord): 
     { program: program!, root, logs: bundle, systemdCgroup },
     new Reaper(new Reactor()),
   );
-  await runtime.run(["delete", "--force", id]);
+  await runtime.deleteIfThere(id);
   try {
     return Number(Deno.readTextFileSync(`${bundle}/init.pid`)) || 0;
   } catch {

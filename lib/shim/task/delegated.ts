@@ -17,9 +17,6 @@ const SIGNAL_EXIT_BASE = 128;
 /** What runtimes say when there is nothing left to signal. */
 const FINISHED = /process already finished|container not running|no such process|does not exist/;
 
-/** What they say of a container that there is not, when they mind. */
-const NOTHING_THERE = /does not exist|not found|no such (container|file)/i;
-
 /** What the processes of one container share. */
 interface Container {
   id: string;
@@ -153,8 +150,7 @@ export class DelegatedTask extends DelegatedProcess implements Task {
       return task;
     } catch (error) {
       task.stdio.close();
-      await runtime.run(["delete", "--force", id]).catch((failure) => {
-        if (NOTHING_THERE.test(failure.message)) return;
+      await runtime.deleteIfThere(id).catch((failure) => {
         throw notUndone({ program, root, id }, failure, error);
       });
       throw error;

@@ -1,5 +1,6 @@
 import {
   close,
+  LinuxError,
   lseek,
   memfdCreate,
   MFD_CLOEXEC,
@@ -84,6 +85,29 @@ export class OciRuntime {
       removeIfThere(log);
     }
   }
+
+  /**
+   * Deletes a container, running or not, if there is one.
+   *
+   * @throws UruncError with the runtime's own words
+   */
+  async deleteIfThere(id: string): Promise<void> {
+    try {
+      await this.run(["delete", "--force", id]);
+    } catch (error) {
+      if (!isNothingThere(error)) throw error;
+    }
+  }
+}
+
+/** What runtimes say of a container that there is not, when they mind. */
+const NOTHING_THERE = /container\b.*\b(does not exist|not found)|no such container/i;
+
+/** Also a program that is not there has made nothing. */
+function isNothingThere(error: unknown): boolean {
+  return error instanceof LinuxError
+    ? error.code === "ENOENT"
+    : error instanceof UruncError && NOTHING_THERE.test(error.message);
 }
 
 let counter = 0;
