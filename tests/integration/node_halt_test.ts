@@ -27,7 +27,7 @@ for (
     assert.ok(!isAlive(pid));
     // What the processors waited for is kept; a stopped QEMU cannot tell.
     const registers = await Deno.readTextFile(machine.registersFile).catch(() => "");
-    assert.equal(/^CPU#1$/m.test(registers.replaceAll("\r", "")), !stop);
+    assert.equal(/^CPU#0$/m.test(registers.replaceAll("\r", "")), !stop);
   });
 }
 

@@ -139,7 +139,7 @@ export class VmNode {
   }
 
   /**
-   * How busy its emulator has been, in a sentence: it has two processors to emulate. Undefined when it
+   * How busy its emulator has been, in a sentence: it has one processor to emulate. Undefined when it
    * has ended.
    */
   load(): string | undefined {
@@ -147,7 +147,7 @@ export class VmNode {
     const seconds = this.#seconds();
     if (used === undefined) return undefined;
     const processors = `${used.toFixed(0)} s of processors in ${seconds.toFixed(0)} s`;
-    return `the node's emulator used ${processors}: ${(used / seconds).toFixed(1)} of 2`;
+    return `the node's emulator used ${processors}: ${(used / seconds).toFixed(1)} at a time`;
   }
 
   /** How the machine ended, when it did before it was told to. */

@@ -41,7 +41,7 @@ testIf("docker: a guest on nested KVM says its line and ends; one idles under sy
   assert.equal(result.stdout.replaceAll("\r", ""), "Hello from docker\n", result.stderr);
   assert.equal(result.code, 0, result.stderr);
 
-  const limits = ["--memory=512m", "--pids-limit=200", "--cpus=1.5"];
+  const limits = ["--memory=512m", "--pids-limit=200", "--cpus=0.75"];
   const guest = await startIdle(it, [RUNTIME, ...limits]);
   await assertUnprivileged(it, guest);
   const cgroup = cgroupOf(guest.pid);
@@ -49,7 +49,7 @@ testIf("docker: a guest on nested KVM says its line and ends; one idles under sy
   const limit = (name: string) => Deno.readTextFileSync(`/sys/fs/cgroup${cgroup}/${name}`).trim();
   assert.equal(limit("memory.max"), `${512 << 20}`);
   assert.equal(limit("pids.max"), "200");
-  assert.equal(limit("cpu.max"), "150000 100000");
+  assert.equal(limit("cpu.max"), "75000 100000");
   await assertRemoved(it, guest);
 });
 
