@@ -17,7 +17,7 @@ import { isTapOfAnother, removeTap, tapExists } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "./cgroups/cgroup.ts";
 import { stopScope } from "./cgroups/systemd.ts";
 import { runEveryHook } from "./hooks.ts";
-import { killProcess, openProcess } from "./kill.ts";
+import { killOpened, killProcess, openProcess } from "./kill.ts";
 import { containerStatus } from "./pause.ts";
 import { salvageState } from "./salvage.ts";
 import { type ContainerState, ociState } from "./state.ts";
@@ -138,7 +138,7 @@ async function killMonitor(state: ContainerState): Promise<void> {
   const pidfd = openProcess(state);
   if (pidfd === undefined) return;
   try {
-    await killProcess(state);
+    await killOpened(state, pidfd);
     const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], KILL_TIMEOUT * 1000);
     if (events === 0) {
       throw new HostError({

@@ -157,11 +157,18 @@ export async function killProcess(state: ContainerState): Promise<void> {
   const pidfd = openProcess(state);
   if (pidfd === undefined) return;
   try {
+    await killOpened(state, pidfd);
+  } finally {
+    close(pidfd);
+  }
+}
+
+/** As `killProcess`, by the process's descriptor, which stays open. */
+export async function killOpened(state: ContainerState, pidfd: number): Promise<void> {
+  try {
     pidfdSendSignal(pidfd, SIGKILL);
   } catch (error) {
     if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
-  } finally {
-    close(pidfd);
   }
   // A paused one dies of it only when it goes on (v1); it does not get as far as its own code.
   await thawCgroup(state.cgroupPaths);

@@ -12,6 +12,7 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
   socket,
+  unlessItWaits,
 } from "../../ffi/linux.ts";
 import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
@@ -136,12 +137,11 @@ async function letExec(
 /** Returns false when init took none of those who wait until then. They are few. */
 async function connectBefore(deadline: number, fd: number, path: string): Promise<boolean> {
   for (;;) {
-    try {
+    const isConnected = unlessItWaits(() => {
       connectAt(fd, path);
       return true;
-    } catch (error) {
-      if (!(error instanceof LinuxError && error.code === "EAGAIN")) throw error;
-    }
+    });
+    if (isConnected) return true;
     if (performance.now() > deadline) return false;
     await delay(CONNECT_INTERVAL);
   }

@@ -1,5 +1,6 @@
 /** How nodes end: with QEMU as they have it, and a guest in the node's place. */
 import assert from "node:assert/strict";
+import { exists } from "../../lib/host/files.ts";
 import { isAlive, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -87,13 +88,4 @@ function kill(pid: number): void {
   try {
     Deno.kill(pid, "SIGKILL");
   } catch { /* it has ended */ }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
