@@ -9,6 +9,7 @@ import {
 import { HostError } from "../../lib/errors.ts";
 import { readCgroupLayout } from "../../lib/host/cgroups.ts";
 import type { Resources } from "../../lib/oci/types.ts";
+import { waitFor } from "../support/process.ts";
 import { testIf } from "../support/skip.ts";
 
 const LAYOUT = readCgroupLayout();
@@ -88,8 +89,10 @@ testIf("a cgroup with many processes that are born meanwhile is emptied", ROOT, 
     cgroup.join(shell.pid);
     const stdin = shell.stdin.getWriter();
     await stdin.write(new TextEncoder().encode("go\n"));
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    assert.ok(cgroupProcesses(cgroup.directories).length > 8);
+    await waitFor(() => cgroupProcesses(cgroup.directories).length > 8, {
+      timeoutSeconds: 20,
+      what: "the processes",
+    });
     await killCgroup(cgroup.directories);
     await shell.status;
     await stdin.abort().catch(() => {});

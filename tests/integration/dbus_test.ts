@@ -96,7 +96,7 @@ testIf("a real bus without systemd: the error says so", { needs }, async () => {
     booted: "/",
     bus: `unix:path=${path}`,
     private: "/nonexistent",
-    timeout: 300,
+    timeout: 1500,
   };
   const properties: Parameters<typeof startTransientUnit>[1] = [
     ["Delegate", { signature: "b", value: true }],

@@ -40,8 +40,8 @@ testIf("an ordinary container has the caller's limit of open files", {
   const config = JSON.parse(await Deno.readTextFile(path));
   delete config.process.rlimits;
   await Deno.writeTextFile(path, JSON.stringify(config));
-  // The shell ends before the program that asks: nobody could look at the caller.
-  const script = 'ulimit -Sn 777; "$@" & exit 0';
+  // The caller ends before the program that asks, so that nobody could look at it.
+  const script = '(ulimit -Sn 777; "$@" & exit 0) | cat';
   const command = [await uruncBinary(), "--root", root, "run", "--bundle", bundle, "limit"];
   const { stdout, stderr } = await run(["sh", "-c", script, "sh", ...command]);
   assert.equal(stdout, "777\n", stderr);

@@ -23,8 +23,12 @@ wait`;
     timeoutSeconds: 20,
     what: "the mount",
   });
-  const child = listPids().find((pid) => readCommandLine(pid).includes(`${directory}/child`));
-  assert.ok(child !== undefined && isAlive(child));
+  const isChild = (pid: number) => readCommandLine(pid).includes(`${directory}/child`);
+  const child = await waitFor(() => listPids().find(isChild), {
+    timeoutSeconds: 20,
+    what: "the child",
+  });
+  assert.ok(isAlive(child));
   assert.ok(!Deno.readTextFileSync("/proc/self/mountinfo").includes(directory));
 
   await building[Symbol.asyncDispose]();

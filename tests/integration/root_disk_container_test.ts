@@ -154,7 +154,8 @@ testIf("a disk that may only be read has a node, and device rules, that say so",
   await container.mustStart();
   const nodes = (await container.report()).dev.filter(({ type }) => type === "block");
   assert.deepEqual(nodes.map(({ mode }) => mode & 0o7777), [0o400]);
-  const answers = container.output().split("\n").filter((line) => line.startsWith('{"errno"'));
+  const output = await container.waitForOutput(`{"errno":0}\n`);
+  const answers = output.split("\n").filter((line) => line.startsWith('{"errno"'));
   assert.deepEqual(answers.map((line) => JSON.parse(line).errno), [EACCES, 0]);
 });
 

@@ -32,7 +32,7 @@ testIf("a node that goes down with guests running: all is deleted, and new ones 
 });
 
 async function startGuests(node: VmNode): Promise<void> {
-  const options = { timeoutSeconds: 240, check: true };
+  const options = { timeoutSeconds: 600, check: true };
   const [guests, disk] = await all(
     node.run([...START, SCRIPT], options),
     node.run([...START, DISK_SCRIPT, "start"], options),
@@ -44,7 +44,7 @@ async function startGuests(node: VmNode): Promise<void> {
 /** The file system is whole, what a guest had written is there, and the next guest reads it. */
 async function assertDiskIsKept(node: VmNode): Promise<void> {
   const { stdout } = await node.run([...START, DISK_SCRIPT, "check"], {
-    timeoutSeconds: 240,
+    timeoutSeconds: 600,
     check: true,
   });
   assert.equal(stdout, "read 1: before\n");
@@ -58,7 +58,7 @@ async function assertNothingRuns(node: VmNode): Promise<void> {
 
 async function deleteAll(node: VmNode): Promise<void> {
   const id = "rebooted";
-  const options = { timeoutSeconds: 120, check: true };
+  const options = { timeoutSeconds: 240, check: true };
   await all(
     node.run(["docker", "rm", "--force", id], options),
     node.run(["podman", "rm", "--force", "--time=1", id], options),
@@ -73,7 +73,8 @@ async function all<T>(...promises: Promise<T>[]): Promise<T[]> {
 }
 
 async function assertNothingIsLeft(node: VmNode): Promise<void> {
-  const out = async (argv: string[]) => (await node.run(argv, { check: true })).stdout;
+  const options = { timeoutSeconds: 240, check: true };
+  const out = async (argv: string[]) => (await node.run(argv, options)).stdout;
   const [docker, podman, urunc, cgroups, mounts, links] = await all(
     out(["docker", "ps", "--all", "--quiet"]),
     out(["podman", "ps", "--all", "--quiet"]),

@@ -21,8 +21,8 @@ for (const group of ["container", "namespace"] as const) {
     const log = `${it.directory}/guest.log`;
     const detached = ["--detach", "--log-uri", `file://${log}`];
     await it.ctrRun(detached, GUEST, "stays", ["print begun; idle"]);
-    await it.ctrRun(["--detach"], GUEST, "ends", ["sleep 1500; exit 11"]);
-    await it.ctrRun(["--detach"], ORDINARY, "ordinary", ["/bin/sh", "-c", "sleep 1; exit 6"]);
+    await it.ctrRun(["--detach"], GUEST, "ends", ["sleep 4000; exit 11"]);
+    await it.ctrRun(["--detach"], ORDINARY, "ordinary", ["/bin/sh", "-c", "sleep 4; exit 6"]);
     const pid = await waitForStatus(it, "stays", "RUNNING");
     const other = await waitForStatus(it, "ends", "RUNNING");
 

@@ -29,13 +29,14 @@ testIf("containerd killed and started again amid streams: no byte of theirs is l
   const it = await startWithDouble(scope);
   const logged = await LoggedGuest.start(it);
   const echo = await EchoGuest.start(scope, it);
+  await logged.take(BEFORE);
+  await echo.send(BEFORE, BEFORE - OWED);
+  // Last: nobody holds it up, and its output is over after some seconds.
   const filed = await startFiledGuest(it);
   const pids = new Map<string, number>();
   for (const id of ["logged", "filed", "echo"]) {
     pids.set(id, await waitForStatus(it, id, "RUNNING"));
   }
-  await logged.take(BEFORE);
-  await echo.send(BEFORE, BEFORE - OWED);
   const written = await waitFor(() => sizeOf(filed), { timeoutSeconds: 10, what: "output" });
   assert.ok(written < BYTES, `${written} bytes are in the file already`);
 

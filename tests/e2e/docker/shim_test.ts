@@ -155,7 +155,7 @@ testIf("docker with the shim: containerd is killed and started again amid a gues
   await it.makeImage("guest", guestImage("kvm"));
   // Whole lines: docker waits for a line's end.
   const [piece, pieces] = [64 * 300, 150];
-  const script = `output ${piece}; sleep 20; `.repeat(pieces);
+  const script = `output ${piece}; sleep 60; `.repeat(pieces);
   const run = ["run", "--detach", "--runtime=double", "--name=writes", "guest"];
   await docker([...run, `${script}idle`], { check: true });
   const { State: { Pid } } = await inspect("writes");

@@ -153,13 +153,18 @@ Deno.test("a lock is held until it is released", () =>
 Deno.test("who waits for the lock of a container that is deleted meanwhile finds none", () =>
   withStore(async (store) => {
     const directory = store.create("one");
-    // Holds the lock of the first container; then deletes it and takes the id for a second one.
+    // Holds the lock of the first container; once somebody waits for it, deletes that container and
+    // takes its id for a second one.
+    (await directory.lockAsync()).release();
+    const { ino } = Deno.statSync(`${directory.path}/lock`);
+    const waiting = `-> FLOCK.*:${ino} `;
     const holder = new Deno.Command("flock", {
       args: [
         `${directory.path}/lock`,
         "sh",
         "-c",
-        `echo held; sleep 0.2; rm -r ${directory.path}; mkdir ${directory.path}`,
+        `echo held; until grep -q -e "${waiting}" /proc/locks; do sleep 0.01; done
+        rm -r ${directory.path}; mkdir ${directory.path}`,
       ],
       stdout: "piped",
     }).spawn();
