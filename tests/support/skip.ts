@@ -25,17 +25,6 @@ const UNDO_SECONDS = 60;
 /** In the environment of tests that run in a node (tests/vm). */
 export const NODE_MARK = "URUNC_TEST_NODE";
 
-/**
- * Why a test is skipped whose guest touches all its memory with KVM: where that is emulated itself, such
- * a guest can come to a stop and stay there.
- */
-export function emulatedKvm(): string | undefined {
-  return inNode() ? EMULATED_KVM : undefined;
-}
-
-/** The reason that {@linkcode emulatedKvm} gives. */
-export const EMULATED_KVM = "needs KVM that is not emulated itself";
-
 /** Between a skipped test's name and the reason; {@linkcode splitSkipName} takes them apart. */
 const SKIP_MARK = " ~ skipped: ";
 

@@ -1,5 +1,5 @@
 /** Test files that run in a node, each test of theirs a step of a test here. */
-import { anotherNodeName, EMULATED_KVM, NODE_MARK, skippedName } from "../support/skip.ts";
+import { anotherNodeName, NODE_MARK, skippedName } from "../support/skip.ts";
 import { type FileReport, REPORT_MARK } from "./inside.ts";
 import type { VmNode } from "./node.ts";
 import { NODE_DENO_DIR, NODE_REPOSITORY } from "./payload.ts";
@@ -16,11 +16,12 @@ export const ON_NESTED_KVM: ReadonlySet<string> = new Set([
   ...["block", "cgroups", "docker", "kvm_group", "podman", "shim", "terminal"]
     .map((name) => `tests/vm/node/${name}_test.ts`),
   "tests/integration/identity_test.ts",
+  "tests/integration/memory_test.ts",
 ]);
 
 /** What a node cannot have. All else that tests need is in its image, or the image lacks it. */
 function maySkip(reason: string): boolean {
-  return reason === EMULATED_KVM || /^needs the v1 [\w, ]+ controllers?$/.test(reason);
+  return /^needs the v1 [\w, ]+ controllers?$/.test(reason);
 }
 
 /** The part of a test's context that is used. */
