@@ -103,7 +103,7 @@ export async function main(args: string[]): Promise<number> {
     end += group.minutes * 60_000;
     const minutes = Math.max(1, Math.round((end - groupStarted) / 60_000));
     say(`\n== ${group.name}: ${files.length} files, at most ${minutes} minutes`);
-    outcomes.push(...await runGroup({ name: group.name, minutes }, files, filter));
+    outcomes.push(...await runGroup({ ...group, minutes }, files, filter));
     say(`== ${group.name}: ${seconds(groupStarted)} s`);
   }
   if (!hadNamespaces) {

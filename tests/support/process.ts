@@ -153,7 +153,8 @@ export interface CommandOptions {
   env?: Record<string, string>;
   clearEnv?: boolean;
   cwd?: string;
-  stdin?: string | Uint8Array;
+  /** A promise: what the command is to hear once something has happened. */
+  stdin?: string | Uint8Array | Promise<string | Uint8Array>;
   /** SIGKILL after this long; 60 unless told. */
   timeoutSeconds?: number;
   /** Throws on a code other than 0, with what the command printed. */
@@ -193,7 +194,7 @@ export async function run(argv: string[], options: CommandOptions = {}): Promise
     await child.status;
   });
   try {
-    if (options.stdin !== undefined) await feed(child.stdin, options.stdin);
+    if (options.stdin !== undefined) await feed(child.stdin, await options.stdin);
     const stdout = new OutputReader(child.stdout);
     const stderr = new OutputReader(child.stderr);
     const status = await child.status;

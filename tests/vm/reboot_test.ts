@@ -31,11 +31,14 @@ testIf("a node that goes down with guests running: all is deleted, and new ones 
   if (nodes > 1) await context.step(anotherNodeName("reboot and power cut"), () => {});
 });
 
+/** What takes a guest, and what only asks or deletes: one processor does all of it. */
+const WITH_GUESTS = { timeoutSeconds: 600, check: true };
+const WITHOUT = { timeoutSeconds: 240, check: true };
+
 async function startGuests(node: VmNode): Promise<void> {
-  const options = { timeoutSeconds: 600, check: true };
   const [guests, disk] = await all(
-    node.run([...START, SCRIPT], options),
-    node.run([...START, DISK_SCRIPT, "start"], options),
+    node.run([...START, SCRIPT], WITH_GUESTS),
+    node.run([...START, DISK_SCRIPT, "start"], WITH_GUESTS),
   );
   assert.match(guests!.stdout, /docker podman urunc\n$/);
   assert.equal(disk!.stdout, "wrote 1\n");
@@ -43,10 +46,7 @@ async function startGuests(node: VmNode): Promise<void> {
 
 /** The file system is whole, what a guest had written is there, and the next guest reads it. */
 async function assertDiskIsKept(node: VmNode): Promise<void> {
-  const { stdout } = await node.run([...START, DISK_SCRIPT, "check"], {
-    timeoutSeconds: 600,
-    check: true,
-  });
+  const { stdout } = await node.run([...START, DISK_SCRIPT, "check"], WITH_GUESTS);
   assert.equal(stdout, "read 1: before\n");
 }
 
@@ -58,11 +58,10 @@ async function assertNothingRuns(node: VmNode): Promise<void> {
 
 async function deleteAll(node: VmNode): Promise<void> {
   const id = "rebooted";
-  const options = { timeoutSeconds: 240, check: true };
   await all(
-    node.run(["docker", "rm", "--force", id], options),
-    node.run(["podman", "rm", "--force", "--time=1", id], options),
-    node.run(["urunc", "delete", "--force", id], options),
+    node.run(["docker", "rm", "--force", id], WITHOUT),
+    node.run(["podman", "rm", "--force", "--time=1", id], WITHOUT),
+    node.run(["urunc", "delete", "--force", id], WITHOUT),
   );
 }
 
@@ -73,8 +72,7 @@ async function all<T>(...promises: Promise<T>[]): Promise<T[]> {
 }
 
 async function assertNothingIsLeft(node: VmNode): Promise<void> {
-  const options = { timeoutSeconds: 240, check: true };
-  const out = async (argv: string[]) => (await node.run(argv, options)).stdout;
+  const out = async (argv: string[]) => (await node.run(argv, WITHOUT)).stdout;
   const [docker, podman, urunc, cgroups, mounts, links] = await all(
     out(["docker", "ps", "--all", "--quiet"]),
     out(["podman", "ps", "--all", "--quiet"]),

@@ -8,14 +8,14 @@ import { repositoryDirectory } from "../support/urunc.ts";
 const root = repositoryDirectory();
 
 async function main(names: string[]): Promise<number> {
+  const tests = testsByName();
   const targets = new Set<string>();
   const inside: string[] = [];
   for (const name of names) {
-    const path = [`tests/vm/${name}_test.ts`, `tests/vm/node/${name}_test.ts`, name].find(isFile);
+    const path = tests.get(name) ?? (isFile(name) ? name : undefined);
     if (path === undefined) {
-      console.error(
-        `no such test: ${name}; there are ${known().join(", ")}, and paths of test files`,
-      );
+      const known = [...tests.keys()].sort().join(", ");
+      console.error(`no such test: ${name}; there are ${known}, and paths of test files`);
       return 2;
     }
     if (path.startsWith("tests/vm/") && !path.startsWith("tests/vm/node/")) targets.add(path);
@@ -26,13 +26,16 @@ async function main(names: string[]): Promise<number> {
   return await runTests(targets.size > 0 ? [...targets] : ["vm"]);
 }
 
-/** The names of the tests that need a node. */
-function known(): string[] {
-  return ["tests/vm", "tests/vm/node"]
-    .flatMap((directory) => [...Deno.readDirSync(`${root}${directory}`)])
-    .map(({ name }) => /^(.+)_test\.ts$/.exec(name)?.[1])
-    .filter((name) => name !== undefined)
-    .sort();
+/** The files of tests that need a node, by their short names. */
+function testsByName(): Map<string, string> {
+  const tests = new Map<string, string>();
+  for (const directory of ["tests/vm", "tests/vm/node"]) {
+    for (const { name: file } of Deno.readDirSync(`${root}${directory}`)) {
+      const name = /^(.+)_test\.ts$/.exec(file)?.[1];
+      if (name !== undefined) tests.set(name, `${directory}/${file}`);
+    }
+  }
+  return tests;
 }
 
 function isFile(path: string): boolean {

@@ -33,11 +33,8 @@ testIf("ctr run: output, input, exit code, user, events; nothing is left", {
 
     // ctr tells the end of its input only when it comes after the task's creation.
     const command = it.ctrRunCommand(["--rm"], GUEST, "echo", ["read; exit 9"]);
-    const list = it.ctrCommand(["task", "ls"]).join(" ");
-    const created = `${list} | grep -q "^echo .*RUNNING"`;
-    const wait = `for _ in $(seq 300); do ${created} && break; sleep 0.1; done`;
-    const script = `{ ${wait}; printf "one\\ntwo\\n"; } | "$@"`;
-    const echo = await run(["sh", "-c", script, "sh", ...command]);
+    const stdin = waitForStatus(it, "echo", "RUNNING").then(() => "one\ntwo\n");
+    const echo = await run(command, { stdin, scope });
     assert.deepEqual([echo.code, echo.stdout], [4, "one\ntwo\n"]);
 
     const report = parseReport(

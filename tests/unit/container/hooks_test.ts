@@ -156,17 +156,20 @@ Deno.test("hooks that others do not wait for: in order, their failures and timeo
   const path = await Deno.makeTempDir({ prefix: "urunc-test-hooks-" });
   try {
     let turns = 0;
-    const timer = setInterval(() => turns++, 5);
+    const go = `${path}/go`;
+    const timer = setInterval(() => ++turns === 4 && Deno.writeTextFileSync(go, ""), 5);
     await runHooksAsync(
       [
-        shell(`sleep 0.1; cat > ${path}/state; echo 1 > ${path}/log`),
+        // It goes on once others have had their turns; for ten seconds it waits for that.
+        shell(`for _ in $(seq 500); do [ -e ${go} ] && break; sleep 0.02; done
+          cat > ${path}/state; echo 1 > ${path}/log`),
         shell(`echo 2 >> ${path}/log`),
       ],
       STATE,
       { name: "prestart" },
     );
     clearInterval(timer);
-    assert.ok(turns > 0, `${turns} turns of others`);
+    assert.ok(turns > 3, `${turns} turns of others`);
     assert.deepEqual(JSON.parse(Deno.readTextFileSync(`${path}/state`)), STATE);
     assert.equal(Deno.readTextFileSync(`${path}/log`), "1\n2\n");
     await assert.rejects(

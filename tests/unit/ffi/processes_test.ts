@@ -29,13 +29,21 @@ Deno.test("waitpid with WNOHANG does not wait", () => {
 });
 
 Deno.test("waitpidAsync waits beside everything else, for several at once", async () => {
-  const pids = [sh("sleep 0.2; exit 3"), sh("sleep 0.1; exit 4")];
-  let ticks = 0;
-  const timer = setInterval(() => ticks++, 5);
-  const statuses = await Promise.all(pids.map(linux.waitpidAsync));
-  clearInterval(timer);
-  assert.deepEqual(statuses, [{ exitCode: 3 }, { exitCode: 4 }]);
-  assert.ok(ticks > 0, "timers ran meanwhile");
+  const directory = Deno.makeTempDirSync({ prefix: "urunc-test-wait-" });
+  try {
+    // The first ends once timers have run; for ten seconds it waits for that.
+    const go = `${directory}/go`;
+    const script = 'for _ in $(seq 500); do [ -e "$0" ] && exit 3; sleep 0.02; done; exit 9';
+    const pids = [sh(script, [go]), sh("sleep 0.1; exit 4")];
+    let ticks = 0;
+    const timer = setInterval(() => ++ticks === 6 && Deno.writeTextFileSync(go, ""), 5);
+    const statuses = await Promise.all(pids.map(linux.waitpidAsync));
+    clearInterval(timer);
+    assert.deepEqual(statuses, [{ exitCode: 3 }, { exitCode: 4 }]);
+    assert.ok(ticks > 5, "timers ran meanwhile");
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });
 
 Deno.test("waitpidAsync finds a child that has ended before", async () => {

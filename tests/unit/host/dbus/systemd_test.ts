@@ -69,6 +69,11 @@ function fails(action: () => void, ...patterns: RegExp[]): HostError {
   throw new assert.AssertionError({ message: "it did not fail" });
 }
 
+/** The requests that have come to start a unit. */
+async function startsAt(bus: FakeBus) {
+  return (await bus.calls()).filter(({ member }) => member === "StartTransientUnit");
+}
+
 Deno.test("a unit is started once systemd's job is done", async () => {
   await withServer({ calls: { StartTransientUnit: [[STARTED, removed("done")]] } }, async (it) => {
     startTransientUnit(UNIT, PROPERTIES, it.endpoint);
@@ -183,7 +188,7 @@ Deno.test("a lost connection is made again: systemd may be upgrading itself", as
     { calls: { StartTransientUnit: [[{ close: true }], [STARTED, removed("done")]] } },
     async ({ bus, endpoint }) => {
       startTransientUnit(UNIT, PROPERTIES, endpoint);
-      const starts = (await bus.calls()).filter(({ member }) => member === "StartTransientUnit");
+      const starts = await startsAt(bus);
       assert.equal(starts.length, 2);
     },
   );
@@ -206,7 +211,7 @@ Deno.test("a connection that is always lost is an error in time", async () => {
     // The time may be over while it is being asked once more.
     const reason = /closed the connection|in time/;
     fails(() => startTransientUnit(UNIT, PROPERTIES, impatient), reason);
-    const starts = (await bus.calls()).filter(({ member }) => member === "StartTransientUnit");
+    const starts = await startsAt(bus);
     assert.ok(starts.length > 1, `${starts.length} attempts`);
   });
 });
