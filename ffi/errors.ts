@@ -46,7 +46,7 @@ export function errnoName(errno: number): string {
 /**
  * The value that the last failed call of this thread left. It is read from memory and not by a call
  * of its own, which might find it overwritten. V8 with threads of its own may overwrite it all the
- * same, once in a process (lib/pack/start_up.ts): the linked program has none.
+ * same, once in a process (lib/build/start_up.ts): the linked program has none.
  *
  * Nonblocking calls run in other threads, whose errno cannot be had: their wrappers repeat the call
  * here, in a form that cannot block.

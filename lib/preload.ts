@@ -1,6 +1,6 @@
 /**
  * Loads a module and the modules that it imports itself, while there is something to wait for. The linked
- * executable otherwise loads a module when it is used (`lib/pack/bundle.ts`, which puts the modules in
+ * executable otherwise loads a module when it is used (`lib/build/bundle.ts`, which puts the modules in
  * place of such a call); in every other form of the program all were loaded before it ran, and nothing is
  * left to do.
  *

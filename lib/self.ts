@@ -5,7 +5,7 @@
  */
 import { baseName } from "./path.ts";
 
-/** The entry stub hands the bundle to Deno by this path (`lib/pack/stub/stub.c`). */
+/** The entry stub hands the bundle to Deno by this path (`lib/build/stub/stub.c`). */
 const BUNDLE_URL_PREFIX = "file:///proc/self/fd/";
 
 /** What the names of shims are like; containerd makes one from a runtime type. */

@@ -193,7 +193,7 @@ async function attempt(outcomes: TestOutcome[], name: string, fn: () => Promise<
 
 async function build(): Promise<void> {
   say("building dist/urunc");
-  const status = await start(["run", "-A", ...lockFlags(), "lib/pack/compile.ts"], 5 * 60);
+  const status = await start(["run", "-A", ...lockFlags(), "lib/build/compile.ts"], 5 * 60);
   if (!status.success) throw new Error(`exit code ${status.code}`);
 }
 

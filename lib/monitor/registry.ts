@@ -6,7 +6,7 @@ import type { Monitor } from "./types.ts";
 
 /**
  * Every monitor urunc can run, by the name the `hypervisor` key uses. Functions, so that only the one which
- * is asked for is loaded (lib/pack/bundle.ts).
+ * is asked for is loaded (lib/build/bundle.ts).
  */
 const monitors: Record<string, () => Monitor> = {
   qemu: () => qemu,

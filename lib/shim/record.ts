@@ -35,7 +35,7 @@ export function readRecord(bundle: string): TaskRecord | undefined {
 
 /**
  * Nothing of a task is left. Without an address in the bundle `delete` has nothing to do, and the
- * executable's entry stub answers it (`lib/pack/stub/stub.c`).
+ * executable's entry stub answers it (`lib/build/stub/stub.c`).
  */
 export function removeRecord(bundle: string): void {
   removeIfThere(`${bundle}/${RECORD_FILE}`);

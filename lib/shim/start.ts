@@ -35,7 +35,7 @@ const BACKLOG = 4096;
 
 /**
  * `start`: finds the shim of a container's group, or starts it. In the linked executable the entry stub
- * does the same without V8 (`lib/pack/stub/shim.c`); what it cannot judge it leaves to this.
+ * does the same without V8 (`lib/build/stub/shim.c`); what it cannot judge it leaves to this.
  *
  * @returns where the shim listens, for containerd
  */

@@ -44,7 +44,7 @@ export class Thrift {
   }
 }
 
-/** V8 offers it where it was told to: `lib/pack/start_up.ts`. */
+/** V8 offers it where it was told to: `lib/build/start_up.ts`. */
 function collect(): void {
   const { gc } = globalThis as { gc?: (options: Record<string, string>) => void };
   if (gc === undefined) return;

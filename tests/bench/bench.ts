@@ -50,7 +50,7 @@ async function boots(scope: Scope): Promise<Measurement[]> {
     Deno.execPath(),
     "run",
     "-A",
-    "lib/pack/compile.ts",
+    "lib/build/compile.ts",
     "--entry",
     `${directory}/empty.ts`,
     "--output",

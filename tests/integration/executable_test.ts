@@ -4,11 +4,11 @@
  * that of the stub in the repository and so makes other bytes.
  */
 import assert from "node:assert/strict";
-import { type Bundle, bundle, bundleModules } from "../../lib/pack/bundle.ts";
-import { writeExecutable } from "../../lib/pack/executable.ts";
-import { inspectBundle } from "../../lib/pack/inspect.ts";
-import { buildStub } from "../../lib/pack/stub/build.ts";
-import { STUB, STUB_COMPILER } from "../../lib/pack/stub/bytes.ts";
+import { type Bundle, bundle, bundleModules } from "../../lib/build/bundle.ts";
+import { writeExecutable } from "../../lib/build/executable.ts";
+import { inspectBundle } from "../../lib/build/inspect.ts";
+import { buildStub } from "../../lib/build/stub/build.ts";
+import { STUB, STUB_COMPILER } from "../../lib/build/stub/bytes.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { missingReason, testIf } from "../support/skip.ts";
@@ -62,7 +62,7 @@ if (missingReason("gcc") === undefined) {
   const build = await buildStub();
   if (build.compiler === STUB_COMPILER) {
     Deno.test("the stub in the repository is what its source compiles to", () => {
-      assert.deepEqual(build.bytes, STUB, "run lib/pack/stub/build.ts after changing stub.c");
+      assert.deepEqual(build.bytes, STUB, "run lib/build/stub/build.ts after changing stub.c");
     });
   } else {
     registerChecks(`with a stub built by ${build.compiler}, the executable`, build.bytes);
@@ -132,7 +132,7 @@ Deno.test("the compile task writes the file in one step, the same every time", a
   const directory = await scope.temporaryDirectory("compile");
   const output = `${directory}/out`;
   const compile = async (...args: string[]) =>
-    await run([Deno.execPath(), "run", "-A", "lib/pack/compile.ts", ...args], {
+    await run([Deno.execPath(), "run", "-A", "lib/build/compile.ts", ...args], {
       cwd: repositoryDirectory(),
     });
   const digests = [];

@@ -17,7 +17,7 @@ export async function faultBinary(scope: Scope): Promise<string> {
     Deno.execPath(),
     "run",
     "-A",
-    "lib/pack/compile.ts",
+    "lib/build/compile.ts",
     "--entry",
     "tests/support/fault_main.ts",
     "--output",

@@ -29,7 +29,7 @@ async function locate(): Promise<string> {
   try {
     await Deno.stat(path);
   } catch {
-    await run([Deno.execPath(), "run", "-A", "lib/pack/compile.ts"], {
+    await run([Deno.execPath(), "run", "-A", "lib/build/compile.ts"], {
       cwd: REPOSITORY,
       timeoutSeconds: 300,
       check: true,

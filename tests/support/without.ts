@@ -11,7 +11,7 @@ import { repositoryDirectory } from "./urunc.ts";
 export async function withoutBinary(scope: Scope): Promise<string> {
   const output = `${await scope.temporaryDirectory("without")}/urunc`;
   const entry = "tests/support/without_main.ts";
-  const script = ["lib/pack/compile.ts", "--entry", entry, "--output", output];
+  const script = ["lib/build/compile.ts", "--entry", entry, "--output", output];
   await run([Deno.execPath(), "run", "-A", ...script], {
     cwd: repositoryDirectory(),
     timeoutSeconds: 120,

@@ -7,7 +7,7 @@ import { rumprun } from "./rumprun.ts";
 import type { Guest } from "./types.ts";
 import { unikraft } from "./unikraft.ts";
 
-/** Functions, so that only the one which is asked for is loaded (lib/pack/bundle.ts). */
+/** Functions, so that only the one which is asked for is loaded (lib/build/bundle.ts). */
 const guests: Record<UnikernelType, () => Guest> = {
   linux: () => linux,
   elf: () => elf,

@@ -1,4 +1,4 @@
-/** lib/pack/guest_init/init.c as a static executable; written by build.ts there, not by hand. */
+/** lib/build/guest_init/init.c as a static executable; written by build.ts there, not by hand. */
 export const GUEST_INIT_COMPILER = "gcc (Debian 12.4.0-5) 12.4.0";
 
 export const GUEST_INIT: Uint8Array<ArrayBuffer> = Uint8Array.fromBase64(`

@@ -14,7 +14,7 @@ const LOOPBACK_INDEX = 1;
 
 /**
  * `/urunc/network`: the interface's hardware address and 2 bytes of nothing, then netlink messages that
- * set it up. Our init there (lib/pack/guest_init/init.c) looks for the interface, writes its index into
+ * set it up. Our init there (lib/build/guest_init/init.c) looks for the interface, writes its index into
  * each message that has none, and sends them in order: an address cannot be used before the interface is
  * up, nor a gateway be reached before the address is there.
  */

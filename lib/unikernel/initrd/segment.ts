@@ -15,7 +15,7 @@ export interface GuestProcess {
   resolvConf?: string;
 }
 
-/** The guest's first program, which becomes the container's own (lib/pack/guest_init/init.c). */
+/** The guest's first program, which becomes the container's own (lib/build/guest_init/init.c). */
 export const GUEST_INIT_PATH = "/urunc/init";
 
 /**

@@ -4,7 +4,7 @@ import {
   DENO_ENVIRONMENT,
   DROPPED_VARIABLES,
   FILE_LIMIT_VARIABLE,
-} from "../../../lib/pack/start_up.ts";
+} from "../../../lib/build/start_up.ts";
 
 const isDropped = (variable: string) => DROPPED_VARIABLES.some((it) => variable.startsWith(it));
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describeCommit } from "../../../lib/pack/commit.ts";
+import { describeCommit } from "../../../lib/build/commit.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";

@@ -1,6 +1,6 @@
 /**
  * Builds the Linux guests' first program with gcc, for whoever changes init.c; making the executable
- * needs no compiler. `deno run -A lib/pack/guest_init/build.ts` writes
+ * needs no compiler. `deno run -A lib/build/guest_init/build.ts` writes
  * lib/unikernel/initrd/init_bytes.ts anew.
  */
 import { join } from "pathe";
@@ -87,7 +87,7 @@ async function gcc(args: string[]): Promise<string> {
 function formatBytes({ bytes, compiler }: GuestInitBuild): string {
   const lines = bytes.toBase64().match(/.{1,92}/g) ?? [];
   return [
-    "/** lib/pack/guest_init/init.c as a static executable; written by build.ts there, not by hand. */",
+    "/** lib/build/guest_init/init.c as a static executable; written by build.ts there, not by hand. */",
     `export const GUEST_INIT_COMPILER = ${JSON.stringify(compiler)};`,
     "",
     "export const GUEST_INIT: Uint8Array<ArrayBuffer> = Uint8Array.fromBase64(`",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { HostError } from "../../../lib/errors.ts";
-import { parseElf } from "../../../lib/pack/elf.ts";
+import { parseElf } from "../../../lib/build/elf.ts";
 import { elfFixture, ENTRY } from "./elf_fixture.ts";
 
 Deno.test("parseElf reads the entry point and the program headers", () => {

@@ -1,6 +1,6 @@
 /**
  * Builds the entry stub with gcc, for whoever changes stub.c; making the executable needs no compiler.
- * `deno run -A lib/pack/stub/build.ts` writes bytes.ts anew.
+ * `deno run -A lib/build/stub/build.ts` writes bytes.ts anew.
  */
 import { join } from "pathe";
 import { HostError } from "../../errors.ts";

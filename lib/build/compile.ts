@@ -1,5 +1,5 @@
 /**
- * Makes the executable: `deno run -A lib/pack/compile.ts [--output dist/urunc] [--entry main.ts]`.
+ * Makes the executable: `deno run -A lib/build/compile.ts [--output dist/urunc] [--entry main.ts]`.
  * Needs the npm registry and nothing else, no compiler either.
  */
 import { resolve } from "pathe";

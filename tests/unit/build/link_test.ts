@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { parseElf, PT_LOAD, PT_NULL } from "../../../lib/pack/elf.ts";
-import { link, type LinkInput, STUB_MAGIC } from "../../../lib/pack/link.ts";
+import { parseElf, PT_LOAD, PT_NULL } from "../../../lib/build/elf.ts";
+import { link, type LinkInput, STUB_MAGIC } from "../../../lib/build/link.ts";
 import {
   elfFixture,
   END_ADDRESS,

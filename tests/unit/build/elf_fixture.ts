@@ -10,7 +10,7 @@ import {
   PT_NOTE,
   PT_PHDR,
   writeProgramHeader,
-} from "../../../lib/pack/elf.ts";
+} from "../../../lib/build/elf.ts";
 
 export const ENTRY = 0x2100;
 export const INTERPRETER = 0x300;

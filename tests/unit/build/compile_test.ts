@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../../lib/errors.ts";
-import { parseCompileArguments } from "../../../lib/pack/compile.ts";
+import { parseCompileArguments } from "../../../lib/build/compile.ts";
 import { repositoryDirectory } from "../../support/urunc.ts";
 
 const ROOT = repositoryDirectory();

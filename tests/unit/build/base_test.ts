@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { KNOWN_BASE, readBase } from "../../../lib/pack/base.ts";
+import { KNOWN_BASE, readBase } from "../../../lib/build/base.ts";
 
 Deno.test("readBase accepts the Deno that runs the tests", async () => {
   assert.equal(Deno.version.deno, KNOWN_BASE.version);
