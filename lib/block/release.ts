@@ -1,7 +1,7 @@
 import { LinuxError, umount2, UMOUNT_NOFOLLOW } from "../../ffi/linux.ts";
 import { HostError } from "../errors.ts";
 import { readMounts } from "../host/mounts.ts";
-import { delay } from "../timer.ts";
+import { delay } from "../os/timer.ts";
 import { findHolders } from "./holders.ts";
 import { isSameDevice, mountAt } from "./mount_of.ts";
 import type { MountedDisk } from "./types.ts";

@@ -107,7 +107,7 @@ interface LinkedModule {
   imports: number[];
 }
 
-/** Puts the modules in place of `preload(NUMBER)`, see lib/preload.ts. */
+/** Puts the modules in place of `preload(NUMBER)`, see lib/os/preload.ts. */
 function writePreloads(code: string, modules: LinkedModule[]): string {
   return code.replaceAll(/\bpreload\((\d+)\)/g, (_, number) => {
     const wanted = [Number(number), ...modules[Number(number)]!.imports];

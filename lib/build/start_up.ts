@@ -50,10 +50,10 @@ export const DENO_ENVIRONMENT: readonly string[] = [
   "HOME=/proc/self",
 ];
 
-/** The stub passes the caller's `argv[0]` on in this variable; `lib/self.ts` reads it. */
+/** The stub passes the caller's `argv[0]` on in this variable; `lib/os/self.ts` reads it. */
 export const ARGV0_VARIABLE = "URUNC_ARGV0";
 
-/** The stub passes the caller's soft limit of open files on in this variable; `lib/host/programs.ts` reads it. */
+/** The stub passes the caller's soft limit of open files on in this variable; `lib/os/programs.ts` reads it. */
 export const FILE_LIMIT_VARIABLE = "URUNC_FILE_LIMIT";
 
 /** Variables whose NAME=VALUE begins with one of these are not passed on. */

@@ -2,7 +2,7 @@ import type { Configuration } from "../config/types.ts";
 import { Store } from "../container/store.ts";
 import { loadConfiguration } from "../host/configuration.ts";
 import type { Observer } from "../launch/observer.ts";
-import { resolvePath } from "../path.ts";
+import { resolvePath } from "../os/path.ts";
 import type { GlobalOptions } from "./commands.ts";
 import { Logger } from "./log.ts";
 

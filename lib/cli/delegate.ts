@@ -4,7 +4,7 @@ import { isId } from "../container/id.ts";
 import { Store } from "../container/store.ts";
 import { findRuntime } from "../delegate/runtime_program.ts";
 import { HostError } from "../errors.ts";
-import { resolvePath } from "../path.ts";
+import { resolvePath } from "../os/path.ts";
 import type { CommandOf, GlobalOptions } from "./commands.ts";
 import type { Context } from "./context.ts";
 import { globalOptions } from "./options.ts";

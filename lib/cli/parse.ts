@@ -1,4 +1,4 @@
-import { suggestion } from "../config/suggestion.ts";
+import { suggestion } from "../os/suggestion.ts";
 import { UsageError } from "../errors.ts";
 import {
   type Command,

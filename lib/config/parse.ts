@@ -1,7 +1,7 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { supportedHypervisors } from "../unikernel/supported.ts";
 import { capabilityNames } from "./capabilities.ts";
-import { suggestion } from "./suggestion.ts";
+import { suggestion } from "../os/suggestion.ts";
 import type { Configuration, MonitorConfiguration } from "./types.ts";
 
 /** What holds on a node without a configuration file. */

@@ -12,7 +12,7 @@ import {
   socket,
 } from "../../ffi/linux.ts";
 import { readMonitorTime } from "../host/guest_time.ts";
-import { connectAt } from "../launch/sockets.ts";
+import { connectAt } from "../os/sockets.ts";
 import { qmpCommand, type QmpMessage, QmpReader } from "../monitor/qmp.ts";
 import { Patience } from "./patience.ts";
 

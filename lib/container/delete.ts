@@ -9,7 +9,7 @@ import {
   setns,
 } from "../../ffi/linux.ts";
 import { HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
-import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../host/namespaces.ts";
+import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../os/namespaces.ts";
 import { setForwarding } from "../network/forwarding.ts";
 import { removeMasquerade } from "../network/masquerade.ts";
 import { removeIngress } from "../network/redirect.ts";

@@ -14,7 +14,7 @@ import {
   writeAll,
 } from "../../ffi/linux.ts";
 import { UruncError } from "../errors.ts";
-import { spawnProgram } from "../host/programs.ts";
+import { spawnProgram } from "../os/programs.ts";
 import type { State } from "../oci/state.ts";
 import type { Hook, HookName } from "../oci/types.ts";
 

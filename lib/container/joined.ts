@@ -8,7 +8,7 @@ import {
   open,
 } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { isSameNamespace, readNamespace } from "../host/namespaces.ts";
+import { isSameNamespace, readNamespace } from "../os/namespaces.ts";
 import type { NamespaceType, Spec } from "../oci/types.ts";
 
 /** Files of /proc/PID/ns. */

@@ -8,7 +8,7 @@ import {
   SIGKILL,
 } from "../../ffi/linux.ts";
 import { WrongStateError } from "../errors.ts";
-import { signalFate } from "../host/signals.ts";
+import { signalFate } from "../os/signals.ts";
 import {
   effectOf,
   requireSignal,

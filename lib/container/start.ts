@@ -17,12 +17,12 @@ import {
 import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
-import { isGone } from "../host/os_error.ts";
-import { readProcessStat } from "../host/process.ts";
-import { connectAt } from "../launch/sockets.ts";
+import { isGone } from "../os/os_error.ts";
+import { readProcessStat } from "../os/process.ts";
+import { connectAt } from "../os/sockets.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "./hooks.ts";
-import { delay } from "../timer.ts";
+import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
 import { killProcess } from "./kill.ts";
 import { type ContainerState, ociState } from "./state.ts";

@@ -3,7 +3,7 @@ import {
   type ProcessStat,
   readExecutable,
   readProcessStat,
-} from "../host/process.ts";
+} from "../os/process.ts";
 import type { State as OciState } from "../oci/state.ts";
 import type { ContainerState } from "./state.ts";
 

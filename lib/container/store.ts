@@ -14,7 +14,7 @@ import {
   open,
 } from "../../ffi/linux.ts";
 import { AlreadyExistsError, HostError, NotFoundError } from "../errors.ts";
-import { osErrorCode } from "../host/os_error.ts";
+import { osErrorCode } from "../os/os_error.ts";
 import { isId, validateId } from "./id.ts";
 import { type ContainerState, parseState, printState } from "./state.ts";
 

@@ -1,5 +1,5 @@
 import { execve, resetSignalHandlers, setSignalMask } from "../../ffi/linux.ts";
-import { restoreFileLimit } from "../host/programs.ts";
+import { restoreFileLimit } from "../os/programs.ts";
 import { callersEnvironment } from "./environment.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { close } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { readBounded } from "../host/files.ts";
+import { readBounded } from "../os/files.ts";
 import { openImageRoot } from "../host/image.ts";
 import { readUruncJson } from "../host/urunc_json.ts";
-import { resolvePath } from "../path.ts";
+import { resolvePath } from "../os/path.ts";
 import { isUnikernel } from "../unikernel/parse.ts";
 
 /** What decides who runs a container. */

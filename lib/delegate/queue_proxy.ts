@@ -1,5 +1,5 @@
 import { InvalidConfigurationError } from "../errors.ts";
-import { readBounded } from "../host/files.ts";
+import { readBounded } from "../os/files.ts";
 import { STATIC_NETWORK } from "../network/static.ts";
 import { CONTAINER_NAME, MAXIMUM_CONFIG_BYTES, QUEUE_PROXY } from "./kind.ts";
 

@@ -1,4 +1,4 @@
-import { isGone } from "./os_error.ts";
+import { isGone } from "../os/os_error.ts";
 
 /** Set by the module's boot parameter; absent when AppArmor is not built in. */
 const ENABLED = "/sys/module/apparmor/parameters/enabled";

@@ -1,7 +1,7 @@
 import { defaultConfiguration, parseConfiguration } from "../config/parse.ts";
 import type { Configuration } from "../config/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { isThere, readBounded } from "./files.ts";
+import { isThere, readBounded } from "../os/files.ts";
 
 /** Where the operator's configuration is looked for when the command line names no other. */
 export const CONFIGURATION_PATH = "/etc/urunc/config.toml";

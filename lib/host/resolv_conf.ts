@@ -1,4 +1,4 @@
-import { readBounded } from "./files.ts";
+import { readBounded } from "../os/files.ts";
 import { readImageFile } from "./image.ts";
 
 const PATH = "/etc/resolv.conf";

@@ -1,6 +1,6 @@
 import { fstat, LinuxError, S_IFMT, S_IFSOCK, setCloexec } from "../../ffi/linux.ts";
 import { readNetwork } from "../network/discover.ts";
-import { preload } from "../preload.ts";
+import { preload } from "../os/preload.ts";
 import { Channel, type CreatorMessage, type InitMessage, type StepFailure } from "./channel.ts";
 import type { Observer } from "./observer.ts";
 import { perform, type PerformContext, StepError } from "./perform.ts";

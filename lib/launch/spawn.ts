@@ -10,7 +10,7 @@ import {
   unshare,
 } from "../../ffi/linux.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";
-import { selfCommand } from "../self.ts";
+import { selfCommand } from "../os/self.ts";
 import { Channel, type CreatorMessage, type InitMessage, TERMINAL_FD } from "./channel.ts";
 import { CHANNEL_FD } from "./init.ts";
 import type { Observer } from "./observer.ts";

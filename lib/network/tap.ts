@@ -1,6 +1,6 @@
 import { close, ioctl, LinuxError, O_RDWR, open } from "../../ffi/linux.ts";
 import { AlreadyExistsError, HostError, WrongStateError } from "../errors.ts";
-import { readProcessStat } from "../host/process.ts";
+import { readProcessStat } from "../os/process.ts";
 import { findLink, keepQuiet, setAlias, setMtu } from "./link.ts";
 import { validateInterfaceName } from "./names.ts";
 import {

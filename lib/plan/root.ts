@@ -1,5 +1,5 @@
 import { mayAccess, READ } from "../host/access.ts";
-import { parentPath } from "../path.ts";
+import { parentPath } from "../os/path.ts";
 import type { HostFacts, ImageFileFacts, LibraryDirectory } from "../host/types.ts";
 import type { MonitorFile } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";

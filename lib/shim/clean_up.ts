@@ -1,7 +1,7 @@
 import { AF_UNIX, close, connectUnix, SOCK_STREAM, socket } from "../../ffi/linux.ts";
 import { deleteContainer } from "../container/delete.ts";
 import { Store } from "../container/store.ts";
-import { resolvePath } from "../path.ts";
+import { resolvePath } from "../os/path.ts";
 import { printError } from "../cli/output.ts";
 import { formatError } from "../errors.ts";
 import type { ShimArguments } from "./arguments.ts";

@@ -1,5 +1,5 @@
 import { close, flock, LOCK_EX, O_DIRECTORY, O_RDONLY, open } from "../../ffi/linux.ts";
-import { after, type Timer } from "../timer.ts";
+import { after, type Timer } from "../os/timer.ts";
 import { SOCKET_DIRECTORY } from "./group.ts";
 
 /**

@@ -1,6 +1,6 @@
 import type { OutOfMemoryEvents } from "./out_of_memory.ts";
 import type { ShimServices } from "./services.ts";
-import { after, type Timer } from "../timer.ts";
+import { after, type Timer } from "../os/timer.ts";
 
 /** Whoever asked for the start has been answered by then; most guests need it only later, if ever. */
 const BEGIN_MILLISECONDS = 50;

@@ -2,7 +2,7 @@ import { AlreadyExistsError, NotFoundError, UnsupportedError } from "../errors.t
 import type { Publisher } from "./events/publisher.ts";
 import type { ShimLog } from "./log.ts";
 import type { MemoryWatch } from "./memory_watch.ts";
-import { Mutex } from "./mutex.ts";
+import { Mutex } from "../os/mutex.ts";
 import {
   CloseIORequest,
   ConnectRequest,

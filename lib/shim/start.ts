@@ -14,8 +14,8 @@ import {
   SOCK_STREAM,
   socket,
 } from "../../ffi/linux.ts";
-import { spawnProgram } from "../host/programs.ts";
-import { invokedAs, selfCommand } from "../self.ts";
+import { spawnProgram } from "../os/programs.ts";
+import { invokedAs, selfCommand } from "../os/self.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { ConfigurationCache } from "./configuration_cache.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "./group.ts";

@@ -3,7 +3,7 @@ import { hastenJoin } from "../container/cgroups/hasten.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";
-import { after } from "../timer.ts";
+import { after } from "../os/timer.ts";
 import type { Reaper } from "./reaper.ts";
 
 /** Nearly every container has a PID namespace of its own. */

@@ -1,5 +1,5 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
-import { suggestion } from "../config/suggestion.ts";
+import { suggestion } from "../os/suggestion.ts";
 import { type Key, keyPrefix, keys, projectPrefix } from "./keys.ts";
 import {
   isSupportedPair,

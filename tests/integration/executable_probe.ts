@@ -2,7 +2,7 @@
  * The program that executable_test.ts links: it says what it was given and what it is.
  * `probe [--report=FILE] [--exit=N] [--throw] ARGUMENT…`
  */
-import { invokedAs, isLinked, selfCommand } from "../../lib/self.ts";
+import { invokedAs, isLinked, selfCommand } from "../../lib/os/self.ts";
 import { type VersionInfo, versionInfo } from "../../lib/version.ts";
 
 export interface ProbeReport {

@@ -5,7 +5,7 @@ import { createContainer } from "../../lib/container/create.ts";
 import { readBundle } from "../../lib/container/prepare.ts";
 import { Store } from "../../lib/container/store.ts";
 import { loadConfiguration } from "../../lib/host/configuration.ts";
-import { readProcessStat } from "../../lib/host/process.ts";
+import { readProcessStat } from "../../lib/os/process.ts";
 import { Channel } from "../../lib/launch/channel.ts";
 import { SILENT_OBSERVER } from "../../lib/launch/observer.ts";
 import { spawnInit } from "../../lib/launch/spawn.ts";

@@ -11,7 +11,7 @@ import { spawnInit } from "../../lib/launch/spawn.ts";
 import { Reactor } from "../../lib/shim/reactor.ts";
 import { Reaper } from "../../lib/shim/reaper.ts";
 import { WarmInit } from "../../lib/shim/warm_init.ts";
-import { delay } from "../../lib/timer.ts";
+import { delay } from "../../lib/os/timer.ts";
 import { doubleConfiguration } from "../support/double.ts";
 import { doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";

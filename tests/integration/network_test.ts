@@ -3,7 +3,7 @@
  * iproute2 set them up and look at them from outside, network_child.ts makes the calls.
  */
 import assert from "node:assert/strict";
-import { readProcessStat } from "../../lib/host/process.ts";
+import { readProcessStat } from "../../lib/os/process.ts";
 import { TAP_NAME } from "../../lib/network/names.ts";
 import type { NetworkFacts } from "../../lib/network/types.ts";
 import { run } from "../support/process.ts";

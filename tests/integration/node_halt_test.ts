@@ -1,6 +1,6 @@
 /** How nodes end: with QEMU as they have it, and a guest in the node's place. */
 import assert from "node:assert/strict";
-import { exists } from "../../lib/host/files.ts";
+import { exists } from "../../lib/os/files.ts";
 import { isAlive, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";

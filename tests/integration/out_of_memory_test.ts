@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { writeAll } from "../../ffi/linux.ts";
 import { readCgroupLayout } from "../../lib/host/cgroups.ts";
-import { exists } from "../../lib/host/files.ts";
+import { exists } from "../../lib/os/files.ts";
 import { MemoryWatch } from "../../lib/shim/memory_watch.ts";
 import { OutOfMemoryEvents } from "../../lib/shim/out_of_memory.ts";
 import { Reactor } from "../../lib/shim/reactor.ts";

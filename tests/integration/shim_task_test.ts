@@ -4,7 +4,7 @@ import { LinuxError, waitpid } from "../../ffi/linux.ts";
 import { deleteContainer } from "../../lib/container/delete.ts";
 import { Store } from "../../lib/container/store.ts";
 import { AlreadyExistsError, NotUndoneError } from "../../lib/errors.ts";
-import { exists } from "../../lib/host/files.ts";
+import { exists } from "../../lib/os/files.ts";
 import { loadConfiguration } from "../../lib/host/configuration.ts";
 import { SILENT_OBSERVER } from "../../lib/launch/observer.ts";
 import { cleanUp } from "../../lib/shim/clean_up.ts";

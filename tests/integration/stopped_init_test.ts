@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { startContainer } from "../../lib/container/start.ts";
 import { Store } from "../../lib/container/store.ts";
 import { HostError } from "../../lib/errors.ts";
-import { readProcessStat } from "../../lib/host/process.ts";
+import { readProcessStat } from "../../lib/os/process.ts";
 import { waitFor } from "../support/process.ts";
 import {
   assertFailed,

@@ -9,7 +9,7 @@ const ROOT = new URL("../../", import.meta.url);
 const PURE_ROOMS = ["lib/oci/", "lib/unikernel/", "lib/monitor/", "lib/plan/", "lib/config/"];
 
 /** Not part of the shipped executable. */
-const OFF_THE_START_UP_PATH = ["tests/", "lib/pack/", "fixtures/"];
+const OFF_THE_START_UP_PATH = ["tests/", "lib/build/", "fixtures/"];
 
 const pureRooms: Deno.lint.Rule = {
   create(context) {
@@ -100,7 +100,7 @@ const ownTimers: Deno.lint.Rule = {
         if (!TIMERS.includes(node.name) || !isReference(node)) return;
         context.report({
           node,
-          message: "The first use of it loads Node's timers, 5 to 15 ms: use lib/timer.ts.",
+          message: "The first use of it loads Node's timers, 5 to 15 ms: use lib/os/timer.ts.",
         });
       },
     };

@@ -1,6 +1,6 @@
 /** Where shims have their sockets, on a machine that may have no containerd. */
-import { exists } from "../../lib/host/files.ts";
-import { osErrorCode } from "../../lib/host/os_error.ts";
+import { exists } from "../../lib/os/files.ts";
+import { osErrorCode } from "../../lib/os/os_error.ts";
 import { SOCKET_DIRECTORY } from "../../lib/shim/group.ts";
 import type { Scope } from "./scope.ts";
 

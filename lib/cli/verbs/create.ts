@@ -3,7 +3,7 @@ import { readBundle } from "../../container/prepare.ts";
 import type { CreateOptions } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { HostError, UnsupportedError } from "../../errors.ts";
-import { resolvePath } from "../../path.ts";
+import { resolvePath } from "../../os/path.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";

@@ -1,8 +1,8 @@
 import { cgroupProcesses } from "../../container/cgroups/processes.ts";
 import { requireState } from "../../container/require.ts";
 import { formatError } from "../../errors.ts";
-import { isGone } from "../../host/os_error.ts";
-import { readProcessStat } from "../../host/process.ts";
+import { isGone } from "../../os/os_error.ts";
+import { readProcessStat } from "../../os/process.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
 import { print } from "../output.ts";

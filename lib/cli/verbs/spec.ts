@@ -1,6 +1,6 @@
 import { AlreadyExistsError, HostError } from "../../errors.ts";
 import { specTemplate } from "../../oci/template.ts";
-import { resolvePath } from "../../path.ts";
+import { resolvePath } from "../../os/path.ts";
 import type { CommandOf } from "../commands.ts";
 
 /** `urunc spec`: writes config.json of a guest to start from. Never over one that is there. */

@@ -1,6 +1,6 @@
 import { updateContainer } from "../../container/update.ts";
 import { InvalidConfigurationError, UsageError } from "../../errors.ts";
-import { readBounded } from "../../host/files.ts";
+import { readBounded } from "../../os/files.ts";
 import { readResources } from "../../oci/parse_resources.ts";
 import { Fields } from "../../oci/reader.ts";
 import type { Resources } from "../../oci/types.ts";

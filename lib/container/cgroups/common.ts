@@ -1,4 +1,4 @@
-import { osErrorCode } from "../../host/os_error.ts";
+import { osErrorCode } from "../../os/os_error.ts";
 
 /**
  * The container's own directories among all that were made for it. The parents are shared: what

@@ -1,6 +1,6 @@
 import { HostError } from "../../errors.ts";
-import { isThere } from "../../host/files.ts";
-import { delay } from "../../timer.ts";
+import { isThere } from "../../os/files.ts";
+import { delay } from "../../os/timer.ts";
 import { type CgroupPlan, DEFAULT_PARENT, type HierarchyPlan } from "./plan.ts";
 import { isCode, leavesOf } from "./common.ts";
 import { cgroupProcesses } from "./processes.ts";

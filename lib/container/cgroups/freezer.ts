@@ -1,5 +1,5 @@
 import { HostError } from "../../errors.ts";
-import { delay } from "../../timer.ts";
+import { delay } from "../../os/timer.ts";
 import { isCode, leavesOf } from "./common.ts";
 
 /** How long the kernel may take to stop everything. */

@@ -1,5 +1,5 @@
 import { HostError } from "../../errors.ts";
-import { readProcessStat } from "../../host/process.ts";
+import { readProcessStat } from "../../os/process.ts";
 import type { CgroupPlan, HierarchyPlan } from "./plan.ts";
 import { cgroupProcesses } from "./processes.ts";
 

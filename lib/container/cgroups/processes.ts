@@ -1,6 +1,6 @@
 import { close, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../../ffi/linux.ts";
 import { HostError } from "../../errors.ts";
-import { delay } from "../../timer.ts";
+import { delay } from "../../os/timer.ts";
 import { isCode, leavesOf } from "./common.ts";
 import { thawCgroup } from "./freezer.ts";
 

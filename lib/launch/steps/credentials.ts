@@ -22,7 +22,7 @@ import {
   setSignalMask,
   umask,
 } from "../../../ffi/linux.ts";
-import { exists } from "../../host/files.ts";
+import { exists } from "../../os/files.ts";
 import type { StepHandlers } from "../perform.ts";
 
 /** First descriptor that is not standard input, output or error. */

@@ -13,7 +13,7 @@ import {
   socket,
   umask,
 } from "../../../ffi/linux.ts";
-import { bindAt } from "../sockets.ts";
+import { bindAt } from "../../os/sockets.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import type { PerformContext, StepHandlers } from "../perform.ts";
 

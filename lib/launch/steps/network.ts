@@ -1,4 +1,4 @@
-import { readOwnProcess } from "../../host/process.ts";
+import { readOwnProcess } from "../../os/process.ts";
 import { attachTap, createTap, removeStaleTap } from "../../network/tap.ts";
 import { setForwarding } from "../../network/forwarding.ts";
 import { giveAddress, linkUp } from "../../network/link.ts";

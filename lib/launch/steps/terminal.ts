@@ -20,7 +20,7 @@ import {
   tcsetattr,
 } from "../../../ffi/linux.ts";
 import { TERMINAL_FD } from "../channel.ts";
-import { connectAt } from "../sockets.ts";
+import { connectAt } from "../../os/sockets.ts";
 import type { StepHandlers } from "../perform.ts";
 
 /** What the master is called in the message that carries it, as in runc's; it tells nothing. */

@@ -1,7 +1,7 @@
 import { type Envelope, type Input, type MessageType } from "../protobuf/messages.ts";
 import { packAny, timestampOf } from "../protobuf/well_known.ts";
 import { Code, RpcError } from "../ttrpc/status.ts";
-import { after, delay } from "../../timer.ts";
+import { after, delay } from "../../os/timer.ts";
 import { type Forwarder, isRefused } from "./forward.ts";
 
 export interface PublisherOptions {

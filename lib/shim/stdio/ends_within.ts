@@ -1,4 +1,4 @@
-import { after, type Timer } from "../../timer.ts";
+import { after, type Timer } from "../../os/timer.ts";
 
 /** Waits for a promise, so many milliseconds at most. Returns whether it was fulfilled in time. */
 export async function endsWithin(ended: Promise<void>, milliseconds: number): Promise<boolean> {

@@ -11,7 +11,7 @@ import {
   SIGTERM,
 } from "../../../ffi/linux.ts";
 import { formatError, HostError } from "../../errors.ts";
-import { spawnProgram } from "../../host/programs.ts";
+import { spawnProgram } from "../../os/programs.ts";
 import type { ShimServices } from "../services.ts";
 import { endsWithin } from "./ends_within.ts";
 

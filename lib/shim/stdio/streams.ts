@@ -15,7 +15,7 @@ import {
   S_IFREG,
 } from "../../../ffi/linux.ts";
 import { HostError, UnsupportedError } from "../../errors.ts";
-import { delay } from "../../timer.ts";
+import { delay } from "../../os/timer.ts";
 
 /** Standard files as a request names them: empty, a path, or a logging URI. */
 export interface TaskIo {

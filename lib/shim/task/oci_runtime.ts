@@ -13,7 +13,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { callersEnvironment } from "../../delegate/environment.ts";
 import { UruncError } from "../../errors.ts";
-import { spawnProgram } from "../../host/programs.ts";
+import { spawnProgram } from "../../os/programs.ts";
 import type { Stdio } from "../../launch/stdio.ts";
 import type { Reaper } from "../reaper.ts";
 

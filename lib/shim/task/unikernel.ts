@@ -9,7 +9,7 @@ import { Store } from "../../container/store.ts";
 import { notUndone } from "../../container/undo.ts";
 import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
 import { monitorByName } from "../../monitor/registry.ts";
-import { preload } from "../../preload.ts";
+import { preload } from "../../os/preload.ts";
 import type { ChildExit } from "../reaper.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";

@@ -1,4 +1,4 @@
-import { after, type Timer } from "../../timer.ts";
+import { after, type Timer } from "../../os/timer.ts";
 import { type Input } from "../protobuf/schema.ts";
 import { decodeResponse, encodeRequest, type Request } from "../protobuf/ttrpc.ts";
 import {

@@ -1,5 +1,5 @@
 import { ServerConnection } from "./server_connection.ts";
-import { delay } from "../../timer.ts";
+import { delay } from "../../os/timer.ts";
 import type { Listener } from "./transport.ts";
 
 /** What a handler can know of its request beyond the payload. */

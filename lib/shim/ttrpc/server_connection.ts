@@ -1,4 +1,4 @@
-import { after, delay, type Timer } from "../../timer.ts";
+import { after, delay, type Timer } from "../../os/timer.ts";
 import { MalformedMessageError } from "../protobuf/error.ts";
 import { type Input } from "../protobuf/schema.ts";
 import { decodeRequest, encodeResponse, type Request, type Response } from "../protobuf/ttrpc.ts";

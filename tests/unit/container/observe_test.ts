@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { observeContainer } from "../../../lib/container/observe.ts";
 import type { ContainerState } from "../../../lib/container/state.ts";
-import { readExecutable, readProcessStat } from "../../../lib/host/process.ts";
+import { readExecutable, readProcessStat } from "../../../lib/os/process.ts";
 import { STATE } from "./_state.ts";
 
 /** This process stands for init, and no process has the start time 0. */

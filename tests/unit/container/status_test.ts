@@ -5,7 +5,7 @@ import {
   type ProcessView,
   type StatusInput,
 } from "../../../lib/container/status.ts";
-import { readExecutable, readProcessStat } from "../../../lib/host/process.ts";
+import { readExecutable, readProcessStat } from "../../../lib/os/process.ts";
 
 const INIT = { dev: 1, ino: 10 };
 const MONITOR = { dev: 1, ino: 20 };

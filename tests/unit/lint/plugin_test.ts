@@ -22,7 +22,7 @@ const cases: [what: string, file: string, source: string, rules: string[]][] = [
   ["node on the start-up path", "lib/host/a.ts", "import fs from 'node:fs'; fs;", ["no-node"]],
   ["node in main", "main.ts", "const a = await import('node:fs'); a;", ["no-node"]],
   ["node in a test", "tests/unit/a_test.ts", "import assert from 'node:assert'; assert;", []],
-  ["node at build time", "lib/pack/a.ts", "import 'node:fs'; process.exit(1);", []],
+  ["node at build time", "lib/build/a.ts", "import 'node:fs'; process.exit(1);", []],
   ["the global process", "lib/host/a.ts", "export const a = process.env;", ["no-node"]],
   ["the global process, by another way", "main.ts", "globalThis.process.env;", ["no-node"]],
   ["the global process as shorthand", "lib/host/a.ts", "export const a = { process };", [

@@ -4,7 +4,7 @@ import { spawn } from "../../../ffi/linux.ts";
 import { Reactor } from "../../../lib/shim/reactor.ts";
 import { Reaper } from "../../../lib/shim/reaper.ts";
 import { WarmInit } from "../../../lib/shim/warm_init.ts";
-import { delay } from "../../../lib/timer.ts";
+import { delay } from "../../../lib/os/timer.ts";
 import { testIf } from "../../support/skip.ts";
 
 testIf("an init that cannot be started before it is needed is missed only then", {

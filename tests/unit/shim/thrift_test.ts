@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Thrift } from "../../../lib/shim/thrift.ts";
-import { delay } from "../../../lib/timer.ts";
+import { delay } from "../../../lib/os/timer.ts";
 
 /** Calls with a collector that only counts. */
 async function counting(test: (collections: () => number) => Promise<void>): Promise<void> {

@@ -1,7 +1,7 @@
 /** What the tests of docker and of podman do with guests. */
 import assert from "node:assert/strict";
 import { assertIdentity } from "../../e2e/docker/_common.ts";
-import { exists } from "../../../lib/host/files.ts";
+import { exists } from "../../../lib/os/files.ts";
 import type { Docker } from "../../support/docker.ts";
 import { guestImage, linuxImage } from "../../support/guest_images.ts";
 import { isAlive, readStatus, waitFor } from "../../support/process.ts";

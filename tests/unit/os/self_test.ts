@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { invokedAs, isLinked, selfCommand } from "../../lib/self.ts";
-import { versionInfo } from "../../lib/version.ts";
-import config from "../../deno.json" with { type: "json" };
+import { invokedAs, isLinked, selfCommand } from "../../../lib/os/self.ts";
+import { versionInfo } from "../../../lib/version.ts";
+import config from "../../../deno.json" with { type: "json" };
 
 Deno.test("from sources the name is urunc, or what URUNC_ARGV0 says", () => {
   const before = Deno.env.get("URUNC_ARGV0");
@@ -27,7 +27,7 @@ Deno.test("from sources the command runs main.ts with this Deno", () => {
   const command = selfCommand();
   assert.equal(isLinked(), false);
   assert.ok(command.includes(Deno.execPath()));
-  assert.equal(command.at(-1), new URL("../../main.ts", import.meta.url).pathname);
+  assert.equal(command.at(-1), new URL("../../../main.ts", import.meta.url).pathname);
 });
 
 Deno.test("from sources the version is that of deno.json", () => {

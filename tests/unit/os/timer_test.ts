@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { after, delay } from "../../lib/timer.ts";
-import { run } from "../support/process.ts";
+import { after, delay } from "../../../lib/os/timer.ts";
+import { run } from "../../support/process.ts";
 
 Deno.test("timer: calls when the time has come", async () => {
   const start = performance.now();
@@ -16,7 +16,7 @@ Deno.test("timer: one that was cancelled does not call", async () => {
 });
 
 Deno.test("timer: a process waits for it, though nothing else refers to it", async () => {
-  const module = new URL("../../lib/timer.ts", import.meta.url).href;
+  const module = new URL("../../../lib/os/timer.ts", import.meta.url).href;
   const script = `
     import { after, delay } from ${JSON.stringify(module)};
     after(60, () => console.log("called"));

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { basename, dirname, resolve } from "node:path/posix";
-import { baseName, parentPath, resolvePath } from "../../lib/path.ts";
+import { baseName, parentPath, resolvePath } from "../../../lib/os/path.ts";
 
 const PATHS = [
   "/",

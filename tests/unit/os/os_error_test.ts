@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LinuxError } from "../../../ffi/linux.ts";
-import { isGone, osErrorCode } from "../../../lib/host/os_error.ts";
+import { isGone, osErrorCode } from "../../../lib/os/os_error.ts";
 
 function errorOf(fn: () => unknown): unknown {
   try {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fateOf, type SignalFate, signalFate } from "../../../lib/host/signals.ts";
+import { fateOf, type SignalFate, signalFate } from "../../../lib/os/signals.ts";
 
 const SIGTERM = 15;
 const NONE = "0".repeat(16);

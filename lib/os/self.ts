@@ -1,6 +1,6 @@
 /**
  * How this program was started, and how it starts itself again. It may run as a linked executable
- * (`lib/pack`), made by `deno compile`, or from its sources with `deno run`; nothing else may depend on
+ * (`lib/build`), made by `deno compile`, or from its sources with `deno run`; nothing else may depend on
  * which.
  */
 import { baseName } from "./path.ts";
@@ -43,7 +43,7 @@ export function selfCommand(): string[] {
   if (isLinked() || Deno.build.standalone) {
     return [executable.endsWith(DELETED_SUFFIX) ? "/proc/self/exe" : executable];
   }
-  const main = decodeURIComponent(new URL("../main.ts", import.meta.url).pathname);
+  const main = decodeURIComponent(new URL("../../main.ts", import.meta.url).pathname);
   const deno = [executable, "run", "--allow-all", "--quiet", "--no-lock", main];
   // With an empty environment Deno would look for the npm packages in the home of the user database.
   const cache = denoDirectory();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseProcessStat, readExecutable, readProcessStat } from "../../../lib/host/process.ts";
+import { parseProcessStat, readExecutable, readProcessStat } from "../../../lib/os/process.ts";
 
 function stat(command: string): string {
   return `7 (${command}) S 5 7 7 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 123456789012345678 2 3\n`;
