@@ -18,7 +18,7 @@ import {
   BPF_W,
   BPF_X,
 } from "../../ffi/linux.ts";
-import { assemble, type Instruction } from "../bpf/assembler.ts";
+import { assemble, type Instruction } from "../protocol/bpf/assembler.ts";
 import type { AllowedDevice } from "../plan/types.ts";
 
 /** r0 is the answer, r1 the context (struct bpf_cgroup_dev_ctx, linux/bpf.h); the rest is ours. */

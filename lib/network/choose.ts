@@ -1,5 +1,5 @@
 import { HostError } from "../errors.ts";
-import type { LinkAddress } from "./netlink/address.ts";
+import type { LinkAddress } from "../protocol/netlink/address.ts";
 import {
   ARPHRD_ETHER,
   IFA_F_DADFAILED,
@@ -9,9 +9,9 @@ import {
   IFF_LOOPBACK,
   IFF_UP,
   RT_SCOPE_UNIVERSE,
-} from "./netlink/constants.ts";
-import type { Link } from "./netlink/link.ts";
-import type { DefaultRoute } from "./netlink/route.ts";
+} from "../protocol/netlink/constants.ts";
+import type { Link } from "../protocol/netlink/link.ts";
+import type { DefaultRoute } from "../protocol/netlink/route.ts";
 import type { NetworkFacts } from "./types.ts";
 
 /** What a network namespace holds. */

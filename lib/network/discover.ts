@@ -1,10 +1,10 @@
 import { chooseInterface, type NetworkTables } from "./choose.ts";
 import { isForwarding } from "./forwarding.ts";
-import { listAddresses, parseAddress } from "./netlink/address.ts";
-import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "./netlink/constants.ts";
-import { listLinks, parseLink } from "./netlink/link.ts";
-import { listRoutes, parseDefaultRoute } from "./netlink/route.ts";
-import { NetlinkSocket } from "./netlink/socket.ts";
+import { listAddresses, parseAddress } from "../protocol/netlink/address.ts";
+import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "../protocol/netlink/constants.ts";
+import { listLinks, parseLink } from "../protocol/netlink/link.ts";
+import { listRoutes, parseDefaultRoute } from "../protocol/netlink/route.ts";
+import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 import type { NetworkFacts } from "./types.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { LinuxError } from "../../ffi/linux.ts";
-import { addAddress } from "./netlink/address.ts";
+import { addAddress } from "../protocol/netlink/address.ts";
 import {
   getLink,
   type Link,
@@ -8,10 +8,10 @@ import {
   setLinkMtu,
   setLinkUp,
   setLinkWithoutLinkLocal,
-} from "./netlink/link.ts";
-import { RTM_NEWLINK } from "./netlink/constants.ts";
-import { malformed } from "./netlink/message.ts";
-import { NetlinkSocket } from "./netlink/socket.ts";
+} from "../protocol/netlink/link.ts";
+import { RTM_NEWLINK } from "../protocol/netlink/constants.ts";
+import { malformed } from "../protocol/netlink/message.ts";
+import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 import { validateInterfaceName } from "./names.ts";
 
 /**

@@ -1,15 +1,15 @@
 import { LinuxError } from "../../ffi/linux.ts";
 import { HostError } from "../errors.ts";
 import { validateInterfaceName } from "./names.ts";
-import { NETLINK_NETFILTER } from "./netlink/constants.ts";
+import { NETLINK_NETFILTER } from "../protocol/netlink/constants.ts";
 import {
   addMasquerade,
   addSourceChain,
   addTable,
   deleteTable,
   transaction,
-} from "./netlink/nftables.ts";
-import { NetlinkSocket } from "./netlink/socket.ts";
+} from "../protocol/netlink/nftables.ts";
+import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 
 /** As nft(8) shows them. Nobody else's rules are in a table of this name. */
 const TABLE = "urunc";

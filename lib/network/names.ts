@@ -1,5 +1,5 @@
 import { InvalidConfigurationError } from "../errors.ts";
-import { IFNAMSIZ } from "./netlink/constants.ts";
+import { IFNAMSIZ } from "../protocol/netlink/constants.ts";
 
 /** The tap that the monitor attaches to; the name that urunc has always used. */
 export const TAP_NAME = "tap0_urunc";

@@ -1,9 +1,13 @@
 import { BPF_PROG_TYPE_SCHED_CLS, bpfProgLoad, close } from "../../ffi/linux.ts";
 import { HostError } from "../errors.ts";
 import { findLink, requireLink } from "./link.ts";
-import { RTM_NEWQDISC, RTM_NEWTFILTER, TC_H_INGRESS_HANDLE } from "./netlink/constants.ts";
-import type { Link } from "./netlink/link.ts";
-import { NetlinkSocket } from "./netlink/socket.ts";
+import {
+  RTM_NEWQDISC,
+  RTM_NEWTFILTER,
+  TC_H_INGRESS_HANDLE,
+} from "../protocol/netlink/constants.ts";
+import type { Link } from "../protocol/netlink/link.ts";
+import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 import {
   addIngressQdisc,
   addProgramFilter,
@@ -12,7 +16,7 @@ import {
   listIngressFilters,
   listQdiscs,
   parseTrafficControl,
-} from "./netlink/tc.ts";
+} from "../protocol/netlink/tc.ts";
 import { shareProgram } from "./share_program.ts";
 
 /**

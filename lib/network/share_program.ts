@@ -28,7 +28,7 @@ import {
   BPF_W,
   BPF_X,
 } from "../../ffi/linux.ts";
-import { assemble, type Instruction, type Label } from "../bpf/assembler.ts";
+import { assemble, type Instruction, type Label } from "../protocol/bpf/assembler.ts";
 import {
   ETH_HLEN,
   ETH_P_ARP,
@@ -45,7 +45,7 @@ import {
   IPPROTO_UDP,
   PACKET_HOST,
   TC_ACT_OK,
-} from "./netlink/constants.ts";
+} from "../protocol/netlink/constants.ts";
 
 /** r0 to r5 are a call's result and parameters, and lost by it; r6 to r9 are kept. */
 const RESULT = 0;

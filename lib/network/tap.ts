@@ -12,9 +12,9 @@ import {
   TUNSETIFF,
   TUNSETOWNER,
   TUNSETPERSIST,
-} from "./netlink/constants.ts";
-import { deleteLink, type Link } from "./netlink/link.ts";
-import { NetlinkSocket } from "./netlink/socket.ts";
+} from "../protocol/netlink/constants.ts";
+import { deleteLink, type Link } from "../protocol/netlink/link.ts";
+import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 import { formatOwner, parseOwner, type TapOwner } from "./owner.ts";
 
 export { TAP_NAME } from "./names.ts";

@@ -1,5 +1,5 @@
 import { HostError } from "../errors.ts";
-import { addressBytes, sharePrefix } from "../network/netlink/ip.ts";
+import { addressBytes, sharePrefix } from "../protocol/netlink/ip.ts";
 import { TAP_NAME } from "../network/names.ts";
 import { STATIC_NETWORK } from "../network/static.ts";
 import type { NetworkFacts } from "../network/types.ts";

@@ -5,7 +5,7 @@ import { resolvePath } from "../os/path.ts";
 import { printError } from "../cli/output.ts";
 import { formatError } from "../errors.ts";
 import type { ShimArguments } from "./arguments.ts";
-import { DeleteResponse, timestampOf } from "./protobuf/messages.ts";
+import { DeleteResponse, timestampOf } from "../protocol/containerd/messages.ts";
 import { ADDRESS_FILE, readRecord, removeRecord, type TaskRecord } from "./record.ts";
 import { unmountRootfs } from "./rootfs.ts";
 

@@ -15,8 +15,8 @@ import { joinShimCgroup } from "./shim_cgroup.ts";
 import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "./start.ts";
 import { taskFactory } from "./task_factory.ts";
 import { Thrift } from "./thrift.ts";
-import { listenDescriptor } from "./ttrpc/descriptor.ts";
-import { type Handler, serve } from "./ttrpc/server.ts";
+import { listenDescriptor } from "../protocol/ttrpc/descriptor.ts";
+import { type Handler, serve } from "../protocol/ttrpc/server.ts";
 import { WarmInit } from "./warm_init.ts";
 
 /** Both versions have the same methods and messages. */

@@ -42,10 +42,10 @@ import {
   UpdateTaskRequest,
   WaitRequest,
   WaitResponse,
-} from "./protobuf/messages.ts";
+} from "../protocol/containerd/messages.ts";
 import { endsWithin } from "./stdio/ends_within.ts";
 import type { Task, TaskProcess } from "./task/task.ts";
-import type { Handler } from "./ttrpc/server.ts";
+import type { Handler } from "../protocol/ttrpc/server.ts";
 
 /** How long a kill may go on when what it was for has ended. */
 const KILL_MILLISECONDS = 2000;

@@ -2,7 +2,7 @@ import { close, readAsync } from "../../ffi/linux.ts";
 import { readCgroupLayout } from "../host/cgroups.ts";
 import type { ShimArguments } from "./arguments.ts";
 import type { ShimLog } from "./log.ts";
-import { type Any, BootstrapParams, decodeAny } from "./protobuf/messages.ts";
+import { type Any, BootstrapParams, decodeAny } from "../protocol/containerd/messages.ts";
 import { decodeOptions } from "./task/options.ts";
 
 /** More than a runtime's options can be. Bytes. */

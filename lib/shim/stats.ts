@@ -15,7 +15,7 @@ import {
   MetricsV1,
   MetricsV2,
   packAny,
-} from "./protobuf/messages.ts";
+} from "../protocol/containerd/messages.ts";
 
 /**
  * What a container has used, as `ctr task metrics` and docker understand it: of the version of cgroups

@@ -1,6 +1,6 @@
 import { NotUndoneError, UnsupportedError } from "../errors.ts";
 import { MemoryWatch } from "./memory_watch.ts";
-import type { CreateTaskRequest } from "./protobuf/messages.ts";
+import type { CreateTaskRequest } from "../protocol/containerd/messages.ts";
 import { removeRecord, type TaskRecord, writeRecord } from "./record.ts";
 import { allowWriting, mountRootfs, unmountRootfs } from "./rootfs.ts";
 import type { TaskFactory } from "./service.ts";

@@ -1,7 +1,7 @@
 /** The D-Bus client against the reference implementation of a bus. */
 import assert from "node:assert/strict";
-import { Connection, DBusError } from "../../lib/host/dbus/connection.ts";
-import { startTransientUnit } from "../../lib/host/dbus/systemd.ts";
+import { Connection, DBusError } from "../../lib/protocol/dbus/connection.ts";
+import { startTransientUnit } from "../../lib/cgroups/systemd/manager.ts";
 import { waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";

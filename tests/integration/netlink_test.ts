@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { AF_NETLINK, close, connect, send, SOCK_RAW, socket } from "../../ffi/linux.ts";
 import { findLink } from "../../lib/network/link.ts";
-import { NetlinkSocket } from "../../lib/network/netlink/socket.ts";
+import { NetlinkSocket } from "../../lib/protocol/netlink/socket.ts";
 import { testIf } from "../support/skip.ts";
 
 /** Ports of this network namespace's netlink sockets of routing: fields Eth and Pid. */

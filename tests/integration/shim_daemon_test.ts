@@ -8,9 +8,9 @@ import {
   packAny,
   RuncOptions,
   ShutdownRequest,
-} from "../../lib/shim/protobuf/messages.ts";
-import { Client } from "../../lib/shim/ttrpc/client.ts";
-import { connectUnix } from "../../lib/shim/ttrpc/transport.ts";
+} from "../../lib/protocol/containerd/messages.ts";
+import { Client } from "../../lib/protocol/ttrpc/client.ts";
+import { connectUnix } from "../../lib/protocol/ttrpc/transport.ts";
 import { cgroupDirectories, removeCgroupTree } from "../support/cgroups.ts";
 import { isAlive, readStatus, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";

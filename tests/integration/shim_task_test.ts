@@ -9,7 +9,7 @@ import { loadConfiguration } from "../../lib/host/configuration.ts";
 import { SILENT_OBSERVER } from "../../lib/launch/observer.ts";
 import { cleanUp } from "../../lib/shim/clean_up.ts";
 import { ShimLog } from "../../lib/shim/log.ts";
-import { CreateTaskRequest } from "../../lib/shim/protobuf/messages.ts";
+import { CreateTaskRequest } from "../../lib/protocol/containerd/messages.ts";
 import { Reactor, type ReadyHandler } from "../../lib/shim/reactor.ts";
 import { type ChildExit, Reaper } from "../../lib/shim/reaper.ts";
 import { readRecord } from "../../lib/shim/record.ts";

@@ -1,7 +1,12 @@
 /** A client of the CRI, as the kubelet is one: gRPC over containerd's socket. */
 import http2 from "node:http2";
 import net from "node:net";
-import { field, type Input, message, type MessageType } from "../../lib/shim/protobuf/schema.ts";
+import {
+  field,
+  type Input,
+  message,
+  type MessageType,
+} from "../../lib/protocol/protobuf/schema.ts";
 
 // The part of k8s.io/cri-api, runtime/v1/api.proto, that tests use.
 

@@ -1,5 +1,5 @@
 /** A pod of the runtime class `urunc`, as the kubelet makes one through containerd's CRI plugin. */
-import type { Input } from "../../lib/shim/protobuf/schema.ts";
+import type { Input } from "../../lib/protocol/protobuf/schema.ts";
 import type { Containerd } from "./containerd.ts";
 import { type ContainerConfig, Cri, type SecurityContext } from "./cri.ts";
 import { waitFor } from "./process.ts";

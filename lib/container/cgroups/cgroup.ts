@@ -1,7 +1,7 @@
 import type { CgroupLayout } from "../../host/types.ts";
 import type { Resources } from "../../oci/types.ts";
 import type { DeviceCgroup } from "../../plan/launch.ts";
-import { requireSystemd } from "../../host/dbus/systemd.ts";
+import { requireSystemd } from "../../cgroups/systemd/manager.ts";
 import {
   delegatedControllers,
   makeDirectories,

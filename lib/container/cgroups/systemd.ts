@@ -1,5 +1,5 @@
 import { HostError } from "../../errors.ts";
-import { DBusError } from "../../host/dbus/connection.ts";
+import { DBusError } from "../../protocol/dbus/connection.ts";
 import {
   type Property,
   setUnitProperties,
@@ -7,7 +7,7 @@ import {
   stopUnit,
   systemdEndpoint,
   UNIT_EXISTS,
-} from "../../host/dbus/systemd.ts";
+} from "../../cgroups/systemd/manager.ts";
 import { makeDirectories } from "./directories.ts";
 import type { CgroupPlan } from "./plan.ts";
 import { cgroupProcesses } from "./processes.ts";

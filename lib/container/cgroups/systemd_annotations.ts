@@ -1,5 +1,5 @@
 import { InvalidConfigurationError, UnsupportedError } from "../../errors.ts";
-import type { Property } from "../../host/dbus/systemd.ts";
+import type { Property } from "../../cgroups/systemd/manager.ts";
 import { property } from "./systemd_properties.ts";
 
 /** Annotations that set a property of the scope; their values are GVariant text. */

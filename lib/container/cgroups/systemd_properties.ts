@@ -1,5 +1,5 @@
-import type { Property } from "../../host/dbus/systemd.ts";
-import type { Value } from "../../host/dbus/values.ts";
+import type { Property } from "../../cgroups/systemd/manager.ts";
+import type { Value } from "../../protocol/dbus/values.ts";
 import { parseKernelSize } from "../../oci/kernel_size.ts";
 import type { Scope } from "./systemd_scope.ts";
 import type { CgroupWrite } from "./writes.ts";

@@ -1,7 +1,11 @@
-import { encodeAny, encodeForwardRequest, type Envelope } from "../protobuf/messages.ts";
-import { Client } from "../ttrpc/client.ts";
-import { Code, RpcError } from "../ttrpc/status.ts";
-import { connectUnix } from "../ttrpc/transport.ts";
+import {
+  encodeAny,
+  encodeForwardRequest,
+  type Envelope,
+} from "../../protocol/containerd/messages.ts";
+import { Client } from "../../protocol/ttrpc/client.ts";
+import { Code, RpcError } from "../../protocol/ttrpc/status.ts";
+import { connectUnix } from "../../protocol/ttrpc/transport.ts";
 
 /** A way to containerd. */
 export interface Forwarder {

@@ -1,6 +1,6 @@
-import { type Envelope, type Input, type MessageType } from "../protobuf/messages.ts";
-import { packAny, timestampOf } from "../protobuf/well_known.ts";
-import { Code, RpcError } from "../ttrpc/status.ts";
+import { type Envelope, type Input, type MessageType } from "../../protocol/containerd/messages.ts";
+import { packAny, timestampOf } from "../../protocol/protobuf/well_known.ts";
+import { Code, RpcError } from "../../protocol/ttrpc/status.ts";
 import { after, delay } from "../../os/timer.ts";
 import { type Forwarder, isRefused } from "./forward.ts";
 

@@ -5,7 +5,7 @@ import { notUndone } from "../../container/undo.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
 import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
-import { processAlreadyFinished } from "../ttrpc/status.ts";
+import { processAlreadyFinished } from "../../protocol/ttrpc/status.ts";
 import { ConsoleSocket } from "./console_socket.ts";
 import { OciRuntime } from "./oci_runtime.ts";
 import type { Task, TaskExit, TaskProcess, TaskStatus } from "./task.ts";

@@ -1,6 +1,6 @@
 import { InvalidConfigurationError } from "../../errors.ts";
-import type { Any } from "../protobuf/messages.ts";
-import { RuncOptions, RuntimeOptions, unpackAny } from "../protobuf/messages.ts";
+import type { Any } from "../../protocol/containerd/messages.ts";
+import { RuncOptions, RuntimeOptions, unpackAny } from "../../protocol/containerd/messages.ts";
 
 /** A runtime's options in the configuration of containerd or docker, or of a single request. */
 export interface TaskOptions {

@@ -14,7 +14,7 @@ import type { ChildExit } from "../reaper.ts";
 import type { ShimServices } from "../services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
 import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
-import { processAlreadyFinished } from "../ttrpc/status.ts";
+import { processAlreadyFinished } from "../../protocol/ttrpc/status.ts";
 import type { TaskOptions } from "./options.ts";
 import type { Task, TaskExit, TaskProcess, TaskStatus } from "./task.ts";
 

@@ -1,10 +1,10 @@
-import { addAddress } from "../../network/netlink/address.ts";
-import { NLM_F_ACK, NLM_F_REQUEST } from "../../network/netlink/constants.ts";
-import { addressBytes, macBytes, sharePrefix } from "../../network/netlink/ip.ts";
-import { setLinkUp } from "../../network/netlink/link.ts";
-import { encodeMessage } from "../../network/netlink/message.ts";
-import type { Request } from "../../network/netlink/request.ts";
-import { addDefaultRoute } from "../../network/netlink/route.ts";
+import { addAddress } from "../../protocol/netlink/address.ts";
+import { NLM_F_ACK, NLM_F_REQUEST } from "../../protocol/netlink/constants.ts";
+import { addressBytes, macBytes, sharePrefix } from "../../protocol/netlink/ip.ts";
+import { setLinkUp } from "../../protocol/netlink/link.ts";
+import { encodeMessage } from "../../protocol/netlink/message.ts";
+import type { Request } from "../../protocol/netlink/request.ts";
+import { addDefaultRoute } from "../../protocol/netlink/route.ts";
 import type { GuestNetwork } from "../types.ts";
 
 /** Which of the guest's interfaces it is, is not known before it boots. */

@@ -4,7 +4,7 @@ import { LinuxError } from "../../../ffi/linux.ts";
 import { Store } from "../../../lib/container/store.ts";
 import { undoCreate } from "../../../lib/container/undo.ts";
 import { AlreadyExistsError } from "../../../lib/errors.ts";
-import { DBusError } from "../../../lib/host/dbus/connection.ts";
+import { DBusError } from "../../../lib/protocol/dbus/connection.ts";
 import { STATE } from "./_state.ts";
 
 const refusal = { errorName: "org.freedesktop.DBus.Error.AccessDenied", body: ["no"] };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { HostError } from "../../../lib/errors.ts";
 import { chooseInterface, type NetworkTables } from "../../../lib/network/choose.ts";
-import type { LinkAddress } from "../../../lib/network/netlink/address.ts";
+import type { LinkAddress } from "../../../lib/protocol/netlink/address.ts";
 import {
   ARPHRD_ETHER,
   IFA_F_DADFAILED,
@@ -9,9 +9,9 @@ import {
   IFA_F_TENTATIVE,
   IFF_LOOPBACK,
   IFF_UP,
-} from "../../../lib/network/netlink/constants.ts";
-import type { Link } from "../../../lib/network/netlink/link.ts";
-import type { DefaultRoute } from "../../../lib/network/netlink/route.ts";
+} from "../../../lib/protocol/netlink/constants.ts";
+import type { Link } from "../../../lib/protocol/netlink/link.ts";
+import type { DefaultRoute } from "../../../lib/protocol/netlink/route.ts";
 
 const lo: Link = { index: 1, name: "lo", type: 772, flags: IFF_UP | IFF_LOOPBACK, mtu: 65536 };
 const ethernet = (index: number, changes: Partial<Link> = {}): Link => ({

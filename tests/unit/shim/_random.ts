@@ -1,4 +1,4 @@
-import type { Field, MessageType } from "../../../lib/shim/protobuf/schema.ts";
+import type { Field, MessageType } from "../../../lib/protocol/protobuf/schema.ts";
 
 /** Random numbers that are the same in every run. */
 export class Random {

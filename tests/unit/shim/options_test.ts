@@ -4,7 +4,7 @@ import {
   RuncOptions,
   RuntimeOptions,
   TaskStart,
-} from "../../../lib/shim/protobuf/messages.ts";
+} from "../../../lib/protocol/containerd/messages.ts";
 import { decodeOptions } from "../../../lib/shim/task/options.ts";
 
 const body = (text: string) => new TextEncoder().encode(text);

@@ -28,10 +28,10 @@ import {
   UpdateTaskRequest,
   WaitRequest,
   WaitResponse,
-} from "../../../lib/shim/protobuf/messages.ts";
+} from "../../../lib/protocol/containerd/messages.ts";
 import { TaskService } from "../../../lib/shim/service.ts";
 import type { Task, TaskExit, TaskProcess, TaskStatus } from "../../../lib/shim/task/task.ts";
-import { Code, statusOf } from "../../../lib/shim/ttrpc/status.ts";
+import { Code, statusOf } from "../../../lib/protocol/ttrpc/status.ts";
 
 /** A process whose steps are done at once, but for those that were held up. */
 class FakeProcess implements TaskProcess {

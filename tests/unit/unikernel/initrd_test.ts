@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError } from "../../../lib/errors.ts";
-import { decodeMessages } from "../../../lib/network/netlink/message.ts";
+import { decodeMessages } from "../../../lib/protocol/netlink/message.ts";
 import { linux } from "../../../lib/unikernel/guests/linux.ts";
 import { isInitramfs } from "../../../lib/unikernel/initrd/format.ts";
 import { GUEST_INIT } from "../../../lib/unikernel/initrd/init_bytes.ts";

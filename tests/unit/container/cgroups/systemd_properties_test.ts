@@ -6,8 +6,8 @@ import {
   scopeProperties,
 } from "../../../../lib/container/cgroups/systemd_properties.ts";
 import { InvalidConfigurationError, UnsupportedError } from "../../../../lib/errors.ts";
-import type { Property } from "../../../../lib/host/dbus/systemd.ts";
-import { Writer } from "../../../../lib/host/dbus/writer.ts";
+import type { Property } from "../../../../lib/cgroups/systemd/manager.ts";
+import { Writer } from "../../../../lib/protocol/dbus/writer.ts";
 
 const INFINITY = 2n ** 64n - 1n;
 

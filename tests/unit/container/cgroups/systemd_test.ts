@@ -8,8 +8,8 @@ import {
   updateScope,
 } from "../../../../lib/container/cgroups/systemd.ts";
 import { HostError } from "../../../../lib/errors.ts";
-import type { SystemdEndpoint } from "../../../../lib/host/dbus/systemd.ts";
-import { type Action, FakeBus, type Script } from "../../host/dbus/_fake_bus.ts";
+import type { SystemdEndpoint } from "../../../../lib/cgroups/systemd/manager.ts";
+import { type Action, FakeBus, type Script } from "../../protocol/dbus/_fake_bus.ts";
 
 const UNIT = "docker-1.scope";
 const JOB = "/org/freedesktop/systemd1/job/7";

@@ -16,10 +16,10 @@ import {
   TaskOOM,
   TaskStart,
   unpackAny,
-} from "../../../../lib/shim/protobuf/messages.ts";
-import { serve } from "../../../../lib/shim/ttrpc/server.ts";
-import { Code, RpcError } from "../../../../lib/shim/ttrpc/status.ts";
-import { listenUnix } from "../../../../lib/shim/ttrpc/transport.ts";
+} from "../../../../lib/protocol/containerd/messages.ts";
+import { serve } from "../../../../lib/protocol/ttrpc/server.ts";
+import { Code, RpcError } from "../../../../lib/protocol/ttrpc/status.ts";
+import { listenUnix } from "../../../../lib/protocol/ttrpc/transport.ts";
 import { Scope } from "../../../support/scope.ts";
 
 Deno.test("publisher: tells events in order, with namespace, topic and time", async () => {
