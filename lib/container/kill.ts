@@ -17,8 +17,8 @@ import {
   SIGSTOP,
   SIGTERM,
 } from "../monitor/signals.ts";
-import { signalCgroup } from "./cgroups/cgroup.ts";
-import { thawCgroup } from "./cgroups/freezer.ts";
+import { signalCgroup } from "../cgroups/cgroup.ts";
+import { thawCgroup } from "../cgroups/freezer.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus, isAlive } from "./status.ts";

@@ -1,6 +1,6 @@
 import { WrongStateError } from "../errors.ts";
 import type { Status } from "../oci/state.ts";
-import { freezeCgroup, isFrozen, thawCgroup } from "./cgroups/freezer.ts";
+import { freezeCgroup, isFrozen, thawCgroup } from "../cgroups/freezer.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus } from "./status.ts";

@@ -1,6 +1,6 @@
-import { readCgroupLayout } from "../host/cgroups.ts";
-import { DEFAULT_PARENT, placeCgroup } from "./cgroups/plan.ts";
-import { isUnitName } from "./cgroups/systemd_scope.ts";
+import { readCgroupLayout } from "../cgroups/layout.ts";
+import { DEFAULT_PARENT, placeCgroup } from "../cgroups/plan.ts";
+import { isUnitName } from "../cgroups/systemd/scope.ts";
 import { type ContainerState, STATE_VERSION } from "./state.ts";
 
 /**

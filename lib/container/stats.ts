@@ -1,7 +1,7 @@
 import { WrongStateError } from "../errors.ts";
-import { readCgroupLayout } from "../host/cgroups.ts";
-import { type CgroupPlan, locateCgroup } from "./cgroups/plan.ts";
-import { readStats, type Stats } from "./cgroups/stats.ts";
+import { readCgroupLayout } from "../cgroups/layout.ts";
+import { type CgroupPlan, locateCgroup } from "../cgroups/plan.ts";
+import { readStats, type Stats } from "../cgroups/stats.ts";
 import { containerStatus } from "./pause.ts";
 import type { ContainerState } from "./state.ts";
 

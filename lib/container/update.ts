@@ -1,11 +1,11 @@
 import { InvalidConfigurationError, WrongStateError } from "../errors.ts";
-import { readCgroupLayout } from "../host/cgroups.ts";
+import { readCgroupLayout } from "../cgroups/layout.ts";
 import { memoryLimits } from "../oci/memory_limits.ts";
 import type { Resources } from "../oci/types.ts";
-import { completeResources, readCurrentLimits } from "./cgroups/current.ts";
-import { locateCgroup } from "./cgroups/plan.ts";
-import { applyResources, changeResources, planResources } from "./cgroups/resources.ts";
-import { updateScope } from "./cgroups/systemd.ts";
+import { completeResources, readCurrentLimits } from "../cgroups/resources/current.ts";
+import { locateCgroup } from "../cgroups/plan.ts";
+import { applyResources, changeResources, planResources } from "../cgroups/resources/resources.ts";
+import { updateScope } from "../cgroups/systemd/scope_cgroup.ts";
 import { containerStatus } from "./pause.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";

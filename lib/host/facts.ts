@@ -4,7 +4,7 @@ import { InvalidConfigurationError } from "../errors.ts";
 import { ARCHITECTURE_BYTES, foreignArchitecture } from "../unikernel/architecture.ts";
 import { apparmorEnabled } from "./apparmor.ts";
 import { findMonitor, readLibraryDirectories } from "./binaries.ts";
-import { readCgroupLayout } from "./cgroups.ts";
+import { readCgroupLayout } from "../cgroups/layout.ts";
 import { readDevice } from "./devices.ts";
 import { readGroupName } from "./groups.ts";
 import { FORMAT_BYTES, isInitramfs } from "../unikernel/initrd/format.ts";

@@ -11,9 +11,9 @@ import {
   SEEK_SET,
   unlessItWaits,
 } from "../../ffi/linux.ts";
-import { type CgroupPlan, locateCgroup, v1Directory } from "../container/cgroups/plan.ts";
-import { readOomKills } from "../container/cgroups/stats.ts";
-import { readCgroupLayout } from "../host/cgroups.ts";
+import { type CgroupPlan, locateCgroup, v1Directory } from "../cgroups/plan.ts";
+import { readOomKills } from "../cgroups/stats.ts";
+import { readCgroupLayout } from "../cgroups/layout.ts";
 import type { Reactor } from "./reactor.ts";
 
 /** More than memory.events has. Bytes. */

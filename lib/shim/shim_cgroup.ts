@@ -1,5 +1,5 @@
 import { close, readAsync } from "../../ffi/linux.ts";
-import { readCgroupLayout } from "../host/cgroups.ts";
+import { readCgroupLayout } from "../cgroups/layout.ts";
 import type { ShimArguments } from "./arguments.ts";
 import type { ShimLog } from "./log.ts";
 import { type Any, BootstrapParams, decodeAny } from "../protocol/containerd/messages.ts";

@@ -1,12 +1,12 @@
-import { locateCgroup } from "../container/cgroups/plan.ts";
+import { locateCgroup } from "../cgroups/plan.ts";
 import {
   type BlockIOCount,
   type Counter,
   type MemoryCounter,
   readStats,
   type Stats,
-} from "../container/cgroups/stats.ts";
-import { readCgroupLayout } from "../host/cgroups.ts";
+} from "../cgroups/stats.ts";
+import { readCgroupLayout } from "../cgroups/layout.ts";
 import {
   type Any,
   type Input,

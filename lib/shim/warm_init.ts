@@ -1,5 +1,5 @@
 import { close, kill, LinuxError, SIGKILL, waitpid, WNOHANG } from "../../ffi/linux.ts";
-import { hastenJoin } from "../container/cgroups/hasten.ts";
+import { hastenJoin } from "../cgroups/hasten.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";

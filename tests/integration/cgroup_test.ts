@@ -5,9 +5,9 @@ import {
   makeCgroup,
   planCgroup,
   removeCgroup,
-} from "../../lib/container/cgroups/cgroup.ts";
+} from "../../lib/cgroups/cgroup.ts";
 import { HostError } from "../../lib/errors.ts";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import type { Resources } from "../../lib/oci/types.ts";
 import { waitFor } from "../support/process.ts";
 import { testIf } from "../support/skip.ts";
@@ -211,7 +211,7 @@ testIf("containers that come and go under one parent at the same time do not mee
   ...ROOT,
   timeoutSeconds: 60,
 }, async () => {
-  const module = new URL("../../lib/container/cgroups/cgroup.ts", import.meta.url).href;
+  const module = new URL("../../lib/cgroups/cgroup.ts", import.meta.url).href;
   const script = `
     import { makeCgroup, planCgroup, removeCgroup } from ${JSON.stringify(module)};
     const [layout, resources] = JSON.parse(Deno.args[0]);

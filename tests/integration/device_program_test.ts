@@ -12,7 +12,7 @@ import {
   O_RDONLY,
   open,
 } from "../../ffi/linux.ts";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { DEVICE_STEPS } from "../../lib/launch/steps/devices.ts";
 import type { PerformContext } from "../../lib/launch/perform.ts";
 import type { AllowedDevice } from "../../lib/plan/types.ts";

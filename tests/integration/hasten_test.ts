@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { close, SOCK_STREAM, socketpair } from "../../ffi/linux.ts";
-import { hastenJoin } from "../../lib/container/cgroups/hasten.ts";
+import { hastenJoin } from "../../lib/cgroups/hasten.ts";
 import { createContainer } from "../../lib/container/create.ts";
 import { readBundle } from "../../lib/container/prepare.ts";
 import { Store } from "../../lib/container/store.ts";

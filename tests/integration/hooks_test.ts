@@ -1,6 +1,6 @@
 /** Hooks: where each runs, what it is told, and what its failure leads to (config.md, "Hooks"). */
 import assert from "node:assert/strict";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { listPids, readCommandLine } from "../support/process.ts";
 import {
   assertFailed,

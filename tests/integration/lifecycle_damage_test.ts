@@ -4,7 +4,7 @@
  * a second.
  */
 import assert from "node:assert/strict";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { cgroupDirectories } from "../support/cgroups.ts";
 import { isAlive, waitFor } from "../support/process.ts";
 import {

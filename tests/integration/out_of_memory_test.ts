@@ -1,7 +1,7 @@
 /** The kernel's word that a cgroup has met its memory limit, as a shim hears it. */
 import assert from "node:assert/strict";
 import { writeAll } from "../../ffi/linux.ts";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { exists } from "../../lib/os/files.ts";
 import { MemoryWatch } from "../../lib/shim/memory_watch.ts";
 import { OutOfMemoryEvents } from "../../lib/shim/out_of_memory.ts";

@@ -1,7 +1,7 @@
 /** pause, resume and ps, with the test double in the monitor's place. */
 import assert from "node:assert/strict";
-import { freezeCgroup, isFrozen, thawCgroup } from "../../lib/container/cgroups/freezer.ts";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { freezeCgroup, isFrozen, thawCgroup } from "../../lib/cgroups/freezer.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import {
   assertFailed,
   assertNothingLeft,

@@ -1,6 +1,6 @@
 /** What signals do to guests: asked, told, ended; on real ones, and in front of a stubborn monitor. */
 import assert from "node:assert/strict";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { STOP_SIGNAL_ANNOTATION } from "../../lib/monitor/signals.ts";
 import { askGuest, OK } from "../support/control_socket.ts";
 import { debianKernel, type InitrdOptions, makeLinuxInitrd } from "../support/fixtures.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Store } from "../../lib/container/store.ts";
 import { updateContainer } from "../../lib/container/update.ts";
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { readResources } from "../../lib/oci/parse_resources.ts";
 import { Fields } from "../../lib/oci/reader.ts";
 import {

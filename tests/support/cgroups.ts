@@ -1,5 +1,5 @@
 /** Cgroups that tests made, in every hierarchy of version 1 or the one of version 2. */
-import { readCgroupLayout } from "../../lib/host/cgroups.ts";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 
 /** Why no limit of memory holds here, for a test that is skipped then. */
 export function missingMemoryController(): string | undefined {

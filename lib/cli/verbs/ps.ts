@@ -1,4 +1,4 @@
-import { cgroupProcesses } from "../../container/cgroups/processes.ts";
+import { cgroupProcesses } from "../../cgroups/processes.ts";
 import { requireState } from "../../container/require.ts";
 import { formatError } from "../../errors.ts";
 import { isGone } from "../../os/os_error.ts";

@@ -14,7 +14,7 @@ import {
   O_RDONLY,
   open,
 } from "../../../ffi/linux.ts";
-import { deviceProgram } from "../device_program.ts";
+import { deviceProgram } from "../../cgroups/device_program.ts";
 import type { StepHandlers } from "../perform.ts";
 
 /** By it our own program is known among others. */

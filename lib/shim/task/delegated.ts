@@ -1,5 +1,5 @@
 import { close, LinuxError, O_RDWR, open, pidfdOpen, pidfdSendSignal } from "../../../ffi/linux.ts";
-import { cgroupsOfProcess } from "../../delegate/process_cgroups.ts";
+import { cgroupsOfProcess } from "../../cgroups/of_process.ts";
 import { UruncError, WrongStateError } from "../../errors.ts";
 import { notUndone } from "../../container/undo.ts";
 import type { ShimServices } from "../services.ts";

@@ -196,7 +196,7 @@ export class UnikernelTask implements Task {
   }
 
   async pids(): Promise<number[]> {
-    const { cgroupProcesses } = await import("../../container/cgroups/processes.ts");
+    const { cgroupProcesses } = await import("../../cgroups/processes.ts");
     return cgroupProcesses(this.#created.cgroupPaths);
   }
 

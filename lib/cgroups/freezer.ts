@@ -1,0 +1,145 @@
+import { HostError } from "../errors.ts";
+import { delay } from "../os/timer.ts";
+import { isCode, leavesOf } from "./common.ts";
+
+/** How long the kernel may take to stop everything. */
+const FREEZE_MILLISECONDS = 10_000;
+
+/**
+ * v1: a process that was being forked at the wrong moment keeps the cgroup in FREEZING for ever;
+ * thawing for a moment and trying again helps. So many looks at the state are given each attempt.
+ */
+const LOOKS_PER_ATTEMPT = 50;
+
+/** How one cgroup version stops processes, and says that it has. */
+interface Freezer {
+  /** Written to, and what stops, or lets go on. */
+  control: string;
+  words: { frozen: string; thawed: string };
+  /** Read, and what it says when all are stopped. */
+  status: string;
+  done: { frozen: RegExp; thawed: RegExp };
+}
+
+/**
+ * Stops all processes of a container where they are: they get no processor time and do not notice.
+ *
+ * @param directories of the container
+ * @throws HostError when the host cannot, or they do not stop in time; they then go on
+ */
+export async function freezeCgroup(directories: string[]): Promise<void> {
+  const freezer = requireFreezer(directories);
+  const deadline = performance.now() + FREEZE_MILLISECONDS;
+  for (let look = 1; performance.now() < deadline; look++) {
+    write(freezer, "frozen");
+    if (isIn(freezer, "frozen")) return;
+    if (look % LOOKS_PER_ATTEMPT === 0) write(freezer, "thawed");
+    await delay(Math.min(look, 10));
+  }
+  write(freezer, "thawed");
+  throw new HostError({
+    operation: "freeze cgroup",
+    subject: freezer.control,
+    reason: `its processes did not all stop within ${FREEZE_MILLISECONDS} ms`,
+    remedy: "one may hang in the kernel: see their states in /proc",
+  });
+}
+
+/**
+ * Lets the processes of a container go on. Does nothing when they do, and when its cgroups are gone.
+ *
+ * @throws HostError when they stay frozen: somebody froze a cgroup above
+ */
+export async function thawCgroup(directories: string[]): Promise<void> {
+  const freezer = findFreezer(directories);
+  if (freezer === undefined || isIn(freezer, "thawed")) return;
+  write(freezer, "thawed");
+  const deadline = performance.now() + FREEZE_MILLISECONDS;
+  for (let wait = 1; !isIn(freezer, "thawed"); wait = Math.min(wait * 2, 10)) {
+    if (performance.now() > deadline) {
+      throw new HostError({
+        operation: "thaw cgroup",
+        subject: freezer.control,
+        reason: "it stays frozen",
+        remedy: "a cgroup above it may be frozen",
+      });
+    }
+    await delay(wait);
+  }
+}
+
+/** Whether a container's processes are stopped, or about to be. */
+export function isFrozen(directories: string[]): boolean {
+  const freezer = findFreezer(directories);
+  return freezer !== undefined && !isIn(freezer, "thawed");
+}
+
+function requireFreezer(directories: string[]): Freezer {
+  const freezer = findFreezer(directories);
+  if (freezer !== undefined) return freezer;
+  throw new HostError({
+    operation: "freeze cgroup",
+    subject: leavesOf(directories)[0],
+    reason: "this kernel has no freezer for it",
+    remedy: "mount the freezer hierarchy of cgroup v1, or cgroup2",
+  });
+}
+
+/**
+ * Where both versions are there, version 1: what else looks at a hybrid host looks there. A mount
+ * point has the names of its controllers, so the first directory that is tried is mostly the one.
+ */
+function findFreezer(directories: string[]): Freezer | undefined {
+  const leaves = leavesOf(directories);
+  const likely = leaves.filter((leaf) => /[/,]freezer[/,]/.test(leaf));
+  for (const leaf of [...likely, ...leaves]) {
+    const v1 = `${leaf}/freezer.state`;
+    if (read(v1) !== undefined) return freezerV1(v1);
+  }
+  const v2 = leaves.find((leaf) => read(`${leaf}/cgroup.freeze`) !== undefined);
+  return v2 === undefined ? undefined : freezerV2(v2);
+}
+
+/** @see kernel Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst */
+function freezerV1(file: string): Freezer {
+  return {
+    control: file,
+    words: { frozen: "FROZEN", thawed: "THAWED" },
+    status: file,
+    done: { frozen: /^FROZEN$/m, thawed: /^THAWED$/m },
+  };
+}
+
+/** @see kernel Documentation/admin-guide/cgroup-v2.rst, "cgroup.freeze" */
+function freezerV2(leaf: string): Freezer {
+  return {
+    control: `${leaf}/cgroup.freeze`,
+    words: { frozen: "1", thawed: "0" },
+    status: `${leaf}/cgroup.events`,
+    done: { frozen: /^frozen 1$/m, thawed: /^frozen 0$/m },
+  };
+}
+
+function isIn({ status, done }: Freezer, state: "frozen" | "thawed"): boolean {
+  const text = read(status);
+  // A cgroup that is gone holds nobody back.
+  return text === undefined ? state === "thawed" : done[state].test(text);
+}
+
+function write({ control, words }: Freezer, state: "frozen" | "thawed"): void {
+  try {
+    Deno.writeTextFileSync(control, words[state], { create: false });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || isCode(error, "ENODEV")) return;
+    throw error;
+  }
+}
+
+function read(file: string): string | undefined {
+  try {
+    return Deno.readTextFileSync(file);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || isCode(error, "ENODEV")) return undefined;
+    throw error;
+  }
+}
