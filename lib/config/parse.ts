@@ -1,5 +1,5 @@
 import { InvalidConfigurationError } from "../errors.ts";
-import { supportedHypervisors } from "../unikernel/supported.ts";
+import { supportedHypervisors } from "../guest/supported.ts";
 import { capabilityNames } from "./capabilities.ts";
 import { suggestion } from "../os/suggestion.ts";
 import type { Configuration, MonitorConfiguration } from "./types.ts";

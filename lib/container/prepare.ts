@@ -18,12 +18,12 @@ import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../os/path.ts";
 import { acceleratorOf } from "../plan/launch.ts";
 import { ROOT_DISK } from "../plan/root.ts";
-import { mountPointOf } from "../unikernel/disks.ts";
-import { guestOf } from "../unikernel/guests/guests.ts";
-import type { Guest } from "../unikernel/guests/types.ts";
-import { keyPrefix } from "../unikernel/keys.ts";
-import { parseUnikernel } from "../unikernel/parse.ts";
-import type { UnikernelConfig } from "../unikernel/types.ts";
+import { mountPointOf } from "../guest/disks.ts";
+import { guestOf } from "../guest/families/registry.ts";
+import type { Guest } from "../guest/families/types.ts";
+import { keyPrefix } from "../guest/keys.ts";
+import { parseUnikernel } from "../guest/parse.ts";
+import type { UnikernelConfig } from "../guest/types.ts";
 
 /** A bundle, read once and understood; nothing reads the raw files again. */
 export interface Bundle {

@@ -4,7 +4,7 @@ import { readBounded } from "../os/files.ts";
 import { openImageRoot } from "../host/image.ts";
 import { readUruncJson } from "../host/urunc_json.ts";
 import { resolvePath } from "../os/path.ts";
-import { isUnikernel } from "../unikernel/parse.ts";
+import { isUnikernel } from "../guest/parse.ts";
 
 /** What decides who runs a container. */
 export interface BundleGlance {

@@ -1,13 +1,13 @@
 import type { MonitorConfiguration } from "../config/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { ARCHITECTURE_BYTES, foreignArchitecture } from "../unikernel/architecture.ts";
+import { ARCHITECTURE_BYTES, foreignArchitecture } from "../guest/architecture.ts";
 import { apparmorEnabled } from "./apparmor.ts";
 import { findMonitor, readLibraryDirectories } from "./binaries.ts";
 import { readCgroupLayout } from "../cgroups/layout.ts";
 import { readDevice } from "./devices.ts";
 import { readGroupName } from "./groups.ts";
-import { FORMAT_BYTES, isInitramfs } from "../unikernel/initrd/format.ts";
+import { FORMAT_BYTES, isInitramfs } from "../guest/initrd/format.ts";
 import { readImageHead, statImageFile } from "./image.ts";
 import { probeKvm } from "./kvm.ts";
 import { processorVendor } from "./processor.ts";

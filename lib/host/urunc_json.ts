@@ -1,5 +1,5 @@
 import { InvalidConfigurationError } from "../errors.ts";
-import { maximumUruncJsonBytes } from "../unikernel/parse.ts";
+import { maximumUruncJsonBytes } from "../guest/parse.ts";
 import { isNamedInImage, readImageFile } from "./image.ts";
 
 const PATH = "/urunc.json";

@@ -4,7 +4,7 @@ import { TAP_NAME } from "../network/names.ts";
 import { STATIC_NETWORK } from "../network/static.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { Spec } from "../oci/types.ts";
-import type { GuestNetwork } from "../unikernel/types.ts";
+import type { GuestNetwork } from "../guest/types.ts";
 import { sharesNetwork } from "./namespaces.ts";
 import type { Step } from "./types.ts";
 

@@ -3,7 +3,7 @@ import { parentPath } from "../os/path.ts";
 import type { HostFacts, ImageFileFacts, LibraryDirectory } from "../host/types.ts";
 import type { MonitorFile } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
-import { type GuestProcess, initrdSegment } from "../unikernel/initrd/segment.ts";
+import { type GuestProcess, initrdSegment } from "../guest/initrd/segment.ts";
 import type { Step } from "./types.ts";
 
 /** Where the guest's boot files stand in the clean room, whatever the image calls them. */

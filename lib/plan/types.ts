@@ -1,5 +1,5 @@
 import type { Hook, NamespaceType } from "../oci/types.ts";
-import type { GuestProcess } from "../unikernel/initrd/segment.ts";
+import type { GuestProcess } from "../guest/initrd/segment.ts";
 
 /** Format of plans; raised with every change that an older init would misread. */
 export const PLAN_VERSION = 1;

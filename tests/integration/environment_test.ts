@@ -1,7 +1,7 @@
 /** Arguments and environment reach a Linux guest whole, or are refused; nobody sees them in ps. */
 import assert from "node:assert/strict";
 import { buildGuestInit } from "../../lib/build/guest_init/build.ts";
-import { GUEST_INIT, GUEST_INIT_COMPILER } from "../../lib/unikernel/initrd/init_bytes.ts";
+import { GUEST_INIT, GUEST_INIT_COMPILER } from "../../lib/guest/initrd/init_bytes.ts";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { listPids, readCommandLine, run } from "../support/process.ts";
 import {

@@ -3,8 +3,8 @@
  * container's own program is busybox, which tells what it finds.
  */
 import assert from "node:assert/strict";
-import { initrdSegment } from "../../lib/unikernel/initrd/segment.ts";
-import type { GuestNetwork } from "../../lib/unikernel/types.ts";
+import { initrdSegment } from "../../lib/guest/initrd/segment.ts";
+import type { GuestNetwork } from "../../lib/guest/types.ts";
 import { run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { findProgram, testIf } from "../support/skip.ts";

@@ -6,7 +6,7 @@ import type { NetworkFacts } from "../../lib/network/types.ts";
 import { parseSpec } from "../../lib/oci/parse.ts";
 import type { Spec } from "../../lib/oci/types.ts";
 import type { LaunchInput } from "../../lib/plan/launch.ts";
-import { guestOf } from "../../lib/unikernel/guests/guests.ts";
+import { guestOf } from "../../lib/guest/families/registry.ts";
 
 /** config.json as docker would write it, less what planning does not look at. */
 export function specOf(changes: Record<string, unknown> = {}): Spec {

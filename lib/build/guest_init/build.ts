@@ -1,7 +1,7 @@
 /**
  * Builds the Linux guests' first program with gcc, for whoever changes init.c; making the executable
  * needs no compiler. `deno run -A lib/build/guest_init/build.ts` writes
- * lib/unikernel/initrd/init_bytes.ts anew.
+ * lib/guest/initrd/init_bytes.ts anew.
  */
 import { join } from "pathe";
 import { HostError } from "../../errors.ts";

@@ -50,7 +50,7 @@ import {
   writeAll,
 } from "../../../ffi/linux.ts";
 import { openImageFile } from "../../host/image.ts";
-import { initrdSegment } from "../../unikernel/initrd/segment.ts";
+import { initrdSegment } from "../../guest/initrd/segment.ts";
 import { claimFile, openClaimed } from "./disk_claims.ts";
 import { openByNumbers } from "../transient_node.ts";
 import type { PerformContext, StepHandlers } from "../perform.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { readResolvConf } from "../../../lib/host/resolv_conf.ts";
-import { parseNameservers } from "../../../lib/unikernel/guests/nameservers.ts";
+import { parseNameservers } from "../../../lib/guest/families/nameservers.ts";
 import { HostError } from "../../../lib/errors.ts";
 import { openImageRoot } from "../../../lib/host/image.ts";
 import { close } from "../../../ffi/linux.ts";

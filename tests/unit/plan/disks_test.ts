@@ -7,9 +7,9 @@ import type { DeviceFacts, DiskFacts, ImageFileFacts } from "../../../lib/host/t
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import type { Step } from "../../../lib/plan/types.ts";
-import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
-import { mountPointOf } from "../../../lib/unikernel/disks.ts";
-import type { UnikernelType } from "../../../lib/unikernel/types.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
+import { mountPointOf } from "../../../lib/guest/disks.ts";
+import type { UnikernelType } from "../../../lib/guest/types.ts";
 import { factsOf, launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
 
 const snapshot: DeviceFacts = {

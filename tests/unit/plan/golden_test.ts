@@ -2,7 +2,7 @@ import type { LaunchInput } from "../../../lib/plan/launch.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import { planNamespaces } from "../../../lib/plan/namespaces.ts";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
-import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { assertGolden } from "../../support/golden.ts";
 import { factsOf, launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
 

@@ -4,7 +4,7 @@ import { HostError } from "../../../lib/errors.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import { planNamespaces, planPidNamespace } from "../../../lib/plan/namespaces.ts";
 import type { Step } from "../../../lib/plan/types.ts";
-import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { factsOf, launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
 
 const MIB = 1024 * 1024;

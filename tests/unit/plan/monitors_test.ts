@@ -6,7 +6,7 @@ import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import { guestMemoryMiB } from "../../../lib/plan/memory.ts";
 import type { Step } from "../../../lib/plan/types.ts";
-import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { assertGolden } from "../../support/golden.ts";
 import { factsOf, launchInputOf, NETWORK } from "../../support/plan_inputs.ts";
 

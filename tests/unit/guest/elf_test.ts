@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { elf } from "../../../lib/unikernel/guests/elf.ts";
-import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
-import { supportedTypes } from "../../../lib/unikernel/supported.ts";
-import type { GuestInput } from "../../../lib/unikernel/types.ts";
+import { elf } from "../../../lib/guest/families/elf.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
+import { supportedTypes } from "../../../lib/guest/supported.ts";
+import type { GuestInput } from "../../../lib/guest/types.ts";
 import { nextArg } from "./kernel_model.ts";
 
 const bare: GuestInput = { args: [], env: ["A=1"], hasInitrd: false };

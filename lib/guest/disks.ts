@@ -1,5 +1,5 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
-import type { Guest } from "./guests/types.ts";
+import type { Guest } from "./families/types.ts";
 import { type Key, keyPrefix } from "./keys.ts";
 import type { UnikernelConfig } from "./types.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError, UruncError } from "../../../lib/errors.ts";
-import { isUnikernel, parseUnikernel } from "../../../lib/unikernel/parse.ts";
-import type { UnikernelConfig } from "../../../lib/unikernel/types.ts";
+import { isUnikernel, parseUnikernel } from "../../../lib/guest/parse.ts";
+import type { UnikernelConfig } from "../../../lib/guest/types.ts";
 
 const minimal = { unikernelType: "linux", hypervisor: "qemu", binary: "/boot/kernel" };
 const minimalConfig: UnikernelConfig = {

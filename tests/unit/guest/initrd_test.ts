@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError } from "../../../lib/errors.ts";
 import { decodeMessages } from "../../../lib/protocol/netlink/message.ts";
-import { linux } from "../../../lib/unikernel/guests/linux.ts";
-import { isInitramfs } from "../../../lib/unikernel/initrd/format.ts";
-import { GUEST_INIT } from "../../../lib/unikernel/initrd/init_bytes.ts";
-import { initrdSegment } from "../../../lib/unikernel/initrd/segment.ts";
-import type { GuestInput } from "../../../lib/unikernel/types.ts";
+import { linux } from "../../../lib/guest/families/linux.ts";
+import { isInitramfs } from "../../../lib/guest/initrd/format.ts";
+import { GUEST_INIT } from "../../../lib/guest/initrd/init_bytes.ts";
+import { initrdSegment } from "../../../lib/guest/initrd/segment.ts";
+import type { GuestInput } from "../../../lib/guest/types.ts";
 
 const decode = (bytes: Uint8Array) => new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 const encode = (text: string) => new TextEncoder().encode(text);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError, UruncError } from "../../../lib/errors.ts";
-import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
-import type { GuestInput, GuestNetwork, UnikernelType } from "../../../lib/unikernel/types.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
+import type { GuestInput, GuestNetwork, UnikernelType } from "../../../lib/guest/types.ts";
 import {
   type Booted,
   bootMirage,

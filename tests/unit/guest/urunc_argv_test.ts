@@ -7,9 +7,9 @@ import { UruncError } from "../../../lib/errors.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import type { StepBody } from "../../../lib/plan/types.ts";
-import { mountPointOf } from "../../../lib/unikernel/disks.ts";
-import { guestOf } from "../../../lib/unikernel/guests/guests.ts";
-import { parseUnikernel } from "../../../lib/unikernel/parse.ts";
+import { mountPointOf } from "../../../lib/guest/disks.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
+import { parseUnikernel } from "../../../lib/guest/parse.ts";
 import { factsOf, launchInputOf, specOf } from "../../support/plan_inputs.ts";
 import { repositoryDirectory } from "../../support/urunc.ts";
 import {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError } from "../../../lib/errors.ts";
-import { linux } from "../../../lib/unikernel/guests/linux.ts";
-import type { GuestInput } from "../../../lib/unikernel/types.ts";
+import { linux } from "../../../lib/guest/families/linux.ts";
+import type { GuestInput } from "../../../lib/guest/types.ts";
 import { boot, nextArg } from "./kernel_model.ts";
 
 const bare: GuestInput = { args: [], env: [], hasInitrd: false };
