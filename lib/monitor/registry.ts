@@ -1,6 +1,6 @@
 import { UnsupportedError } from "../errors.ts";
 import { firecracker } from "./firecracker.ts";
-import { qemu } from "./qemu.ts";
+import { qemu } from "./qemu/qemu.ts";
 import { hvt, spt } from "./solo5.ts";
 import type { Monitor } from "./types.ts";
 

@@ -1,7 +1,7 @@
 /** A guest that uses all the memory it was given does not get its container killed. */
 import assert from "node:assert/strict";
 import { processorVendor } from "../../lib/host/processor.ts";
-import { qemu } from "../../lib/monitor/qemu.ts";
+import { qemu } from "../../lib/monitor/qemu/qemu.ts";
 import type { MonitorInput } from "../../lib/monitor/types.ts";
 import { guestMemoryMiB } from "../../lib/plan/memory.ts";
 import { debianKernel, guestKernel, makeLinuxInitrd } from "../support/fixtures.ts";

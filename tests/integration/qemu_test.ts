@@ -1,7 +1,7 @@
 /** What `qemu.argv` says, QEMU does: each fixture guest, both boot protocols, on KVM and TCG. */
 import assert from "node:assert/strict";
 import { processorVendor } from "../../lib/host/processor.ts";
-import { qemu } from "../../lib/monitor/qemu.ts";
+import { qemu } from "../../lib/monitor/qemu/qemu.ts";
 import type { MonitorInput } from "../../lib/monitor/types.ts";
 import {
   debianKernel,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { UnsupportedError } from "../../../lib/errors.ts";
-import { qemu } from "../../../lib/monitor/qemu.ts";
+import { qemu } from "../../../lib/monitor/qemu/qemu.ts";
 import { monitorByName, monitorNames } from "../../../lib/monitor/registry.ts";
 
 Deno.test("monitorByName finds every monitor by its own name", () => {

@@ -9,7 +9,7 @@ import {
   QmpReader,
   READ_ENABLED_EVENTS,
   wantsPowerButton,
-} from "../../../lib/monitor/qmp.ts";
+} from "../../../../lib/monitor/qemu/qmp.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

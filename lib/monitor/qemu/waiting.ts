@@ -1,4 +1,4 @@
-import type { ProcessorTime } from "../host/guest_time.ts";
+import type { ProcessorTime } from "./guest_time.ts";
 
 /** What threads have had since somebody began to look. Milliseconds. */
 export interface Account {

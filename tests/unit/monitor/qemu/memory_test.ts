@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { memoryOverheadBytes, translationBufferMiB } from "../../../lib/monitor/qemu_memory.ts";
-import { qemu } from "../../../lib/monitor/qemu.ts";
+import { memoryOverheadBytes, translationBufferMiB } from "../../../../lib/monitor/qemu/memory.ts";
+import { qemu } from "../../../../lib/monitor/qemu/qemu.ts";
 
 const MIB = 1024 * 1024;
 const guest = { memoryMiB: 256, vcpus: 1, network: false, accelerator: "kvm" as const };

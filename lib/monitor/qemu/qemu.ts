@@ -1,4 +1,4 @@
-import type { InvalidConfigurationError } from "../errors.ts";
+import type { InvalidConfigurationError } from "../../errors.ts";
 import {
   checkCount,
   type Checked,
@@ -6,10 +6,10 @@ import {
   checkPath,
   checkSerial,
   refusedValue,
-} from "./checks.ts";
-import { memoryOverheadBytes, translationBufferMiB } from "./qemu_memory.ts";
-import { SIGTERM } from "./signals.ts";
-import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "./types.ts";
+} from "../checks.ts";
+import { memoryOverheadBytes, translationBufferMiB } from "./memory.ts";
+import { SIGTERM } from "../signals.ts";
+import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "../types.ts";
 
 /**
  * One machine for every guest. q35 has what stock guests look for: PCI by port I/O, a keyboard

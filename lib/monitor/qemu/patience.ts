@@ -1,4 +1,4 @@
-import type { ProcessorTime } from "../host/guest_time.ts";
+import type { ProcessorTime } from "./guest_time.ts";
 import { WaitingTime } from "./waiting.ts";
 
 /**

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { InvalidConfigurationError } from "../../../lib/errors.ts";
-import { qemu } from "../../../lib/monitor/qemu.ts";
-import type { MonitorInput } from "../../../lib/monitor/types.ts";
+import { InvalidConfigurationError } from "../../../../lib/errors.ts";
+import { qemu } from "../../../../lib/monitor/qemu/qemu.ts";
+import type { MonitorInput } from "../../../../lib/monitor/types.ts";
 
 const plain: MonitorInput = {
   binary: "/usr/bin/qemu-system-x86_64",
