@@ -1,8 +1,8 @@
 import { close } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { readBounded } from "../os/files.ts";
-import { openImageRoot } from "../host/image.ts";
-import { readUruncJson } from "../host/urunc_json.ts";
+import { openImageRoot } from "../inspect/image.ts";
+import { readUruncJson } from "../inspect/urunc_json.ts";
 import { resolvePath } from "../os/path.ts";
 import { isUnikernel } from "../guest/parse.ts";
 

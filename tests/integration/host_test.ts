@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { mayAccess } from "../../lib/host/access.ts";
 import { readDevice } from "../../lib/host/devices.ts";
-import { gatherHostFacts } from "../../lib/host/facts.ts";
-import { openImageRoot } from "../../lib/host/image.ts";
+import { gatherHostFacts } from "../../lib/inspect/facts.ts";
+import { openImageRoot } from "../../lib/inspect/image.ts";
 import { probeKvm } from "../../lib/host/kvm.ts";
 import { close } from "../../ffi/linux.ts";
 import type { Monitor } from "../../lib/monitor/types.ts";

@@ -49,7 +49,7 @@ import {
   umount2,
   writeAll,
 } from "../../../ffi/linux.ts";
-import { openImageFile } from "../../host/image.ts";
+import { openImageFile } from "../../inspect/image.ts";
 import { initrdSegment } from "../../guest/initrd/segment.ts";
 import { claimFile, openClaimed } from "./disk_claims.ts";
 import { openByNumbers } from "../transient_node.ts";

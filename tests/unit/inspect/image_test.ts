@@ -6,7 +6,7 @@ import {
   openImageRoot,
   readImageFile,
   statImageFile,
-} from "../../../lib/host/image.ts";
+} from "../../../lib/inspect/image.ts";
 
 /** Runs `test` with a directory tree as the image, which is removed afterwards. */
 function withImage(test: (path: string, rootFd: number) => void): void {

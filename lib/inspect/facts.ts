@@ -2,16 +2,16 @@ import type { MonitorConfiguration } from "../config/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { ARCHITECTURE_BYTES, foreignArchitecture } from "../guest/architecture.ts";
-import { apparmorEnabled } from "./apparmor.ts";
-import { findMonitor, readLibraryDirectories } from "./binaries.ts";
+import { apparmorEnabled } from "../host/apparmor.ts";
+import { findMonitor, readLibraryDirectories } from "../host/binaries.ts";
 import { readCgroupLayout } from "../cgroups/layout.ts";
-import { readDevice } from "./devices.ts";
-import { readGroupName } from "./groups.ts";
+import { readDevice } from "../host/devices.ts";
+import { readGroupName } from "../host/groups.ts";
 import { FORMAT_BYTES, isInitramfs } from "../guest/initrd/format.ts";
 import { readImageHead, statImageFile } from "./image.ts";
-import { probeKvm } from "./kvm.ts";
-import { processorVendor } from "./processor.ts";
-import type { DeviceFacts, HostFacts, KvmFacts } from "./types.ts";
+import { probeKvm } from "../host/kvm.ts";
+import { processorVendor } from "../host/processor.ts";
+import type { DeviceFacts, HostFacts, KvmFacts } from "../host/types.ts";
 
 /** Which facts are wanted. */
 export interface FactsInput {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { readResolvConf } from "../../../lib/host/resolv_conf.ts";
+import { readResolvConf } from "../../../lib/inspect/resolv_conf.ts";
 import { parseNameservers } from "../../../lib/guest/families/nameservers.ts";
 import { HostError } from "../../../lib/errors.ts";
-import { openImageRoot } from "../../../lib/host/image.ts";
+import { openImageRoot } from "../../../lib/inspect/image.ts";
 import { close } from "../../../ffi/linux.ts";
 import { Scope } from "../../support/scope.ts";
 

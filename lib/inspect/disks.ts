@@ -15,9 +15,9 @@ import { HostError, UnsupportedError } from "../errors.ts";
 import type { DiskDevice } from "../oci/disk_devices.ts";
 import { type DiskMount, unseenVolume } from "../oci/remarks.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
-import { readDevice } from "./devices.ts";
+import { readDevice } from "../host/devices.ts";
 import { statImageFile } from "./image.ts";
-import type { DeviceFacts, DiskFacts, DiskSource } from "./types.ts";
+import type { DeviceFacts, DiskFacts, DiskSource } from "../host/types.ts";
 
 /** What is asked of a disk image in the image. */
 export interface BlockImageInput {
