@@ -1,6 +1,6 @@
 import { formatError, UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
-import { handOver } from "./delegate.ts";
+import { handOver } from "./ordinary.ts";
 import { fail, runCommand } from "./dispatch.ts";
 import { FAILURE } from "./exit_codes.ts";
 import { helpText } from "./help.ts";

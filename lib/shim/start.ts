@@ -20,7 +20,7 @@ import type { ShimArguments } from "./arguments.ts";
 import { ConfigurationCache } from "./configuration_cache.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "./group.ts";
 import { ADDRESS_FILE } from "./record.ts";
-import { glanceAtBundle } from "../delegate/kind.ts";
+import { glanceAtBundle } from "../runc/kind.ts";
 
 /**
  * Where a daemon finds its listening socket; what containerd wrote to the standard input of `start`; and

@@ -5,7 +5,7 @@ import { removeRecord, type TaskRecord, writeRecord } from "./record.ts";
 import { allowWriting, mountRootfs, unmountRootfs } from "./rootfs.ts";
 import type { TaskFactory } from "./service.ts";
 import type { ShimServices } from "./services.ts";
-import { glanceAtBundle, isGuest, isInPod } from "../delegate/kind.ts";
+import { glanceAtBundle, isGuest, isInPod } from "../runc/kind.ts";
 import { decodeOptions } from "./task/options.ts";
 import type { Task } from "./task/task.ts";
 import { UnikernelTask } from "./task/unikernel.ts";
@@ -58,9 +58,9 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     // Whoever comes after a pod's sandbox may be a guest.
     if (!services.shared && !isInPod(glance)) services.inits.drop();
     const { DelegatedTask } = await import("./task/delegated.ts");
-    const { tellQueueProxy } = await import("../delegate/queue_proxy.ts");
+    const { tellQueueProxy } = await import("../runc/queue_proxy.ts");
     tellQueueProxy(bundle, glance.annotations);
-    const { findRuntime } = await import("../delegate/runtime_program.ts");
+    const { findRuntime } = await import("../runc/runtime_program.ts");
     const { oci_runtime } = await services.configuration(options.configurationPath);
     const root = options.root === undefined ? DELEGATED_ROOT : `${options.root}/runc`;
     const delegated: TaskRecord = {

@@ -7,7 +7,7 @@ import { resolvePath } from "../../os/path.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
-import { handOverCreation } from "../delegate.ts";
+import { handOverCreation } from "../ordinary.ts";
 import { printJson } from "../output.ts";
 
 type CreateCommand = CommandOf<"create"> | CommandOf<"run">;

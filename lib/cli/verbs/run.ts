@@ -8,7 +8,7 @@ import { monitorByName } from "../../monitor/registry.ts";
 import { effectOf, parseSignal } from "../../monitor/signals.ts";
 import type { CommandOf } from "../commands.ts";
 import type { Context } from "../context.ts";
-import { handOverCreation } from "../delegate.ts";
+import { handOverCreation } from "../ordinary.ts";
 import { printJson } from "../output.ts";
 import { TerminalRelay } from "../terminal.ts";
 import { createAndRecord, creationOf } from "./create.ts";

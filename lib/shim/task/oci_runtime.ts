@@ -11,7 +11,7 @@ import {
   SEEK_SET,
   writeAll,
 } from "../../../ffi/linux.ts";
-import { callersEnvironment } from "../../delegate/environment.ts";
+import { callersEnvironment } from "../../runc/environment.ts";
 import { UruncError } from "../../errors.ts";
 import { spawnProgram } from "../../os/programs.ts";
 import type { Stdio } from "../../launch/stdio.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tellQueueProxy, withRedirect } from "../../../lib/delegate/queue_proxy.ts";
+import { tellQueueProxy, withRedirect } from "../../../lib/runc/queue_proxy.ts";
 import { Scope } from "../../support/scope.ts";
 
 const redirect = (config: unknown) => withRedirect(JSON.stringify(config), "/b/config.json");

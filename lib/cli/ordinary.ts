@@ -1,8 +1,8 @@
-import { become } from "../delegate/become.ts";
-import { glanceAtBundle, isGuest } from "../delegate/kind.ts";
+import { become } from "../runc/become.ts";
+import { glanceAtBundle, isGuest } from "../runc/kind.ts";
 import { isId } from "../container/id.ts";
 import { Store } from "../container/store.ts";
-import { findRuntime } from "../delegate/runtime_program.ts";
+import { findRuntime } from "../runc/runtime_program.ts";
 import { HostError } from "../errors.ts";
 import { resolvePath } from "../os/path.ts";
 import type { CommandOf, GlobalOptions } from "./commands.ts";
@@ -79,7 +79,7 @@ export async function handOverCreation(
   const { oci_runtime } = await context.configuration();
   const program = findRuntime(oci_runtime);
   const directory = delegatedDirectory(command.root);
-  const { tellQueueProxy } = await import("../delegate/queue_proxy.ts");
+  const { tellQueueProxy } = await import("../runc/queue_proxy.ts");
   tellQueueProxy(bundle, glanceAtBundle(bundle).annotations);
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   removeStaleRecords(directory);
