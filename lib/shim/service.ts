@@ -1,7 +1,7 @@
 import { AlreadyExistsError, NotFoundError, UnsupportedError } from "../errors.ts";
 import type { Publisher } from "./events/publisher.ts";
-import type { ShimLog } from "./log.ts";
-import type { MemoryWatch } from "./memory_watch.ts";
+import type { ShimLog } from "./daemon/log.ts";
+import type { MemoryWatch } from "./oom/watch.ts";
 import { Mutex } from "../os/mutex.ts";
 import {
   CloseIORequest,
@@ -139,7 +139,7 @@ export class TaskService {
         await mutex.run(() => task.update(it.resources?.value ?? new Uint8Array()));
       }),
       Stats: on(StatsRequest, StatsResponse, async (it) => {
-        const { readTaskStats } = await import("./stats.ts");
+        const { readTaskStats } = await import("./task/stats.ts");
         return { stats: readTaskStats(this.#entry(it.id).task.cgroupPaths()) };
       }),
       ResizePty: on(ResizePtyRequest, null, (it) => {

@@ -6,7 +6,7 @@ import {
   mountRootfs,
   type RootfsMount,
   unmountRootfs,
-} from "../../lib/shim/rootfs.ts";
+} from "../../lib/shim/rootfs/rootfs.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 

@@ -1,6 +1,6 @@
 /** What the entry stub answers without V8 must be what the program would have answered. */
 import assert from "node:assert/strict";
-import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/group.ts";
+import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/command/group.ts";
 import { DeleteResponse, millisecondsOf } from "../../lib/protocol/containerd/messages.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";

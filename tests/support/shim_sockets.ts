@@ -1,7 +1,7 @@
 /** Where shims have their sockets, on a machine that may have no containerd. */
 import { exists } from "../../lib/os/files.ts";
 import { osErrorCode } from "../../lib/os/os_error.ts";
-import { SOCKET_DIRECTORY } from "../../lib/shim/group.ts";
+import { SOCKET_DIRECTORY } from "../../lib/shim/command/group.ts";
 import type { Scope } from "./scope.ts";
 
 /** Who makes a shim makes these, and leaves them: what is not there yet goes with the scope. */

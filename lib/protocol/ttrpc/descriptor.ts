@@ -13,7 +13,7 @@ import {
 } from "../../../ffi/linux.ts";
 import type { Connection, Listener } from "./transport.ts";
 
-/** Waits for descriptors; `lib/shim/reactor.ts` is one. */
+/** Waits for descriptors; `lib/shim/daemon/reactor.ts` is one. */
 export interface ReadinessLoop {
   add(fd: number, events: number, handler: (events: number) => void): void;
   modify(fd: number, events: number): void;

@@ -12,7 +12,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { formatError, HostError } from "../../errors.ts";
 import { spawnProgram } from "../../os/programs.ts";
-import type { ShimServices } from "../services.ts";
+import type { ShimServices } from "../daemon/services.ts";
 import { endsWithin } from "./ends_within.ts";
 
 /** How long a logging program may take until it says that it reads. */

@@ -7,7 +7,7 @@ import {
   unlessItWaits,
   write,
 } from "../../../ffi/linux.ts";
-import type { Reactor } from "../reactor.ts";
+import type { Reactor } from "../daemon/reactor.ts";
 
 /** As much as a pipe holds, pipe(7). Bytes. */
 const BUFFER_BYTES = 65536;

@@ -1,6 +1,6 @@
 import { close, dupAbove, setTerminalSize } from "../../../ffi/linux.ts";
 import type { Stdio } from "../../launch/stdio.ts";
-import type { Reactor } from "../reactor.ts";
+import type { Reactor } from "../daemon/reactor.ts";
 import { endsWithin } from "./ends_within.ts";
 import type { Logger, LoggerServices } from "./logger.ts";
 import { Pump } from "./pump.ts";

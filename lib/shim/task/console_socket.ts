@@ -11,7 +11,7 @@ import {
   socket,
 } from "../../../ffi/linux.ts";
 import { HostError } from "../../errors.ts";
-import { SOCKET_DIRECTORY } from "../group.ts";
+import { SOCKET_DIRECTORY } from "../command/group.ts";
 
 /** Longer than what runtimes call the master in the message that carries it. Bytes. */
 const NAME_SIZE = 4096;

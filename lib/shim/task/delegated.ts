@@ -2,7 +2,7 @@ import { close, LinuxError, O_RDWR, open, pidfdOpen, pidfdSendSignal } from "../
 import { cgroupsOfProcess } from "../../cgroups/of_process.ts";
 import { UruncError, WrongStateError } from "../../errors.ts";
 import { notUndone } from "../../container/undo.ts";
-import type { ShimServices } from "../services.ts";
+import type { ShimServices } from "../daemon/services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
 import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
 import { processAlreadyFinished } from "../../protocol/ttrpc/status.ts";

@@ -15,7 +15,7 @@ import { callersEnvironment } from "../../runc/environment.ts";
 import { UruncError } from "../../errors.ts";
 import { spawnProgram } from "../../os/programs.ts";
 import type { Stdio } from "../../launch/stdio.ts";
-import type { Reaper } from "../reaper.ts";
+import type { Reaper } from "../daemon/reaper.ts";
 
 /** As much of a runtime's output as is read: a list of processes, at most. Bytes. */
 const MAXIMUM_OUTPUT = 4 * 1024 * 1024;

@@ -1,9 +1,9 @@
 /** What the shim does later, when nobody waits for it: nobody would handle its failure either. */
 import assert from "node:assert/strict";
 import { spawn } from "../../../ffi/linux.ts";
-import { Reactor } from "../../../lib/shim/reactor.ts";
-import { Reaper } from "../../../lib/shim/reaper.ts";
-import { WarmInit } from "../../../lib/shim/warm_init.ts";
+import { Reactor } from "../../../lib/shim/daemon/reactor.ts";
+import { Reaper } from "../../../lib/shim/daemon/reaper.ts";
+import { WarmInit } from "../../../lib/shim/daemon/warm_init.ts";
 import { delay } from "../../../lib/os/timer.ts";
 import { testIf } from "../../support/skip.ts";
 

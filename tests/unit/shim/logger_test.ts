@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { close, pipe, writeAll } from "../../../ffi/linux.ts";
-import { Reactor } from "../../../lib/shim/reactor.ts";
-import { Reaper } from "../../../lib/shim/reaper.ts";
+import { Reactor } from "../../../lib/shim/daemon/reactor.ts";
+import { Reaper } from "../../../lib/shim/daemon/reaper.ts";
 import { type LoggerServices, parseLoggerUri } from "../../../lib/shim/stdio/logger.ts";
 import { openStdio } from "../../../lib/shim/stdio/task_stdio.ts";
 import { Scope } from "../../support/scope.ts";

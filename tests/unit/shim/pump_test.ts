@@ -9,7 +9,7 @@ import {
   setNonblock,
   write,
 } from "../../../ffi/linux.ts";
-import { Reactor } from "../../../lib/shim/reactor.ts";
+import { Reactor } from "../../../lib/shim/daemon/reactor.ts";
 import { Pump } from "../../../lib/shim/stdio/pump.ts";
 
 const tick = () => new Promise((resolve) => setTimeout(resolve, 1));

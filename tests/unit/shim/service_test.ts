@@ -1,6 +1,6 @@
 /** The task service with tasks that end, and take their time, when a test says so. */
 import assert from "node:assert/strict";
-import type { MemoryWatch } from "../../../lib/shim/memory_watch.ts";
+import type { MemoryWatch } from "../../../lib/shim/oom/watch.ts";
 import {
   ConnectRequest,
   ConnectResponse,

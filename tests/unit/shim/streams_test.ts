@@ -11,10 +11,10 @@ import {
   unlessItWaits,
   writeAll,
 } from "../../../ffi/linux.ts";
-import { Reactor } from "../../../lib/shim/reactor.ts";
+import { Reactor } from "../../../lib/shim/daemon/reactor.ts";
 import { awaitReaders } from "../../../lib/shim/stdio/streams.ts";
 import { openStdio } from "../../../lib/shim/stdio/task_stdio.ts";
-import { Reaper } from "../../../lib/shim/reaper.ts";
+import { Reaper } from "../../../lib/shim/daemon/reaper.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 

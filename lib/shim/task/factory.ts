@@ -1,14 +1,14 @@
-import { NotUndoneError, UnsupportedError } from "../errors.ts";
-import { MemoryWatch } from "./memory_watch.ts";
-import type { CreateTaskRequest } from "../protocol/containerd/messages.ts";
-import { removeRecord, type TaskRecord, writeRecord } from "./record.ts";
-import { allowWriting, mountRootfs, unmountRootfs } from "./rootfs.ts";
-import type { TaskFactory } from "./service.ts";
-import type { ShimServices } from "./services.ts";
-import { glanceAtBundle, isGuest, isInPod } from "../runc/kind.ts";
-import { decodeOptions } from "./task/options.ts";
-import type { Task } from "./task/task.ts";
-import { UnikernelTask } from "./task/unikernel.ts";
+import { NotUndoneError, UnsupportedError } from "../../errors.ts";
+import { MemoryWatch } from "../oom/watch.ts";
+import type { CreateTaskRequest } from "../../protocol/containerd/messages.ts";
+import { removeRecord, type TaskRecord, writeRecord } from "../command/record.ts";
+import { allowWriting, mountRootfs, unmountRootfs } from "../rootfs/rootfs.ts";
+import type { TaskFactory } from "../service.ts";
+import type { ShimServices } from "../daemon/services.ts";
+import { glanceAtBundle, isGuest, isInPod } from "../../runc/kind.ts";
+import { decodeOptions } from "./options.ts";
+import type { Task } from "./task.ts";
+import { UnikernelTask } from "./unikernel.ts";
 
 /** Where state is kept when the runtime's options do not say; the namespace is added. */
 const GUEST_ROOT = "/run/containerd/urunc";
@@ -57,10 +57,10 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     }
     // Whoever comes after a pod's sandbox may be a guest.
     if (!services.shared && !isInPod(glance)) services.inits.drop();
-    const { DelegatedTask } = await import("./task/delegated.ts");
-    const { tellQueueProxy } = await import("../runc/queue_proxy.ts");
+    const { DelegatedTask } = await import("./delegated.ts");
+    const { tellQueueProxy } = await import("../../runc/queue_proxy.ts");
     tellQueueProxy(bundle, glance.annotations);
-    const { findRuntime } = await import("../runc/runtime_program.ts");
+    const { findRuntime } = await import("../../runc/runtime_program.ts");
     const { oci_runtime } = await services.configuration(options.configurationPath);
     const root = options.root === undefined ? DELEGATED_ROOT : `${options.root}/runc`;
     const delegated: TaskRecord = {

@@ -1,4 +1,4 @@
-import { close, ioctl, LinuxError, O_RDONLY, O_RDWR, open } from "../../ffi/linux.ts";
+import { close, ioctl, LinuxError, O_RDONLY, O_RDWR, open } from "../../../ffi/linux.ts";
 
 /** linux/loop.h */
 const LOOP_CTL_GET_FREE = 0x4C82;

@@ -1,5 +1,5 @@
-import { mallocTrim } from "../../ffi/linux.ts";
-import { after } from "../os/timer.ts";
+import { mallocTrim } from "../../../ffi/linux.ts";
+import { after } from "../../os/timer.ts";
 
 /** Whatever is going on is over by then. */
 const QUIET_MILLISECONDS = 1000;

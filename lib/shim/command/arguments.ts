@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../../errors.ts";
 
 /** What containerd calls a shim for; `daemon` is what `start` leaves running. */
 export type ShimAction = "start" | "daemon" | "delete" | "version" | "info";

@@ -1,5 +1,5 @@
-import type { Configuration } from "../config/types.ts";
-import { CONFIGURATION_PATH, loadConfiguration } from "../host/configuration.ts";
+import type { Configuration } from "../../config/types.ts";
+import { CONFIGURATION_PATH, loadConfiguration } from "../../host/configuration.ts";
 
 /** A file as it was when it was read. */
 interface Cached {

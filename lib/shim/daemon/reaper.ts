@@ -6,9 +6,9 @@ import {
   pidfdOpen,
   waitpid,
   WNOHANG,
-} from "../../ffi/linux.ts";
-import { readProcessStat } from "../os/process.ts";
-import { after, type Timer } from "../os/timer.ts";
+} from "../../../ffi/linux.ts";
+import { readProcessStat } from "../../os/process.ts";
+import { after, type Timer } from "../../os/timer.ts";
 import type { Reactor } from "./reactor.ts";
 
 /** By then what a container left behind has ended as well, and whoever waits for the container is served. */

@@ -1,22 +1,22 @@
-import { PR_SET_CHILD_SUBREAPER, prctl } from "../../ffi/linux.ts";
-import { Channel } from "../launch/channel.ts";
-import type { Observer } from "../launch/observer.ts";
-import type { ShimArguments } from "./arguments.ts";
+import { PR_SET_CHILD_SUBREAPER, prctl } from "../../../ffi/linux.ts";
+import { Channel } from "../../launch/channel.ts";
+import type { Observer } from "../../launch/observer.ts";
+import type { ShimArguments } from "../command/arguments.ts";
 import { ConfigurationCache } from "./configuration_cache.ts";
-import { binaryForwarder, type Forwarder, ttrpcForwarder } from "./events/forward.ts";
-import { Publisher } from "./events/publisher.ts";
+import { binaryForwarder, type Forwarder, ttrpcForwarder } from "../events/forward.ts";
+import { Publisher } from "../events/publisher.ts";
 import { Lifetime } from "./lifetime.ts";
 import { ShimLog } from "./log.ts";
 import { Reactor } from "./reactor.ts";
 import { Reaper } from "./reaper.ts";
-import { TaskService } from "./service.ts";
+import { TaskService } from "../service.ts";
 import type { ShimServices } from "./services.ts";
 import { joinShimCgroup } from "./shim_cgroup.ts";
-import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "./start.ts";
-import { taskFactory } from "./task_factory.ts";
-import { Thrift } from "./thrift.ts";
-import { listenDescriptor } from "../protocol/ttrpc/descriptor.ts";
-import { type Handler, serve } from "../protocol/ttrpc/server.ts";
+import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "../command/start.ts";
+import { taskFactory } from "../task/factory.ts";
+import { Thrift } from "./idle_gc.ts";
+import { listenDescriptor } from "../../protocol/ttrpc/descriptor.ts";
+import { type Handler, serve } from "../../protocol/ttrpc/server.ts";
 import { WarmInit } from "./warm_init.ts";
 
 /** Both versions have the same methods and messages. */

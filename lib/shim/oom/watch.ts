@@ -1,6 +1,6 @@
-import type { OutOfMemoryEvents } from "./out_of_memory.ts";
-import type { ShimServices } from "./services.ts";
-import { after, type Timer } from "../os/timer.ts";
+import type { OutOfMemoryEvents } from "./events.ts";
+import type { ShimServices } from "../daemon/services.ts";
+import { after, type Timer } from "../../os/timer.ts";
 
 /** Whoever asked for the start has been answered by then; most guests need it only later, if ever. */
 const BEGIN_MILLISECONDS = 50;
@@ -53,12 +53,12 @@ export class MemoryWatch {
     if (this.#events !== undefined) return this.#events.end();
     // It was never looked at; only a process that was killed is worth looking now.
     if (status !== KILLED) return;
-    const { hadOutOfMemoryKill } = await import("./out_of_memory.ts");
+    const { hadOutOfMemoryKill } = await import("./events.ts");
     if (hadOutOfMemoryKill(this.#directories)) this.#tell();
   }
 
   async #watch(): Promise<void> {
-    const { OutOfMemoryEvents } = await import("./out_of_memory.ts");
+    const { OutOfMemoryEvents } = await import("./events.ts");
     if (this.#hasEnded) return;
     try {
       this.#events = new OutOfMemoryEvents(this.#services.reactor, this.#directories, this.#tell);

@@ -14,7 +14,7 @@ import {
   MS_REMOUNT,
   MS_STRICTATIME,
   MS_SYNCHRONOUS,
-} from "../../ffi/linux.ts";
+} from "../../../ffi/linux.ts";
 
 /** Options as mount(8) has them, as what mount(2) wants. */
 export interface MountOptions {

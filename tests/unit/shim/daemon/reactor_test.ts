@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { close, EPOLLIN, pipe, read, write } from "../../../ffi/linux.ts";
-import { Reactor } from "../../../lib/shim/reactor.ts";
+import { close, EPOLLIN, pipe, read, write } from "../../../../ffi/linux.ts";
+import { Reactor } from "../../../../lib/shim/daemon/reactor.ts";
 
 const BYTE = new Uint8Array(1);
 

@@ -15,8 +15,8 @@ import {
   RESOLVE_NO_MAGICLINKS,
   umount2,
   UMOUNT_NOFOLLOW,
-} from "../../ffi/linux.ts";
-import { HostError } from "../errors.ts";
+} from "../../../ffi/linux.ts";
+import { HostError } from "../../errors.ts";
 import { parseMountOptions } from "./mount_options.ts";
 
 /** A mount as containerd's snapshotters describe it. */

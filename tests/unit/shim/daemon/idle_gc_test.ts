@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Thrift } from "../../../lib/shim/thrift.ts";
-import { delay } from "../../../lib/os/timer.ts";
+import { Thrift } from "../../../../lib/shim/daemon/idle_gc.ts";
+import { delay } from "../../../../lib/os/timer.ts";
 
 /** Calls with a collector that only counts. */
 async function counting(test: (collections: () => number) => Promise<void>): Promise<void> {

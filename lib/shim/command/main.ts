@@ -1,6 +1,6 @@
-import { print, printError } from "../cli/output.ts";
-import { formatError, UsageError } from "../errors.ts";
-import type { Observer } from "../launch/observer.ts";
+import { print, printError } from "../../cli/output.ts";
+import { formatError, UsageError } from "../../errors.ts";
+import type { Observer } from "../../launch/observer.ts";
 import { parseShimArguments, type ShimArguments } from "./arguments.ts";
 
 /**
@@ -32,16 +32,16 @@ async function perform(
       return;
     }
     case "daemon": {
-      const { runStartedDaemon } = await import("./daemon.ts");
+      const { runStartedDaemon } = await import("../daemon/daemon.ts");
       return await runStartedDaemon(args, observer);
     }
     case "delete": {
-      const { cleanUp } = await import("./clean_up.ts");
+      const { cleanUp } = await import("./delete.ts");
       await Deno.stdout.write(await cleanUp(args));
       return;
     }
     case "version": {
-      const { versionText } = await import("../cli/version.ts");
+      const { versionText } = await import("../../cli/version.ts");
       print(versionText());
       return;
     }

@@ -10,11 +10,11 @@ import {
   read,
   SEEK_SET,
   unlessItWaits,
-} from "../../ffi/linux.ts";
-import { type CgroupPlan, locateCgroup, v1Directory } from "../cgroups/plan.ts";
-import { readOomKills } from "../cgroups/stats.ts";
-import { readCgroupLayout } from "../cgroups/layout.ts";
-import type { Reactor } from "./reactor.ts";
+} from "../../../ffi/linux.ts";
+import { type CgroupPlan, locateCgroup, v1Directory } from "../../cgroups/plan.ts";
+import { readOomKills } from "../../cgroups/stats.ts";
+import { readCgroupLayout } from "../../cgroups/layout.ts";
+import type { Reactor } from "../daemon/reactor.ts";
 
 /** More than memory.events has. Bytes. */
 const EVENTS_SIZE = 4096;

@@ -1,9 +1,9 @@
-import { close, readAsync } from "../../ffi/linux.ts";
-import { readCgroupLayout } from "../cgroups/layout.ts";
-import type { ShimArguments } from "./arguments.ts";
+import { close, readAsync } from "../../../ffi/linux.ts";
+import { readCgroupLayout } from "../../cgroups/layout.ts";
+import type { ShimArguments } from "../command/arguments.ts";
 import type { ShimLog } from "./log.ts";
-import { type Any, BootstrapParams, decodeAny } from "../protocol/containerd/messages.ts";
-import { decodeOptions } from "./task/options.ts";
+import { type Any, BootstrapParams, decodeAny } from "../../protocol/containerd/messages.ts";
+import { decodeOptions } from "../task/options.ts";
 
 /** More than a runtime's options can be. Bytes. */
 const MAXIMUM_BYTES = 4 * 1024 * 1024;

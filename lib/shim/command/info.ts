@@ -1,5 +1,5 @@
-import { versionInfo } from "../version.ts";
-import { type Any, decodeAny, RuntimeInfo } from "../protocol/containerd/messages.ts";
+import { versionInfo } from "../../version.ts";
+import { type Any, decodeAny, RuntimeInfo } from "../../protocol/containerd/messages.ts";
 
 /** A runtime's options are no larger. Bytes. */
 const MAXIMUM_BYTES = 1024 * 1024;

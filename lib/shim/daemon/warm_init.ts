@@ -1,9 +1,9 @@
-import { close, kill, LinuxError, SIGKILL, waitpid, WNOHANG } from "../../ffi/linux.ts";
-import { hastenJoin } from "../cgroups/hasten.ts";
-import type { Observer } from "../launch/observer.ts";
-import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
-import type { PidNamespace } from "../plan/namespaces.ts";
-import { after } from "../os/timer.ts";
+import { close, kill, LinuxError, SIGKILL, waitpid, WNOHANG } from "../../../ffi/linux.ts";
+import { hastenJoin } from "../../cgroups/hasten.ts";
+import type { Observer } from "../../launch/observer.ts";
+import { type SpawnedInit, spawnInit } from "../../launch/spawn.ts";
+import type { PidNamespace } from "../../plan/namespaces.ts";
+import { after } from "../../os/timer.ts";
 import type { Reaper } from "./reaper.ts";
 
 /** Nearly every container has a PID namespace of its own. */

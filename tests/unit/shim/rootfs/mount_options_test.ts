@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC } from "../../../ffi/linux.ts";
-import { type MountOptions, parseMountOptions } from "../../../lib/shim/mount_options.ts";
-import { shortenLowerDirectories } from "../../../lib/shim/rootfs.ts";
+import { MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC } from "../../../../ffi/linux.ts";
+import { type MountOptions, parseMountOptions } from "../../../../lib/shim/rootfs/mount_options.ts";
+import { shortenLowerDirectories } from "../../../../lib/shim/rootfs/rootfs.ts";
 
 const cases: [options: string[], parsed: MountOptions][] = [
   [[], { flags: 0, data: [], loop: false }],

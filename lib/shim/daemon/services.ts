@@ -1,5 +1,5 @@
-import type { Configuration } from "../config/types.ts";
-import type { Observer } from "../launch/observer.ts";
+import type { Configuration } from "../../config/types.ts";
+import type { Observer } from "../../launch/observer.ts";
 import type { Reactor } from "./reactor.ts";
 import type { Reaper } from "./reaper.ts";
 import type { ShimLog } from "./log.ts";

@@ -1,12 +1,12 @@
-import { locateCgroup } from "../cgroups/plan.ts";
+import { locateCgroup } from "../../cgroups/plan.ts";
 import {
   type BlockIOCount,
   type Counter,
   type MemoryCounter,
   readStats,
   type Stats,
-} from "../cgroups/stats.ts";
-import { readCgroupLayout } from "../cgroups/layout.ts";
+} from "../../cgroups/stats.ts";
+import { readCgroupLayout } from "../../cgroups/layout.ts";
 import {
   type Any,
   type Input,
@@ -15,7 +15,7 @@ import {
   MetricsV1,
   MetricsV2,
   packAny,
-} from "../protocol/containerd/messages.ts";
+} from "../../protocol/containerd/messages.ts";
 
 /**
  * What a container has used, as `ctr task metrics` and docker understand it: of the version of cgroups

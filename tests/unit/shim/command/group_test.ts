@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { groupOf, socketPath } from "../../../lib/shim/group.ts";
+import { groupOf, socketPath } from "../../../../lib/shim/command/group.ts";
 
 const RUNC = "io.containerd.runc.v2.group";
 const SANDBOX = "io.kubernetes.cri.sandbox-id";

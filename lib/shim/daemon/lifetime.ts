@@ -1,6 +1,6 @@
-import { close, flock, LOCK_EX, O_DIRECTORY, O_RDONLY, open } from "../../ffi/linux.ts";
-import { after, type Timer } from "../os/timer.ts";
-import { SOCKET_DIRECTORY } from "./group.ts";
+import { close, flock, LOCK_EX, O_DIRECTORY, O_RDONLY, open } from "../../../ffi/linux.ts";
+import { after, type Timer } from "../../os/timer.ts";
+import { SOCKET_DIRECTORY } from "../command/group.ts";
 
 /**
  * How long a shim that serves a whole namespace stays without a task: the next one does not wait for it

@@ -13,14 +13,14 @@ import {
   open,
   SOCK_STREAM,
   socket,
-} from "../../ffi/linux.ts";
-import { spawnProgram } from "../os/programs.ts";
-import { invokedAs, selfCommand } from "../os/self.ts";
+} from "../../../ffi/linux.ts";
+import { spawnProgram } from "../../os/programs.ts";
+import { invokedAs, selfCommand } from "../../os/self.ts";
 import type { ShimArguments } from "./arguments.ts";
-import { ConfigurationCache } from "./configuration_cache.ts";
+import { ConfigurationCache } from "../daemon/configuration_cache.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "./group.ts";
 import { ADDRESS_FILE } from "./record.ts";
-import { glanceAtBundle } from "../runc/kind.ts";
+import { glanceAtBundle } from "../../runc/kind.ts";
 
 /**
  * Where a daemon finds its listening socket; what containerd wrote to the standard input of `start`; and

@@ -1,13 +1,13 @@
-import { AF_UNIX, close, connectUnix, SOCK_STREAM, socket } from "../../ffi/linux.ts";
-import { deleteContainer } from "../container/delete.ts";
-import { Store } from "../container/store.ts";
-import { resolvePath } from "../os/path.ts";
-import { printError } from "../cli/output.ts";
-import { formatError } from "../errors.ts";
+import { AF_UNIX, close, connectUnix, SOCK_STREAM, socket } from "../../../ffi/linux.ts";
+import { deleteContainer } from "../../container/delete.ts";
+import { Store } from "../../container/store.ts";
+import { resolvePath } from "../../os/path.ts";
+import { printError } from "../../cli/output.ts";
+import { formatError } from "../../errors.ts";
 import type { ShimArguments } from "./arguments.ts";
-import { DeleteResponse, timestampOf } from "../protocol/containerd/messages.ts";
+import { DeleteResponse, timestampOf } from "../../protocol/containerd/messages.ts";
 import { ADDRESS_FILE, readRecord, removeRecord, type TaskRecord } from "./record.ts";
-import { unmountRootfs } from "./rootfs.ts";
+import { unmountRootfs } from "../rootfs/rootfs.ts";
 
 /** 128 and SIGKILL: how a task ended whose shim was lost. */
 const EXIT_STATUS = 137;
@@ -52,9 +52,9 @@ async function removeGuest(id: string, record: TaskRecord): Promise<number> {
 
 /** Returns the pid that it had. */
 async function removeDelegated(id: string, bundle: string, record: TaskRecord): Promise<number> {
-  const { OciRuntime } = await import("./task/oci_runtime.ts");
-  const { Reactor } = await import("./reactor.ts");
-  const { Reaper } = await import("./reaper.ts");
+  const { OciRuntime } = await import("../task/oci_runtime.ts");
+  const { Reactor } = await import("../daemon/reactor.ts");
+  const { Reaper } = await import("../daemon/reaper.ts");
   const { root, runtime: program, systemdCgroup = false } = record;
   const runtime = new OciRuntime(
     { program: program!, root, logs: bundle, systemdCgroup },

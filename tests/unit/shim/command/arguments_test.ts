@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { UsageError } from "../../../lib/errors.ts";
-import { parseShimArguments } from "../../../lib/shim/arguments.ts";
+import { UsageError } from "../../../../lib/errors.ts";
+import { parseShimArguments } from "../../../../lib/shim/command/arguments.ts";
 
 const USUAL = ["-namespace", "moby", "-address", "/c.sock", "-publish-binary", "/c", "-id", "one"];
 

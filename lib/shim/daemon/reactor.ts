@@ -5,7 +5,7 @@ import {
   epollRemove,
   epollWaitAsync,
   LinuxError,
-} from "../../ffi/linux.ts";
+} from "../../../ffi/linux.ts";
 
 /** Is told the EPOLL* that came true; may be told of one that is no longer so. */
 export type ReadyHandler = (events: number) => void;
