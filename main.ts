@@ -1,4 +1,4 @@
-import { runMain } from "./lib/cli/main.ts";
+import { runMain } from "./lib/entry.ts";
 import { SILENT_OBSERVER } from "./lib/launch/observer.ts";
 
 // The only place that ends the process.

@@ -5,8 +5,8 @@ import { fail, runCommand } from "./dispatch.ts";
 import { FAILURE } from "./exit_codes.ts";
 import { helpText } from "./help.ts";
 import { specTableText } from "./help_spec.ts";
-import { print, printError } from "./output.ts";
-import { parseCommandLine, type ParsedCommandLine, parseGlobals } from "./parse.ts";
+import { print, printError } from "../output.ts";
+import { parseCommandLine, type ParsedCommandLine, parseGlobals } from "./parser/parse.ts";
 import { refusal } from "./refused.ts";
 import { versionText } from "./version.ts";
 

@@ -1,5 +1,5 @@
-import { commands, type CommandSpec } from "./commands.ts";
-import { globalOptions, type OptionSpec, type OptionSpecs } from "./options.ts";
+import { commands, type CommandSpec } from "./parser/commands.ts";
+import { globalOptions, type OptionSpec, type OptionSpecs } from "./parser/options.ts";
 
 /** Shells that `urunc completion` knows. */
 export const shells = ["bash", "zsh", "fish"] as const;

@@ -3,8 +3,8 @@ import { Store } from "../container/store.ts";
 import { loadConfiguration } from "../host/configuration.ts";
 import type { Observer } from "../launch/observer.ts";
 import { resolvePath } from "../os/path.ts";
-import type { GlobalOptions } from "./commands.ts";
-import { Logger } from "./log.ts";
+import type { GlobalOptions } from "./parser/commands.ts";
+import { Logger } from "../log.ts";
 
 /** What every verb works with, made once from the global options. */
 export interface Context {

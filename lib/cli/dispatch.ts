@@ -1,9 +1,9 @@
 import { UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
-import type { Command, GlobalOptions } from "./commands.ts";
+import type { Command, GlobalOptions } from "./parser/commands.ts";
 import { type Context, makeContext } from "./context.ts";
 import { FAILURE, USAGE_FAILURE } from "./exit_codes.ts";
-import { Logger } from "./log.ts";
+import { Logger } from "../log.ts";
 import { completion } from "./verbs/completion.ts";
 import { create } from "./verbs/create.ts";
 import { remove } from "./verbs/delete.ts";

@@ -1,5 +1,5 @@
-import { commands, type CommandSpec, type Verb } from "./commands.ts";
-import { globalOptions, type OptionSpec, type OptionSpecs } from "./options.ts";
+import { commands, type CommandSpec, type Verb } from "./parser/commands.ts";
+import { globalOptions, type OptionSpec, type OptionSpecs } from "./parser/options.ts";
 import { isRefusedVerb, type RefusedVerb, refusedVerbs } from "./refused.ts";
 
 /** Width of the left column of help. */

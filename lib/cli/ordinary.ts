@@ -5,10 +5,10 @@ import { Store } from "../container/store.ts";
 import { findRuntime } from "../runc/runtime_program.ts";
 import { HostError } from "../errors.ts";
 import { resolvePath } from "../os/path.ts";
-import type { CommandOf, GlobalOptions } from "./commands.ts";
+import type { CommandOf, GlobalOptions } from "./parser/commands.ts";
 import type { Context } from "./context.ts";
-import { globalOptions } from "./options.ts";
-import { parseGlobals } from "./parse.ts";
+import { globalOptions } from "./parser/options.ts";
+import { parseGlobals } from "./parser/parse.ts";
 
 /**
  * Where the OCI runtime keeps the state of containers that are no guests, below our own state directory.

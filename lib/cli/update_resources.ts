@@ -1,6 +1,6 @@
 import { UnsupportedError, UsageError } from "../errors.ts";
-import type { ValuesOf } from "./options.ts";
-import { updateOptions } from "./update_options.ts";
+import type { ValuesOf } from "./parser/options.ts";
+import { updateOptions } from "./parser/update_options.ts";
 
 /** Which option is which property, and how its text is read. */
 const PROPERTIES: [

@@ -24,7 +24,7 @@ import { type Cgroup, makeCgroup, planCgroup, planScope } from "../cgroups/cgrou
 import { CONTROL_SOCKET } from "../monitor/qemu/control.ts";
 import { hastenJoin } from "../cgroups/hasten.ts";
 import { requireMember } from "../cgroups/membership.ts";
-import { runHooksAsync } from "./hooks.ts";
+import { runHooksAsync } from "../hooks.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";

@@ -16,7 +16,7 @@ import { removeIngress } from "../network/redirect.ts";
 import { isTapOfAnother, removeTap, tapExists } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "../cgroups/cgroup.ts";
 import { stopScope } from "../cgroups/systemd/scope_cgroup.ts";
-import { runEveryHook } from "./hooks.ts";
+import { runEveryHook } from "../hooks.ts";
 import { killOpened, killProcess, openProcess } from "./kill.ts";
 import { containerStatus } from "./pause.ts";
 import { salvageState } from "./salvage.ts";

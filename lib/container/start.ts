@@ -21,7 +21,7 @@ import { isGone } from "../os/os_error.ts";
 import { readProcessStat } from "../os/process.ts";
 import { connectAt } from "../os/sockets.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
-import { runEveryHook } from "./hooks.ts";
+import { runEveryHook } from "../hooks.ts";
 import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
 import { killProcess } from "./kill.ts";

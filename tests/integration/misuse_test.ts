@@ -1,6 +1,6 @@
 /** Mistakes of callers and operators: each is told with what to do, and leaves nothing behind. */
 import assert from "node:assert/strict";
-import { commands } from "../../lib/cli/commands.ts";
+import { commands } from "../../lib/cli/parser/commands.ts";
 import { refusedVerbs } from "../../lib/cli/refused.ts";
 import type { CommandResult } from "../support/process.ts";
 import {

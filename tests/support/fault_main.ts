@@ -6,7 +6,7 @@
  * `URUNC_FAULT=PHASE:INDEX` in the creator's environment chooses the step. Reaching it, the process
  * writes {@linkcode FAULT_MARK} to standard output, pauses, and goes on if it still can.
  */
-import { runMain } from "../../lib/cli/main.ts";
+import { runMain } from "../../lib/entry.ts";
 import type { ObservedPhase, Observer } from "../../lib/launch/observer.ts";
 import { FAULT_MARK, FAULT_PAUSE_MILLISECONDS } from "./fault.ts";
 

@@ -7,7 +7,7 @@
  * open that it should not: what `closeFds` is there for, should the runtime itself ever do that.
  */
 import { O_RDONLY, open, setCloexec } from "../../ffi/linux.ts";
-import { runMain } from "../../lib/cli/main.ts";
+import { runMain } from "../../lib/entry.ts";
 import { Channel } from "../../lib/launch/channel.ts";
 import type { Observer } from "../../lib/launch/observer.ts";
 import type { LaunchPlan } from "../../lib/plan/types.ts";

@@ -1,7 +1,7 @@
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import { completionScript, type Shell, shells } from "../completion.ts";
 import { UsageError } from "../../errors.ts";
-import { print } from "../output.ts";
+import { print } from "../../output.ts";
 
 /** `urunc completion` */
 export function completion({ shell }: CommandOf<"completion">): number {

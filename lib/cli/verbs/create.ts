@@ -5,10 +5,10 @@ import { deleteContainer } from "../../container/delete.ts";
 import { HostError, UnsupportedError } from "../../errors.ts";
 import { resolvePath } from "../../os/path.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { handOverCreation } from "../ordinary.ts";
-import { printJson } from "../output.ts";
+import { printJson } from "../../output.ts";
 
 type CreateCommand = CommandOf<"create"> | CommandOf<"run">;
 

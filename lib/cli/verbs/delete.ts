@@ -1,5 +1,5 @@
 import { deleteContainer } from "../../container/delete.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 
 /** `urunc delete` */

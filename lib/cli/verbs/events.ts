@@ -2,9 +2,9 @@ import { watchContainer } from "../../container/events.ts";
 import { requireState } from "../../container/require.ts";
 import { containerStats } from "../../container/stats.ts";
 import { UsageError } from "../../errors.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
-import { print } from "../output.ts";
+import { print } from "../../output.ts";
 import { printEvent } from "../stats_json.ts";
 
 /** `urunc events`: a line of JSON for each event, until the container ends. */

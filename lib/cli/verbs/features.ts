@@ -1,7 +1,7 @@
 import { supportedHookNames, supportedNamespaces } from "../../oci/supported.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
-import { printJson } from "../output.ts";
+import { printJson } from "../../output.ts";
 
 /**
  * `urunc features`

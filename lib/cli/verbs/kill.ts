@@ -1,6 +1,6 @@
 import { killContainer } from "../../container/kill.ts";
 import { parseSignal } from "../../monitor/signals.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 
 /** `urunc kill` */

@@ -1,9 +1,9 @@
 import { observeContainer } from "../../container/observe.ts";
 import type { ContainerDirectory, Store } from "../../container/store.ts";
 import { formatError, NotFoundError } from "../../errors.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
-import { print } from "../output.ts";
+import { print } from "../../output.ts";
 import { formatTable } from "../table.ts";
 
 /** A row of `urunc list`; the field names are runc's, which tools parse. */

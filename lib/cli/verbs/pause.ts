@@ -1,5 +1,5 @@
 import { pauseContainer } from "../../container/pause.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 
 /** `urunc pause` */

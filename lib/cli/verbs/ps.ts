@@ -3,9 +3,9 @@ import { requireState } from "../../container/require.ts";
 import { formatError } from "../../errors.ts";
 import { isGone } from "../../os/os_error.ts";
 import { readProcessStat } from "../../os/process.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
-import { print } from "../output.ts";
+import { print } from "../../output.ts";
 import { formatTable } from "../table.ts";
 
 /** `urunc ps`: the monitor and what it started, as the host numbers them. A guest's are its own. */

@@ -6,10 +6,10 @@ import { startContainer } from "../../container/start.ts";
 import { formatError } from "../../errors.ts";
 import { monitorByName } from "../../monitor/registry.ts";
 import { effectOf, parseSignal } from "../../monitor/signals.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { handOverCreation } from "../ordinary.ts";
-import { printJson } from "../output.ts";
+import { printJson } from "../../output.ts";
 import { TerminalRelay } from "../terminal.ts";
 import { createAndRecord, creationOf } from "./create.ts";
 

@@ -1,7 +1,7 @@
 import { AlreadyExistsError, HostError } from "../../errors.ts";
 import { specTemplate } from "../../oci/template.ts";
 import { resolvePath } from "../../os/path.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 
 /** `urunc spec`: writes config.json of a guest to start from. Never over one that is there. */
 export function spec({ bundle }: CommandOf<"spec">): number {

@@ -1,5 +1,5 @@
 import { startContainer } from "../../container/start.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 
 /** `urunc start` */

@@ -1,9 +1,9 @@
 import { observeContainer } from "../../container/observe.ts";
 import { withoutState } from "../../container/require.ts";
 import { ociState } from "../../container/state.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
-import { printJson } from "../output.ts";
+import { printJson } from "../../output.ts";
 
 /** `urunc state` */
 export function printState(command: CommandOf<"state">, context: Context): number {

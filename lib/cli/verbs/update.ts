@@ -4,7 +4,7 @@ import { readBounded } from "../../os/files.ts";
 import { readResources } from "../../oci/parse_resources.ts";
 import { Fields } from "../../oci/reader.ts";
 import type { Resources } from "../../oci/types.ts";
-import type { CommandOf } from "../commands.ts";
+import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { resourcesOf } from "../update_resources.ts";
 

@@ -16,7 +16,7 @@ import {
   setsid,
   unshare,
 } from "../../../ffi/linux.ts";
-import { runHooks } from "../../container/hooks.ts";
+import { runHooks } from "../../hooks.ts";
 import type { InitNamespace } from "../../plan/types.ts";
 import type { StepHandlers } from "../perform.ts";
 

@@ -2,7 +2,7 @@ import { AF_UNIX, close, connectUnix, SOCK_STREAM, socket } from "../../../ffi/l
 import { deleteContainer } from "../../container/delete.ts";
 import { Store } from "../../container/store.ts";
 import { resolvePath } from "../../os/path.ts";
-import { printError } from "../../cli/output.ts";
+import { printError } from "../../output.ts";
 import { formatError } from "../../errors.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { DeleteResponse, timestampOf } from "../../protocol/containerd/messages.ts";

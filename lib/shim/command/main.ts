@@ -1,4 +1,4 @@
-import { print, printError } from "../../cli/output.ts";
+import { print, printError } from "../../output.ts";
 import { formatError, UsageError } from "../../errors.ts";
 import type { Observer } from "../../launch/observer.ts";
 import { parseShimArguments, type ShimArguments } from "./arguments.ts";

@@ -1,5 +1,5 @@
 import { O_NONBLOCK, O_RDWR, open, write } from "../../../ffi/linux.ts";
-import { formatLine } from "../../cli/log.ts";
+import { formatLine } from "../../log.ts";
 import { formatError } from "../../errors.ts";
 
 type Level = Parameters<typeof formatLine>[1];

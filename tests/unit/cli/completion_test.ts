@@ -1,6 +1,6 @@
 /** Completion, in the shells themselves. */
 import assert from "node:assert/strict";
-import { commands } from "../../../lib/cli/commands.ts";
+import { commands } from "../../../lib/cli/parser/commands.ts";
 import { completionScript, type Shell, shells } from "../../../lib/cli/completion.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { parseCommandLine } from "../../../lib/cli/parse.ts";
+import { parseCommandLine } from "../../../lib/cli/parser/parse.ts";
 import { resourcesOf } from "../../../lib/cli/update_resources.ts";
 import { UnsupportedError, UsageError } from "../../../lib/errors.ts";
 

@@ -1,5 +1,5 @@
-import { suggestion } from "../os/suggestion.ts";
-import { UsageError } from "../errors.ts";
+import { suggestion } from "../../os/suggestion.ts";
+import { UsageError } from "../../errors.ts";
 import {
   type Command,
   commands,
@@ -13,7 +13,7 @@ import {
   type OptionSpecs,
   type PositionalSpec,
 } from "./options.ts";
-import { isRefusedVerb, type RefusedVerb } from "./refused.ts";
+import { isRefusedVerb, type RefusedVerb } from "../refused.ts";
 
 /** What a command line asks for. */
 export type ParsedCommandLine =

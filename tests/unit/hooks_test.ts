@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { runEveryHook, runHooks, runHooksAsync } from "../../../lib/container/hooks.ts";
-import type { State } from "../../../lib/oci/state.ts";
-import type { Hook } from "../../../lib/oci/types.ts";
+import { runEveryHook, runHooks, runHooksAsync } from "../../lib/hooks.ts";
+import type { State } from "../../lib/oci/state.ts";
+import type { Hook } from "../../lib/oci/types.ts";
 
 const STATE: State = {
   ociVersion: "1.2.0",

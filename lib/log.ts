@@ -1,4 +1,4 @@
-import { formatError } from "../errors.ts";
+import { formatError } from "./errors.ts";
 import { printError } from "./output.ts";
 
 /** Where and how log lines are written. */

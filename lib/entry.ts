@@ -1,10 +1,10 @@
-import { formatError, UsageError } from "../errors.ts";
-import { hasCreator, runInit } from "../launch/init.ts";
-import type { Observer } from "../launch/observer.ts";
-import { isShim } from "../os/self.ts";
-import { runShim } from "../shim/command/main.ts";
-import { runCommandLine } from "./command_line.ts";
-import { USAGE_FAILURE } from "./exit_codes.ts";
+import { formatError, UsageError } from "./errors.ts";
+import { hasCreator, runInit } from "./launch/init.ts";
+import type { Observer } from "./launch/observer.ts";
+import { isShim } from "./os/self.ts";
+import { runShim } from "./shim/command/main.ts";
+import { runCommandLine } from "./cli/command_line.ts";
+import { USAGE_FAILURE } from "./cli/exit_codes.ts";
 import { printError } from "./output.ts";
 
 /**

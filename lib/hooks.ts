@@ -12,11 +12,11 @@ import {
   SEEK_SET,
   waitpid,
   writeAll,
-} from "../../ffi/linux.ts";
-import { UruncError } from "../errors.ts";
-import { spawnProgram } from "../os/programs.ts";
-import type { State } from "../oci/state.ts";
-import type { Hook, HookName } from "../oci/types.ts";
+} from "../ffi/linux.ts";
+import { UruncError } from "./errors.ts";
+import { spawnProgram } from "./os/programs.ts";
+import type { State } from "./oci/state.ts";
+import type { Hook, HookName } from "./oci/types.ts";
 
 /** As much of a failed hook's last words as goes into the error. Bytes. */
 const OUTPUT_TAIL = 2048;

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { commands, type CommandSpec } from "../../../lib/cli/commands.ts";
-import { helpText } from "../../../lib/cli/help.ts";
-import { specTableText } from "../../../lib/cli/help_spec.ts";
-import { parseCommandLine } from "../../../lib/cli/parse.ts";
-import { specTable } from "../../../lib/oci/spec_table.ts";
-import { parseSpec } from "../../../lib/oci/parse.ts";
-import { specTemplate } from "../../../lib/oci/template.ts";
-import { validate } from "../../../lib/oci/validate.ts";
+import { commands, type CommandSpec } from "../../../../lib/cli/parser/commands.ts";
+import { helpText } from "../../../../lib/cli/help.ts";
+import { specTableText } from "../../../../lib/cli/help_spec.ts";
+import { parseCommandLine } from "../../../../lib/cli/parser/parse.ts";
+import { specTable } from "../../../../lib/oci/spec_table.ts";
+import { parseSpec } from "../../../../lib/oci/parse.ts";
+import { specTemplate } from "../../../../lib/oci/template.ts";
+import { validate } from "../../../../lib/oci/validate.ts";
 
 Deno.test("a command line is parsed", async (t) => {
   const rows: [args: string[], expected: Record<string, unknown>][] = [

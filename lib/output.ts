@@ -1,4 +1,4 @@
-import { HostError } from "../errors.ts";
+import { HostError } from "./errors.ts";
 
 /**
  * Writes all of `text` to standard output.
