@@ -21,7 +21,7 @@ import { networkMode } from "../plan/network.ts";
 import { preload } from "../os/preload.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "../cgroups/cgroup.ts";
-import { CONTROL_SOCKET } from "../monitor/qemu/control.ts";
+import { CONTROL_SOCKET } from "../monitor/qemu/running/control.ts";
 import { hastenJoin } from "../cgroups/hasten.ts";
 import { requireMember } from "../cgroups/membership.ts";
 import { runHooksAsync } from "../hooks.ts";

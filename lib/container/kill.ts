@@ -22,7 +22,7 @@ import { thawCgroup } from "../cgroups/freezer.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus, isAlive } from "./status.ts";
-import { stopGuest } from "../monitor/qemu/stop.ts";
+import { stopGuest } from "../monitor/qemu/running/stop.ts";
 import type { Store } from "./store.ts";
 
 /** How a signal is to be sent. */

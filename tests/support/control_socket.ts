@@ -1,6 +1,6 @@
 /** A guest that is asked to stop by the control socket of a monitor that says whatever a test wants. */
 import { close, pidfdOpen } from "../../ffi/linux.ts";
-import { type Asking, stopGuest, type StopOutcome } from "../../lib/monitor/qemu/stop.ts";
+import { type Asking, stopGuest, type StopOutcome } from "../../lib/monitor/qemu/running/stop.ts";
 
 /** What a monitor says: to a connection, and to each line it gets. */
 export interface FakeMonitor {

@@ -1,6 +1,6 @@
 /*
  * The first program of a Linux guest that gets its arguments and environment in the initial RAM disk
- * (lib/unikernel/initrd/): it becomes the container's own program with exactly these. The kernel's
+ * (lib/guest/initrd/): it becomes the container's own program with exactly these. The kernel's
  * command line could not carry them: it holds 2048 bytes and 32 variables, knows no escape, and
  * stands in the host's ps.
  *
@@ -8,7 +8,7 @@
  * without a slash is looked for in the working directory, where a Linux kernel looks for its init,
  * and then along PATH, as in any container.
  *
- * /urunc/network, where there is one, sets up the interface first (lib/unikernel/initrd/network.ts):
+ * /urunc/network, where there is one, sets up the interface first (lib/guest/initrd/network.ts):
  * ip= on the command line knows IPv4 only, and only kernels with CONFIG_IP_PNP take notice of it. When
  * the interface is not there yet, since its driver is a module, a child waits until somebody has brought
  * it up, and adds what nobody else could know, IPv6.

@@ -6,7 +6,7 @@
  *   the daemon, with an init that boots beside it.
  * - `delete` when nothing of the container is left, which containerd asks after every task.
  *
- * It decides as lib/shim/start.ts and lib/shim/clean_up.ts do, and returns where it cannot: these then
+ * It decides as lib/shim/command/start.ts and delete.ts do, and returns where it cannot: these then
  * do the work. Part of stub.c, with the same rules.
  */
 
@@ -37,7 +37,7 @@ enum { F_SETFD = 2, F_DUPFD_CLOEXEC = 1030, FD_CLOEXEC = 1 };
 enum { AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 02000000 };
 enum { LOCK_EX = 2, CLONE_NEWPID = 0x20000000 };
 
-/* lib/shim/start.ts, lib/launch/init.ts */
+/* lib/shim/command/start.ts, lib/launch/init.ts */
 enum { LISTEN_FD = 3, OPTIONS_FD = 4, INIT_FD = 5, CHANNEL_FD = 3, BACKLOG = 4096 };
 
 #define SOCKET_DIRECTORY "/run/containerd/s"

@@ -5,6 +5,7 @@ const cases: [what: string, file: string, source: string, rules: string[]][] = [
   ["a pure room reads a file", "lib/plan/a.ts", "Deno.readFileSync('x');", ["pure-rooms"]],
   ["a pure room names a type of Deno's", "lib/oci/a.ts", "type A = Deno.Addr;", ["pure-rooms"]],
   ["a property called Deno", "lib/oci/a.ts", "x.Deno = { Deno: 1 };", []],
+  ["a running monitor is read", "lib/monitor/qemu/running/a.ts", "Deno.readFileSync('x');", []],
   ["another room reads a file", "lib/host/a.ts", "Deno.readFileSync('x');", []],
   ["a pure room imports ffi", "lib/oci/a.ts", "import '../../ffi/linux.ts';", ["pure-rooms"]],
   [

@@ -1,7 +1,7 @@
 /** How long a monitor is waited for, by a clock and accounts that the test makes up. */
 import assert from "node:assert/strict";
-import { Patience } from "../../../../lib/monitor/qemu/patience.ts";
-import type { ProcessorTime } from "../../../../lib/monitor/qemu/guest_time.ts";
+import { Patience } from "../../../../../lib/monitor/qemu/running/patience.ts";
+import type { ProcessorTime } from "../../../../../lib/monitor/qemu/running/guest_time.ts";
 
 /** Accounts at a time. */
 type Accounts = (now: number) => ProcessorTime | undefined;

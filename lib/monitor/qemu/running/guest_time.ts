@@ -1,6 +1,6 @@
-import { exists } from "../../os/files.ts";
-import { isGone } from "../../os/os_error.ts";
-import { parseProcessStat } from "../../os/process.ts";
+import { exists } from "../../../os/files.ts";
+import { isGone } from "../../../os/os_error.ts";
+import { parseProcessStat } from "../../../os/process.ts";
 
 /** How threads have fared since they were made. */
 export interface ProcessorTime {

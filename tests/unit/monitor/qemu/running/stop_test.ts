@@ -1,16 +1,16 @@
 /** Monitors that do not say what a monitor says, and ones whose guest does this or that. */
 import assert from "node:assert/strict";
-import { close, pidfdOpen } from "../../../../ffi/linux.ts";
-import { stopGuest } from "../../../../lib/monitor/qemu/stop.ts";
-import { readGuestTime } from "../../../../lib/monitor/qemu/guest_time.ts";
-import { waitFor } from "../../../support/process.ts";
+import { close, pidfdOpen } from "../../../../../ffi/linux.ts";
+import { stopGuest } from "../../../../../lib/monitor/qemu/running/stop.ts";
+import { readGuestTime } from "../../../../../lib/monitor/qemu/running/guest_time.ts";
+import { waitFor } from "../../../../support/process.ts";
 import {
   askGuest,
   type FakeMonitor,
   GREETING,
   OK,
   serve,
-} from "../../../support/control_socket.ts";
+} from "../../../../support/control_socket.ts";
 
 const hostile: { name: string; monitor: FakeMonitor }[] = [
   { name: "says nothing", monitor: { greeting: "" } },

@@ -1,4 +1,4 @@
-import { pollAsync, POLLIN } from "../../../ffi/linux.ts";
+import { pollAsync, POLLIN } from "../../../../ffi/linux.ts";
 import { readGuestTime } from "./guest_time.ts";
 import {
   CTRL_ALT_DELETE,
@@ -9,7 +9,7 @@ import {
   READ_ENABLED_EVENTS,
   READ_REGISTERS,
   wantsPowerButton,
-} from "./qmp.ts";
+} from "../qmp.ts";
 import { Control } from "./control.ts";
 import { WaitingTime } from "./waiting.ts";
 

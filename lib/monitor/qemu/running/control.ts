@@ -10,10 +10,10 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
   socket,
-} from "../../../ffi/linux.ts";
+} from "../../../../ffi/linux.ts";
 import { readMonitorTime } from "./guest_time.ts";
-import { connectAt } from "../../os/sockets.ts";
-import { qmpCommand, type QmpMessage, QmpReader } from "./qmp.ts";
+import { connectAt } from "../../../os/sockets.ts";
+import { qmpCommand, type QmpMessage, QmpReader } from "../qmp.ts";
 import { Patience } from "./patience.ts";
 
 /** A running monitor's control socket, in the container's directory. */
