@@ -11,145 +11,180 @@ import {
   SEEK_SET,
   unlessItWaits,
 } from "../../../ffi/linux.ts";
-import { type CgroupPlan, locateCgroup, v1Directory } from "../../cgroups/plan.ts";
+import { locateCgroup, v1Directory } from "../../cgroups/plan.ts";
 import { readOomKills } from "../../cgroups/stats.ts";
 import { readCgroupLayout } from "../../cgroups/layout.ts";
+import { after, type Timer } from "../../os/timer.ts";
 import type { Reactor } from "../daemon/reactor.ts";
 
-/** More than memory.events has. Bytes. */
-const EVENTS_SIZE = 4096;
+/** More than memory.oom_control and memory.events have. Bytes. */
+const COUNT_FILE_SIZE = 4096;
 
 /**
- * Whether the kernel has killed a process of a container because its memory limit was reached.
+ * How many processes of a container the kernel has killed because its memory limit was reached.
  *
  * @param directories of the container's cgroups
+ * @returns 0n, too, when they are gone: then the count is lost
  */
-export function hadOutOfMemoryKill(directories: string[]): boolean {
+export function countOutOfMemoryKills(directories: string[]): bigint {
   try {
-    return (readOomKills(locateCgroup(readCgroupLayout(), directories)) ?? 0n) > 0n;
+    return readOomKills(locateCgroup(readCgroupLayout(), directories)) ?? 0n;
   } catch {
-    // They are gone already: then nobody can tell.
-    return false;
+    return 0n;
   }
 }
 
 /**
- * Hears from the kernel that a container has met its memory limit, through the reactor: an eventfd
- * that version 1 adds to, or version 2's memory.events, which becomes ready when it changes.
+ * Version 1 signals that a limit was met, and kills a moment later, if at all: the count is read again
+ * after so many milliseconds, each time twice as many. A kill that takes longer than the 5 s that this
+ * lasts, on a machine that is that busy, is reported with the next one, or when the container ends.
+ *
+ * @see mem_cgroup_oom_notify in the kernel's mm/memcontrol-v1.c, which runs before the victim is chosen
+ */
+const READ_AGAIN = { first: 5, last: 2560 };
+
+/** What a container's kernel counts of kills, and who is told of them. */
+export interface OutOfMemoryOptions {
+  reactor: Reactor;
+  /** The container's cgroups. */
+  directories: string[];
+  /** Called once for each kill. */
+  report: () => void;
+  /** Called when the count cannot be read any more, for another reason than that the cgroup is gone. */
+  failed: (error: unknown) => void;
+}
+
+/**
+ * Reports each process that the kernel kills because a container's memory limit was reached: what the
+ * kernel counts as `oom_kill`, in version 1's memory.oom_control and in version 2's memory.events. When
+ * to read the count it says through the reactor: version 2's file becomes ready when it changes, version
+ * 1 adds to an eventfd when the limit is met, be it the container's or that of a cgroup above it.
  *
  * @see kernel Documentation/admin-guide/cgroup-v1/memory.rst, "OOM Control", and cgroup-v2.rst,
  *   "memory.events"
  */
 export class OutOfMemoryEvents {
-  readonly #reactor: Reactor;
-  readonly #plan: CgroupPlan;
-  readonly #tell: () => void;
-  /** Which of the two. */
-  readonly #version: 1 | 2;
-  /** Undefined once it is closed, or where nobody counts memory. */
-  #fd?: number;
-  #told = 0n;
+  readonly #options: OutOfMemoryOptions;
+  /** The file with the count, and what becomes ready. Undefined once closed, or without a controller. */
+  #files?: { count: number; ready: number };
+  #reported = 0n;
+  #timer?: Timer;
 
   /**
-   * @param directories of the container's cgroups
+   * Reports what happened before, too.
+   *
    * @throws HostError, LinuxError or an error of Deno when they cannot be watched
    */
-  constructor(reactor: Reactor, directories: string[], tell: () => void) {
-    this.#reactor = reactor;
-    this.#tell = tell;
-    this.#plan = locateCgroup(readCgroupLayout(), directories);
-    const v1 = v1Directory(this.#plan, "memory");
-    this.#version = v1 === undefined ? 2 : 1;
-    const fd = v1 === undefined ? openEvents(this.#plan.v2?.directory) : registerEvents(v1);
-    if (fd === undefined) return;
+  constructor(options: OutOfMemoryOptions) {
+    this.#options = options;
+    const plan = locateCgroup(readCgroupLayout(), options.directories);
+    const v1 = v1Directory(plan, "memory");
+    this.#files = v1 === undefined ? openV2(plan.v2?.directory) : openV1(v1);
+    if (this.#files === undefined) return;
     try {
-      reactor.add(fd, v1 === undefined ? EPOLLPRI : EPOLLIN, () => this.#look());
-    } catch (error) {
-      close(fd);
-      throw error;
-    }
-    this.#fd = fd;
-    try {
-      // What happened before; and the kernel tells of changes since the last reading.
-      this.#look();
+      const { ready } = this.#files;
+      if (v1 === undefined) options.reactor.add(ready, EPOLLPRI, () => this.#reportKills());
+      else options.reactor.add(ready, EPOLLIN, () => this.#expectKills(ready));
+      // Version 2 becomes ready by what changes after the first reading.
+      this.#reportKills();
     } catch (error) {
       this.#close();
       throw error;
     }
   }
 
-  /** Tells what has not been told, and closes everything. */
+  /** Reports what has not been reported, and closes everything. */
   end(): void {
     try {
-      this.#look();
-      // Version 1 tells before it kills, and version 2 may have counted since.
-      if ((readOomKills(this.#plan) ?? 0n) > 0n && this.#told === 0n) this.#tell();
+      this.#reportKills();
     } finally {
       this.#close();
     }
   }
 
-  #look(): void {
-    if (this.#fd === undefined) return;
-    const happened = this.#version === 1 ? this.#takeCount() : this.#takeKills();
-    if (happened === undefined) return this.#close();
-    if (happened === 0n) return;
-    this.#told += happened;
-    this.#tell();
+  /** Version 1: the limit was met. */
+  #expectKills(ready: number): void {
+    unlessItWaits(() => read(ready, new Uint8Array(8)));
+    this.#reportKills();
+    this.#readAgain(READ_AGAIN.first);
   }
 
-  /** How often version 1 has met the limit since the last look; undefined: the cgroup is gone. */
-  #takeCount(): bigint | undefined {
-    // The kernel also adds to the counter when it removes the cgroup.
-    if (readOomKills(this.#plan) === undefined) return undefined;
-    const counter = new Uint8Array(8);
-    if (unlessItWaits(() => read(this.#fd!, counter)) === undefined) return 0n;
-    return new DataView(counter.buffer).getBigUint64(0, true);
+  #readAgain(milliseconds: number): void {
+    this.#timer?.cancel();
+    if (this.#files === undefined || milliseconds > READ_AGAIN.last) return;
+    this.#timer = after(milliseconds, () => {
+      try {
+        this.#reportKills();
+        this.#readAgain(2 * milliseconds);
+      } catch (error) {
+        this.#close();
+        this.#options.failed(error);
+      }
+    });
   }
 
-  /** How many more version 2 has killed; undefined: the cgroup is gone. */
-  #takeKills(): bigint | undefined {
-    const bytes = new Uint8Array(EVENTS_SIZE);
-    try {
-      lseek(this.#fd!, 0, SEEK_SET);
-      const text = new TextDecoder().decode(bytes.subarray(0, read(this.#fd!, bytes)));
-      return BigInt(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0) - this.#told;
-    } catch (error) {
-      if (error instanceof LinuxError && error.code === "ENODEV") return undefined;
-      throw error;
+  #reportKills(): void {
+    if (this.#files === undefined) return;
+    const kills = readCount(this.#files.count);
+    if (kills === undefined) return this.#close();
+    while (this.#reported < kills) {
+      this.#reported++;
+      this.#options.report();
     }
   }
 
   #close(): void {
-    if (this.#fd === undefined) return;
-    this.#reactor.remove(this.#fd);
-    close(this.#fd);
-    this.#fd = undefined;
+    this.#timer?.cancel();
+    if (this.#files === undefined) return;
+    const { count, ready } = this.#files;
+    this.#files = undefined;
+    this.#options.reactor.remove(ready);
+    close(count);
+    if (ready !== count) close(ready);
   }
 }
 
-/** Version 2's file; undefined where the memory controller is not. */
-function openEvents(directory: string | undefined): number | undefined {
+/** The kernel's count of kills; undefined: the cgroup is gone. */
+function readCount(fd: number): bigint | undefined {
+  const bytes = new Uint8Array(COUNT_FILE_SIZE);
   try {
-    return open(`${directory}/memory.events`, O_RDONLY);
+    lseek(fd, 0, SEEK_SET);
+    const text = new TextDecoder().decode(bytes.subarray(0, read(fd, bytes)));
+    return BigInt(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "ENODEV") return undefined;
+    throw error;
+  }
+}
+
+/** Undefined where the memory controller is not. */
+function openV2(directory: string | undefined): { count: number; ready: number } | undefined {
+  try {
+    const events = open(`${directory}/memory.events`, O_RDONLY);
+    return { count: events, ready: events };
   } catch (error) {
     if (error instanceof LinuxError && error.code === "ENOENT") return undefined;
     throw error;
   }
 }
 
-/** Version 1's counter. */
-function registerEvents(directory: string): number {
+function openV1(directory: string): { count: number; ready: number } {
+  const count = open(`${directory}/memory.oom_control`, O_RDONLY);
+  try {
+    return { count, ready: registerEvents(directory, count) };
+  } catch (error) {
+    close(count);
+    throw error;
+  }
+}
+
+/** An eventfd that version 1 adds to when the limit is met, and when the cgroup is removed. */
+function registerEvents(directory: string, control: number): number {
   const counter = eventfd();
   try {
-    const control = open(`${directory}/memory.oom_control`, O_RDONLY);
-    try {
-      Deno.writeTextFileSync(`${directory}/cgroup.event_control`, `${counter} ${control}`, {
-        create: false,
-      });
-    } finally {
-      close(control);
-    }
+    Deno.writeTextFileSync(`${directory}/cgroup.event_control`, `${counter} ${control}`, {
+      create: false,
+    });
     return counter;
   } catch (error) {
     close(counter);

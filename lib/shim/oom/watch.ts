@@ -2,7 +2,7 @@ import type { OutOfMemoryEvents } from "./events.ts";
 import type { ShimServices } from "../daemon/services.ts";
 import { after, type Timer } from "../../os/timer.ts";
 
-/** Whoever asked for the start has been answered by then; most guests need it only later, if ever. */
+/** By then the start has been answered; most guests need the watch only later, if ever. */
 const BEGIN_MILLISECONDS = 50;
 
 /** 128 and SIGKILL. */
@@ -14,13 +14,13 @@ export interface MemoryServices extends Pick<ShimServices, "reactor"> {
 }
 
 /**
- * Tells of what the kernel killed in a container because its memory limit was reached: when it happens,
- * and when the container has ended before anybody could look.
+ * Reports each process that the kernel killed in a container because its memory limit was reached: when
+ * it happens, and when the container has ended before the watch began.
  */
 export class MemoryWatch {
   readonly #services: MemoryServices;
   readonly #directories: string[];
-  readonly #tell: () => void;
+  readonly #report: () => void;
   #timer?: Timer;
   #events?: OutOfMemoryEvents;
   #hasEnded = false;
@@ -29,11 +29,11 @@ export class MemoryWatch {
   constructor(
     services: MemoryServices,
     directories: string[],
-    tell: () => void,
+    report: () => void,
   ) {
     this.#services = services;
     this.#directories = directories;
-    this.#tell = tell;
+    this.#report = report;
   }
 
   /** The container was started. */
@@ -43,7 +43,7 @@ export class MemoryWatch {
   }
 
   /**
-   * The container has ended; afterwards nothing is told any more.
+   * The container has ended; afterwards nothing is reported any more.
    *
    * @param status that it ended with
    */
@@ -51,19 +51,27 @@ export class MemoryWatch {
     this.#timer?.cancel();
     this.#hasEnded = true;
     if (this.#events !== undefined) return this.#events.end();
-    // It was never looked at; only a process that was killed is worth looking now.
+    // It was never watched; only a process that was killed is worth the look.
     if (status !== KILLED) return;
-    const { hadOutOfMemoryKill } = await import("./events.ts");
-    if (hadOutOfMemoryKill(this.#directories)) this.#tell();
+    const { countOutOfMemoryKills } = await import("./events.ts");
+    const kills = countOutOfMemoryKills(this.#directories);
+    for (let reported = 0n; reported < kills; reported++) this.#report();
   }
 
   async #watch(): Promise<void> {
     const { OutOfMemoryEvents } = await import("./events.ts");
     if (this.#hasEnded) return;
-    try {
-      this.#events = new OutOfMemoryEvents(this.#services.reactor, this.#directories, this.#tell);
-    } catch (error) {
+    const failed = (error: unknown) =>
       this.#services.log.error("watch the memory of a container", error);
+    try {
+      this.#events = new OutOfMemoryEvents({
+        reactor: this.#services.reactor,
+        directories: this.#directories,
+        report: this.#report,
+        failed,
+      });
+    } catch (error) {
+      failed(error);
     }
   }
 }
