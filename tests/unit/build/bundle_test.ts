@@ -33,7 +33,7 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "loads a module when it is used, once",
     {
       "main.ts":
-        `import { value } from "../pack/part.ts"; console.log("before"); console.log(value + value);`,
+        `import { value } from "./part.ts"; console.log("before"); console.log(value + value);`,
       "part.ts": PART,
     },
     "before\nloaded\n84\n",
@@ -42,7 +42,7 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "does not load what is not used",
     {
       "main.ts":
-        `import { value } from "../pack/part.ts"; if (Deno.args.length > 0) console.log(value); console.log("end");`,
+        `import { value } from "./part.ts"; if (Deno.args.length > 0) console.log(value); console.log("end");`,
       "part.ts": PART,
     },
     "end\n",
@@ -50,9 +50,8 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
   [
     "finds what is passed on, under another name too",
     {
-      "main.ts":
-        `import { a, value as v, Part } from "../pack/all.ts"; console.log(v, a, new Part().x);`,
-      "all.ts": `export * from "../pack/part.ts"; export { b as a } from "../pack/b.ts";`,
+      "main.ts": `import { a, value as v, Part } from "./all.ts"; console.log(v, a, new Part().x);`,
+      "all.ts": `export * from "./part.ts"; export { b as a } from "./b.ts";`,
       "part.ts": PART,
       "b.ts": `const x = "b"; export { x as b };`,
     },
@@ -62,7 +61,7 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "inherits from what is imported",
     {
       "main.ts":
-        `import { Part } from "../pack/part.ts"; class More extends Part { y = 1; } console.log(new More().x, new More() instanceof Part);`,
+        `import { Part } from "./part.ts"; class More extends Part { y = 1; } console.log(new More().x, new More() instanceof Part);`,
       "part.ts": PART,
     },
     "loaded\n42 true\n",
@@ -71,7 +70,7 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "loads a namespace when a property of it is read",
     {
       "main.ts":
-        `import * as part from "../pack/part.ts"; console.log("before"); { const part = { value: 1 }; console.log(part.value); } console.log(part.value);`,
+        `import * as part from "./part.ts"; console.log("before"); { const part = { value: 1 }; console.log(part.value); } console.log(part.value);`,
       "part.ts": PART,
     },
     "before\n1\nloaded\n42\n",
@@ -80,13 +79,12 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "loads ahead of its use what it is told to, with what that imports itself",
     {
       "main.ts":
-        `import { preload } from "../pack/preload.ts"; import { value } from "../pack/part.ts"; preload("./part.ts"); console.log("before", value());`,
+        `import { preload } from "./preload.ts"; import { value } from "./part.ts"; preload("./part.ts"); console.log("before", value());`,
       "preload.ts": `export function preload(_module: string) {}`,
-      "part.ts":
-        `import { other } from "../pack/other.ts"; import { unused } from "../pack/unused.ts";` +
+      "part.ts": `import { other } from "./other.ts"; import { unused } from "./unused.ts";` +
         `console.log("loaded"); export const value = (it = false) => it ? unused : typeof other;`,
       "other.ts":
-        `import { far } from "../pack/far.ts"; console.log("other"); export const other = (it = false) => it && far;`,
+        `import { far } from "./far.ts"; console.log("other"); export const other = (it = false) => it && far;`,
       "unused.ts": `console.log("unused"); export const unused = 1;`,
       "far.ts": `console.log("far"); export const far = 1;`,
     },
@@ -96,7 +94,7 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "loads dynamically",
     {
       "main.ts":
-        `import("../pack/part.ts").then(({ value }) => console.log(value)); console.log("before");`,
+        `import("./part.ts").then(({ value }) => console.log(value)); console.log("before");`,
       "part.ts": PART,
     },
     "before\nloaded\n42\n",
@@ -105,11 +103,11 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "lets modules use one another",
     {
       "main.ts":
-        `import { even } from "../pack/even.ts"; export const zero = 0; console.log(even(3), import.meta.main);`,
+        `import { even } from "./even.ts"; export const zero = 0; console.log(even(3), import.meta.main);`,
       "even.ts":
-        `import { odd } from "../pack/odd.ts"; export function even(n: number): boolean { return n === 0 || odd(n - 1); }`,
+        `import { odd } from "./odd.ts"; export function even(n: number): boolean { return n === 0 || odd(n - 1); }`,
       "odd.ts":
-        `import { even } from "../pack/even.ts"; export const odd = (n: number): boolean => n > 0 && even(n - 1);`,
+        `import { even } from "./even.ts"; export const odd = (n: number): boolean => n > 0 && even(n - 1);`,
     },
     "false true\n",
   ],
@@ -125,15 +123,15 @@ for (const [name, files, expected] of PROGRAMS) {
 }
 
 const REFUSED: [string, Record<string, string>, RegExp][] = [
-  ["a file that is not there", { "main.ts": `import { a } from "../pack/no.ts"; a();` }, /no\.ts/],
+  ["a file that is not there", { "main.ts": `import { a } from "./no.ts"; a();` }, /no\.ts/],
   [
     "an export that is not there",
-    { "main.ts": `import { b } from "../pack/a.ts"; b();`, "a.ts": "export const a = 1;" },
+    { "main.ts": `import { b } from "./a.ts"; b();`, "a.ts": "export const a = 1;" },
     /a\.ts: it has no export b/,
   ],
   [
     "a default import",
-    { "main.ts": `import a from "../pack/a.ts"; a();`, "a.ts": "export default () => 1;" },
+    { "main.ts": `import a from "./a.ts"; a();`, "a.ts": "export default () => 1;" },
     /main\.ts: it has an import or export of a form/,
   ],
 ];
