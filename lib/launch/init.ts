@@ -70,8 +70,8 @@ function preloadSteps(): void {
   preload("./steps/credentials.ts");
   preload("./steps/exec.ts");
   preload("../network/discover.ts");
-  preload("../network/netlink/socket.ts");
-  preload("../network/netlink/link.ts");
+  preload("../protocol/netlink/socket.ts");
+  preload("../protocol/netlink/link.ts");
 }
 
 function failureOf(error: unknown): StepFailure {

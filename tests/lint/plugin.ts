@@ -130,6 +130,27 @@ const exitInMain: Deno.lint.Rule = {
   },
 };
 
+const preloadedFiles: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (!file.startsWith("lib/")) return {};
+    return {
+      CallExpression(node) {
+        if (node.callee.type !== "Identifier" || node.callee.name !== "preload") return;
+        const [argument] = node.arguments;
+        if (argument?.type !== "Literal" || typeof argument.value !== "string") return;
+        const target = resolve(file, argument.value);
+        if (target !== undefined && !isFile(target)) {
+          context.report({
+            node,
+            message: `There is no ${target}: only the bundler looks for it.`,
+          });
+        }
+      },
+    };
+  },
+};
+
 const plugin: Deno.lint.Plugin = {
   name: "urunc",
   rules: {
@@ -138,6 +159,7 @@ const plugin: Deno.lint.Plugin = {
     "no-node": noNode,
     "own-timers": ownTimers,
     "exit-in-main": exitInMain,
+    "preloaded-files": preloadedFiles,
   },
 };
 
@@ -153,6 +175,15 @@ function repositoryPath(filename: string): string {
 function resolve(file: string, specifier: string): string | undefined {
   if (!specifier.startsWith(".")) return undefined;
   return new URL(specifier, new URL(file, "file:///")).pathname.slice(1);
+}
+
+/** @param path relative to the repository */
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(new URL(path, ROOT)).isFile;
+  } catch {
+    return false;
+  }
 }
 
 function isBelow(file: string, directories: string[]): boolean {

@@ -242,10 +242,10 @@ export class UnikernelTask implements Task {
 function preloadRest(): void {
   preload("../events/publisher.ts");
   preload("../events/forward.ts");
-  preload("../protobuf/events.ts");
-  preload("../protobuf/writer.ts");
-  preload("../mutex.ts");
-  preload("../memory_watch.ts");
+  preload("../../protocol/containerd/events.ts");
+  preload("../../protocol/protobuf/writer.ts");
+  preload("../../os/mutex.ts");
+  preload("../oom/watch.ts");
   preload("../../container/start.ts");
   preload("../../container/delete.ts");
 }

@@ -40,6 +40,10 @@ const cases: [what: string, file: string, source: string, rules: string[]][] = [
   ["lib exits", "lib/cli/a.ts", "Deno.exit(1);", ["exit-in-main"]],
   ["main exits", "main.ts", "Deno.exit(1);", []],
   ["a test script exits", "tests/run.ts", "Deno.exit(1);", []],
+  ["a file is preloaded", "lib/shim/a.ts", "preload('../log.ts');", []],
+  ["a file that is not there is preloaded", "lib/shim/a.ts", "preload('./log.ts');", [
+    "preloaded-files",
+  ]],
 ];
 
 for (const [what, file, source, rules] of cases) {
