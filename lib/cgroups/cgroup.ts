@@ -1,6 +1,6 @@
 import type { CgroupLayout } from "../host/types.ts";
 import type { Resources } from "../oci/types.ts";
-import type { DeviceCgroup } from "../plan/launch.ts";
+import type { DeviceCgroup } from "./plan.ts";
 import { requireSystemd } from "./systemd/manager.ts";
 import {
   delegatedControllers,

@@ -19,7 +19,6 @@ import {
   BPF_X,
 } from "../../ffi/linux.ts";
 import { assemble, type Instruction } from "../protocol/bpf/assembler.ts";
-import type { AllowedDevice } from "../plan/types.ts";
 
 /** r0 is the answer, r1 the context (struct bpf_cgroup_dev_ctx, linux/bpf.h); the rest is ours. */
 const ANSWER = 0;
@@ -101,4 +100,13 @@ function skipUnless(register: number, value: number, instructions: number): Inst
 
 function answer(value: 0 | 1): Instruction[] {
   return [compute(BPF_MOV, ANSWER, value), { code: BPF_JMP | BPF_EXIT }];
+}
+
+/** A device that the container's cgroup lets through. */
+export interface AllowedDevice {
+  type: "char" | "block";
+  major: number;
+  minor: number;
+  /** Of `r`, `w` and `m` (mknod), those that are allowed. */
+  access: string;
 }

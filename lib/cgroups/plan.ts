@@ -1,6 +1,5 @@
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import type { CgroupLayout } from "../host/types.ts";
-import type { DeviceCgroup } from "../plan/launch.ts";
 import { leavesOf } from "./common.ts";
 
 /** Parent of cgroups whose path is not given, or relative. */
@@ -133,4 +132,11 @@ function resolvePath(cgroupsPath: string | undefined, id: string): string {
 
 function below(mountPoint: string, path: string): string {
   return mountPoint === "/" ? path : `${mountPoint}${path}`;
+}
+
+/** The cgroup that decides which devices the container may open. */
+export interface DeviceCgroup {
+  /** 1: a list in files. 2: a program attached to the directory. */
+  version: 1 | 2;
+  directory: string;
 }

@@ -1,4 +1,4 @@
-import type { BlockIOCount, Counter, MemoryCounter, StatFiles, Stats } from "./stats.ts";
+import type { BlockIOCount, Counter, MemoryCounter, StatFiles, Stats } from "./stats_types.ts";
 
 /** USER_HZ is 100 wherever we run: a tick has 10 ms. @see times(2), cpuacct.stat */
 const NANOSECONDS_PER_TICK = 10_000_000n;

@@ -8,7 +8,7 @@ import { specTableText } from "./help_spec.ts";
 import { print, printError } from "../output.ts";
 import { parseCommandLine, type ParsedCommandLine, parseGlobals } from "./parser/parse.ts";
 import { refusal } from "./refused.ts";
-import { versionText } from "./version.ts";
+import { versionText } from "../version.ts";
 
 /**
  * The command line front end.

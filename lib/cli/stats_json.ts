@@ -1,4 +1,4 @@
-import type { BlockIOCount, Counter, MemoryCounter, Stats } from "../cgroups/stats.ts";
+import type { BlockIOCount, Counter, MemoryCounter, Stats } from "../cgroups/stats_types.ts";
 
 /**
  * Statistics under the names that `runc events` gives them, on one line.

@@ -1,5 +1,6 @@
 import { close, pollAsync, POLLIN } from "../../ffi/linux.ts";
-import { readOomKills, readStats, type Stats } from "../cgroups/stats.ts";
+import { readOomKills, readStats } from "../cgroups/stats.ts";
+import type { Stats } from "../cgroups/stats_types.ts";
 import { openProcess } from "./kill.ts";
 import type { ContainerState } from "./state.ts";
 import { requireCounting } from "./stats.ts";

@@ -8,7 +8,7 @@ import { openImageRoot } from "../inspect/image.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { readBounded } from "../os/files.ts";
 import { readResolvConf } from "../inspect/resolv_conf.ts";
-import type { DiskFacts, HostFacts } from "../host/types.ts";
+import type { DiskFacts, HostFacts } from "../inspect/types.ts";
 import { monitorByName } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";

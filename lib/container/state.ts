@@ -12,7 +12,7 @@ import {
 } from "../oci/reader.ts";
 import type { State as OciState } from "../oci/state.ts";
 import type { Hook } from "../oci/types.ts";
-import type { ExpectedIdentity } from "../plan/types.ts";
+import type { ExpectedIdentity } from "../host/identity.ts";
 import type { Asking } from "../monitor/qemu/running/stop.ts";
 
 /** Format of state.json; another version's file is refused rather than guessed at. */

@@ -1,7 +1,8 @@
 import { WrongStateError } from "../errors.ts";
 import { readCgroupLayout } from "../cgroups/layout.ts";
 import { type CgroupPlan, locateCgroup } from "../cgroups/plan.ts";
-import { readStats, type Stats } from "../cgroups/stats.ts";
+import { readStats } from "../cgroups/stats.ts";
+import type { Stats } from "../cgroups/stats_types.ts";
 import { containerStatus } from "./pause.ts";
 import type { ContainerState } from "./state.ts";
 

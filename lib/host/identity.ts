@@ -1,6 +1,5 @@
 import { capabilities as CAPABILITY_NUMBERS } from "../../ffi/linux.ts";
 import { HostError } from "../errors.ts";
-import type { ExpectedIdentity } from "../plan/types.ts";
 
 /** Who a process is and what it may do, as the kernel says. */
 export interface Identity {
@@ -161,4 +160,17 @@ export function printIdentity(identity: Identity): string {
     `NoNewPrivs=${identity.noNewPrivs ? 1 : 0}`,
     `Seccomp=${identity.seccomp ?? "unknown"}`,
   ].join(" ");
+}
+
+/** What `/proc/PID/status` must say at the barrier, and again after exec. */
+export interface ExpectedIdentity {
+  uid: number;
+  gid: number;
+  /** Sorted, without duplicates. */
+  groups: number[];
+  /** Capability names in the permitted, effective, inheritable, bounding and ambient sets. */
+  capabilities: string[];
+  noNewPrivileges: true;
+  /** AppArmor profile that the monitor is confined by; entered by the exec, so proven after it. */
+  apparmorProfile?: string;
 }

@@ -17,7 +17,8 @@ import { type DiskMount, unseenVolume } from "../oci/remarks.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import { readDevice } from "../host/devices.ts";
 import { statImageFile } from "./image.ts";
-import type { DeviceFacts, DiskFacts, DiskSource } from "../host/types.ts";
+import type { DeviceFacts } from "../host/types.ts";
+import type { DiskFacts, DiskSource } from "./types.ts";
 
 /** What is asked of a disk image in the image. */
 export interface BlockImageInput {

@@ -11,7 +11,8 @@ import { FORMAT_BYTES, isInitramfs } from "../guest/initrd/format.ts";
 import { readImageHead, statImageFile } from "./image.ts";
 import { probeKvm } from "../host/kvm.ts";
 import { processorVendor } from "../host/processor.ts";
-import type { DeviceFacts, HostFacts, KvmFacts } from "../host/types.ts";
+import type { DeviceFacts, KvmFacts } from "../host/types.ts";
+import type { HostFacts } from "./types.ts";
 
 /** Which facts are wanted. */
 export interface FactsInput {

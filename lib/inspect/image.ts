@@ -23,7 +23,7 @@ import {
   S_IFSOCK,
 } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import type { ImageFileFacts } from "../host/types.ts";
+import type { ImageFileFacts } from "./types.ts";
 
 const TYPE_NAMES: Readonly<Record<number, string>> = {
   [S_IFSOCK]: "a socket",

@@ -3,7 +3,8 @@ import { readNetwork } from "../network/discover.ts";
 import { preload } from "../os/preload.ts";
 import { Channel, type CreatorMessage, type InitMessage, type StepFailure } from "./channel.ts";
 import type { Observer } from "./observer.ts";
-import { perform, type PerformContext, StepError } from "./perform.ts";
+import { perform, StepError } from "./perform.ts";
+import type { PerformContext } from "./context.ts";
 import { receiveStdio } from "./stdio.ts";
 
 /** Where the creator puts init's end of the channel. */

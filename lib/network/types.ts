@@ -1,11 +1,4 @@
-/** An address as netlink reports it. */
-export interface InterfaceAddress {
-  family: "inet" | "inet6";
-  /** Dotted quad, or IPv6 text form (RFC 5952). */
-  address: string;
-  prefixLength: number;
-}
-
+import type { InterfaceAddress } from "../protocol/netlink/address.ts";
 /** The container's interface: the one that the default route leaves by. */
 export interface NetworkFacts {
   /** Interface name in the container's network namespace; seldom other than `eth0`. */

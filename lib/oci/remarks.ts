@@ -1,20 +1,7 @@
+import type { Remark, Remarks } from "./types.ts";
 import { isBlockDevice } from "./disk_devices.ts";
 import { isInitProgram } from "./init_program.ts";
 import type { Mount, Spec } from "./types.ts";
-
-/** Something in config.json that the guest will not get. */
-export interface Remark {
-  /** JSON path, with what was found where that helps. */
-  property: string;
-  reason: string;
-  remedy?: string;
-}
-
-/** What is refused, and what is only said; see {@link file://./spec_table.ts the whole table}. */
-export interface Remarks {
-  refused: Remark[];
-  warned: Remark[];
-}
 
 type Finder = (spec: Spec, document: Document) => Remark[];
 

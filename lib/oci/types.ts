@@ -1,5 +1,3 @@
-import type { Remarks } from "./remarks.ts";
-
 /**
  * The part of the OCI runtime specification's config.json that urunc reads, under the
  * specification's own names. Unknown properties are ignored, as the specification demands
@@ -198,4 +196,18 @@ export interface DeviceRule {
   major?: number;
   minor?: number;
   access?: string;
+}
+
+/** Something in config.json that the guest will not get. */
+export interface Remark {
+  /** JSON path, with what was found where that helps. */
+  property: string;
+  reason: string;
+  remedy?: string;
+}
+
+/** What is refused, and what is only said; see {@link file://./spec_table.ts the whole table}. */
+export interface Remarks {
+  refused: Remark[];
+  warned: Remark[];
 }

@@ -1,5 +1,5 @@
 import { HostError } from "../errors.ts";
-import type { HostFacts } from "../host/types.ts";
+import type { HostFacts } from "../inspect/types.ts";
 import type { Step } from "./types.ts";
 
 /**

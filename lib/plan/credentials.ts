@@ -1,5 +1,6 @@
 import type { Process, Rlimit } from "../oci/types.ts";
-import type { ExpectedIdentity, Step } from "./types.ts";
+import type { Step } from "./types.ts";
+import type { ExpectedIdentity } from "../host/identity.ts";
 
 /**
  * Soft RLIMIT_NOFILE when the container asks for none. The runtime's own was raised to the hard

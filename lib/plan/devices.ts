@@ -1,11 +1,13 @@
 import type { DeviceAccess } from "../config/types.ts";
 import { HostError, UnsupportedError } from "../errors.ts";
 import { explainAccess, mayAccess } from "../host/access.ts";
-import type { DeviceFacts, HostFacts } from "../host/types.ts";
+import type { DeviceFacts } from "../host/types.ts";
+import type { HostFacts } from "../inspect/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { User } from "../oci/types.ts";
-import type { AllowedDevice, Step } from "./types.ts";
+import type { Step } from "./types.ts";
+import type { AllowedDevice } from "../cgroups/device_program.ts";
 
 const READ_WRITE = 0o6;
 

@@ -1,7 +1,8 @@
 import type { DeviceAccess } from "../config/types.ts";
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { explainAccess, mayAccess, READ, WRITE } from "../host/access.ts";
-import type { DeviceFacts, DiskFacts, HostFacts, ImageFileFacts } from "../host/types.ts";
+import type { DeviceFacts } from "../host/types.ts";
+import type { DiskFacts, HostFacts, ImageFileFacts } from "../inspect/types.ts";
 import type { Monitor, MonitorDisk } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
 import type { Guest } from "../guest/families/types.ts";
@@ -9,7 +10,8 @@ import { keyPrefix } from "../guest/keys.ts";
 import type { UnikernelConfig } from "../guest/types.ts";
 import { openStep, requireDescriptors } from "./devices.ts";
 import { ROOT_DISK } from "./root.ts";
-import type { AllowedDevice, Step } from "./types.ts";
+import type { Step } from "./types.ts";
+import type { AllowedDevice } from "../cgroups/device_program.ts";
 
 /** LOOP_MAJOR in linux/major.h. */
 const LOOP_MAJOR = 7;

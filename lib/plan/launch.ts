@@ -1,6 +1,7 @@
+import type { DeviceCgroup } from "../cgroups/plan.ts";
 import type { Configuration } from "../config/types.ts";
 import { UnsupportedError } from "../errors.ts";
-import type { HostFacts } from "../host/types.ts";
+import type { HostFacts } from "../inspect/types.ts";
 import type { Monitor, MonitorInput } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { NetworkFacts } from "../network/types.ts";
@@ -21,14 +22,9 @@ import { guestNetwork, networkMode, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { planTerminal } from "./terminal.ts";
-import type {
-  AllowedDevice,
-  ExpectedIdentity,
-  InheritedFd,
-  LaunchPlan,
-  Step,
-  TerminalReceiver,
-} from "./types.ts";
+import type { InheritedFd, LaunchPlan, Step, TerminalReceiver } from "./types.ts";
+import type { ExpectedIdentity } from "../host/identity.ts";
+import type { AllowedDevice } from "../cgroups/device_program.ts";
 
 /** Everything that the second plan is decided from. */
 export interface LaunchInput {
@@ -46,13 +42,6 @@ export interface LaunchInput {
   newKeyring: boolean;
   /** Undefined: the monitor's standard files are the caller's. */
   terminal?: TerminalReceiver;
-}
-
-/** The cgroup that decides which devices the container may open. */
-export interface DeviceCgroup {
-  /** 1: a list in files. 2: a program attached to the directory. */
-  version: 1 | 2;
-  directory: string;
 }
 
 /** Host paths that the plan refers to. */

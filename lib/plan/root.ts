@@ -1,6 +1,7 @@
 import { mayAccess, READ } from "../host/access.ts";
 import { parentPath } from "../os/path.ts";
-import type { HostFacts, ImageFileFacts, LibraryDirectory } from "../host/types.ts";
+import type { LibraryDirectory } from "../host/types.ts";
+import type { HostFacts, ImageFileFacts } from "../inspect/types.ts";
 import type { MonitorFile } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
 import { type GuestProcess, initrdSegment } from "../guest/initrd/segment.ts";

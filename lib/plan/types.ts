@@ -1,3 +1,4 @@
+import type { AllowedDevice } from "../cgroups/device_program.ts";
 import type { Hook, NamespaceType } from "../oci/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 
@@ -179,15 +180,6 @@ export type StepBody =
   | { step: "barrier" }
   | { step: "exec"; path: string; argv: string[]; env: string[]; fds?: InheritedFd[] };
 
-/** A device that the container's cgroup lets through. */
-export interface AllowedDevice {
-  type: "char" | "block";
-  major: number;
-  minor: number;
-  /** Of `r`, `w` and `m` (mknod), those that are allowed. */
-  access: string;
-}
-
 /** A descriptor that a monitor is meant to have besides its standard files, and its number there. */
 export interface InheritedFd {
   /** `control`, or as the step that opened it says. */
@@ -197,16 +189,3 @@ export interface InheritedFd {
 
 /** Who takes a terminal's master: whoever listens on a socket of the host, or the creator itself. */
 export type TerminalReceiver = { kind: "socket"; path: string } | { kind: "creator" };
-
-/** What `/proc/PID/status` must say at the barrier, and again after exec. */
-export interface ExpectedIdentity {
-  uid: number;
-  gid: number;
-  /** Sorted, without duplicates. */
-  groups: number[];
-  /** Capability names in the permitted, effective, inheritable, bounding and ambient sets. */
-  capabilities: string[];
-  noNewPrivileges: true;
-  /** AppArmor profile that the monitor is confined by; entered by the exec, so proven after it. */
-  apparmorProfile?: string;
-}

@@ -45,7 +45,7 @@ import {
 } from "../protocol/containerd/messages.ts";
 import { endsWithin } from "./stdio/ends_within.ts";
 import type { Task, TaskProcess } from "./task/task.ts";
-import type { Handler } from "../protocol/ttrpc/server.ts";
+import type { Handler } from "../protocol/ttrpc/services.ts";
 
 /** How long a kill may go on when what it was for has ended. */
 const KILL_MILLISECONDS = 2000;

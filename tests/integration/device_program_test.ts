@@ -14,8 +14,8 @@ import {
 } from "../../ffi/linux.ts";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { DEVICE_STEPS } from "../../lib/launch/steps/devices.ts";
-import type { PerformContext } from "../../lib/launch/perform.ts";
-import type { AllowedDevice } from "../../lib/plan/types.ts";
+import type { PerformContext } from "../../lib/launch/context.ts";
+import type { AllowedDevice } from "../../lib/cgroups/device_program.ts";
 import { run } from "../support/process.ts";
 import {
   assertNothingLeft,

@@ -1,6 +1,6 @@
 /** Inputs of planning that need no machine: a Debian node's facts and small specs. */
 import { defaultConfiguration } from "../../lib/config/parse.ts";
-import type { HostFacts } from "../../lib/host/types.ts";
+import type { HostFacts } from "../../lib/inspect/types.ts";
 import { qemu } from "../../lib/monitor/qemu/qemu.ts";
 import type { NetworkFacts } from "../../lib/network/types.ts";
 import { parseSpec } from "../../lib/oci/parse.ts";

@@ -23,7 +23,7 @@ import {
   umask,
 } from "../../../ffi/linux.ts";
 import { exists } from "../../os/files.ts";
-import type { StepHandlers } from "../perform.ts";
+import type { StepHandlers } from "../context.ts";
 
 /** First descriptor that is not standard input, output or error. */
 const FIRST_EXTRA_FD = 3;

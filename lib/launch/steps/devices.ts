@@ -15,7 +15,7 @@ import {
   open,
 } from "../../../ffi/linux.ts";
 import { deviceProgram } from "../../cgroups/device_program.ts";
-import type { StepHandlers } from "../perform.ts";
+import type { StepHandlers } from "../context.ts";
 
 /** By it our own program is known among others. */
 const PROGRAM_NAME = "urunc_devices";

@@ -15,7 +15,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../../os/sockets.ts";
 import type { InheritedFd } from "../../plan/types.ts";
-import type { PerformContext, StepHandlers } from "../perform.ts";
+import type { PerformContext, StepHandlers } from "../context.ts";
 
 /** What a `start` sends: a single byte, so that it can never arrive in halves. */
 export const START_BYTE = 0x53;

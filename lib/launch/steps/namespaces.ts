@@ -18,7 +18,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { runHooks } from "../../hooks.ts";
 import type { InitNamespace } from "../../plan/types.ts";
-import type { StepHandlers } from "../perform.ts";
+import type { StepHandlers } from "../context.ts";
 
 /** @see namespaces(7) */
 const CLONE_FLAGS: Record<InitNamespace, number> = {

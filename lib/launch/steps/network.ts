@@ -4,7 +4,7 @@ import { setForwarding } from "../../network/forwarding.ts";
 import { giveAddress, linkUp } from "../../network/link.ts";
 import { masquerade } from "../../network/masquerade.ts";
 import { redirectIngress, shareIngress } from "../../network/redirect.ts";
-import type { StepHandlers } from "../perform.ts";
+import type { StepHandlers } from "../context.ts";
 
 /** The tap, and how packets come to it. All in the network namespace of the calling thread. */
 export const NETWORK_STEPS: StepHandlers<

@@ -53,7 +53,7 @@ import { openImageFile } from "../../inspect/image.ts";
 import { initrdSegment } from "../../guest/initrd/segment.ts";
 import { claimFile, openClaimed } from "./disk_claims.ts";
 import { openByNumbers } from "../transient_node.ts";
-import type { PerformContext, StepHandlers } from "../perform.ts";
+import type { PerformContext, StepHandlers } from "../context.ts";
 
 /**
  * Building the monitor's root. Two rules hold throughout:

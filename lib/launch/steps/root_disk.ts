@@ -11,7 +11,7 @@ import {
 import { unmountRootDisk } from "../../block/release.ts";
 import { openByNumbers } from "../transient_node.ts";
 import { ROOT_DISK_CLAIM } from "../../plan/root_disk.ts";
-import type { StepHandlers } from "../perform.ts";
+import type { StepHandlers } from "../context.ts";
 
 /** How long a mount namespace that is on its way out may still hold the file system. Milliseconds. */
 const PATIENCE = 3000;

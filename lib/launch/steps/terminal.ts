@@ -21,7 +21,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { TERMINAL_FD } from "../channel.ts";
 import { connectAt } from "../../os/sockets.ts";
-import type { StepHandlers } from "../perform.ts";
+import type { StepHandlers } from "../context.ts";
 
 /** What the master is called in the message that carries it, as in runc's; it tells nothing. */
 const MASTER_NAME = new TextEncoder().encode("/dev/ptmx");

@@ -1,4 +1,3 @@
-import type { InterfaceAddress } from "../../network/types.ts";
 import {
   AF_INET,
   AF_INET6,
@@ -95,4 +94,12 @@ export function parseAddress(message: NetlinkMessage): LinkAddress | undefined {
     // The header has room for 8 flags; the attribute holds all of them.
     flags: numberOf(attributes.get(IFA_FLAGS)) ?? payload[2]!,
   };
+}
+
+/** An address as netlink reports it. */
+export interface InterfaceAddress {
+  family: "inet" | "inet6";
+  /** Dotted quad, or IPv6 text form (RFC 5952). */
+  address: string;
+  prefixLength: number;
 }

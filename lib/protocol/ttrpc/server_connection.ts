@@ -3,7 +3,7 @@ import { MalformedMessageError } from "../protobuf/error.ts";
 import { type Input } from "../protobuf/schema.ts";
 import { decodeRequest, encodeResponse, type Request, type Response } from "./messages.ts";
 import { type Frame, FrameReader, FrameType, FrameWriter, MAXIMUM_PAYLOAD } from "./frames.ts";
-import type { Handler, RequestContext, Services } from "./server.ts";
+import type { Handler, RequestContext, Services } from "./services.ts";
 import { Code, RpcError, statusOf } from "./status.ts";
 import type { Connection } from "./transport.ts";
 

@@ -41,7 +41,7 @@ async function perform(
       return;
     }
     case "version": {
-      const { versionText } = await import("../../cli/version.ts");
+      const { versionText } = await import("../../version.ts");
       print(versionText());
       return;
     }

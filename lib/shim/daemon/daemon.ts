@@ -16,7 +16,8 @@ import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "../command/start.ts";
 import { taskFactory } from "../task/factory.ts";
 import { Thrift } from "./idle_gc.ts";
 import { listenDescriptor } from "../../protocol/ttrpc/descriptor.ts";
-import { type Handler, serve } from "../../protocol/ttrpc/server.ts";
+import { serve } from "../../protocol/ttrpc/server.ts";
+import type { Handler } from "../../protocol/ttrpc/services.ts";
 import { WarmInit } from "./warm_init.ts";
 
 /** Both versions have the same methods and messages. */

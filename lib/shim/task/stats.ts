@@ -1,11 +1,6 @@
 import { locateCgroup } from "../../cgroups/plan.ts";
-import {
-  type BlockIOCount,
-  type Counter,
-  type MemoryCounter,
-  readStats,
-  type Stats,
-} from "../../cgroups/stats.ts";
+import { readStats } from "../../cgroups/stats.ts";
+import type { BlockIOCount, Counter, MemoryCounter, Stats } from "../../cgroups/stats_types.ts";
 import { readCgroupLayout } from "../../cgroups/layout.ts";
 import {
   type Any,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { deviceProgram } from "../../../lib/cgroups/device_program.ts";
-import type { AllowedDevice } from "../../../lib/plan/types.ts";
+import type { AllowedDevice } from "../../../lib/cgroups/device_program.ts";
 
 const KVM: AllowedDevice = { type: "char", major: 10, minor: 232, access: "rw" };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { printEvent } from "../../../lib/cli/stats_json.ts";
-import type { StatFiles, Stats } from "../../../lib/cgroups/stats.ts";
+import type { StatFiles, Stats } from "../../../lib/cgroups/stats_types.ts";
 import {
   readHugetlbV1,
   readHugetlbV2,

@@ -6,7 +6,7 @@ import {
   printIdentity,
   readIdentity,
 } from "../../../lib/host/identity.ts";
-import type { ExpectedIdentity } from "../../../lib/plan/types.ts";
+import type { ExpectedIdentity } from "../../../lib/host/identity.ts";
 
 const STATUS = `Name:\tqemu-system-x86
 Umask:\t0022

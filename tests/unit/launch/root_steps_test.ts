@@ -1,7 +1,7 @@
 /** Steps that write into the monitor's root: nothing that stands there already is followed. */
 import assert from "node:assert/strict";
 import { close, O_DIRECTORY, O_PATH, open } from "../../../ffi/linux.ts";
-import type { PerformContext } from "../../../lib/launch/perform.ts";
+import type { PerformContext } from "../../../lib/launch/context.ts";
 import { ROOT_STEPS } from "../../../lib/launch/steps/root.ts";
 
 const owner = { uid: Deno.uid()!, gid: Deno.gid()! };

@@ -6,7 +6,8 @@ import {
 } from "../../../../lib/protocol/containerd/messages.ts";
 import { Client } from "../../../../lib/protocol/ttrpc/client.ts";
 import { FrameReader } from "../../../../lib/protocol/ttrpc/frames.ts";
-import { serve, type Services } from "../../../../lib/protocol/ttrpc/server.ts";
+import { serve } from "../../../../lib/protocol/ttrpc/server.ts";
+import type { Services } from "../../../../lib/protocol/ttrpc/services.ts";
 import { RpcError } from "../../../../lib/protocol/ttrpc/status.ts";
 import { Scope } from "../../../support/scope.ts";
 import { testIf } from "../../../support/skip.ts";

@@ -8,12 +8,8 @@ import {
 import type { Input } from "../../../../lib/protocol/protobuf/schema.ts";
 import { Client } from "../../../../lib/protocol/ttrpc/client.ts";
 import { FrameReader, MAXIMUM_PAYLOAD } from "../../../../lib/protocol/ttrpc/frames.ts";
-import {
-  type RequestContext,
-  serve,
-  type Server,
-  type Services,
-} from "../../../../lib/protocol/ttrpc/server.ts";
+import { serve, type Server } from "../../../../lib/protocol/ttrpc/server.ts";
+import type { RequestContext, Services } from "../../../../lib/protocol/ttrpc/services.ts";
 import { Code, RpcError } from "../../../../lib/protocol/ttrpc/status.ts";
 import type { Connection } from "../../../../lib/protocol/ttrpc/transport.ts";
 import { Scope } from "../../../support/scope.ts";

@@ -1,0 +1,63 @@
+import type { MountedDisk } from "../block/types.ts";
+import type {
+  CgroupLayout,
+  DeviceFacts,
+  KvmFacts,
+  LibraryDirectory,
+  MonitorFacts,
+} from "../host/types.ts";
+
+/** A disk that the guest is to have, looked at before anything is decided. */
+export interface DiskFacts {
+  /** `rootfs`, `block`, or after a volume's place; a guest sees it as the disk's serial number. */
+  name: string;
+  source: DiskSource;
+  readOnly: boolean;
+  /** As /proc/filesystems names it, when it is known. */
+  fileSystem?: string;
+  /** Where the guest is to mount it, `/` for its root; undefined when that is the guest's affair. */
+  mountPoint?: string;
+}
+
+/** What a disk's content is kept in. */
+export type DiskSource =
+  | { kind: "device"; device: DeviceFacts }
+  /** Inside the image, and opened inside it. */
+  | { kind: "imageFile"; file: ImageFileFacts }
+  /** By a path of the host, which the caller named. */
+  | { kind: "hostFile"; file: ImageFileFacts };
+
+/** All that planning may know of the machine; gathered before any decision is made. */
+export interface HostFacts {
+  kvm: KvmFacts;
+  tun?: DeviceFacts;
+  /** Names of the groups that device nodes belong to, when errors may have to tell them. */
+  groupNames?: Record<number, string>;
+  cgroups: CgroupLayout;
+  /** AppArmor is among the running kernel's security modules. */
+  apparmor?: boolean;
+  libraryDirectories: LibraryDirectory[];
+  monitor: MonitorFacts;
+  kernel: ImageFileFacts;
+  initrd?: ImageFileFacts & {
+    /** It is an archive that Linux unpacks, and no file system. */
+    isInitramfs?: boolean;
+  };
+  /** In the order in which the guest counts them. */
+  disks?: DiskFacts[];
+  /** The container's root is a file system of its own on a block device, which the guest is to have. */
+  rootDisk?: MountedDisk;
+  /** The container's `/etc/resolv.conf`, for guests that are told name servers. */
+  resolvConf?: string;
+}
+
+/** A regular file inside an image, opened safely and looked at. */
+export interface ImageFileFacts {
+  /** As the image names it. */
+  path: string;
+  /** Bytes. */
+  size: number;
+  uid: number;
+  gid: number;
+  mode: number;
+}

@@ -1,0 +1,31 @@
+import type { State } from "../oci/state.ts";
+import type { Step } from "../plan/types.ts";
+import type { Observer } from "./observer.ts";
+
+/** What the steps of a container share while they are performed; descriptors that outlive a step. */
+export interface PerformContext {
+  observer: Observer;
+  /** For hooks: the container's state as the specification defines it. */
+  state: State;
+  /** The image's root, O_PATH. */
+  imageRoot?: number;
+  /** The monitor's root while it is built, O_PATH. */
+  root?: number;
+  /** Both sides of the monitor's terminal, until it is used. */
+  terminal?: { master: number; slave: number };
+  /** What `exec` may hand to the monitor, by name: descriptors that steps have opened. */
+  opened: Map<string, number>;
+  /** Listening socket on which `start` is awaited. */
+  startListener?: number;
+  /** The connection of the `start` that was heard. */
+  startConnection?: number;
+  /** Has the creator unmount the container's root, and returns when it has. */
+  releaseRootfs(): void;
+  /** Tells the creator that the barrier is reached. */
+  announceBarrier(): void;
+}
+
+/** A handler for each kind of step. */
+export type StepHandlers<Name extends Step["step"]> = {
+  [Kind in Name]: (step: Extract<Step, { step: Kind }>, context: PerformContext) => void;
+};
