@@ -5,6 +5,41 @@
 
 const ROOT = new URL("../../", import.meta.url);
 
+/**
+ * The rooms, and the files beside them, in the order in which data flows, read backwards: each imports
+ * from itself and from those before it only. ARCHITECTURE.md says what is in each.
+ */
+const ROOM_ORDER = [
+  "ffi",
+  "lib/version.ts",
+  "lib/errors.ts",
+  "lib/arch",
+  "lib/os",
+  "lib/output.ts",
+  "lib/log.ts",
+  "lib/decode",
+  "lib/protocol",
+  "lib/oci",
+  "lib/hooks.ts",
+  "lib/network",
+  "lib/guest",
+  "lib/monitor",
+  "lib/config",
+  "lib/host",
+  "lib/block",
+  "lib/cgroups",
+  "lib/inspect",
+  "lib/plan",
+  "lib/launch",
+  "lib/container",
+  "lib/runc",
+  "lib/shim",
+  "lib/cli",
+  "lib/entry.ts",
+  "main.ts",
+  "lib/build",
+];
+
 /** Rooms whose every function is pure. */
 const PURE_ROOMS = ["lib/oci/", "lib/guest/", "lib/monitor/", "lib/plan/", "lib/config/"];
 
@@ -151,6 +186,29 @@ const preloadedFiles: Deno.lint.Rule = {
   },
 };
 
+const roomOrder: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    const place = ROOM_ORDER.indexOf(roomOf(file));
+    if (!isInRooms(file)) return {};
+    return {
+      ...(place >= 0 ? {} : {
+        Program(node) {
+          context.report({ node, message: `${roomOf(file)} is not in the order of rooms.` });
+        },
+      }),
+      ...onImport((specifier, node) => {
+        const target = resolve(file, specifier);
+        if (target === undefined || !isInRooms(target)) return;
+        if (ROOM_ORDER.indexOf(roomOf(target)) > place) {
+          const message = `${roomOf(file)} comes before ${roomOf(target)}: data flows one way.`;
+          context.report({ node, message });
+        }
+      }),
+    };
+  },
+};
+
 const plugin: Deno.lint.Plugin = {
   name: "urunc",
   rules: {
@@ -160,6 +218,7 @@ const plugin: Deno.lint.Plugin = {
     "own-timers": ownTimers,
     "exit-in-main": exitInMain,
     "preloaded-files": preloadedFiles,
+    "room-order": roomOrder,
   },
 };
 
@@ -184,6 +243,17 @@ function isFile(path: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether the order of rooms is about a file. */
+function isInRooms(file: string): boolean {
+  return file === "main.ts" || isBelow(file, ["lib/", "ffi/"]);
+}
+
+/** `lib/plan` of lib/plan/types.ts, `ffi` of all below it, `main.ts` of itself. */
+function roomOf(file: string): string {
+  const [top = "", room] = file.split("/");
+  return top === "lib" && room !== undefined ? `${top}/${room}` : top;
 }
 
 function isBelow(file: string, directories: string[]): boolean {
