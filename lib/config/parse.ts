@@ -41,6 +41,10 @@ export function defaultConfiguration(): Configuration {
  * path = "/usr/bin/qemu-system-x86_64"  # otherwise looked up by name
  * capabilities = []                     # what the monitor keeps, as "CAP_NET_ADMIN"
  * data_paths = ["/opt/firmware"]        # bound read-only besides the monitor's own
+ *
+ * [monitors.qemu.firmware]              # otherwise looked up where distributions keep it
+ * qboot = "/usr/share/qemu/qboot.rom"
+ * seabios = "/usr/share/seabios/bios-256k.bin"
  * ```
  *
  * Asynchronous, because the TOML parser is loaded only when there is a file to parse.
@@ -95,11 +99,23 @@ function readMonitors(monitors: Table | undefined): Record<string, MonitorConfig
       path: monitor.text("path", absolutePath),
       capabilities: monitor.texts("capabilities", capability) ?? [],
       data_paths: monitor.texts("data_paths", absolutePath) ?? [],
+      ...(name === "qemu" ? readFirmware(monitor.table("firmware")) : {}),
     };
     monitor.refuseOthers();
   }
   monitors.refuseOthers();
   return result;
+}
+
+/** Of QEMU alone: the other monitors start kernels by themselves. */
+function readFirmware(firmware: Table | undefined): Pick<MonitorConfiguration, "firmware"> {
+  if (firmware === undefined) return {};
+  const paths = {
+    qboot: firmware.text("qboot", absolutePath),
+    seabios: firmware.text("seabios", absolutePath),
+  };
+  firmware.refuseOthers();
+  return { firmware: paths };
 }
 
 /** A form that a string must have: what is allowed, in words, and the test for it. */

@@ -22,6 +22,8 @@ export interface MonitorConfiguration {
   path?: string;
   /** Capability names (`CAP_…`) the monitor keeps. Empty by default. */
   capabilities: string[];
+  /** Absolute paths of firmware by kind; undefined: looked up where distributions keep it. */
+  firmware?: { qboot?: string; seabios?: string };
   /** Host directories or files bound read-only into the clean room besides the monitor's own. */
   data_paths: string[];
 }

@@ -74,16 +74,17 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       uruncJson: json === undefined ? undefined : decodeText(json),
     });
     const monitor = monitorByName(unikernel.hypervisor);
+    const guest = guestOf(unikernel.unikernelType);
     const facts = gatherHostFacts({
       monitor,
       configuration: configuration.monitors[monitor.name],
+      firmware: guest.needsBios ? "seabios" : "qboot",
       imageRoot,
       kernel: unikernel.binary,
       initrd: unikernel.initrd,
       accelerator: acceleratorOf({ unikernel, configuration }),
       groupNames: configuration.device_access === "groups",
     });
-    const guest = guestOf(unikernel.unikernelType);
     facts.disks = disksOf(bundle, unikernel, guest, imageRoot);
     if (unikernel.rootDisk) addRootDisk(facts, bundle, unikernel, guest);
     if (facts.groupNames !== undefined) {

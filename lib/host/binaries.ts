@@ -1,6 +1,6 @@
 import type { MonitorConfiguration } from "../config/types.ts";
 import { HostError, InvalidConfigurationError } from "../errors.ts";
-import type { Monitor } from "../monitor/types.ts";
+import type { FirmwareKind, Monitor } from "../monitor/types.ts";
 import type { LibraryDirectory, MonitorFacts } from "./types.ts";
 
 /**
@@ -55,6 +55,43 @@ export function findMonitor(
       ...(configuration?.data_paths ?? []).map((path) => configuredDataPath(monitor, path)),
     ],
   };
+}
+
+/**
+ * Finds the firmware that a guest starts in.
+ *
+ * @param configuration what the operator says of this monitor, if anything
+ * @returns its absolute path, symlinks resolved; undefined for a monitor that starts kernels by itself
+ * @throws HostError when it is not installed; InvalidConfigurationError when the operator names
+ *   something else
+ */
+export function findFirmware(
+  monitor: Monitor,
+  configuration: MonitorConfiguration | undefined,
+  kind: FirmwareKind,
+): string | undefined {
+  if (monitor.firmware === undefined) return undefined;
+  const subject = `monitors.${monitor.name}.firmware.${kind}`;
+  const configured = configuration?.firmware?.[kind];
+  if (configured !== undefined) {
+    requireAbsolute(subject, configured);
+    if (statIfThere(configured)?.isFile) return Deno.realPathSync(configured);
+    throw new InvalidConfigurationError({
+      operation: "use configured firmware",
+      subject,
+      reason: `${configured} is not a regular file`,
+    });
+  }
+  const { paths, debianPackage } = monitor.firmware[kind];
+  const found = paths.find((path) => statIfThere(path)?.isFile);
+  if (found !== undefined) return Deno.realPathSync(found);
+  throw new HostError({
+    operation: "find firmware",
+    subject: kind,
+    reason: `there is no ${paths.join(" or ")}`,
+    remedy: `install it (Debian: apt-get install ${debianPackage}), or set ${subject} in the ` +
+      "configuration",
+  });
 }
 
 function searchMonitor(monitor: Monitor, searchPath: readonly string[]): string {

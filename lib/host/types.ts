@@ -53,4 +53,6 @@ export interface MonitorFacts {
   binary: string;
   /** The monitor's data paths that exist on this host. */
   dataPaths: { path: string; kind: "directory" | "file" }[];
+  /** Absolute host path of the firmware that the guest starts in, symlinks resolved. */
+  firmware?: string;
 }

@@ -1,9 +1,9 @@
 import type { MonitorConfiguration } from "../config/types.ts";
-import type { Monitor } from "../monitor/types.ts";
+import type { FirmwareKind, Monitor } from "../monitor/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { ARCHITECTURE_BYTES, foreignArchitecture } from "../guest/architecture.ts";
 import { apparmorEnabled } from "../host/apparmor.ts";
-import { findMonitor, readLibraryDirectories } from "../host/binaries.ts";
+import { findFirmware, findMonitor, readLibraryDirectories } from "../host/binaries.ts";
 import { readCgroupLayout } from "../cgroups/layout.ts";
 import { readDevice } from "../host/devices.ts";
 import { readGroupName } from "../host/groups.ts";
@@ -11,7 +11,7 @@ import { FORMAT_BYTES, isInitramfs } from "../guest/initrd/format.ts";
 import { readImageHead, statImageFile } from "./image.ts";
 import { probeKvm } from "../host/kvm.ts";
 import { processorVendor } from "../host/processor.ts";
-import type { DeviceFacts, KvmFacts } from "../host/types.ts";
+import type { DeviceFacts, KvmFacts, MonitorFacts } from "../host/types.ts";
 import type { HostFacts } from "./types.ts";
 
 /** Which facts are wanted. */
@@ -19,6 +19,8 @@ export interface FactsInput {
   monitor: Monitor;
   /** What the operator says of this monitor. */
   configuration?: MonitorConfiguration;
+  /** Which firmware the guest starts in, where the monitor has any. */
+  firmware?: FirmwareKind;
   /** From `openImageRoot`. */
   imageRoot: number;
   /** Paths as the image names them. */
@@ -41,7 +43,7 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
   const facts: HostFacts = {
     kernel: kernelFacts(imageRoot, kernel),
     ...(initrd === undefined ? {} : { initrd: initrdFacts(imageRoot, initrd) }),
-    monitor: findMonitor(input.monitor, input.configuration),
+    monitor: monitorFacts(input),
     kvm: kvmFacts(input),
     tun: readDevice("/dev/net/tun"),
     cgroups: readCgroupLayout(),
@@ -51,6 +53,15 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
   return input.groupNames
     ? { ...facts, groupNames: groupNamesOf([facts.kvm.device, facts.tun]) }
     : facts;
+}
+
+function monitorFacts({ monitor, configuration, firmware: kind }: FactsInput): MonitorFacts {
+  const facts = findMonitor(monitor, configuration);
+  const firmware = findFirmware(monitor, configuration, kind ?? "qboot");
+  if (firmware === undefined) return facts;
+  // It may be in none of the directories that are bound.
+  const dataPaths = [...facts.dataPaths, { path: firmware, kind: "file" as const }];
+  return { ...facts, dataPaths, firmware };
 }
 
 function kvmFacts({ monitor, accelerator }: FactsInput): KvmFacts {

@@ -114,7 +114,7 @@ function configuration(input: MonitorInput): Record<string, unknown> {
       host_dev_name: checkTap({ monitor: name, what: "tap name" }, network.tap),
       guest_mac: checkMac({ monitor: name, what: "MAC address" }, network.mac),
       // Only 1.16 and later know `mtu`, and refuse what they do not know; 1500 is everybody's own.
-      ...(network.mtu === 1500 ? {} : {
+      ...(network.hideMtu || network.mtu === 1500 ? {} : {
         mtu: checkCount(
           { monitor: name, what: "network MTU in bytes" },
           network.mtu,

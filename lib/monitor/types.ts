@@ -16,6 +16,8 @@ export interface MonitorInput {
   processorVendor?: string;
   /** Directories the monitor searches for firmware, in order. */
   firmwareDirectories: string[];
+  /** The firmware that the guest starts in, where the monitor has any. */
+  firmware?: string;
   network?: {
     /** Name of a persistent tap that the monitor's user owns. */
     tap: string;
@@ -24,6 +26,8 @@ export interface MonitorInput {
     mac: string;
     /** Bytes. */
     mtu: number;
+    /** The guest's driver must not be offered the MTU: it would misread it. */
+    hideMtu?: boolean;
     /** What the guest's manifest calls the device; Solo5 needs it. */
     device?: string;
     /** The guest's driver knows virtio 1.0 only, and not what was before. */
@@ -62,6 +66,8 @@ export interface Monitor {
   dataPaths: string[];
   /** Directories among dataPaths to search for firmware. */
   firmwareDirectories: string[];
+  /** Firmware that it can start a guest in, by kind; undefined: it starts kernels by itself. */
+  firmware?: Readonly<Record<FirmwareKind, FirmwareFile>>;
   /**
    * Memory that the monitor itself uses beside the guest's, in bytes, for a guest of
    * `memoryMiB` MiB with `vcpus` processors. Measured; the source says how.
@@ -116,6 +122,20 @@ export interface Monitor {
    * `linux.seccomp` says: that profile is for an ordinary program, and no monitor could run in it.
    */
   argv(input: MonitorInput): string[];
+}
+
+/**
+ * Firmware of a PC. `qboot` starts a kernel that the monitor has loaded and does nothing else;
+ * `seabios` is a whole BIOS, which assigns addresses to PCI devices and reserves memory for itself.
+ */
+export type FirmwareKind = "qboot" | "seabios";
+
+/** Where a kind of firmware is found. */
+export interface FirmwareFile {
+  /** Where distributions keep it, in the order in which they are tried. */
+  paths: readonly string[];
+  /** Debian's package, for the error that says it is missing. */
+  debianPackage: string;
 }
 
 /** A file made for one monitor. */

@@ -284,11 +284,13 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     firmwareDirectories: monitor.firmwareDirectories.filter((directory) =>
       facts.monitor.dataPaths.some(({ path }) => path === directory)
     ),
+    firmware: facts.monitor.firmware,
     network: network === undefined ? undefined : {
       tap: TAP_NAME,
       tapFd: devices.tapFd,
       mac: network.mac,
       mtu: network.mtu,
+      hideMtu: guest.misreadsMtu,
       device: unikernel.solo5NetDev ?? guest.solo5NetDevice,
       modern: guest.modernVirtio,
     },

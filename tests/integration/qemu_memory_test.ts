@@ -1,5 +1,6 @@
 /** A guest that uses all the memory it was given does not get its container killed. */
 import assert from "node:assert/strict";
+import { findFirmware } from "../../lib/host/binaries.ts";
 import { processorVendor } from "../../lib/host/processor.ts";
 import { qemu } from "../../lib/monitor/qemu/qemu.ts";
 import type { MonitorInput } from "../../lib/monitor/types.ts";
@@ -83,6 +84,7 @@ function argv(input: Pick<MonitorInput, "accelerator" | "memoryMiB"> & Partial<M
     vcpus: 1,
     processorVendor: processorVendor(),
     firmwareDirectories: qemu.firmwareDirectories,
+    firmware: findFirmware(qemu, undefined, "qboot"),
     ...input,
   });
 }

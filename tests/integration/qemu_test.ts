@@ -1,5 +1,6 @@
 /** What `qemu.argv` says, QEMU does: each fixture guest, both boot protocols, on KVM and TCG. */
 import assert from "node:assert/strict";
+import { findFirmware } from "../../lib/host/binaries.ts";
 import { processorVendor } from "../../lib/host/processor.ts";
 import { qemu } from "../../lib/monitor/qemu/qemu.ts";
 import type { MonitorInput } from "../../lib/monitor/types.ts";
@@ -25,6 +26,7 @@ function argv(input: Partial<MonitorInput>): string[] {
     accelerator: "tcg",
     processorVendor: processorVendor(),
     firmwareDirectories: qemu.firmwareDirectories,
+    firmware: findFirmware(qemu, undefined, "qboot"),
     ...input,
   });
 }

@@ -62,9 +62,10 @@ export function factsOf(changes: Partial<HostFacts> = {}): HostFacts {
     monitor: {
       binary: "/usr/bin/qemu-system-x86_64",
       dataPaths: [{ path: "/usr/share/qemu", kind: "directory" }, {
-        path: "/usr/share/seabios",
-        kind: "directory",
+        path: "/usr/share/qemu/qboot.rom",
+        kind: "file",
       }],
+      firmware: "/usr/share/qemu/qboot.rom",
     },
     kernel: { path: "/unikernel/guest.elf", size: 4096, uid: 0, gid: 0, mode: 0o644 },
     ...changes,

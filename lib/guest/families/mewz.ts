@@ -10,6 +10,8 @@ import type { Guest } from "./types.ts";
 export const mewz: Guest = {
   type: "mewz",
   shutsDown: false,
+  // src/pci.zig takes a device's BARs as it finds them.
+  needsBios: true,
   modernVirtio: true,
   commandLine(input) {
     const { args, subject } = argumentsOf(input);

@@ -12,6 +12,8 @@ import type { Guest } from "./types.ts";
 export const mirage: Guest = {
   type: "mirage",
   shutsDown: false,
+  // Solo5's virtio bindings take a PCI device's BAR as they find it (bindings/virtio/pci.c).
+  needsBios: true,
   solo5NetDevice: "service",
   // mirage-block-solo5 and its kin name the device in the guest's code, and read sectors of it.
   disks: { most: 1, mount: "raw", fileSystems: [], solo5Device: "storage" },

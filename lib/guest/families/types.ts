@@ -16,6 +16,13 @@ export interface Guest {
   disks?: GuestDisks;
   /** Whether their network drivers know virtio 1.0 only, and not what was before. */
   modernVirtio?: boolean;
+  /**
+   * Whether they start only in a PC's BIOS: with PCI devices that have addresses, and a memory map that
+   * ends as a BIOS leaves it.
+   */
+  needsBios?: boolean;
+  /** Whether their network driver takes something else for the MTU that it is offered. */
+  misreadsMtu?: boolean;
   /** Whether guests of this family are told name servers. */
   takesNameservers?: boolean;
   /**

@@ -30,6 +30,16 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
       },
     },
   ],
+  ["firmware", '[monitors.qemu.firmware]\nseabios = "/opt/bios.bin"', {
+    monitors: {
+      qemu: {
+        path: undefined,
+        capabilities: [],
+        data_paths: [],
+        firmware: { qboot: undefined, seabios: "/opt/bios.bin" },
+      },
+    },
+  }],
 ];
 
 for (const [name, toml, changes] of accepted) {
@@ -64,6 +74,9 @@ const refused: [toml: string, subject: string, says: string][] = [
     "monitors.qemu.capabilities[0]",
     "CAP_NET_ADMIN",
   ],
+  ['[monitors.qemu.firmware]\nbios = "/x"', "monitors.qemu.firmware.bios", "no such key"],
+  ['[monitors.qemu.firmware]\nqboot = "x"', "monitors.qemu.firmware.qboot", "absolute"],
+  ["[monitors.hvt.firmware]", "monitors.hvt.firmware", "no such key"],
   ["a = 1\nb = ", "line 2, column", "not TOML"],
   ["a = 1\na = 2", "line 2, column", "not TOML"],
 ];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { findMonitor, readLibraryDirectories } from "../../../lib/host/binaries.ts";
+import { findFirmware, findMonitor, readLibraryDirectories } from "../../../lib/host/binaries.ts";
 import { HostError, InvalidConfigurationError } from "../../../lib/errors.ts";
 import type { MonitorConfiguration } from "../../../lib/config/types.ts";
 import type { Monitor } from "../../../lib/monitor/types.ts";
@@ -109,6 +109,36 @@ Deno.test("of the monitor's data those that exist are taken, configured ones mus
         (error: Error) =>
           error instanceof InvalidConfigurationError && error.message.includes(bad) &&
           error.message.includes("monitors.qemu.data_paths"),
+      );
+    }
+  });
+});
+
+Deno.test("firmware is found by kind where it is kept, or where the operator says", () => {
+  withDirectory((path) => {
+    addFile(`${path}/real.bin`, 0o644);
+    Deno.symlinkSync("real.bin", `${path}/bios.bin`);
+    const debianPackage = "seabios";
+    const monitor = {
+      ...MONITOR,
+      firmware: {
+        qboot: { paths: ["/nonexistent/a", `${path}/none`], debianPackage },
+        seabios: { paths: ["/nonexistent/a", `${path}/bios.bin`], debianPackage },
+      },
+    };
+    assert.equal(findFirmware(monitor, undefined, "seabios"), `${path}/real.bin`);
+    assert.equal(findFirmware(MONITOR, undefined, "seabios"), undefined);
+    assert.throws(() => findFirmware(monitor, undefined, "qboot"), (error: Error) => {
+      assert.ok(error instanceof HostError);
+      assert.match(error.message, /there is no \/nonexistent\/a or .*apt-get install seabios/);
+      return error.message.includes("monitors.qemu.firmware.qboot");
+    });
+    const configured = configuration({ firmware: { qboot: `${path}/bios.bin` } });
+    assert.equal(findFirmware(monitor, configured, "qboot"), `${path}/real.bin`);
+    for (const qboot of [path, `${path}/none`]) {
+      assert.throws(
+        () => findFirmware(monitor, configuration({ firmware: { qboot } }), "qboot"),
+        InvalidConfigurationError,
       );
     }
   });

@@ -72,6 +72,18 @@ Deno.test("argv gives the guest the container's address and MTU", () => {
   assert.ok(card?.includes("host_mtu=1400"));
 });
 
+Deno.test("argv does not offer an MTU to a driver that misreads it", () => {
+  const argv = qemu.argv({ ...plain, network: { ...network, hideMtu: true } });
+  assert.doesNotMatch(argv.join("\n"), /mtu/);
+  assert.match(argv.join("\n"), /virtio-net-pci,netdev=net0,mac=02:42:0a:58:03:07,romfile=\n/);
+});
+
+Deno.test("argv names the firmware that the guest starts in", () => {
+  const argv = qemu.argv({ ...plain, firmware: "/usr/share/seabios/bios-256k.bin" });
+  assert.equal(after(argv, "-bios"), "/usr/share/seabios/bios-256k.bin");
+  assert.throws(() => qemu.argv({ ...plain, firmware: "bios.bin" }), InvalidConfigurationError);
+});
+
 Deno.test("argv keeps every firmware directory in order", () => {
   const argv = qemu.argv({ ...plain, firmwareDirectories: ["/a", "/b,c"] });
   const found = argv.filter((_, i) => argv[i - 1] === "-L");
