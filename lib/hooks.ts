@@ -18,7 +18,7 @@ import { spawnProgram } from "./os/programs.ts";
 import type { State } from "./oci/state.ts";
 import type { Hook, HookName } from "./oci/types.ts";
 
-/** As much of a failed hook's last words as goes into the error. Bytes. */
+/** As much of a failed hook's last output as goes into the error. Bytes. */
 const OUTPUT_TAIL = 2048;
 
 /** How to run hooks. */
@@ -72,7 +72,7 @@ export async function runHooksAsync(
 }
 
 /**
- * Runs every one of the hooks, also after one has failed: what the specification wants of poststart
+ * Runs every one of the hooks, also after one has failed: as the specification requires for poststart
  * and poststop.
  *
  * @returns what failed, to be logged

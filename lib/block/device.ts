@@ -1,7 +1,7 @@
 import { HostError } from "../errors.ts";
 import type { DeviceNumber } from "./types.ts";
 
-/** A block device of the host, as sysfs tells it. */
+/** A block device of the host, as sysfs describes it. */
 export interface BlockDevice extends DeviceNumber {
   /** Of its node in /dev, as the kernel calls it: `dm-3`, `loop0`, `vda1`. */
   name: string;
@@ -25,9 +25,9 @@ const SECTOR = 512;
  * Looks up a block device by its number.
  *
  * @param directory where sysfs has block devices by number; another in tests
- * @returns undefined when there is none of that number: file systems without a device, overlay or
+ * @returns undefined when no device has that number: file systems without a device, overlay or
  *   btrfs among them, have numbers with major 0
- * @throws HostError when sysfs tells something that cannot be understood
+ * @throws HostError when sysfs has something that cannot be parsed
  * @see kernel Documentation/ABI/stable/sysfs-block, Documentation/ABI/testing/sysfs-block-dm
  */
 export function readBlockDevice(
@@ -82,7 +82,7 @@ function kindOf(path: string, mapperName?: string, backingFile?: string): BlockD
   return readAttribute(`${path}/partition`) === undefined ? "disk" : "partition";
 }
 
-/** Without the line's end; undefined when there is no such attribute. */
+/** Without the newline; undefined when the attribute does not exist. */
 function readAttribute(path: string): string | undefined {
   try {
     return Deno.readTextFileSync(path).replace(/\n$/, "");

@@ -11,7 +11,7 @@ const MOST_NAMED = 5;
  * Who keeps a container's root in use: mounts in it, and other mounts of it, in any mount namespace; or
  * else open files, working directories and openers of the device; and devices made of it. For an error's text; slow.
  *
- * @returns phrases such as `pid 812 (bash) has it mounted at /mnt`; empty when nobody was found
+ * @returns phrases such as `pid 812 (bash) has it mounted at /mnt`; empty when none was found
  */
 export function findHolders(disk: MountedDisk): string[] {
   const pids = listPids();

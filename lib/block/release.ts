@@ -6,16 +6,16 @@ import { findHolders } from "./holders.ts";
 import { isSameDevice, mountAt } from "./mount_of.ts";
 import type { MountedDisk } from "./types.ts";
 
-/** How long somebody may still look into the root: a backup, an `ls`. Milliseconds. */
+/** How long another process may still read the root: a backup, an `ls`. Milliseconds. */
 const PATIENCE = 3000;
 const PAUSE = 20;
 
 /**
  * Unmounts a container's root in this mount namespace, and, where mounts propagate, in all that
- * follow it. What is already unmounted is no error. It is never detached only: a file system that is
+ * follow it. Already unmounted is not an error. It is never detached only: a file system that is
  * out of sight and in use writes as before.
  *
- * @param patience milliseconds in which whoever uses it may be done
+ * @param patience milliseconds to wait for processes that use it
  * @throws HostError naming who uses it
  */
 export async function releaseRootDisk(disk: MountedDisk, patience = PATIENCE): Promise<void> {
@@ -30,7 +30,7 @@ export async function releaseRootDisk(disk: MountedDisk, patience = PATIENCE): P
  * Unmounts whatever of the disk is mounted at its mount point in the calling thread's mount
  * namespace, a mount on top of another included. Does not wait.
  *
- * @returns `busy` when somebody uses it
+ * @returns `busy` when a process uses it
  * @throws LinuxError
  */
 export function unmountRootDisk(disk: MountedDisk): "unmounted" | "busy" {
@@ -47,7 +47,7 @@ export function unmountRootDisk(disk: MountedDisk): "unmounted" | "busy" {
     } catch (error) {
       if (!(error instanceof LinuxError)) throw error;
       if (error.code === "EBUSY") return "busy";
-      // EINVAL, ENOENT: mostly somebody else unmounted it in between.
+      // EINVAL, ENOENT: most likely another process unmounted it in between.
       if (error.code !== "EINVAL" && error.code !== "ENOENT") throw error;
     }
   }
@@ -60,7 +60,8 @@ export function rootDiskInUse(disk: MountedDisk): HostError {
     operation: "hand over the root disk",
     subject: disk.mountPoint,
     reason: `the host still uses it, and both would write to it: ${
-      holders.join("; ") || `nobody was found who has block device ${disk.major}:${disk.minor} open`
+      holders.join("; ") ||
+      `no process was found that has block device ${disk.major}:${disk.minor} open`
     }`,
     remedy: "the guest was not started: end or unmount what is named, then try again",
   });

@@ -32,7 +32,7 @@ export interface RootDiskInput {
   fileSystems?: readonly string[];
 }
 
-/** What of the host is looked at; replaced in tests. */
+/** What is read of the host; replaced in tests. */
 export interface BlockFacts {
   mounts(): MountInfo[];
   realPath(path: string): string;
@@ -96,8 +96,8 @@ export function findRootDisk(input: RootDiskInput, facts: BlockFacts = LINUX): R
 }
 
 /**
- * The host's node of a block device, whose owner and mode decide when the operator wants that. Where
- * nobody else makes nodes (in a container, without udev), device mapper's tools make one by the
+ * The host's node of a block device, whose owner and mode decide when configured so. Where
+ * nothing else makes nodes (in a container, without udev), device mapper's tools make one by the
  * mapping's name. There may be none at all.
  *
  * @param read looks at a node; another in tests

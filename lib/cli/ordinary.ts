@@ -1,5 +1,5 @@
 import { become } from "../runc/become.ts";
-import { glanceAtBundle, isGuest } from "../runc/kind.ts";
+import { isGuest, summarizeBundle } from "../runc/kind.ts";
 import { isId } from "../container/id.ts";
 import { Store } from "../container/store.ts";
 import { findRuntime } from "../runc/runtime_program.ts";
@@ -79,8 +79,8 @@ export async function handOverCreation(
   const { oci_runtime } = await context.configuration();
   const program = findRuntime(oci_runtime);
   const directory = delegatedDirectory(command.root);
-  const { tellQueueProxy } = await import("../runc/queue_proxy.ts");
-  tellQueueProxy(bundle, glanceAtBundle(bundle).annotations);
+  const { redirectQueueProxy } = await import("../runc/queue_proxy.ts");
+  redirectQueueProxy(bundle, summarizeBundle(bundle).annotations);
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   removeStaleRecords(directory);
   context.log.debug(`the image describes no guest: ${program} runs the container`);
@@ -92,7 +92,7 @@ export async function handOverCreation(
 /** What cannot be read is for those who say what is wrong with it. */
 function isOrdinary(bundle: string): boolean {
   try {
-    return !isGuest(glanceAtBundle(bundle));
+    return !isGuest(summarizeBundle(bundle));
   } catch {
     return false;
   }

@@ -25,8 +25,8 @@ export interface NetworkTables {
  * Picks the interface that the guest takes over: the one that the IPv4 default route leaves by,
  * else the IPv6 one, else the only one that is up and has a global address.
  *
- * @returns undefined when there is no such interface
- * @throws {HostError} when it is no Ethernet interface: a tap cannot stand in for it
+ * @returns undefined when the interface does not exist
+ * @throws {HostError} when it is not an Ethernet interface: a tap cannot stand in for it
  */
 export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined {
   const links = tables.links.filter((link) => !(link.flags & IFF_LOOPBACK) && link.flags & IFF_UP);
@@ -37,7 +37,7 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
     throw new HostError({
       operation: "use network interface",
       subject: link.name,
-      reason: `it is no Ethernet interface (hardware type ${link.type})`,
+      reason: `not an Ethernet interface (hardware type ${link.type})`,
       remedy: "attach the container by veth, macvlan, ipvlan or another Ethernet device",
     });
   }

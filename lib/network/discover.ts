@@ -12,7 +12,7 @@ import type { NetworkFacts } from "./types.ts";
  *
  * @returns its facts; undefined when the namespace has no interface to speak of
  * @throws {LinuxError} when the kernel refuses to list
- * @throws {HostError} when the interface is no Ethernet interface
+ * @throws {HostError} when it is not an Ethernet interface
  */
 export function readNetwork(): NetworkFacts | undefined {
   using socket = new NetlinkSocket();

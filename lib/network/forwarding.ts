@@ -2,7 +2,7 @@ import { validateInterfaceName } from "./names.ts";
 
 /**
  * @param name of an interface in the calling thread's network namespace
- * @returns whether IPv4 packets that come in by it and are for somebody else are passed on
+ * @returns whether IPv4 packets that come in by it and are for another address are forwarded
  */
 export function isForwarding(name: string): boolean {
   return Deno.readTextFileSync(file(name)).trim() === "1";

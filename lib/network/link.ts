@@ -17,7 +17,7 @@ import { validateInterfaceName } from "./names.ts";
 /**
  * Looks an interface up in the socket's network namespace.
  *
- * @returns undefined when there is none of that name
+ * @returns undefined when no interface has that name
  * @throws {InvalidConfigurationError} when it cannot be a name
  */
 export function findLink(socket: NetlinkSocket, name: string): Link | undefined {
@@ -32,7 +32,7 @@ export function findLink(socket: NetlinkSocket, name: string): Link | undefined 
 /**
  * Looks an interface up that must be there.
  *
- * @throws {LinuxError} with code ENODEV when there is none of that name
+ * @throws {LinuxError} with code ENODEV when no interface has that name
  * @throws {InvalidConfigurationError} when it cannot be a name
  */
 export function requireLink(socket: NetlinkSocket, name: string): Link {
@@ -45,7 +45,7 @@ export function requireLink(socket: NetlinkSocket, name: string): Link {
 /**
  * Brings an interface of the calling thread's network namespace up. One that is up stays up.
  *
- * @throws {LinuxError} with code ENODEV when there is none of that name
+ * @throws {LinuxError} with code ENODEV when no interface has that name
  */
 export function linkUp(name: string): void {
   using socket = new NetlinkSocket();
@@ -89,7 +89,7 @@ export function setAlias(name: string, alias: string): void {
 }
 
 /**
- * Keeps an interface from taking part in IPv6 by itself once it is up: no link-local address, hence
+ * Keeps an interface from taking part in IPv6 on its own once it is up: no link-local address, hence
  * no router solicitations or duplicate address detection that the other end would see.
  *
  * @param name of an interface in the calling thread's network namespace

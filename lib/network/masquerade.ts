@@ -11,7 +11,7 @@ import {
 } from "../protocol/netlink/nftables.ts";
 import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 
-/** As nft(8) shows them. Nobody else's rules are in a table of this name. */
+/** As nft(8) shows them. The table holds only our rules. */
 const TABLE = "urunc";
 const CHAIN = "postrouting";
 
@@ -89,7 +89,7 @@ function commit(
 }
 
 /**
- * EPROTONOSUPPORT: there is no netlink of netfilter. EINVAL, EOPNOTSUPP: that knows no nf_tables.
+ * EPROTONOSUPPORT: netfilter has no netlink. EINVAL, EOPNOTSUPP: it has no nf_tables.
  * ENOENT, EOPNOTSUPP: those lack what the rule consists of.
  */
 function isMissing(error: unknown): error is LinuxError {

@@ -51,7 +51,7 @@ export function redirectIngress({ from, to }: { from: string; to: string }): voi
  * As `redirectIngress`, but for what sockets of the namespace would take: see `shareProgram`.
  *
  * @param names of two interfaces in the calling thread's network namespace
- * @throws {LinuxError} with code ENODEV when one of them does not exist; with the verifier's words
+ * @throws {LinuxError} with code ENODEV when one of them does not exist; with the verifier's output
  *   when the kernel does not know what the program calls (before Linux 5.2)
  * @throws {HostError} when `from` has an ingress qdisc that is not ours
  */

@@ -86,7 +86,7 @@ export function createTap({ name, uid, gid, mtu, owner }: TapOptions): void {
  * then, and taking the tap away would leave its guest without a network.
  *
  * @throws {WrongStateError} when it is in use
- * @throws {HostError} when an interface of that name is no tap of ours
+ * @throws {HostError} when an interface of that name is not one of our taps
  */
 export function removeStaleTap(name: string): void {
   const owner = readOwner(name);
@@ -103,7 +103,7 @@ export function removeStaleTap(name: string): void {
 
 /**
  * @param own who asks; undefined when that is not known
- * @returns whether a tap in the calling thread's network namespace was made by somebody else: one
+ * @returns whether a tap in the calling thread's network namespace was made by another container: one
  *   who is not known must be alive for that
  */
 export function isTapOfAnother(name: string, own?: TapOwner): boolean {
@@ -128,12 +128,12 @@ function isAlive({ pid, startTime }: TapOwner): boolean {
  * Removes a tap from the calling thread's network namespace, unless a monitor is attached to it: a
  * running guest does not lose its network because another container starts or is deleted there.
  *
- * One whose owner has ended has no guest. It goes even when somebody is attached: a monitor can give its
+ * One whose owner has ended has no guest. It is removed even when a process is attached: a monitor can give its
  * descriptor away, to another container of its pod.
  *
  * @returns whether there was one
  * @throws {WrongStateError} when it is in use
- * @throws {HostError} when an interface of that name is no tap of ours
+ * @throws {HostError} when an interface of that name is not one of our taps
  */
 export function removeTap(name: string): boolean {
   using socket = new NetlinkSocket();
@@ -157,7 +157,7 @@ function deleteByIndex(socket: NetlinkSocket, { index, name }: Link): boolean {
     socket.request(deleteLink(index), "remove tap", name);
     return true;
   } catch (error) {
-    // Somebody else has, since.
+    // Another process has, since.
     if (error instanceof LinuxError && error.code === "ENODEV") return false;
     throw error;
   }
@@ -180,13 +180,13 @@ function linkExists(name: string): boolean {
 /**
  * Attaches to a tap of the calling thread's network namespace, as a monitor would by its name.
  *
- * @returns a descriptor of it; as long as it is open nobody else can attach
- * @throws {HostError} when there is no such tap: attaching would make another one
+ * @returns a descriptor of it; as long as it is open no other process can attach
+ * @throws {HostError} when the tap does not exist: attaching would create another one
  * @throws {WrongStateError} when it is in use
  */
 export function attachTap(name: string): number {
   if (linkExists(name)) return attach("attach to tap", name);
-  throw new HostError({ operation: "attach to tap", subject: name, reason: "there is none" });
+  throw new HostError({ operation: "attach to tap", subject: name, reason: "it does not exist" });
 }
 
 /** Opens a queue of the tap, making it if need be. */
@@ -237,7 +237,7 @@ function explainAttach(operation: string, name: string, error: unknown): unknown
     return new HostError({
       operation,
       subject: name,
-      reason: "EINVAL: an interface of that name exists and is no single-queue tap",
+      reason: "EINVAL: an interface of that name exists and is not a single-queue tap",
       remedy: `see it with: ip -d link show ${name}`,
       cause: error,
     });

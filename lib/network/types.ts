@@ -10,6 +10,6 @@ export interface NetworkFacts {
   mtu: number;
   addresses: InterfaceAddress[];
   gateway?: { inet?: string; inet6?: string };
-  /** Whether IPv4 packets that come in by it and are for somebody else are passed on. */
+  /** Whether IPv4 packets that come in by it and are for another address are forwarded. */
   forwarding?: boolean;
 }

@@ -26,7 +26,7 @@ export function readBounded(
     if (!info.isFile) throw fail("it is not a regular file");
     size = info.size;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) throw fail("there is no such file", error);
+    if (error instanceof Deno.errors.NotFound) throw fail("no such file", error);
     throw error;
   }
   if (size > maximumBytes) throw fail(`it has ${size} bytes, at most ${maximumBytes} are read`);

@@ -1,12 +1,12 @@
 /**
  * Paths of Linux, for what runs in production. `pathe`, which build and tests use, asks Node's
- * `process` for the working directory, and merely to have that name looked at takes Deno 15 ms.
+ * `process` for the working directory, and merely reading that name costs Deno 15 ms.
  * @module
  */
 
 /**
  * Makes a path absolute and plain: without `.`, `..`, empty components and a slash at its end. Text
- * only: symlinks are not looked at.
+ * only: symlinks are not resolved.
  *
  * @param directory absolute
  * @param path taken from `directory` unless it is absolute
@@ -20,7 +20,7 @@ export function resolvePath(directory: string, path: string): string {
   return `/${components.join("/")}`;
 }
 
-/** What comes after the last slash; slashes at the end do not count. */
+/** What comes after the last slash; trailing slashes do not count. */
 export function baseName(path: string): string {
   const end = lastOtherThanSlash(path);
   return path.slice(path.lastIndexOf("/", end) + 1, end + 1);

@@ -1,6 +1,6 @@
 import { isGone } from "./os_error.ts";
 
-/** What tells one process from a later one with the same id, and whether it still lives. */
+/** What distinguishes a process from a later one with the same pid, and whether it is alive. */
 export interface ProcessStat {
   /** Field 3: `R`, `S`, `D`, `Z` (zombie), `T`, `t`, `X` (dead), `I`. */
   state: string;
@@ -27,7 +27,7 @@ export function parseProcessStat(text: string): ProcessStat | undefined {
   return { state, parentPid: Number(parentPid), startTime };
 }
 
-/** @returns undefined when there is no such process */
+/** @returns undefined when the process does not exist */
 export function readProcessStat(pid: number): ProcessStat | undefined {
   try {
     return parseProcessStat(Deno.readTextFileSync(`/proc/${pid}/stat`));
@@ -54,7 +54,7 @@ export interface ExecutableIdentity {
   ino: number;
 }
 
-/** @returns undefined when there is no such process, or it is a zombie */
+/** @returns undefined when the process does not exist, or is a zombie */
 export function readExecutable(pid: number): ExecutableIdentity | undefined {
   try {
     const { dev, ino } = Deno.statSync(`/proc/${pid}/exe`);

@@ -1,7 +1,7 @@
 import { getrlimit, RLIMIT_NOFILE, setrlimit, spawn, type SpawnOptions } from "../../ffi/linux.ts";
 
 /**
- * Starts a program of somebody else, as `spawn`, with the limit of open files that this one was called
+ * Starts another program, as `spawn`, with the limit of open files that this one was called
  * with.
  *
  * @throws LinuxError
@@ -22,12 +22,12 @@ export function restoreFileLimit(): void {
 
 /**
  * Deno has raised the soft limit of open files to the hard one. Programs inherit it, some of which then
- * close a million descriptors one by one, or use select(2). From sources nobody has told what it was,
+ * close a million descriptors one by one, or use select(2). When run from sources, the former limit is unknown,
  * and it stays.
  */
 function callersFileLimit(): bigint | undefined {
-  const told = Deno.env.get("URUNC_FILE_LIMIT");
-  if (told === undefined || !/^\d+$/.test(told)) return undefined;
+  const former = Deno.env.get("URUNC_FILE_LIMIT");
+  if (former === undefined || !/^\d+$/.test(former)) return undefined;
   const { soft } = getrlimit(RLIMIT_NOFILE);
-  return BigInt(told) < soft ? BigInt(told) : undefined;
+  return BigInt(former) < soft ? BigInt(former) : undefined;
 }

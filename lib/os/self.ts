@@ -50,7 +50,7 @@ export function selfCommand(): string[] {
   return cache === undefined ? deno : ["/usr/bin/env", `DENO_DIR=${cache}`, ...deno];
 }
 
-/** Where the Deno that runs the sources keeps its cache; undefined when it must find out by itself. */
+/** Where the Deno that runs the sources keeps its cache; undefined when it must find out on its own. */
 function denoDirectory(): string | undefined {
   const { DENO_DIR, XDG_CACHE_HOME, HOME } = Deno.env.toObject();
   if (DENO_DIR) return DENO_DIR;

@@ -1,7 +1,7 @@
 import { isGone } from "./os_error.ts";
 
 /**
- * What becomes of a signal that ends other processes: the process has decided about it, or it blocks
+ * How a process takes a signal that terminates other processes: it has set a disposition, or it blocks
  * it, or the kernel drops it, since this one is the first of its PID namespace and has not come as far
  * as to say what it does with that signal (pid_namespaces(7)).
  *
@@ -14,7 +14,7 @@ export type SignalFate = "decided" | "blocked" | "dropped";
  * Reads a signal's fate.
  *
  * @param text of /proc/PID/status
- * @returns "decided", too, when the text does not tell
+ * @returns "decided", too, when the text does not say
  * @see proc_pid_status(5): NSpid, and masks in which bit n-1 is signal n
  */
 export function fateOf(text: string, signal: number): SignalFate {
@@ -29,7 +29,7 @@ export function fateOf(text: string, signal: number): SignalFate {
   return isIn("SigBlk") ? "blocked" : "dropped";
 }
 
-/** As `fateOf`, of a process; "decided" when there is none. */
+/** As `fateOf`, of a process; "decided" when it does not exist. */
 export function signalFate(pid: number, signal: number): SignalFate {
   try {
     return fateOf(Deno.readTextFileSync(`/proc/${pid}/status`), signal);

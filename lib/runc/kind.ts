@@ -7,7 +7,7 @@ import { resolvePath } from "../os/path.ts";
 import { isUnikernel } from "../guest/parse.ts";
 
 /** What decides who runs a container. */
-export interface BundleGlance {
+export interface BundleSummary {
   annotations: Record<string, string>;
   /** Absolute path of the image's root. */
   rootfs: string;
@@ -28,9 +28,9 @@ export const QUEUE_PROXY = "queue-proxy";
  * Looks at a bundle without judging it: what is not a unikernel need not be anything that this program
  * could run.
  *
- * @throws InvalidConfigurationError when config.json is no JSON object
+ * @throws InvalidConfigurationError when config.json is not a JSON object
  */
-export function glanceAtBundle(bundle: string): BundleGlance {
+export function summarizeBundle(bundle: string): BundleSummary {
   const path = `${bundle}/config.json`;
   const bytes = readBounded(path, MAXIMUM_CONFIG_BYTES, { operation: "read bundle" });
   let config: {
@@ -65,7 +65,7 @@ export function glanceAtBundle(bundle: string): BundleGlance {
  *
  * @throws HostError when the image's root cannot be opened
  */
-export function isGuest({ annotations, rootfs }: BundleGlance): boolean {
+export function isGuest({ annotations, rootfs }: BundleSummary): boolean {
   if (annotations["io.kubernetes.cri.container-type"] === "sandbox") return false;
   if (annotations[CONTAINER_NAME] === QUEUE_PROXY) return false;
   if (isUnikernel(annotations)) return true;
@@ -79,6 +79,6 @@ export function isGuest({ annotations, rootfs }: BundleGlance): boolean {
 }
 
 /** Whether other containers share a shim with this one. */
-export function isInPod({ annotations }: BundleGlance): boolean {
+export function isInPod({ annotations }: BundleSummary): boolean {
   return Object.hasOwn(annotations, "io.kubernetes.cri.sandbox-id");
 }

@@ -7,22 +7,22 @@ import { CONTAINER_NAME, MAXIMUM_CONFIG_BYTES, QUEUE_PROXY } from "./kind.ts";
 const VARIABLE = "REDIRECT_IP";
 
 /**
- * Tells Knative's queue-proxy where the guest of its pod is: not at the pod's own address, where it would
- * look. Does nothing to other containers, or when the address was told already.
+ * Gives Knative's queue-proxy the address of its pod's guest: not the pod's own address, where it would
+ * look. Does nothing to other containers, or when it has the address already.
  *
  * @param bundle whose config.json is replaced, before an OCI runtime reads it
  * @throws HostError, InvalidConfigurationError when config.json cannot be read; LinuxError
  * @see https://github.com/urunc-dev/urunc/blob/main/pkg/unikontainers/utils.go, handleQueueProxy
  */
-export function tellQueueProxy(bundle: string, annotations: Record<string, string>): void {
+export function redirectQueueProxy(bundle: string, annotations: Record<string, string>): void {
   if (annotations[CONTAINER_NAME] !== QUEUE_PROXY) return;
   const path = `${bundle}/config.json`;
   const bytes = readBounded(path, MAXIMUM_CONFIG_BYTES, { operation: "read bundle" });
-  const told = withRedirect(new TextDecoder().decode(bytes), path);
-  if (told === undefined) return;
-  // Whoever reads it finds the old or the new one.
+  const changed = withRedirect(new TextDecoder().decode(bytes), path);
+  if (changed === undefined) return;
+  // A reader finds the old or the new file.
   const temporary = `${path}.${Deno.pid}`;
-  Deno.writeTextFileSync(temporary, told, { mode: Deno.statSync(path).mode! & 0o777 });
+  Deno.writeTextFileSync(temporary, changed, { mode: Deno.statSync(path).mode! & 0o777 });
   Deno.renameSync(temporary, path);
 }
 
@@ -38,9 +38,9 @@ export function withRedirect(text: string, path: string): string | undefined {
   const env: unknown = process?.env ?? [];
   if (typeof process !== "object" || process === null || !Array.isArray(env)) {
     throw new InvalidConfigurationError({
-      operation: "tell queue-proxy the guest's address",
+      operation: "set queue-proxy's guest address",
       subject: path,
-      reason: "process.env is no list",
+      reason: "process.env is not a list",
     });
   }
   if (env.some((entry) => typeof entry === "string" && entry.startsWith(`${VARIABLE}=`))) {

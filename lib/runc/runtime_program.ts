@@ -2,7 +2,7 @@ import { HostError } from "../errors.ts";
 import { SEARCH_PATH } from "../host/binaries.ts";
 
 /**
- * Finds the OCI runtime for containers that are no guests.
+ * Finds the OCI runtime for containers that are not guests.
  *
  * @param program a name, or an absolute path
  * @returns an absolute path
@@ -18,9 +18,9 @@ export function findRuntime(program: string): string {
     operation: "find the OCI runtime",
     subject: program,
     reason: program.startsWith("/")
-      ? "it is no executable file"
+      ? "not an executable file"
       : `it is in none of ${SEARCH_PATH.join(", ")}`,
-    remedy: "the container is no guest: install runc, or name a runtime with oci_runtime in " +
+    remedy: "the container is not a guest: install runc, or name a runtime with oci_runtime in " +
       "/etc/urunc/config.toml",
   });
 }

@@ -91,7 +91,7 @@ export interface RuntimeInfo {
   version?: RuntimeVersion;
   /** As they came on standard input. */
   options?: Any;
-  /** What `features` of the OCI command line tells. */
+  /** What `features` of the OCI command line reports. */
   features?: Any;
   annotations: Map<string, string>;
 }

@@ -3,7 +3,7 @@ import { Mount } from "./types.ts";
 import { Timestamp } from "../protobuf/well_known.ts";
 
 /**
- * What a shim tells containerd of its tasks.
+ * The events that a shim reports of its tasks.
  *
  * @see containerd, `api/events/task.proto`
  * @module

@@ -2,7 +2,7 @@ import { field, message, type MessageType } from "../protobuf/schema.ts";
 import { Any, Timestamp } from "../protobuf/well_known.ts";
 
 /**
- * How an event is handed to containerd.
+ * How an event is sent to containerd.
  *
  * @see containerd, `api/services/ttrpc/events/v1/events.proto`
  * @module

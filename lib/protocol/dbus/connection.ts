@@ -43,7 +43,7 @@ export class DBusError extends HostError {
   }
 }
 
-/** There is no connection, or no longer: another attempt may find one. */
+/** Not connected, or no longer connected: another attempt may succeed. */
 export class DisconnectedError extends HostError {
   override name = "DisconnectedError";
 }
@@ -72,7 +72,7 @@ export class Connection implements Disposable {
   /**
    * @param path of the server's socket
    * @param deadline milliseconds, as `performance.now()` counts
-   * @throws DisconnectedError when nobody answers there; HostError when this user is refused
+   * @throws DisconnectedError when nothing listens there; HostError when this user is refused
    */
   constructor(path: string, deadline: number) {
     this.#path = path;
@@ -148,7 +148,7 @@ export class Connection implements Disposable {
     }
   }
 
-  /** @see D-Bus specification, "Authentication Protocol": the kernel tells the server who we are */
+  /** @see D-Bus specification, "Authentication Protocol": the kernel passes our credentials to the server */
   #authenticate(): void {
     const uid = new TextEncoder().encode(String(Deno.uid() ?? 0));
     this.#write(new TextEncoder().encode(`\0AUTH EXTERNAL ${uid.toHex()}\r\n`));
@@ -203,10 +203,10 @@ export class Connection implements Disposable {
     const chunk = new Uint8Array(16 * 1024);
     const count = this.#whenReady(POLLIN, operation, () => recv(this.#fd, chunk, 0));
     if (count === 0) throw this.#disconnected("it closed the connection");
-    const joined = new Uint8Array(this.#received.length + count);
-    joined.set(this.#received);
-    joined.set(chunk.subarray(0, count), this.#received.length);
-    this.#received = joined;
+    const all = new Uint8Array(this.#received.length + count);
+    all.set(this.#received);
+    all.set(chunk.subarray(0, count), this.#received.length);
+    this.#received = all;
   }
 
   #write(bytes: Uint8Array): void {

@@ -33,7 +33,7 @@ const FIELDS = {
 
 type FieldName = keyof typeof FIELDS;
 
-/** A message. Without a signature there is no body. */
+/** A message. Without a signature it has no body. */
 export interface Message {
   kind: (typeof KINDS)[number];
   /** NO_*. */
@@ -88,7 +88,7 @@ export function encodeMessage(message: Message): Uint8Array<ArrayBuffer> {
  *
  * @param prefix its first PREFIX_BYTES bytes
  * @returns bytes, the prefix included
- * @throws HostError when it is no message, or longer than any that is expected
+ * @throws HostError when it is not a message, or longer than any that is expected
  */
 export function messageBytes(prefix: Uint8Array): number {
   const little = isLittleEndian(prefix);

@@ -85,7 +85,7 @@ export class Reader {
     }
     const value = view.getUint32(at, little);
     if (code !== "b") return value;
-    if (value > 1) throw malformed(`${value} is no boolean`);
+    if (value > 1) throw malformed(`${value} is not a boolean`);
     return value === 1;
   }
 

@@ -40,7 +40,7 @@ const MAXIMUM_NESTING = 32;
 const MAXIMUM_SIGNATURE = 255;
 
 /**
- * The error for bytes that are no message, and for values that do not fit their type.
+ * The error for bytes that are not a message, and for values that do not fit their type.
  *
  * @param reason sentence fragment
  */
@@ -51,7 +51,7 @@ export function malformed(reason: string): HostError {
 /**
  * Parses a signature into its complete types.
  *
- * @throws HostError when it is none
+ * @throws HostError when it is not one
  * @see D-Bus specification, "Type System"
  */
 export function parseSignature(signature: string): Type[] {

@@ -42,8 +42,8 @@ export function listAddresses(): Request {
 }
 
 /**
- * Gives an interface an address; EEXIST when it has it. An IPv6 one is in use at once: nobody is asked
- * whether it is taken, since whoever gives it out knows.
+ * Gives an interface an address; EEXIST when it has it. An IPv6 one is usable at once, without
+ * duplicate address detection: its assignment is trusted.
  *
  * @param index of the interface
  */

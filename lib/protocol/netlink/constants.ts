@@ -174,7 +174,7 @@ export const TC_H_INGRESS_HANDLE = 0xffff0000;
 // linux/pkt_cls.h
 export const TCA_U32_SEL = 5;
 export const TCA_U32_ACT = 7;
-/** A packet that matches is not handed to a further table. */
+/** A matching packet is not passed to a further table. */
 export const TC_U32_TERMINAL = 1;
 export const TCA_ACT_KIND = 1;
 export const TCA_ACT_OPTIONS = 2;

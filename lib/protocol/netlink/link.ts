@@ -45,7 +45,7 @@ export interface Link {
   mac?: string;
   /** Driver family: `veth`, `tun`; undefined for those the kernel does not name. */
   kind?: string;
-  /** A text that whoever made it has put there. */
+  /** A text set by the interface's creator. */
   alias?: string;
 }
 
@@ -72,7 +72,7 @@ export function listLinks(): Request {
   return { type: RTM_GETLINK, payload: ifinfomsg({}) };
 }
 
-/** Asks for one interface; the kernel answers ENODEV when there is none of that name. */
+/** Asks for one interface; the kernel answers ENODEV when no interface has that name. */
 export function getLink(name: string): Request {
   return {
     type: RTM_GETLINK,
@@ -86,7 +86,7 @@ export function setLinkUp(index: number): Request {
   return { type: RTM_NEWLINK, payload: ifinfomsg({ index, flags: IFF_UP, change: IFF_UP }) };
 }
 
-/** Deletes an interface, whoever holds it. */
+/** Deletes an interface, even one that is in use. */
 export function deleteLink(index: number): Request {
   return { type: RTM_DELLINK, payload: ifinfomsg({ index }) };
 }

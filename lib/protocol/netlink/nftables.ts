@@ -76,7 +76,7 @@ export function addTable(table: string): Request {
   );
 }
 
-/** Removes a table with all that is in it; ENOENT when there is none. */
+/** Removes a table with all that is in it; ENOENT when it does not exist. */
 export function deleteTable(table: string): Request {
   return request(NFT_MSG_DELTABLE, [{ type: NFTA_TABLE_NAME, value: cString(table) }]);
 }

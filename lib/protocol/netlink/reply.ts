@@ -21,7 +21,7 @@ import {
 export interface Reply {
   /** The messages that carry data. */
   messages: NetlinkMessage[];
-  /** Set once the kernel has said its last word. */
+  /** Set once the kernel has sent the last message. */
   end?: { errno: number; explanation?: string };
   /** What was dumped changed meanwhile; ask again. */
   interrupted: boolean;

@@ -68,7 +68,7 @@ export function addDefaultRoute(index: number, gateway: string, onLink: boolean)
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     payload,
-    // The interface first: whoever fills it in later knows where it is (pack/guest_init/init.c).
+    // The interface first: it is filled in later, at a known place (lib/build/guest_init/init.c).
     attributes: [{ type: RTA_OIF, value: u32(index) }, { type: RTA_GATEWAY, value: bytes }],
   };
 }
@@ -86,7 +86,7 @@ export function parseDefaultRoute(message: NetlinkMessage): DefaultRoute | undef
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   if (payload[1] !== 0 || payload[7] !== RTN_UNICAST) return undefined;
   if ((numberOf(attributes.get(RTA_TABLE)) ?? payload[4]) !== RT_TABLE_MAIN) return undefined;
-  // Entries of the route cache are no routes of their own.
+  // Entries of the route cache are not routes.
   if (viewOf(payload).getUint32(8, true) & RTM_F_CLONED) return undefined;
 
   const multipath = attributes.get(RTA_MULTIPATH);

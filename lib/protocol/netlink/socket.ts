@@ -47,17 +47,17 @@ export class NetlinkSocket implements Disposable {
   #sequence = 0;
 
   /**
-   * @param protocol whom it speaks to: routing unless told
+   * @param protocol the netlink family, routing by default
    * @throws {LinuxError} when the kernel gives none
    */
   constructor(protocol = NETLINK_ROUTE) {
     this.#fd = socket(AF_NETLINK, SOCK_RAW, protocol);
     try {
-      // It gets a port that the kernel picks, and nobody else in the namespace can send to that, be it
+      // It gets a port that the kernel picks, and no other process in the namespace can send to that, be it
       // a container of the pod with CAP_NET_ADMIN: answers that are none, or so many that the kernel's
       // are never seen (ECONNREFUSED, netlink_getsockbyportid in net/netlink/af_netlink.c).
       connect(this.#fd, KERNEL);
-      // Errors then carry the kernel's own words, and do not echo the request.
+      // Errors then carry the kernel's own text, and do not echo the request.
       setsockopt(this.#fd, SOL_NETLINK, NETLINK_EXT_ACK, u32(1));
       setsockopt(this.#fd, SOL_NETLINK, NETLINK_CAP_ACK, u32(1));
     } catch (error) {

@@ -1,6 +1,6 @@
 import { UruncError } from "../../errors.ts";
 
-/** Bytes that are no message of the type that was expected. */
+/** Bytes that are not a message of the expected type. */
 export class MalformedMessageError extends UruncError {
   override name = "MalformedMessageError";
 }

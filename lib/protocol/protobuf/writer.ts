@@ -51,7 +51,7 @@ export class Writer {
     this.#size += bytes.length;
   }
 
-  /** A length and the text's bytes; what is no valid UTF-16 becomes U+FFFD. */
+  /** A length and the text's bytes; invalid UTF-16 becomes U+FFFD. */
   string(text: string): void {
     this.delimited(utf8.encode(text));
   }

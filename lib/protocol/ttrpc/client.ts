@@ -25,9 +25,9 @@ export class Client {
   /**
    * @param service its full name
    * @param payload the request's message
-   * @param timeoutMs milliseconds to the answer; the server is told
+   * @param timeoutMs milliseconds to the answer; sent to the server as well
    * @returns the answer's message
-   * @throws RpcError what the server answered, or Code.unavailable: there is no server, or it went away
+   * @throws RpcError what the server answered, or Code.unavailable: no server, or it went away
    * before it answered; Code.deadlineExceeded
    */
   call(
@@ -143,7 +143,7 @@ class Session {
   #handle(frame: Frame): void {
     if (frame.type !== FrameType.response) throw new Error(`a frame of type ${frame.type}`);
     const call = this.#calls.get(frame.streamId);
-    // Nobody waits for it any more.
+    // No longer awaited.
     if (call === undefined) return;
     if (frame.isTooLarge) return call.fail(Code.resourceExhausted, "the answer is too large");
     const { status, payload } = decodeResponse(frame.payload);

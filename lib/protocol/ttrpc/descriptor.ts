@@ -22,12 +22,12 @@ export interface ReadinessLoop {
 
 /**
  * A socket that listens already: Deno cannot take one over, and what was there before this process
- * could listen may have told the address.
+ * could listen may have published the address.
  *
  * @param fd a listening socket, which is the listener's from now on
  */
 export function listenDescriptor(fd: number, loop: ReadinessLoop): Listener {
-  // Whoever shares the socket may be faster.
+  // Another process that shares the socket may be faster.
   setNonblock(fd, true);
   const descriptor = new Descriptor(fd, loop);
   return {
@@ -47,7 +47,7 @@ export function listenDescriptor(fd: number, loop: ReadinessLoop): Listener {
 
 class DescriptorConnection implements Connection {
   readonly #descriptor: Descriptor;
-  /** Whether the last read left room: then nothing more was there. Whoever connects says something. */
+  /** Whether the last read left room: then nothing more was there. A client that connects sends something. */
   #wasEmptied = false;
 
   constructor(descriptor: Descriptor) {
@@ -84,7 +84,7 @@ interface Waiter {
   reject(error: Error): void;
 }
 
-/** A descriptor and those who wait for it. It is in the loop only while somebody waits. */
+/** A descriptor and its waiters. It is in the loop only while it has some. */
 class Descriptor {
   readonly #fd: number;
   readonly #loop: ReadinessLoop;
@@ -126,7 +126,7 @@ class Descriptor {
 
   #wake(ready: number): void {
     for (const waiter of this.#waiters) {
-      // Errors and hang-ups are for everybody: the next call tells which it is.
+      // Errors and hang-ups wake all: the next call returns which it is.
       if ((ready & waiter.events) === 0 && (ready & ~(EPOLLIN | EPOLLOUT)) === 0) continue;
       this.#waiters.delete(waiter);
       waiter.resolve();

@@ -44,9 +44,9 @@ export class FrameReader {
   }
 
   /**
-   * A frame that is too large is told at once; its bytes are thrown away as they come.
+   * A frame that is too large is reported at once; its bytes are discarded as they come.
    *
-   * @returns undefined at the end, also when a frame was cut off
+   * @returns undefined at end of file, also when a frame was cut off
    */
   async next(): Promise<Frame | undefined> {
     if (this.#toSkip > 0 && !await this.#skip()) return undefined;
@@ -151,7 +151,7 @@ export class FrameWriter {
     frame.set(payload, HEADER_SIZE);
     this.#pending += frame.length;
     this.#last = this.#last.then(() => this.#write(frame));
-    // Whoever sent it hears of it; that nobody waits for the last one is no error of its own.
+    // Its sender gets the error; that the last one is not awaited is not another error.
     this.#last.catch(() => {});
     return this.#last;
   }

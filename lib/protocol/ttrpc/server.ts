@@ -4,7 +4,7 @@ import { delay } from "../../os/timer.ts";
 import type { Listener } from "./transport.ts";
 
 export interface ServerOptions {
-  /** Is told what goes wrong outside of any request. */
+  /** Receives errors outside of any request. */
   log?: (text: string) => void;
 }
 

@@ -222,7 +222,7 @@ function clip(name: string): string {
   return name.slice(0, 128);
 }
 
-/** The other side went away, or this side closed: nothing to tell anybody. */
+/** The other side went away, or this side closed: nothing to report. */
 function isDisconnection(error: unknown): boolean {
   if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) {
     return true;

@@ -2,7 +2,7 @@
 export interface RequestContext {
   readonly service: string;
   readonly method: string;
-  /** Aborted when nobody waits for the answer any more: the time is over, or the connection closed. */
+  /** Aborted when the answer is no longer awaited: timeout, or the connection closed. */
   readonly signal: AbortSignal;
   /** Calls when the answer is written, or cannot be. */
   afterAnswer(callback: () => void): void;
@@ -11,7 +11,7 @@ export interface RequestContext {
 /**
  * @param payload the request's message
  * @returns the answer's message
- * @throws any error: `statusOf` says how the caller is told
+ * @throws any error: `statusOf` says how it is reported
  */
 export type Handler = (
   payload: Uint8Array,

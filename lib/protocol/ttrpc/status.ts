@@ -67,7 +67,7 @@ const CODES: readonly [new (...parts: never[]) => Error, number][] = [
   [MalformedMessageError, Code.invalidArgument],
 ];
 
-/** @returns how an error that a handler threw is told to the caller */
+/** @returns how an error that a handler threw is reported to the caller */
 export function statusOf(error: unknown): { code: number; message: string } {
   const code = error instanceof RpcError
     ? error.code

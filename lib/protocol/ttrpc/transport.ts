@@ -1,6 +1,6 @@
 /** A stream of bytes in both directions. Deno's connections are such. */
 export interface Connection {
-  /** @returns bytes that were put into the buffer; null at the end */
+  /** @returns bytes that were put into the buffer; null at end of file */
   read(buffer: Uint8Array): Promise<number | null>;
   /** @returns bytes that were taken from the buffer */
   write(buffer: Uint8Array): Promise<number>;

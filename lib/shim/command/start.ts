@@ -20,7 +20,7 @@ import type { ShimArguments } from "./arguments.ts";
 import { ConfigurationCache } from "../daemon/configuration_cache.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "./group.ts";
 import { ADDRESS_FILE } from "./record.ts";
-import { glanceAtBundle } from "../../runc/kind.ts";
+import { summarizeBundle } from "../../runc/kind.ts";
 
 /**
  * Where a daemon finds its listening socket; what containerd wrote to the standard input of `start`; and
@@ -42,7 +42,7 @@ const BACKLOG = 4096;
 export async function startShim(args: ShimArguments, commandLine: readonly string[]) {
   const bundle = Deno.cwd();
   const { shim_group } = await new ConfigurationCache().get(undefined);
-  const { annotations } = glanceAtBundle(bundle);
+  const { annotations } = summarizeBundle(bundle);
   const group = groupOf({ id: args.id, annotations, shimGroup: shim_group });
   const path = await socketPath(args.address, args.namespace, group);
   const address = `unix://${path}`;

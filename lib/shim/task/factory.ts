@@ -5,7 +5,7 @@ import { removeRecord, type TaskRecord, writeRecord } from "../command/record.ts
 import { allowWriting, mountRootfs, unmountRootfs } from "../rootfs/rootfs.ts";
 import type { TaskFactory } from "../service.ts";
 import type { ShimServices } from "../daemon/services.ts";
-import { glanceAtBundle, isGuest, isInPod } from "../../runc/kind.ts";
+import { isGuest, isInPod, summarizeBundle } from "../../runc/kind.ts";
 import { decodeOptions } from "./options.ts";
 import type { Task } from "./task.ts";
 import { UnikernelTask } from "./unikernel.ts";
@@ -45,10 +45,10 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     await mountRootfs(rootfs, `${bundle}/rootfs`);
     const io = { stdin, stdout, stderr, terminal };
     const common = { id, bundle, io, options };
-    const glance = glanceAtBundle(bundle);
-    const isOurs = isGuest(glance);
+    const summary = summarizeBundle(bundle);
+    const isOurs = isGuest(summary);
     const writable = () => allowWriting(rootfs, `${bundle}/rootfs`);
-    if (!isOurs || glance.hasHooks) writable();
+    if (!isOurs || summary.hasHooks) writable();
     if (isOurs) {
       const guest = { ...common, root: record.root, allowWriting: writable };
       const task = await UnikernelTask.create(services, guest);
@@ -56,10 +56,10 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
       return task;
     }
     // Whoever comes after a pod's sandbox may be a guest.
-    if (!services.shared && !isInPod(glance)) services.inits.drop();
+    if (!services.shared && !isInPod(summary)) services.inits.drop();
     const { DelegatedTask } = await import("./delegated.ts");
-    const { tellQueueProxy } = await import("../../runc/queue_proxy.ts");
-    tellQueueProxy(bundle, glance.annotations);
+    const { redirectQueueProxy } = await import("../../runc/queue_proxy.ts");
+    redirectQueueProxy(bundle, summary.annotations);
     const { findRuntime } = await import("../../runc/runtime_program.ts");
     const { oci_runtime } = await services.configuration(options.configurationPath);
     const root = options.root === undefined ? DELEGATED_ROOT : `${options.root}/runc`;

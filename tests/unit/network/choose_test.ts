@@ -132,6 +132,6 @@ Deno.test("chooseInterface refuses an interface that a tap cannot stand in for",
   const tunnel: Link = { index: 2, name: "wg0", type: 65534, flags: IFF_UP, mtu: 1420 };
   assert.throws(
     () => choose({ links: [tunnel], routes: [route(2, 0)] }),
-    (error) => error instanceof HostError && /wg0.*no Ethernet/.test(error.message),
+    (error) => error instanceof HostError && /wg0.*not an Ethernet/.test(error.message),
   );
 });

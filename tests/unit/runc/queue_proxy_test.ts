@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { tellQueueProxy, withRedirect } from "../../../lib/runc/queue_proxy.ts";
+import { redirectQueueProxy, withRedirect } from "../../../lib/runc/queue_proxy.ts";
 import { Scope } from "../../support/scope.ts";
 
 const redirect = (config: unknown) => withRedirect(JSON.stringify(config), "/b/config.json");
@@ -31,7 +31,7 @@ for (
   const config of [null, [], {}, { process: 1 }, { process: null }, { process: { env: "A=B" } }]
 ) {
   Deno.test(`the config.json ${JSON.stringify(config)} is an error`, () => {
-    assert.throws(() => redirect(config), /\/b\/config\.json: process\.env is no list/);
+    assert.throws(() => redirect(config), /\/b\/config\.json: process\.env is not a list/);
   });
 }
 
@@ -42,11 +42,11 @@ Deno.test("only queue-proxy is told, and its file keeps its mode", async () => {
   const text = '{"process":{"env":[]}}';
   await Deno.writeTextFile(path, text, { mode: 0o640 });
   for (const name of ["user-container", "proxy"]) {
-    tellQueueProxy(bundle, { "io.kubernetes.cri.container-name": name });
+    redirectQueueProxy(bundle, { "io.kubernetes.cri.container-name": name });
   }
-  tellQueueProxy(bundle, {});
+  redirectQueueProxy(bundle, {});
   assert.equal(await Deno.readTextFile(path), text);
-  tellQueueProxy(bundle, { "io.kubernetes.cri.container-name": "queue-proxy" });
+  redirectQueueProxy(bundle, { "io.kubernetes.cri.container-name": "queue-proxy" });
   assert.match(await Deno.readTextFile(path), /REDIRECT_IP/);
   assert.equal((await Deno.stat(path)).mode! & 0o777, 0o640);
   assert.deepEqual([...Deno.readDirSync(bundle)].map(({ name }) => name), ["config.json"]);
