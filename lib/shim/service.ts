@@ -21,7 +21,6 @@ import {
   PidsResponse,
   ResizePtyRequest,
   ResumeRequest,
-  ShutdownRequest,
   StartRequest,
   StartResponse,
   StateRequest,
@@ -159,8 +158,7 @@ export class TaskService {
         shimPid: Deno.pid,
         taskPid: this.#entries.get(it.id)?.task.pid ?? 0,
       })),
-      Shutdown: (payload, context) => {
-        ShutdownRequest.decode(payload);
+      Shutdown: (_payload, context) => {
         context.afterAnswer(() => {
           if (this.isIdle) this.#options.shutdown();
         });
@@ -187,7 +185,6 @@ export class TaskService {
         bundle: request.bundle,
         rootfs: request.rootfs,
         io: { stdin, stdout, stderr, terminal },
-        checkpoint: request.checkpoint,
         pid: task.pid,
       });
       const mutex = new Mutex();

@@ -1,13 +1,12 @@
 /** The process that `start` leaves running, before it has any task. */
 import assert from "node:assert/strict";
 import {
+  Any,
   BootstrapParams,
   ConnectRequest,
   ConnectResponse,
-  encodeAny,
   packAny,
   RuncOptions,
-  ShutdownRequest,
 } from "../../lib/protocol/containerd/messages.ts";
 import { Client } from "../../lib/protocol/ttrpc/client.ts";
 import { connectUnix } from "../../lib/protocol/ttrpc/transport.ts";
@@ -62,21 +61,22 @@ class Shim {
 
   /** By the name that newer containerds call. */
   async shutDown(): Promise<void> {
-    const payload = ShutdownRequest.encode({ id: ID });
+    const payload = new Uint8Array();
     await this.#client.call("containerd.task.v3.Task", "Shutdown", payload, 20_000);
   }
 }
 
 /** What each containerd says of the options, and of much else. */
-const INPUTS: [name: string, encode: (options: Parameters<typeof encodeAny>[0]) => Uint8Array][] = [
-  ["1.7", (options) => encodeAny(options)],
-  ["2.3", (options) =>
-    BootstrapParams.encode({
-      instanceId: ID,
-      namespace: NAMESPACE,
-      extensions: [{ value: options }],
-    })],
-];
+const INPUTS: [name: string, encode: (options: Parameters<typeof Any.encode>[0]) => Uint8Array][] =
+  [
+    ["1.7", (options) => Any.encode(options)],
+    ["2.3", (options) =>
+      BootstrapParams.encode({
+        instanceId: ID,
+        namespace: NAMESPACE,
+        extensions: [{ value: options }],
+      })],
+  ];
 
 for (const [version, encode] of INPUTS) {
   testIf(

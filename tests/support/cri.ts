@@ -2,169 +2,123 @@
 import http2 from "node:http2";
 import net from "node:net";
 import {
-  field,
-  type Input,
+  bytes,
+  embedded,
+  enumeration,
+  int32,
+  int64,
   message,
-  type MessageType,
+  repeated,
+  string,
+  uint32,
+  uint64,
 } from "../../lib/protocol/protobuf/schema.ts";
+import type { Input, MessageOf, MessageType } from "../../lib/protocol/protobuf/types.ts";
 
 // The part of k8s.io/cri-api, runtime/v1/api.proto, that tests use.
 
-interface Int64 {
-  value: bigint;
-}
-const Int64Value: MessageType<Int64> = message("Int64Value", () => ({ value: field.int64(1) }));
+const Int64 = message("Int64Value", () => ({ value: int64(1) }));
 
-export interface SecurityContext {
-  runAsUser?: Int64;
-  runAsGroup?: Int64;
-  supplementalGroups: bigint[];
+/** Of a map of texts, which is a list of them. */
+const Entry = message("Entry", () => ({ key: string(1), value: string(2) }));
+
+/** A map of texts, as messages have it. */
+export function entries(map: Record<string, string>): { key: string; value: string }[] {
+  return Object.entries(map).map(([key, value]) => ({ key, value }));
 }
 
-export interface PodConfig {
-  metadata?: { name: string; uid: string; namespace: string; attempt: number };
-  hostname: string;
-  logDirectory: string;
-  annotations: Map<string, string>;
-  linux?: { cgroupParent: string };
-}
-const PodMetadata: MessageType<NonNullable<PodConfig["metadata"]>> = message(
-  "PodSandboxMetadata",
-  () => ({
-    name: field.string(1),
-    uid: field.string(2),
-    namespace: field.string(3),
-    attempt: field.uint32(4),
-  }),
-);
-const PodLinux: MessageType<NonNullable<PodConfig["linux"]>> = message(
-  "LinuxPodSandboxConfig",
-  () => ({ cgroupParent: field.string(1) }),
-);
-const PodConfig: MessageType<PodConfig> = message("PodSandboxConfig", () => ({
-  metadata: field.message(1, PodMetadata),
-  hostname: field.string(2),
-  logDirectory: field.string(3),
-  annotations: field.map(7),
-  linux: field.message(8, PodLinux),
+const PodConfig = message("PodSandboxConfig", () => ({
+  metadata: embedded(1, PodMetadata),
+  hostname: string(2),
+  logDirectory: string(3),
+  annotations: repeated(embedded(7, Entry)),
+  linux: embedded(8, PodLinux),
 }));
+export type PodConfig = MessageOf<typeof PodConfig>;
 
-export interface ContainerConfig {
-  metadata?: { name: string; attempt: number };
-  image?: { image: string };
-  command: string[];
-  args: string[];
-  annotations: Map<string, string>;
-  logPath: string;
-  linux?: { resources?: { memoryLimit: bigint }; securityContext?: SecurityContext };
-}
-const ContainerMetadata: MessageType<NonNullable<ContainerConfig["metadata"]>> = message(
-  "ContainerMetadata",
-  () => ({ name: field.string(1), attempt: field.uint32(2) }),
-);
-const ImageSpec: MessageType<{ image: string }> = message("ImageSpec", () => ({
-  image: field.string(1),
+const PodMetadata = message("PodSandboxMetadata", () => ({
+  name: string(1),
+  uid: string(2),
+  namespace: string(3),
+  attempt: uint32(4),
 }));
-const Resources: MessageType<{ memoryLimit: bigint }> = message("LinuxContainerResources", () => ({
-  memoryLimit: field.int64(4),
-}));
-const SecurityContext: MessageType<SecurityContext> = message(
-  "LinuxContainerSecurityContext",
-  () => ({
-    runAsUser: field.message(5, Int64Value),
-    runAsGroup: field.message(12, Int64Value),
-    supplementalGroups: field.repeated(field.int64(8)),
-  }),
-);
-const ContainerLinux: MessageType<NonNullable<ContainerConfig["linux"]>> = message(
-  "LinuxContainerConfig",
-  () => ({
-    resources: field.message(1, Resources),
-    securityContext: field.message(2, SecurityContext),
-  }),
-);
-const ContainerConfig: MessageType<ContainerConfig> = message("ContainerConfig", () => ({
-  metadata: field.message(1, ContainerMetadata),
-  image: field.message(2, ImageSpec),
-  command: field.repeated(field.string(3)),
-  args: field.repeated(field.string(4)),
-  annotations: field.map(10),
-  logPath: field.string(11),
-  linux: field.message(15, ContainerLinux),
-}));
+const PodLinux = message("LinuxPodSandboxConfig", () => ({ cgroupParent: string(1) }));
 
-const RunPod: MessageType<{ config?: PodConfig; runtimeHandler: string }> = message(
-  "RunPodSandboxRequest",
-  () => ({ config: field.message(1, PodConfig), runtimeHandler: field.string(2) }),
-);
-const Create: MessageType<{ pod: string; config?: ContainerConfig; podConfig?: PodConfig }> =
-  message(
-    "CreateContainerRequest",
-    () => ({
-      pod: field.string(1),
-      config: field.message(2, ContainerConfig),
-      podConfig: field.message(3, PodConfig),
-    }),
-  );
+const ContainerConfig = message("ContainerConfig", () => ({
+  metadata: embedded(1, ContainerMetadata),
+  image: embedded(2, ImageSpec),
+  command: repeated(string(3)),
+  args: repeated(string(4)),
+  annotations: repeated(embedded(10, Entry)),
+  logPath: string(11),
+  linux: embedded(15, ContainerLinux),
+}));
+export type ContainerConfig = MessageOf<typeof ContainerConfig>;
+
+const ContainerMetadata = message("ContainerMetadata", () => ({
+  name: string(1),
+  attempt: uint32(2),
+}));
+const ImageSpec = message("ImageSpec", () => ({ image: string(1) }));
+const Resources = message("LinuxContainerResources", () => ({ memoryLimit: int64(4) }));
+const ContainerLinux = message("LinuxContainerConfig", () => ({
+  resources: embedded(1, Resources),
+  securityContext: embedded(2, SecurityContext),
+}));
+const SecurityContext = message("LinuxContainerSecurityContext", () => ({
+  runAsUser: embedded(5, Int64),
+  runAsGroup: embedded(12, Int64),
+  supplementalGroups: repeated(int64(8)),
+}));
+export type SecurityContext = MessageOf<typeof SecurityContext>;
+
+const RunPod = message("RunPodSandboxRequest", () => ({
+  config: embedded(1, PodConfig),
+  runtimeHandler: string(2),
+}));
+const Create = message("CreateContainerRequest", () => ({
+  pod: string(1),
+  config: embedded(2, ContainerConfig),
+  podConfig: embedded(3, PodConfig),
+}));
 /** Requests and answers that are an id, and perhaps a number. */
-const Id: MessageType<{ id: string; number: bigint }> = message("Id", () => ({
-  id: field.string(1),
-  number: field.int64(2),
-}));
-const Empty: MessageType<Record<string, never>> = message("Empty", () => ({}));
+const Id = message("Id", () => ({ id: string(1), number: int64(2) }));
+const Empty = message("Empty", () => ({}));
 
-const ExecSync: MessageType<{ id: string; cmd: string[]; timeout: bigint }> = message(
-  "ExecSyncRequest",
-  () => ({ id: field.string(1), cmd: field.repeated(field.string(2)), timeout: field.int64(3) }),
-);
-const ExecResult: MessageType<{ stdout: Uint8Array; stderr: Uint8Array; exitCode: number }> =
-  message(
-    "ExecSyncResponse",
-    () => ({ stdout: field.bytes(1), stderr: field.bytes(2), exitCode: field.int32(3) }),
-  );
+const ExecSync = message("ExecSyncRequest", () => ({
+  id: string(1),
+  cmd: repeated(string(2)),
+  timeout: int64(3),
+}));
+const ExecResult = message("ExecSyncResponse", () => ({
+  stdout: bytes(1),
+  stderr: bytes(2),
+  exitCode: int32(3),
+}));
 
-/** What CRI says of a container: 0 created, 1 running, 2 exited. */
-export interface ContainerStatus {
-  state: number;
-  exitCode: number;
-  reason: string;
-  message: string;
-}
-const ContainerStatus: MessageType<ContainerStatus> = message("ContainerStatus", () => ({
-  state: field.enum(3),
-  exitCode: field.int32(7),
-  reason: field.string(10),
-  message: field.string(11),
+const ContainerStatus = message("ContainerStatus", () => ({
+  /** 0 created, 1 running, 2 exited. */
+  state: enumeration(3),
+  exitCode: int32(7),
+  reason: string(10),
+  message: string(11),
 }));
-const StatusAnswer: MessageType<{ status?: ContainerStatus; info: Map<string, string> }> = message(
-  "ContainerStatusResponse",
-  () => ({ status: field.message(1, ContainerStatus), info: field.map(2) }),
-);
-const PodNetwork: MessageType<{ ip: string }> = message("PodSandboxNetworkStatus", () => ({
-  ip: field.string(1),
+/** What CRI says of a container. */
+export type ContainerStatus = MessageOf<typeof ContainerStatus>;
+
+const StatusAnswer = message("ContainerStatusResponse", () => ({
+  status: embedded(1, ContainerStatus),
+  info: repeated(embedded(2, Entry)),
 }));
-const PodStatus: MessageType<{ network?: { ip: string } }> = message("PodSandboxStatus", () => ({
-  network: field.message(5, PodNetwork),
+const PodNetwork = message("PodSandboxNetworkStatus", () => ({ ip: string(1) }));
+const PodStatus = message("PodSandboxStatus", () => ({ network: embedded(5, PodNetwork) }));
+const PodStatusAnswer = message("PodSandboxStatusResponse", () => ({
+  status: embedded(1, PodStatus),
 }));
-const PodStatusAnswer: MessageType<{ status?: { network?: { ip: string } } }> = message(
-  "PodSandboxStatusResponse",
-  () => ({ status: field.message(1, PodStatus) }),
-);
-const Usage: MessageType<{ value: bigint }> = message("UInt64Value", () => ({
-  value: field.uint64(1),
-}));
-const MemoryUsage: MessageType<{ workingSet?: { value: bigint } }> = message("MemoryUsage", () => ({
-  workingSet: field.message(2, Usage),
-}));
-const Stats: MessageType<{ memory?: { workingSet?: { value: bigint } } }> = message(
-  "ContainerStats",
-  () => ({ memory: field.message(3, MemoryUsage) }),
-);
-const StatsAnswer: MessageType<{ stats?: { memory?: { workingSet?: { value: bigint } } } }> =
-  message(
-    "ContainerStatsResponse",
-    () => ({ stats: field.message(1, Stats) }),
-  );
+const Usage = message("UInt64Value", () => ({ value: uint64(1) }));
+const MemoryUsage = message("MemoryUsage", () => ({ workingSet: embedded(2, Usage) }));
+const Stats = message("ContainerStats", () => ({ memory: embedded(3, MemoryUsage) }));
+const StatsAnswer = message("ContainerStatsResponse", () => ({ stats: embedded(1, Stats) }));
 
 /** A call that containerd answered with an error. */
 export class CriError extends Error {
@@ -228,7 +182,7 @@ export class Cri implements Disposable {
   /** Of the container's process, as the runtime told it. */
   async pid(id: string): Promise<number> {
     const answer = await this.#call("ContainerStatus", Id, { id, number: 1n }, StatusAnswer);
-    return JSON.parse(answer.info.get("info")!).pid;
+    return JSON.parse(answer.info.find(({ key }) => key === "info")!.value).pid;
   }
 
   async exec(id: string, cmd: string[]): Promise<{ stdout: string; exitCode: number }> {

@@ -1,7 +1,7 @@
 /** A pod of the runtime class `urunc`, as the kubelet makes one through containerd's CRI plugin. */
-import type { Input } from "../../lib/protocol/protobuf/schema.ts";
+import type { Input } from "../../lib/protocol/protobuf/types.ts";
 import type { Containerd } from "./containerd.ts";
-import { type ContainerConfig, Cri, type SecurityContext } from "./cri.ts";
+import { type ContainerConfig, Cri, entries, type SecurityContext } from "./cri.ts";
 import { waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
 
@@ -11,7 +11,7 @@ export interface PodOptions {
   name?: string;
   /** The one of the test's containers unless told. */
   cgroupParent?: string;
-  annotations?: Map<string, string>;
+  annotations?: Record<string, string>;
 }
 
 /** What a container of a pod is, besides its name. */
@@ -43,7 +43,7 @@ export class Pod {
 
   /** Makes one as soon as that can be done; the connection lasts as long as the scope. */
   static async run(scope: Scope, it: Containerd, options: PodOptions = {}): Promise<Pod> {
-    const { name = "pod", cgroupParent = `/${it.namespace}`, annotations } = options;
+    const { name = "pod", cgroupParent = `/${it.namespace}`, annotations = {} } = options;
     const logs = await scope.temporaryDirectory("logs");
     const cri = new Cri(`${it.directory}/containerd.sock`);
     scope.defer("end the connection to containerd", () => cri[Symbol.dispose]());
@@ -51,7 +51,7 @@ export class Pod {
       metadata: { name, uid: `uid-of-${name}`, namespace: "default", attempt: 0 },
       hostname: "pod",
       logDirectory: logs,
-      annotations,
+      annotations: entries(annotations),
       linux: { cgroupParent },
     };
     const id = await waitFor(

@@ -1,4 +1,4 @@
-import { field, message, type MessageType } from "../protobuf/schema.ts";
+import { embedded, message, repeated, string } from "../protobuf/schema.ts";
 import { Any } from "../protobuf/well_known.ts";
 
 /**
@@ -12,97 +12,26 @@ import { Any } from "../protobuf/well_known.ts";
  * @module
  */
 
-/** Level 0 is INFO; below are more talkative levels, to -8. Other numbers come from newer versions. */
-export type LogLevel = number;
+const Extension = message("containerd.runtime.bootstrap.v1.Extension", () => ({
+  value: embedded(1, Any),
+}));
 
-export interface Extension {
-  value?: Any;
-}
-export const Extension: MessageType<Extension> = message(
-  "containerd.runtime.bootstrap.v1.Extension",
-  () => ({ value: field.message(1, Any) }),
-);
-export const { encode: encodeExtension, decode: decodeExtension } = Extension;
-
-export interface BootstrapParams {
-  instanceId: string;
-  namespace: string;
-  logLevel: LogLevel;
-  containerdVersion: string;
-  containerdTtrpcAddress: string;
-  containerdGrpcAddress: string;
-  containerdBinary: string;
+export const BootstrapParams = message("containerd.runtime.bootstrap.v1.BootstrapParams", () => ({
+  instanceId: string(1),
+  namespace: string(2),
   /** The runtime's options are one of them. */
-  extensions: Extension[];
-  /** Where to put the socket; empty: /run/containerd/s. */
-  socketDir: string;
-}
-export const BootstrapParams: MessageType<BootstrapParams> = message(
-  "containerd.runtime.bootstrap.v1.BootstrapParams",
-  () => ({
-    instanceId: field.string(1),
-    namespace: field.string(2),
-    logLevel: field.enum(3),
-    containerdVersion: field.string(4),
-    containerdTtrpcAddress: field.string(5),
-    containerdGrpcAddress: field.string(6),
-    containerdBinary: field.string(7),
-    extensions: field.repeated(field.message(8, Extension)),
-    socketDir: field.string(9),
-  }),
-);
-export const { encode: encodeBootstrapParams, decode: decodeBootstrapParams } = BootstrapParams;
+  extensions: repeated(embedded(8, Extension)),
+}));
 
-export interface BootstrapResult {
-  /** Of the task service: 2 or 3. */
-  version: number;
-  /** `unix://` and a path. */
-  address: string;
-  /** `ttrpc` */
-  protocol: string;
-  capabilities: number[];
-  metadata: Map<string, string>;
-}
-export const BootstrapResult: MessageType<BootstrapResult> = message(
-  "containerd.runtime.bootstrap.v1.BootstrapResult",
-  () => ({
-    version: field.int32(1),
-    address: field.string(2),
-    protocol: field.string(3),
-    capabilities: field.repeated(field.enum(4)),
-    metadata: field.map(5),
-  }),
-);
-export const { encode: encodeBootstrapResult, decode: decodeBootstrapResult } = BootstrapResult;
-
-export interface RuntimeVersion {
-  version: string;
-  revision: string;
-}
-export const RuntimeVersion: MessageType<RuntimeVersion> = message(
-  "containerd.types.RuntimeVersion",
-  () => ({ version: field.string(1), revision: field.string(2) }),
-);
-export const { encode: encodeRuntimeVersion, decode: decodeRuntimeVersion } = RuntimeVersion;
+const RuntimeVersion = message("containerd.types.RuntimeVersion", () => ({
+  version: string(1),
+  revision: string(2),
+}));
 
 /** What a shim called with `-info` writes. */
-export interface RuntimeInfo {
-  name: string;
-  version?: RuntimeVersion;
+export const RuntimeInfo = message("containerd.types.RuntimeInfo", () => ({
+  name: string(1),
+  version: embedded(2, RuntimeVersion),
   /** As they came on standard input. */
-  options?: Any;
-  /** What `features` of the OCI command line reports. */
-  features?: Any;
-  annotations: Map<string, string>;
-}
-export const RuntimeInfo: MessageType<RuntimeInfo> = message(
-  "containerd.types.RuntimeInfo",
-  () => ({
-    name: field.string(1),
-    version: field.message(2, RuntimeVersion),
-    options: field.message(3, Any),
-    features: field.message(4, Any),
-    annotations: field.map(5),
-  }),
-);
-export const { encode: encodeRuntimeInfo, decode: decodeRuntimeInfo } = RuntimeInfo;
+  options: embedded(3, Any),
+}));

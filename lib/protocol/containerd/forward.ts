@@ -1,4 +1,5 @@
-import { field, message, type MessageType } from "../protobuf/schema.ts";
+import { embedded, message, string } from "../protobuf/schema.ts";
+import type { MessageOf } from "../protobuf/types.ts";
 import { Any, Timestamp } from "../protobuf/well_known.ts";
 
 /**
@@ -8,30 +9,16 @@ import { Any, Timestamp } from "../protobuf/well_known.ts";
  * @module
  */
 
-export interface Envelope {
-  timestamp?: Timestamp;
+export const Envelope = message("containerd.services.events.ttrpc.v1.Envelope", () => ({
+  timestamp: embedded(1, Timestamp),
   /** Of containerd. */
-  namespace: string;
+  namespace: string(2),
   /** `/tasks/exit` */
-  topic: string;
-  event?: Any;
-}
-export const Envelope: MessageType<Envelope> = message(
-  "containerd.services.events.ttrpc.v1.Envelope",
-  () => ({
-    timestamp: field.message(1, Timestamp),
-    namespace: field.string(2),
-    topic: field.string(3),
-    event: field.message(4, Any),
-  }),
-);
-export const { encode: encodeEnvelope, decode: decodeEnvelope } = Envelope;
+  topic: string(3),
+  event: embedded(4, Any),
+}));
+export type Envelope = MessageOf<typeof Envelope>;
 
-export interface ForwardRequest {
-  envelope?: Envelope;
-}
-export const ForwardRequest: MessageType<ForwardRequest> = message(
-  "containerd.services.events.ttrpc.v1.ForwardRequest",
-  () => ({ envelope: field.message(1, Envelope) }),
-);
-export const { encode: encodeForwardRequest, decode: decodeForwardRequest } = ForwardRequest;
+export const ForwardRequest = message("containerd.services.events.ttrpc.v1.ForwardRequest", () => ({
+  envelope: embedded(1, Envelope),
+}));

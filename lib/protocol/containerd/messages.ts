@@ -1,6 +1,6 @@
 /**
- * All messages that the shim reads and writes: for each type its interface, a value of the same name
- * that describes it (see `MessageType`; its `name` is the URL in an Any), `encodeX` and `decodeX`.
+ * All messages that the shim reads and writes: each a value that describes it (see `MessageType`; its
+ * `name` is the URL in an Any) and, where it is named, a type of the same name.
  *
  * @module
  */
@@ -13,5 +13,5 @@ export * from "./options.ts";
 export * from "./task.ts";
 export * from "./types.ts";
 export * from "../protobuf/well_known.ts";
-export type { Input, MessageType } from "../protobuf/schema.ts";
+export type { Input, MessageType } from "../protobuf/types.ts";
 export { MalformedMessageError } from "../protobuf/error.ts";

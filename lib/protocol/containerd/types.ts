@@ -1,5 +1,4 @@
-import { field, message, type MessageType } from "../protobuf/schema.ts";
-import { Any } from "../protobuf/well_known.ts";
+import { message, repeated, string, uint32 } from "../protobuf/schema.ts";
 
 /**
  * What several services of containerd have in common.
@@ -8,21 +7,14 @@ import { Any } from "../protobuf/well_known.ts";
  * @module
  */
 
-export interface Mount {
-  type: string;
-  source: string;
-  target: string;
-  options: string[];
-}
-export const Mount: MessageType<Mount> = message("containerd.types.Mount", () => ({
-  type: field.string(1),
-  source: field.string(2),
-  target: field.string(3),
-  options: field.repeated(field.string(4)),
+export const Mount = message("containerd.types.Mount", () => ({
+  type: string(1),
+  source: string(2),
+  target: string(3),
+  options: repeated(string(4)),
 }));
-export const { encode: encodeMount, decode: decodeMount } = Mount;
 
-/** Of a task. */
+/** Of a task. A newer side may know more numbers. */
 export const Status = {
   unknown: 0,
   created: 1,
@@ -31,18 +23,7 @@ export const Status = {
   paused: 4,
   pausing: 5,
 } as const;
-/** One of those, or another number: a newer side may know more. */
-export type Status = number;
 
-export interface ProcessInfo {
-  pid: number;
-  info?: Any;
-}
-export const ProcessInfo: MessageType<ProcessInfo> = message(
-  "containerd.v1.types.ProcessInfo",
-  () => ({
-    pid: field.uint32(1),
-    info: field.message(2, Any),
-  }),
-);
-export const { encode: encodeProcessInfo, decode: decodeProcessInfo } = ProcessInfo;
+export const ProcessInfo = message("containerd.v1.types.ProcessInfo", () => ({
+  pid: uint32(1),
+}));

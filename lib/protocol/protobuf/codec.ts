@@ -1,13 +1,13 @@
 import { malformed } from "./error.ts";
 import { Reader, WireType } from "./reader.ts";
-import type { Field, Input, Kind, MessageType } from "./schema.ts";
+import type { Field, Input, Kind, MessageType } from "./types.ts";
 import { Writer } from "./writer.ts";
 
 /** Messages in messages. Those of containerd have four. */
 const MAXIMUM_DEPTH = 32;
 
 /**
- * Elements of all repeated fields and maps of one message together. Four megabytes of empty elements
+ * Elements of all repeated fields of one message together. Four megabytes of empty elements
  * would make objects of several hundred; the largest list of real life has one entry for each CPU.
  */
 const MAXIMUM_ELEMENTS = 65_536;
@@ -17,22 +17,21 @@ type Values = Record<string, unknown>;
 /** @see MessageType.encode */
 export function encodeMessage<T>(type: MessageType<T>, value: Input<T>): Uint8Array<ArrayBuffer> {
   const writer = new Writer();
-  writeMessage(writer, type as MessageType<unknown>, value as Values);
+  writeMessage(writer, type, value as Values);
   return writer.finish();
 }
 
 /** @see MessageType.decode */
 export function decodeMessage<T>(type: MessageType<T>, bytes: Uint8Array): T {
   const decoder = new Decoder(type.name);
-  return decoder.message(new Reader(bytes, type.name), type as MessageType<unknown>) as T;
+  return decoder.message(new Reader(bytes, type.name), type) as T;
 }
 
 function writeMessage(writer: Writer, type: MessageType<unknown>, values: Values): void {
-  for (const [name, field] of Object.entries<Field<unknown>>(type.fields)) {
+  for (const [name, field] of Object.entries(type.fields)) {
     const value = values[name];
     if (value === undefined) continue;
-    if (field.kind === "map") writeMap(writer, field.number, value as ReadonlyMap<string, string>);
-    else if (field.repeated) writeRepeated(writer, field, value as readonly unknown[]);
+    if (field.repeated) writeRepeated(writer, field, value as readonly unknown[]);
     else if (!isDefault(field.kind, value)) writeField(writer, field, value);
   }
 }
@@ -44,17 +43,6 @@ function writeRepeated(writer: Writer, field: Field<unknown>, values: readonly u
   } else {
     writer.nested(field.number, (inner) => {
       for (const value of values) writeValue(inner, field, value);
-    });
-  }
-}
-
-function writeMap(writer: Writer, number: number, map: ReadonlyMap<string, string>): void {
-  for (const entry of map) {
-    writer.nested(number, (inner) => {
-      entry.forEach((text, index) => {
-        inner.tag(index + 1, WireType.bytes);
-        inner.string(text);
-      });
     });
   }
 }
@@ -83,8 +71,6 @@ function writeValue(writer: Writer, field: Field<unknown>, value: unknown): void
     case "uint64":
     case "int64":
       return writer.varint64(BigInt(value as bigint | number));
-    case "double":
-      return writer.double(value as number);
   }
 }
 
@@ -93,13 +79,11 @@ const WIRE_TYPES: Record<Kind, number> = {
   string: WireType.bytes,
   bytes: WireType.bytes,
   message: WireType.bytes,
-  map: WireType.bytes,
   bool: WireType.varint,
   uint32: WireType.varint,
   int32: WireType.varint,
   uint64: WireType.varint,
   int64: WireType.varint,
-  double: WireType.fixed64,
 };
 
 /** Proto3 does not write what is zero or empty; a message that is there has no default. */
@@ -110,9 +94,6 @@ function isDefault(kind: Kind, value: unknown): boolean {
     case "string":
     case "bytes":
       return (value as string | Uint8Array).length === 0;
-    case "double":
-      // Negative zero is written.
-      return Object.is(value, 0);
     case "bool":
       return value === false;
     default:
@@ -132,8 +113,6 @@ function defaultOf(field: Field<unknown>): unknown {
     case "uint64":
     case "int64":
       return 0n;
-    case "map":
-      return new Map();
     case "message":
       return undefined;
     default:
@@ -177,8 +156,7 @@ class Decoder {
   ): boolean {
     const expected = WIRE_TYPES[field.kind];
     if (wireType === expected) {
-      if (field.kind === "map") this.#entry(reader, values[name] as Map<string, string>);
-      else if (field.repeated) this.#push(values[name] as unknown[], this.#value(reader, field));
+      if (field.repeated) this.#push(values[name] as unknown[], this.#value(reader, field));
       else values[name] = this.#value(reader, field, values[name]);
       return true;
     }
@@ -190,7 +168,7 @@ class Decoder {
   }
 
   #value(reader: Reader, field: Field<unknown>, before?: unknown): unknown {
-    if (field.kind !== "message") return reader[field.kind as Exclude<Kind, "message" | "map">]();
+    if (field.kind !== "message") return reader[field.kind as Exclude<Kind, "message">]();
     const type = field.type!;
     return this.message(reader.nested(type.name), type, before as Values | undefined);
   }
@@ -198,18 +176,6 @@ class Decoder {
   #push(list: unknown[], value: unknown): void {
     this.#count();
     list.push(value);
-  }
-
-  #entry(reader: Reader, map: Map<string, string>): void {
-    this.#count();
-    const entry = reader.nested(this.#subject);
-    const texts = ["", ""];
-    while (!entry.atEnd) {
-      const { number, wireType } = entry.tag();
-      if (number <= 2 && wireType === WireType.bytes) texts[number - 1] = entry.string();
-      else entry.skip(number, wireType);
-    }
-    map.set(texts[0]!, texts[1]!);
   }
 
   #count(): void {
@@ -221,7 +187,7 @@ class Decoder {
 
 function emptyMessage(type: MessageType<unknown>): Values {
   const values: Values = {};
-  for (const [name, field] of Object.entries<Field<unknown>>(type.fields)) {
+  for (const [name, field] of Object.entries(type.fields)) {
     const value = defaultOf(field);
     if (value !== undefined) values[name] = value;
   }

@@ -76,11 +76,6 @@ export class Reader {
     return BigInt.asIntN(64, this.uint64());
   }
 
-  double(): number {
-    const at = this.#take(8);
-    return new DataView(this.#bytes.buffer, this.#bytes.byteOffset + at, 8).getFloat64(0, true);
-  }
-
   /** A copy: the buffer that it is read from may be used again. */
   bytes(): Uint8Array {
     const { start, end } = this.#delimited();

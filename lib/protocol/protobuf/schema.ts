@@ -1,70 +1,42 @@
 import { decodeMessage, encodeMessage } from "./codec.ts";
+import type { EmbeddedField, Field, Fields, Kind, MessageType, MessageWith } from "./types.ts";
 
-/** What a field's values are, as the `.proto` files call it. */
-export type Kind =
-  | "string"
-  | "bytes"
-  | "bool"
-  | "uint32"
-  | "int32"
-  | "uint64"
-  | "int64"
-  | "double"
-  | "message"
-  | "map";
-
-/** A field of a message; `V` is what it is in TypeScript. */
-export interface Field<V> {
-  readonly number: number;
-  readonly kind: Kind;
-  readonly repeated: boolean;
-  /** Of a message. */
-  readonly type?: MessageType<unknown>;
-  /** Only there for the compiler. */
-  readonly value?: V;
-}
-
-/** The fields of a message, by their names in TypeScript. */
-export type Fields<T> = { readonly [K in keyof T]-?: Field<T[K]> };
-
-/** What may be encoded as a `T`: what is left out has proto3's default, and numbers do for bigints. */
-export type Input<T> = T extends Uint8Array ? Uint8Array
-  : T extends bigint ? bigint | number
-  : T extends Map<string, string> ? ReadonlyMap<string, string>
-  : T extends (infer E)[] ? readonly Input<E>[]
-  : T extends object ? { readonly [K in keyof T]?: Input<T[K]> }
-  : T;
-
-/** A type of messages. */
-export interface MessageType<T> {
-  /** With its package; also the `type_url` of a google.protobuf.Any that holds one. */
-  readonly name: string;
-  /** Made at first use: most types are never needed. */
-  readonly fields: Fields<T>;
-  /** Fields by their numbers. */
-  readonly byNumber: ReadonlyMap<number, { name: string; field: Field<unknown> }>;
-  encode(value: Input<T>): Uint8Array<ArrayBuffer>;
-  /** @throws MalformedMessageError */
-  decode(bytes: Uint8Array): T;
-}
+/**
+ * How a type of messages is written down: a table of its fields, each made from its number, from
+ * which the type in TypeScript follows.
+ *
+ * ```ts
+ * export const Mount = message("containerd.types.Mount", () => ({
+ *   source: string(2),
+ *   options: repeated(string(4)),
+ * }));
+ * export type Mount = MessageOf<typeof Mount>; // { source: string; options: string[] }
+ * ```
+ *
+ * A field that is not in the table is passed over when it is read, as one is that is younger than
+ * this program; so the tables have what is used, not all that the `.proto` files have.
+ *
+ * @module
+ */
 
 /**
  * @param name with its package
  * @param makeFields is called at first use
  */
-export function message<T>(name: string, makeFields: () => Fields<T>): MessageType<T> {
-  let fields: Fields<T> | undefined;
-  let byNumber: MessageType<T>["byNumber"] | undefined;
-  const type: MessageType<T> = {
+export function message<F extends Fields>(
+  name: string,
+  makeFields: () => F,
+): MessageType<MessageWith<F>> {
+  let fields: Fields | undefined;
+  let byNumber: MessageType<unknown>["byNumber"] | undefined;
+  const type: MessageType<MessageWith<F>> = {
     name,
     get fields() {
       return fields ??= makeFields();
     },
     get byNumber() {
       return byNumber ??= new Map(
-        Object.entries<Field<unknown>>(type.fields).map(
-          ([name, field]) => [field.number, { name, field }],
-        ),
+        Object.entries(type.fields).map(([name, field]) => [field.number, { name, field }]),
       );
     },
     encode: (value) => encodeMessage(type, value),
@@ -73,33 +45,26 @@ export function message<T>(name: string, makeFields: () => Fields<T>): MessageTy
   return type;
 }
 
-/** The fields of a `.proto` file, each made from its number. */
-export const field = {
-  string: (number: number) => scalar<string>(number, "string"),
-  bytes: (number: number) => scalar<Uint8Array>(number, "bytes"),
-  bool: (number: number) => scalar<boolean>(number, "bool"),
-  uint32: (number: number) => scalar<number>(number, "uint32"),
-  int32: (number: number) => scalar<number>(number, "int32"),
-  /** Enumerations are open: a number that has no name stays what it is. */
-  enum: <V extends number>(number: number) => scalar<V>(number, "int32"),
-  uint64: (number: number) => scalar<bigint>(number, "uint64"),
-  int64: (number: number) => scalar<bigint>(number, "int64"),
-  double: (number: number) => scalar<number>(number, "double"),
-  message: <T>(number: number, type: MessageType<T>): Field<T | undefined> => ({
-    number,
-    kind: "message",
-    repeated: false,
-    type: type as MessageType<unknown>,
-  }),
-  /** A `map<string, string>`. */
-  map: (number: number): Field<Map<string, string>> => ({ number, kind: "map", repeated: false }),
-  repeated: <V>(field: Field<V>): Field<NonNullable<V>[]> => ({
-    number: field.number,
-    kind: field.kind,
-    repeated: true,
-    type: field.type,
-  }),
-};
+export const string = (number: number) => scalar<string>(number, "string");
+export const bytes = (number: number) => scalar<Uint8Array>(number, "bytes");
+export const bool = (number: number) => scalar<boolean>(number, "bool");
+export const uint32 = (number: number) => scalar<number>(number, "uint32");
+export const int32 = (number: number) => scalar<number>(number, "int32");
+export const uint64 = (number: number) => scalar<bigint>(number, "uint64");
+export const int64 = (number: number) => scalar<bigint>(number, "int64");
+
+/** Enumerations are open: a number that has no name stays what it is. */
+export const enumeration = int32;
+
+/** A single message, which may be left out. */
+export function embedded<T>(number: number, type: MessageType<T>): EmbeddedField<T> {
+  return { number, kind: "message", repeated: false, type };
+}
+
+/** A list of what `field` is one of. */
+export function repeated<V>(field: Field<V>): Field<V[]> {
+  return { number: field.number, kind: field.kind, repeated: true, type: field.type };
+}
 
 function scalar<V>(number: number, kind: Kind): Field<V> {
   return { number, kind, repeated: false };

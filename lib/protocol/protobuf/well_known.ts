@@ -1,5 +1,5 @@
-import { field, message, type MessageType } from "./schema.ts";
-import type { Input } from "./schema.ts";
+import { bytes, int32, int64, message, string } from "./schema.ts";
+import type { Input, MessageOf, MessageType } from "./types.ts";
 
 /**
  * Types that come with protobuf.
@@ -9,16 +9,12 @@ import type { Input } from "./schema.ts";
  */
 
 /** A message of any type. */
-export interface Any {
+export const Any = message("google.protobuf.Any", () => ({
   /** For containerd the message's full name, alone or after a `/`. */
-  typeUrl: string;
-  value: Uint8Array;
-}
-export const Any: MessageType<Any> = message("google.protobuf.Any", () => ({
-  typeUrl: field.string(1),
-  value: field.bytes(2),
+  typeUrl: string(1),
+  value: bytes(2),
 }));
-export const { encode: encodeAny, decode: decodeAny } = Any;
+export type Any = MessageOf<typeof Any>;
 
 /** @returns the message as containerd's typeurl package packs it: the name alone is the URL */
 export function packAny<T>(type: MessageType<T>, value: Input<T>): Any {
@@ -35,17 +31,13 @@ export function unpackAny<T>(type: MessageType<T>, any: Any): T | undefined {
 }
 
 /** A point in time. */
-export interface Timestamp {
+export const Timestamp = message("google.protobuf.Timestamp", () => ({
   /** Since 1970; whole seconds. */
-  seconds: bigint;
+  seconds: int64(1),
   /** From 0 to 999999999, counted forward also before 1970. */
-  nanos: number;
-}
-export const Timestamp: MessageType<Timestamp> = message("google.protobuf.Timestamp", () => ({
-  seconds: field.int64(1),
-  nanos: field.int32(2),
+  nanos: int32(2),
 }));
-export const { encode: encodeTimestamp, decode: decodeTimestamp } = Timestamp;
+export type Timestamp = MessageOf<typeof Timestamp>;
 
 /** @param milliseconds since 1970, as of Date.now(); fractions count */
 export function timestampOf(milliseconds: number): Timestamp {

@@ -37,12 +37,6 @@ export class Writer {
     this.#bytes[this.#size++] = Number(rest);
   }
 
-  double(value: number): void {
-    this.#reserve(8);
-    new DataView(this.#bytes.buffer).setFloat64(this.#size, value, true);
-    this.#size += 8;
-  }
-
   /** A length and the bytes. */
   delimited(bytes: Uint8Array): void {
     this.varint(bytes.length);

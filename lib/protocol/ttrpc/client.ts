@@ -1,6 +1,6 @@
 import { after, type Timer } from "../../os/timer.ts";
-import { type Input } from "../protobuf/schema.ts";
-import { decodeResponse, encodeRequest, type Request } from "./messages.ts";
+import type { Input } from "../protobuf/types.ts";
+import { Request, Response } from "./messages.ts";
 import {
   FLAG_REMOTE_CLOSED,
   type Frame,
@@ -53,7 +53,7 @@ export class Client {
     timeoutMs: number,
     operation: string,
   ): Promise<Uint8Array> {
-    const message = encodeRequest(request);
+    const message = Request.encode(request);
     if (message.length > MAXIMUM_PAYLOAD) {
       throw new RpcError(Code.resourceExhausted, "the request is too large", operation);
     }
@@ -146,7 +146,7 @@ class Session {
     // No longer awaited.
     if (call === undefined) return;
     if (frame.isTooLarge) return call.fail(Code.resourceExhausted, "the answer is too large");
-    const { status, payload } = decodeResponse(frame.payload);
+    const { status, payload } = Response.decode(frame.payload);
     if (status === undefined || status.code === Code.ok) call.resolve(payload);
     else call.fail(status.code, status.message);
   }

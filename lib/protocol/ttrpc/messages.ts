@@ -1,5 +1,5 @@
-import { field, message, type MessageType } from "../protobuf/schema.ts";
-import { Any } from "../protobuf/well_known.ts";
+import { bytes, embedded, int32, int64, message, string } from "../protobuf/schema.ts";
+import type { MessageOf } from "../protobuf/types.ts";
 
 /**
  * What ttrpc's frames hold.
@@ -8,52 +8,24 @@ import { Any } from "../protobuf/well_known.ts";
  * @module
  */
 
-export interface KeyValue {
-  key: string;
-  value: string;
-}
-export const KeyValue: MessageType<KeyValue> = message("ttrpc.KeyValue", () => ({
-  key: field.string(1),
-  value: field.string(2),
-}));
-
-export interface Request {
-  service: string;
-  method: string;
-  payload: Uint8Array;
+export const Request = message("ttrpc.Request", () => ({
+  service: string(1),
+  method: string(2),
+  payload: bytes(3),
   /** How long the caller waits, in nanoseconds; 0: it does not say. */
-  timeoutNano: bigint;
-  metadata: KeyValue[];
-}
-export const Request: MessageType<Request> = message("ttrpc.Request", () => ({
-  service: field.string(1),
-  method: field.string(2),
-  payload: field.bytes(3),
-  timeoutNano: field.int64(4),
-  metadata: field.repeated(field.message(5, KeyValue)),
+  timeoutNano: int64(4),
 }));
-export const { encode: encodeRequest, decode: decodeRequest } = Request;
+export type Request = MessageOf<typeof Request>;
 
-export interface RpcStatus {
+const RpcStatus = message("google.rpc.Status", () => ({
   /** Of gRPC; 0: no error. */
-  code: number;
-  message: string;
-  details: Any[];
-}
-export const RpcStatus: MessageType<RpcStatus> = message("google.rpc.Status", () => ({
-  code: field.int32(1),
-  message: field.string(2),
-  details: field.repeated(field.message(3, Any)),
+  code: int32(1),
+  message: string(2),
 }));
-export const { encode: encodeRpcStatus, decode: decodeRpcStatus } = RpcStatus;
 
-export interface Response {
+export const Response = message("ttrpc.Response", () => ({
   /** Left out when all is well. */
-  status?: RpcStatus;
-  payload: Uint8Array;
-}
-export const Response: MessageType<Response> = message("ttrpc.Response", () => ({
-  status: field.message(1, RpcStatus),
-  payload: field.bytes(2),
+  status: embedded(1, RpcStatus),
+  payload: bytes(2),
 }));
-export const { encode: encodeResponse, decode: decodeResponse } = Response;
+export type Response = MessageOf<typeof Response>;

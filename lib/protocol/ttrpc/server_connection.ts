@@ -1,7 +1,7 @@
 import { after, delay, type Timer } from "../../os/timer.ts";
 import { MalformedMessageError } from "../protobuf/error.ts";
-import { type Input } from "../protobuf/schema.ts";
-import { decodeRequest, encodeResponse, type Request, type Response } from "./messages.ts";
+import type { Input } from "../protobuf/types.ts";
+import { Request, Response } from "./messages.ts";
 import { type Frame, FrameReader, FrameType, FrameWriter, MAXIMUM_PAYLOAD } from "./frames.ts";
 import type { Handler, RequestContext, Services } from "./services.ts";
 import { Code, RpcError, statusOf } from "./status.ts";
@@ -94,7 +94,7 @@ export class ServerConnection {
 
     let request: Request;
     try {
-      request = decodeRequest(frame.payload);
+      request = Request.decode(frame.payload);
     } catch (error) {
       if (!(error instanceof MalformedMessageError)) throw error;
       return refuse(Code.invalidArgument, `unmarshal request error: ${error.message}`);
@@ -130,10 +130,10 @@ export class ServerConnection {
 
   /** Resolves when it is written, or cannot be. */
   async #answer(streamId: number, response: Input<Response>): Promise<void> {
-    let payload = encodeResponse(response);
+    let payload = Response.encode(response);
     if (payload.length > MAXIMUM_PAYLOAD) {
       const status = { code: Code.resourceExhausted, message: "the answer is too large" };
-      payload = encodeResponse({ status });
+      payload = Response.encode({ status });
     }
     try {
       await this.#writer.send(streamId, FrameType.response, 0, payload);

@@ -1,5 +1,5 @@
 import { versionInfo } from "../../version.ts";
-import { type Any, decodeAny, RuntimeInfo } from "../../protocol/containerd/messages.ts";
+import { Any, RuntimeInfo } from "../../protocol/containerd/messages.ts";
 
 /** A runtime's options are no larger. Bytes. */
 const MAXIMUM_BYTES = 1024 * 1024;
@@ -28,5 +28,5 @@ async function optionsOnStdin(): Promise<Any | undefined> {
     if (count === null) break;
     length += count;
   }
-  return length === 0 ? undefined : decodeAny(bytes.subarray(0, length));
+  return length === 0 ? undefined : Any.decode(bytes.subarray(0, length));
 }

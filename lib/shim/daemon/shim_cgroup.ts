@@ -2,7 +2,7 @@ import { close, readAsync } from "../../../ffi/linux.ts";
 import { readCgroupLayout } from "../../cgroups/layout.ts";
 import type { ShimArguments } from "../command/arguments.ts";
 import type { ShimLog } from "./log.ts";
-import { type Any, BootstrapParams, decodeAny } from "../../protocol/containerd/messages.ts";
+import { Any, BootstrapParams } from "../../protocol/containerd/messages.ts";
 import { decodeOptions } from "../task/options.ts";
 
 /** More than a runtime's options can be. Bytes. */
@@ -56,7 +56,7 @@ function optionsIn(bytes: Uint8Array, { id, namespace }: ShimArguments): Any | u
   if (parameters.instanceId === id && parameters.namespace === namespace) {
     return parameters.extensions.find(({ value }) => value !== undefined)?.value;
   }
-  return decodeAny(bytes);
+  return Any.decode(bytes);
 }
 
 /** @param path below each mount point */

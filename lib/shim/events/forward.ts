@@ -1,8 +1,4 @@
-import {
-  encodeAny,
-  encodeForwardRequest,
-  type Envelope,
-} from "../../protocol/containerd/messages.ts";
+import { Any, type Envelope, ForwardRequest } from "../../protocol/containerd/messages.ts";
 import { Client } from "../../protocol/ttrpc/client.ts";
 import { Code, RpcError } from "../../protocol/ttrpc/status.ts";
 import { connectUnix } from "../../protocol/ttrpc/transport.ts";
@@ -35,7 +31,7 @@ export function ttrpcForwarder(address: string): Forwarder {
         await client.call(
           "containerd.services.events.ttrpc.v1.Events",
           "Forward",
-          encodeForwardRequest({ envelope }),
+          ForwardRequest.encode({ envelope }),
           TIMEOUT_MS,
         );
       } catch (error) {
@@ -70,7 +66,7 @@ export function binaryForwarder(binary: string, address: string): Forwarder {
         const child = command.spawn();
         const writer = child.stdin.getWriter();
         // A program that does not read ends with an error of its own.
-        await writer.write(encodeAny(event ?? {})).then(() => writer.close(), () => {});
+        await writer.write(Any.encode(event ?? {})).then(() => writer.close(), () => {});
         const { code } = await child.status;
         if (code === 0) return;
         reason = `exit status ${code}`;

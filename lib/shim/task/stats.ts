@@ -103,7 +103,6 @@ function entry(counter: MemoryCounter | undefined) {
 function blockEntries(counts: BlockIOCount[]) {
   return counts.map(({ major, minor, operation, count }) => ({
     op: operation,
-    device: "",
     major,
     minor,
     value: count,

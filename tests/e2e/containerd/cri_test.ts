@@ -4,6 +4,7 @@ import { missingMemoryController } from "../../support/cgroups.ts";
 import { parseReport } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
+import { entries } from "../../support/cri.ts";
 import { Pod, runAs } from "../../support/pod.ts";
 import { isAlive, readStatus } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
@@ -99,7 +100,7 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
     const wrong = await pod.create("wrong", {
       image: ORDINARY,
       args: ["/bin/echo", "isolated?"],
-      annotations: new Map([["com.urunc.unikernel.binary", "/bin/busybox"]]),
+      annotations: entries({ "com.urunc.unikernel.binary": "/bin/busybox" }),
     });
     await assert.rejects(() => cri.start(wrong), /com\.urunc\.unikernel\.unikernelType/);
     await cri.remove(wrong);
@@ -204,7 +205,7 @@ testIf("CRI: a pod's incomplete description makes no ordinary container of any o
 }, async () => {
   await using scope = new Scope();
   const it = await startWithCri(scope);
-  const annotations = new Map([["com.urunc.unikernel.hypervisor", "qemu"]]);
+  const annotations = { "com.urunc.unikernel.hypervisor": "qemu" };
   const pod = await Pod.run(scope, it, { annotations });
   const container = await pod.create("container", {
     image: ORDINARY,

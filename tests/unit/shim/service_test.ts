@@ -17,7 +17,6 @@ import {
   PidsResponse,
   ResizePtyRequest,
   ResumeRequest,
-  ShutdownRequest,
   StartRequest,
   StartResponse,
   StateRequest,
@@ -29,9 +28,13 @@ import {
   WaitRequest,
   WaitResponse,
 } from "../../../lib/protocol/containerd/messages.ts";
+import { message } from "../../../lib/protocol/protobuf/schema.ts";
+import type { MessageOf } from "../../../lib/protocol/protobuf/types.ts";
 import { TaskService } from "../../../lib/shim/service.ts";
 import type { Task, TaskExit, TaskProcess, TaskStatus } from "../../../lib/shim/task/task.ts";
 import { Code, statusOf } from "../../../lib/protocol/ttrpc/status.ts";
+
+const Nothing = message("google.protobuf.Empty", () => ({}));
 
 /** A process whose steps are done at once, but for those that were held up. */
 class FakeProcess implements TaskProcess {
@@ -117,7 +120,7 @@ class FakeTask extends FakeProcess implements Task {
 class Shim {
   readonly tasks = new Map<string, FakeTask>();
   readonly told: string[] = [];
-  readonly exits: TaskExitEvent[] = [];
+  readonly exits: MessageOf<typeof TaskExitEvent>[] = [];
   shutdowns = 0;
   /** Is thrown instead of making a task. */
   failure?: Error;
@@ -149,7 +152,9 @@ class Shim {
     publisher: {
       publish: (topic, type, event) => {
         const { containerId, execId, id } = event as Record<string, string>;
-        if (topic === "/tasks/exit") this.exits.push(event as unknown as TaskExitEvent);
+        if (topic === "/tasks/exit") {
+          this.exits.push(event as unknown as MessageOf<typeof TaskExitEvent>);
+        }
         const whose = execId ?? (topic === "/tasks/exit" ? id : containerId);
         assert.ok(type.name.startsWith("containerd.events.Task"));
         this.told.push(`${whose} ${topic}`);
@@ -196,7 +201,7 @@ class Shim {
 
   /** For requests whose answer says nothing. */
   order<Q>(method: string, requestType: MessageType<Q>, request: Input<Q>): Promise<unknown> {
-    return this.ask(method, requestType, request, ShutdownRequest);
+    return this.ask(method, requestType, request, Nothing);
   }
 }
 
@@ -385,7 +390,7 @@ Deno.test("service: an id is taken from its creation on, and free when that fail
 
 Deno.test("service: it ends when it is asked to and has no task", async () => {
   const shim = new Shim();
-  const shutDown = () => shim.order("Shutdown", ShutdownRequest, { id: "box" });
+  const shutDown = () => shim.order("Shutdown", Nothing, {});
   await shim.create("box");
   await shutDown();
   assert.equal(shim.shutdowns, 0);

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
 import { MalformedMessageError } from "../../../../lib/protocol/protobuf/error.ts";
 import {
-  decodeTaskExit,
-  encodeTaskExit,
   millisecondsOf,
   packAny,
   TaskExit,
@@ -10,7 +8,18 @@ import {
   timestampOf,
   unpackAny,
 } from "../../../../lib/protocol/containerd/messages.ts";
-import { field, message, type MessageType } from "../../../../lib/protocol/protobuf/schema.ts";
+import {
+  bool,
+  bytes,
+  embedded,
+  int32,
+  message,
+  repeated,
+  string,
+  uint32,
+  uint64,
+} from "../../../../lib/protocol/protobuf/schema.ts";
+import type { MessageType } from "../../../../lib/protocol/protobuf/types.ts";
 import { joined, mutate, Random, randomMessage } from "../../shim/_random.ts";
 import { TYPES } from "./_types.ts";
 
@@ -20,28 +29,24 @@ interface Everything {
   small: number;
   signed: number;
   large: bigint;
-  real: number;
   raw: Uint8Array;
   inner?: Everything;
   texts: string[];
   numbers: bigint[];
   inners: Everything[];
-  map: Map<string, string>;
 }
 
 const Everything: MessageType<Everything> = message("test.Everything", () => ({
-  text: field.string(1),
-  flag: field.bool(2),
-  small: field.uint32(3),
-  signed: field.int32(4),
-  large: field.uint64(5),
-  real: field.double(6),
-  raw: field.bytes(7),
-  inner: field.message(8, Everything),
-  texts: field.repeated(field.string(9)),
-  numbers: field.repeated(field.uint64(10)),
-  inners: field.repeated(field.message(16, Everything)),
-  map: field.map(2048),
+  text: string(1),
+  flag: bool(2),
+  small: uint32(3),
+  signed: int32(4),
+  large: uint64(5),
+  raw: bytes(7),
+  inner: embedded(8, Everything),
+  texts: repeated(string(9)),
+  numbers: repeated(uint64(10)),
+  inners: repeated(embedded(16, Everything)),
 }));
 
 const EMPTY: Everything = {
@@ -50,12 +55,10 @@ const EMPTY: Everything = {
   small: 0,
   signed: 0,
   large: 0n,
-  real: 0,
   raw: new Uint8Array(),
   texts: [],
   numbers: [],
   inners: [],
-  map: new Map(),
 };
 
 /** Worked out by hand from the encoding's specification. */
@@ -69,15 +72,12 @@ const WIRE: { hex: string; value: Partial<Everything> }[] = [
   { hex: "20ffffffffffffffffff01", value: { signed: -1 } },
   { hex: "28ffffffffffffffffff01", value: { large: 2n ** 64n - 1n } },
   { hex: "2880808080808080808001", value: { large: 2n ** 63n } },
-  { hex: "31000000000000f03f", value: { real: 1 } },
-  { hex: "310000000000000080", value: { real: -0 } },
   { hex: "3a0200ff", value: { raw: new Uint8Array([0, 255]) } },
   { hex: "4200", value: { inner: EMPTY } },
   { hex: "4203189601", value: { inner: { ...EMPTY, small: 150 } } },
   { hex: "4a016b4a00", value: { texts: ["k", ""] } },
   { hex: "520603ac0200904e", value: { numbers: [3n, 300n, 0n, 10000n] } },
   { hex: "8201008201021001", value: { inners: [EMPTY, { ...EMPTY, flag: true }] } },
-  { hex: "828001060a0161120162", value: { map: new Map([["a", "b"]]) } },
 ];
 
 for (const { hex, value } of WIRE) {
@@ -112,16 +112,6 @@ const TOLERATED: { name: string; hex: string; value: Partial<Everything> }[] = [
     value: { small: 150 },
   },
   { name: "a known field of another wire type", hex: "1a0161" + "189601", value: { small: 150 } },
-  {
-    name: "a map's entry without a key",
-    hex: "82800103120162",
-    value: { map: new Map([["", "b"]]) },
-  },
-  {
-    name: "a map's key comes twice",
-    hex: "828001060a0161120162" + "828001060a0161120163",
-    value: { map: new Map([["a", "c"]]) },
-  },
 ];
 
 for (const { name, hex, value } of TOLERATED) {
@@ -133,7 +123,7 @@ for (const { name, hex, value } of TOLERATED) {
 const MALFORMED: { name: string; bytes: Uint8Array; reason: RegExp }[] = [
   { name: "a tag alone", bytes: hex("18"), reason: /cut off/ },
   { name: "half a varint", bytes: hex("1896"), reason: /cut off/ },
-  { name: "half a double", bytes: hex("3100000000"), reason: /cut off/ },
+  { name: "half an unknown double", bytes: hex("f10300000000"), reason: /cut off/ },
   { name: "a text longer than the message", bytes: hex("0a0561"), reason: /cut off/ },
   { name: "a length of 32 bits", bytes: hex("0affffffff0f61"), reason: /cut off/ },
   { name: "a length of 64 bits", bytes: hex("0affffffffffffffffff0161"), reason: /cut off/ },
@@ -153,7 +143,7 @@ const MALFORMED: { name: string; bytes: Uint8Array; reason: RegExp }[] = [
   { name: "100 messages in each other", bytes: nested(100), reason: /too deep/ },
   {
     name: "a million empty elements",
-    bytes: repeated(hex("820100"), 1_000_000),
+    bytes: times(hex("820100"), 1_000_000),
     reason: /elements/,
   },
   {
@@ -161,7 +151,6 @@ const MALFORMED: { name: string; bytes: Uint8Array; reason: RegExp }[] = [
     bytes: joined(hex("52c0843d"), new Uint8Array(1_000_000)),
     reason: /elements/,
   },
-  { name: "a million entries", bytes: repeated(hex("82800100"), 1_000_000), reason: /elements/ },
 ];
 
 for (const { name, bytes, reason } of MALFORMED) {
@@ -240,8 +229,8 @@ Deno.test("codec: messages travel as Any under the name that containerd expects"
 
 Deno.test("codec: times keep their milliseconds, before 1970 too", () => {
   for (const milliseconds of [0, 1, 1_700_000_000_123, -1, -1500]) {
-    const bytes = encodeTaskExit({ exitedAt: timestampOf(milliseconds) });
-    const { exitedAt } = decodeTaskExit(bytes);
+    const bytes = TaskExit.encode({ exitedAt: timestampOf(milliseconds) });
+    const { exitedAt } = TaskExit.decode(bytes);
     assert(exitedAt !== undefined && exitedAt.nanos >= 0 && exitedAt.nanos < 1e9);
     assert.equal(millisecondsOf(exitedAt), milliseconds);
   }
@@ -262,7 +251,7 @@ function wrap(bytes: Uint8Array): Uint8Array {
   return joined(new Uint8Array([0x42, ...size]), bytes);
 }
 
-function repeated(bytes: Uint8Array, count: number): Uint8Array {
+function times(bytes: Uint8Array, count: number): Uint8Array {
   const all = new Uint8Array(bytes.length * count);
   for (let at = 0; at < all.length; at += bytes.length) all.set(bytes, at);
   return all;

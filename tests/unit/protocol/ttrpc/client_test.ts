@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { decodeRequest, encodeResponse } from "../../../../lib/protocol/ttrpc/messages.ts";
+import { Request, Response } from "../../../../lib/protocol/ttrpc/messages.ts";
 import { Client } from "../../../../lib/protocol/ttrpc/client.ts";
 import { FrameReader, FrameType, MAXIMUM_PAYLOAD } from "../../../../lib/protocol/ttrpc/frames.ts";
 import { Code } from "../../../../lib/protocol/ttrpc/status.ts";
@@ -30,7 +30,7 @@ Deno.test("client: tells answers apart that come in another order", async () => 
   const streams: number[] = [];
   for (const number of [1, 2, 3]) {
     const received = (await reader.next())!;
-    assert.deepEqual(decodeRequest(received.payload).payload, new Uint8Array([number]));
+    assert.deepEqual(Request.decode(received.payload).payload, new Uint8Array([number]));
     streams.push(received.streamId);
   }
   assert.deepEqual(streams, [1, 3, 5]);
@@ -141,7 +141,7 @@ function listening(): { client: Client; accepted: () => Promise<PipeEnd> } {
 function answer(
   server: PipeEnd,
   streamId: number,
-  response: Parameters<typeof encodeResponse>[0],
+  response: Parameters<typeof Response.encode>[0],
 ): Promise<void> {
-  return writeAll(server, frame(streamId, FrameType.response, 0, encodeResponse(response)));
+  return writeAll(server, frame(streamId, FrameType.response, 0, Response.encode(response)));
 }

@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { NotFoundError, WrongStateError } from "../../../../lib/errors.ts";
-import {
-  decodeResponse,
-  encodeRequest,
-  type Request,
-} from "../../../../lib/protocol/ttrpc/messages.ts";
-import type { Input } from "../../../../lib/protocol/protobuf/schema.ts";
+import { Request, Response } from "../../../../lib/protocol/ttrpc/messages.ts";
+import type { Input } from "../../../../lib/protocol/protobuf/types.ts";
 import { Client } from "../../../../lib/protocol/ttrpc/client.ts";
 import { FrameReader, MAXIMUM_PAYLOAD } from "../../../../lib/protocol/ttrpc/frames.ts";
 import { serve, type Server } from "../../../../lib/protocol/ttrpc/server.ts";
@@ -351,7 +347,7 @@ class Peer {
   }
 
   request(streamId: number, request: Input<Request>): Promise<void> {
-    const payload = encodeRequest({ service: SERVICE, ...request });
+    const payload = Request.encode({ service: SERVICE, ...request });
     return this.write(frame(streamId, 1, 1, payload));
   }
 
@@ -360,7 +356,7 @@ class Peer {
     const received = await this.reader.next();
     assert.equal(received?.streamId, streamId);
     assert.equal(received.type, 2);
-    return decodeResponse(received.payload);
+    return Response.decode(received.payload);
   }
 
   /** The connection is still good. */

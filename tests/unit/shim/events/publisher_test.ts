@@ -6,9 +6,9 @@ import {
 } from "../../../../lib/shim/events/forward.ts";
 import { Publisher } from "../../../../lib/shim/events/publisher.ts";
 import {
-  decodeAny,
-  decodeForwardRequest,
+  Any,
   type Envelope,
+  ForwardRequest,
   millisecondsOf,
   TaskCreate,
   TaskDelete,
@@ -123,7 +123,7 @@ Deno.test("publisher: containerd is killed and comes back: all events arrive", a
     serve(listenUnix(path), {
       "containerd.services.events.ttrpc.v1.Events": {
         Forward(payload) {
-          taken.push(exitId(decodeForwardRequest(payload).envelope!)!);
+          taken.push(exitId(ForwardRequest.decode(payload).envelope!)!);
           return new Uint8Array();
         },
       },
@@ -174,7 +174,7 @@ Deno.test("publisher: without a ttrpc socket a program takes the events", async 
     await Deno.readTextFile(`${directory}/arguments`),
     "--address /run/containerd/containerd.sock publish --topic /tasks/exit --namespace default\n",
   );
-  const event = decodeAny(await Deno.readFile(`${directory}/event`));
+  const event = Any.decode(await Deno.readFile(`${directory}/event`));
   assert.equal(unpackAny(TaskExit, event)?.id, "a");
   publisher.close();
 });
