@@ -1,0 +1,144 @@
+/** README, docs and the other documents: what can be seen to be right without running anything. */
+import assert from "node:assert/strict";
+import { parse as parseToml } from "smol-toml";
+import { parseConfiguration } from "../../lib/config/parse.ts";
+import { parseUnikernel } from "../../lib/guest/parse.ts";
+import {
+  anchorsOf,
+  type Block,
+  blocksOf,
+  isOutput,
+  linksOf,
+  readDocuments,
+  RUN_DOCUMENTS,
+} from "../support/documents.ts";
+import { parseManifests, validateManifest } from "../support/manifests.ts";
+import { repositoryDirectory } from "../support/urunc.ts";
+
+const root = repositoryDirectory();
+const documents = readDocuments(root);
+
+/** How the blocks of a language are judged. A language that is not here has no business there. */
+const JUDGES: Record<string, (block: Block) => void | Promise<void>> = {
+  sh: ({ document, mark }) => {
+    const isRun = (RUN_DOCUMENTS as readonly string[]).includes(document);
+    assert.ok(isRun || mark?.kind === "skip", "no test runs it, and no comment says why");
+  },
+  json: ({ text }) => judgeJson(JSON.parse(text)),
+  toml: ({ text }) => judgeToml(text),
+  yaml: ({ text }) => parseManifests(text).forEach(validateManifest),
+  dockerfile: ({ mark }) => assert.equal(mark?.kind, "file", "nothing builds it"),
+  // Pictures, and what commands print.
+  text: () => {},
+};
+
+// deno-lint-ignore no-explicit-any -- as it comes from JSON
+function judgeJson(json: any): void {
+  if ("runtimes" in json) {
+    for (const runtime of Object.values<Record<string, unknown>>(json.runtimes)) {
+      assert.ok("path" in runtime !== "runtimeType" in runtime, "docker takes one of both");
+    }
+  } else {
+    parseUnikernel({ annotations: {}, uruncJson: JSON.stringify(json) });
+  }
+}
+
+/** Tables at the top of other programs' configurations. */
+const OTHERS = ["plugins", "crio"];
+
+async function judgeToml(text: string): Promise<void> {
+  const document = parseToml(text);
+  if (OTHERS.some((key) => key in document)) return;
+  await parseConfiguration(text);
+}
+
+for (const [document, text] of documents) {
+  Deno.test(`${document}: every block is of a kind that a test knows, and well formed`, async () => {
+    for (const block of blocksOf(document, text)) {
+      const where = `${document}:${block.line}`;
+      const judge = JUDGES[block.language];
+      assert.ok(judge, `${where}: nothing knows the language "${block.language}"`);
+      try {
+        await judge(block);
+        if (block.mark?.kind === "file") requireSame(block.mark.path, block.text);
+      } catch (cause) {
+        throw new Error(`${where}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+      }
+    }
+  });
+
+  Deno.test(`${document}: links lead somewhere`, () => {
+    for (const link of linksOf(text)) {
+      const [path = "", anchor] = link.split("#");
+      const target = path === ""
+        ? document
+        : new URL(path, `file:///${document}`).pathname.slice(1);
+      Deno.statSync(`${root}${target}`);
+      if (anchor === undefined) continue;
+      assert.ok(anchorsOf(documents.get(target)!).includes(anchor), `${link}: no such heading`);
+    }
+  });
+
+  Deno.test(`${document}: tasks that it names exist`, async () => {
+    const { default: { tasks } } = await import("../../deno.json", { with: { type: "json" } });
+    const named = [...text.matchAll(/\bdeno(?:@[\d.]+)? task ([\w:]+)/g)].map(([, name]) => name!);
+    const unknown = named.filter((name) => !Object.hasOwn(tasks, name));
+    assert.deepEqual(unknown, []);
+  });
+}
+
+/** What a document shows of a file of the repository is what that has. */
+function requireSame(path: string, text: string): void {
+  if (path.startsWith("/")) return;
+  let file: string;
+  try {
+    file = Deno.readTextFileSync(`${root}${path}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  assert.equal(text, file, `it is not what ${path} has`);
+}
+
+Deno.test("the README has at most 700 words", () => {
+  const words = documents.get("README.md")!.split(/\s+/).filter(Boolean);
+  assert.ok(words.length <= 700, `${words.length} words`);
+});
+
+Deno.test("the README leads to every document", () => {
+  const links = linksOf(documents.get("README.md")!);
+  const missing = [...documents.keys()].filter((it) => it !== "README.md" && !links.includes(it));
+  assert.deepEqual(missing, []);
+});
+
+Deno.test("every document that is run has commands", () => {
+  for (const document of RUN_DOCUMENTS) {
+    const blocks = blocksOf(document, documents.get(document)!);
+    assert.ok(blocks.some(({ language, mark }) => language === "sh" && mark?.kind !== "skip"));
+  }
+});
+
+Deno.test("the Justfile has the tasks of deno.json", async () => {
+  const { default: { tasks } } = await import("../../deno.json", { with: { type: "json" } });
+  const recipes = [
+    ...Deno.readTextFileSync(`${root}Justfile`).matchAll(/^ +\{\{deno\}\} task (\S+)/gm),
+  ];
+  assert.deepEqual(recipes.map(([, name]) => name).sort(), Object.keys(tasks).sort());
+});
+
+Deno.test("marks, outputs and anchors are read as documents mean them", () => {
+  const fence = "```";
+  const [first, second] = blocksOf(
+    "x.md",
+    `<!-- skip: slow -->\n\n${fence}sh\nsleep 9\n${fence}\n\ntext\n\n${fence}sh\ntrue\n${fence}\n`,
+  );
+  assert.deepEqual(first?.mark, { kind: "skip", reason: "slow" });
+  assert.deepEqual([second?.mark, second?.text, second?.line], [undefined, "true\n", 9]);
+  assert.throws(() => blocksOf("x.md", "<!-- skip -->"), /x\.md:1: there is no such mark: skip/);
+  assert.throws(() => blocksOf("x.md", "<!-- exit x -->"), /no such mark/);
+  assert.throws(() => blocksOf("x.md", `${fence}sh\n`), /x\.md:1: the block is not closed/);
+  assert.ok(isOutput("a  b\nc\n", "a b c"));
+  assert.ok(isOutput("noise a 12 b", "…a … b"));
+  assert.ok(!isOutput("noise a", "a"));
+  assert.deepEqual(anchorsOf("# A `b` (c)\n## D: e-f\n"), ["a-b-c", "d-e-f"]);
+});
