@@ -1,5 +1,5 @@
 import { InvalidConfigurationError } from "../errors.ts";
-import { supportedHypervisors } from "../guest/supported.ts";
+import { monitorNames } from "../monitor/registry.ts";
 import { capabilityNames } from "./capabilities.ts";
 import { suggestion } from "../os/suggestion.ts";
 import type { Configuration, MonitorConfiguration } from "./types.ts";
@@ -92,7 +92,7 @@ async function parseToml(toml: string): Promise<unknown> {
 function readMonitors(monitors: Table | undefined): Record<string, MonitorConfiguration> {
   if (monitors === undefined) return {};
   const result: Record<string, MonitorConfiguration> = {};
-  for (const name of supportedHypervisors) {
+  for (const name of monitorNames()) {
     const monitor = monitors.table(name);
     if (monitor === undefined) continue;
     result[name] = {

@@ -22,14 +22,13 @@ import { networkMode } from "../plan/network.ts";
 import { preload } from "../os/preload.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "../cgroups/cgroup.ts";
-import { CONTROL_SOCKET } from "../monitor/qemu/running/control.ts";
 import { hastenJoin } from "../cgroups/hasten.ts";
 import { requireMember } from "../cgroups/membership.ts";
 import { runHooksAsync } from "../hooks.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
-import type { ContainerDirectory, Store } from "./store.ts";
+import { type ContainerDirectory, CONTROL_SOCKET, START_SOCKET, type Store } from "./store.ts";
 import { TerminalTaker } from "./terminal.ts";
 import { undoCreate } from "./undo.ts";
 
@@ -315,7 +314,7 @@ function planWith(
     paths: {
       rootfs: options.bundle.rootfs,
       mountPoint: `${directory}/root`,
-      startSocket: `${directory}/start.sock`,
+      startSocket: `${directory}/${START_SOCKET}`,
       controlSocket: `${directory}/${CONTROL_SOCKET}`,
     },
     deviceCgroup,

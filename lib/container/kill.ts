@@ -19,11 +19,13 @@ import {
 } from "../monitor/signals.ts";
 import { signalCgroup } from "../cgroups/cgroup.ts";
 import { thawCgroup } from "../cgroups/freezer.ts";
+import type { Asking } from "../guest/types.ts";
+import type { StopOutcome } from "../monitor/types.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus, isAlive } from "./status.ts";
-import { stopGuest } from "../monitor/qemu/running/stop.ts";
-import type { Store } from "./store.ts";
+import { monitorByName, monitorNames } from "../monitor/registry.ts";
+import { type ContainerDirectory, CONTROL_SOCKET, type Store } from "./store.ts";
 
 /** How a signal is to be sent. */
 export interface KillOptions {
@@ -44,7 +46,7 @@ const HANDLER_INTERVAL = 5;
 
 /**
  * Does to a container what a signal means for it (`lib/monitor/signals.ts`). Returns when a guest
- * that was asked to stop is seen to do so (`stopGuest` says how long it takes at most); not when it has
+ * that was asked to stop is seen to do so (`Monitor.stop` says how long it takes at most); not when it has
  * stopped.
  *
  * @param signal number
@@ -77,10 +79,7 @@ export async function killContainer(
   const pidfd = openProcess(state);
   if (pidfd === undefined) throw notRunning(id);
   try {
-    if (asking !== undefined) {
-      const guest = { directory: directory.path, pid: state.pid!, pidfd, asking };
-      if (await stopGuest(guest) !== "deaf") return;
-    }
+    if (asking !== undefined && await askGuest(directory, state, pidfd, asking) !== "deaf") return;
     if (effect === "stop") number = await heardBy(state.pid!, pidfd, number);
     pidfdSendSignal(pidfd, number);
   } catch (error) {
@@ -92,6 +91,19 @@ export async function killContainer(
   }
   // A paused one dies only when it goes on (v1), and does not get as far as its own code.
   if (number === SIGKILL) await thawCgroup(state.cgroupPaths);
+}
+
+/** Asks the guest to shut down, in its monitor's way. */
+async function askGuest(
+  { path }: ContainerDirectory,
+  { monitor, pid }: ContainerState,
+  pidfd: number,
+  asking: Asking,
+): Promise<StopOutcome> {
+  // Another version may know monitors that this one does not.
+  if (!monitorNames().includes(monitor)) return "deaf";
+  const controlSocket = `${path}/${CONTROL_SOCKET}`;
+  return await monitorByName(monitor).stop?.({ controlSocket, pid: pid!, pidfd, asking }) ?? "deaf";
 }
 
 /**

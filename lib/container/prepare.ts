@@ -9,7 +9,7 @@ import { readUruncJson } from "../inspect/urunc_json.ts";
 import { readBounded } from "../os/files.ts";
 import { readResolvConf } from "../inspect/resolv_conf.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
-import { monitorByName } from "../monitor/registry.ts";
+import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
@@ -72,6 +72,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     const unikernel = parseUnikernel({
       annotations: bundle.spec.annotations,
       uruncJson: json === undefined ? undefined : decodeText(json),
+      monitors: supportedMonitors,
     });
     const monitor = monitorByName(unikernel.hypervisor);
     const guest = guestOf(unikernel.unikernelType);

@@ -29,7 +29,7 @@ import { type ContainerState, ociState } from "./state.ts";
 import { containerStatus } from "./pause.ts";
 import { isAlive } from "./status.ts";
 import { requireState } from "./require.ts";
-import type { ContainerDirectory, Lock, Store } from "./store.ts";
+import { type ContainerDirectory, type Lock, START_SOCKET, type Store } from "./store.ts";
 
 /**
  * How long init may take to execute the monitor. It takes 2 ms; a busy machine with a cold disk takes
@@ -109,7 +109,7 @@ async function letExec(
   const deadline = performance.now() + timeout * 1000;
   const fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
   try {
-    if (!await connectBefore(deadline, fd, `${directory.path}/start.sock`)) {
+    if (!await connectBefore(deadline, fd, `${directory.path}/${START_SOCKET}`)) {
       throw await execTimeout(state, timeout);
     }
     send(fd, new Uint8Array([START_BYTE]), MSG_NOSIGNAL);

@@ -13,7 +13,7 @@ import {
 import type { State as OciState } from "../oci/state.ts";
 import type { Hook } from "../oci/types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
-import type { Asking } from "../monitor/qemu/running/stop.ts";
+import type { Asking } from "../guest/types.ts";
 
 /** Format of state.json; another version's file is refused rather than guessed at. */
 export const STATE_VERSION = 1;

@@ -21,6 +21,11 @@ import { type ContainerState, parseState, printState } from "./state.ts";
 const STATE_FILE = "state.json";
 const LOCK_FILE = "lock";
 
+/** In a container's directory: on which init waits for `start`. */
+export const START_SOCKET = "start.sock";
+/** In a container's directory: on which the monitor takes commands, where it takes any. */
+export const CONTROL_SOCKET = "control.sock";
+
 /** Only the runtime's user has business in it. */
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;

@@ -1,13 +1,8 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { suggestion } from "../os/suggestion.ts";
 import { type Key, keyPrefix, keys, projectPrefix } from "./keys.ts";
-import {
-  isSupportedPair,
-  supportedHypervisors,
-  supportedPairs,
-  supportedTypes,
-} from "./supported.ts";
-import type { UnikernelConfig } from "./types.ts";
+import { guestTypes } from "./families/registry.ts";
+import type { UnikernelConfig, UnikernelType } from "./types.ts";
 import {
   decodeValue,
   deviceName,
@@ -29,17 +24,28 @@ export interface UnikernelSources {
   annotations: Record<string, string>;
   /** The text of `/urunc.json` in the image, when there is one. */
   uruncJson?: string;
+  monitors: MonitorSupport;
+}
+
+/** Which monitors there are, and what they boot. */
+export interface MonitorSupport {
+  /** Their names, for the `hypervisor` key. */
+  names: readonly string[];
+  /** The guest families that one of them boots. */
+  guestsOf(name: string): readonly UnikernelType[];
 }
 
 const operation = "read the unikernel's description";
 
 /** How each value looks. */
-const grammars: Record<Key, Grammar> = {
-  unikernelType: word(supportedTypes),
+type Grammars = Record<Key, Grammar>;
+
+const grammarsOf = ({ names }: MonitorSupport): Grammars => ({
+  unikernelType: word(guestTypes()),
   unikernelVersion: { ...word([]), allowed: "a version, at most 64 of A-Z a-z 0-9 . _ -" },
   binary: imagePath,
   cmdline: freeText,
-  hypervisor: word(supportedHypervisors),
+  hypervisor: word(names),
   initrd: imagePath,
   accelerator: word(["kvm", "tcg"]),
   environment: word(["cmdline", "initrd"]),
@@ -50,7 +56,7 @@ const grammars: Record<Key, Grammar> = {
   mountRootfs: word(["true", "false"]),
   solo5NetDev: deviceName,
   solo5BlkDev: deviceName,
-};
+});
 
 /**
  * Whether a container is a unikernel at all. One that says anything under `com.urunc.` is, so that a
@@ -69,11 +75,11 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * says nothing, as older tools write one for every key they do not use. How a value may be encoded:
  * {@linkcode decodeValue}.
  *
- * Keys, after `com.urunc.unikernel.`: `unikernelType` and `hypervisor` (a pair of `supported.ts`)
+ * Keys, after `com.urunc.unikernel.`: `unikernelType` and `hypervisor` (one that boots such guests)
  * and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline` may be; `accelerator` is `kvm`
  * (the default) or `tcg`, which must be asked for, because emulation that nobody asked for hides a
  * broken node; `environment` is `cmdline` or `initrd`, the way that
- * arguments and environment take (`guests/linux.ts`); `stop` is `auto` (the default) or `button`: the
+ * arguments and environment take (`families/linux.ts`); `stop` is `auto` (the default) or `button`: the
  * guest is asked to stop by nothing but its power button, and has all the time the caller gives it;
  * `solo5NetDev` and `solo5BlkDev` are what a Solo5 guest's manifest calls its devices; `block` is a
  * disk image in the image, `useDMBlock` or `mountRootfs` (its newer name) makes the image's own root a
@@ -82,15 +88,18 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * @throws InvalidConfigurationError naming the key, for a value that is malformed or missing
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
  */
-export function parseUnikernel({ annotations, uruncJson }: UnikernelSources): UnikernelConfig {
+export function parseUnikernel(
+  { annotations, uruncJson, monitors }: UnikernelSources,
+): UnikernelConfig {
+  const grammars = grammarsOf(monitors);
   const values = {
-    ...decodeAll(uruncJson === undefined ? {} : parseUruncJson(uruncJson), "file"),
-    ...decodeAll(annotations, "annotation"),
+    ...decodeAll(uruncJson === undefined ? {} : parseUruncJson(uruncJson), "file", grammars),
+    ...decodeAll(annotations, "annotation", grammars),
   };
   return {
-    ...supportedPair(values),
+    ...supportedPair(values, monitors, grammars),
     unikernelVersion: values.unikernelVersion,
-    binary: absolute(required(values, "binary")),
+    binary: absolute(required(values, "binary", grammars)),
     initrd: values.initrd === undefined ? undefined : absolute(values.initrd),
     cmdline: values.cmdline,
     accelerator: supported("accelerator", values.accelerator ?? "kvm", ["kvm", "tcg"] as const),
@@ -106,29 +115,41 @@ export function parseUnikernel({ annotations, uruncJson }: UnikernelSources): Un
   };
 }
 
-function supportedPair(values: Values): Pick<UnikernelConfig, "unikernelType" | "hypervisor"> {
+function supportedPair(
+  values: Values,
+  monitors: MonitorSupport,
+  grammars: Grammars,
+): Pick<UnikernelConfig, "unikernelType" | "hypervisor"> {
   const unikernelType = supported(
     "unikernelType",
-    required(values, "unikernelType"),
-    supportedTypes,
+    required(values, "unikernelType", grammars),
+    guestTypes(),
   );
   const hypervisor = supported(
     "hypervisor",
-    required(values, "hypervisor"),
-    supportedHypervisors,
+    required(values, "hypervisor", grammars),
+    monitors.names,
   );
-  if (isSupportedPair(unikernelType, hypervisor)) return { unikernelType, hypervisor };
+  if (monitors.guestsOf(hypervisor).includes(unikernelType)) return { unikernelType, hypervisor };
   throw new UnsupportedError({
     operation,
     subject: `${keyPrefix}hypervisor`,
     reason: `${unikernelType} on ${hypervisor} is not supported`,
-    remedy: `supported: ${supportedPairs()}`,
+    remedy: `supported: ${supportedPairs(monitors)}`,
   });
+}
+
+/** All that works, for an error: `linux on qemu or firecracker; …`. */
+function supportedPairs({ names, guestsOf }: MonitorSupport): string {
+  return guestTypes().map((type) => {
+    const monitors = names.filter((name) => guestsOf(name).includes(type));
+    return `${type} on ${monitors.join(" or ")}`;
+  }).join("; ");
 }
 
 type Values = Partial<Record<Key, string>>;
 
-function decodeAll(raw: Record<string, string>, source: Source): Values {
+function decodeAll(raw: Record<string, string>, source: Source, grammars: Grammars): Values {
   const values: Values = {};
   for (const [name, value] of Object.entries(raw)) {
     if (!name.startsWith(keyPrefix)) {
@@ -144,7 +165,7 @@ function decodeAll(raw: Record<string, string>, source: Source): Values {
 }
 
 function isKey(key: string): key is Key {
-  return Object.hasOwn(grammars, key);
+  return (keys as readonly string[]).includes(key);
 }
 
 function unknownKey(name: string): InvalidConfigurationError {
@@ -222,7 +243,7 @@ function contradiction(key: Key, reason: string): InvalidConfigurationError {
   });
 }
 
-function required(values: Values, key: Key): string {
+function required(values: Values, key: Key, grammars: Grammars): string {
   const value = values[key];
   if (value !== undefined) return value;
   throw new InvalidConfigurationError({

@@ -1,6 +1,13 @@
 /** The guest families that urunc knows how to talk to. */
 export type UnikernelType = "linux" | "elf" | "unikraft" | "mirage" | "rumprun" | "mewz";
 
+/** How a guest is asked to shut down. */
+export type Asking =
+  /** By the power button alone; then it has all the time that the caller gives it. */
+  | "button"
+  /** By whatever it may listen to, and it is ended when it listens to nothing. */
+  | "auto";
+
 /**
  * What the image says of its guest: the `com.urunc.unikernel.*` annotations merged over
  * `/urunc.json`, parsed once. Every path names a file inside the image only.
@@ -8,7 +15,7 @@ export type UnikernelType = "linux" | "elf" | "unikraft" | "mirage" | "rumprun" 
 export interface UnikernelConfig {
   unikernelType: UnikernelType;
   unikernelVersion?: string;
-  /** The monitor that boots it: `qemu`, `firecracker`, `hvt` or `spt`. */
+  /** Name of the monitor that boots it. */
   hypervisor: string;
   /** Absolute path of the guest kernel in the image. */
   binary: string;
@@ -21,7 +28,7 @@ export interface UnikernelConfig {
   /** How arguments and environment reach a Linux guest; undefined: the best way that it has. */
   environment?: "cmdline" | "initrd";
   /** `button`: the guest is only ever asked to stop by its power button, and waited for. */
-  stop?: "auto" | "button";
+  stop?: Asking;
   /** Absolute path in the image of a disk's content. */
   block?: string;
   /** Absolute path in the guest: where it mounts that disk, or its root. */
@@ -49,14 +56,27 @@ export interface GuestInput {
   network?: GuestNetwork;
   /** Its disks, in the order in which it counts them. */
   disks?: GuestDisk[];
-  /** Name of the monitor that boots it. */
-  monitor?: string;
+  /** The monitor that boots it; undefined: one that leaves the command line as it is. */
+  monitor?: BootingMonitor;
   /** What the image says of the guest's own version. */
   version?: string;
   /** IPv4 addresses of the container's name servers, for families that take them. */
   nameservers?: string[];
   /** The container's `/etc/resolv.conf`, for families that take a file. */
   resolvConf?: string;
+}
+
+/** A monitor, as far as a guest's command line depends on it. */
+export interface BootingMonitor {
+  /** What its makers call it. */
+  title: string;
+  /** Parameters that a Linux kernel needs on it. */
+  linuxParameters?: readonly string[];
+  /**
+   * Whether it inserts parameters of its own in front of the first ` -- ` outside double quotes, or at
+   * the end where there is none, and drops a `--` that nothing follows.
+   */
+  insertsParameters?: boolean;
 }
 
 /** A disk, as far as a guest is told of it. */

@@ -27,11 +27,6 @@ const LIBRARY_DIRECTORIES: readonly string[] = [
   "/usr/local/lib",
 ];
 
-/** Debian's packages of monitors, for the error that says one is missing. */
-const DEBIAN_PACKAGES: Readonly<Record<string, string>> = {
-  qemu: "qemu-system-x86",
-};
-
 /**
  * Finds a monitor's binary and data on this host.
  *
@@ -101,7 +96,7 @@ function searchMonitor(monitor: Monitor, searchPath: readonly string[]): string 
       if (isExecutableFile(path)) return Deno.realPathSync(path);
     }
   }
-  const debianPackage = DEBIAN_PACKAGES[monitor.name];
+  const { debianPackage } = monitor;
   const install = debianPackage === undefined
     ? "install it"
     : `install it (Debian: apt-get install ${debianPackage})`;

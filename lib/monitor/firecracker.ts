@@ -45,6 +45,13 @@ const MTU = { minimum: 68, maximum: 65535 };
  */
 export const firecracker: Monitor = {
   name,
+  title: "Firecracker",
+  // It adds parameters of its own, which an ELF image could not tell from arguments.
+  guests: ["linux", "unikraft"],
+  // It ends with a reset by the keyboard controller, and with no other.
+  linuxParameters: ["reboot=k"],
+  // linux-loader, src/cmdline/mod.rs.
+  insertsParameters: true,
   binaryNames: ["firecracker"],
   dataPaths: [],
   firmwareDirectories: [],

@@ -20,6 +20,7 @@ const DEVICE_NAME = /^[A-Za-z0-9]{1,67}$/;
 /** What differs between the two tenders. */
 interface Tender {
   name: "hvt" | "spt";
+  title: string;
   minimumMemoryMiB: number;
   maximumMemoryMiB?: number;
   memoryStepMiB?: number;
@@ -47,6 +48,7 @@ const PAGE_CACHE_BYTES = 4 * MIB;
  */
 export const hvt: Monitor = tender({
   name: "hvt",
+  title: "Solo5 hvt",
   // It takes whole pages of 2 MiB and gives at least one; in a single one no guest has a heap.
   minimumMemoryMiB: 4,
   // X86_GUEST_MAX_MEM_SIZE, hvt_cpu_x86_64.h.
@@ -67,6 +69,7 @@ export const hvt: Monitor = tender({
  */
 export const spt: Monitor = tender({
   name: "spt",
+  title: "Solo5 spt",
   // Guest memory begins at 1 MiB, SPT_GUEST_MIN_BASE.
   minimumMemoryMiB: 2,
   accelerators: [],
@@ -78,9 +81,11 @@ export const spt: Monitor = tender({
 });
 
 function tender(tender: Tender): Monitor {
-  const { name, minimumMemoryMiB, maximumMemoryMiB, memoryStepMiB, accelerators } = tender;
+  const { name, title, minimumMemoryMiB, maximumMemoryMiB, memoryStepMiB, accelerators } = tender;
   return {
     name,
+    title,
+    guests: ["elf", "mirage", "rumprun"],
     binaryNames: [`solo5-${name}`],
     dataPaths: [],
     firmwareDirectories: [],

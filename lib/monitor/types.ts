@@ -1,3 +1,5 @@
+import type { Asking, BootingMonitor, UnikernelType } from "../guest/types.ts";
+
 /** Everything a monitor needs to know to boot one guest; paths are inside the clean-room root. */
 export interface MonitorInput {
   /** The monitor's own binary, as it is called in the clean room. */
@@ -54,12 +56,16 @@ export interface MonitorDisk {
 }
 
 /**
- * One monitor: data and pure functions. Whatever differs between monitors is here, so that the
- * plan needs no special case for any of them.
+ * One monitor: data and pure functions, and how it is controlled once it runs. Whatever differs
+ * between monitors is here, so that nothing else needs a special case for any of them.
  */
-export interface Monitor {
+export interface Monitor extends BootingMonitor {
   /** The name that `com.urunc.unikernel.hypervisor` uses. */
   name: string;
+  /** The guest families that it boots. */
+  guests: readonly UnikernelType[];
+  /** The Debian package that has it, for the error that says it is missing. */
+  debianPackage?: string;
   /** File names looked for, in order, in the directories of the search path. */
   binaryNames: string[];
   /** Host directories and files bound read-only into the clean room, when they exist. */
@@ -109,8 +115,12 @@ export interface Monitor {
   exitCode(monitorExitCode: number): number;
   /** Number of the signal that ends the monitor, as orderly as it can: the caller's patience is over. */
   endSignal: number;
-  /** Language of the control socket that it can be handed; undefined: it cannot. */
-  control?: "qmp";
+  /**
+   * Asks a running guest to shut down, over the monitor's control socket; undefined: the monitor has
+   * none. Not pure: it is in the monitor's `running/`, which is loaded when it is called. Never throws:
+   * a monitor that cannot be talked to is `deaf`.
+   */
+  stop?(guest: RunningGuest): Promise<StopOutcome>;
   /**
    * Files of its own that it reads at its start, put into the clean room for its user alone.
    * Throws InvalidConfigurationError.
@@ -147,3 +157,20 @@ export interface MonitorFile {
 
 /** Paths under /dev; each is made anew for the container, never bound from the host. */
 export type MonitorDevice = "kvm" | "net/tun";
+
+/** A running guest that is to be asked to shut down. */
+export interface RunningGuest {
+  /** Absolute path of the monitor's control socket. */
+  controlSocket: string;
+  /** Of the monitor. */
+  pid: number;
+  pidfd: number;
+  asking: Asking;
+}
+
+/**
+ * What became of asking: it has ended; it is about to, as far as can be seen, and only the caller,
+ * who said how long that may take, will end it by force; or it has heard nothing, and there is no
+ * point in waiting.
+ */
+export type StopOutcome = "ended" | "stopping" | "deaf";

@@ -3,6 +3,7 @@ import { HostError, UnsupportedError } from "../errors.ts";
 import { explainAccess, mayAccess } from "../host/access.ts";
 import type { DeviceFacts } from "../host/types.ts";
 import type { HostFacts } from "../inspect/types.ts";
+import { monitorsThat } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { User } from "../oci/types.ts";
@@ -99,7 +100,8 @@ export function requireDescriptors(monitor: Monitor, { path }: DeviceFacts): voi
     operation: "plan device",
     subject: path,
     reason: `device_access = "fd" is configured, and ${monitor.name} opens its devices by itself`,
-    remedy: 'device_access = "private" gives it a node of its own; or use qemu',
+    remedy: 'device_access = "private" gives it a node of its own; or use ' +
+      monitorsThat(({ takesDescriptors }) => takesDescriptors),
   });
 }
 

@@ -3,6 +3,7 @@ import { HostError, InvalidConfigurationError, UnsupportedError } from "../error
 import { explainAccess, mayAccess, READ, WRITE } from "../host/access.ts";
 import type { DeviceFacts } from "../host/types.ts";
 import type { DiskFacts, HostFacts, ImageFileFacts } from "../inspect/types.ts";
+import { monitorsThat } from "../monitor/registry.ts";
 import type { Monitor, MonitorDisk } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
 import type { Guest } from "../guest/families/types.ts";
@@ -260,6 +261,8 @@ function requireFileDescriptors(file: ImageFileFacts, disk: DiskFacts, input: Di
       `it belongs to uid ${file.uid}, group ${file.gid}, with mode ${mode}: uid ${uid}, gid ` +
       `${gid} may not ${disk.readOnly ? "read" : "read and write"} it, and ${input.monitor.name} ` +
       "takes no opened files",
-    remedy: "change its owner or mode in the image, or use qemu",
+    remedy: `change its owner or mode in the image, or use ${
+      monitorsThat((it) => it.takesDescriptors)
+    }`,
   });
 }

@@ -2,6 +2,7 @@ import type { DeviceCgroup } from "../cgroups/plan.ts";
 import type { Configuration } from "../config/types.ts";
 import { UnsupportedError } from "../errors.ts";
 import type { HostFacts } from "../inspect/types.ts";
+import { monitorsThat } from "../monitor/registry.ts";
 import type { Monitor, MonitorInput } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { NetworkFacts } from "../network/types.ts";
@@ -12,7 +13,7 @@ import { parseNameservers } from "../guest/families/nameservers.ts";
 import type { Guest } from "../guest/families/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import { keyPrefix } from "../guest/keys.ts";
-import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
+import type { Asking, GuestInput, UnikernelConfig } from "../guest/types.ts";
 import { planAppArmor } from "./apparmor.ts";
 import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
 import { planDevices, type PlannedDevices } from "./devices.ts";
@@ -63,7 +64,7 @@ export interface Launch {
   /** What guest and monitor take up at most. */
   memoryBytes: number;
   /** How the container will be stopped. */
-  stop: { signal: number; asking?: "auto" | "button" };
+  stop: { signal: number; asking?: Asking };
 }
 
 /** Number of the first descriptor that a monitor has besides its standard files. */
@@ -174,14 +175,16 @@ function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerato
   throw unsupported(
     askedByImage ? `${keyPrefix}accelerator` : 'accelerator = "tcg" in the configuration',
     `${monitor.name} cannot emulate a processor`,
-    "qemu can; or run it where KVM works",
+    `${
+      monitorsThat(({ accelerators }) => accelerators.includes("tcg"))
+    } can; or run it where KVM works`,
   );
 }
 
 /** A guest is asked first if it may listen and its monitor can tell it. */
 function planStop({ guest, monitor, unikernel }: LaunchInput): Launch["stop"] {
   const signal = monitor.endSignal;
-  if (!guest.shutsDown || monitor.control === undefined) return { signal };
+  if (!guest.shutsDown || monitor.stop === undefined) return { signal };
   return { signal, asking: unikernel.stop ?? "auto" };
 }
 
@@ -237,7 +240,7 @@ function memoryInput(
 }
 
 /** What the guest's family is told of the container. */
-function guestInput({ spec, unikernel, facts, network }: LaunchInput): GuestInput {
+function guestInput({ spec, unikernel, facts, network, monitor }: LaunchInput): GuestInput {
   return {
     args: guestArguments(spec),
     env: spec.process.env,
@@ -246,7 +249,7 @@ function guestInput({ spec, unikernel, facts, network }: LaunchInput): GuestInpu
     hasInitrd: facts.initrd !== undefined,
     isInitramfs: facts.initrd?.isInitramfs,
     environment: unikernel.environment,
-    monitor: unikernel.hypervisor,
+    monitor,
     version: unikernel.unikernelVersion,
     nameservers: parseNameservers(facts.resolvConf ?? ""),
     resolvConf: facts.resolvConf,

@@ -1,6 +1,8 @@
 /** A guest that is asked to stop by the control socket of a monitor that says whatever a test wants. */
 import { close, pidfdOpen } from "../../ffi/linux.ts";
-import { type Asking, stopGuest, type StopOutcome } from "../../lib/monitor/qemu/running/stop.ts";
+import type { Asking } from "../../lib/guest/types.ts";
+import { stopGuest } from "../../lib/monitor/qemu/running/stop.ts";
+import type { StopOutcome } from "../../lib/monitor/types.ts";
 
 /** What a monitor says: to a connection, and to each line it gets. */
 export interface FakeMonitor {
@@ -28,7 +30,8 @@ export async function askGuest(
   { asking = "auto", program = ["sleep", "30"], settle }: AskOptions = {},
 ): Promise<{ outcome: StopOutcome; milliseconds: number; lines: string[] }> {
   const directory = await Deno.makeTempDir({ prefix: "urunc-test-stop-" });
-  const listener = Deno.listen({ transport: "unix", path: `${directory}/control.sock` });
+  const controlSocket = `${directory}/control.sock`;
+  const listener = Deno.listen({ transport: "unix", path: controlSocket });
   const served: Promise<void>[] = [];
   const lines: string[] = [];
   const serving = (async () => {
@@ -44,7 +47,7 @@ export async function askGuest(
   try {
     await settle?.(process.pid);
     const started = performance.now();
-    const outcome = await stopGuest({ directory, pid: process.pid, pidfd, asking });
+    const outcome = await stopGuest({ controlSocket, pid: process.pid, pidfd, asking });
     return { outcome, milliseconds: performance.now() - started, lines };
   } finally {
     close(pidfd);

@@ -115,8 +115,7 @@ function processWords(input: GuestInput): string[] {
 function lineWith(input: GuestInput, words: string[]): string {
   const line = [
     "panic=-1 console=ttyS0",
-    // Firecracker ends with a reset by the keyboard controller, and with no other.
-    ...input.monitor === "firecracker" ? ["reboot=k"] : [],
+    ...input.monitor?.linuxParameters ?? [],
     // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
     ...rootParameters(input),
     ...addressParameter(input),

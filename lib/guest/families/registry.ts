@@ -17,6 +17,11 @@ const guests: Record<UnikernelType, () => Guest> = {
   mewz: () => mewz,
 };
 
+/** The guest families there are, by the names that the `unikernelType` key uses. */
+export function guestTypes(): UnikernelType[] {
+  return Object.keys(guests) as UnikernelType[];
+}
+
 /** The guest family of a type that `parseUnikernel` has accepted. */
 export function guestOf(type: UnikernelType): Guest {
   return guests[type]();

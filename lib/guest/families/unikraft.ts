@@ -1,5 +1,5 @@
 import { UnsupportedError } from "../../errors.ts";
-import type { GuestInput, GuestNetwork } from "../types.ts";
+import type { BootingMonitor, GuestInput, GuestNetwork } from "../types.ts";
 import { argumentsOf, untellable } from "./arguments.ts";
 import { netmaskOf } from "./netmask.ts";
 import type { Guest } from "./types.ts";
@@ -49,8 +49,8 @@ export const unikraft: Guest = {
       });
     }
     const line = words.join(" ");
-    if (input.monitor === "firecracker" && end.length > 0) {
-      requireFoundEnd(line, [name, ...options].join(" ").length);
+    if (input.monitor?.insertsParameters && end.length > 0) {
+      requireFoundEnd(line, [name, ...options].join(" ").length, input.monitor);
     }
     return line;
   },
@@ -60,7 +60,7 @@ export const unikraft: Guest = {
  * `--` after the parameters. Without any there must be none: Unikraft would hand it to the program,
  * and take an argument `--` for it (lib/ukboot/early_init.c).
  *
- * Firecracker puts parameters of its own in front of `--`, and takes it away when nothing follows;
+ * A monitor that inserts parameters of its own in front of `--` takes it away when nothing follows;
  * Unikraft then takes the parameters for arguments. A pair of quotes is something for one, and no
  * word for the other.
  */
@@ -70,32 +70,28 @@ function endOfOptions(
   rest: string[],
   subject: (index: number) => string,
 ): string[] {
-  const onFirecracker = monitor === "firecracker";
-  if (options.length > 0) return onFirecracker && rest.length === 0 ? ["--", "''"] : ["--"];
+  const { insertsParameters = false, title = "" } = monitor ?? {};
+  if (options.length > 0) return insertsParameters && rest.length === 0 ? ["--", "''"] : ["--"];
   const at = rest.indexOf("--");
   if (at >= 0) {
     throw untellable(subject(at + 1), "--", "Unikraft takes it for the end of parameters");
   }
-  if (onFirecracker && network !== undefined) {
-    throw untellable(
-      "network",
-      "no IPv4 address",
-      "Unikraft would take Firecracker's parameters " +
-        "for arguments",
-    );
+  if (insertsParameters && network !== undefined) {
+    const reason = `Unikraft would take ${title}'s parameters for arguments`;
+    throw untellable("network", "no IPv4 address", reason);
   }
   return [];
 }
 
-/** linux-loader, which Firecracker uses, looks for the first `--` outside double quotes only. */
-function requireFoundEnd(line: string, expected: number): void {
+/** Such a monitor looks for the first ` -- ` outside double quotes only. */
+function requireFoundEnd(line: string, expected: number, { title }: BootingMonitor): void {
   for (let at = line.indexOf(" -- "); at >= 0; at = line.indexOf(" -- ", at + 1)) {
     const quotes = line.slice(0, at).split('"').length - 1;
     if (quotes % 2 !== 0) continue;
     if (at === expected) return;
     break;
   }
-  throw untellable("process", line, 'Firecracker would misread " -- " among its quotes');
+  throw untellable("process", line, `${title} would misread " -- " among its quotes`);
 }
 
 function isCurrent(version = ""): boolean {

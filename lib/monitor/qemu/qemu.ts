@@ -74,6 +74,9 @@ const firmwareDirectories = ["/usr/share/qemu", "/usr/local/share/qemu"];
 /** QEMU's x86-64 system emulator. */
 export const qemu: Monitor = {
   name: "qemu",
+  title: "QEMU",
+  guests: ["linux", "elf", "unikraft", "mirage", "mewz"],
+  debianPackage: "qemu-system-x86",
   binaryNames: ["qemu-system-x86_64"],
   dataPaths: firmwareDirectories,
   firmwareDirectories,
@@ -89,7 +92,7 @@ export const qemu: Monitor = {
   exitCode,
   // Handled as SIGINT and SIGHUP are: devices are flushed, and the exit code is 0.
   endSignal: SIGTERM,
-  control: "qmp",
+  stop: async (guest) => (await import("./running/stop.ts")).stopGuest(guest),
   argv,
 };
 

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError, UruncError } from "../../../lib/errors.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import type { GuestInput, GuestNetwork, UnikernelType } from "../../../lib/guest/types.ts";
+import { firecracker } from "../../../lib/monitor/firecracker.ts";
+import { qemu } from "../../../lib/monitor/qemu/qemu.ts";
 import {
   type Booted,
   bootMirage,
@@ -274,7 +276,7 @@ Deno.test("unikraft on Firecracker: arguments survive what Firecracker does to t
       const input = { args: [...args], env: [...env], hasInitrd: false, network };
       let line: string;
       try {
-        line = guest.commandLine({ ...input, monitor: "firecracker" })!;
+        line = guest.commandLine({ ...input, monitor: firecracker })!;
       } catch (error) {
         assert.ok(error instanceof InvalidConfigurationError, String(error));
         continue;
@@ -288,8 +290,8 @@ Deno.test("unikraft on Firecracker: arguments survive what Firecracker does to t
   assert.ok(told > texts.length, `only ${told}`);
   const v6 = { ...network, ipv4: undefined };
   const input = { args: ["app"], env: [], hasInitrd: false, network: v6 };
-  assert.throws(() => guest.commandLine({ ...input, monitor: "firecracker" }), /no IPv4 address/);
-  assert.equal(guest.commandLine({ ...input, monitor: "qemu" }), "app");
+  assert.throws(() => guest.commandLine({ ...input, monitor: firecracker }), /no IPv4 address/);
+  assert.equal(guest.commandLine({ ...input, monitor: qemu }), "app");
 });
 
 Deno.test("unikraft without parameters", () => {

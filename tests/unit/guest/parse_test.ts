@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError, UruncError } from "../../../lib/errors.ts";
 import { isUnikernel, parseUnikernel } from "../../../lib/guest/parse.ts";
+import { supportedMonitors as monitors } from "../../../lib/monitor/registry.ts";
 import type { UnikernelConfig } from "../../../lib/guest/types.ts";
 
 const minimal = { unikernelType: "linux", hypervisor: "qemu", binary: "/boot/kernel" };
@@ -148,6 +149,7 @@ for (const { name, annotations: values, uruncJson, config } of accepted) {
     const found = parseUnikernel({
       annotations: { "org.example": "x", ...annotations(values ?? {}) },
       uruncJson,
+      monitors,
     });
     assert.deepEqual(found, { ...minimalConfig, ...config });
   });
@@ -366,7 +368,7 @@ const refused: {
 for (const { name, values, uruncJson, error: expected, message } of refused) {
   Deno.test(`parseUnikernel refuses ${name}`, () => {
     assert.throws(
-      () => parseUnikernel({ annotations: annotations(values ?? {}), uruncJson }),
+      () => parseUnikernel({ annotations: annotations(values ?? {}), uruncJson, monitors }),
       (error) => {
         assert.ok(error instanceof expected, String(error));
         for (const part of message) assert.ok(error.message.includes(part), error.message);
@@ -395,9 +397,9 @@ for (const [name, given, uruncJson, expected] of recognised) {
 Deno.test("parseUnikernel refuses a misspelt prefix, also beside a whole description", () => {
   const misspelt = { ...annotations(minimal), "com.urunc.unikernl.initrd": "/initrd" };
   assert.throws(
-    () => parseUnikernel({ annotations: misspelt }),
+    () => parseUnikernel({ annotations: misspelt, monitors }),
     /com\.urunc\.unikernl\.initrd.*no such key.*did you mean "com\.urunc\.unikernel\.initrd"/,
   );
   const empty = { ...annotations(minimal), "com.urunc.unikernl.initrd": "" };
-  assert.equal(parseUnikernel({ annotations: empty }).binary, "/boot/kernel");
+  assert.equal(parseUnikernel({ annotations: empty, monitors }).binary, "/boot/kernel");
 });

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { UruncError } from "../../../lib/errors.ts";
-import { monitorByName } from "../../../lib/monitor/registry.ts";
+import { monitorByName, supportedMonitors } from "../../../lib/monitor/registry.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import type { StepBody } from "../../../lib/plan/types.ts";
 import { mountPointOf } from "../../../lib/guest/disks.ts";
@@ -333,7 +333,10 @@ function annotationsOf(it: Case): Record<string, string> {
 function ours(it: Case): Meaning {
   const monitor = monitorByName(it.monitor);
   const file = { size: 4096, uid: 0, gid: 0, mode: 0o644 };
-  const unikernel = parseUnikernel({ annotations: annotationsOf(it) });
+  const unikernel = parseUnikernel({
+    annotations: annotationsOf(it),
+    monitors: supportedMonitors,
+  });
   const guest = guestOf(it.type);
   const disks = unikernel.block === undefined ? [] : [{
     name: "block",

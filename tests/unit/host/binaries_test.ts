@@ -6,6 +6,7 @@ import type { Monitor } from "../../../lib/monitor/types.ts";
 
 const MONITOR = {
   name: "qemu",
+  debianPackage: "qemu-system-x86",
   binaryNames: ["qemu-one", "qemu-two"],
   dataPaths: [] as string[],
 } as Monitor;

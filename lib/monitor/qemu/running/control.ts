@@ -16,9 +16,6 @@ import { connectAt } from "../../../os/sockets.ts";
 import { qmpCommand, type QmpMessage, QmpReader } from "../qmp.ts";
 import { Patience } from "./patience.ts";
 
-/** A running monitor's control socket, in the container's directory. */
-export const CONTROL_SOCKET = "control.sock";
-
 /**
  * A conversation with a monitor, which is hostile: it may say anything, or nothing. Descriptors that
  * it sends are dropped by the kernel, for nobody asks for them.
@@ -35,16 +32,16 @@ export class Control implements Disposable {
   }
 
   /**
-   * @param monitor the container's directory, and the process
+   * @param monitor its control socket, and the process
    * @throws LinuxError, or Error when the monitor does not say what a monitor says
    */
   static async connect(
-    { directory, pid }: { directory: string; pid: number },
+    { controlSocket, pid }: { controlSocket: string; pid: number },
   ): Promise<Control> {
     // Nonblocking: with many waiting to be accepted, connecting would wait too (unix(7)).
     const control = new Control(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), pid);
     try {
-      connectAt(control.#fd, `${directory}/${CONTROL_SOCKET}`);
+      connectAt(control.#fd, controlSocket);
       control.#patience.begin();
       if (!("QMP" in await control.#next())) throw new Error("the monitor does not greet");
       await control.ask(qmpCommand("qmp_capabilities"));

@@ -12,30 +12,7 @@ import {
 } from "../qmp.ts";
 import { Control } from "./control.ts";
 import { WaitingTime } from "./waiting.ts";
-
-/** How a guest is asked to shut down. */
-export type Asking =
-  /** By the power button alone; then it has all the time that the caller gives it. */
-  | "button"
-  /** By whatever it may listen to, and it is ended when it listens to nothing. */
-  | "auto";
-
-/** A running guest that is to stop. */
-export interface StoppingGuest {
-  /** The container's directory. */
-  directory: string;
-  /** Of the monitor. */
-  pid: number;
-  pidfd: number;
-  asking: Asking;
-}
-
-/**
- * What became of asking: it has ended; it is about to, as far as can be seen, and only the caller,
- * who said how long that may take, will end it by force; or it has heard nothing, and there is no
- * point in waiting.
- */
-export type StopOutcome = "ended" | "stopping" | "deaf";
+import type { RunningGuest, StopOutcome } from "../../types.ts";
 
 /**
  * A guest does not say whether it heeds a power button. But one that heeds it runs a program, whose
@@ -104,7 +81,7 @@ const BUSY = 0.5;
  * rests; twice that where the guest has to wait for a processor, and 4 s more where the monitor has to
  * before it answers (`Patience`).
  */
-export async function stopGuest(guest: StoppingGuest): Promise<StopOutcome> {
+export async function stopGuest(guest: RunningGuest): Promise<StopOutcome> {
   try {
     using control = await Control.connect(guest);
     if (guest.asking === "button") {
@@ -134,7 +111,7 @@ async function readAccelerator(control: Control): Promise<"kvm" | "tcg"> {
 
 /** Whether there is no init yet, as far as can be seen: where it cannot, there is one. */
 async function isBooting(
-  guest: StoppingGuest,
+  guest: RunningGuest,
   control: Control,
   accelerator: "kvm" | "tcg",
 ): Promise<boolean> {
@@ -154,7 +131,7 @@ async function isBooting(
  * @param burst processor time in milliseconds that is a reaction
  */
 async function watch(
-  guest: StoppingGuest,
+  guest: RunningGuest,
   control: Control,
   event: string,
   burst: number,
@@ -189,7 +166,7 @@ interface Rest {
  * @returns the calmest of several moments when there is none: its programs tell nothing then, only how
  *   much they work
  */
-async function watchAtRest(guest: StoppingGuest, control: Control): Promise<Rest> {
+async function watchAtRest(guest: RunningGuest, control: Control): Promise<Rest> {
   let calmest: number | undefined;
   for (let moment = 1;; moment++) {
     const program = await readProgram(control);
@@ -218,7 +195,7 @@ async function hasRun(control: Control, program: string | undefined): Promise<bo
  * @returns undefined when it cannot be told, or waited for too long
  */
 async function workIn(
-  { pid, pidfd }: StoppingGuest,
+  { pid, pidfd }: RunningGuest,
   milliseconds: number,
 ): Promise<number | "ended" | undefined> {
   const time = new WaitingTime(() => readGuestTime(pid));

@@ -40,7 +40,12 @@ for (const { name, monitor } of hostile) {
 Deno.test("a monitor without its socket is given up on at once", async () => {
   const idle = new Deno.Command("sleep", { args: ["30"] }).spawn();
   const pidfd = pidfdOpen(idle.pid);
-  const guest = { directory: "/nonexistent", pid: idle.pid, pidfd, asking: "auto" } as const;
+  const guest = {
+    controlSocket: "/nonexistent/control.sock",
+    pid: idle.pid,
+    pidfd,
+    asking: "auto",
+  } as const;
   assert.equal(await stopGuest(guest), "deaf");
   close(pidfd);
   idle.kill("SIGKILL");
@@ -145,14 +150,15 @@ async function untilIdle(pid: number): Promise<void> {
 Deno.test("a guest that ends when it is asked has ended", async () => {
   const victim = new Deno.Command("sleep", { args: ["30"] }).spawn();
   const directory = await Deno.makeTempDir({ prefix: "urunc-test-stop-" });
-  const listener = Deno.listen({ transport: "unix", path: `${directory}/control.sock` });
+  const controlSocket = `${directory}/control.sock`;
+  const listener = Deno.listen({ transport: "unix", path: controlSocket });
   const answer = (line: string) => {
     if (line.includes("system_powerdown")) victim.kill("SIGKILL");
     return OK;
   };
   const serving = listener.accept().then((it) => serve(it, [], GREETING, answer));
   const pidfd = pidfdOpen(victim.pid);
-  const outcome = await stopGuest({ directory, pid: victim.pid, pidfd, asking: "auto" });
+  const outcome = await stopGuest({ controlSocket, pid: victim.pid, pidfd, asking: "auto" });
   assert.equal(outcome, "ended");
   close(pidfd);
   await victim.status;
