@@ -1,5 +1,6 @@
 import { InvalidConfigurationError } from "../errors.ts";
-import { monitorNames } from "../monitor/registry.ts";
+import { monitorByName, monitorNames } from "../monitor/registry.ts";
+import type { FirmwareKind, Monitor } from "../monitor/types.ts";
 import { capabilityNames } from "./capabilities.ts";
 import { suggestion } from "../os/suggestion.ts";
 import type { Configuration, MonitorConfiguration } from "./types.ts";
@@ -99,7 +100,7 @@ function readMonitors(monitors: Table | undefined): Record<string, MonitorConfig
       path: monitor.text("path", absolutePath),
       capabilities: monitor.texts("capabilities", capability) ?? [],
       data_paths: monitor.texts("data_paths", absolutePath) ?? [],
-      ...(name === "qemu" ? readFirmware(monitor.table("firmware")) : {}),
+      ...readFirmware(monitor, monitorByName(name).firmware),
     };
     monitor.refuseOthers();
   }
@@ -107,15 +108,17 @@ function readMonitors(monitors: Table | undefined): Record<string, MonitorConfig
   return result;
 }
 
-/** Of QEMU alone: the other monitors start kernels by themselves. */
-function readFirmware(firmware: Table | undefined): Pick<MonitorConfiguration, "firmware"> {
-  if (firmware === undefined) return {};
-  const paths = {
-    qboot: firmware.text("qboot", absolutePath),
-    seabios: firmware.text("seabios", absolutePath),
-  };
+/** @param kinds that the monitor has; undefined: it starts kernels by itself */
+function readFirmware(
+  monitor: Table,
+  kinds: Monitor["firmware"],
+): Pick<MonitorConfiguration, "firmware"> {
+  const firmware = kinds === undefined ? undefined : monitor.table("firmware");
+  if (kinds === undefined || firmware === undefined) return {};
+  const names = Object.keys(kinds) as FirmwareKind[];
+  const paths = names.map((name) => [name, firmware.text(name, absolutePath)] as const);
   firmware.refuseOthers();
-  return { firmware: paths };
+  return { firmware: Object.fromEntries(paths) };
 }
 
 /** A form that a string must have: what is allowed, in words, and the test for it. */

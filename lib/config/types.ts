@@ -1,3 +1,5 @@
+import type { FirmwareKind } from "../monitor/types.ts";
+
 /** What the operator of a node decides: `/etc/urunc/config.toml`, every key optional. */
 export interface Configuration {
   /**
@@ -23,7 +25,7 @@ export interface MonitorConfiguration {
   /** Capability names (`CAP_…`) the monitor keeps. Empty by default. */
   capabilities: string[];
   /** Absolute paths of firmware by kind; undefined: looked up where distributions keep it. */
-  firmware?: { qboot?: string; seabios?: string };
+  firmware?: Partial<Record<FirmwareKind, string>>;
   /** Host directories or files bound read-only into the clean room besides the monitor's own. */
   data_paths: string[];
 }
