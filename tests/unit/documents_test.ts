@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { parse as parseToml } from "smol-toml";
 import { parseConfiguration } from "../../lib/config/parse.ts";
 import { parseUnikernel } from "../../lib/guest/parse.ts";
+import { supportedMonitors as monitors } from "../../lib/monitor/registry.ts";
 import {
   anchorsOf,
   type Block,
@@ -39,7 +40,7 @@ function judgeJson(json: any): void {
       assert.ok("path" in runtime !== "runtimeType" in runtime, "docker takes one of both");
     }
   } else {
-    parseUnikernel({ annotations: {}, uruncJson: JSON.stringify(json) });
+    parseUnikernel({ annotations: {}, uruncJson: JSON.stringify(json), monitors });
   }
 }
 
