@@ -9,6 +9,10 @@ default:
 compile *ARGS:
     {{deno}} task compile {{ARGS}}
 
+# compiles the committed machine code again (--check: compares it)
+native *ARGS:
+    {{deno}} task native {{ARGS}}
+
 # boots a fixture guest as an unprivileged user and shows who ran it
 demo *ARGS:
     {{deno}} task demo {{ARGS}}

@@ -9,18 +9,16 @@ import { STUB } from "./stub/bytes.ts";
  * Links a bundle into the Deno that runs this, and writes the executable file.
  * @param bundle the program
  * @param output path; replaced in one step, mode 0755
- * @param stub machine code of the entry stub
  * @returns the size of the file in bytes
  * @throws HostError when the running Deno is not the known one
  */
 export async function writeExecutable(
   bundle: Bundle,
   output: string,
-  stub: Uint8Array = STUB,
 ): Promise<number> {
   const bytes = link({
     base: await readBase(),
-    stub,
+    stub: STUB,
     ...bundle,
     arguments: DENO_ARGUMENTS,
     environment: DENO_ENVIRONMENT,

@@ -158,7 +158,7 @@ function checkStub(stub: Uint8Array): void {
     throw new HostError({
       operation: "link executable",
       reason: "the stub does not begin with an empty parameter block of this version",
-      remedy: "build it again: deno run -A lib/build/stub/build.ts",
+      remedy: "deno task native",
     });
   }
 }

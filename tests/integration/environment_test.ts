@@ -1,7 +1,5 @@
 /** Arguments and environment reach a Linux guest whole, or are refused; nobody sees them in ps. */
 import assert from "node:assert/strict";
-import { buildGuestInit } from "../../lib/build/guest_init/build.ts";
-import { GUEST_INIT, GUEST_INIT_COMPILER } from "../../lib/guest/initrd/init_bytes.ts";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { listPids, readCommandLine, run } from "../support/process.ts";
 import {
@@ -16,15 +14,6 @@ import { testIf } from "../support/skip.ts";
 
 const needs = ["root", "gcc"];
 const linuxNeeds = ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"];
-
-testIf("environment: the guests' first program is the one of its source", {
-  needs: ["gcc"],
-}, async () => {
-  const { bytes, compiler } = await buildGuestInit();
-  if (compiler === GUEST_INIT_COMPILER) assert.deepEqual(bytes, GUEST_INIT);
-  // Another compiler makes another program; it must at least build.
-  else assert.ok(bytes.length > 0);
-});
 
 /** What Kubernetes adds for a hundred services, and what a command line could not carry. */
 const ENVIRONMENT = [

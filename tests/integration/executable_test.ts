@@ -1,74 +1,48 @@
 /**
  * The linked executable from outside: a small program is linked once, then started in every way that
- * could go wrong. The checks are repeated on a stub built here, where the compiler is another one than
- * that of the stub in the repository and so makes other bytes.
+ * could go wrong.
  */
 import assert from "node:assert/strict";
-import { type Bundle, bundle, bundleModules } from "../../lib/build/bundle.ts";
+import { bundle, bundleModules } from "../../lib/build/bundle.ts";
 import { writeExecutable } from "../../lib/build/executable.ts";
 import { inspectBundle } from "../../lib/build/inspect.ts";
-import { buildStub } from "../../lib/build/stub/build.ts";
-import { STUB, STUB_COMPILER } from "../../lib/build/stub/bytes.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
-import { missingReason, testIf } from "../support/skip.ts";
+import { testIf } from "../support/skip.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 import { CHECKS, CONSTANTS } from "./executable_checks.ts";
 
 const PROBE = new URL("executable_probe.ts", import.meta.url).pathname;
 
-let probeBundle: Promise<Bundle> | undefined;
+let directory: string | undefined;
+let linked: Promise<string> | undefined;
 
-/** Links the probe in a directory of its own and removes both after the tests of the file. */
-function linkedProbe(
-  stub: Uint8Array,
-): { path: () => Promise<string>; remove: () => Promise<void> } {
-  let directory: string | undefined;
-  let linked: Promise<string> | undefined;
-  const make = async () => {
-    directory = await Deno.makeTempDir({ prefix: "urunc-test-executable-" });
-    await Deno.chmod(directory, 0o755);
-    const path = `${directory}/probe`;
-    await writeExecutable(await (probeBundle ??= bundle(PROBE, CONSTANTS)), path, stub);
-    return path;
-  };
-  return {
-    path: () => linked ??= make(),
-    remove: async () => {
-      if (directory !== undefined) await Deno.remove(directory, { recursive: true });
-    },
-  };
+/** Links the probe, once for all checks. */
+function linkedProbe(): Promise<string> {
+  return linked ??= linkProbe();
 }
 
-/** Registers every check for one stub. */
-function registerChecks(subject: string, stub: Uint8Array): void {
-  const executable = linkedProbe(stub);
-  Deno.test.afterAll(executable.remove);
-  for (const check of CHECKS) {
-    testIf(`${subject} ${check.name}`, { needs: check.needs }, async () => {
-      await using scope = new Scope();
-      const directory = await scope.temporaryDirectory("executable");
-      const probe = `${directory}/probe`;
-      // A link, because the file has 95 MB.
-      await Deno.link(await executable.path(), probe);
-      await check.fn({ directory, probe });
-    });
-  }
+async function linkProbe(): Promise<string> {
+  directory = await Deno.makeTempDir({ prefix: "urunc-test-executable-" });
+  await Deno.chmod(directory, 0o755);
+  const path = `${directory}/probe`;
+  await writeExecutable(await bundle(PROBE, CONSTANTS), path);
+  return path;
 }
 
-registerChecks("the executable", STUB);
+Deno.test.afterAll(async () => {
+  if (directory !== undefined) await Deno.remove(directory, { recursive: true });
+});
 
-if (missingReason("gcc") === undefined) {
-  const build = await buildStub();
-  if (build.compiler === STUB_COMPILER) {
-    Deno.test("the stub in the repository is what its source compiles to", () => {
-      assert.deepEqual(build.bytes, STUB, "run lib/build/stub/build.ts after changing stub.c");
-    });
-  } else {
-    registerChecks(`with a stub built by ${build.compiler}, the executable`, build.bytes);
-  }
-} else {
-  testIf("the stub in the repository is what its source compiles to", { needs: ["gcc"] }, () => {});
+for (const check of CHECKS) {
+  testIf(`the executable ${check.name}`, { needs: check.needs }, async () => {
+    await using scope = new Scope();
+    const directory = await scope.temporaryDirectory("executable");
+    const probe = `${directory}/probe`;
+    // A link, because the file has 95 MB.
+    await Deno.link(await linkedProbe(), probe);
+    await check.fn({ directory, probe });
+  });
 }
 
 Deno.test("the same sources give the same bundle, wherever they lie", async () => {

@@ -8,7 +8,7 @@
  * ld.so as the kernel would have, and jumps to it with these. ld.so finds the file as Deno's linker made it.
  *
  * Rules: no libc, no writable data (the segment is mapped read-only and executable), no pointer
- * constants (nothing relocates this code). build.ts compiles it and refuses the result otherwise.
+ * constants (nothing relocates this code). stub.ld refuses the result otherwise.
  */
 
 typedef unsigned char u8;
@@ -283,7 +283,6 @@ __attribute__((noreturn, used)) void stub_main(u64 *stack) {
   for (u32 i = 0; i < shim.count; i++) *to++ = (char *)shim.arguments[i];
   vector[0] = to - (char **)(vector + 1);
   *to++ = 0;
-  char **environment = to;
   to = append_table(to, parameters.environment, parameters.environment_count);
   *to++ = argv0;
   *to++ = file_limit;
