@@ -13,7 +13,7 @@ import { readBlockDevice } from "../block/device.ts";
 import { hostNode } from "../block/root_disk.ts";
 import { HostError, UnsupportedError } from "../errors.ts";
 import type { DiskDevice } from "../oci/disk_devices.ts";
-import { type DiskMount, unseenVolume } from "../oci/remarks.ts";
+import { type DiskMount, unseenVolume } from "../oci/unsupported.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import { readDevice } from "../host/devices.ts";
 import { statImageFile } from "./image.ts";

@@ -74,7 +74,7 @@ export function parseShimArguments(args: readonly string[]): ShimArguments {
       const value = inline ?? args[++index];
       if (value === undefined) throw refused(argument, "its value is missing");
       texts[name] = value;
-    } else throw refused(argument, "there is no such option");
+    } else throw refused(argument, "no such option");
   }
   const action = flags.v ? "version" : flags.info ? "info" : toAction(args.slice(index));
   const needed = action !== "version" && action !== "info";

@@ -1,5 +1,5 @@
 import { close, kill, LinuxError, SIGKILL, waitpid, WNOHANG } from "../../../ffi/linux.ts";
-import { hastenJoin } from "../../cgroups/hasten.ts";
+import { prepareMove } from "../../cgroups/prepare_move.ts";
 import type { Observer } from "../../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../../launch/spawn.ts";
 import type { PidNamespace } from "../../plan/namespaces.ts";
@@ -44,10 +44,10 @@ export class WarmInit {
 
   /** One was started together with this process. */
   adopt(init: SpawnedInit): void {
-    this.#init = { ...this.#expect(init), hastened: hastenJoin(init.pid) };
+    this.#init = { ...this.#expect(init), moving: prepareMove(init.pid) };
   }
 
-  /** As `spawnInit`, and takes the one that waits where it fits; its `hastened` comes along. */
+  /** As `spawnInit`, and takes the one that waits where it fits; its `moving` comes along. */
   take(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {
     const init = this.#init;
     if (init === undefined || pidNamespace.kind !== USUAL.kind || terminal !== undefined) {
@@ -66,9 +66,9 @@ export class WarmInit {
     if (init === undefined) return;
     close(init.channel.fd);
     kill(init.pid, SIGKILL);
-    // Not waited for: the reaper takes in whom nobody knows. Until it was hastened its number must not
+    // Not waited for: the reaper takes in whom nobody knows. Until it was moved its number must not
     // become another process's.
-    void init.hastened?.then(() => this.#reaper.forget(init.pid));
+    void init.moving?.then(() => this.#reaper.forget(init.pid));
   }
 
   #spawn(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {

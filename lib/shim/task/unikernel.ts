@@ -71,8 +71,8 @@ export class UnikernelTask implements Task {
   static async create(services: ShimServices, request: TaskRequest): Promise<UnikernelTask> {
     const { id, io, options, root } = request;
     const bundle = readBundle(request.bundle);
-    const { process, remarks, linux } = bundle.spec;
-    for (const { property, reason } of remarks.warned) {
+    const { process, unsupported, linux } = bundle.spec;
+    for (const { property, reason } of unsupported.warned) {
       services.log.warning(`${id}: config.json ${property}: ${reason}`);
     }
     if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);

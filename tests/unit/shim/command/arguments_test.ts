@@ -56,7 +56,7 @@ const refused: [args: string[], says: RegExp][] = [
   [["-id", "x", "start"], /-namespace: it is required/],
   [["-namespace", "x", "start"], /-id: it is required/],
   [["-id"], /-id: its value is missing/],
-  [["-colour", "start"], /-colour: there is no such option/],
+  [["-colour", "start"], /-colour: no such option/],
 ];
 
 for (const [args, says] of refused) {
