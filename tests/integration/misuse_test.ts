@@ -35,7 +35,7 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
     [["update", "--memory", "much", "x"], ["--memory", '"much" is not a number', "update --help"]],
     [["update", "--resources", "-", "--memory", "1m", "x"], ["--resources", "give either"]],
     [["events", "--interval", "5", "x"], ["--interval", '"5" is not a duration', "500ms"]],
-    [["completion", "sh"], ["sh", "no script for this shell", "bash, zsh, fish"]],
+    [["completion", "sh"], ["sh", "not a supported shell", "bash, zsh, fish"]],
     // An internal command, when it is typed.
     [["init"], ["init", "only urunc itself calls it", "urunc create"]],
     [["init", "--help"], ["init", "only urunc itself calls it"]],
@@ -301,7 +301,7 @@ testIf("misuse: bundles that are none", { needs }, async () => {
   const config = `${container.bundle}/config.json`;
   assertFailed(await create("/no/such/bundle"), [
     "read bundle /no/such/bundle/config.json",
-    "there is no such file",
+    "no such file",
     "--bundle names the directory",
   ]);
   assertFailed(await create(container.rootfs), [`${container.rootfs}/config.json`, "no such file"]);
