@@ -1,6 +1,6 @@
 import { capabilityNames } from "./capabilities.ts";
 
-/** A form that a string must have: what is allowed, in words, and the test for it. */
+/** A form that a string must have: what is allowed, as text, and the test for it. */
 export interface Form {
   allowed: string;
   accepts(value: string): boolean;

@@ -45,7 +45,7 @@ async function parseToml(toml: string): Promise<unknown> {
     return parse(toml);
   } catch (cause) {
     if (!(cause instanceof TomlError)) throw cause;
-    // The message goes on with an excerpt of several lines.
+    // The message continues with an excerpt of several lines.
     const reason = cause.message.split("\n")[0]!.replace(/^Invalid TOML document: /, "");
     throw new InvalidConfigurationError({
       operation: "read the configuration",
@@ -72,7 +72,7 @@ function readMonitors(monitors: Table | undefined): Record<string, MonitorConfig
   return result;
 }
 
-/** @param kinds that the monitor has; undefined: it starts kernels by itself */
+/** @param kinds that the monitor has; undefined: it starts kernels itself */
 function readFirmware(
   monitor: Table,
   kinds: Monitor["firmware"],
@@ -156,7 +156,7 @@ class Table {
     return value === undefined ? undefined : new Table(value, this.#child(key));
   }
 
-  /** A key that nobody asked for is a mistake: it would silently do nothing. */
+  /** An unknown key is a mistake: it would silently do nothing. */
   refuseOthers(): void {
     const unknown = Object.keys(this.#values).find((key) => !this.#asked.includes(key));
     if (unknown === undefined) return;

@@ -110,7 +110,7 @@ function isAction(name: string): name is keyof typeof shimActions {
 function toAction(rest: readonly string[]): ShimAction {
   const [action, ...others] = rest;
   if (action === undefined) throw refused("start or delete", "it is missing");
-  if (!isAction(action)) throw refused(action, "there is no such action");
+  if (!isAction(action)) throw refused(action, "no such action");
   if (others.length > 0) throw refused(others[0]!, "nothing may follow the action");
   return action;
 }
