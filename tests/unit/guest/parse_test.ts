@@ -1,8 +1,18 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError, UruncError } from "../../../lib/errors.ts";
-import { isUnikernel, parseUnikernel } from "../../../lib/guest/parse.ts";
-import { supportedMonitors as monitors } from "../../../lib/monitor/registry.ts";
-import type { UnikernelConfig } from "../../../lib/guest/types.ts";
+import { isUnikernel, type MonitorSupport, parseUnikernel } from "../../../lib/guest/parse.ts";
+import type { UnikernelConfig, UnikernelType } from "../../../lib/guest/types.ts";
+
+const guests: Record<string, UnikernelType[]> = {
+  qemu: ["linux", "elf", "unikraft", "mirage", "mewz"],
+  firecracker: ["linux", "unikraft"],
+  hvt: ["elf", "mirage", "rumprun"],
+  spt: ["elf", "mirage", "rumprun"],
+};
+const monitors: MonitorSupport = {
+  names: Object.keys(guests),
+  guestsOf: (name) => guests[name]!,
+};
 
 const minimal = { unikernelType: "linux", hypervisor: "qemu", binary: "/boot/kernel" };
 const minimalConfig: UnikernelConfig = {

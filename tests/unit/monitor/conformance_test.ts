@@ -2,12 +2,16 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError } from "../../../lib/errors.ts";
 import { monitorByName, monitorNames } from "../../../lib/monitor/registry.ts";
+import type { UnikernelType } from "../../../lib/guest/types.ts";
 import type { Monitor, MonitorInput } from "../../../lib/monitor/types.ts";
 
 const MIB = 1024 * 1024;
 
 interface Expected {
   binary: string;
+  title: string;
+  /** The guest families that it boots. */
+  guests: UnikernelType[];
   /** Devices without and with a network. */
   devices: [string[], string[]];
   initrd: boolean;
@@ -34,6 +38,8 @@ interface Expected {
 const monitors: Record<string, Expected> = {
   qemu: {
     binary: "qemu-system-x86_64",
+    title: "QEMU",
+    guests: ["linux", "elf", "unikraft", "mirage", "mewz"],
     devices: [["kvm"], ["kvm", "net/tun"]],
     initrd: true,
     overheadMiB: 64,
@@ -53,6 +59,8 @@ const monitors: Record<string, Expected> = {
   },
   firecracker: {
     binary: "firecracker",
+    title: "Firecracker",
+    guests: ["linux", "unikraft"],
     devices: [["kvm"], ["kvm", "net/tun"]],
     initrd: true,
     overheadMiB: 24,
@@ -70,6 +78,8 @@ const monitors: Record<string, Expected> = {
   },
   hvt: {
     binary: "solo5-hvt",
+    title: "Solo5 hvt",
+    guests: ["elf", "mirage", "rumprun"],
     devices: [["kvm"], ["kvm", "net/tun"]],
     initrd: false,
     overheadMiB: 20,
@@ -87,6 +97,8 @@ const monitors: Record<string, Expected> = {
   },
   spt: {
     binary: "solo5-spt",
+    title: "Solo5 spt",
+    guests: ["elf", "mirage", "rumprun"],
     devices: [[], ["net/tun"]],
     initrd: false,
     overheadMiB: 12,
@@ -136,6 +148,8 @@ for (const [name, expected] of Object.entries(monitors)) {
 
   test("what it is and needs", () => {
     assert.deepEqual(monitor.binaryNames, [expected.binary]);
+    assert.equal(monitor.title, expected.title);
+    assert.deepEqual(monitor.guests, expected.guests);
     const devices = [false, true].map((network) =>
       monitor.devices({ accelerator: "kvm", network })
     );

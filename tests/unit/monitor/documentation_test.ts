@@ -1,42 +1,34 @@
-/** The table of guests and monitors, in the README or a document: what the monitors say themselves. */
+/** Documents that list guests and monitors: each list is what the registries say. */
 import assert from "node:assert/strict";
 import { guestTypes } from "../../../lib/guest/families/registry.ts";
 import { monitorByName, monitorNames } from "../../../lib/monitor/registry.ts";
 
-const ROOT = new URL("../../../", import.meta.url);
+const read = (name: string) =>
+  Deno.readTextFileSync(new URL(`../../../docs/${name}`, import.meta.url));
+const images = read("images.md");
 
-function documents(): string[] {
-  const docs = new URL("docs/", ROOT);
-  let names: string[] = [];
-  try {
-    names = [...Deno.readDirSync(docs)].map(({ name }) => `docs/${name}`);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  return ["README.md", ...names.filter((name) => name.endsWith(".md"))]
-    .map((name) => Deno.readTextFileSync(new URL(name, ROOT)));
+/** The words in backquotes of the line that a pattern finds, but for what the pattern itself matches. */
+function wordsOf(text: string, pattern: RegExp): string[] {
+  const [line, skipped] = pattern.exec(text) ?? [];
+  assert.ok(line !== undefined, `no line is ${pattern}`);
+  return [...line.slice(skipped!.length).matchAll(/`(\w+)`/g)].map(([, word]) => word!);
 }
 
-/** The first two cells of the rows below a heading `guest`, `monitors`. */
+/** The first two cells of the table below the heading `guest`, `monitors`. */
 function documentedGuests(): Record<string, string> {
-  for (const text of documents()) {
-    const lines = text.split("\n");
-    const heading = lines.findIndex((line) => /^\| guest +\| monitors +\|/.test(line));
-    if (heading < 0) continue;
-    const rows: Record<string, string> = {};
-    for (const line of lines.slice(heading + 2)) {
-      const [, guest, monitors] = /^\| `(\w+)` +\| ([^|]*?) +\|/.exec(line) ?? [];
-      if (guest === undefined) return rows;
-      rows[guest] = monitors!;
-    }
-  }
-  throw new Error("no document has a table of guests and monitors");
+  const [, rows] = /^\| guest +\| monitors +\|.*\n.*\n((?:\|.*\n)+)/m.exec(images) ?? [];
+  assert.ok(rows !== undefined, "there is no table of guests and monitors");
+  return Object.fromEntries(
+    [...rows.matchAll(/^\| `(\w+)` +\| ([^|]*?) +\|/gm)].map(([, guest, monitors]) =>
+      [guest!, monitors!] as const
+    ),
+  );
 }
 
-/** `QEMU, Solo5 hvt, spt`: what they are called, and a word that two have in common once. */
+/** `QEMU, Solo5 hvt, spt`: titles, where a word that two have in common stands once. */
 function titlesOf(type: string): string {
   const titles = monitorNames().map(monitorByName)
-    .filter(({ guests }) => (guests as readonly string[]).includes(type))
+    .filter(({ guests }) => guests.some((it) => it === type))
     .map(({ title }) => title);
   return titles.map((title, index) => {
     const [maker, ...rest] = title.split(" ");
@@ -44,9 +36,19 @@ function titlesOf(type: string): string {
   }).join(", ");
 }
 
-Deno.test("documents name the monitors of each guest", () => {
+Deno.test("the table of guests names the monitors of each", () => {
   const expected = Object.fromEntries(guestTypes().map((type) => [type, titlesOf(type)]));
   assert.deepEqual(documentedGuests(), expected);
+});
+
+Deno.test("the keys of an image list every guest family and monitor", () => {
+  const types = wordsOf(images, /^(\| `unikernelType`).*/m);
+  assert.deepEqual(types.toSorted(), guestTypes().toSorted());
+  assert.deepEqual(wordsOf(images, /^(\| `hypervisor`).*/m), monitorNames());
+});
+
+Deno.test("the configuration lists every monitor", () => {
+  assert.deepEqual(wordsOf(read("configuration.md"), /^(`NAME` is ).*?\./m), monitorNames());
 });
 
 Deno.test("every guest family has a monitor that boots it", () => {
