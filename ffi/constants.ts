@@ -9,7 +9,6 @@ export * from "./constants/epoll.ts";
 export * from "./constants/errno.ts";
 export * from "./constants/eventfd.ts";
 export * from "./constants/fcntl.ts";
-export * from "./constants/if.ts";
 export * from "./constants/keyctl.ts";
 export * from "./constants/mount.ts";
 export * from "./constants/openat2.ts";

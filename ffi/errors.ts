@@ -51,7 +51,7 @@ export function errnoName(errno: number): string {
  * Nonblocking calls run in other threads, whose errno cannot be had: their wrappers repeat the call
  * here, in a form that cannot block.
  */
-export function lastErrno(): number {
+function lastErrno(): number {
   errnoCell ??= openErrno();
   return errnoCell[0] as number;
 }

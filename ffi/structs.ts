@@ -341,20 +341,6 @@ export const WINSIZE = define({
   },
 });
 
-/** The union's members that we use. @see netdevice(7); net/if.h */
-export const IFREQ = define({
-  name: "struct ifreq",
-  header: "net/if.h",
-  size: 40,
-  alignment: 8,
-  fields: {
-    ifr_name: { offset: 0, size: 16 },
-    ifr_flags: { offset: 16, size: 2 },
-    ifr_ifindex: { offset: 16, size: 4 },
-    ifr_mtu: { offset: 16, size: 4 },
-  },
-});
-
 /** Opaque. @see posix_spawn(3); spawn.h */
 export const POSIX_SPAWNATTR = define({
   name: "posix_spawnattr_t",
@@ -416,30 +402,3 @@ export const BPF_PROG_INFO = define({
     name: { offset: 64, size: 16 },
   },
 });
-
-/** Every table above; the test goes through it. */
-export const LAYOUTS: readonly StructLayout[] = [
-  STATX,
-  OPEN_HOW,
-  FLOCK,
-  MOUNT_ATTR,
-  RLIMIT64,
-  POLLFD,
-  EPOLL_EVENT,
-  KERNEL_SIGACTION,
-  KERNEL_SIGSET,
-  SIGSET,
-  CAP_USER_HEADER,
-  CAP_USER_DATA,
-  SOCKADDR_UN,
-  IOVEC,
-  MSGHDR,
-  CMSGHDR,
-  KERNEL_TERMIOS,
-  WINSIZE,
-  IFREQ,
-  POSIX_SPAWNATTR,
-  POSIX_SPAWN_FILE_ACTIONS,
-  BPF_ATTR,
-  BPF_PROG_INFO,
-];

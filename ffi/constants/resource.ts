@@ -5,42 +5,24 @@
  */
 import { table } from "./_table.ts";
 
-export const RLIMIT_CPU = 0;
-export const RLIMIT_FSIZE = 1;
-export const RLIMIT_DATA = 2;
-export const RLIMIT_STACK = 3;
-export const RLIMIT_CORE = 4;
-export const RLIMIT_RSS = 5;
-export const RLIMIT_NPROC = 6;
 export const RLIMIT_NOFILE = 7;
-export const RLIMIT_MEMLOCK = 8;
-export const RLIMIT_AS = 9;
-export const RLIMIT_LOCKS = 10;
-export const RLIMIT_SIGPENDING = 11;
-export const RLIMIT_MSGQUEUE = 12;
-export const RLIMIT_NICE = 13;
-export const RLIMIT_RTPRIO = 14;
-export const RLIMIT_RTTIME = 15;
-
-/** No limit. */
-export const RLIM_INFINITY = 0xffffffffffffffffn;
 
 /** C's name → number. */
 export const rlimits = table({
-  RLIMIT_CPU,
-  RLIMIT_FSIZE,
-  RLIMIT_DATA,
-  RLIMIT_STACK,
-  RLIMIT_CORE,
-  RLIMIT_RSS,
-  RLIMIT_NPROC,
+  RLIMIT_CPU: 0,
+  RLIMIT_FSIZE: 1,
+  RLIMIT_DATA: 2,
+  RLIMIT_STACK: 3,
+  RLIMIT_CORE: 4,
+  RLIMIT_RSS: 5,
+  RLIMIT_NPROC: 6,
   RLIMIT_NOFILE,
-  RLIMIT_MEMLOCK,
-  RLIMIT_AS,
-  RLIMIT_LOCKS,
-  RLIMIT_SIGPENDING,
-  RLIMIT_MSGQUEUE,
-  RLIMIT_NICE,
-  RLIMIT_RTPRIO,
-  RLIMIT_RTTIME,
+  RLIMIT_MEMLOCK: 8,
+  RLIMIT_AS: 9,
+  RLIMIT_LOCKS: 10,
+  RLIMIT_SIGPENDING: 11,
+  RLIMIT_MSGQUEUE: 12,
+  RLIMIT_NICE: 13,
+  RLIMIT_RTPRIO: 14,
+  RLIMIT_RTTIME: 15,
 });

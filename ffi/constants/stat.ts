@@ -12,8 +12,5 @@ export const S_IFBLK = 0o60000;
 export const S_IFDIR = 0o40000;
 export const S_IFCHR = 0o20000;
 export const S_IFIFO = 0o10000;
-export const S_ISUID = 0o4000;
-export const S_ISGID = 0o2000;
-export const S_ISVTX = 0o1000;
 
 export const STATX_BASIC_STATS = 0x7ff;

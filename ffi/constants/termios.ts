@@ -9,7 +9,6 @@ export const TCSETS = 0x5402;
 export const TIOCSCTTY = 0x540e;
 export const TIOCGWINSZ = 0x5413;
 export const TIOCSWINSZ = 0x5414;
-export const TIOCGPTN = 0x80045430;
 export const TIOCSPTLCK = 0x40045431;
 export const TIOCGPTPEER = 0x5441;
 
@@ -23,7 +22,6 @@ export const ICRNL = 0o400;
 export const IXON = 0o2000;
 
 export const OPOST = 0o1;
-export const ONLCR = 0o4;
 
 export const CSIZE = 0o60;
 export const CS8 = 0o60;

@@ -5,11 +5,8 @@
  */
 
 export const SEEK_SET = 0;
-export const SEEK_CUR = 1;
 export const SEEK_END = 2;
 
-export const CLOSE_RANGE_UNSHARE = 0x2;
 export const CLOSE_RANGE_CLOEXEC = 0x4;
 
 export const MFD_CLOEXEC = 0x1;
-export const MFD_ALLOW_SEALING = 0x2;

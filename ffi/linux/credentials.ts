@@ -76,11 +76,6 @@ export function setresuid(r: number, e: number, s: number): void {
   checked("setresuid", `${r}, ${e}, ${s}`, () => unistd.setresuid(r, e, s));
 }
 
-/** @returns the real uid */
-export function getuid(): number {
-  return unistd.getuid();
-}
-
 /**
  * @returns the supplementary groups
  * @throws {LinuxError}

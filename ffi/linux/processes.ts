@@ -99,13 +99,3 @@ function decodeStatus(status: number): ExitStatus {
 export function setsid(): number {
   return checked("setsid", undefined, () => unistd.setsid());
 }
-
-/** @returns the process id, as its pid namespace numbers it */
-export function getpid(): number {
-  return unistd.getpid();
-}
-
-/** @returns the calling thread's id */
-export function gettid(): number {
-  return unistd.gettid();
-}

@@ -90,8 +90,6 @@ export const setresgid = declare("setresgid", {
   result: "i32",
 });
 
-export const getuid = declare("getuid", { parameters: [], result: /* uid_t */ "u32" });
-
 export const getgroups = declare("getgroups", {
   parameters: [/* int size */ "i32", /* gid_t list[] */ "buffer"],
   result: "i32",
@@ -107,7 +105,3 @@ export const execve = declare("execve", {
 });
 
 export const setsid = declare("setsid", { parameters: [], result: /* pid_t */ "i32" });
-
-export const getpid = declare("getpid", { parameters: [], result: /* pid_t */ "i32" });
-
-export const gettid = declare("gettid", { parameters: [], result: /* pid_t */ "i32" });

@@ -19,7 +19,7 @@ const PAGE = 4096;
 
 /** Layout of `struct parameters` in stub/stub.c; the entry point follows it. */
 export const STUB_MAGIC = "urunc\0\0\x01";
-export const STUB_PARAMETERS_SIZE = 72;
+const STUB_PARAMETERS_SIZE = 72;
 
 /** What goes into one executable. */
 export interface LinkInput {

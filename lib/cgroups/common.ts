@@ -12,8 +12,3 @@ export function leavesOf(directories: string[]): string[] {
 export function isCode(error: unknown, code: string): boolean {
   return osErrorCode(error) === code;
 }
-
-/** Blocks the thread: callers may be in another namespace than Deno's other threads. */
-export function pause(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
-}

@@ -38,7 +38,7 @@ export async function runCommand(
 }
 
 /**
- * Reports an error where the caller reads it.
+ * Tells an error where the caller reads.
  *
  * @returns the exit code
  */

@@ -46,3 +46,9 @@ export const capabilityNames: readonly string[] = [
   "CAP_BPF",
   "CAP_CHECKPOINT_RESTORE",
 ];
+
+/** @returns the kernel's number of a capability; undefined: there is none of that name */
+export function capabilityNumber(name: string): number | undefined {
+  const number = capabilityNames.indexOf(name);
+  return number < 0 ? undefined : number;
+}

@@ -19,7 +19,7 @@ import type { Asking } from "../guest/types.ts";
 export const STATE_VERSION = 1;
 
 /** An annotation of `urunc state`: the identity that the monitor was proven to have. */
-export const IDENTITY_ANNOTATION = "com.urunc.identity";
+const IDENTITY_ANNOTATION = "com.urunc.identity";
 
 const PHASES = ["creating", "created", "started"] as const;
 

@@ -97,7 +97,7 @@ export function decodeValue(key: string, raw: string, grammar: Grammar, source: 
  *
  * @returns the text, or undefined when it is anything else
  */
-export function decodeBase64(raw: string): string | undefined {
+function decodeBase64(raw: string): string | undefined {
   // The only thing that is not canonical and that `strict` lets pass.
   if (/\s/.test(raw)) return undefined;
   try {

@@ -1,4 +1,4 @@
-import { capabilities as CAPABILITY_NUMBERS } from "../../ffi/linux.ts";
+import { capabilityNumber } from "../config/capabilities.ts";
 import { HostError } from "../errors.ts";
 
 /** Who a process is and what it may do, as the kernel says. */
@@ -133,7 +133,7 @@ function sortedSet(groups: number[]): number[] {
 
 function capabilitySet(names: string[]): bigint {
   return names.reduce((set, name) => {
-    const number = CAPABILITY_NUMBERS[name];
+    const number = capabilityNumber(name);
     if (number === undefined) {
       throw new HostError({ operation: "compare capabilities", subject: name, reason: "unknown" });
     }

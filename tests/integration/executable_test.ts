@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { bundle, bundleModules } from "../../lib/build/bundle.ts";
 import { writeExecutable } from "../../lib/build/executable.ts";
-import { inspectBundle } from "../../lib/build/inspect.ts";
+import { inspectBundle } from "../support/bundle_uses.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";

@@ -3,6 +3,14 @@
  * chooses.
  */
 import * as linux from "../../ffi/linux.ts";
+import {
+  AT_RECURSIVE,
+  CAP_LAST_CAP,
+  CAP_SYS_ADMIN,
+  CLONE_FS,
+  MS_PRIVATE,
+  OPEN_TREE_CLOEXEC,
+} from "../support/kernel.ts";
 
 const NOBODY = 65534;
 
@@ -20,7 +28,7 @@ function becomeMonitor(directory: string, ...argv: string[]): void {
     linux.CLONE_NEWNS | linux.CLONE_NEWUTS | linux.CLONE_NEWIPC | linux.CLONE_NEWNET |
       linux.CLONE_NEWCGROUP,
   );
-  linux.mount(null, "/", null, linux.MS_REC | linux.MS_PRIVATE, null);
+  linux.mount(null, "/", null, linux.MS_REC | MS_PRIVATE, null);
   linux.sethostname("guest");
   linux.setdomainname("domain");
 
@@ -32,11 +40,11 @@ function becomeMonitor(directory: string, ...argv: string[]): void {
   const tree = linux.openTree(
     linux.AT_FDCWD,
     "/usr/bin",
-    linux.OPEN_TREE_CLONE | linux.OPEN_TREE_CLOEXEC | linux.AT_RECURSIVE,
+    linux.OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE,
   );
-  linux.mountSetattr(tree, "", linux.AT_EMPTY_PATH | linux.AT_RECURSIVE, {
+  linux.mountSetattr(tree, "", linux.AT_EMPTY_PATH | AT_RECURSIVE, {
     set: linux.MOUNT_ATTR_RDONLY | linux.MOUNT_ATTR_NOSUID | linux.MOUNT_ATTR_NODEV,
-    propagation: linux.MS_PRIVATE,
+    propagation: MS_PRIVATE,
   });
   linux.moveMount(tree, "", root, "bin", linux.MOVE_MOUNT_F_EMPTY_PATH);
   linux.close(tree);
@@ -52,7 +60,7 @@ function becomeMonitor(directory: string, ...argv: string[]): void {
   linux.chdir("/");
   linux.mount(null, "/", null, linux.MS_REMOUNT | linux.MS_BIND | linux.MS_RDONLY, null);
 
-  for (let cap = 0; cap <= linux.CAP_LAST_CAP; cap++) linux.prctl(linux.PR_CAPBSET_DROP, cap);
+  for (let cap = 0; cap <= CAP_LAST_CAP; cap++) linux.prctl(linux.PR_CAPBSET_DROP, cap);
   linux.setrlimit(linux.RLIMIT_NOFILE, { soft: 100n, hard: 200n });
   linux.setgroups([108, 27]);
   if (linux.getgroups().join() !== "27,108") throw new Error(`groups ${linux.getgroups()}`);
@@ -74,7 +82,7 @@ function failUnprivileged(): void {
   linux.setresgid(NOBODY, NOBODY, NOBODY);
   linux.setresuid(NOBODY, NOBODY, NOBODY);
   const { hard } = linux.getrlimit(linux.RLIMIT_NOFILE);
-  const full = (1n << BigInt(linux.CAP_LAST_CAP + 1)) - 1n;
+  const full = (1n << BigInt(CAP_LAST_CAP + 1)) - 1n;
   const calls: Record<string, () => unknown> = {
     unshare: () => linux.unshare(linux.CLONE_NEWNS),
     setns: () => linux.setns(namespace, linux.CLONE_NEWUTS),
@@ -91,7 +99,7 @@ function failUnprivileged(): void {
     setresgid: () => linux.setresgid(0, 0, 0),
     setresuid: () => linux.setresuid(0, 0, 0),
     capset: () => linux.capset({ effective: full, permitted: full, inheritable: 0n }),
-    prctl: () => linux.prctl(linux.PR_CAPBSET_DROP, linux.CAP_SYS_ADMIN),
+    prctl: () => linux.prctl(linux.PR_CAPBSET_DROP, CAP_SYS_ADMIN),
     prlimit64: () => linux.setrlimit(linux.RLIMIT_NOFILE, { soft: hard + 1n, hard: hard + 1n }),
     mknodat: () =>
       linux.mknodat(linux.AT_FDCWD, "/tmp/urunc-test-node", linux.S_IFCHR, { major: 1, minor: 3 }),
@@ -116,8 +124,8 @@ function failUnprivileged(): void {
 function visitMountNamespace(directory: string): void {
   const home = linux.open("/proc/thread-self/ns/mnt", linux.O_RDONLY);
   const before = errorCode(() => linux.setns(home, linux.CLONE_NEWNS));
-  linux.unshare(linux.CLONE_NEWNS | linux.CLONE_FS);
-  linux.mount(null, "/", null, linux.MS_REC | linux.MS_PRIVATE, null);
+  linux.unshare(linux.CLONE_NEWNS | CLONE_FS);
+  linux.mount(null, "/", null, linux.MS_REC | MS_PRIVATE, null);
   linux.mount("tmpfs", directory, "tmpfs", 0, null);
   const deviceThere = linux.statPath(directory).dev;
   linux.setns(home, linux.CLONE_NEWNS);

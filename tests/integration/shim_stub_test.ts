@@ -1,7 +1,8 @@
 /** What the entry stub answers without V8 must be what the program would have answered. */
 import assert from "node:assert/strict";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/command/group.ts";
-import { DeleteResponse, millisecondsOf } from "../../lib/protocol/containerd/messages.ts";
+import { DeleteResponse } from "../../lib/protocol/containerd/messages.ts";
+import { millisecondsOf } from "../support/ttrpc.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { withoutSocketDirectories } from "../support/shim_sockets.ts";

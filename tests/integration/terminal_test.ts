@@ -6,7 +6,6 @@ import {
   O_RDWR,
   open,
   readAsync,
-  SIGCONT,
   SIGKILL,
   SIGSTOP,
   SIGTERM,
@@ -27,6 +26,7 @@ import {
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { uruncBinary } from "../support/urunc.ts";
+import { SIGCONT } from "../support/kernel.ts";
 
 const DOUBLE = { needs: ["root", "gcc"] };
 const QEMU = { needs: ["root", "qemu-system-x86_64"] };

@@ -32,7 +32,7 @@ export interface NativeProgram {
 }
 
 /** What `apt-get install gcc` installs on Debian 13. */
-export const GCC: Compiler = { program: "gcc-14", packages: ["gcc-14", "binutils"] };
+const GCC: Compiler = { program: "gcc-14", packages: ["gcc-14", "binutils"] };
 
 /** No C library, and nothing that a distribution's gcc turns on by itself. */
 const FREESTANDING = [

@@ -3,7 +3,7 @@ import type { Property } from "./manager.ts";
 import { property } from "./properties.ts";
 
 /** Annotations that set a property of the scope; their values are GVariant text. */
-export const PROPERTY_ANNOTATION = "org.systemd.property.";
+const PROPERTY_ANNOTATION = "org.systemd.property.";
 
 /** How a value's text becomes the value. */
 interface Form {
@@ -59,7 +59,7 @@ export function annotationProperties(annotations: Record<string, string>): Prope
       throw new InvalidConfigurationError({
         operation: "plan cgroup",
         subject: `annotation ${key}`,
-        reason: `${JSON.stringify(value)} is not a value of GVariant type ${form.signature}`,
+        reason: `${JSON.stringify(value)} is no value of GVariant's type ${form.signature}`,
       });
     }
     return [property(name, form.signature, form.read(match))];

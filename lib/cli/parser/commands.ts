@@ -7,7 +7,7 @@ import {
 } from "./options.ts";
 import { updateOptions } from "./update_options.ts";
 
-/** A verb's help, options and arguments. */
+/** What the command line says of one verb. */
 export interface CommandSpec {
   summary: string;
   options: OptionSpecs;
@@ -19,7 +19,7 @@ const id = { metavar: "ID", help: "The container's id." };
 /** All verbs, in the order in which help shows them. */
 export const commands = {
   create: {
-    summary: "Create a container from a bundle.",
+    summary: "Make a container from a bundle, up to the point where only start is left.",
     options: createOptions,
     positionals: { id },
   },
@@ -29,13 +29,9 @@ export const commands = {
     positionals: { id },
   },
   run: {
-    summary: "Create, start, wait for and delete a container.",
+    summary: "Create, start, wait and delete: a guest in one command.",
     options: {
-      detach: {
-        kind: "flag",
-        names: ["-d", "--detach"],
-        help: "Do not wait for the container to exit.",
-      },
+      detach: { kind: "flag", names: ["-d", "--detach"], help: "Do not wait for the guest's end." },
       ...createOptions,
     },
     positionals: { id },
@@ -56,18 +52,14 @@ export const commands = {
     },
   },
   delete: {
-    summary: "Delete a stopped container.",
+    summary: "Remove what is left of a stopped container.",
     options: {
-      force: {
-        kind: "flag",
-        names: ["-f", "--force"],
-        help: "Kill the container first if it is running.",
-      },
+      force: { kind: "flag", names: ["-f", "--force"], help: "Kill it first if it still runs." },
     },
     positionals: { id },
   },
   list: {
-    summary: "List containers.",
+    summary: "List the containers of this root.",
     options: {
       format: {
         kind: "choice",
@@ -81,7 +73,7 @@ export const commands = {
     positionals: {},
   },
   ps: {
-    summary: "List the container's processes on the host.",
+    summary: "List the monitor's processes on the host.",
     options: {
       format: {
         kind: "choice",
@@ -94,19 +86,19 @@ export const commands = {
     positionals: { id },
   },
   pause: {
-    summary: "Pause a container.",
+    summary: "Stop a container's guest where it is.",
     options: {},
     positionals: { id },
   },
   resume: {
-    summary: "Resume a paused container.",
+    summary: "Let a paused container go on.",
     options: {},
     positionals: { id },
   },
   events: {
-    summary: "Stream resource statistics and OOM events as JSON.",
+    summary: "Print statistics and kills for want of memory, as JSON, until the end.",
     options: {
-      stats: { kind: "flag", names: ["--stats"], help: "Print statistics once and exit." },
+      stats: { kind: "flag", names: ["--stats"], help: "Print statistics once, and end." },
       interval: {
         kind: "text",
         names: ["--interval"],
@@ -118,7 +110,7 @@ export const commands = {
     positionals: { id },
   },
   update: {
-    summary: "Update a container's resource limits.",
+    summary: "Change a container's limits; what is not given stays.",
     // Many, and loaded only for who updates.
     get options() {
       return updateOptions;
@@ -126,17 +118,17 @@ export const commands = {
     positionals: { id },
   },
   spec: {
-    summary: "Write a template config.json for a guest.",
+    summary: "Write a config.json for a guest to start from.",
     options: { bundle: createOptions.bundle },
     positionals: {},
   },
   completion: {
-    summary: "Print a shell completion script.",
+    summary: "Print a script that completes command lines, to be sourced by the shell.",
     options: {},
     positionals: { shell: { metavar: "SHELL", help: "bash, zsh or fish." } },
   },
   features: {
-    summary: "Print the features of this runtime as JSON.",
+    summary: "Print what this runtime supports, as JSON.",
     options: {},
     positionals: {},
   },
@@ -154,5 +146,5 @@ export type CommandOf<Name extends Verb> =
   & ValuesOf<(typeof commands)[Name]["options"]>
   & { [Key in keyof (typeof commands)[Name]["positionals"]]: string };
 
-/** A parsed command line, by `verb`. */
+/** A parsed command line; `verb` tells which. */
 export type Command = { [Name in Verb]: CommandOf<Name> }[Verb];

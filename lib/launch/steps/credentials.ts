@@ -1,5 +1,4 @@
 import {
-  capabilities as capabilityNumbers,
   capset,
   CLOSE_RANGE_CLOEXEC,
   closeRange,
@@ -22,6 +21,7 @@ import {
   setSignalMask,
   umask,
 } from "../../../ffi/linux.ts";
+import { capabilityNumber } from "../../config/capabilities.ts";
 import { exists } from "../../os/files.ts";
 import type { StepHandlers } from "../context.ts";
 
@@ -60,11 +60,11 @@ export const CREDENTIAL_STEPS: StepHandlers<
   },
 
   setRlimit({ type, soft, hard }) {
-    setrlimit(numberOf(rlimits, type), { soft: BigInt(soft), hard: BigInt(hard) });
+    setrlimit(known(type, rlimits[type]), { soft: BigInt(soft), hard: BigInt(hard) });
   },
 
   dropBoundingSet({ keep }) {
-    const kept = new Set(keep.map((name) => numberOf(capabilityNumbers, name)));
+    const kept = new Set(keep.map((name) => known(name, capabilityNumber(name))));
     // Asked of the kernel, not of our table: a newer kernel has capabilities that we cannot name.
     for (let capability = 0; isKnownCapability(capability); capability++) {
       if (!kept.has(capability)) prctl(PR_CAPBSET_DROP, capability);
@@ -88,7 +88,7 @@ export const CREDENTIAL_STEPS: StepHandlers<
   },
 
   setCapabilities({ capabilities }) {
-    const numbers = capabilities.map((name) => numberOf(capabilityNumbers, name));
+    const numbers = capabilities.map((name) => known(name, capabilityNumber(name)));
     const set = numbers.reduce((bits, number) => bits | (1n << BigInt(number)), 0n);
     // Ambient first: a kernel keeps an ambient capability only while it is permitted and inheritable.
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
@@ -132,8 +132,7 @@ function isKnownCapability(capability: number): boolean {
   }
 }
 
-function numberOf(table: Readonly<Record<string, number>>, name: string): number {
-  const number = table[name];
+function known(name: string, number: number | undefined): number {
   // The plan was made from validated names; not knowing one here must not mean number 0.
   if (number === undefined) throw new Error(`unknown name ${name}`);
   return number;

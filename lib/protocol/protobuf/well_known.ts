@@ -46,10 +46,5 @@ export function timestampOf(milliseconds: number): Timestamp {
   return { seconds: BigInt(seconds), nanos };
 }
 
-/** @returns milliseconds since 1970 */
-export function millisecondsOf(timestamp: Timestamp): number {
-  return Number(timestamp.seconds) * 1000 + timestamp.nanos / 1e6;
-}
-
 /** The answer of what has nothing to say: google.protobuf.Empty, encoded. */
 export const EMPTY: Uint8Array<ArrayBuffer> = new Uint8Array();

@@ -15,21 +15,6 @@ export interface Listener {
 }
 
 /**
- * Listens on a socket that its owner alone can connect to, from the first moment on.
- *
- * @param path at most 107 bytes; nothing may be there
- * @throws Deno.errors.AddrInUse and other errors of Deno.listen
- */
-export function listenUnix(path: string): Listener {
-  const before = Deno.umask(0o177);
-  try {
-    return Deno.listen({ transport: "unix", path });
-  } finally {
-    Deno.umask(before);
-  }
-}
-
-/**
  * @param address a path, or `unix://` and a path
  * @throws Deno.errors.NotFound, ConnectionRefused and other errors of Deno.connect
  */

@@ -16,7 +16,7 @@ import {
   MS_SYNCHRONOUS,
 } from "../../../ffi/linux.ts";
 
-/** Converts options of mount(8) to arguments of mount(2). */
+/** Options as mount(8) has them, as what mount(2) wants. */
 export interface MountOptions {
   /** MS_*. */
   flags: number;

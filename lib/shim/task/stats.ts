@@ -28,7 +28,7 @@ export function readTaskStats(directories: string[]): Any {
 }
 
 /** @see github.com/containerd/cgroups, cgroup1: the same fields are filled */
-export function toMetricsV1({ cpu, memory, pids, blockIO, hugetlb }: Stats): Input<MetricsV1> {
+function toMetricsV1({ cpu, memory, pids, blockIO, hugetlb }: Stats): Input<MetricsV1> {
   return {
     hugetlb: Object.entries(hugetlb).map(([pagesize, { usage, peak, failures }]) => ({
       pagesize,
@@ -61,7 +61,7 @@ export function toMetricsV1({ cpu, memory, pids, blockIO, hugetlb }: Stats): Inp
 }
 
 /** @see github.com/containerd/cgroups, cgroup2: the same fields are filled */
-export function toMetricsV2({ cpu, memory, pids, blockIO, hugetlb }: Stats): Input<MetricsV2> {
+function toMetricsV2({ cpu, memory, pids, blockIO, hugetlb }: Stats): Input<MetricsV2> {
   const { swap } = memory;
   return {
     pids,

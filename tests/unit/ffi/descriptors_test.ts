@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as linux from "../../../ffi/linux.ts";
 import { Scope } from "../../support/scope.ts";
+import { LOCK_SH, LOCK_UN, RESOLVE_BENEATH } from "../../support/kernel.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -85,8 +86,8 @@ Deno.test("openat2 stays where it is told to stay", async () => {
     linux.close(fd);
   }
   const refused: [string, number, string][] = [
-    ["absolute", linux.RESOLVE_BENEATH, "EXDEV"],
-    ["../root/etc/passwd", linux.RESOLVE_BENEATH, "EXDEV"],
+    ["absolute", RESOLVE_BENEATH, "EXDEV"],
+    ["../root/etc/passwd", RESOLVE_BENEATH, "EXDEV"],
     ["absolute", linux.RESOLVE_NO_SYMLINKS, "ELOOP"],
     ["magic", linux.RESOLVE_NO_MAGICLINKS, "ELOOP"],
     ["magic", linux.RESOLVE_IN_ROOT, "ENOENT"],
@@ -187,9 +188,9 @@ Deno.test("a lock excludes, and flockAsync waits for it", async () => {
   const waiting = linux.flockAsync(two, linux.LOCK_EX).then(() => got = true);
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(got, false);
-  linux.flock(one, linux.LOCK_UN);
+  linux.flock(one, LOCK_UN);
   await waiting;
-  assert.throws(() => linux.flock(one, linux.LOCK_SH | linux.LOCK_NB), { code: "EAGAIN" });
+  assert.throws(() => linux.flock(one, LOCK_SH | linux.LOCK_NB), { code: "EAGAIN" });
   await assert.rejects(linux.flockAsync(987_654, linux.LOCK_EX), { code: "EBADF" });
 });
 

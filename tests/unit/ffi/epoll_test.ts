@@ -3,7 +3,6 @@ import {
   close,
   epollAdd,
   epollCreate,
-  EPOLLHUP,
   EPOLLIN,
   epollModify,
   EPOLLOUT,
@@ -13,6 +12,7 @@ import {
   read,
   write,
 } from "../../../ffi/linux.ts";
+import { EPOLLHUP } from "../../support/kernel.ts";
 
 Deno.test("epoll tells which descriptors are ready, also those added while it waits", async () => {
   const epoll = epollCreate();

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as linux from "../../../ffi/linux.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
+import { AT_REMOVEDIR } from "../../support/kernel.ts";
 
 Deno.test("stat tells what Deno's own stat tells", () => {
   for (const path of ["/etc/passwd", "/dev/null", "/", "/proc/self/exe"]) {
@@ -45,7 +46,7 @@ Deno.test("directories are made and removed relative to a descriptor", async () 
   assert.equal(linux.statAt(fd, "dir", 0).mode, linux.S_IFDIR | 0o751);
   assert.throws(() => linux.mkdirat(fd, "dir", 0o751), { operation: "mkdirat", code: "EEXIST" });
   assert.throws(() => linux.unlinkat(fd, "dir", 0), { operation: "unlinkat", code: "EISDIR" });
-  linux.unlinkat(fd, "dir", linux.AT_REMOVEDIR);
+  linux.unlinkat(fd, "dir", AT_REMOVEDIR);
   assert.throws(() => linux.statAt(fd, "dir", 0), { code: "ENOENT" });
 });
 

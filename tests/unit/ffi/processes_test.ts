@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import * as linux from "../../../ffi/linux.ts";
+import { SIGINT } from "../../support/kernel.ts";
 
 const sh = (script: string, argv: string[] = []) =>
   linux.spawn({ path: "/bin/sh", argv: ["sh", "-c", script, ...argv], env: [], fds: [] });
@@ -83,7 +84,7 @@ Deno.test("a pidfd signals its process and is ready when it has ended", () => {
 Deno.test("kill reaches one process and never a group", () => {
   const pid = sleeper();
   linux.kill(pid, 0);
-  linux.kill(pid, linux.SIGINT);
+  linux.kill(pid, SIGINT);
   assert.deepEqual(linux.waitpid(pid, 0), { pid, signal: 2 });
   assert.throws(() => linux.kill(pid, 0), { operation: "kill", code: "ESRCH" });
   for (const many of [0, -1, -pid, NaN]) {

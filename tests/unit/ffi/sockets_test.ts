@@ -4,6 +4,7 @@ import * as linux from "../../../ffi/linux.ts";
 import { addressOf } from "../../../ffi/memory.ts";
 import { sendmsg } from "../../../ffi/symbols/sys_socket.ts";
 import { Scope } from "../../support/scope.ts";
+import { MSG_PEEK, SOCK_SEQPACKET } from "../../support/kernel.ts";
 
 const encoder = new TextEncoder();
 
@@ -67,11 +68,11 @@ Deno.test("the longest path fits", async () => {
 
 Deno.test("messages keep their bounds in a pair", async () => {
   await using scope = new Scope();
-  const [left, right] = linux.socketpair(linux.SOCK_SEQPACKET);
+  const [left, right] = linux.socketpair(SOCK_SEQPACKET);
   for (const fd of [left, right]) scope.defer("close", () => linux.close(fd));
   linux.send(left, encoder.encode("first"), 0);
   linux.send(left, encoder.encode("second"), 0);
-  assert.equal(linux.recv(right, new Uint8Array(2), linux.MSG_PEEK | linux.MSG_TRUNC), 5);
+  assert.equal(linux.recv(right, new Uint8Array(2), MSG_PEEK | linux.MSG_TRUNC), 5);
   assert.equal(receive(right, 16), "first");
   assert.equal(receive(right, 16), "second");
 });

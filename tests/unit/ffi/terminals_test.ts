@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import * as linux from "../../../ffi/linux.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
+import { TIOCGPTN } from "../../support/kernel.ts";
 
 const NEEDS = { needs: ["root"] };
 
@@ -47,7 +48,7 @@ testIf(
     // Its instance of devpts is its own, so it is the first there.
     assert.equal(linux.fstat(slave).mode & 0o7777, 0o600);
     const number = new Uint8Array(4);
-    linux.ioctl(master, linux.TIOCGPTN, number);
+    linux.ioctl(master, TIOCGPTN, number);
     assert.deepEqual([...number], [0, 0, 0, 0]);
   },
 );

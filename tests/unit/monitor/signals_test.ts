@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { signals } from "../../../ffi/linux.ts";
+import { constants } from "node:os";
 import {
   effectOf,
   parseSignal,
@@ -10,12 +10,14 @@ import {
 } from "../../../lib/monitor/signals.ts";
 
 Deno.test("signals have the kernel's names and numbers", () => {
-  for (const [name, number] of Object.entries(signals)) {
+  for (const [name, number] of Object.entries(constants.signals)) {
+    // An old name of SIGSYS, which the C library no longer has.
+    if (name === "SIGUNUSED") continue;
     for (const text of [name, name.slice(3), name.toLowerCase(), String(number)]) {
       assert.equal(parseSignal(text), number, text);
     }
   }
-  assert.deepEqual([SIGKILL, SIGTERM], [signals.SIGKILL, signals.SIGTERM]);
+  assert.deepEqual([SIGKILL, SIGTERM], [constants.signals.SIGKILL, constants.signals.SIGTERM]);
 });
 
 const others: [text: string, number: number][] = [

@@ -44,7 +44,7 @@ Deno.test("parseSpec fills in every absent section", () => {
       poststop: [],
     },
     annotations: {},
-    unsupported: {
+    remarks: {
       refused: [],
       warned: [{
         property: "linux.namespaces without network",

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { MalformedMessageError } from "../../../../lib/protocol/protobuf/error.ts";
 import {
-  millisecondsOf,
   packAny,
   TaskExit,
   TaskOOM,
   timestampOf,
   unpackAny,
 } from "../../../../lib/protocol/containerd/messages.ts";
+import { millisecondsOf } from "../../../support/ttrpc.ts";
 import {
   bool,
   bytes,

@@ -5,8 +5,8 @@ import {
   type Connection,
   connectUnix,
   type Listener,
-  listenUnix,
 } from "../../../../lib/protocol/ttrpc/transport.ts";
+import { listenUnix } from "../../../support/ttrpc.ts";
 import type { Scope } from "../../../support/scope.ts";
 import { PipeListener } from "./_pipe.ts";
 

@@ -1,0 +1,25 @@
+/** Constants of the kernel that only tests use; ffi/constants has the others. */
+export const AT_RECURSIVE = 0x8000;
+export const AT_REMOVEDIR = 0x200;
+export const CAP_LAST_CAP = 40;
+export const CAP_SYS_ADMIN = 21;
+export const CLONE_FS = 0x00000200;
+export const EPOLLHUP = 0x10;
+export const LOCK_SH = 1;
+export const LOCK_UN = 8;
+export const MSG_PEEK = 0x2;
+export const MS_PRIVATE = 0x40000;
+export const OPEN_TREE_CLOEXEC = 0x80000;
+export const POLLNVAL = 0x20;
+export const PR_GET_NO_NEW_PRIVS = 39;
+export const RESOLVE_BENEATH = 0x8;
+export const RLIMIT_CORE = 4;
+export const RLIMIT_FSIZE = 1;
+export const RLIM_INFINITY = 0xffffffffffffffffn;
+export const SIGCONT = 18;
+export const SIGHUP = 1;
+export const SIGINT = 2;
+export const SIGPIPE = 13;
+export const SIGUSR1 = 10;
+export const SOCK_SEQPACKET = 5;
+export const TIOCGPTN = 0x80045430;
