@@ -43,6 +43,8 @@ export interface CreateOptions {
   systemdCgroup: boolean;
   newKeyring: boolean;
   observer: Observer;
+  /** Takes what the guest may not get, a sentence each. */
+  warn?(warning: string): void;
   /** Who takes the master, when config.json asks for a terminal: see `terminalReceiver`. */
   terminal?: TerminalReceiver;
   /** The monitor's standard files; without them it gets the caller's. They stay open here. */
@@ -234,6 +236,7 @@ async function launch(
     network,
     creation.cgroup.deviceCgroup,
   );
+  for (const warning of planned.warnings) options.warn?.(warning);
   if (network !== undefined) {
     // A namespace that outlives the container keeps the tap; `delete` takes it away.
     const path = spec.linux.namespaces.find(({ type }) => type === "network")?.path;

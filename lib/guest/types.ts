@@ -46,6 +46,7 @@ export interface GuestInput {
   args: string[];
   env: string[];
   hostname?: string;
+  domainname?: string;
   /** Used when args is empty. */
   cmdline?: string;
   hasInitrd: boolean;
@@ -72,8 +73,10 @@ export interface BootingMonitor {
   title: string;
   /** Parameters that a Linux kernel needs on it. */
   linuxParameters?: readonly string[];
+  /** Whether it puts the kernel's path before the line of a multiboot kernel. */
+  namesKernel?: boolean;
   /**
-   * Whether it inserts parameters of its own in front of the first ` -- ` outside double quotes, or at
+   * Whether it inserts parameters of its own, one and one for each device, in front of the first ` -- ` outside double quotes, or at
    * the end where there is none, and drops a `--` that nothing follows.
    */
   insertsParameters?: boolean;

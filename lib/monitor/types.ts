@@ -113,6 +113,8 @@ export interface Monitor extends BootingMonitor {
    * monitors.
    */
   exitCode(monitorExitCode: number): number;
+  /** Whether a guest's code is what it wrote to a debug exit port: see `Guest.debugExitCodes`. */
+  debugExit?: boolean;
   /** Number of the signal that ends the monitor, as orderly as it can: the caller's patience is over. */
   endSignal: number;
   /**

@@ -65,6 +65,8 @@ export interface Launch {
   memoryBytes: number;
   /** How the container will be stopped. */
   stop: { signal: number; asking?: Asking };
+  /** What the guest may not get, a sentence each. */
+  warnings: string[];
 }
 
 /** Number of the first descriptor that a monitor has besides its standard files. */
@@ -152,6 +154,7 @@ export function planLaunch(input: LaunchInput): Launch {
     identity: expectedIdentity(credentials),
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, handed })),
     stop,
+    warnings: input.guest.warnings?.(guestInput(input)) ?? [],
   };
 }
 
@@ -245,6 +248,7 @@ function guestInput({ spec, unikernel, facts, network, monitor }: LaunchInput): 
     args: guestArguments(spec),
     env: spec.process.env,
     hostname: spec.hostname,
+    domainname: spec.domainname,
     cmdline: unikernel.cmdline,
     hasInitrd: facts.initrd !== undefined,
     isInitramfs: facts.initrd?.isInitramfs,

@@ -38,7 +38,8 @@ for (const { unikernelType, code, prints } of families) {
     const container = await Container.prepare(scope, {
       kernel: multibootGuestKernel,
       unikernelType,
-      args: ["firmware"],
+      // Of Unikraft's arguments the first is replaced by the kernel's path.
+      args: unikernelType === "unikraft" ? ["app", "firmware"] : ["firmware"],
       accelerator: "tcg",
       namespaces: [
         ...["pid", "ipc", "uts", "mount"].map((type) => ({ type })),

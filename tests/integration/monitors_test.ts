@@ -198,7 +198,7 @@ test(
     const types = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
     const container = await prepare(scope, "qemu", {
       unikernelType: "unikraft",
-      args: ["report", "x y"],
+      args: ["app", "report", "x y"],
       namespaces: [...types, { type: "network", path: `/run/netns/${namespace.name}` }],
       edit(config) {
         config.mounts = [{
@@ -212,7 +212,7 @@ test(
     await container.mustStart();
     const { argv } = await container.report();
     assert.ok(
-      argv.includes("report netdev.ip=10.9.0.2/24:10.9.0.1:10.96.0.10 -- 'x y'"),
+      argv.includes("unikraft netdev.ip=10.9.0.2/24:10.9.0.1:10.96.0.10::guest -- report 'x y'"),
       `${argv}`,
     );
   },

@@ -45,6 +45,7 @@ export function creationOf(command: CreateCommand, context: Context): CreateOpti
     systemdCgroup: context.systemdCgroup,
     newKeyring: !command.noNewKeyring,
     observer: context.observer,
+    warn: (warning) => context.log.warning(warning),
     terminal: terminalReceiver(bundle.spec.process, {
       consoleSocket: absolute(command.consoleSocket),
       detached: command.verb === "create" || command.detach,

@@ -4,6 +4,7 @@ import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
 import type { GuestDisk, GuestInput } from "../types.ts";
 import { isKernelParameter } from "./kernel_parameters.ts";
 import { processOf } from "./linux_process.ts";
+import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";
 import { quoteArgument, splitArguments } from "./quote.ts";
 import type { Guest } from "./types.ts";
@@ -155,14 +156,7 @@ function rootOf({ disks = [] }: GuestInput): GuestDisk | undefined {
 function addressParameter({ network, hostname }: GuestInput): string[] {
   const ipv4 = network?.ipv4;
   if (ipv4 === undefined) return [];
-  const name = hostname ?? defaultHostname;
-  if (!/^[A-Za-z0-9_.-]{1,64}$/.test(name)) {
-    throw new InvalidConfigurationError({
-      operation,
-      subject: "hostname",
-      reason: `found ${JSON.stringify(name.slice(0, 80))}, allowed: 1 to 64 of A-Z a-z 0-9 _ . -`,
-    });
-  }
+  const name = checkHostname(hostname ?? defaultHostname, "hostname");
   const netmask = netmaskOf(ipv4);
   return [`ip=${ipv4.address}::${ipv4.gateway ?? ""}:${netmask}:${name}:eth0:off`];
 }

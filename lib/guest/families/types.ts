@@ -23,6 +23,11 @@ export interface Guest {
   needsBios?: boolean;
   /** Whether their network driver takes something else for the MTU that it is offered. */
   misreadsMtu?: boolean;
+  /**
+   * The container's exit codes for codes that its guests write to a debug exit port
+   * (`Monitor.debugExit`), where these are not exit codes of a program.
+   */
+  debugExitCodes?: Readonly<Record<number, number>>;
   /** Whether guests of this family are told name servers. */
   takesNameservers?: boolean;
   /**
@@ -32,6 +37,8 @@ export interface Guest {
    * @throws InvalidConfigurationError naming what the guest could not be told unchanged
    */
   commandLine(input: GuestInput): string | undefined;
+  /** What such a guest may not get of what it is told, a sentence each. */
+  warnings?(input: GuestInput): string[];
   /**
    * What is handed over in the initial RAM disk, in place of the command line.
    *

@@ -1,17 +1,30 @@
 import { UnsupportedError } from "../../errors.ts";
 import type { BootingMonitor, GuestInput, GuestNetwork } from "../types.ts";
 import { argumentsOf, untellable } from "./arguments.ts";
+import { CRASHED } from "./exit_codes.ts";
+import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";
 import type { Guest } from "./types.ts";
 
 /** CONFIG_LIBUKBOOT_MAXNBARGS: what comes after so many words is dropped without a word. */
 const MAXIMUM_WORDS = 60;
 
+/** CONFIG_LIBPOSIX_ENVIRON_LIBPARAM_MAXCOUNT as it is by default: later ones are dropped, too. */
+const DEFAULT_VARIABLES = 8;
+
 /** Of name servers in `netdev.ip`: dns0 and dns1 (lib/uknetdev/netdev.c). */
 const MAXIMUM_NAMESERVERS = 2;
 
-/** From this version on there are `netdev.ip` and `vfs.fstab`. */
-const CURRENT = [0, 16, 1];
+/** From these versions on there is `vfs.fstab`, `netdev.ip`, and `ramfs=` in the former. */
+const WITH_FSTAB = [0, 14, 0];
+const WITH_NETDEV_IP = [0, 16, 1];
+const WITH_RAMFS_OPTION = [0, 16, 2];
+
+/**
+ * A parameter that none of its libraries has: words without a dot are passed over. Without any before
+ * `--` Unikraft takes all words, `--` too, for the program's (lib/ukboot/boot.c).
+ */
+const NO_PARAMETER = "unikraft";
 
 /**
  * A Unikraft unikernel. Its line is the program's name, parameters of its libraries
@@ -19,7 +32,9 @@ const CURRENT = [0, 16, 1];
  * split and unquoted first, by rules of their own (lib/ukargparse/argparse.c), then the parameters
  * are taken out (lib/uklibparam/parser.c). IPv4 only, as its network stack.
  *
- * Images that do not tell their version, and such that tell none we can read, are taken for new ones.
+ * QEMU puts the kernel's path before the line, so that it is the program's name there whatever the
+ * container says. Images that do not tell their version, and such that tell none we can read, are taken
+ * for new ones.
  */
 export const unikraft: Guest = {
   type: "unikraft",
@@ -30,57 +45,45 @@ export const unikraft: Guest = {
   // virtio_net.c reads `mac` where it should read `mtu` (0.15 and on): the first two bytes of the MAC.
   misreadsMtu: true,
   takesNameservers: true,
+  // It powers off by ACPI and then writes 41 to the debug exit port, whichever QEMU is quicker to act on,
+  // and 42 when it crashes (plat/common/x86/cpu_native.c). What main() returned is not told.
+  debugExitCodes: { 41: 0, 42: CRASHED },
   commandLine(input) {
+    const { monitor } = input;
     const { args, subject } = argumentsOf(input);
-    // Without a name the first parameter would be taken for it.
-    const [name = "unikraft", ...rest] = args.map((it, index) => quoted(it, subject(index)));
-    const options = [
-      ...environment(input.env),
-      ...isCurrent(input.version) ? parameters(input) : oldParameters(input),
-    ];
-    const end = endOfOptions(input, options, rest, subject);
-    const words = [name, ...options, ...end, ...rest];
-    if (words.length > MAXIMUM_WORDS) {
-      throw new UnsupportedError({
-        operation: "write the guest's command line",
-        reason: `arguments, environment and addresses are ${words.length} words, and Unikraft ` +
-          `reads ${MAXIMUM_WORDS}`,
-        remedy: "pass fewer arguments and variables",
-      });
-    }
-    const line = words.join(" ");
-    if (input.monitor?.insertsParameters && end.length > 0) {
-      requireFoundEnd(line, [name, ...options].join(" ").length, input.monitor);
-    }
+    const [name = NO_PARAMETER, ...rest] = args.map((it, index) =>
+      index === 0 && monitor?.namesKernel ? NO_PARAMETER : quoted(it, subject(index))
+    );
+    const options = [...environment(input.env), ...parameters(input)];
+    const before = [name, ...options];
+    if (!monitor?.namesKernel && options.length === 0) before.push(NO_PARAMETER);
+    // A monitor that inserts parameters takes `--` away when nothing follows. A pair of quotes is
+    // something for it, and no word for Unikraft.
+    const after = monitor?.insertsParameters && rest.length === 0 ? ["''"] : rest;
+    requireFewWords(before.length + 1 + rest.length, input);
+    const line = [...before, "--", ...after].join(" ");
+    if (monitor?.insertsParameters) requireFoundEnd(line, before.join(" ").length, monitor);
     return line;
   },
+  warnings: ({ env }) =>
+    env.length <= DEFAULT_VARIABLES ? [] : [
+      `process.env has ${env.length} variables: a Unikraft guest drops those after its first ` +
+      `${DEFAULT_VARIABLES} unless it is built with more ` +
+      "(CONFIG_LIBPOSIX_ENVIRON_LIBPARAM_MAXCOUNT)",
+    ],
 };
 
-/**
- * `--` after the parameters. Without any there must be none: Unikraft would hand it to the program,
- * and take an argument `--` for it (lib/ukboot/early_init.c).
- *
- * A monitor that inserts parameters of its own in front of `--` takes it away when nothing follows;
- * Unikraft then takes the parameters for arguments. A pair of quotes is something for one, and no
- * word for the other.
- */
-function endOfOptions(
-  { monitor, network }: GuestInput,
-  options: string[],
-  rest: string[],
-  subject: (index: number) => string,
-): string[] {
-  const { insertsParameters = false, title = "" } = monitor ?? {};
-  if (options.length > 0) return insertsParameters && rest.length === 0 ? ["--", "''"] : ["--"];
-  const at = rest.indexOf("--");
-  if (at >= 0) {
-    throw untellable(subject(at + 1), "--", "Unikraft takes it for the end of parameters");
-  }
-  if (insertsParameters && network !== undefined) {
-    const reason = `Unikraft would take ${title}'s parameters for arguments`;
-    throw untellable("network", "no IPv4 address", reason);
-  }
-  return [];
+/** @throws UnsupportedError when the monitor's own words leave too few */
+function requireFewWords(words: number, { monitor, network }: GuestInput): void {
+  const devices = network === undefined ? 0 : 1;
+  const path = monitor?.namesKernel ? 1 : 0;
+  const most = MAXIMUM_WORDS - path - (monitor?.insertsParameters ? 1 + devices : 0);
+  if (words <= most) return;
+  throw new UnsupportedError({
+    operation: "write the guest's command line",
+    reason: `arguments, environment and addresses are ${words} words, and Unikraft reads ${most}`,
+    remedy: "pass fewer arguments and variables; in Kubernetes, enableServiceLinks: false",
+  });
 }
 
 /** Such a monitor looks for the first ` -- ` outside double quotes only. */
@@ -94,41 +97,61 @@ function requireFoundEnd(line: string, expected: number, { title }: BootingMonit
   throw untellable("process", line, `${title} would misread " -- " among its quotes`);
 }
 
-function isCurrent(version = ""): boolean {
+/** @param least a version, which a guest that tells none has */
+function isSince(version = "", least: number[]): boolean {
   const [, ...digits] = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?/.exec(version) ?? [];
   if (digits.length === 0) return true;
-  for (const [index, least] of CURRENT.entries()) {
+  for (const [index, expected] of least.entries()) {
     const number = Number(digits[index] ?? 0);
-    if (number !== least) return number > least;
+    if (number !== expected) return number > expected;
   }
   return true;
 }
 
-function parameters({ network, hasInitrd, nameservers = [] }: GuestInput): string[] {
+function parameters(input: GuestInput): string[] {
+  const isCurrent = isSince(input.version, WITH_NETDEV_IP);
   return [
-    ...address(network?.ipv4, nameservers),
-    // The disk is an archive that is unpacked to the root directory.
-    ...(hasInitrd ? ["vfs.fstab=[", '"initrd0:/:extract:::"', "]"] : []),
+    ...isCurrent ? address(input) : oldAddress(input.network?.ipv4),
+    ...input.hasInitrd ? rootParameters(input.version) : [],
   ];
 }
 
-/** `cidr[:gw[:dns0[:dns1[:hostname[:domain]]]]]`. */
-function address(ipv4: GuestNetwork["ipv4"], nameservers: string[]): string[] {
+/**
+ * The initial RAM disk is an archive that is unpacked to the root directory. Where that takes a file
+ * system to unpack to, one is asked for, if there is none yet (`ramfs=2`, lib/vfscore/automount.c).
+ */
+function rootParameters(version: string | undefined): string[] {
+  if (!isSince(version, WITH_FSTAB)) return ["vfs.rootfs=initrd"];
+  const volume = isSince(version, WITH_RAMFS_OPTION)
+    ? "initrd0:/:extract::ramfs=2:"
+    : isSince(version, WITH_NETDEV_IP)
+    ? "initrd0:/:extract:::"
+    : "initrd0:/:initrd";
+  return ["vfs.fstab=[", `"${volume}"`, "]"];
+}
+
+/** `cidr[:gw[:dns0[:dns1[:hostname[:domain]]]]]`, lib/uknetdev/netdev.c. */
+function address({ network, nameservers = [], hostname, domainname }: GuestInput): string[] {
+  const ipv4 = network?.ipv4;
   if (ipv4 === undefined) return [];
-  const servers = nameservers.slice(0, MAXIMUM_NAMESERVERS);
-  const fields = [`${ipv4.address}/${ipv4.prefixLength}`, ipv4.gateway ?? "", ...servers];
+  const [dns0 = "", dns1 = ""] = nameservers.slice(0, MAXIMUM_NAMESERVERS);
+  const fields = [
+    `${ipv4.address}/${ipv4.prefixLength}`,
+    ipv4.gateway ?? "",
+    dns0,
+    dns1,
+    hostname === undefined ? "" : checkHostname(hostname, "hostname"),
+    domainname === undefined ? "" : checkHostname(domainname, "domainname"),
+  ];
   return [`netdev.ip=${fields.join(":").replace(/:+$/, "")}`];
 }
 
-function oldParameters({ network, hasInitrd }: GuestInput): string[] {
-  const ipv4 = network?.ipv4;
+function oldAddress(ipv4: GuestNetwork["ipv4"]): string[] {
+  if (ipv4 === undefined) return [];
   return [
-    ...(ipv4 === undefined ? [] : [
-      `netdev.ipv4_addr=${ipv4.address}`,
-      ...(ipv4.gateway === undefined ? [] : [`netdev.ipv4_gw_addr=${ipv4.gateway}`]),
-      `netdev.ipv4_subnet_mask=${netmaskOf(ipv4)}`,
-    ]),
-    ...(hasInitrd ? ["vfs.rootfs=initrd"] : []),
+    `netdev.ipv4_addr=${ipv4.address}`,
+    ...(ipv4.gateway === undefined ? [] : [`netdev.ipv4_gw_addr=${ipv4.gateway}`]),
+    `netdev.ipv4_subnet_mask=${netmaskOf(ipv4)}`,
   ];
 }
 

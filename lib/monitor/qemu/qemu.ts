@@ -75,6 +75,7 @@ const firmwareDirectories = ["/usr/share/qemu", "/usr/local/share/qemu"];
 export const qemu: Monitor = {
   name: "qemu",
   title: "QEMU",
+  namesKernel: true,
   guests: ["linux", "elf", "unikraft", "mirage", "mewz"],
   debianPackage: "qemu-system-x86",
   binaryNames: ["qemu-system-x86_64"],
@@ -90,6 +91,7 @@ export const qemu: Monitor = {
   takesDescriptors: true,
   devices,
   exitCode,
+  debugExit: true,
   // Handled as SIGINT and SIGHUP are: devices are flushed, and the exit code is 0.
   endSignal: SIGTERM,
   stop: async (guest) => (await import("./running/stop.ts")).stopGuest(guest),

@@ -90,6 +90,7 @@ export class UnikernelTask implements Task {
         systemdCgroup: options.systemdCgroup || SYSTEMD_PATH.test(linux.cgroupsPath ?? ""),
         newKeyring: !options.noNewKeyring,
         observer: services.observer,
+        warn: (warning) => services.log.warning(`${id}: ${warning}`),
         terminal: io.terminal ? { kind: "creator" } : undefined,
         stdio: io.terminal ? undefined : stdio.stdio,
         spawn: (pidNamespace, _, terminal) => services.inits.take(pidNamespace, terminal),

@@ -10,11 +10,13 @@ import {
   bootRumprun,
   bootUnikraft,
   firecrackerLine,
+  multibootLine,
 } from "./guest_models.ts";
 
 const boot: Record<string, (line: string) => Booted> = {
   mirage: bootMirage,
   rumprun: bootRumprun,
+  // As behind a monitor that changes nothing.
   unikraft: bootUnikraft,
 };
 const families = Object.keys(boot) as UnikernelType[];
@@ -181,6 +183,12 @@ const addressCases: AddressCase[] = [
   },
   {
     type: "unikraft",
+    name: "host and domain name keep their places",
+    changes: { hostname: "web-0", domainname: "example.org" },
+    line: "app netdev.ip=10.88.3.7/20:10.88.0.1:::web-0:example.org --",
+  },
+  {
+    type: "unikraft",
     name: "three name servers, of which it takes two",
     changes: { nameservers: ["9.9.9.9", "8.8.8.8", "1.1.1.1"] },
     line: "app netdev.ip=10.88.3.7/20:10.88.0.1:9.9.9.9:8.8.8.8 --",
@@ -198,19 +206,32 @@ const addressCases: AddressCase[] = [
     changes: { nameservers: ["9.9.9.9"] },
     line: "app netdev.ip=10.88.3.7/20::9.9.9.9 --",
   },
-  { type: "unikraft", name: "no network", changes: { network: undefined }, line: "app" },
   {
     type: "unikraft",
-    name: "initial RAM disk",
-    changes: { network: undefined, hasInitrd: true },
-    line: 'app vfs.fstab=[ "initrd0:/:extract:::" ] --',
+    name: "no network",
+    changes: { network: undefined },
+    line: "app unikraft --",
   },
+  ...([
+    [undefined, 'vfs.fstab=[ "initrd0:/:extract::ramfs=2:" ]'],
+    ["0.17.0", 'vfs.fstab=[ "initrd0:/:extract::ramfs=2:" ]'],
+    ["0.16.2", 'vfs.fstab=[ "initrd0:/:extract::ramfs=2:" ]'],
+    ["0.16.1", 'vfs.fstab=[ "initrd0:/:extract:::" ]'],
+    ["0.16.0", 'vfs.fstab=[ "initrd0:/:initrd" ]'],
+    ["0.14.0", 'vfs.fstab=[ "initrd0:/:initrd" ]'],
+    ["0.13.1", "vfs.rootfs=initrd"],
+  ] as const).map(([version, parameter]): AddressCase => ({
+    type: "unikraft",
+    name: `initial RAM disk of ${version ?? "a version that is not told"}`,
+    changes: { network: undefined, hasInitrd: true, version },
+    line: `app ${parameter} --`,
+  })),
   {
     type: "unikraft",
     name: "0.15.0",
     changes: { version: "0.15.0", hasInitrd: true, nameservers: ["9.9.9.9"] },
     line: "app netdev.ipv4_addr=10.88.3.7 netdev.ipv4_gw_addr=10.88.0.1 " +
-      "netdev.ipv4_subnet_mask=255.255.240.0 vfs.rootfs=initrd --",
+      'netdev.ipv4_subnet_mask=255.255.240.0 vfs.fstab=[ "initrd0:/:initrd" ] --',
   },
   {
     type: "unikraft",
@@ -223,7 +244,7 @@ const addressCases: AddressCase[] = [
     type: "unikraft",
     name: "no name",
     changes: { args: [], network: undefined },
-    line: "unikraft",
+    line: "unikraft unikraft --",
   },
 ];
 
@@ -258,14 +279,48 @@ for (const [version, isCurrent] of versions) {
   });
 }
 
-Deno.test("unikraft refuses more words than it reads", () => {
-  const args = Array.from({ length: 60 }, (_, index) => `a${index}`);
-  assert.equal(bootUnikraft(lineOf("unikraft", { args })!).args.length, 60);
-  assert.throws(
-    () => lineOf("unikraft", { args: [...args, "more"] }),
-    (error) =>
-      error instanceof UnsupportedError && /61 words, and Unikraft reads 60/.test(error.message),
-  );
+Deno.test("unikraft on QEMU: the kernel's path is the program's name, whatever the container says", () => {
+  for (const args of [["app", "a", "-x"], ["help"], ["lib.x=[", "--", "b"], ["", "--"], ["a b"]]) {
+    for (const changes of [{}, { network }, { env: ["A=1", "B=c d"] }]) {
+      const line = lineOf("unikraft", { args, monitor: qemu, ...changes })!;
+      const { args: found, env } = bootUnikraft(multibootLine(line));
+      assert.deepEqual(found, ["/guest/kernel", ...args.slice(1)], line);
+      assert.deepEqual(env, "env" in changes ? changes.env : []);
+    }
+  }
+});
+
+Deno.test("unikraft refuses more words than it reads behind its monitor", () => {
+  const words = (count: number) => Array.from({ length: count }, (_, index) => `a${index}`);
+  const cases = [
+    { monitor: qemu, network: undefined, most: 59, own: 2 },
+    { monitor: qemu, network, most: 59, own: 3 },
+    { monitor: firecracker, network: undefined, most: 59, own: 3 },
+    { monitor: firecracker, network, most: 58, own: 3 },
+  ];
+  for (const { monitor, network, most, own } of cases) {
+    // `--`, the name's place and parameters, besides the arguments.
+    const args = ["app", ...words(most - own)];
+    const line = lineOf("unikraft", { args, monitor, network })!;
+    const behind = monitor === qemu
+      ? multibootLine(line)
+      : firecrackerLine(line, network !== undefined);
+    assert.deepEqual(bootUnikraft(behind).args.slice(1), args.slice(1));
+    assert.throws(
+      () => lineOf("unikraft", { args: [...args, "more"], monitor, network }),
+      (error) =>
+        error instanceof UnsupportedError &&
+        error.message.includes(`${most + 1} words, and Unikraft reads ${most}`),
+    );
+  }
+});
+
+Deno.test("unikraft: more variables than a usual build takes are warned of", () => {
+  const variables = (count: number) => Array.from({ length: count }, (_, index) => `V${index}=1`);
+  const warnings = (count: number) =>
+    guestOf("unikraft").warnings!(inputOf({ env: variables(count) }));
+  assert.deepEqual(warnings(8), []);
+  assert.match(warnings(9)[0]!, /9 variables: .* drops those after its first 8 /);
 });
 
 Deno.test("unikraft on Firecracker: arguments survive what Firecracker does to the line", () => {
@@ -288,21 +343,22 @@ Deno.test("unikraft on Firecracker: arguments survive what Firecracker does to t
     }
   }
   assert.ok(told > texts.length, `only ${told}`);
-  const v6 = { ...network, ipv4: undefined };
-  const input = { args: ["app"], env: [], hasInitrd: false, network: v6 };
-  assert.throws(() => guest.commandLine({ ...input, monitor: firecracker }), /no IPv4 address/);
-  assert.equal(guest.commandLine({ ...input, monitor: qemu }), "app");
+  // Without a parameter of ours, too: Firecracker's own come after the line where it has no `--`.
+  for (const args of [["app"], ["app", "a", "--", "b"]]) {
+    for (const hasNetwork of [false, true]) {
+      const v6 = hasNetwork ? { ...network, ipv4: undefined } : undefined;
+      const input = { args, env: [], hasInitrd: false, network: v6, monitor: firecracker };
+      const line = guest.commandLine(input)!;
+      assert.deepEqual(bootUnikraft(firecrackerLine(line, hasNetwork)).args, args, line);
+    }
+  }
 });
 
-Deno.test("unikraft without parameters", () => {
-  assert.deepEqual(bootUnikraft(lineOf("unikraft", { args: ["app", "a", "-x"] })!).args, [
-    "app",
-    "a",
-    "-x",
-  ]);
-  assert.throws(() => lineOf("unikraft", { args: ["app", "a", "--"] }), /process\.args\[2\]/);
-  const line = lineOf("unikraft", { args: ["app", "a", "--", "b"], network })!;
-  assert.deepEqual(bootUnikraft(line).args, ["app", "a", "--", "b"]);
+Deno.test("unikraft: names that no parameter can hold are refused", () => {
+  for (const name of ["a:b", "a b", "x".repeat(65)]) {
+    assert.throws(() => lineOf("unikraft", { network, hostname: name }), /hostname: found/);
+    assert.throws(() => lineOf("unikraft", { network, domainname: name }), /domainname: found/);
+  }
 });
 
 Deno.test("mewz takes the only argument for its name, and refuses others", () => {

@@ -112,7 +112,16 @@ function rumprunArguments(line: string): string[] {
   }
 }
 
-/** Unikraft's lib/ukargparse/argparse.c and lib/uklibparam/parser.c. */
+/** What QEMU passes to a multiboot kernel (hw/i386/multiboot.c): the kernel's path comes first. */
+export function multibootLine(line: string): string {
+  return `/guest/kernel ${line}`;
+}
+
+/**
+ * Unikraft's lib/ukboot/boot.c, lib/ukargparse/argparse.c and lib/uklibparam/parser.c.
+ *
+ * @param line behind the monitor: {@linkcode multibootLine} or {@linkcode firecrackerLine}
+ */
 export function bootUnikraft(line: string): Booted {
   const words = unikraftWords(toBytes(line)).map(fromBytes);
   if (words.length > 60) throw new Error("words are dropped");
@@ -138,6 +147,9 @@ export function bootUnikraft(line: string): Booted {
       booted.args.push(...rest.slice(index + 1));
       return booted;
     }
+    if (word === "help") throw new Error("prints its usage and halts");
+    // One without a dot is passed over.
+    if (!word.includes(".")) continue;
     const [, parameter, value] = /^([^.=]+\.[^=]+)=(.*)$/s.exec(word) ?? [];
     if (parameter === undefined) throw new Error(`unknown parameter ${word}`);
     if (value!.startsWith("[")) list = parameter;
@@ -165,6 +177,8 @@ export function firecrackerLine(bootArgs: string, hasNetwork: boolean): string {
     break;
   }
   before = before.trim();
+  // Since 1.13 (src/vmm/src/builder.rs).
+  before += " pci=off";
   if (hasNetwork) before += " virtio_mmio.device=4K@0xc0001000:5";
   return after.trim() === "" ? before : `${before} -- ${after.trim()}`;
 }

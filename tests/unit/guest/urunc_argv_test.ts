@@ -18,6 +18,7 @@ import {
   bootRumprun,
   bootUnikraft,
   firecrackerLine,
+  multibootLine,
 } from "./guest_models.ts";
 import { boot as bootLinux } from "./kernel_model.ts";
 
@@ -93,6 +94,20 @@ const DIFFERENCES: Difference[] = [
   },
   {
     reason:
+      "an archive is unpacked to a file system, which Unikraft makes only when it is asked to",
+    applies: (it) => it.initrd === true && isCurrentUnikraft(it) && it.version !== "0.16.1",
+    change: ({ guest }) => guest.parameters["vfs.fstab"] = "initrd0:/:extract::ramfs=2:",
+  },
+  {
+    reason: "0.15 has no vfs.rootfs any more",
+    applies: (it) => it.type === "unikraft" && it.initrd === true && !isCurrentUnikraft(it),
+    change({ guest: { parameters } }) {
+      delete parameters["vfs.rootfs"];
+      parameters["vfs.fstab"] = "initrd0:/:initrd";
+    },
+  },
+  {
+    reason:
       "guest memory equal to the limit (in MB where the monitor counts MiB) has the monitor " +
       "killed for it: the guest gets what the monitor leaves",
     applies: ({ memory }) => memory !== undefined,
@@ -144,7 +159,7 @@ const DIFFERENCES: Difference[] = [
   {
     reason: "arguments are not split at their spaces; Linux knows no single quotes",
     applies: ({ args, type }) => args.length > 1 && type !== "mewz",
-    change: ({ guest }, { args, type }) => guest.args = type === "linux" ? args.slice(1) : args,
+    change: ({ guest }, it) => guest.args = argumentsOf(it),
   },
   {
     reason: "the container's environment is the guest's, where the guest can have one",
@@ -178,6 +193,12 @@ const DIFFERENCES: Difference[] = [
     change: ({ guest }) => guest.parameters.reboot = "k",
   },
 ];
+
+/** QEMU puts its kernel's path where Unikraft has the program's name. */
+function argumentsOf({ type, monitor, args }: Case): string[] {
+  if (type === "linux") return args.slice(1);
+  return type === "unikraft" && monitor === "qemu" ? ["/guest/kernel", ...args.slice(1)] : args;
+}
 
 /** What they pass and we refuse, each with its reason. */
 const REFUSALS: { reason: string; applies(it: Case): boolean; message: RegExp }[] = [
@@ -284,8 +305,12 @@ function readQemu(type: Case["type"], argv: string[]): Meaning {
     console: stdio || shared,
     prompt: shared,
     resetEnds: argv.includes("-no-reboot"),
-    guest: readGuest(type, values("-append")[0] ?? ""),
+    guest: readGuest(type, behindQemu(type, values("-append")[0] ?? "")),
   };
+}
+
+function behindQemu(type: Case["type"], line: string): string {
+  return type === "unikraft" ? multibootLine(line) : line;
 }
 
 function readSolo5(type: Case["type"], argv: string[]): Meaning {
