@@ -13,6 +13,10 @@ compile *ARGS:
 native *ARGS:
     {{deno}} task native {{ARGS}}
 
+# writes the manual pages to dist/man
+man *ARGS:
+    {{deno}} task man {{ARGS}}
+
 # boots a fixture guest as an unprivileged user and shows who ran it
 demo *ARGS:
     {{deno}} task demo {{ARGS}}

@@ -97,7 +97,7 @@ export function planScope(
     directories,
     deviceCgroup: deviceCgroup(plan),
     unit: scope.unit,
-    // There is no scope without a process: it is made when one joins.
+    // A scope needs a process: it is created when one joins.
     make() {},
     join(pid) {
       startScope(scope.unit, plan, properties, pid);

@@ -26,7 +26,7 @@ export function surveyDirectories(plan: CgroupPlan): string[] {
   const leaves = hierarchies.map(({ directory }) => directory);
   leaves.forEach(requireUnused);
   const parents = hierarchies.flatMap((hierarchy) =>
-    // The default parent is everybody's: whoever comes last removes it.
+    // The default parent is shared: the last container removes it.
     ancestors(hierarchy).filter((path) =>
       path === `${hierarchy.mountPoint}${DEFAULT_PARENT}` || !isThere(path)
     ).reverse()
@@ -47,7 +47,7 @@ export function requireUnused(leaf: string): void {
 }
 
 /**
- * Which controllers of the cgroup2 tree are handed down: all; in hybrid mode, where most limits are
+ * Which controllers of the cgroup2 tree are delegated: all; in hybrid mode, where most limits are
  * set in v1, those that a limit needs.
  */
 export function delegatedControllers(plan: CgroupPlan, limits: CgroupWrite[]): string[] {
@@ -61,10 +61,10 @@ export function delegatedControllers(plan: CgroupPlan, limits: CgroupWrite[]): s
 /**
  * Makes a plan's directories and the parents they need. Idempotent.
  *
- * v1: a new cpuset holds no processor and no memory node and could not be joined, so it gets its
- * parent's. v2: controllers are handed down from the root, parent by parent.
+ * v1: a new cpuset holds no processor and no memory node and no process could join it, so it gets its
+ * parent's. v2: controllers are delegated from the root, parent by parent.
  *
- * @param delegated controllers to hand down; all that the plan's v2 has unless told
+ * @param delegated controllers to delegate; all of the plan's v2 by default
  * @throws HostError naming the directory and the reason
  */
 export function makeDirectories(plan: CgroupPlan, delegated = plan.v2?.controllers ?? []): void {
@@ -83,7 +83,7 @@ export function makeDirectories(plan: CgroupPlan, delegated = plan.v2?.controlle
 
 /**
  * Removes a container's cgroups, which no process is in any more, and the parents made for it when
- * nobody else uses them. What is gone already is no error.
+ * no other process uses them. What is gone already is not an error.
  *
  * @param directories from `surveyDirectories`
  * @throws HostError when one of the container's own cannot be removed
@@ -178,8 +178,8 @@ function inheritCpuset(path: string): void {
 }
 
 /**
- * Lets the children of a cgroup2 directory use controllers. One that cannot be had (a process in
- * the directory, a real-time task under cpu) is no error yet: it is when a limit needs it.
+ * Lets the children of a cgroup2 directory use controllers. One that cannot be enabled (a process in
+ * the directory, a real-time task under cpu) is not an error yet: it is when a limit needs it.
  */
 function delegate(path: string, controllers: string[]): void {
   for (const controller of controllers) {

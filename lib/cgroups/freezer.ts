@@ -13,7 +13,7 @@ const LOOKS_PER_ATTEMPT = 50;
 
 /** How one cgroup version stops processes, and says that it has. */
 interface Freezer {
-  /** Written to, and what stops, or lets go on. */
+  /** The file to write, and what freezes and thaws. */
   control: string;
   words: { frozen: string; thawed: string };
   /** Read, and what it says when all are stopped. */
@@ -25,7 +25,7 @@ interface Freezer {
  * Stops all processes of a container where they are: they get no processor time and do not notice.
  *
  * @param directories of the container
- * @throws HostError when the host cannot, or they do not stop in time; they then go on
+ * @throws HostError when the host cannot, or they do not stop in time; they are thawed then
  */
 export async function freezeCgroup(directories: string[]): Promise<void> {
   const freezer = requireFreezer(directories);
@@ -46,9 +46,9 @@ export async function freezeCgroup(directories: string[]): Promise<void> {
 }
 
 /**
- * Lets the processes of a container go on. Does nothing when they do, and when its cgroups are gone.
+ * Thaws the processes of a container. Does nothing when they run, or when its cgroups are gone.
  *
- * @throws HostError when they stay frozen: somebody froze a cgroup above
+ * @throws HostError when they stay frozen: a cgroup above is frozen
  */
 export async function thawCgroup(directories: string[]): Promise<void> {
   const freezer = findFreezer(directories);
@@ -122,7 +122,7 @@ function freezerV2(leaf: string): Freezer {
 
 function isIn({ status, done }: Freezer, state: "frozen" | "thawed"): boolean {
   const text = read(status);
-  // A cgroup that is gone holds nobody back.
+  // A cgroup that is gone freezes nothing.
   return text === undefined ? state === "thawed" : done[state].test(text);
 }
 

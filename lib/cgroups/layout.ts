@@ -4,7 +4,7 @@ import { type MountInfo, readMounts } from "../host/mounts.ts";
 /** What the layout is computed from. */
 export interface CgroupSources {
   mounts: MountInfo[];
-  /** Text of /proc/cgroups: which words among a v1 mount's options are controllers. */
+  /** Text of /proc/cgroups: which of a v1 mount's options are controllers. */
   procCgroups: string;
   /** Reads `cgroup.controllers` of a cgroup2 mount point. */
   readControllers: (mountPoint: string) => string;

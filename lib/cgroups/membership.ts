@@ -38,13 +38,13 @@ function isRunning(pid: number): boolean {
  * Checks that a process is in all cgroups that were made for it: outside of one it would run without
  * its limits, and outlive the container.
  *
- * @throws HostError naming the directory; Deno.errors.NotFound when there is no such process
+ * @throws HostError naming the directory; Deno.errors.NotFound when the process does not exist
  */
 export function requireMember(plan: CgroupPlan, pid: number): void {
   const missed = missedDirectories(Deno.readTextFileSync(`/proc/${pid}/cgroup`), plan)
     // Where a hierarchy's mount shows a part of it only, paths in it are other ones.
     .find((directory) => !cgroupProcesses([directory]).includes(pid));
-  // Of one that has ended nothing can be seen there; its state tells that.
+  // Nothing can be seen there of a process that has exited; its state shows that.
   if (missed === undefined || !isRunning(pid)) return;
   throw new HostError({
     operation: "prove the container's cgroup",

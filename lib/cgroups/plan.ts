@@ -29,7 +29,7 @@ export interface CgroupPlan {
  * @param cgroupsPath `linux.cgroupsPath`: absolute paths are below the mount points, relative ones
  *   and none below `/urunc`
  * @throws InvalidConfigurationError for a path that leaves its place, is the root of the hierarchy
- *   or cannot be a path; UnsupportedError for systemd's form, which is `placeScope`'s; HostError when there are no cgroups
+ *   or cannot be a path; UnsupportedError for systemd's form, which is `placeScope`'s; HostError when the host has no cgroups
  * @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.md#cgroups-path
  */
 export function placeCgroup(

@@ -10,7 +10,7 @@ const KILL_MILLISECONDS = 5000;
 /**
  * Moves a process, all its threads included, into cgroups.
  *
- * @param directories of a container; only its own are joined
+ * @param directories of a container; only its own are used
  * @throws HostError naming the directory
  */
 export function joinCgroup(directories: string[], pid: number): void {
@@ -50,7 +50,7 @@ function readPids(file: string): number[] {
 
 /**
  * Kills everything in a container's cgroups and waits until it is gone. Directories that are gone
- * are no error.
+ * are not an error.
  *
  * @throws HostError when something outlives SIGKILL for longer than `milliseconds`
  */

@@ -19,7 +19,7 @@ export function readStats(plan: CgroupPlan): Stats {
 }
 
 /**
- * How many processes of a container the kernel has killed for want of memory.
+ * How many processes of a container the OOM killer has killed.
  *
  * @returns undefined when its cgroup is gone, or nothing counts them
  */

@@ -38,7 +38,7 @@ export interface MemoryStats extends MemoryCounter {
   kernelTcp?: MemoryCounter;
   /** Page cache. */
   cache: bigint;
-  /** Processes that the kernel killed for want of memory. */
+  /** Processes that the OOM killer killed. */
   oomKills: bigint;
   /** memory.stat as it is. */
   raw: Record<string, bigint>;
@@ -53,7 +53,7 @@ export interface Counter {
 }
 
 export interface MemoryCounter extends Counter {
-  /** No limit is 2^64 - 1 in v2, and the greatest multiple of a page that v1 can tell. */
+  /** No limit is 2^64 - 1 in v2, and the largest multiple of a page that v1 can show. */
   limit: bigint;
 }
 
@@ -67,7 +67,7 @@ export interface BlockIOCount {
 
 /** The files of a container's cgroup in one version. */
 export interface StatFiles {
-  /** Undefined when there is no such file: a controller that is not there, an older kernel. */
+  /** Undefined when the file does not exist: a missing controller, an older kernel. */
   read(file: string): string | undefined;
   /** Names of the files of one controller. */
   names(controller: string): string[];

@@ -31,9 +31,9 @@ export async function runCommandLine(args: string[], observer: Observer): Promis
   }
   switch (parsed.kind) {
     case "version":
-      return tell(versionText());
+      return show(versionText());
     case "help":
-      return tell(
+      return show(
         helpText(parsed.verb) + (parsed.verb === "spec" ? `\n${specTableText()}` : ""),
       );
     case "refused":
@@ -43,8 +43,8 @@ export async function runCommandLine(args: string[], observer: Observer): Promis
   }
 }
 
-/** Prints for whoever asked. A reader that has gone (`urunc help | head`) is no defect. */
-function tell(text: string): number {
+/** Prints what was asked for. A reader that has gone (`urunc help | head`) is not a crash. */
+function show(text: string): number {
   try {
     print(text);
     return 0;

@@ -32,7 +32,7 @@ function optionNames(specs: OptionSpecs): string[] {
   return Object.values(specs).flatMap(({ names }) => names);
 }
 
-/** Words that a command knows by heart, besides ids. */
+/** Fixed arguments of a command, besides ids. */
 function knownWords(positionals: CommandSpec["positionals"]): readonly string[] {
   return "shell" in positionals ? shells : [];
 }

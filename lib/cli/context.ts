@@ -11,7 +11,7 @@ export interface Context {
   store: Store;
   log: Logger;
   observer: Observer;
-  /** The arguments after the program's name, for whoever is handed them. */
+  /** The arguments after the program's name, for the OCI runtime. */
   commandLine: string[];
   /** Let systemd make the cgroup of a container. */
   systemdCgroup: boolean;

@@ -38,7 +38,7 @@ export async function runCommand(
 }
 
 /**
- * Tells an error where the caller reads.
+ * Reports an error where the caller reads it.
  *
  * @returns the exit code
  */

@@ -25,7 +25,7 @@ function programHelp(): string {
     ...verbs.map(([verb, summary]) => row(verb, summary)),
     row(
       "help [COMMAND]",
-      "Show this help, or a command's; help spec: what becomes of config.json.",
+      "Show this help, or a command's; help spec: how config.json is handled.",
     ),
     ...Object.entries(refusedVerbs).map(([verb, { summary }]) => row(verb, summary)),
     "",
@@ -34,9 +34,8 @@ function programHelp(): string {
     row("-v, --version", "Show the version."),
     row("-h, --help", "Show this help."),
     "",
-    "The monitor runs as the container's user, with no other group and no capability; state shows",
-    "what was proven. Errors say what was attempted, on what, why it failed and what to do. Exit codes:",
-    "1 when something went wrong, 2 for a command line that is wrong; those of run are the guest's.",
+    "The monitor runs as the container's user, without other groups or capabilities; state shows what",
+    "was verified. Exit codes: 1 on failure, 2 for a usage error; run exits with the guest's code.",
     "",
   ].join("\n");
 }

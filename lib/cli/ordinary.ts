@@ -11,7 +11,7 @@ import { globalOptions } from "./parser/options.ts";
 import { parseGlobals } from "./parser/parse.ts";
 
 /**
- * Where the OCI runtime keeps the state of containers that are no guests, below our own state directory.
+ * Where the OCI runtime keeps the state of containers that are not guests, below our own state directory.
  * No container has such an id.
  */
 const DELEGATED_DIRECTORY = "~oci";
@@ -28,7 +28,7 @@ const CREATION_MILLISECONDS = 60_000;
  *
  * @param args the arguments after the program's name
  * @returns only when it is not
- * @throws HostError when others could have written which program that is, or nobody has
+ * @throws HostError when the record of which program that is could be forged, or is missing
  */
 export function handOver(args: string[]): void {
   const verbIndex = findVerb(args);
@@ -64,7 +64,7 @@ function readRecord(directory: string, id: string): string {
 }
 
 /**
- * Hands the creation of a container that is no guest to the OCI runtime.
+ * Has the OCI runtime create a container that is not a guest.
  *
  * @returns only when it is a guest
  * @throws InvalidConfigurationError, HostError
@@ -102,7 +102,7 @@ function delegatedDirectory(root: string): string {
   return `${resolvePath(Deno.cwd(), root)}/${DELEGATED_DIRECTORY}`;
 }
 
-/** Of containers that are gone: whoever deletes one has become another program by then. */
+/** Removes the records of deleted containers: the process that deletes one has been replaced by then. */
 function removeStaleRecords(directory: string): void {
   const now = Date.now();
   for (const { name } of Deno.readDirSync(directory)) {
@@ -113,7 +113,7 @@ function removeStaleRecords(directory: string): void {
       if (isYoung || isDirectory(path.slice(0, -RUNTIME_SUFFIX.length))) continue;
       Deno.removeSync(path);
     } catch (error) {
-      // Somebody else has done it.
+      // Another process has done it.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
@@ -132,7 +132,7 @@ function withoutOwnOptions(args: string[], verbIndex: number, directory: string)
   return ["--root", directory, ...kept, ...args.slice(verbIndex)];
 }
 
-/** The index of the first word that is neither a global option nor its value; -1: there is none. */
+/** The index of the first argument that is neither a global option nor its value; -1 when none is. */
 function findVerb(args: string[]): number {
   for (let index = 0; index < args.length; index++) {
     const word = args[index]!;

@@ -25,7 +25,7 @@ const CHUNK = 4096;
 
 /**
  * Joins the caller's terminal with a container's: what is typed goes in as it is, what comes out is
- * written as it is, a change of size is passed on. Where standard input is no terminal, its bytes go
+ * written as it is, a change of size is passed on. Where standard input is not a terminal, its bytes go
  * in all the same.
  *
  * Between its making and `restore` the caller's terminal is raw. Only SIGKILL leaves it so, after
@@ -44,7 +44,7 @@ export class TerminalRelay {
    */
   constructor(master: number) {
     this.#master = master;
-    // The only copy: nobody else is surprised.
+    // The only copy: no other process is affected.
     setNonblock(master, true);
     this.#modes = tcgetattr(STDIN);
     Deno.addSignalListener("SIGWINCH", this.#resize);
@@ -61,7 +61,7 @@ export class TerminalRelay {
     try {
       tcsetattr(STDIN, this.#modes);
     } catch (error) {
-      // It was hung up meanwhile: there is no terminal to restore.
+      // It was hung up meanwhile: nothing to restore.
       if (!isGone(error)) throw error;
     }
   }
@@ -81,15 +81,15 @@ export class TerminalRelay {
   };
 
   async #relay(): Promise<void> {
-    // When the output has ended, the one that waits for input is told by the end of this socket.
-    const [tell, told] = socketpair(SOCK_STREAM);
-    const input = passInput(this.#master, told);
+    // When the output ends, closing this socket wakes the reader of the input.
+    const [stopper, stopped] = socketpair(SOCK_STREAM);
+    const input = passInput(this.#master, stopped);
     try {
       await passOutput(this.#master);
     } finally {
-      close(tell);
+      close(stopper);
       await input;
-      close(told);
+      close(stopped);
       // Where standard output went away first, this hangs up the container's terminal.
       this.#closed = true;
       close(this.#master);
@@ -97,7 +97,7 @@ export class TerminalRelay {
   }
 }
 
-/** Until every user of the terminal has closed it, or nobody reads the output any more. */
+/** Until every user of the terminal has closed it, or the output has no reader any more. */
 async function passOutput(master: number): Promise<void> {
   const buffer = new Uint8Array(CHUNK);
   try {
@@ -121,10 +121,10 @@ async function writeWhole(fd: number, bytes: Uint8Array): Promise<void> {
   }
 }
 
-/** Until the end of standard input, or `told` is at its end. */
-async function passInput(master: number, told: number): Promise<void> {
+/** Until standard input ends, or `stopped` does. */
+async function passInput(master: number, stopped: number): Promise<void> {
   const buffer = new Uint8Array(CHUNK);
-  const end = { fd: told, events: POLLIN };
+  const end = { fd: stopped, events: POLLIN };
   try {
     for (;;) {
       const [input, ended] = await pollAsync([{ fd: STDIN, events: POLLIN }, end], -1);

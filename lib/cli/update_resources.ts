@@ -30,7 +30,7 @@ const PROPERTIES: [
 /**
  * The limits that options ask for, in the form of `linux.resources`.
  *
- * @throws UsageError naming the option whose value is no number; UnsupportedError for Intel RDT
+ * @throws UsageError naming the option whose value is not a number; UnsupportedError for Intel RDT
  */
 export function resourcesOf(
   values: ValuesOf<typeof updateOptions>,
@@ -71,6 +71,6 @@ function notANumber(option: string, text: string): UsageError {
     operation: "parse command line",
     subject: option,
     reason: `${JSON.stringify(text)} is not a number`,
-    remedy: "urunc update --help tells more",
+    remedy: "see urunc update --help",
   });
 }

@@ -1,52 +1,26 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
 import type { FirmwareKind, Monitor } from "../monitor/types.ts";
-import { capabilityNames } from "./capabilities.ts";
 import { suggestion } from "../os/suggestion.ts";
+import {
+  configurationKeys,
+  firmwareKey,
+  type Form,
+  type KeySpec,
+  type KeySpecs,
+  type KeyValues,
+  monitorKeys,
+} from "./keys.ts";
 import type { Configuration, MonitorConfiguration } from "./types.ts";
 
 /** What holds on a node without a configuration file. */
 export function defaultConfiguration(): Configuration {
-  return {
-    device_access: "private",
-    accelerator: "kvm",
-    default_memory_mib: 256,
-    shim_group: "container",
-    oci_runtime: "runc",
-    monitors: {},
-  };
+  return { ...readKeys(new Table({}, ""), configurationKeys), monitors: {} };
 }
 
 /**
- * Reads the operator's configuration, `/etc/urunc/config.toml`. Every key is optional:
- *
- * ```toml
- * # "private": device nodes made for each container alone, owned by the monitor's user.
- * # "groups": nodes with the host's owner and mode; the monitor's groups decide.
- * # "fd": no nodes; the monitor, which can only be QEMU, is handed open descriptors.
- * device_access = "private"
- *
- * # "tcg" lets guests run without KVM, slowly.
- * accelerator = "kvm"
- *
- * # MiB of guest memory when the container has no memory limit.
- * default_memory_mib = 256
- *
- * # "container": a shim for each container or pod. "namespace": one for all of a containerd namespace.
- * shim_group = "container"
- *
- * # Runs the containers that are no guests: a pod's sandbox, sidecars.
- * oci_runtime = "runc"
- *
- * [monitors.qemu]
- * path = "/usr/bin/qemu-system-x86_64"  # otherwise looked up by name
- * capabilities = []                     # what the monitor keeps, as "CAP_NET_ADMIN"
- * data_paths = ["/opt/firmware"]        # bound read-only besides the monitor's own
- *
- * [monitors.qemu.firmware]              # otherwise looked up where distributions keep it
- * qboot = "/usr/share/qemu/qboot.rom"
- * seabios = "/usr/share/seabios/bios-256k.bin"
- * ```
+ * Reads the operator's configuration, `/etc/urunc/config.toml`. Every key is optional; `keys.ts` lists
+ * them.
  *
  * Asynchronous, because the TOML parser is loaded only when there is a file to parse.
  *
@@ -57,16 +31,8 @@ export function defaultConfiguration(): Configuration {
  */
 export async function parseConfiguration(toml: string): Promise<Configuration> {
   const document = new Table(await parseToml(toml), "");
-  const defaults = defaultConfiguration();
   const configuration = {
-    device_access: document.choice("device_access", ["private", "groups", "fd"]) ??
-      defaults.device_access,
-    accelerator: document.choice("accelerator", ["kvm", "tcg"]) ?? defaults.accelerator,
-    // The upper bound, 1 TiB, only catches a number meant as bytes.
-    default_memory_mib: document.integer("default_memory_mib", 1, 2 ** 20) ??
-      defaults.default_memory_mib,
-    shim_group: document.choice("shim_group", ["container", "namespace"]) ?? defaults.shim_group,
-    oci_runtime: document.text("oci_runtime", program) ?? defaults.oci_runtime,
+    ...readKeys(document, configurationKeys),
     monitors: readMonitors(document.table("monitors")),
   };
   document.refuseOthers();
@@ -79,7 +45,7 @@ async function parseToml(toml: string): Promise<unknown> {
     return parse(toml);
   } catch (cause) {
     if (!(cause instanceof TomlError)) throw cause;
-    // The message goes on with an excerpt of several lines.
+    // The message continues with an excerpt of several lines.
     const reason = cause.message.split("\n")[0]!.replace(/^Invalid TOML document: /, "");
     throw new InvalidConfigurationError({
       operation: "read the configuration",
@@ -97,9 +63,7 @@ function readMonitors(monitors: Table | undefined): Record<string, MonitorConfig
     const monitor = monitors.table(name);
     if (monitor === undefined) continue;
     result[name] = {
-      path: monitor.text("path", absolutePath),
-      capabilities: monitor.texts("capabilities", capability) ?? [],
-      data_paths: monitor.texts("data_paths", absolutePath) ?? [],
+      ...readKeys(monitor, monitorKeys),
       ...readFirmware(monitor, monitorByName(name).firmware),
     };
     monitor.refuseOthers();
@@ -108,7 +72,7 @@ function readMonitors(monitors: Table | undefined): Record<string, MonitorConfig
   return result;
 }
 
-/** @param kinds that the monitor has; undefined: it starts kernels by itself */
+/** @param kinds that the monitor has; undefined: it starts kernels itself */
 function readFirmware(
   monitor: Table,
   kinds: Monitor["firmware"],
@@ -116,31 +80,30 @@ function readFirmware(
   const firmware = kinds === undefined ? undefined : monitor.table("firmware");
   if (kinds === undefined || firmware === undefined) return {};
   const names = Object.keys(kinds) as FirmwareKind[];
-  const paths = names.map((name) => [name, firmware.text(name, absolutePath)] as const);
+  const paths = names.map((name) => [name, firmware.text(name, firmwareKey.form)] as const);
   firmware.refuseOthers();
   return { firmware: Object.fromEntries(paths) };
 }
 
-/** A form that a string must have: what is allowed, in words, and the test for it. */
-interface Form {
-  allowed: string;
-  accepts(value: string): boolean;
+/** The values of all keys of a table, or their defaults. */
+function readKeys<Specs extends KeySpecs>(table: Table, specs: Specs): KeyValues<Specs> {
+  const values = Object.entries(specs).map(([key, spec]) => [key, readKey(table, key, spec)]);
+  // The types were made from the table that the values are read by.
+  return Object.fromEntries(values) as KeyValues<Specs>;
 }
 
-const absolutePath: Form = {
-  allowed: "an absolute path",
-  accepts: (value) => value.startsWith("/") && !value.includes("\0"),
-};
-
-const program: Form = {
-  allowed: "a program's name, or an absolute path",
-  accepts: (value) => value !== "" && !value.includes("\0") && /^(\/|[^/]+$)/.test(value),
-};
-
-const capability: Form = {
-  allowed: "a capability's name, as CAP_NET_ADMIN (capabilities(7))",
-  accepts: (value) => capabilityNames.includes(value),
-};
+function readKey(table: Table, key: string, spec: KeySpec) {
+  switch (spec.kind) {
+    case "choice":
+      return table.choice(key, spec.choices) ?? spec.default;
+    case "integer":
+      return table.integer(key, spec.minimum, spec.maximum) ?? spec.default;
+    case "text":
+      return table.text(key, spec.form) ?? spec.default;
+    case "texts":
+      return table.texts(key, spec.form) ?? [];
+  }
+}
 
 /** A TOML table of which every key must be asked for: {@linkcode Table.refuseOthers}. */
 class Table {
@@ -193,7 +156,7 @@ class Table {
     return value === undefined ? undefined : new Table(value, this.#child(key));
   }
 
-  /** A key that nobody asked for is a mistake: it would silently do nothing. */
+  /** An unknown key is a mistake: it would silently do nothing. */
   refuseOthers(): void {
     const unknown = Object.keys(this.#values).find((key) => !this.#asked.includes(key));
     if (unknown === undefined) return;

@@ -14,7 +14,7 @@ export interface Configuration {
   default_memory_mib: number;
   /** Which containers share a shim: each alone or with its pod, or all of a containerd namespace. */
   shim_group: "container" | "namespace";
-  /** OCI runtime of the containers that are no guests: a name on PATH, or an absolute path. */
+  /** OCI runtime of the containers that are not guests: a name on PATH, or an absolute path. */
   oci_runtime: string;
   monitors: Record<string, MonitorConfiguration>;
 }

@@ -22,7 +22,7 @@ import { networkMode } from "../plan/network.ts";
 import { preload } from "../os/preload.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "../cgroups/cgroup.ts";
-import { hastenJoin } from "../cgroups/hasten.ts";
+import { prepareMove } from "../cgroups/prepare_move.ts";
 import { requireMember } from "../cgroups/membership.ts";
 import { runHooksAsync } from "../hooks.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
@@ -109,12 +109,12 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   // and ends by itself when we do.
   const spawn = options.spawn ?? spawnInit;
   const init = spawn(planPidNamespace(bundle.spec), observer, taker?.theirs);
-  // One that was hastened when it was started, a while ago, may wait again. All of it must be over
+  // One that was moving when it was started, a while ago, may wait again. All of it must be over
   // before it is moved: a write that comes later would take it out of its cgroup.
-  const hastened = Promise.all([init.hastened, hastenJoin(init.pid)]).then(() => {});
+  const moving = Promise.all([init.moving, prepareMove(init.pid)]).then(() => {});
   // Once: then its number may be another process's.
   let ended: Promise<void> | undefined;
-  const end = () => ended ??= endInit(init, hastened);
+  const end = () => ended ??= endInit(init, moving);
   did("spawnInit");
   try {
     if (options.stdio !== undefined) sendStdio(init.channel, options.stdio);
@@ -127,7 +127,7 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
 
     const directory = options.store.create(options.id);
     did("makeDirectory");
-    const creation = { options, prepared, cgroup, init, hastened, end, taker, did };
+    const creation = { options, prepared, cgroup, init, moving, end, taker, did };
     return await createIn(directory, creation);
   } catch (error) {
     await end();
@@ -163,7 +163,7 @@ interface Creation {
   cgroup: Cgroup;
   init: SpawnedInit;
   /** When init can be moved without having to wait. */
-  hastened: Promise<void>;
+  moving: Promise<void>;
   /** Kills and reaps init, which will not be started. */
   end(): Promise<void>;
   taker?: TerminalTaker;
@@ -182,7 +182,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
 
     makeCgroup(cgroup);
     did("makeCgroup");
-    await creation.hastened;
+    await creation.moving;
     cgroup.join(init.pid);
     did("joinCgroup");
 
@@ -412,10 +412,10 @@ async function expect<Type extends InitMessage["type"]>(
 /**
  * Kills and reaps an init that will not be started.
  *
- * @param hastened of `hastenJoin`: until then its number must not become another process's
+ * @param moving of `prepareMove`: until then its number must not become another process's
  */
-async function endInit(init: SpawnedInit, hastened: Promise<void>): Promise<void> {
-  await hastened;
+async function endInit(init: SpawnedInit, moving: Promise<void>): Promise<void> {
+  await moving;
   try {
     kill(init.pid, SIGKILL);
     waitpid(init.pid, 0);

@@ -13,7 +13,7 @@ import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
-import { diskMounts } from "../oci/remarks.ts";
+import { diskMounts } from "../oci/unsupported.ts";
 import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../os/path.ts";
 import { acceleratorOf } from "../plan/launch.ts";

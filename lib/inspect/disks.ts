@@ -13,14 +13,14 @@ import { readBlockDevice } from "../block/device.ts";
 import { hostNode } from "../block/root_disk.ts";
 import { HostError, UnsupportedError } from "../errors.ts";
 import type { DiskDevice } from "../oci/disk_devices.ts";
-import { type DiskMount, unseenVolume } from "../oci/remarks.ts";
+import { type DiskMount, unseenVolume } from "../oci/unsupported.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import { readDevice } from "../host/devices.ts";
 import { statImageFile } from "./image.ts";
 import type { DeviceFacts } from "../host/types.ts";
 import type { DiskFacts, DiskSource } from "./types.ts";
 
-/** What is asked of a disk image in the image. */
+/** The request for a disk image in the image. */
 export interface BlockImageInput {
   /** From `openImageRoot`. */
   imageRoot: number;
@@ -36,7 +36,7 @@ const WRITE_BITS = 0o222;
 
 /**
  * Looks at a disk image that an image's `block` names. It can only be read when its file system is
- * read-only by config.json, or when nobody may write to it by its mode.
+ * read-only by config.json, or when its mode lets nobody write to it.
  *
  * @throws InvalidConfigurationError naming the path, when it is missing or not a regular file
  */
@@ -60,14 +60,14 @@ const SERIAL = /^[A-Za-z0-9._-]{1,20}$/;
 /**
  * Looks at volumes that may be disks of the guest. Their names are their places in the container,
  * `/var/db` is `var-db`, so that the guest knows them by their serial numbers; `volumeN` where that is
- * no name or taken. The guest mounts them by itself, if at all.
+ * no name or taken. The guest mounts them itself, if at all.
  *
- * A disk can only be read when the mount says so, the device is read-only, or nobody may write to the
+ * A disk can only be read when the mount says so, the device is read-only, or no user may write to the
  * file.
  *
  * @param taken names of disks that the guest has already
- * @throws UnsupportedError naming the volume that is none of both
- * @throws HostError naming the volume whose source cannot be looked at
+ * @throws UnsupportedError naming the volume that is neither
+ * @throws HostError naming the volume whose source cannot be read
  */
 export function volumeDisks(mounts: DiskMount[], taken: string[]): DiskFacts[] {
   const names = new Set(taken);

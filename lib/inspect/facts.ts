@@ -14,10 +14,10 @@ import { processorVendor } from "../host/processor.ts";
 import type { DeviceFacts, KvmFacts, MonitorFacts } from "../host/types.ts";
 import type { HostFacts } from "./types.ts";
 
-/** Which facts are wanted. */
+/** Which facts to gather. */
 export interface FactsInput {
   monitor: Monitor;
-  /** What the operator says of this monitor. */
+  /** The operator's configuration of this monitor. */
   configuration?: MonitorConfiguration;
   /** Which firmware the guest starts in, where the monitor has any. */
   firmware?: FirmwareKind;
@@ -36,7 +36,7 @@ export interface FactsInput {
  * Gathers all that planning may know of this machine and the image. Changes nothing.
  *
  * @throws HostError when the monitor is not installed; InvalidConfigurationError when a file of the
- *   image is missing or none, or the operator's words about the monitor do not fit this host
+ *   image is missing or not a regular file, or the monitor's configuration does not fit this host
  */
 export function gatherHostFacts(input: FactsInput): HostFacts {
   const { imageRoot, kernel, initrd } = input;
@@ -65,7 +65,7 @@ function monitorFacts({ monitor, configuration, firmware: kind }: FactsInput): M
 }
 
 function kvmFacts({ monitor, accelerator }: FactsInput): KvmFacts {
-  const unseen = (why: string) => ({ usable: false, reason: `${why}, so KVM was not looked at` });
+  const unseen = (why: string) => ({ usable: false, reason: `${why}, so KVM was not probed` });
   if (!monitor.accelerators.includes("kvm")) return unseen("the monitor does without");
   return accelerator === "tcg"
     ? unseen("emulation was asked for")
@@ -90,9 +90,9 @@ function initrdFacts(imageRoot: number, path: string): HostFacts["initrd"] {
 }
 
 /**
- * The names of all groups that device nodes and their access control lists tell of.
+ * The names of all groups that own device nodes or are in their access control lists.
  *
- * @param devices undefined: one that this host has not
+ * @param devices undefined: one that this host does not have
  */
 export function groupNamesOf(devices: (DeviceFacts | undefined)[]): Record<number, string> {
   const names: Record<number, string> = {};

@@ -47,7 +47,7 @@ const REMEDY =
  * @param rootfs absolute host path; it comes from the caller, who is trusted, so symlinks to it are
  *   followed
  * @returns an O_PATH descriptor; the caller closes it
- * @throws InvalidConfigurationError when there is no such directory
+ * @throws InvalidConfigurationError when the directory does not exist
  */
 export function openImageRoot(rootfs: string): number {
   try {
@@ -68,7 +68,7 @@ export function openImageRoot(rootfs: string): number {
  * `/`: symlinks and `..` stay inside whatever else happens to the tree meanwhile (CVE-2021-30465),
  * and links of /proc are never followed (CVE-2024-21626).
  *
- * What is found is looked at before it is opened for reading, and the same file is then opened: a
+ * The file is checked before it is opened for reading, and the same file is then opened: a
  * FIFO cannot block and a device is never touched.
  *
  * @param rootFd from `openImageRoot`
@@ -168,7 +168,7 @@ export function readImageFile(
 }
 
 /**
- * Whether an image has anything by that name, be it a link to nothing. What is no directory on the
+ * Whether an image has anything by that name, even a dangling link. What is not a directory on the
  * way there counts as not having it.
  *
  * @param rootFd from `openImageRoot`
@@ -214,7 +214,7 @@ function refusal(path: string, reason: string, cause?: unknown): InvalidConfigur
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such file",
+  ENOENT: "no such file",
   ENOTDIR: "a component of the path is not a directory",
   ELOOP: "it leads through too many symbolic links, or through one of /proc",
   ENAMETOOLONG: "the path is too long",

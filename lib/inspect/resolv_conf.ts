@@ -7,7 +7,7 @@ const PATH = "/etc/resolv.conf";
 const MAXIMUM_BYTES = 64 * 1024;
 
 /**
- * What a container is told of name servers, resolv.conf(5): the file that its caller mounts for it, as
+ * A container's name servers, resolv.conf(5): the file that its caller mounts for it, as
  * docker and Kubernetes do, or the one in its image.
  *
  * @param mounts of config.json

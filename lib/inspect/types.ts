@@ -7,7 +7,7 @@ import type {
   MonitorFacts,
 } from "../host/types.ts";
 
-/** A disk that the guest is to have, looked at before anything is decided. */
+/** A disk for the guest, inspected before anything is decided. */
 export interface DiskFacts {
   /** `rootfs`, `block`, or after a volume's place; a guest sees it as the disk's serial number. */
   name: string;
@@ -15,7 +15,7 @@ export interface DiskFacts {
   readOnly: boolean;
   /** As /proc/filesystems names it, when it is known. */
   fileSystem?: string;
-  /** Where the guest is to mount it, `/` for its root; undefined when that is the guest's affair. */
+  /** Where the guest is to mount it, `/` for its root; undefined when the guest decides. */
   mountPoint?: string;
 }
 
@@ -31,7 +31,7 @@ export type DiskSource =
 export interface HostFacts {
   kvm: KvmFacts;
   tun?: DeviceFacts;
-  /** Names of the groups that device nodes belong to, when errors may have to tell them. */
+  /** Names of the groups that device nodes belong to, when errors may need them. */
   groupNames?: Record<number, string>;
   cgroups: CgroupLayout;
   /** AppArmor is among the running kernel's security modules. */
@@ -47,11 +47,11 @@ export interface HostFacts {
   disks?: DiskFacts[];
   /** The container's root is a file system of its own on a block device, which the guest is to have. */
   rootDisk?: MountedDisk;
-  /** The container's `/etc/resolv.conf`, for guests that are told name servers. */
+  /** The container's `/etc/resolv.conf`, for guests that take name servers. */
   resolvConf?: string;
 }
 
-/** A regular file inside an image, opened safely and looked at. */
+/** A regular file inside an image, opened safely and inspected. */
 export interface ImageFileFacts {
   /** As the image names it. */
   path: string;

@@ -8,8 +8,8 @@ const PATH = "/urunc.json";
  * Reads an image's description of its guest.
  *
  * @param imageRoot from `openImageRoot`
- * @returns undefined when the image has none, and so is no unikernel unless annotations say so
- * @throws InvalidConfigurationError when it is there and cannot be read. A link that leads to nothing
+ * @returns undefined when the image has none: it describes no guest, unless annotations do
+ * @throws InvalidConfigurationError when it exists and cannot be read. A dangling link
  *   in the image is one of those: taken for an ordinary container, the image would run without the
  *   isolation that it was built for.
  */

@@ -21,8 +21,8 @@ export interface SpawnedInit {
   /** In the creator's PID namespace. */
   pid: number;
   channel: Channel<CreatorMessage, InitMessage>;
-  /** A `hastenJoin` of it that may be under way. Never rejects. */
-  hastened?: Promise<void>;
+  /** A `prepareMove` of it that may be under way. Never rejects. */
+  moving?: Promise<void>;
   /** Is called when it was waited for: from then on its number may be another process's. */
   reaped?(): void;
 }

@@ -9,8 +9,8 @@ export interface MemoryLimit {
 }
 
 /**
- * The limits that a guest's memory must fit in. Above `memory.high` nothing is killed, but whoever
- * goes on taking memory hardly goes on at all, which a guest does not survive either.
+ * The limits that a guest's memory must fit in. Above `memory.high` nothing is killed, but a process
+ * that goes on allocating is throttled almost to a stop, which a guest does not survive either.
  *
  * `unified` is written after the others, so that its `memory.max` counts in place of `memory.limit`.
  *
@@ -22,14 +22,14 @@ export function memoryLimits({ memory, unified }: Resources): MemoryLimit[] {
     if (bytes !== undefined) limits.push({ property, bytes: Number(bytes) });
   };
   const { "memory.max": max, "memory.high": high } = unified;
-  // 0 is no request, below 0 is no limit.
+  // 0 is not a request, below 0 means unlimited.
   if (max === undefined) add("memory.limit", (memory.limit ?? 0) > 0 ? memory.limit : undefined);
   else add('unified["memory.max"]', parseKernelSize(max));
   if (high !== undefined) add('unified["memory.high"]', parseKernelSize(high));
   return limits;
 }
 
-/** The lowest of a container's memory limits; undefined when there is none. */
+/** The lowest of a container's memory limits; undefined when it has none. */
 export function lowestMemoryLimit(resources: Resources): MemoryLimit | undefined {
   return memoryLimits(resources).reduce<MemoryLimit | undefined>(
     (lowest, limit) => lowest === undefined || limit.bytes < lowest.bytes ? limit : lowest,

@@ -10,7 +10,7 @@ import {
   text,
 } from "./reader.ts";
 import { readLinux } from "./parse_linux.ts";
-import { remarksOn } from "./remarks.ts";
+import { findUnsupported } from "./unsupported.ts";
 import { readRlimit, withExactRlimits } from "./rlimits.ts";
 import type { CapabilitySet, Hook, Hooks, Mount, Process, Root, Spec, User } from "./types.ts";
 
@@ -57,7 +57,7 @@ export function parseSpec(document: string): Spec {
   checkSize(document.length);
   const json = parseJson(document);
   const spec = readSpec(new Fields(withExactRlimits(document, json), ""));
-  return { ...spec, remarks: remarksOn(spec, json) };
+  return { ...spec, unsupported: findUnsupported(spec, json) };
 }
 
 function readSpec(spec: Fields): Spec {
@@ -71,7 +71,7 @@ function readSpec(spec: Fields): Spec {
     hooks: readHooks(spec.section("hooks")),
     annotations: spec.textRecord("annotations"),
     linux: readLinux(spec.section("linux")),
-    remarks: { refused: [], warned: [] },
+    unsupported: { refused: [], warned: [] },
   };
 }
 

@@ -132,7 +132,7 @@ export function boolean(value: unknown, path: string): boolean {
 /**
  * A whole number from `minimum` to `maximum`, both included.
  *
- * @param allowed the same in words, where the numbers are too long to read
+ * @param allowed the same as text, where the numbers are too long to read
  */
 export function integer(
   minimum: number,
@@ -179,7 +179,7 @@ function textRecord(value: unknown, path: string): Record<string, string> {
 }
 
 /**
- * An object kept as it stands. Its depth is bounded, because whoever prints or walks it later does
+ * An object kept as it stands. Its depth is bounded, because printing or walking it later
  * so recursively.
  */
 export function rawObject(value: unknown, path: string): Record<string, unknown> {
@@ -205,7 +205,7 @@ export function invalid(path: string, found: string, allowed: string): InvalidCo
   });
 }
 
-/** A value in a few words, for an error: short whatever its size. */
+/** A value abbreviated for an error message. */
 export function describe(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
@@ -215,7 +215,7 @@ export function describe(value: unknown): string {
   return `the string ${JSON.stringify(start)}`;
 }
 
-/** `parent.key`, or `parent["key"]` when the key is no plain word. */
+/** `parent.key`, or `parent["key"]` when the key is not a plain identifier. */
 export function childPath(parent: string, key: string): string {
   if (!/^[A-Za-z_][A-Za-z0-9_]{0,119}$/.test(key)) {
     const start = key.length > 120 ? `${key.slice(0, 120)}…` : key;

@@ -1,7 +1,7 @@
-/** What becomes of a property of config.json. */
+/** How a property of config.json is handled. */
 export type Treatment = "honoured" | "by design" | "warned" | "refused";
 
-/** A property, or a group of them, and what becomes of it. */
+/** A property, or a group of them, and how it is handled. */
 export interface SpecRow {
   /** JSON path; `*` stands for all properties below it that have no row of their own. */
   property: string;
@@ -10,9 +10,9 @@ export interface SpecRow {
 }
 
 /**
- * Every property of config.json (runtime-spec 1.2, config.md and config-linux.md), and what becomes of
- * it. `by design`: it speaks of the container's file system or processes, which a guest does not
- * share, and nothing is lost by leaving it alone. `warned` and `refused` are found by remarks.ts and
+ * Every property of config.json (runtime-spec 1.2, config.md and config-linux.md), and how
+ * it is handled. `by design`: it is about the container's file system or processes, which a guest does
+ * not share, and nothing is lost by ignoring it. `warned` and `refused` are found by unsupported.ts and
  * validate.ts, where a test looks for each.
  */
 export const specTable: SpecRow[] = [
@@ -25,24 +25,25 @@ export const specTable: SpecRow[] = [
   {
     property: "root.readonly",
     treatment: "honoured",
-    how: "of the guest's first disk, image or root; nothing else of it is ever written",
+    how:
+      "of the guest's first disk, image or root; nothing else of the root file system is ever written",
   },
   {
     property: "mounts",
     treatment: "refused",
-    how: "volumes that are no disk, by name; what engines mount everywhere is left alone",
+    how: "volumes that are not disks, by name; what engines mount in every container is ignored",
   },
   {
     property: "mounts options of disks",
     treatment: "honoured",
     how:
-      "ro, rw, rro and rrw, as runc does; the others are for the host's mount, which there is none " +
-      "of: the guest mounts its disk by itself",
+      "ro, rw, rro and rrw, as runc does; the others concern a mount on the host, and the guest " +
+      "mounts its disk itself",
   },
   {
     property: "hostname",
     treatment: "honoured",
-    how: "of the UTS namespace; told to Linux guests",
+    how: "of the UTS namespace; passed to Linux guests",
   },
   { property: "domainname", treatment: "honoured", how: "of the UTS namespace" },
   {
@@ -72,20 +73,25 @@ export const specTable: SpecRow[] = [
   {
     property: "process.args",
     treatment: "honoured",
-    how: "the guest's; the wrapper of --init is taken off",
+    how: "the guest's; the wrapper of --init is removed",
   },
   {
     property: "process.env",
     treatment: "honoured",
     how:
-      "of Linux, Unikraft and Rumprun guests, whole or refused; the others have none by design. " +
+      "of Linux, Unikraft and Rumprun guests, complete or refused; the others have none by design. " +
       "Never the monitor's. The host's ps may show it, unless a Linux guest stays in its initramfs",
   },
-  { property: "process.cwd", treatment: "warned", how: "unless it is /: the guest is not told" },
+  {
+    property: "process.cwd",
+    treatment: "warned",
+    how: "unless it is /: the guest does not get it",
+  },
   {
     property: "process.capabilities",
     treatment: "by design",
-    how: "the monitor has none, whatever is listed; the operator's configuration may grant some",
+    how:
+      "the monitor has none, regardless of the list; the operator's configuration may grant some",
   },
   {
     property: "process.rlimits",
@@ -96,7 +102,7 @@ export const specTable: SpecRow[] = [
   {
     property: "process.apparmorProfile",
     treatment: "honoured",
-    how: "confines the monitor, proven; refused without AppArmor",
+    how: "confines the monitor, verified; refused without AppArmor",
   },
   { property: "process.selinuxLabel", treatment: "refused", how: "labels are not set yet" },
   { property: "process.oomScoreAdj", treatment: "honoured", how: "the monitor's" },
@@ -110,13 +116,14 @@ export const specTable: SpecRow[] = [
   {
     property: "linux.namespaces",
     treatment: "warned",
-    how: "new or joined as listed; pid, ipc, uts, mount new even when not; network not listed: " +
-      "the guest has none",
+    how:
+      "created or joined as listed; pid, ipc, uts and mount are created even if not listed; without " +
+      "network the guest has none",
   },
   {
     property: "linux.namespaces user, time",
     treatment: "refused",
-    how: "there is no rootless mode",
+    how: "rootless mode is not supported",
   },
   { property: "linux.uidMappings", treatment: "refused", how: "they need a user namespace" },
   { property: "linux.gidMappings", treatment: "refused", how: "they need a user namespace" },
@@ -135,23 +142,22 @@ export const specTable: SpecRow[] = [
   {
     property: "linux.resources.*",
     treatment: "honoured",
-    how: "or refused by name, where the host or this version cannot",
+    how: "or refused by name, if the host or this version does not support it",
   },
   {
     property: "linux.seccomp",
     treatment: "by design",
-    how:
-      "the profile is for a container's programs; the monitor brings its own and it is always on",
+    how: "the profile is for a container's programs; the monitor has its own filter, always on",
   },
   {
     property: "linux.sysctl",
     treatment: "honoured",
-    how: "of the namespaces that are there; any other is refused",
+    how: "of the container's namespaces; any other is refused",
   },
   {
     property: "linux.maskedPaths",
     treatment: "by design",
-    how: "there is no /proc and no /sys in the monitor's root",
+    how: "the monitor's root has neither /proc nor /sys",
   },
   { property: "linux.readonlyPaths", treatment: "by design", how: "as maskedPaths" },
   {

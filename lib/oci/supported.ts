@@ -10,7 +10,7 @@ export const supportedHookNames: HookName[] = [
   "poststop",
 ];
 
-/** Namespaces that are made or joined. */
+/** Namespaces that are created or joined. */
 export const supportedNamespaces: NamespaceType[] = [
   "cgroup",
   "ipc",

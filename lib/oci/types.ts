@@ -16,7 +16,7 @@ export interface Spec {
   annotations: Record<string, string>;
   linux: Linux;
   /** What is in the document and cannot be given to a guest. */
-  remarks: Remarks;
+  unsupported: UnsupportedProperties;
 }
 
 export interface Root {
@@ -162,7 +162,7 @@ export interface Resources {
   unified: Record<string, string>;
 }
 
-/** Of block devices; 0 is no weight. */
+/** Of block devices; 0 means not set. */
 export interface BlockIO {
   /** 10 to 1000. */
   weight?: number;
@@ -199,7 +199,7 @@ export interface DeviceRule {
 }
 
 /** Something in config.json that the guest will not get. */
-export interface Remark {
+export interface UnsupportedProperty {
   /** JSON path, with what was found where that helps. */
   property: string;
   reason: string;
@@ -207,7 +207,7 @@ export interface Remark {
 }
 
 /** What is refused, and what is only said; see {@link file://./spec_table.ts the whole table}. */
-export interface Remarks {
-  refused: Remark[];
-  warned: Remark[];
+export interface UnsupportedProperties {
+  refused: UnsupportedProperty[];
+  warned: UnsupportedProperty[];
 }

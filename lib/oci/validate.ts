@@ -3,7 +3,7 @@ import { childPath, invalid } from "./reader.ts";
 import type { NamespaceType, Spec } from "./types.ts";
 
 /**
- * Checks what no single property can tell, and refuses by name what this version does not do.
+ * Checks what depends on several properties, and rejects by name what this version does not support.
  *
  * @param spec as `parseSpec` returned it
  * @throws InvalidConfigurationError when the specification forbids it
@@ -23,7 +23,7 @@ const checks: Check[] = [
   checkHostname,
   checkRlimits,
   checkSysctls,
-  checkRemarks,
+  checkUnsupported,
 ];
 
 /** runtime-spec versions are semantic versions: every 1.x reads alike. */
@@ -43,9 +43,9 @@ function checkNamespacesAreUnique({ linux }: Spec): void {
   });
 }
 
-/** What a guest cannot be given is said, not dropped. */
-function checkRemarks({ remarks }: Spec): void {
-  const [first] = remarks.refused;
+/** What a guest cannot be given is rejected, not dropped. */
+function checkUnsupported({ unsupported }: Spec): void {
+  const [first] = unsupported.refused;
   if (first === undefined) return;
   throw new UnsupportedError({
     operation: "check config.json",
@@ -55,7 +55,7 @@ function checkRemarks({ remarks }: Spec): void {
   });
 }
 
-/** Entering one needs a caller with a single thread, which this runtime is not. */
+/** Entering one needs a single-threaded caller, which this runtime is not. */
 function checkNoUserNamespace({ linux }: Spec): void {
   const index = linux.namespaces.findIndex(({ type }) => type === "user");
   const asked = index >= 0

@@ -46,16 +46,16 @@ import { endsWithin } from "./stdio/ends_within.ts";
 import type { Task, TaskProcess } from "./task/task.ts";
 import type { Handler } from "../protocol/ttrpc/services.ts";
 
-/** How long a kill may go on when what it was for has ended. */
+/** How long a kill may take after its target has exited. */
 const KILL_MILLISECONDS = 2000;
 
 /** Makes tasks; `create` has left nothing behind when it throws, unless it is a NotUndoneError. */
 export interface TaskFactory {
   create(request: CreateTaskRequest): Promise<Task>;
-  /** What was made for a task beyond itself is removed, after it was deleted. */
+  /** Removes what was made for a task, after it was deleted. */
   remove(task: Task): void;
-  /** Calls `tell` when the kernel has killed something of a task because its memory limit was reached. */
-  watchMemory(task: Task, tell: () => void): MemoryWatch;
+  /** Calls `onKill` when the OOM killer has killed a process of a task. */
+  watchMemory(task: Task, onKill: () => void): MemoryWatch;
 }
 
 /** What the service does to the process that it runs in. */
@@ -63,11 +63,11 @@ export interface ServiceOptions {
   tasks: TaskFactory;
   publisher: Pick<Publisher, "publish">;
   log: Pick<ShimLog, "error">;
-  /** Is called when the last task is gone and containerd wants the shim to end. */
+  /** Called when the last task is gone and containerd asks the shim to exit. */
   shutdown(): void;
 }
 
-/** A task and what was added to it. */
+/** A task and its exec processes. */
 interface Entry {
   task: Task;
   /** One change at a time. */
@@ -81,7 +81,7 @@ interface Process {
   process: TaskProcess;
   /** Its exit was published. */
   published: Promise<void>;
-  /** Whoever sends it a signal waits for these. */
+  /** Senders of signals wait for these. */
   kills: Set<Promise<void>>;
 }
 
@@ -101,7 +101,7 @@ export class TaskService {
     this.#options = options;
   }
 
-  /** No task is there, or about to be. */
+  /** No task exists or is being created. */
   get isIdle(): boolean {
     return this.#entries.size === 0 && this.#creating.size === 0;
   }
@@ -126,7 +126,7 @@ export class TaskService {
       }),
       Pids: on(PidsRequest, PidsResponse, async (it) => {
         const { task } = this.#entry(it.id);
-        // A containerd that was started again takes a task without processes for one that never was,
+        // A restarted containerd takes a task without processes for one that never was,
         // and would not hear how it ended.
         const pids = task.exit === undefined ? await task.pids() : [task.pid];
         return { processes: pids.map((pid) => ({ pid })) };
@@ -221,11 +221,11 @@ export class TaskService {
     const { id, execId } = request;
     const entry = this.#entry(id);
     const process = this.#process(request);
-    // Not inside: the exit is published by whoever holds the mutex after the start.
+    // Not inside: the exit is published by the holder of the mutex after the start.
     await entry.mutex.run(() => process.process.delete());
     await process.published;
     // It may have ended before the kill has. containerd may have this shim end after the answer, and
-    // whoever asked for the kill would be told that the connection is closed.
+    // the caller of the kill would get an error that the connection is closed.
     if (process.kills.size > 0) {
       const kills = Promise.allSettled(process.kills).then(() => {});
       await endsWithin(kills, KILL_MILLISECONDS);
@@ -305,7 +305,7 @@ export class TaskService {
   ): Process {
     const published = process.ended.then((exit) =>
       mutex.run(async () => {
-        // Whatever becomes of that: containerd waits for the exit.
+        // Whether that works or not: containerd waits for the exit.
         await memory?.end(exit.status).catch((error) => {
           this.#options.log.error("look whether memory was short", error);
         });
@@ -350,7 +350,7 @@ export class TaskService {
 /**
  * A handler from the types of its request and answer.
  *
- * @param answerType null: the answer says nothing
+ * @param answerType null: the answer is empty
  */
 function on<Request, Answer>(
   requestType: MessageType<Request>,

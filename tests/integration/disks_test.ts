@@ -459,7 +459,7 @@ for (const { name, image, write, descriptor } of seen) {
 }
 
 const refused: { name: string; make: (rootfs: string) => void; message: RegExp }[] = [
-  { name: "no file", make: () => {}, message: /disk.img: there is no such file/ },
+  { name: "no file", make: () => {}, message: /disk.img: no such file/ },
   {
     name: "a directory",
     make: (rootfs) => Deno.mkdirSync(`${rootfs}${IMAGE}`),
@@ -468,12 +468,12 @@ const refused: { name: string; make: (rootfs: string) => void; message: RegExp }
   {
     name: "a link to a file of the host",
     make: (rootfs) => Deno.symlinkSync("/etc/shadow", `${rootfs}${IMAGE}`),
-    message: /disk.img: there is no such file/,
+    message: /disk.img: no such file/,
   },
   {
     name: "a link out of the image",
     make: (rootfs) => Deno.symlinkSync("../../../../../etc/shadow", `${rootfs}${IMAGE}`),
-    message: /disk.img: there is no such file/,
+    message: /disk.img: no such file/,
   },
 ];
 

@@ -24,7 +24,7 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
     [["--rot", "/x", "list"], ["--rot", "--root"]],
     [["create", "--bundel", "/x", "id"], ["--bundel", "--bundle"]],
     [["create"], ["ID"]],
-    [["start", "one", "two"], ["two", "one word too many"]],
+    [["start", "one", "two"], ["two", "an unexpected argument"]],
     [["list", "--format", "xml"], ["--format", "xml", "table, json"]],
     [["create", "--preserve-fds", "-1", "x"], ["--preserve-fds", "a number"]],
     [["--log-format", "x", "list"], ["--log-format", "text, json"]],
@@ -34,8 +34,8 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
     // What only the command itself can tell.
     [["update", "--memory", "much", "x"], ["--memory", '"much" is not a number', "update --help"]],
     [["update", "--resources", "-", "--memory", "1m", "x"], ["--resources", "give either"]],
-    [["events", "--interval", "5", "x"], ["--interval", '"5" is no duration', "500ms"]],
-    [["completion", "sh"], ["sh", "no script for this shell", "bash, zsh, fish"]],
+    [["events", "--interval", "5", "x"], ["--interval", '"5" is not a duration', "500ms"]],
+    [["completion", "sh"], ["sh", "not a supported shell", "bash, zsh, fish"]],
     // An internal command, when it is typed.
     [["init"], ["init", "only urunc itself calls it", "urunc create"]],
     [["init", "--help"], ["init", "only urunc itself calls it"]],
@@ -193,7 +193,7 @@ const CASES: Case[] = [
   {
     name: "--preserve-fds 1",
     args: ["--preserve-fds", "1"],
-    says: ["parse command line --preserve-fds", "cannot be handed file descriptors"],
+    says: ["parse command line --preserve-fds", "cannot be passed to a guest"],
   },
   {
     name: "a missing configuration",
@@ -301,7 +301,7 @@ testIf("misuse: bundles that are none", { needs }, async () => {
   const config = `${container.bundle}/config.json`;
   assertFailed(await create("/no/such/bundle"), [
     "read bundle /no/such/bundle/config.json",
-    "there is no such file",
+    "no such file",
     "--bundle names the directory",
   ]);
   assertFailed(await create(container.rootfs), [`${container.rootfs}/config.json`, "no such file"]);
@@ -343,7 +343,7 @@ testIf("misuse: the bundle is where the caller is, also when that was deleted", 
   assert.equal((await container.state()).bundle, container.bundle);
 });
 
-testIf("misuse: an ordinary user is told that there is no rootless mode", {
+testIf("misuse: an ordinary user gets an error about rootless mode", {
   needs: [...needs, "setpriv"],
 }, async () => {
   await using scope = new Scope();
@@ -358,7 +358,7 @@ testIf("misuse: an ordinary user is told that there is no rootless mode", {
     assertFailed(result, [
       "create container",
       "as uid 65534",
-      "no rootless mode",
+      "rootless mode is not supported",
       "run it as root",
     ]);
     assert.throws(() => Deno.lstatSync(root), Deno.errors.NotFound);

@@ -10,7 +10,7 @@ export interface CurrentLimits {
   period?: number;
 }
 
-/** v1 tells "no limit" by the greatest multiple of a page, which is more than this. */
+/** v1 shows "no limit" as the largest multiple of a page, which is more than this. */
 const UNLIMITED = 2 ** 62;
 
 /** Reads the limits that others depend on from the files of a container's cgroups. */
@@ -58,7 +58,7 @@ function completeMemory(
   current: CurrentLimits,
 ): Resources["memory"] {
   const { limit = 0, swap = 0 } = memory;
-  // No limit for memory with one for memory and swap together: nobody can mean that.
+  // No limit for memory with one for memory and swap together makes no sense.
   if (limit < 0 && swap === 0) return { ...memory, swap: -1 };
   if (limit > 0 && swap === 0) return { ...memory, swap: current.swap };
   if (swap > 0 && limit === 0) return { ...memory, limit: current.memory };

@@ -16,7 +16,7 @@ export function formerValues({ file, value, or }: CgroupWrite): CgroupWrite[] {
 /**
  * What to write for a file to say again what it says now.
  *
- * @param write whose `value` tells which of a file's several settings it is about
+ * @param write whose `value` says which of a file's several settings it changes
  * @param content of the file
  */
 export function formerValue(
@@ -32,11 +32,11 @@ export function formerValue(
   if (name === "memory.oom_control") return /^oom_kill_disable (\d)$/m.exec(content)?.[1] ?? "0";
   // `default 100`, and below it the devices that differ.
   const general = lines.find((line) => line.startsWith("default "));
-  // Writing nothing at all is no write: an empty set of processors is an empty line.
+  // An empty write is ignored: an empty set of processors is an empty line.
   return general ?? (content.trim() || "\n");
 }
 
-/** How a device is told to have no setting of its own. */
+/** How a device's own setting is removed. */
 function unset(name: string): string {
   if (name === "io.max") return "rbps=max wbps=max riops=max wiops=max";
   return name.startsWith("io.") ? "default" : "0";

@@ -46,7 +46,7 @@ export function writesV2(
   const { limit = 0, swap = 0, reservation = 0 } = memory;
   set("memory.limit", limit, "memory", "memory.max", () => orMax(limit));
   // config.json counts memory and swap together, the kernel swap alone. A `memory.max` in `unified` is
-  // not looked at for it, as in runc (setMemory, setUnified in cgroups/fs2): who uses the kernel's names
+  // not considered, as in runc (setMemory, setUnified in cgroups/fs2): who uses the kernel's names
   // has `memory.swap.max`. Without CONFIG_SWAP the file is missing, and neither "no limit" nor "none"
   // needs it.
   const swapAlone = swap < 0 ? "max" : digits(swap - Math.max(limit, 0));

@@ -59,7 +59,7 @@ export function annotationProperties(annotations: Record<string, string>): Prope
       throw new InvalidConfigurationError({
         operation: "plan cgroup",
         subject: `annotation ${key}`,
-        reason: `${JSON.stringify(value)} is no value of GVariant's type ${form.signature}`,
+        reason: `${JSON.stringify(value)} is not a value of GVariant type ${form.signature}`,
       });
     }
     return [property(name, form.signature, form.read(match))];

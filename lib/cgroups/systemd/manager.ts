@@ -8,7 +8,7 @@ const SYSTEMD = "org.freedesktop.systemd1";
 const MANAGER = "org.freedesktop.systemd1.Manager";
 const BUS = "org.freedesktop.DBus";
 
-/** Errors of systemd that callers tell from others. */
+/** Errors of systemd that callers handle. */
 export const UNIT_EXISTS = "org.freedesktop.systemd1.UnitExists";
 const NO_SUCH_UNIT = "org.freedesktop.systemd1.NoSuchUnit";
 
@@ -89,13 +89,13 @@ export function startTransientUnit(
     throw new HostError({
       operation,
       reason: `systemd's job ended as ${JSON.stringify(result)}`,
-      remedy: `journalctl -u ${unit} tells why`,
+      remedy: `journalctl -u ${unit} shows why`,
     });
   });
 }
 
 /**
- * Ends a unit and has systemd forget it. One that is gone is no error.
+ * Ends a unit and has systemd forget it. One that is gone is not an error.
  *
  * @throws DBusError; HostError when systemd does not answer
  * @see org.freedesktop.systemd1(5), StopUnit and ResetFailedUnit
@@ -104,7 +104,7 @@ export function stopUnit(unit: string, endpoint = systemdEndpoint()): void {
   withSystemd(endpoint, (systemd) => {
     const operation = `stop ${unit}`;
     unlessGone(() => systemd.job(unit, "StopUnit", "ss", [unit, "replace"], operation));
-    // A unit whose process was killed for want of memory failed, and would stay.
+    // A unit whose process was OOM-killed has failed, and would stay.
     unlessGone(() => systemd.call("ResetFailedUnit", "s", [unit], operation));
   });
 }
@@ -171,7 +171,7 @@ class Systemd {
       this.#send("Subscribe", undefined, [], NO_REPLY_EXPECTED);
     }
     const [job] = this.call(member, signature, body, operation).body;
-    // Whoever is on the bus may send us a signal. Of those to everybody our match lets systemd's
+    // Any client of the bus may send us a signal. Of the broadcasts our match passes systemd's
     // through and no other's.
     const removed = connection.signal(
       (signal) =>
@@ -224,7 +224,7 @@ function connect(
   for (const path of socketPaths(endpoint.bus)) {
     try {
       const connection = new Connection(path, deadline);
-      // The bus speaks to nobody who has not said hello. Its reply is nothing to wait for.
+      // The bus requires Hello before anything else. Its reply need not be awaited.
       connection.send(toBus("Hello", NO_REPLY_EXPECTED));
       return { connection, overBus: true };
     } catch (error) {

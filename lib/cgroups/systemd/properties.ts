@@ -28,7 +28,7 @@ export function scopeProperties(scope: Scope, id: string): Property[] {
     ),
     // Those would stop it, before the daemon that owns it could, when the machine is shut down.
     property("DefaultDependencies", "b", false),
-    // Without, one that failed would stay until somebody resets it.
+    // Without it, a failed unit would stay until it is reset.
     property("CollectMode", "s", "inactive-or-failed"),
   ];
 }
@@ -103,7 +103,7 @@ function quotaProperties(value: string): Property[] {
 /**
  * A list such as `0-3,8` as bits, number 0 the lowest of the first byte.
  *
- * @returns undefined when it is no such list: then the kernel is to say so
+ * @returns undefined when it is not such a list: the kernel reports that
  */
 export function bitMask(list: string): Uint8Array | undefined {
   const mask = new Uint8Array(MAXIMUM_CPUSET / 8);

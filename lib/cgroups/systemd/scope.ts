@@ -4,7 +4,7 @@ import type { CgroupPlan } from "../plan.ts";
 
 /** Where containers go whose path names no slice. */
 const DEFAULT_SLICE = "system.slice";
-/** First part of the unit's name when nothing is told. */
+/** First part of the unit's name by default. */
 const DEFAULT_PREFIX = "urunc";
 /** UNIT_NAME_MAX, less the NUL: systemd's src/basic/unit-name.h. */
 const MAXIMUM_UNIT_BYTES = 255;
@@ -82,17 +82,17 @@ export function parseScopePath(
   const slice = sliceName === "" ? DEFAULT_SLICE : sliceName === "-" ? "-.slice" : sliceName!;
   const slicePath = expandSlice(slice);
   if (slicePath === undefined) {
-    throw refuse(`${JSON.stringify(slice)} is no name of a slice`, "such as machine.slice");
+    throw refuse(`${JSON.stringify(slice)} is not a slice name`, "such as machine.slice");
   }
   const unit = `${prefix}-${name}.scope`;
-  if (!isUnitName(unit)) throw refuse(`${JSON.stringify(unit)} is no name of a unit for systemd`);
+  if (!isUnitName(unit)) throw refuse(`${JSON.stringify(unit)} is not a systemd unit name`);
   return { unit, slice, path: `${slicePath}/${unit}` };
 }
 
 /**
  * Where a slice's cgroup is: `a-b.slice` is within `a.slice`.
  *
- * @returns a path without a slash at its end; undefined for what is no slice's name
+ * @returns a path without a slash at its end; undefined for what is not a slice name
  * @see systemd.slice(5)
  */
 function expandSlice(slice: string): string | undefined {

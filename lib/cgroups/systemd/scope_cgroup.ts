@@ -17,7 +17,7 @@ import type { CgroupWrite } from "../writes.ts";
 /**
  * Has systemd make a container's scope, with a process in it.
  *
- * A unit of that name that nobody is in, left by a container that ended a moment ago or failed, is
+ * An empty unit of that name, left by a container that ended a moment ago or failed, is
  * replaced.
  *
  * @param properties from systemd_properties.ts
@@ -64,7 +64,7 @@ function requireInside(unit: string, plan: CgroupPlan, pid: number): void {
     operation: "start scope",
     subject: unit,
     reason: `process ${pid} is not in ${plan.v2!.directory}, where systemd was to put it`,
-    remedy: `systemctl show --property=ControlGroup ${unit} tells where the unit's cgroup is`,
+    remedy: `systemctl show --property=ControlGroup ${unit} shows where the unit's cgroup is`,
   });
 }
 
@@ -88,7 +88,7 @@ function controllerOf(file: string): string {
 }
 
 /**
- * Tells systemd limits that are about to be changed in a running container's cgroup files: it
+ * Passes to systemd the limits that are about to be changed in a running container's cgroup files: it
  * would bring back the old ones otherwise, when it is reloaded.
  *
  * @throws HostError when systemd does not take them
@@ -105,7 +105,7 @@ export function updateScope(
 /**
  * Has systemd forget a container's scope, whose processes are gone.
  *
- * @returns a warning when systemd cannot be asked: it forgets an empty scope by itself, and the
+ * @returns a warning when systemd cannot be asked: it forgets an empty scope on its own, and the
  *   container must be removable all the same
  */
 export function stopScope(unit: string, endpoint = systemdEndpoint()): string[] {

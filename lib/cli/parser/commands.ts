@@ -7,7 +7,7 @@ import {
 } from "./options.ts";
 import { updateOptions } from "./update_options.ts";
 
-/** What the command line says of one verb. */
+/** A verb's help, options and arguments. */
 export interface CommandSpec {
   summary: string;
   options: OptionSpecs;
@@ -19,7 +19,7 @@ const id = { metavar: "ID", help: "The container's id." };
 /** All verbs, in the order in which help shows them. */
 export const commands = {
   create: {
-    summary: "Make a container from a bundle, up to the point where only start is left.",
+    summary: "Create a container from a bundle.",
     options: createOptions,
     positionals: { id },
   },
@@ -29,9 +29,13 @@ export const commands = {
     positionals: { id },
   },
   run: {
-    summary: "Create, start, wait and delete: a guest in one command.",
+    summary: "Create, start, wait for and delete a container.",
     options: {
-      detach: { kind: "flag", names: ["-d", "--detach"], help: "Do not wait for the guest's end." },
+      detach: {
+        kind: "flag",
+        names: ["-d", "--detach"],
+        help: "Do not wait for the container to exit.",
+      },
       ...createOptions,
     },
     positionals: { id },
@@ -52,14 +56,18 @@ export const commands = {
     },
   },
   delete: {
-    summary: "Remove what is left of a stopped container.",
+    summary: "Delete a stopped container.",
     options: {
-      force: { kind: "flag", names: ["-f", "--force"], help: "Kill it first if it still runs." },
+      force: {
+        kind: "flag",
+        names: ["-f", "--force"],
+        help: "Kill the container first if it is running.",
+      },
     },
     positionals: { id },
   },
   list: {
-    summary: "List the containers of this root.",
+    summary: "List containers.",
     options: {
       format: {
         kind: "choice",
@@ -73,7 +81,7 @@ export const commands = {
     positionals: {},
   },
   ps: {
-    summary: "List the monitor's processes on the host.",
+    summary: "List the container's processes on the host.",
     options: {
       format: {
         kind: "choice",
@@ -86,19 +94,19 @@ export const commands = {
     positionals: { id },
   },
   pause: {
-    summary: "Stop a container's guest where it is.",
+    summary: "Pause a container.",
     options: {},
     positionals: { id },
   },
   resume: {
-    summary: "Let a paused container go on.",
+    summary: "Resume a paused container.",
     options: {},
     positionals: { id },
   },
   events: {
-    summary: "Print statistics and kills for want of memory, as JSON, until the end.",
+    summary: "Stream resource statistics and OOM events as JSON.",
     options: {
-      stats: { kind: "flag", names: ["--stats"], help: "Print statistics once, and end." },
+      stats: { kind: "flag", names: ["--stats"], help: "Print statistics once and exit." },
       interval: {
         kind: "text",
         names: ["--interval"],
@@ -110,7 +118,7 @@ export const commands = {
     positionals: { id },
   },
   update: {
-    summary: "Change a container's limits; what is not given stays.",
+    summary: "Update a container's resource limits.",
     // Many, and loaded only for who updates.
     get options() {
       return updateOptions;
@@ -118,17 +126,17 @@ export const commands = {
     positionals: { id },
   },
   spec: {
-    summary: "Write a config.json for a guest to start from.",
+    summary: "Write a template config.json for a guest.",
     options: { bundle: createOptions.bundle },
     positionals: {},
   },
   completion: {
-    summary: "Print a script that completes command lines, to be sourced by the shell.",
+    summary: "Print a shell completion script.",
     options: {},
     positionals: { shell: { metavar: "SHELL", help: "bash, zsh or fish." } },
   },
   features: {
-    summary: "Print what this runtime supports, as JSON.",
+    summary: "Print the features of this runtime as JSON.",
     options: {},
     positionals: {},
   },
@@ -146,5 +154,5 @@ export type CommandOf<Name extends Verb> =
   & ValuesOf<(typeof commands)[Name]["options"]>
   & { [Key in keyof (typeof commands)[Name]["positionals"]]: string };
 
-/** A parsed command line; `verb` tells which. */
+/** A parsed command line, by `verb`. */
 export type Command = { [Name in Verb]: CommandOf<Name> }[Verb];

@@ -7,7 +7,7 @@ export type OptionSpec =
 
 export type OptionSpecs = Record<string, OptionSpec>;
 
-/** A word that is no option. All are required, except the last when it has a default. */
+/** A positional argument. All are required, except the last when it has a default. */
 export interface PositionalSpec {
   metavar: string;
   help: string;
@@ -25,8 +25,8 @@ type ValueOf<Spec extends OptionSpec> = Spec extends { kind: "flag" } ? boolean
 /** The parsed values of options. */
 export type ValuesOf<Specs extends OptionSpecs> = { [Key in keyof Specs]: ValueOf<Specs[Key]> };
 
-/** Where containers' states are kept when `--root` does not say. */
-const DEFAULT_ROOT = "/run/urunc";
+/** The default of `--root`. */
+export const DEFAULT_ROOT = "/run/urunc";
 
 /** Options before the verb; the same for all verbs. */
 export const globalOptions = {
@@ -41,7 +41,7 @@ export const globalOptions = {
     kind: "text",
     names: ["--log"],
     metavar: "FILE",
-    help: "Append log lines to this file instead of standard error.",
+    help: "Write logs to this file instead of standard error.",
   },
   logFormat: {
     kind: "choice",
@@ -50,17 +50,17 @@ export const globalOptions = {
     help: "Format of log lines.",
     default: "text",
   },
-  debug: { kind: "flag", names: ["--debug"], help: "Log what is done, too." },
+  debug: { kind: "flag", names: ["--debug"], help: "Enable debug logging." },
   config: {
     kind: "text",
     names: ["--config"],
     metavar: "FILE",
-    help: "The operator's configuration (default: /etc/urunc/config.toml, when it is there).",
+    help: "Configuration file (default: /etc/urunc/config.toml, if it exists).",
   },
   systemdCgroup: {
     kind: "flag",
     names: ["--systemd-cgroup"],
-    help: "Let systemd make the cgroups; linux.cgroupsPath is then slice:prefix:name.",
+    help: "Create cgroups through systemd; linux.cgroupsPath is then slice:prefix:name.",
   },
 } as const satisfies OptionSpecs;
 
@@ -70,7 +70,7 @@ export const createOptions = {
     kind: "text",
     names: ["-b", "--bundle"],
     metavar: "DIR",
-    help: "Bundle: the directory that holds config.json (default: here).",
+    help: "Bundle: the directory that holds config.json (default: the current directory).",
     default: ".",
   },
   pidFile: {
@@ -88,7 +88,7 @@ export const createOptions = {
   noPivot: {
     kind: "flag",
     names: ["--no-pivot"],
-    help: "Refused: the monitor's root is a file system of its own, entered by pivot_root.",
+    help: "Not supported: the monitor's root is a file system of its own, entered by pivot_root.",
   },
   noNewKeyring: {
     kind: "flag",
@@ -99,12 +99,12 @@ export const createOptions = {
     kind: "count",
     names: ["--preserve-fds"],
     metavar: "N",
-    help: "Only 0: a guest cannot be handed descriptors.",
+    help: "Only 0 is supported: file descriptors cannot be passed to a guest.",
     default: 0,
   },
   dryRun: {
     kind: "flag",
     names: ["--dry-run"],
-    help: "Print the launch plans as JSON, make nothing.",
+    help: "Print the launch plans as JSON and create nothing.",
   },
 } as const satisfies OptionSpecs;

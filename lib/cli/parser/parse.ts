@@ -26,13 +26,13 @@ export type ParsedCommandLine =
 type Value = string | number | boolean;
 
 /**
- * Parses a command line: global options, the verb, its options and words in any order. `--name=value`
- * and `--name value` mean the same; after `--` everything is a word.
+ * Parses a command line: global options, the verb, its options and arguments in any order. `--name=value`
+ * and `--name value` mean the same; after `--` everything is an argument.
  *
  * Our own parser, because every caller waits for it: the smallest library with types and help takes
  * longer to load than everything else that happens before the first system call.
  *
- * @throws UsageError naming the word that is wrong, and the nearest right one
+ * @throws UsageError naming the argument that is wrong, and the nearest right one
  */
 export function parseCommandLine(args: string[]): ParsedCommandLine {
   const words = new Words(args);
@@ -68,7 +68,7 @@ export function parseCommandLine(args: string[]): ParsedCommandLine {
 }
 
 /**
- * The global options of a command line that is wrong; as if none were given when they are.
+ * The global options of a wrong command line; the defaults when they are wrong themselves.
  *
  * @param args the arguments after the program's name
  */
@@ -83,7 +83,7 @@ export function parseGlobals(args: string[]): GlobalOptions {
   return globals.finish() as unknown as GlobalOptions;
 }
 
-/** The arguments not looked at yet. */
+/** The arguments that are still to be parsed. */
 class Words {
   readonly #args: string[];
   #next = 0;
@@ -110,7 +110,7 @@ class Values {
     this.#specs = specs;
   }
 
-  /** Takes options up to and including the next word, which is returned; undefined at the end. */
+  /** Takes options up to and including the next argument, which is returned; undefined when none is left. */
   takeUntilWord(words: Words): string | undefined {
     for (let arg = words.take(); arg !== undefined; arg = words.take()) {
       if (words.onlyWords || arg === "-" || !arg.startsWith("-")) return arg;
@@ -184,7 +184,7 @@ function assignPositionals(
 ): Record<string, string> {
   const entries = Object.entries(positionals);
   if (words.length > entries.length) {
-    throw usage(verb, `${JSON.stringify(words[entries.length])} is one word too many`, verb);
+    throw usage(verb, `${JSON.stringify(words[entries.length])} is an unexpected argument`, verb);
   }
   return Object.fromEntries(
     entries.map(([key, spec]: [string, PositionalSpec], index) => {
@@ -211,7 +211,7 @@ function isVerb(word: string): word is Verb {
 }
 
 function unknown(kind: string, word: string, known: string[]): UsageError {
-  const reason = `there is no such ${kind}`;
+  const reason = `no such ${kind}`;
   return usage(word, known.length === 0 ? reason : `${reason}; ${suggestion(word, known)}`);
 }
 
@@ -220,6 +220,6 @@ function usage(subject: string | undefined, reason: string, verb?: Verb): UsageE
     operation: "parse command line",
     subject,
     reason,
-    remedy: verb === undefined ? "urunc --help lists all" : `urunc ${verb} --help tells more`,
+    remedy: verb === undefined ? "see urunc --help" : `see urunc ${verb} --help`,
   });
 }

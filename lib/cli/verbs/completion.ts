@@ -9,7 +9,7 @@ export function completion({ shell }: CommandOf<"completion">): number {
     throw new UsageError({
       operation: "write completion",
       subject: shell,
-      reason: "there is no script for this shell",
+      reason: "not a supported shell",
       remedy: `known: ${shells.join(", ")}`,
     });
   }

@@ -34,7 +34,7 @@ export function creationOf(command: CreateCommand, context: Context): CreateOpti
   refuseUnsupported(command);
   requireRoot();
   const bundle = readBundle(command.bundle);
-  for (const { property, reason } of bundle.spec.remarks.warned) {
+  for (const { property, reason } of bundle.spec.unsupported.warned) {
     context.log.warning(`config.json ${property}: ${reason}`);
   }
   return {
@@ -58,7 +58,7 @@ function absolute(path: string | undefined): string | undefined {
   return path === undefined ? undefined : resolvePath(Deno.cwd(), path);
 }
 
-/** Creates the container and writes its pid file; without the file there is no container. */
+/** Creates the container and writes its pid file; when that fails, the container is deleted. */
 export async function createAndRecord(
   command: CreateCommand,
   options: CreateOptions,
@@ -76,7 +76,7 @@ export async function createAndRecord(
 }
 
 /**
- * In place at once, with its whole content: whoever waits for the file reads it right away.
+ * Written atomically: a caller that waits for the file reads it right away.
  *
  * @throws HostError naming the path
  */
@@ -106,7 +106,7 @@ function renameOrRemove(from: string, to: string): void {
 }
 
 /**
- * There is no rootless mode: the namespaces, the private device nodes and the change of identity need
+ * Rootless mode is not supported: the namespaces, the private device nodes and the change of identity need
  * privileges, and a user namespace would map the very ids that the monitor is to run as.
  */
 function requireRoot(): void {
@@ -114,7 +114,7 @@ function requireRoot(): void {
   if (uid === 0) return;
   throw new HostError({
     operation: "create container",
-    reason: `operation not permitted: urunc runs as uid ${uid}, and there is no rootless mode`,
+    reason: `operation not permitted: urunc runs as uid ${uid}, and rootless mode is not supported`,
     remedy: "run it as root; the monitor will have the container's user all the same",
   });
 }
@@ -132,6 +132,6 @@ function refuseUnsupported(command: CreateCommand): void {
     refuse("--no-pivot", "the monitor's root is a file system of its own, entered by pivot_root");
   }
   if (command.preserveFds > 0) {
-    refuse("--preserve-fds", "a guest cannot be handed file descriptors");
+    refuse("--preserve-fds", "file descriptors cannot be passed to a guest");
   }
 }

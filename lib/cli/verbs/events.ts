@@ -32,7 +32,7 @@ function parseDuration(text: string): number {
   throw new UsageError({
     operation: "parse command line",
     subject: "--interval",
-    reason: `${JSON.stringify(text)} is no duration above 0`,
+    reason: `${JSON.stringify(text)} is not a duration above 0`,
     remedy: "such as 5s, 500ms or 1m30s",
   });
 }

@@ -43,7 +43,7 @@ function readRows(store: Store, context: Context): Row[] {
   return rows;
 }
 
-/** Undefined for what is no container yet, or any more. */
+/** Undefined for what is not a container yet, or no longer. */
 function toRow(directory: ContainerDirectory): Row | undefined {
   const observation = observeContainer(directory);
   if (observation === undefined) {
@@ -61,7 +61,7 @@ function toRow(directory: ContainerDirectory): Row | undefined {
     bundle: state.bundle,
     rootfs: state.rootfs ?? "",
     created: state.created,
-    // A name, as runc has it. There is no rootless mode, so that others are never seen.
+    // A name, as runc has it. Without a rootless mode other users have none.
     owner: state.owner === 0 ? "root" : String(state.owner),
   };
 }

@@ -14,8 +14,7 @@ import { TerminalRelay } from "../terminal.ts";
 import { createAndRecord, creationOf } from "./create.ts";
 
 /**
- * Signals that whoever runs us sends to end or tell the guest. The second that asks it to stop ends
- * it at once: somebody lost patience.
+ * Signals to forward to the guest. The second one that asks it to stop kills it.
  */
 const FORWARDED: Deno.Signal[] = [
   "SIGHUP",
@@ -84,7 +83,7 @@ function forwardSignals(id: string, context: Context, names: Deno.Signal[]): () 
     try {
       await killContainer(context.store, id, signal, { atOnce });
     } catch (error) {
-      // It has just ended: then there is nobody to tell.
+      // It has just exited: nothing to signal.
       context.log.debug(formatError(error));
     }
   };

@@ -25,7 +25,7 @@ export function spec({ bundle }: CommandOf<"spec">): number {
       operation,
       subject: path,
       reason: error instanceof Deno.errors.NotFound
-        ? "there is no such directory"
+        ? "no such directory"
         : error instanceof Error
         ? error.message
         : String(error),

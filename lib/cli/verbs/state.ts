@@ -11,7 +11,7 @@ export function printState(command: CommandOf<"state">, context: Context): numbe
   const observation = observeContainer(directory);
   if (observation === undefined) throw withoutState(directory);
   const { state, status } = observation;
-  // The specification's, and what runc tells besides.
+  // The specification's properties, and those that runc adds.
   const { rootfs, created } = state;
   printJson({ ...ociState(state, status), rootfs, created });
   return 0;

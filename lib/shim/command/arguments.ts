@@ -23,12 +23,34 @@ export interface ShimArguments {
   initPid?: number;
 }
 
-/** Options that take a value. */
-const TEXTS = ["namespace", "address", "publish-binary", "id", "bundle", "socket", "init"] as const;
-const FLAGS = ["debug", "v", "info", "shared"] as const;
+/** Options that take a value, and what it is; the manual page has them from here. */
+export const shimTexts = {
+  namespace: "containerd's namespace of the container. Required.",
+  address: "Path of containerd's socket.",
+  "publish-binary": "Program that publishes events, for a containerd without a ttrpc socket.",
+  id: "The container's id. Required.",
+  bundle: "Directory of config.json; the working directory unless given.",
+  socket: "Of the daemon: where it listens.",
+  init: "Of the daemon: process id of an init that was started with it.",
+} as const;
 
-type TextName = (typeof TEXTS)[number];
-type FlagName = (typeof FLAGS)[number];
+/** Options without a value. */
+export const shimFlags = {
+  debug: "Enable debug logging.",
+  v: "Show the version.",
+  info: "Describe the runtime to containerd 2.",
+  shared: "Of the daemon: it serves a whole namespace.",
+} as const;
+
+/** What containerd calls the shim for. */
+export const shimActions = {
+  start: "Find or start the daemon that serves this container, and print its address.",
+  daemon: "Serve containers until the last one is deleted. Called by start.",
+  delete: "Remove what a daemon that was killed has left.",
+} as const;
+
+type TextName = keyof typeof shimTexts;
+type FlagName = keyof typeof shimFlags;
 
 /**
  * Parses a shim's command line: options as Go's `flag` package understands them (`-name value`,
@@ -52,7 +74,7 @@ export function parseShimArguments(args: readonly string[]): ShimArguments {
       const value = inline ?? args[++index];
       if (value === undefined) throw refused(argument, "its value is missing");
       texts[name] = value;
-    } else throw refused(argument, "there is no such option");
+    } else throw refused(argument, "no such option");
   }
   const action = flags.v ? "version" : flags.info ? "info" : toAction(args.slice(index));
   const needed = action !== "version" && action !== "info";
@@ -74,19 +96,21 @@ export function parseShimArguments(args: readonly string[]): ShimArguments {
 }
 
 function isFlag(name: string): name is FlagName {
-  return (FLAGS as readonly string[]).includes(name);
+  return Object.hasOwn(shimFlags, name);
 }
 
 function isText(name: string): name is TextName {
-  return (TEXTS as readonly string[]).includes(name);
+  return Object.hasOwn(shimTexts, name);
+}
+
+function isAction(name: string): name is keyof typeof shimActions {
+  return Object.hasOwn(shimActions, name);
 }
 
 function toAction(rest: readonly string[]): ShimAction {
   const [action, ...others] = rest;
   if (action === undefined) throw refused("start or delete", "it is missing");
-  if (action !== "start" && action !== "daemon" && action !== "delete") {
-    throw refused(action, "there is no such action");
-  }
+  if (!isAction(action)) throw refused(action, "no such action");
   if (others.length > 0) throw refused(others[0]!, "nothing may follow the action");
   return action;
 }

@@ -9,12 +9,12 @@ import { DeleteResponse, timestampOf } from "../../protocol/containerd/messages.
 import { ADDRESS_FILE, readRecord, removeRecord, type TaskRecord } from "./record.ts";
 import { unmountRootfs } from "../rootfs/rootfs.ts";
 
-/** 128 and SIGKILL: how a task ended whose shim was lost. */
+/** 128 and SIGKILL: the exit code of a task whose shim was lost. */
 const EXIT_STATUS = 137;
 
 /**
  * `delete`: after a shim's connection broke, kills and removes whatever is left of a container. Does
- * nothing for one that was deleted in order.
+ * nothing for one that was deleted properly.
  *
  * @returns the message that containerd reads from standard output
  * @throws UruncError when something could not be removed
@@ -42,7 +42,7 @@ async function removeGuest(id: string, record: TaskRecord): Promise<number> {
   try {
     pid = store.open(id).readState()?.pid ?? 0;
   } catch {
-    // Nothing was made yet; or what was cannot be read, and is removed all the same.
+    // Nothing was made yet; or it cannot be read, and is removed all the same.
   }
   for (const warning of await deleteContainer(store, id, true)) {
     printError(`urunc: ${formatError(warning)}\n`);

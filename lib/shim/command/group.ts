@@ -14,7 +14,7 @@ export interface GroupInput {
 
 /**
  * The group of containers that one shim serves: a pod by its annotations, all of a containerd
- * namespace when the operator wants that, else the container alone.
+ * namespace when so configured, else the container alone.
  */
 export function groupOf({ id, annotations, shimGroup }: GroupInput): string {
   if (shimGroup === "namespace") return NAMESPACE_GROUP;

@@ -18,7 +18,7 @@ export async function runtimeInfo(): Promise<Uint8Array> {
   });
 }
 
-/** They come back as they came. Whoever gives none need not give an end of file either. */
+/** They are returned unchanged. A caller without options need not close standard input. */
 async function optionsOnStdin(): Promise<Any | undefined> {
   if (Deno.stdin.isTerminal()) return undefined;
   const bytes = new Uint8Array(MAXIMUM_BYTES);

@@ -88,7 +88,7 @@ function isListening(path: string): boolean {
   }
 }
 
-/** Replaces a socket that nobody listens on: its shim was killed. */
+/** Replaces a stale socket: its shim was killed. */
 function listenAt(path: string): number {
   try {
     Deno.removeSync(path);
@@ -113,7 +113,7 @@ function spawnDaemon(listener: number, args: string[]): void {
   const [path, ...leading] = selfCommand();
   const name = invokedAs();
   const nothing = open("/dev/null", O_RDWR);
-  // A program that is run by another (`deno run`) is told its name by a variable.
+  // A program that is run by another (`deno run`) gets its name in a variable.
   const argv0 = leading.length === 0 ? name : path!;
   const environment = { ...Deno.env.toObject(), URUNC_ARGV0: name };
   spawnProgram({

@@ -14,7 +14,7 @@ import type { ShimServices } from "./services.ts";
 import { joinShimCgroup } from "./shim_cgroup.ts";
 import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "../command/start.ts";
 import { taskFactory } from "../task/factory.ts";
-import { Thrift } from "./idle_gc.ts";
+import { IdleGc } from "./idle_gc.ts";
 import { listenDescriptor } from "../../protocol/ttrpc/descriptor.ts";
 import { serve } from "../../protocol/ttrpc/server.ts";
 import type { Handler } from "../../protocol/ttrpc/services.ts";
@@ -30,7 +30,7 @@ const FLUSH_MILLISECONDS = 2000;
 const MAXIMUM_OOM_SCORE = 1000;
 
 /**
- * What `start` leaves running: serves containers until the last one is gone and containerd wants it to
+ * What `start` leaves running: serves containers until the last one is gone and containerd asks it to
  * end. It outlives containerd.
  *
  * @param args of the daemon; the working directory is the bundle of the first container
@@ -64,9 +64,9 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
     log,
     shutdown: () => lifetime.shutdown(),
   });
-  const thrift = new Thrift();
+  const idleGc = new IdleGc();
   const handlers = mapValues(service.handlers(), (handler): Handler => (payload, context) => {
-    context.afterAnswer(() => thrift.requestWasAnswered());
+    context.afterAnswer(() => idleGc.requestWasAnswered());
     return handler(payload, context);
   });
   const server = serve(
@@ -98,7 +98,7 @@ function becomeDaemon(): void {
   Deno.writeTextFileSync("/proc/self/oom_score_adj", String(higher));
 }
 
-/** Tells containerd what happens, by the way that it named. */
+/** Forwards events to containerd, in the way that it asked for. */
 function makePublisher(args: ShimArguments, reaper: Reaper, log: ShimLog): Publisher {
   return new Publisher({
     forwarder: makeForwarder(args, reaper),

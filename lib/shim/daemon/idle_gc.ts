@@ -12,7 +12,7 @@ const REQUESTS_BETWEEN = 500;
  * and an idle process needs none, so it would keep what its last work has left, for as long as its
  * container runs.
  */
-export class Thrift {
+export class IdleGc {
   #requests = 0;
   /** When the last one was answered. */
   #answered = 0;
@@ -44,7 +44,7 @@ export class Thrift {
   }
 }
 
-/** V8 offers it where it was told to: `lib/build/start_up.ts`. */
+/** V8 offers it by a flag: `lib/build/start_up.ts`. */
 function collect(): void {
   const { gc } = globalThis as { gc?: (options: Record<string, string>) => void };
   if (gc === undefined) return;

@@ -8,7 +8,7 @@ import { SOCKET_DIRECTORY } from "../command/group.ts";
  */
 const IDLE_MILLISECONDS = 30_000;
 
-/** How long after containerd was told the address it may still create a task here. Milliseconds. */
+/** How long after it was given the address containerd may still create a task here. Milliseconds. */
 const GRACE_MILLISECONDS = 5000;
 
 /** What decides how long a shim lives. */
@@ -17,11 +17,11 @@ export interface LifetimeOptions {
   shared: boolean;
   /** Where it listens. */
   socket: string | undefined;
-  /** No task is there, or about to be. */
+  /** No task exists or is being created. */
   isIdle(): boolean;
 }
 
-/** When a shim ends: without tasks, wanted by containerd, and when nobody has its address any more. */
+/** When a shim exits: without tasks, asked by containerd, and when its address is no longer in use. */
 export class Lifetime {
   /** Settles when the shim is to end. */
   readonly ended: Promise<void>;
@@ -35,7 +35,7 @@ export class Lifetime {
     this.ended = new Promise((resolve) => this.#end = resolve);
   }
 
-  /** containerd wants it to end; it has no task now. */
+  /** containerd asked it to exit; it has no task now. */
   shutdown(): void {
     if (this.#isRetired) {
       this.#end();
@@ -48,9 +48,9 @@ export class Lifetime {
     }
   }
 
-  /** Whoever was told the address just before may still come. */
+  /** A client that got the address just before may still connect. */
   #leave(): void {
-    // Another task came and goes on; its end asks again.
+    // Another task was created; its exit asks again.
     if (!this.#options.isIdle()) return;
     this.#retire();
     this.#timer = after(GRACE_MILLISECONDS, () => {
@@ -58,12 +58,12 @@ export class Lifetime {
     });
   }
 
-  /** From now on `start` finds nobody here. */
+  /** From now on `start` finds no shim here. */
   #retire(): void {
     this.#isRetired = true;
     const { socket } = this.#options;
     if (socket === undefined) return;
-    // As in start.ts: nobody is between finding the socket and connecting to it.
+    // As in start.ts: no client is between finding the socket and connecting to it.
     const lock = open(SOCKET_DIRECTORY, O_RDONLY | O_DIRECTORY);
     try {
       flock(lock, LOCK_EX);

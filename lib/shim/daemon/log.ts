@@ -6,14 +6,14 @@ type Level = Parameters<typeof formatLine>[1];
 
 /**
  * A shim's log: the fifo `log` in its working directory, whose lines containerd adds to its own. A line
- * that nobody takes is dropped.
+ * that is not read is dropped.
  */
 export class ShimLog {
   readonly #debug: boolean;
   readonly #fd: number | undefined;
 
   /**
-   * @param path of the fifo; without one there is no log
+   * @param path of the fifo; without one nothing is logged
    * @param debug also log what is only done
    */
   constructor(path: string, debug: boolean) {
@@ -22,7 +22,7 @@ export class ShimLog {
       // Both ends: it can be opened without a reader, and writing never ends this process.
       this.#fd = open(path, O_RDWR | O_NONBLOCK);
     } catch {
-      // Called by somebody else than containerd.
+      // Not called by containerd.
     }
   }
 
@@ -45,7 +45,7 @@ export class ShimLog {
     try {
       write(this.#fd, new TextEncoder().encode(line));
     } catch {
-      // Full: nobody reads.
+      // Full: it is not read.
     }
   }
 }

@@ -7,16 +7,16 @@ import {
   LinuxError,
 } from "../../../ffi/linux.ts";
 
-/** Is told the EPOLL* that came true; may be told of one that is no longer so. */
+/** Receives EPOLL* events; may be called for one that is no longer current. */
 export type ReadyHandler = (events: number) => void;
 
 /**
- * Waits for all descriptors of a process, in one thread whatever their number, and calls who wants to
+ * Waits for all descriptors of a process, in one thread whatever their number, and calls the handlers that
  * know. Handlers run on the main thread, one after the other, and must not block.
  *
- * A descriptor is told about for as long as it is ready: a handler does what it waited for, or removes
+ * Events are level-triggered: a handler consumes what it waited for, or removes
  * its descriptor (EPOLLHUP and EPOLLERR come even when they are not asked for). The descriptor of one that
- * throws is removed: the others' tasks go on.
+ * throws is removed: the others keep working.
  */
 export class Reactor {
   readonly #epoll = epollCreate();
@@ -24,7 +24,7 @@ export class Reactor {
   readonly #failed: (error: unknown) => void;
   #isRunning = false;
 
-  /** @param failed is told what a handler threw; without it that ends the process */
+  /** @param failed receives what a handler threw; without it that ends the process */
   constructor(failed: (error: unknown) => void = rethrow) {
     this.#failed = failed;
   }
@@ -40,12 +40,12 @@ export class Reactor {
     if (!this.#isRunning) void this.#run();
   }
 
-  /** Changes what is waited for. */
+  /** Changes the events to wait for. */
   modify(fd: number, events: number): void {
     epollModify(this.#epoll, fd, events);
   }
 
-  /** To be called before the descriptor is closed. Does nothing for one that is not in any more. */
+  /** To be called before the descriptor is closed. Does nothing for one that was removed. */
   remove(fd: number): void {
     if (this.#handlers.delete(fd)) epollRemove(this.#epoll, fd);
   }
@@ -56,13 +56,13 @@ export class Reactor {
     // added nothing keeps the process from ending but what else it waits for.
     while (this.#handlers.size > 0) {
       for (const { fd, events } of await epollWaitAsync(this.#epoll, -1)) {
-        this.#tell(fd, events);
+        this.#dispatch(fd, events);
       }
     }
     this.#isRunning = false;
   }
 
-  #tell(fd: number, events: number): void {
+  #dispatch(fd: number, events: number): void {
     try {
       this.#handlers.get(fd)?.(events);
     } catch (error) {
@@ -71,7 +71,7 @@ export class Reactor {
     }
   }
 
-  /** It would be told of again and again. */
+  /** It would be reported again and again. */
   #drop(fd: number): void {
     try {
       this.remove(fd);

@@ -11,7 +11,7 @@ import { readProcessStat } from "../../os/process.ts";
 import { after, type Timer } from "../../os/timer.ts";
 import type { Reactor } from "./reactor.ts";
 
-/** By then what a container left behind has ended as well, and whoever waits for the container is served. */
+/** By then what a container left behind has exited as well, and waiters for the container are served. */
 const SWEEP_MILLISECONDS = 500;
 
 /** How a child ended, and when. */
@@ -20,12 +20,12 @@ export interface ChildExit extends ExitStatus {
 }
 
 /**
- * Waits for children. Also for those that nobody started here: this process takes in what containers
- * leave behind, and whoever does not wait for them keeps them as zombies for ever.
+ * Waits for children. Also for those that were not started here: this process adopts what containers
+ * leave behind, which would stay zombies for ever.
  */
 export class Reaper {
   readonly #reactor: Reactor;
-  /** Children that somebody waits for, or is about to. */
+  /** Children with a waiter, or about to get one. */
   readonly #known = new Set<number>();
   #holds = 0;
   #sweeping?: Timer;
@@ -35,7 +35,7 @@ export class Reaper {
   }
 
   /**
-   * Until it is disposed of, no unknown child is waited for: somebody is about to learn the numbers of
+   * Until it is disposed of, no unknown child is reaped: a caller is about to learn the pids of
    * some.
    */
   hold(): Disposable {
@@ -43,18 +43,18 @@ export class Reaper {
     return { [Symbol.dispose]: () => this.#holds-- };
   }
 
-  /** Somebody will wait for this child. */
+  /** This child will be waited for. */
   expect(pid: number): void {
     this.#known.add(pid);
   }
 
-  /** Nobody will wait for it any more, or somebody has. */
+  /** It will not be waited for any more, or was. */
   forget(pid: number): void {
     this.#known.delete(pid);
   }
 
   /**
-   * Waits for a child. One that cannot be waited for is one that nobody knows any more.
+   * Waits for a child. One that cannot be waited for is reaped with the unknown ones.
    *
    * @throws LinuxError ESRCH, ECHILD: no such child; EMFILE and others
    */
@@ -87,7 +87,7 @@ export class Reaper {
     });
   }
 
-  /** Whoever leaves children behind ends himself: then is the time. Nobody waits for it. */
+  /** Children are left behind when their parent exits: then is the time. Not awaited. */
   #sweepSoon(): void {
     this.#sweeping ??= after(SWEEP_MILLISECONDS, () => {
       this.#sweeping = undefined;
@@ -100,7 +100,7 @@ export class Reaper {
     });
   }
 
-  /** Waits for children that ended and that nobody knows. */
+  /** Reaps unknown children that have exited. */
   #sweep(): void {
     for (const pid of children()) {
       if (this.#known.has(pid) || readProcessStat(pid)?.state !== "Z") continue;
@@ -121,7 +121,7 @@ function children(): number[] {
       return Deno.readTextFileSync(`/proc/self/task/${thread}/children`).split(" ")
         .map(Number).filter((pid) => pid > 0);
     } catch {
-      // The thread has ended, or this kernel does not tell.
+      // The thread has exited, or this kernel does not report it.
       return [];
     }
   });

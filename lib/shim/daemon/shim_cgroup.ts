@@ -68,7 +68,7 @@ function join(path: string): void {
     try {
       Deno.writeTextFileSync(file, String(Deno.pid), { create: false });
     } catch (error) {
-      // Whoever made it need not have made it in every hierarchy.
+      // It need not exist in every hierarchy.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }

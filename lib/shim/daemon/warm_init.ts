@@ -1,5 +1,5 @@
 import { close, kill, LinuxError, SIGKILL, waitpid, WNOHANG } from "../../../ffi/linux.ts";
-import { hastenJoin } from "../../cgroups/hasten.ts";
+import { prepareMove } from "../../cgroups/prepare_move.ts";
 import type { Observer } from "../../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../../launch/spawn.ts";
 import type { PidNamespace } from "../../plan/namespaces.ts";
@@ -13,7 +13,7 @@ const USUAL: PidNamespace = { kind: "new" };
 const PREPARE_MILLISECONDS = 25;
 
 /**
- * Init processes that are started before anybody needs them, so that a task does not wait for one to
+ * Init processes that are started ahead of use, so that a task does not wait for one to
  * boot. They have done nothing, know nothing, and end by themselves when this process does.
  */
 export class WarmInit {
@@ -31,23 +31,23 @@ export class WarmInit {
     if (this.#init === undefined) this.adopt(this.#spawn(USUAL));
   }
 
-  /** As `prepare`, once the task that took the last one is served; without one when none can be had. */
+  /** As `prepare`, once the task that took the last one is served; without one when it cannot be started. */
   prepareSoon(): void {
     after(PREPARE_MILLISECONDS, () => {
       try {
         this.prepare();
       } catch {
-        // Whoever takes one tries again, and is told.
+        // The task that needs one tries again, and reports the error.
       }
     });
   }
 
   /** One was started together with this process. */
   adopt(init: SpawnedInit): void {
-    this.#init = { ...this.#expect(init), hastened: hastenJoin(init.pid) };
+    this.#init = { ...this.#expect(init), moving: prepareMove(init.pid) };
   }
 
-  /** As `spawnInit`, and takes the one that waits where it fits; its `hastened` comes along. */
+  /** As `spawnInit`, and uses the waiting one where it fits; its `moving` comes along. */
   take(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {
     const init = this.#init;
     if (init === undefined || pidNamespace.kind !== USUAL.kind || terminal !== undefined) {
@@ -59,23 +59,23 @@ export class WarmInit {
     return this.#spawn(pidNamespace);
   }
 
-  /** Ends the one that waits. */
+  /** Ends the waiting one. */
   drop(): void {
     const init = this.#init;
     this.#init = undefined;
     if (init === undefined) return;
     close(init.channel.fd);
     kill(init.pid, SIGKILL);
-    // Not waited for: the reaper takes in whom nobody knows. Until it was hastened its number must not
+    // Not waited for: the reaper reaps unknown children. Until it was moved its pid must not
     // become another process's.
-    void init.hastened?.then(() => this.#reaper.forget(init.pid));
+    void init.moving?.then(() => this.#reaper.forget(init.pid));
   }
 
   #spawn(pidNamespace: PidNamespace, terminal?: number): SpawnedInit {
     return this.#expect(spawnInit(pidNamespace, this.#observer, terminal));
   }
 
-  /** Whoever takes it waits for it: the task, or the creation that fails. */
+  /** Its user waits for it: the task, or the creation that fails. */
   #expect(init: SpawnedInit): SpawnedInit {
     this.#reaper.expect(init.pid);
     return { ...init, reaped: () => this.#reaper.forget(init.pid) };

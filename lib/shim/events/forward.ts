@@ -6,7 +6,7 @@ import { connectUnix } from "../../protocol/ttrpc/transport.ts";
 /** A way to containerd. */
 export interface Forwarder {
   /**
-   * Hands over one event.
+   * Forwards one event.
    *
    * @throws RpcError with Code.unavailable or Code.deadlineExceeded when containerd is away; with
    * another code when it refused the event
@@ -21,7 +21,7 @@ const TIMEOUT_MS = 5000;
 /**
  * Forwards over a connection that is kept.
  *
- * @param address containerd's ttrpc socket, as it tells in TTRPC_ADDRESS: a path, or `unix://` and one
+ * @param address containerd's ttrpc socket, from TTRPC_ADDRESS: a path, or `unix://` and one
  */
 export function ttrpcForwarder(address: string): Forwarder {
   const client = new Client(() => connectUnix(address));
@@ -46,7 +46,7 @@ export function ttrpcForwarder(address: string): Forwarder {
 
 /**
  * Forwards by running a program for each event, as containerd's `-publish-binary` flag has it: for a
- * containerd that does not tell its ttrpc socket.
+ * containerd that does not pass its ttrpc socket.
  *
  * @param binary `containerd`, or what stands in for it
  * @param address containerd's main socket
@@ -79,7 +79,7 @@ export function binaryForwarder(binary: string, address: string): Forwarder {
   };
 }
 
-/** Whether containerd is there and did not take an event; otherwise it may take it later. */
+/** Whether containerd runs and refused an event; otherwise it may accept it later. */
 export function isRefused(error: unknown): boolean {
   return !(error instanceof RpcError) ||
     error.code !== Code.unavailable && error.code !== Code.deadlineExceeded;

@@ -8,11 +8,11 @@ export interface PublisherOptions {
   forwarder: Forwarder;
   /** Of containerd. */
   namespace: string;
-  /** Is told of events that are lost, and that containerd is away. */
+  /** Receives messages about lost events and an unreachable containerd. */
   log?: (text: string) => void;
-  /** How many events wait at most; 2048 unless told, as containerd's own shim has it. */
+  /** How many events wait at most; 2048 by default, as in containerd's own shim. */
   capacity?: number;
-  /** Milliseconds to the first attempt after a failed one, 20 unless told; each further one doubles it. */
+  /** Milliseconds to the first attempt after a failed one, 20 by default; doubled for each further one. */
   firstRetryMs?: number;
 }
 
@@ -29,13 +29,13 @@ const MAXIMUM_REFUSALS = 5;
 const FINAL_CODES: readonly number[] = [Code.invalidArgument, Code.unimplemented];
 
 /**
- * The last to go when there is no room: whoever waits for a task waits for these, while all others only
+ * Dropped last when the queue is full: waiters for a task need these, while all others only
  * say what containerd asks for anyway once it is back.
  */
 const PRECIOUS_TOPICS: readonly string[] = ["/tasks/exit", "/tasks/delete"];
 
 /**
- * Tells containerd what happens, in order and at least once: an event whose answer was lost is sent
+ * Publishes events to containerd in order and at least once: an event whose answer was lost is sent
  * again. While containerd is away events wait; when too many do, the oldest goes that is neither an exit
  * nor a delete, or the oldest of all.
  */
@@ -71,7 +71,7 @@ export class Publisher {
    * @param type of the event
    */
   publish<T>(topic: string, type: MessageType<T>, event: Input<T>): void {
-    if (this.#isClosed) return this.#log(`event ${topic} comes after the end: not told`);
+    if (this.#isClosed) return this.#log(`event ${topic} after the publisher was closed: dropped`);
     if (this.#queue.length >= this.#capacity) this.#drop();
     this.#queue.push({
       timestamp: timestampOf(Date.now()),
@@ -81,7 +81,7 @@ export class Publisher {
     });
     if (this.#isRunning) return;
     this.#isRunning = true;
-    // Whoever waits for the answer of which this event tells goes first.
+    // The answer that this event is about goes first.
     after(0, () => void this.#run());
   }
 

@@ -24,7 +24,7 @@ const COUNT_FILE_SIZE = 4096;
  * How many processes of a container the kernel has killed because its memory limit was reached.
  *
  * @param directories of the container's cgroups
- * @returns 0n, too, when they are gone: then the count is lost
+ * @returns 0n, too, when they are gone: the count is lost then
  */
 export function countOutOfMemoryKills(directories: string[]): bigint {
   try {
@@ -43,7 +43,7 @@ export function countOutOfMemoryKills(directories: string[]): bigint {
  */
 const READ_AGAIN = { first: 5, last: 2560 };
 
-/** What a container's kernel counts of kills, and who is told of them. */
+/** The kernel's count of OOM kills in a container, and its listeners. */
 export interface OutOfMemoryOptions {
   reactor: Reactor;
   /** The container's cgroups. */

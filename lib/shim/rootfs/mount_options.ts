@@ -16,7 +16,7 @@ import {
   MS_SYNCHRONOUS,
 } from "../../../ffi/linux.ts";
 
-/** Options as mount(8) has them, as what mount(2) wants. */
+/** Converts options of mount(8) to arguments of mount(2). */
 export interface MountOptions {
   /** MS_*. */
   flags: number;

@@ -32,11 +32,11 @@ export interface RootfsMount {
 const MAXIMUM_DATA = 4095;
 
 /**
- * Mounts a container's root file system. What was mounted is unmounted again when one fails.
+ * Mounts a container's root file system. When one fails, those mounted before are unmounted.
  *
  * A snapshot that could be written to is mounted read-only, see `allowWriting`: of a guest's nothing but a
  * disk image is ever written to, and when a writable overlay is unmounted the kernel writes back the
- * whole file system that holds its upper directory (ovl_sync_fs, fs/overlayfs/super.c), whoever wrote to
+ * whole file system that holds its upper directory (ovl_sync_fs, fs/overlayfs/super.c), whichever process wrote to
  * that.
  *
  * @param directory of the root; made when it is not there
@@ -77,7 +77,7 @@ function isWritableOverlay(mounts: RootfsMount[]): boolean {
 }
 
 /**
- * Unmounts everything at and below a container's root. What is not mounted is no error.
+ * Unmounts everything at and below a container's root. Nothing mounted there is not an error.
  *
  * @throws LinuxError
  */
@@ -90,7 +90,7 @@ export function unmountRootfs(directory: string): void {
       // EINVAL: no mount point, any more. ENOENT: no directory either.
       if (error.code === "EINVAL" || error.code === "ENOENT") return;
       if (error.code !== "EBUSY") throw error;
-      // Somebody looks into it, or has mounted below: it goes when they are done.
+      // A process uses it, or has mounted below: it is freed when that is done.
       umount2(directory, MNT_DETACH | UMOUNT_NOFOLLOW);
     }
   }
@@ -137,7 +137,7 @@ async function mountOne(one: RootfsMount, root: string): Promise<void> {
 
 /**
  * Calls `use` with the path of where a mount belongs. Below the root that is a directory of an image:
- * its links lead nowhere else, and nobody can put another in its place in between.
+ * its links lead nowhere else, and no process can replace it in between.
  */
 function atTarget(root: string, { target }: RootfsMount, use: (path: string) => void): void {
   if (target === "") return use(root);

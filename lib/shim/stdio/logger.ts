@@ -15,7 +15,7 @@ import { spawnProgram } from "../../os/programs.ts";
 import type { ShimServices } from "../daemon/services.ts";
 import { endsWithin } from "./ends_within.ts";
 
-/** How long a logging program may take until it says that it reads. */
+/** How long a logging program may take to signal that it is ready. */
 const READY_MILLISECONDS = 30_000;
 
 /** How long it may take to end when there is nothing more to read; then it gets SIGTERM. */
@@ -64,7 +64,7 @@ export interface LoggerServices extends Pick<ShimServices, "namespace" | "reacto
  * @see containerd, core/runtime/v2/README.md, "Logging", and pkg/process/io.go, NewBinaryIO
  */
 export class Logger {
-  /** For the container, and whoever takes it closes it. */
+  /** For the container; its user closes it. */
   readonly stdout: number;
   readonly stderr: number;
   readonly #pid: number;
@@ -112,7 +112,7 @@ export class Logger {
         const how = signal === undefined ? `exit code ${exitCode}` : `signal ${signal}`;
         services.log.warning(`${id}: its logging program ${path} ended with ${how}`);
       }).catch((error) => {
-        // Nobody may be there yet who would handle it.
+        // A handler may not be registered yet.
         services.log.warning(`${id}: wait for its logging program ${path}: ${formatError(error)}`);
       });
       logger = new Logger(pid, ended, { readers: [outReader, errReader], stdout, stderr });
@@ -136,7 +136,7 @@ export class Logger {
     }
   }
 
-  /** Lets it read to the end, now that nobody writes any more, and sees that it ends. */
+  /** Lets it read the rest, now that there is no writer any more, and waits for its exit. */
   async finish(): Promise<void> {
     if (await endsWithin(this.#ended, FINISH_MILLISECONDS)) return;
     this.#signal(SIGTERM);
@@ -144,7 +144,7 @@ export class Logger {
     this.#signal(SIGKILL);
   }
 
-  /** Ends it if it still runs. Twice is no error. */
+  /** Ends it if it still runs. May be called twice. */
   close(): void {
     this.#readers.forEach(close);
     this.#readers = [];
@@ -157,16 +157,16 @@ export class Logger {
   }
 }
 
-/** Ready is whoever wrote anything, or closed his end. */
+/** Ready means that it wrote anything, or closed its end. */
 async function becomesReady(fd: number, { reactor }: LoggerServices): Promise<void> {
-  const told = new Promise<void>((resolve) =>
+  const signalled = new Promise<void>((resolve) =>
     reactor.add(fd, EPOLLIN, () => {
       read(fd, new Uint8Array(1));
       resolve();
     })
   );
   try {
-    if (await endsWithin(told, READY_MILLISECONDS)) return;
+    if (await endsWithin(signalled, READY_MILLISECONDS)) return;
   } finally {
     reactor.remove(fd);
   }

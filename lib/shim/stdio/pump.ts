@@ -17,14 +17,14 @@ const BUFFER_BYTES = 65536;
  * reader who does not read stops the writer, and memory is bounded.
  */
 export class Pump {
-  /** Settles when all has been copied, or nobody takes it any more. Never rejects. */
+  /** Settles when all was copied, or the reader is gone. Never rejects. */
   readonly ended: Promise<void>;
   /** Bytes copied: to see whether anything moves. */
   copied = 0;
   readonly #reactor: Reactor;
   readonly #from: number;
   readonly #to: number;
-  /** What `from` waits for: itself, or, where it can always be read, somebody who takes it. */
+  /** What `from` waits for: itself, or, where it can always be read, `to`. */
   #source: { fd: number; events: number };
   /** Made for the first byte: most standard inputs never see one. */
   #buffer?: Uint8Array<ArrayBuffer>;
@@ -36,7 +36,7 @@ export class Pump {
   /**
    * One of the two can be waited for; the other may be a regular file, /dev/null and the like.
    *
-   * @param from nobody else's
+   * @param from used by nothing else
    * @param to likewise, in the reactor
    * @throws LinuxError
    */
@@ -58,7 +58,7 @@ export class Pump {
     }
   }
 
-  /** Stops wherever it is; what was not copied is lost. */
+  /** Stops at once; what was not copied is lost. */
   stop(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
@@ -76,13 +76,13 @@ export class Pump {
       }
     } catch (error) {
       // The other side is gone, a disk is full, which a log must not survive, or a file cannot be used
-      // any more. Whatever it is: nobody takes it, or there is nothing more.
+      // any more. Either way: the reader is gone, or the input is at its end.
       if (!(error instanceof LinuxError)) throw error;
       this.stop();
     }
   };
 
-  /** False when there is nothing to be had now. */
+  /** False when nothing can be read now. */
   #fill(): boolean {
     this.#buffer ??= new Uint8Array(BUFFER_BYTES);
     const count = unlessItWaits(() => read(this.#from, this.#buffer!));
@@ -117,7 +117,7 @@ export class Pump {
     this.#watch(this.#source.fd, this.#source.events);
   }
 
-  /** Only one of the two at a time: a hang-up of the other would be told again and again. */
+  /** Only one of the two at a time: a hang-up of the other would be reported again and again. */
   #watch(fd: number | undefined, events: number): void {
     if (this.#watched === fd) return;
     if (this.#watched !== undefined) this.#reactor.remove(this.#watched);

@@ -30,8 +30,8 @@ export interface Output {
   /** For the writer, its own and blocking. */
   writer: number;
   /**
-   * The other end of a fifo: as long as it is open, what was written stays, and nobody is told of a
-   * broken pipe, whether or not somebody reads. It is never read from.
+   * The other end of a fifo: as long as it is open, what was written stays, and a writer does not get
+   * EPIPE, whether or not there is a reader. It is never read from.
    */
   keeper?: number;
 }
@@ -43,12 +43,12 @@ export interface Input {
   keeper?: number;
 }
 
-/** How long whoever asks for a container may take to open its end of an output. */
+/** How long a client may take to open its end of an output. */
 const READER_MILLISECONDS = 1000;
 
 /**
  * Waits until outputs that are fifos have a reader. A client opens its ends while it asks for the
- * container, and gives up what it has not opened when the container has ended: what a short one said
+ * container, and gives up what it has not opened when the container has exited: the output of a short one
  * would be lost. containerd's own shim waits as well, in open(2) (fifo(7)).
  *
  * @param targets as for `openOutput`
@@ -69,7 +69,7 @@ export async function awaitReaders(targets: string[]): Promise<number[]> {
   return held;
 }
 
-/** Undefined when nobody has it open for reading, or is about to. */
+/** Undefined when it has no reader and none is about to open it. */
 function openIfRead(path: string): number | undefined {
   try {
     return open(path, O_WRONLY | O_NONBLOCK);
@@ -153,7 +153,7 @@ export function copyingPipe(): { reader: number; writer: number } {
   return { reader, writer };
 }
 
-/** The path in `file:///path`; undefined when it is no URI. */
+/** The path in `file:///path`; undefined when it is not a URI. */
 function logPath(target: string): string | undefined {
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(target)?.[1];
   if (scheme === undefined) return undefined;

@@ -45,7 +45,7 @@ export async function openStdio(
 /**
  * A container's standard files.
  *
- * Fifos are handed to the monitor itself: no byte is copied, a taker that is slow stops the guest, and
+ * Fifos are passed to the monitor itself: no byte is copied, a slow reader stops the guest, and
  * one that is gone does so until it is back, since the shim keeps the fifos' other ends. A terminal's
  * master stays with the shim, which copies; so does a log file.
  */
@@ -65,7 +65,7 @@ export class TaskStdio {
   /**
    * Opens everything; `close` closes it.
    *
-   * @param logger takes standard output and errors, whatever the request says of errors; closed with the
+   * @param logger receives standard output and standard error, whatever the request says of the latter; closed with the
    *   rest, also when this fails
    * @throws HostError, UnsupportedError
    */
@@ -98,7 +98,7 @@ export class TaskStdio {
     return this.#ends;
   }
 
-  /** The container has its files: the shim's copies are closed, or nobody would see them end. */
+  /** The container has its files: the shim's copies are closed, or readers would never see end of file. */
   given(): void {
     if (!this.io.terminal) this.#ends.forEach((fd) => this.#close(fd));
   }
@@ -143,7 +143,7 @@ export class TaskStdio {
     await this.#logger?.finish();
   }
 
-  /** Closes whatever is open. Twice is no error. */
+  /** Closes what is open. May be called twice. */
   close(): void {
     this.#inputPump?.stop();
     this.#pumps.forEach((pump) => pump.stop());
@@ -166,7 +166,7 @@ export class TaskStdio {
   #copyOutput(from: number, to: number): void {
     const pump = new Pump(this.#reactor, from, to);
     this.#pumps.push(pump);
-    // Its reader sees the end, then.
+    // Its reader sees end of file then.
     void pump.ended.then(() => this.#close(to));
   }
 

@@ -18,7 +18,7 @@ const NAME_SIZE = 4096;
 
 let counter = 0;
 
-/** A socket on which an OCI runtime hands over the master of a container's terminal. */
+/** A socket on which an OCI runtime sends the master of a container's terminal. */
 export class ConsoleSocket implements Disposable {
   readonly path = `${SOCKET_DIRECTORY}/pty-${Deno.pid}-${counter++}`;
   readonly #fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -71,7 +71,7 @@ abstract class DelegatedProcess implements TaskProcess {
     using socket = this.io.terminal ? new ConsoleSocket() : undefined;
     const console = socket === undefined ? [] : ["--console-socket", socket.path];
     const nothing = open("/dev/null", O_RDWR);
-    // A child may end before anybody knows that it is one.
+    // A child may exit before its pid is known.
     using _hold = services.reaper.hold();
     try {
       const stdio = this.io.terminal ? [nothing, nothing, nothing] as const : this.stdio.stdio;
@@ -106,7 +106,7 @@ abstract class DelegatedProcess implements TaskProcess {
   }
 }
 
-/** A container that is no guest: an OCI runtime runs it, with everything that it can do. */
+/** A container that is not a guest: an OCI runtime runs it, with all its features. */
 export class DelegatedTask extends DelegatedProcess implements Task {
   readonly id: string;
   readonly bundle: string;
@@ -124,7 +124,7 @@ export class DelegatedTask extends DelegatedProcess implements Task {
    * Makes the container, up to where only its start is left.
    *
    * @param program the OCI runtime, an absolute path
-   * @throws UruncError with the runtime's own words; nothing is left behind then, unless it is a
+   * @throws UruncError with the runtime's own message; nothing is left behind then, unless it is a
    *   NotUndoneError
    */
   static async create(

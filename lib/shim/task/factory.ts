@@ -20,7 +20,7 @@ export function taskFactory(services: ShimServices): TaskFactory {
   return {
     create: (request) => create(services, request),
     remove: (task) => removeBundleState(task.bundle),
-    watchMemory: (task, tell) => new MemoryWatch(services, task.cgroupPaths(), tell),
+    watchMemory: (task, onKill) => new MemoryWatch(services, task.cgroupPaths(), onKill),
   };
 }
 
@@ -55,7 +55,7 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
       if (services.shared) services.inits.prepareSoon();
       return task;
     }
-    // Whoever comes after a pod's sandbox may be a guest.
+    // A container after a pod's sandbox may be a guest.
     if (!services.shared && !isInPod(summary)) services.inits.drop();
     const { DelegatedTask } = await import("./delegated.ts");
     const { redirectQueueProxy } = await import("../../runc/queue_proxy.ts");
@@ -74,7 +74,7 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const request = { ...common, root: delegated.root };
     return await DelegatedTask.create(services, request, delegated.runtime!);
   } catch (error) {
-    // What is left of it `delete` finds by the record; the id stays taken until then.
+    // `delete` cleans up by the record; the id stays taken until then.
     if (!(error instanceof NotUndoneError)) removeBundleState(bundle);
     throw error;
   }

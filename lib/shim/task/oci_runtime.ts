@@ -48,11 +48,11 @@ export class OciRuntime {
    * @param stdio of the command, and of what it leaves running; its output is read when not given
    * @param input for its standard input
    * @returns what it wrote to standard output
-   * @throws UruncError with the runtime's own words
+   * @throws UruncError with the runtime's own message
    */
   async run(args: string[], stdio?: Stdio, input = new Uint8Array()): Promise<string> {
     const { program, root, logs, systemdCgroup } = this.#options;
-    // Several commands may run at once.
+    // Several commands may run concurrently.
     const log = `${logs}/runtime-${counter++}.log`;
     const files = stdio === undefined ? new CapturedFiles(input) : undefined;
     const [stdin, stdout, stderr] = stdio ?? files!.stdio;
@@ -89,7 +89,7 @@ export class OciRuntime {
   /**
    * Deletes a container, running or not, if there is one.
    *
-   * @throws UruncError with the runtime's own words
+   * @throws UruncError with the runtime's own message
    */
   async deleteIfThere(id: string): Promise<void> {
     try {
@@ -163,7 +163,7 @@ function lastError(log: string): string | undefined {
       const { level, msg } = JSON.parse(line);
       if ((level === "error" || level === "fatal") && typeof msg === "string") return msg;
     } catch {
-      // No line of JSON: somebody else's.
+      // Not a JSON line: not the runtime's.
     }
   }
   return undefined;

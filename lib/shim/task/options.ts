@@ -6,7 +6,7 @@ import { RuncOptions, RuntimeOptions, unpackAny } from "../../protocol/container
 export interface TaskOptions {
   /** State directory, to which the namespace is added. */
   root?: string;
-  /** OCI runtime for containers that are no guests: a name or path. */
+  /** OCI runtime for containers that are not guests: a name or path. */
   runtime?: string;
   systemdCgroup: boolean;
   noNewKeyring: boolean;
@@ -80,7 +80,7 @@ async function parseBody(text: string): Promise<TaskOptions> {
     else if (key === "SystemdCgroup" && isFlag) options.systemdCgroup = value;
     else if (key === "NoNewKeyring" && isFlag) options.noNewKeyring = value;
     else if (key === "NoPivotRoot" && isFlag) options.noPivotRoot = value;
-    // What older containerds write out though nobody has set it.
+    // The default that older containerds write out.
     else if (value !== "" && value !== 0 && value !== false) {
       throw refuse(key, `found ${JSON.stringify(value)}; ${ALLOWED}`);
     }

@@ -10,7 +10,7 @@ export interface TaskExit {
 /** What a task is doing, by the names of containerd's Status. */
 export type TaskStatus = "created" | "running" | "stopped" | "paused";
 
-/** Something that runs: a task's own process, or one that was added to it. */
+/** A process of a task: its init, or one added by exec. */
 export interface TaskProcess {
   readonly io: TaskIo;
   /** 0 before there is one. */
@@ -25,7 +25,7 @@ export interface TaskProcess {
   kill(signal: number, all: boolean): Promise<void>;
   resize(columns: number, rows: number): void;
   closeInput(): void;
-  /** Removes what is left of it. Throws WrongStateError while it runs. */
+  /** Deletes it. Throws WrongStateError while it runs. */
   delete(): Promise<void>;
 }
 

@@ -71,8 +71,8 @@ export class UnikernelTask implements Task {
   static async create(services: ShimServices, request: TaskRequest): Promise<UnikernelTask> {
     const { id, io, options, root } = request;
     const bundle = readBundle(request.bundle);
-    const { process, remarks, linux } = bundle.spec;
-    for (const { property, reason } of remarks.warned) {
+    const { process, unsupported, linux } = bundle.spec;
+    for (const { property, reason } of unsupported.warned) {
       services.log.warning(`${id}: config.json ${property}: ${reason}`);
     }
     if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);
@@ -217,7 +217,7 @@ export class UnikernelTask implements Task {
       this.#exit = { status: this.#statusOf(ended), at: ended.at };
     } catch (error) {
       this.#services.log.error(`wait for process ${this.pid}`, error);
-      // It must not go on when it is told to have ended. Nobody has waited for it, so its number is
+      // It must not keep running once its exit was reported. It has not been reaped, so its pid is
       // its own.
       if (!isNoChild(error)) kill(this.pid, SIGKILL);
       this.#exit = { status: 255, at: new Date() };
@@ -239,7 +239,7 @@ export class UnikernelTask implements Task {
   }
 }
 
-/** What tells containerd that the task is there, and what it asks for next. */
+/** What reports the task to containerd, and what it asks for next. */
 function preloadRest(): void {
   preload("../events/publisher.ts");
   preload("../events/forward.ts");
@@ -251,14 +251,15 @@ function preloadRest(): void {
   preload("../../container/delete.ts");
 }
 
-/** It has ended, and somebody has waited for it. */
+/** It has exited and was reaped. */
 function isNoChild(error: unknown): boolean {
   return error instanceof LinuxError && ["ECHILD", "ESRCH"].includes(error.code);
 }
 
-function terminalMismatch(wanted: boolean): UruncError {
+function terminalMismatch(configured: boolean): UruncError {
   return new UruncError({
     operation: "create container",
-    reason: `process.terminal is ${wanted} in config.json, and ${!wanted} in containerd's request`,
+    reason:
+      `process.terminal is ${configured} in config.json, and ${!configured} in containerd's request`,
   });
 }

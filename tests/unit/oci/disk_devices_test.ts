@@ -8,7 +8,7 @@ const NONE = { allow: false, access: "rwm" };
 
 function accessOf(...rules: Record<string, unknown>[]): string {
   const spec = specOf({ linux: { devices: [XVDA], resources: { devices: rules } } });
-  assert.deepEqual(spec.remarks.refused, []);
+  assert.deepEqual(spec.unsupported.refused, []);
   const [disk, ...more] = diskDevices(spec);
   assert.deepEqual(more, []);
   assert.deepEqual([disk!.device.path, disk!.device.major, disk!.device.minor], [

@@ -44,7 +44,7 @@ Deno.test("parseSpec fills in every absent section", () => {
       poststop: [],
     },
     annotations: {},
-    remarks: {
+    unsupported: {
       refused: [],
       warned: [{
         property: "linux.namespaces without network",

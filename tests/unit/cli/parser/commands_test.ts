@@ -58,13 +58,13 @@ Deno.test("a wrong command line names the word and what would be right", async (
     [["--rot", "/x", "state", "a"], /--rot.*"--root"/],
     [["create", "--bundel", "/x", "a"], /--bundel.*"--bundle"/],
     [["create"], /needs ID.*create --help/],
-    [["start", "a", "b"], /"b" is one word too many/],
+    [["start", "a", "b"], /"b" is an unexpected argument/],
     [["list", "--format", "yaml"], /"yaml" is not one of table, json/],
     [["create", "--preserve-fds", "x", "a"], /"x" is not a number/],
     [["create", "a", "--bundle"], /--bundle: it needs a value/],
     [["create", "--no-pivot=1", "a"], /--no-pivot: it takes no value/],
     [["--root", "", "list"], /--root: its value is empty/],
-    [["help", "nothing"], /nothing: there is no such command/],
+    [["help", "nothing"], /nothing: no such command/],
   ];
   for (const [args, message] of rows) {
     await t.step(args.join(" ") || "nothing", () => {
@@ -101,5 +101,5 @@ Deno.test("help spec has every row of the table", () => {
 Deno.test("the template of a spec is valid", () => {
   const spec = parseSpec(JSON.stringify(specTemplate()));
   validate(spec);
-  assert.deepEqual(spec.remarks, { refused: [], warned: [] });
+  assert.deepEqual(spec.unsupported, { refused: [], warned: [] });
 });

@@ -51,12 +51,12 @@ Deno.test("parseShimArguments: version and info need nothing else", () => {
 const refused: [args: string[], says: RegExp][] = [
   [[], /start or delete: it is missing/],
   [USUAL, /start or delete: it is missing/],
-  [[...USUAL, "stop"], /stop: there is no such action/],
+  [[...USUAL, "stop"], /stop: no such action/],
   [[...USUAL, "start", "now"], /now: nothing may follow/],
   [["-id", "x", "start"], /-namespace: it is required/],
   [["-namespace", "x", "start"], /-id: it is required/],
   [["-id"], /-id: its value is missing/],
-  [["-colour", "start"], /-colour: there is no such option/],
+  [["-colour", "start"], /-colour: no such option/],
 ];
 
 for (const [args, says] of refused) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Thrift } from "../../../../lib/shim/daemon/idle_gc.ts";
+import { IdleGc } from "../../../../lib/shim/daemon/idle_gc.ts";
 import { delay } from "../../../../lib/os/timer.ts";
 
 /** Calls with a collector that only counts. */
@@ -15,12 +15,12 @@ async function counting(test: (collections: () => number) => Promise<void>): Pro
   }
 }
 
-Deno.test("thrift: collects once when no request has come for a second", () =>
+Deno.test("idleGc: collects once when no request has come for a second", () =>
   counting(async (collections) => {
-    const thrift = new Thrift();
-    thrift.requestWasAnswered();
+    const idleGc = new IdleGc();
+    idleGc.requestWasAnswered();
     await delay(600);
-    thrift.requestWasAnswered();
+    idleGc.requestWasAnswered();
     await delay(600);
     assert.equal(collections(), 0, "a request came meanwhile");
     await delay(600);
@@ -29,10 +29,10 @@ Deno.test("thrift: collects once when no request has come for a second", () =>
     assert.equal(collections(), 1, "nothing has happened since");
   }));
 
-Deno.test("thrift: does not wait for quiet when very many requests have come", () =>
+Deno.test("idleGc: does not wait for quiet when very many requests have come", () =>
   counting(async (collections) => {
-    const thrift = new Thrift();
-    for (let request = 0; request < 500; request++) thrift.requestWasAnswered();
+    const idleGc = new IdleGc();
+    for (let request = 0; request < 500; request++) idleGc.requestWasAnswered();
     await delay(100);
     assert.equal(collections(), 1);
     await delay(1200);

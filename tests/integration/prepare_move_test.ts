@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { close, SOCK_STREAM, socketpair } from "../../ffi/linux.ts";
-import { hastenJoin } from "../../lib/cgroups/hasten.ts";
+import { prepareMove } from "../../lib/cgroups/prepare_move.ts";
 import { createContainer } from "../../lib/container/create.ts";
 import { readBundle } from "../../lib/container/prepare.ts";
 import { Store } from "../../lib/container/store.ts";
@@ -18,14 +18,14 @@ import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
 testIf(
-  "a process whose move is hastened stays where it is",
+  "a process whose move is prepared stays where it is",
   { needs: ["root", "sleep"] },
   async () => {
     const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
     try {
       const cgroups = () => Deno.readTextFileSync(`/proc/${child.pid}/cgroup`);
       const before = cgroups();
-      await hastenJoin(child.pid);
+      await prepareMove(child.pid);
       assert.equal(cgroups(), before);
     } finally {
       child.kill("SIGKILL");
@@ -34,14 +34,14 @@ testIf(
   },
 );
 
-testIf("a process that is gone is nothing to hasten", { needs: ["root", "true"] }, async () => {
+testIf("a process that is gone is not an error", { needs: ["root", "true"] }, async () => {
   const child = new Deno.Command("true").spawn();
   await child.status;
-  await hastenJoin(child.pid);
+  await prepareMove(child.pid);
 });
 
 testIf(
-  "a container's init is moved when all that hastens it is over",
+  "a container's init is moved only after its move was prepared",
   { needs: ["root", "gcc"] },
   async () => {
     await using scope = new Scope();
@@ -64,7 +64,7 @@ testIf(
       },
       spawn: (pidNamespace, observer) => ({
         ...spawnInit(pidNamespace, observer),
-        hastened: delay(1000).then(() => {
+        moving: delay(1000).then(() => {
           isOver = true;
         }),
       }),
@@ -73,7 +73,7 @@ testIf(
   },
 );
 
-testIf("an init that waits is given away with what hastens it", {
+testIf("an init that waits is handed out with its pending move", {
   needs: ["root", "sleep"],
 }, async () => {
   const child = new Deno.Command("sleep", { args: ["60"] }).spawn();
@@ -81,10 +81,10 @@ testIf("an init that waits is given away with what hastens it", {
   try {
     const inits = new WarmInit(SILENT_OBSERVER, new Reaper(new Reactor()));
     inits.adopt({ pid: child.pid, channel: new Channel(ours) });
-    const { pid, hastened } = inits.take({ kind: "new" });
+    const { pid, moving } = inits.take({ kind: "new" });
     assert.equal(pid, child.pid);
-    assert.ok(hastened instanceof Promise);
-    await hastened;
+    assert.ok(moving instanceof Promise);
+    await moving;
   } finally {
     child.kill("SIGKILL");
     await child.status;

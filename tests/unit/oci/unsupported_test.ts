@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { guestArguments } from "../../../lib/oci/init_program.ts";
 import { parseSpec } from "../../../lib/oci/parse.ts";
-import { diskMounts, refusedProperties, warnedProperties } from "../../../lib/oci/remarks.ts";
+import { diskMounts, refusedProperties, warnedProperties } from "../../../lib/oci/unsupported.ts";
 import { specTable } from "../../../lib/oci/spec_table.ts";
 import { validate } from "../../../lib/oci/validate.ts";
 import { specOf } from "../../support/plan_inputs.ts";
@@ -52,13 +52,13 @@ const DEFAULTS: Record<string, Record<string, unknown>> = {
 
 for (const [engine, changes] of Object.entries(DEFAULTS)) {
   Deno.test(`the defaults of ${engine} are no remark`, () => {
-    assert.deepEqual(specOf(changes).remarks, { refused: [], warned: [] });
+    assert.deepEqual(specOf(changes).unsupported, { refused: [], warned: [] });
   });
 }
 
 const NAMESPACES = { namespaces: [{ type: "uts" }, { type: "network" }] };
 
-/** For each property that is refused by remarks: what makes it so, and the words of the error. */
+/** For each property that is refused by unsupported: what makes it so, and the words of the error. */
 const REFUSED: Record<string, [changes: Record<string, unknown>, words: RegExp][]> = {
   "mounts": [
     [
@@ -126,7 +126,7 @@ Deno.test("a volume whose source may be a disk is left to be looked at, any othe
     { destination: "/c", type: "bind", source: "/srv/c.raw", options: [] },
   ];
   const spec = specOf({ mounts });
-  assert.deepEqual(spec.remarks.refused, []);
+  assert.deepEqual(spec.unsupported.refused, []);
   assert.deepEqual(diskMounts(spec).map(({ mount, index }) => [index, mount.source]), [
     [1, "/dev/vdb"],
     [2, "/srv/b.img"],
@@ -134,7 +134,7 @@ Deno.test("a volume whose source may be a disk is left to be looked at, any othe
   ]);
   for (const source of ["/srv/d.img/", "/srv/img", "relative.img", "/dev/", undefined]) {
     const mount = { destination: "/d", type: "bind", source, options };
-    assert.equal(specOf({ mounts: [mount] }).remarks.refused.length, 1, source);
+    assert.equal(specOf({ mounts: [mount] }).unsupported.refused.length, 1, source);
   }
 });
 
@@ -143,8 +143,8 @@ Deno.test("what is warned about is said, and does not stop", async (t) => {
   for (const [property, changes] of Object.entries(WARNED)) {
     await t.step(property, () => {
       const spec = specOf(changes);
-      assert.equal(spec.remarks.warned.length, 1);
-      assert.ok(spec.remarks.warned[0]!.property.startsWith(property));
+      assert.equal(spec.unsupported.warned.length, 1);
+      assert.ok(spec.unsupported.warned[0]!.property.startsWith(property));
       validate(spec);
     });
   }

@@ -1,21 +1,20 @@
-import type { Remark, Remarks } from "./types.ts";
+import type { UnsupportedProperties, UnsupportedProperty } from "./types.ts";
 import { isBlockDevice } from "./disk_devices.ts";
 import { isInitProgram } from "./init_program.ts";
 import type { Mount, Spec } from "./types.ts";
 
-type Finder = (spec: Spec, document: Document) => Remark[];
+type Finder = (spec: Spec, document: Document) => UnsupportedProperty[];
 
 /** The raw document, for properties that nothing else reads. */
 type Document = { process?: Record<string, unknown>; linux?: Record<string, unknown> };
 
 /**
- * Looks for what a guest would be meant to have and cannot be given. Dropping it silently would be a
- * pretence.
+ * Finds what config.json asks for and a guest cannot be given: it must not be dropped silently.
  *
  * @param spec what `parseSpec` made of the document
  * @param document config.json as JSON
  */
-export function remarksOn(spec: Spec, document: unknown): Remarks {
+export function findUnsupported(spec: Spec, document: unknown): UnsupportedProperties {
   const find = (finders: Record<string, Finder>) =>
     Object.values(finders).flatMap((finder) => finder(spec, document as Document));
   return { refused: find(refusedProperties), warned: find(warnedProperties) };
@@ -36,25 +35,25 @@ export const refusedProperties: Record<string, Finder> = {
       remedy: "leave the device out",
     })),
   "process.selinuxLabel": ({ process }) =>
-    remark(process.selinuxLabel, "process.selinuxLabel", "SELinux labels are not set yet", {
+    unsupported(process.selinuxLabel, "process.selinuxLabel", "SELinux labels are not set yet", {
       remedy: "docker and podman: --security-opt label=disable",
     }),
   "process.scheduler": (_, { process }) =>
-    remark(process?.scheduler, "process.scheduler", "scheduling policies are not set"),
+    unsupported(process?.scheduler, "process.scheduler", "scheduling policies are not set"),
   "process.ioPriority": (_, { process }) =>
-    remark(process?.ioPriority, "process.ioPriority", "I/O priorities are not set"),
+    unsupported(process?.ioPriority, "process.ioPriority", "I/O priorities are not set"),
   "process.execCPUAffinity": (_, { process }) =>
-    remark(process?.execCPUAffinity, "process.execCPUAffinity", "CPU affinity is not set", {
+    unsupported(process?.execCPUAffinity, "process.execCPUAffinity", "CPU affinity is not set", {
       remedy: "use linux.resources.cpu.cpus",
     }),
   "linux.personality": (_, { linux }) =>
-    remark(linux?.personality, "linux.personality", "a guest has its own kernel"),
+    unsupported(linux?.personality, "linux.personality", "a guest has its own kernel"),
   "linux.intelRdt": (_, { linux }) =>
-    remark(linux?.intelRdt, "linux.intelRdt", "cache and bandwidth allocation is not set"),
+    unsupported(linux?.intelRdt, "linux.intelRdt", "cache and bandwidth allocation is not set"),
   "linux.timeOffsets": (_, { linux }) =>
-    remark(linux?.timeOffsets, "linux.timeOffsets", "a guest has its own clock"),
+    unsupported(linux?.timeOffsets, "linux.timeOffsets", "a guest has its own clock"),
   "linux.netDevices": (_, { linux }) =>
-    remark(linux?.netDevices, "linux.netDevices", "network devices are not moved"),
+    unsupported(linux?.netDevices, "linux.netDevices", "network devices are not moved"),
 };
 
 /** By the property's name in the table. */
@@ -62,7 +61,7 @@ export const warnedProperties: Record<string, Finder> = {
   "process.cwd": ({ process }) =>
     process.cwd === "/" ? [] : [{
       property: `process.cwd ${process.cwd}`,
-      reason: "the guest is not told a working directory: its own init has one",
+      reason: "the guest does not get a working directory: its own init has one",
     }],
   "linux.namespaces": ({ linux }) =>
     linux.namespaces.some(({ type }) => type === "network") ? [] : [{
@@ -139,8 +138,8 @@ export interface DiskMount {
 }
 
 /**
- * Volumes whose sources have names of block devices or disk images: what they are is seen only when
- * they are looked at.
+ * Volumes whose sources are named like block devices or disk images: what they really are is
+ * checked later.
  */
 export function diskMounts({ mounts }: Pick<Spec, "mounts">): DiskMount[] {
   return mounts.flatMap((mount, index) =>
@@ -164,11 +163,11 @@ function reachesGuest(mount: Mount): boolean {
 }
 
 /**
- * What is said of a volume that the guest would not see.
+ * The finding for a volume that the guest would not see.
  *
  * @param index of `mounts`
  */
-export function unseenVolume({ destination, source }: Mount, index: number): Remark {
+export function unseenVolume({ destination, source }: Mount, index: number): UnsupportedProperty {
   return {
     property: `mounts[${index}] ${source ?? ""} at ${destination}`.replace("  ", " "),
     reason: "the guest would not see it: volumes cannot be shared with a guest yet",
@@ -178,12 +177,12 @@ export function unseenVolume({ destination, source }: Mount, index: number): Rem
   };
 }
 
-function remark(
+function unsupported(
   value: unknown,
   property: string,
   reason: string,
   options: { remedy?: string } = {},
-): Remark[] {
+): UnsupportedProperty[] {
   const absent = value === undefined || value === null || value === "" ||
     (typeof value === "object" && Object.keys(value).length === 0);
   return absent ? [] : [{ property, reason, ...options }];

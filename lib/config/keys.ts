@@ -1,0 +1,111 @@
+import { capabilityNames } from "./capabilities.ts";
+
+/** A form that a string must have: what is allowed, as text, and the test for it. */
+export interface Form {
+  allowed: string;
+  accepts(value: string): boolean;
+}
+
+/** A key of config.toml and its values. Pure data: the parser and the manual page read it. */
+export type KeySpec =
+  | { kind: "choice"; choices: readonly string[]; default: string; help: string }
+  | { kind: "integer"; minimum: number; maximum: number; default: number; help: string }
+  | { kind: "text"; form: Form; default?: string; help: string }
+  | { kind: "texts"; form: Form; help: string };
+
+export type KeySpecs = Record<string, KeySpec>;
+
+type ValueOf<Spec extends KeySpec> = Spec extends { kind: "integer" } ? number
+  : Spec extends { kind: "texts" } ? string[]
+  : Spec extends { kind: "choice"; choices: readonly (infer Choice)[] } ? Choice
+  : Spec extends { default: string } ? string
+  : string | undefined;
+
+/** The values of a table's keys, defaults included. */
+export type KeyValues<Specs extends KeySpecs> = { [Key in keyof Specs]: ValueOf<Specs[Key]> };
+
+const absolutePath: Form = {
+  allowed: "an absolute path",
+  accepts: (value) => value.startsWith("/") && !value.includes("\0"),
+};
+
+const program: Form = {
+  allowed: "a program's name, or an absolute path",
+  accepts: (value) => value !== "" && !value.includes("\0") && /^(\/|[^/]+$)/.test(value),
+};
+
+const capability: Form = {
+  allowed: "a capability's name, as CAP_NET_ADMIN (capabilities(7))",
+  accepts: (value) => capabilityNames.includes(value),
+};
+
+/** The keys at the top of config.toml. */
+export const configurationKeys = {
+  device_access: {
+    kind: "choice",
+    choices: ["private", "groups", "fd"],
+    default: "private",
+    help:
+      "How the monitor gets its devices. private: nodes made for this container alone, owned by " +
+      "the monitor's user. groups: the host's own nodes, whose owner, mode and group decide. fd: no " +
+      "nodes; QEMU (9.0 or later) gets open descriptors.",
+  },
+  accelerator: {
+    kind: "choice",
+    choices: ["kvm", "tcg"],
+    default: "kvm",
+    help: "tcg: guests on this node run emulated, slowly. Emulation is never a fallback for KVM.",
+  },
+  default_memory_mib: {
+    kind: "integer",
+    minimum: 1,
+    // 1 TiB: only catches a number meant as bytes.
+    maximum: 2 ** 20,
+    default: 256,
+    help: "Memory in MiB of a guest whose container has no memory limit.",
+  },
+  shim_group: {
+    kind: "choice",
+    choices: ["container", "namespace"],
+    default: "container",
+    help:
+      "container: a shim for each container or pod. namespace: one shim for all containers of a " +
+      "containerd namespace.",
+  },
+  oci_runtime: {
+    kind: "text",
+    form: program,
+    default: "runc",
+    help: "Runs the containers that are not guests: a pod's sandbox, sidecars, images without a " +
+      "description. They run on the host's kernel.",
+  },
+} as const satisfies KeySpecs;
+
+/** The keys of a table `monitors.NAME`. */
+export const monitorKeys = {
+  path: {
+    kind: "text",
+    form: absolutePath,
+    help:
+      "The monitor's executable. Otherwise it is looked up by name in the system's directories.",
+  },
+  capabilities: {
+    kind: "texts",
+    form: capability,
+    help: "Capabilities that the monitor keeps. None by default.",
+  },
+  data_paths: {
+    kind: "texts",
+    form: absolutePath,
+    help:
+      "Files and directories of the host that are bound read-only into the monitor's root, in " +
+      "addition to its own.",
+  },
+} as const satisfies KeySpecs;
+
+/** Every key of a table `monitors.NAME.firmware`: a monitor says which kinds it has. */
+export const firmwareKey = {
+  kind: "text",
+  form: absolutePath,
+  help: "The file with this firmware. Otherwise it is looked up where distributions keep it.",
+} as const satisfies KeySpec;
