@@ -1,7 +1,7 @@
 import type { MonitorConfiguration } from "../config/types.ts";
 import type { FirmwareKind, Monitor } from "../monitor/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { ARCHITECTURE_BYTES, foreignArchitecture } from "../guest/architecture.ts";
+import { ARCHITECTURE_BYTES, foreignArchitecture } from "../arch/machines.ts";
 import { apparmorEnabled } from "../host/apparmor.ts";
 import { findFirmware, findMonitor, readLibraryDirectories } from "../host/binaries.ts";
 import { readCgroupLayout } from "../cgroups/layout.ts";

@@ -2,7 +2,7 @@ import { InvalidConfigurationError } from "../../errors.ts";
 import { keyPrefix } from "../keys.ts";
 import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
 import type { GuestDisk, GuestInput } from "../types.ts";
-import { isKernelParameter } from "./kernel_parameters.ts";
+import { isKernelParameter } from "../../arch/x86_64_kernel_parameters.ts";
 import { processOf } from "./linux_process.ts";
 import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ARCHITECTURE_BYTES, foreignArchitecture } from "../../../lib/guest/architecture.ts";
+import { ARCHITECTURE_BYTES, foreignArchitecture } from "../../../lib/arch/machines.ts";
 
 /** @param data 1: little-endian, 2: big-endian */
 function elf(machine: number, data: 1 | 2 = 1): Uint8Array {
