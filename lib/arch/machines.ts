@@ -1,3 +1,5 @@
+import { arch } from "./arch.ts";
+
 /**
  * Bytes of a kernel that tell its processor.
  *
@@ -9,14 +11,14 @@ const ELF_MAGIC = "\x7fELF";
 const ELF_DATA = 5;
 const ELFDATA2MSB = 2;
 const ELF_MACHINE = 18;
-/** EM_386: multiboot kernels are programs of 32 bits. EM_X86_64. */
-const OWN_MACHINES = [3, 62];
 /** Names as images have them. */
 const MACHINES: Readonly<Record<number, string>> = {
+  3: "386",
   20: "ppc",
   21: "ppc64le or ppc64",
   22: "s390x",
   40: "arm",
+  62: "amd64",
   183: "arm64",
   243: "riscv64",
   258: "loong64",
@@ -34,10 +36,15 @@ const IMAGES: Readonly<Record<string, string>> = { "ARM\x64": "arm64", "RSC\x05"
  */
 export function foreignArchitecture(head: Uint8Array): string | undefined {
   const text = (at: number) => String.fromCharCode(...head.subarray(at, at + 4));
-  if (text(0) !== ELF_MAGIC) return IMAGES[text(IMAGE_MAGIC)];
+  if (text(0) !== ELF_MAGIC) return foreign(IMAGES[text(IMAGE_MAGIC)]);
   if (head.length < ELF_MACHINE + 2) return undefined;
   const isLittleEndian = head[ELF_DATA] !== ELFDATA2MSB;
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   const machine = view.getUint16(ELF_MACHINE, isLittleEndian);
-  return OWN_MACHINES.includes(machine) ? undefined : MACHINES[machine] ?? `ELF machine ${machine}`;
+  if (machine === arch.elfMachine || arch.otherKernelMachines.includes(machine)) return undefined;
+  return MACHINES[machine] ?? `ELF machine ${machine}`;
+}
+
+function foreign(imageName: string | undefined): string | undefined {
+  return imageName === arch.imageName ? undefined : imageName;
 }

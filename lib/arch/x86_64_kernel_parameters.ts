@@ -9,7 +9,7 @@
  *
  * @see https://docs.kernel.org/admin-guide/kernel-parameters.html
  */
-const names = `
+export const KERNEL_PARAMETERS = `
   BOOT_IMAGE accept_memory acpi acpi_apic_instance acpi_backlight acpi_enforce_resources
   acpi_force_32bit_fadt_addr acpi_force_table_verification acpi_irq_balance acpi_irq_isa
   acpi_irq_nobalance acpi_irq_pci acpi_mask_gpe acpi_no_auto_serialize acpi_no_memhotplug
@@ -73,15 +73,3 @@ const names = `
   xen_512gb_limit xen_emul_unplug xen_legacy_crash xen_mc_debug xen_msr_safe
   xen_no_vector_callback xen_nopv xen_scrub_pages xen_timer_slop
 `;
-
-let parameters: Set<string> | undefined;
-
-/**
- * Whether the kernel would keep `name=value` for itself, or drop it.
- *
- * @param name a variable's name
- */
-export function isKernelParameter(name: string): boolean {
-  parameters ??= new Set(names.trim().split(/\s+/));
-  return parameters.has(name.replaceAll("-", "_"));
-}

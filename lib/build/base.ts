@@ -1,9 +1,10 @@
+import { arch } from "../arch/arch.ts";
 import { HostError } from "../errors.ts";
 
 /** The one Deno executable that the linker and the stub are written for and tested with. */
 export const KNOWN_BASE = {
   version: "2.9.6",
-  /** SHA-256 of `deno` in the npm package `@deno/linux-x64-glibc` of that version. */
+  /** SHA-256 of `deno` in the npm package `arch.denoPackage` of that version. */
   sha256: "bceb5b6a6239b0b010418406d8c77a508f67cf4337d94288f1c19fe71304aab0",
 } as const;
 
@@ -33,7 +34,8 @@ export async function readBase(
     throw new HostError({
       operation,
       subject: path,
-      reason: `its SHA-256 is ${sha256}, that of the npm package is ${KNOWN_BASE.sha256}`,
+      reason:
+        `its SHA-256 is ${sha256}, that of the npm package ${arch.denoPackage} is ${KNOWN_BASE.sha256}`,
       remedy,
     });
   }

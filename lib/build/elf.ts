@@ -1,7 +1,8 @@
 /**
  * The parts of an ELF64 file that the linker needs: its program headers. Layouts and values: the ELF gABI
- * chapters "ELF Header" and "Program Header", and the System V psABI for x86-64.
+ * chapters "ELF Header" and "Program Header".
  */
+import { arch } from "../arch/arch.ts";
 import { HostError } from "../errors.ts";
 
 /** `Elf64_Phdr.p_type`. */
@@ -18,7 +19,6 @@ const ELF_HEADER_SIZE = 64;
 /** Bytes. */
 export const PROGRAM_HEADER_SIZE = 56;
 const ET_DYN = 3;
-const EM_X86_64 = 62;
 
 /** Offset of `e_entry` in the file. */
 export const ENTRY_FIELD = 24;
@@ -34,7 +34,7 @@ export interface ProgramHeader {
   align: number;
 }
 
-/** A parsed position-independent x86-64 executable. */
+/** A parsed position-independent executable. */
 export interface ElfFile {
   view: DataView;
   /** Address of the entry point. */
@@ -47,7 +47,7 @@ export interface ElfFile {
 /**
  * Parses the ELF header and the program headers.
  * @param bytes the whole file
- * @throws HostError when it is not a little-endian, position-independent x86-64 executable, or is cut off
+ * @throws HostError when it is not a little-endian, position-independent executable of ours, or is cut off
  */
 export function parseElf(bytes: Uint8Array): ElfFile {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -57,7 +57,7 @@ export function parseElf(bytes: Uint8Array): ElfFile {
   if (view.getUint8(4) !== 2 || view.getUint8(5) !== 1) {
     throw wrong("it is not 64-bit little-endian");
   }
-  if (view.getUint16(18, true) !== EM_X86_64) throw wrong("it is not for x86-64");
+  if (view.getUint16(18, true) !== arch.elfMachine) throw wrong(`it is not for ${arch.name}`);
   if (view.getUint16(16, true) !== ET_DYN) {
     throw wrong("it is not position-independent (e_type is not ET_DYN)");
   }

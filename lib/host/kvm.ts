@@ -7,6 +7,7 @@ import {
   O_RDWR,
   open,
 } from "../../ffi/linux.ts";
+import { arch } from "../arch/arch.ts";
 import { readDevice } from "./devices.ts";
 import type { KvmFacts } from "./types.ts";
 
@@ -17,31 +18,6 @@ const KVM_CHECK_EXTENSION = 0xae03;
 
 /** linux/kvm.h: KVM_API_VERSION; has not changed since Linux 2.6.22. */
 const API_VERSION = 12;
-
-/**
- * What the monitors cannot do without; each is in every x86 kernel since 3.x, so a missing one
- * means that something else answers on /dev/kvm.
- *
- * @see linux/kvm.h, kernel Documentation/virt/kvm/api.rst
- */
-const EXTENSIONS: readonly { name: string; number: number; why: string }[] = [
-  { name: "KVM_CAP_IRQCHIP", number: 0, why: "interrupt controllers in the kernel" },
-  { name: "KVM_CAP_USER_MEMORY", number: 3, why: "guest memory that the monitor allocates" },
-  { name: "KVM_CAP_SET_TSS_ADDR", number: 4, why: "real mode on Intel processors" },
-  { name: "KVM_CAP_EXT_CPUID", number: 7, why: "processor features shown to the guest" },
-  {
-    name: "KVM_CAP_DESTROY_MEMORY_REGION_WORKS",
-    number: 21,
-    why: "memory regions that move, which QEMU insists on",
-  },
-  {
-    name: "KVM_CAP_JOIN_MEMORY_REGIONS_WORKS",
-    number: 30,
-    why: "memory regions that meet, which QEMU insists on",
-  },
-  { name: "KVM_CAP_IRQFD", number: 32, why: "interrupts of virtio devices" },
-  { name: "KVM_CAP_IOEVENTFD", number: 36, why: "notifications of virtio devices" },
-];
 
 /** The kernel interface that the probe uses; replaced in tests. */
 export interface KvmInterface {
@@ -68,8 +44,8 @@ export function probeKvm(path = "/dev/kvm", linux: KvmInterface = LINUX): KvmFac
   if (device === undefined) {
     return {
       usable: false,
-      reason: `${path} does not exist: load the kernel module (modprobe kvm_intel or kvm_amd), ` +
-        "turn on VT-x or AMD-V in the firmware setup, or, in a virtual machine, have nested " +
+      reason: `${path} does not exist: load the kernel module (modprobe ${arch.kvm.modules}), ` +
+        `turn on ${arch.kvm.feature} in the firmware setup, or, in a virtual machine, have nested ` +
         "virtualisation turned on by its host",
     };
   }
@@ -97,7 +73,7 @@ function probeOpen(path: string, fd: number, linux: KvmInterface): Omit<KvmFacts
   if (apiVersion !== API_VERSION) {
     return unusable(`${path} speaks version ${apiVersion} of the interface, not ${API_VERSION}`);
   }
-  const missing = EXTENSIONS.filter(({ number }) =>
+  const missing = arch.kvm.extensions.filter(({ number }) =>
     linux.ioctl(fd, KVM_CHECK_EXTENSION, number) <= 0
   );
   if (missing.length > 0) {
@@ -134,7 +110,7 @@ function openFailure(path: string, error: unknown): string {
     case "ENODEV":
     case "ENXIO":
       return `${path} has no driver behind it: load the kernel module ` +
-        "(modprobe kvm_intel or kvm_amd)";
+        `(modprobe ${arch.kvm.modules})`;
     default:
       return `${path} cannot be opened (${codeOf(error)})`;
   }
@@ -147,7 +123,7 @@ function createFailure(error: unknown): string {
         "stop its machines or unload its modules";
     case "EIO":
     case "EOPNOTSUPP":
-      return "the processor's virtualisation is turned off: turn on VT-x or AMD-V in the firmware " +
+      return `the processor's virtualisation is turned off: turn on ${arch.kvm.feature} in the firmware ` +
         "setup, or nested virtualisation on the host of this virtual machine";
     case "ENOMEM":
       return "there is not enough kernel memory for a virtual machine";

@@ -1,6 +1,7 @@
 import type { MonitorConfiguration } from "../config/types.ts";
 import type { FirmwareKind, Monitor } from "../monitor/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
+import { arch } from "../arch/arch.ts";
 import { ARCHITECTURE_BYTES, foreignArchitecture } from "../arch/machines.ts";
 import { apparmorEnabled } from "../host/apparmor.ts";
 import { findFirmware, findMonitor, readLibraryDirectories } from "../host/binaries.ts";
@@ -79,8 +80,8 @@ function kernelFacts(imageRoot: number, path: string): HostFacts["kernel"] {
   throw new InvalidConfigurationError({
     operation: "read the guest's kernel",
     subject: path,
-    reason: `it is for another processor, ${architecture}, and this machine is x86-64`,
-    remedy: "build or pull the image for linux/amd64",
+    reason: `it is for another processor, ${architecture}, and this machine is ${arch.name}`,
+    remedy: `build or pull the image for linux/${arch.imageName}`,
   });
 }
 

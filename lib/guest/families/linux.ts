@@ -1,16 +1,14 @@
+import { arch } from "../../arch/arch.ts";
 import { InvalidConfigurationError } from "../../errors.ts";
 import { keyPrefix } from "../keys.ts";
 import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
 import type { GuestDisk, GuestInput } from "../types.ts";
-import { isKernelParameter } from "../../arch/x86_64_kernel_parameters.ts";
+import { isKernelParameter } from "./kernel_parameters.ts";
 import { processOf } from "./linux_process.ts";
 import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";
 import { quoteArgument, splitArguments } from "./quote.ts";
 import type { Guest } from "./types.ts";
-
-/** COMMAND_LINE_SIZE on x86 (arch/x86/include/asm/setup.h), in bytes, the closing NUL included. */
-const commandLineSize = 2048;
 
 /**
  * CONFIG_INIT_ENV_ARG_LIMIT, by default 32: how many arguments the kernel hands to init besides its
@@ -115,7 +113,7 @@ function processWords(input: GuestInput): string[] {
 /** @throws InvalidConfigurationError when the kernel would cut the line */
 function lineWith(input: GuestInput, words: string[]): string {
   const line = [
-    "panic=-1 console=ttyS0",
+    `panic=-1 console=${arch.linux.console}`,
     ...input.monitor?.linuxParameters ?? [],
     // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
     ...rootParameters(input),
@@ -123,11 +121,12 @@ function lineWith(input: GuestInput, words: string[]): string {
     ...words,
   ].join(" ");
   const length = new TextEncoder().encode(line).length;
-  if (length < commandLineSize) return line;
+  const room = arch.linux.commandLineBytes;
+  if (length < room) return line;
   throw new InvalidConfigurationError({
     operation,
     reason: `arguments and environment make it ${length} bytes long, and the Linux kernel ` +
-      `reads at most ${commandLineSize - 1}`,
+      `reads at most ${room - 1}`,
     remedy: "pass fewer or shorter arguments and variables, or put them in a file of the image; " +
       "a guest that stays in its initial RAM disk, without a root disk, can be given any",
   });
