@@ -137,6 +137,36 @@ testIf("a guest is told a command line of 8000 bytes", { needs }, async () => {
   assert.equal((await boot({ commandLine })).stdout, `${commandLine}\n`);
 });
 
+testIf("a guest that panics has failed, whatever it does after it", { needs }, async () => {
+  for (let round = 0; round < 20; round++) {
+    const { code } = await boot({ kernel: multibootGuestKernel, commandLine: "crash" });
+    assert.equal(code, 85);
+  }
+});
+
+testIf("a guest that powers off ends with 0, or with what it writes after it", {
+  needs,
+}, async () => {
+  const { code } = await boot({ kernel: multibootGuestKernel, commandLine: "poweroff" });
+  assert.ok([0, 83].includes(code), `${code}`);
+});
+
+testIf(
+  "a stock Linux that panics ends with a failure",
+  { needs: [...needs, "root", "busybox", "cpio", "apt-get"], timeoutSeconds: 300 },
+  async () => {
+    await using scope = new Scope();
+    const kernel = await debianKernel();
+    const initrd = await makeLinuxInitrd({ script: "exit 3" });
+    scope.defer("remove the initrd", () => initrd.cleanup());
+    const commandLine = "console=ttyS0 panic=-1";
+    const input = { kernel, initrd: initrd.path, memoryMiB: 256, commandLine };
+    const { code, stdout } = await boot(input, { timeoutSeconds: 120 });
+    assert.match(stdout, /Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000300/);
+    assert.equal(code, 1);
+  },
+);
+
 testIf(
   "a stock Linux takes its address, answers pings and serves on its network card",
   { needs: [...needs, "root", "ip", "ping", "busybox", "cpio", "apt-get"], timeoutSeconds: 300 },

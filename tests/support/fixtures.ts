@@ -127,8 +127,11 @@ interface LinuxFiles {
   modules: string[];
 }
 
-/** virtio's devices are modules there; the power button and the files of input devices are, too. */
-const MODULES = ["failover", "net_failover", "virtio_net", "virtio_blk", "button", "evdev"];
+/** virtio's devices are modules there; the power button, the files of input devices and pvpanic are, too. */
+const MODULES = [
+  ...["failover", "net_failover", "virtio_net", "virtio_blk", "button", "evdev"],
+  ...["pvpanic", "pvpanic-mmio"],
+];
 
 /**
  * Path of the kernel of Debian's `linux-image-cloud-amd64`: fetched with `apt-get download`, never

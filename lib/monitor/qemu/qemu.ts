@@ -55,6 +55,14 @@ const FIRMWARE: Monitor["firmware"] = {
 /** Guests end with a code by writing it here: QEMU then exits with 2 * code + 1. */
 const DEBUG_EXIT_DEVICE = "isa-debug-exit,iobase=0x501,iosize=2";
 
+/**
+ * By which a guest says that it panicked (docs/specs/pvpanic.rst): at a port, since its PCI variant
+ * would need an address, and Unikraft knows only the port. QEMU then stops the guest's processor at
+ * once, so that nothing it does later changes the exit code, and exits with 1, or as the debug exit port
+ * was told before.
+ */
+const PANIC = ["-device", "pvpanic", "-action", "panic=exit-failure"];
+
 /** No obsolete calls, no change of identity, no fork or exec, no change of scheduling: qemu(1). */
 const SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
@@ -145,6 +153,7 @@ function argv(input: MonitorInput): string[] {
     ...["-monitor", "none"],
     ...control(input),
     ...["-device", DEBUG_EXIT_DEVICE],
+    ...PANIC,
     ...network(input),
     ...(input.disks ?? []).flatMap(disk),
     ...["-kernel", path("kernel", input.kernel)],

@@ -78,6 +78,12 @@ Deno.test("argv does not offer an MTU to a driver that misreads it", () => {
   assert.match(argv.join("\n"), /virtio-net-pci,netdev=net0,mac=02:42:0a:58:03:07,romfile=\n/);
 });
 
+Deno.test("argv lets a guest report a panic, and fail by it", () => {
+  const argv = qemu.argv(plain);
+  assert.ok(argv.some((it, at) => it === "pvpanic" && argv[at - 1] === "-device"));
+  assert.equal(after(argv, "-action"), "panic=exit-failure");
+});
+
 Deno.test("argv names the firmware that the guest starts in", () => {
   const argv = qemu.argv({ ...plain, firmware: "/usr/share/seabios/bios-256k.bin" });
   assert.equal(after(argv, "-bios"), "/usr/share/seabios/bios-256k.bin");
