@@ -219,13 +219,16 @@ function network({ network }: MonitorInput): string[] {
  * would try in a /dev/null that is not there whether it can have any, say so on standard error, and
  * have none. Who writes to a disk holds a claim of ours instead (launch/steps/disk_claims.ts). Content is
  * raw and said to be: a guest could otherwise write the header of a format that names other files.
+ *
+ * What the guest discards is given back to the host, so that a file shrinks again. virtio-blk has no way
+ * to say that a disk does not rotate: Linux takes every one for such that does.
  */
 function disk({ path: place, fd, kind, readOnly, serial }: MonitorDisk, index: number): string[] {
   const node = `disk${index}`;
   const driver = kind === "device" ? "host_device" : "file";
   // Descriptor sets are numbered as the descriptors are.
   const name = fd === undefined ? value("disk", path("disk", place ?? "")) : `/dev/fdset/${fd}`;
-  const access = readOnly ? "read-only=on" : "read-only=off";
+  const access = readOnly ? "read-only=on" : "read-only=off,discard=unmap";
   return [
     ...(fd === undefined ? [] : descriptor(fd)),
     ...[

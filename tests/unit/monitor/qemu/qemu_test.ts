@@ -187,3 +187,14 @@ for (const [ofQemu, ofGuest] of [[0, 0], [1, 1], [3, 1], [7, 3], [255, 127], [2,
     assert.equal(qemu.exitCode(ofQemu!), ofGuest);
   });
 }
+
+Deno.test("what a guest discards of a disk that it may write is given back to the host", () => {
+  const disk = { path: "/guest/disk0", kind: "file" as const };
+  const nodes = (readOnly: boolean) =>
+    qemu.argv({ ...plain, disks: [{ ...disk, readOnly }] }).filter((it) => /^driver=/.test(it));
+  assert.deepEqual(nodes(false).map((it) => readOption(it).includes("discard=unmap")), [
+    true,
+    true,
+  ]);
+  assert.doesNotMatch(nodes(true).join(), /discard/);
+});
