@@ -60,7 +60,7 @@ for (const [name, text] of configurations) {
       ) as Record<string, string>;
       const group = groupOf({ id: "one", annotations, shimGroup: "container" });
       // What it would start instead cannot come: the name of this containerd is nobody else's.
-      const path = await socketPath(`${bundle}.sock`, "test", group);
+      const path = socketPath(`${bundle}.sock`, "test", group);
       withoutSocketDirectories(scope);
       await Deno.mkdir(SOCKET_DIRECTORY, { recursive: true, mode: 0o711 });
       const listener = Deno.listen({ transport: "unix", path });
@@ -128,7 +128,7 @@ for (const [name, toml, expected] of OPERATORS) {
     const paths = new Map<string, string>();
     for (const shimGroup of ["container", "namespace"] as const) {
       const group = groupOf({ id: "one", annotations: {}, shimGroup });
-      const path = await socketPath(`${bundle}.sock`, "test", group);
+      const path = socketPath(`${bundle}.sock`, "test", group);
       const listener = Deno.listen({ transport: "unix", path });
       scope.defer("stop listening", () => listener.close());
       paths.set(shimGroup, path);
@@ -148,6 +148,26 @@ for (const [name, toml, expected] of OPERATORS) {
     }
   });
 }
+
+testIf("start joins a shim that runs without booting Deno", {
+  needs: ["root", "unshare"],
+}, async () => {
+  await using scope = new Scope();
+  const bundle = await scope.temporaryDirectory("bundle");
+  await Deno.writeTextFile(`${bundle}/config.json`, `{"annotations":{"${SANDBOX}":"pod"}}`);
+  withoutSocketDirectories(scope);
+  await Deno.mkdir(SOCKET_DIRECTORY, { recursive: true, mode: 0o711 });
+  const path = socketPath(`${bundle}.sock`, "test", "pod");
+  const listener = Deno.listen({ transport: "unix", path });
+  scope.defer("stop listening", () => listener.close());
+  // Deno cannot boot without /proc.
+  const result = await run([
+    ...["unshare", "--mount", "--propagation=private", "sh", "-c"],
+    ...['umount -l /proc && exec "$0" "$@"', await shimBinary(scope)],
+    ...["-namespace", "test", "-address", `${bundle}.sock`, "-id", "one", "start"],
+  ], { cwd: bundle, stdin: "" });
+  assert.deepEqual(result, { code: 0, stdout: `unix://${path}`, stderr: "" });
+});
 
 testIf("delete of what is gone answers at once, and right", { needs: ["root"] }, async () => {
   await using scope = new Scope();

@@ -198,7 +198,7 @@ static long receive(long fd) {
 static int has_mac(const char *message, long length, const char *mac) {
   for (long at = NLMSG_HDRLEN + IFINFOMSG_SIZE; at + 4 <= length;) {
     long size = half_at(message, at);
-    if (size < 4) return 0;
+    if (size < 4 || at + size > length) return 0;
     if (half_at(message, at + 2) == IFLA_ADDRESS && size == 4 + MAC_SIZE) {
       for (long byte = 0; byte < MAC_SIZE; byte++) {
         if (message[at + 4 + byte] != mac[byte]) return 0;

@@ -1,13 +1,14 @@
 /*
- * The executable called as a containerd shim: what it can answer without booting Deno.
+ * The executable as a containerd shim: what it can answer without booting Deno.
  *
- * - `start` when the shim of the container's group runs: its address. Else this process forks: the
- *   parent prints the address, on which the kernel already listens, and the child goes on to boot as
- *   the daemon, with an init that boots beside it.
- * - `delete` when nothing of the container is left, which containerd asks after every task.
+ * - `start`: the address of the group's shim where one runs. Otherwise this process forks: the parent
+ *   prints the address, on which the kernel already listens; the child becomes the daemon, with an
+ *   init that boots beside it.
+ * - `delete` of a container of which nothing is left: containerd asks for it after every task.
  *
- * It decides as lib/shim/command/start.ts and delete.ts do, and returns where it cannot: these then
- * do the work. Part of stub.c, with the same rules.
+ * It decides as lib/shim/command/start.ts and delete.ts do, and leaves to them what is unusual: then
+ * it returns, and Deno boots. Part of stub.c, with the same rules. tests/integration/shim_stub_test.ts
+ * compares the two; sanitizers_test.ts there does so with random input.
  */
 
 enum {
@@ -42,14 +43,15 @@ enum { LISTEN_FD = 3, OPTIONS_FD = 4, INIT_FD = 5, CHANNEL_FD = 3, BACKLOG = 409
 
 #define SOCKET_DIRECTORY "/run/containerd/s"
 #define CONFIGURATION "/etc/urunc/config.toml"
+#define GROUP_DIGITS 32
 
-/* What becomes of a process that goes on: arguments in place of its own last one. */
+/* Arguments for the process that goes on, in place of its last one. */
 struct shim_process {
   const char *arguments[8];
   u32 count;
   int is_init;
   char pid[21];
-  char socket[sizeof SOCKET_DIRECTORY + 65];
+  char socket[sizeof SOCKET_DIRECTORY + 1 + GROUP_DIGITS];
 };
 
 struct shim_options {
@@ -74,7 +76,7 @@ static int is_shim(const char *name) {
          name[size - 1] >= '0' && name[size - 1] <= '9';
 }
 
-/* Only the forms that containerd writes. */
+/* The forms that containerd writes, and no others. */
 static int read_options(u64 count, char **arguments, struct shim_options *options) {
   for (u64 i = 0; i < count; i++) {
     const char *name = arguments[i];
@@ -89,246 +91,148 @@ static int read_options(u64 count, char **arguments, struct shim_options *option
   return options->namespace && options->address && options->id && *options->namespace && *options->id;
 }
 
-/* A file's content, with its size; null when it is missing, empty or too large. */
-static const char *map_file(const char *path, u64 *size, i64 *error) {
-  u64 stat[18]; /* struct stat, asm/stat.h: st_size is its seventh word */
-  i64 fd = system_call(SYS_open, (i64)path, O_RDONLY | O_CLOEXEC, 0);
-  *error = fd;
-  if (fd < 0) return 0;
-  i64 mapped = -1;
-  if (system_call(SYS_fstat, fd, (i64)stat, 0) == 0 && stat[6] > 0 && stat[6] < (1 << 24)) {
-    *size = stat[6];
-    mapped = system_call6(SYS_mmap, 0, *size, PROT_READ, MAP_PRIVATE, fd, 0);
-  }
-  system_call(SYS_close, fd, 0, 0);
-  return mapped < 0 && mapped > -4096 ? 0 : (const char *)mapped;
-}
-
 struct text {
   const char *at, *end;
 };
 
-static int text_starts_with(struct text text, const char *prefix) {
-  while (*prefix)
-    if (text.at == text.end || *text.at++ != *prefix++) return 0;
+static struct text text_of(const char *string) { return (struct text){string, string + length(string)}; }
+
+/* Maps a file. Returns 0, -ENOENT when there is none, or another error when it is empty or too large. */
+static i64 map_file(const char *path, struct text *text) {
+  u64 stat[18]; /* struct stat, asm/stat.h: st_size is its seventh word */
+  i64 fd = system_call(SYS_open, (i64)path, O_RDONLY | O_CLOEXEC, 0);
+  if (fd < 0) return fd;
+  i64 mapped = -EINVAL;
+  if (system_call(SYS_fstat, fd, (i64)stat, 0) == 0 && stat[6] > 0 && stat[6] < (1 << 24))
+    mapped = system_call6(SYS_mmap, 0, stat[6], PROT_READ, MAP_PRIVATE, fd, 0);
+  system_call(SYS_close, fd, 0, 0);
+  if (mapped < 0 && mapped > -4096) return mapped;
+  *text = (struct text){(const char *)mapped, (const char *)mapped + stat[6]};
+  return 0;
+}
+
+/* Skips a prefix, if it is there. */
+static int skip(struct text *text, const char *prefix) {
+  const char *at = text->at;
+  for (; *prefix; at++, prefix++)
+    if (at == text->end || *at != *prefix) return 0;
+  text->at = at;
   return 1;
 }
 
-static int text_equals(struct text text, const char *with) {
-  return (u64)(text.end - text.at) == length(with) && text_starts_with(text, with);
-}
+static int text_equals(struct text text, const char *with) { return skip(&text, with) && text.at == text.end; }
 
-static int is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+static int contains(struct text text, const char *part) {
+  for (; text.at < text.end; text.at++) {
+    struct text rest = text;
+    if (skip(&rest, part)) return 1;
+  }
+  return 0;
+}
 
 static void skip_blanks(struct text *text) {
-  while (text->at < text->end && is_blank(*text->at)) text->at++;
+  while (text->at < text->end && (*text->at == ' ' || *text->at == '\t' || *text->at == '\r')) text->at++;
 }
 
-static int skip(struct text *text, const char *prefix) {
-  if (!text_starts_with(*text, prefix)) return 0;
-  text->at += length(prefix);
-  return 1;
-}
-
-#define GROUP_KEY "shim_group"
-
-/* What follows the key up to its line's end: 1 for "namespace", 0 for "container", -1 for all else. */
-static int read_group(struct text *text) {
-  int group = -1;
-  skip_blanks(text);
-  if (!skip(text, "=")) return -1;
-  skip_blanks(text);
-  if (skip(text, "\"namespace\"")) group = 1;
-  else if (skip(text, "\"container\"")) group = 0;
-  skip_blanks(text);
-  return text->at == text->end || *text->at == '\n' || *text->at == '#' ? group : -1;
+/* Takes the next line off a text, without its indentation and its end. */
+static struct text take_line(struct text *text) {
+  struct text line = *text;
+  while (text->at < text->end && *text->at != '\n') text->at++;
+  line.end = text->at;
+  if (text->at < text->end) text->at++;
+  skip_blanks(&line);
+  return line;
 }
 
 /*
- * `shim_group` in the operator's configuration. Its line is found without understanding TOML: whatever
- * looks in any way unusual is left to those who do. That is the key's name anywhere but at the start of
- * a line and in a remark, twice, or in a table; and texts of several lines and escapes, which may look
- * like the key or hide it.
- *
- * Returns 1 for "namespace", 0 for "container" or no such key, -1 when it cannot tell.
+ * `shim_group` in config.toml: 1 for "namespace", 0 for "container" or where it is not set, -1 for
+ * start.ts to decide. That is the key in any but its usual form, twice or in a table; and files with
+ * escapes or texts of several lines, which may look like the key or hide it.
  */
-static int is_namespace_group(void) {
-  u64 size;
-  i64 error;
-  const char *start = map_file(CONFIGURATION, &size, &error);
-  if (!start) return error == -ENOENT ? 0 : -1;
-  int group = 0, seen = 0, in_table = 0, line_begins = 1;
-  for (struct text rest = {start, start + size}; rest.at < rest.end; rest.at++) {
-    if (*rest.at == '\n') line_begins = 1;
-    if (*rest.at == '\n' || is_blank(*rest.at)) continue;
-    if (line_begins && *rest.at == '#') {
-      while (rest.at + 1 < rest.end && rest.at[1] != '\n') rest.at++;
-      continue;
-    }
-    if (*rest.at == '\\') return -1;
-    if (text_starts_with(rest, "\"\"\"") || text_starts_with(rest, "'''")) return -1;
-    if (line_begins && *rest.at == '[') in_table = 1;
-    if (skip(&rest, GROUP_KEY)) {
-      if (!line_begins || in_table || seen++) return -1;
-      group = read_group(&rest);
-      if (group < 0) return -1;
-      rest.at--;
-    }
-    line_begins = 0;
+static int is_namespace_group(struct text file) {
+  int group = 0, seen = 0, in_table = 0;
+  while (file.at < file.end) {
+    struct text line = take_line(&file);
+    if (skip(&line, "#")) continue;
+    if (contains(line, "\\") || contains(line, "\"\"\"") || contains(line, "'''")) return -1;
+    if (skip(&line, "[")) in_table = 1;
+    if (!contains(line, "shim_group")) continue;
+    if (in_table || seen++) return -1;
+    if (skip(&line, "shim_group = \"namespace\"")) group = 1;
+    else if (!skip(&line, "shim_group = \"container\"")) return -1;
+    skip_blanks(&line);
+    if (line.at < line.end && *line.at != '#') return -1;
   }
   return group;
 }
 
-static int is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+static int is_group_name(struct text key) {
+  return text_equals(key, "io.containerd.runc.v2.group") || text_equals(key, "io.kubernetes.cri.sandbox-id");
+}
 
-/* Skips a string that begins at its quote. Sets `text` to what is inside; null when it does not end. */
-static const char *skip_string(const char *at, const char *end, struct text *text) {
-  const char *start = ++at;
-  for (; at < end; at++) {
-    if (*at == '\\') at++;
-    else if (*at == '"') {
-      *text = (struct text){start, at};
-      return at + 1;
-    }
+/* Moves from a string's first quote to its last. Returns 0 when there is none. */
+static int take_string(struct text *json, struct text *string) {
+  string->at = ++json->at;
+  for (; json->at < json->end; json->at++) {
+    string->end = json->at;
+    if (*json->at == '"') return 1;
+    if (*json->at == '\\') json->at++;
   }
   return 0;
 }
 
-static int has_escape(struct text text) {
-  for (; text.at < text.end; text.at++)
-    if (*text.at == '\\') return 1;
-  return 0;
-}
-
 /*
- * The annotation of config.json that names the container's group: a reader of JSON that keeps nothing
- * but where it is. `group` stays as it is when there is none. Returns 0 when it cannot tell.
+ * The annotation in config.json that names the container's group; without one, `group` stays as it is.
+ * It knows where in the nested objects it is, and nothing else of JSON. Returns 0 for start.ts to decide:
+ * that is several names or "annotations", and escapes in what it compares or returns.
  */
-static int find_group(const char *at, u64 size, struct text *group) {
-  const char *end = at + size;
+static int find_group(struct text json, struct text *group) {
   u64 depth = 0;
-  int in_annotations = 0, seen = 0, is_key = 0, found = 0;
-  struct text key = {0, 0}, value;
-  while (at < end && is_space(*at)) at++;
-  if (at == end || *at != '{') return 0;
-  while (at < end) {
-    char c = *at;
+  int in_annotations = 0, annotations = 0, names = 0, is_key = 0;
+  struct text key = {0, 0}, string;
+  if (json.at == json.end || *json.at != '{') return 0;
+  for (; json.at < json.end; json.at++) {
+    char c = *json.at;
     if (c == '"') {
-      at = skip_string(at, end, &value);
-      if (!at) return 0;
-      if (is_key) {
-        key = value;
-        if (depth <= 2 && has_escape(key)) return 0;
-      } else if (in_annotations && depth == 2 && key.at) {
-        /* The first name goes before the second; the last value of one before those before it. */
-        int rank = text_equals(key, "io.containerd.runc.v2.group") ? 2 : text_equals(key, "io.kubernetes.cri.sandbox-id");
-        if (rank == 0 || rank < found) continue;
-        if (has_escape(value)) return 0;
-        found = rank;
-        *group = value;
-      }
-      continue;
-    }
-    at++;
-    if (c == '{' || c == '[') {
-      if (c == '{' && depth == 1 && key.at && text_equals(key, "annotations")) {
-        if (seen++) return 0;
-        in_annotations = 1;
-      }
-      depth++;
-      is_key = c == '{';
-      key.at = 0;
-    } else if (c == '}' || c == ']') {
-      if (depth-- == 0) return 0;
-      if (depth == 1) in_annotations = 0;
-      key.at = 0;
-    } else if (c == ',') {
-      /* In an array too, where it does no harm: what follows there has no value. */
-      is_key = 1;
-      key.at = 0;
+      if (!take_string(&json, &string)) return 0;
+      if (is_key) key = string;
+      int is_name = !is_key && in_annotations && depth == 2 && is_group_name(key);
+      if ((is_name || (is_key && depth <= 2)) && contains(string, "\\")) return 0;
+      if (is_name && names++) return 0;
+      if (is_name) *group = string;
     } else if (c == ':') {
       is_key = 0;
+    } else if (c == ',' || c == '{' || c == '[' || c == '}' || c == ']') {
+      if (c == '{' && depth == 1 && text_equals(key, "annotations")) {
+        if (annotations++) return 0;
+        in_annotations = 1;
+      }
+      if (c == '{' || c == '[') depth++;
+      else if (c != ',' && depth-- == 0) return 0;
+      if (depth < 2) in_annotations = 0;
+      is_key = c == '{' || c == ','; /* A text of an array is none, and has no value. */
+      key = (struct text){0, 0};
     }
   }
   return depth == 0;
 }
 
-/* FIPS 180-4 */
-static const u32 sha256_constants[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+typedef unsigned __int128 u128;
 
-struct sha256 {
-  u32 state[8];
-  u64 size;
-  u8 block[64];
-};
-
-static u32 rotate(u32 x, u32 by) { return x >> by | x << (32 - by); }
-
-static void sha256_block(struct sha256 *hash) {
-  u32 w[64], v[8];
-  for (u32 i = 0; i < 16; i++) w[i] = __builtin_bswap32(((u32 *)hash->block)[i]);
-  for (u32 i = 16; i < 64; i++) {
-    u32 a = w[i - 15], b = w[i - 2];
-    w[i] = w[i - 16] + (rotate(a, 7) ^ rotate(a, 18) ^ a >> 3) + w[i - 7] +
-           (rotate(b, 17) ^ rotate(b, 19) ^ b >> 10);
-  }
-  for (u32 i = 0; i < 8; i++) v[i] = hash->state[i];
-  for (u32 i = 0; i < 64; i++) {
-    u32 a = v[0], e = v[4];
-    u32 x = v[7] + (rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25)) + ((e & v[5]) ^ (~e & v[6])) +
-            sha256_constants[i] + w[i];
-    u32 y = (rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22)) + ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-    for (u32 k = 7; k > 0; k--) v[k] = v[k - 1];
-    v[4] += x;
-    v[0] = x + y;
-  }
-  for (u32 i = 0; i < 8; i++) hash->state[i] += v[i];
+/* FNV-1a with 128 bits: lib/shim/command/group.ts says why. */
+static u128 add_to_hash(u128 hash, struct text text) {
+  const u128 prime = (u128)1 << 88 | 0x13b;
+  for (; text.at < text.end; text.at++) hash = (hash ^ (u8)*text.at) * prime;
+  return hash;
 }
 
-static void sha256_add(struct sha256 *hash, struct text text) {
-  while (text.at < text.end) {
-    hash->block[hash->size++ % 64] = *text.at++;
-    if (hash->size % 64 == 0) sha256_block(hash);
-  }
-}
-
-static struct text text_of(const char *string) { return (struct text){string, string + length(string)}; }
-
-/* The hexadecimal SHA-256 of `address/namespace/group`. */
+/* Appends the hexadecimal hash of `address/namespace/group`. */
 static char *append_hash(char *to, const char *address, const char *namespace, struct text group) {
-  struct sha256 hash;
-  hash.size = 0;
-  hash.state[0] = 0x6a09e667;
-  hash.state[1] = 0xbb67ae85;
-  hash.state[2] = 0x3c6ef372;
-  hash.state[3] = 0xa54ff53a;
-  hash.state[4] = 0x510e527f;
-  hash.state[5] = 0x9b05688c;
-  hash.state[6] = 0x1f83d9ab;
-  hash.state[7] = 0x5be0cd19;
-  sha256_add(&hash, text_of(address));
-  sha256_add(&hash, text_of("/"));
-  sha256_add(&hash, text_of(namespace));
-  sha256_add(&hash, text_of("/"));
-  sha256_add(&hash, group);
-  u64 bits = hash.size * 8;
-  char byte = (char)0x80;
-  sha256_add(&hash, (struct text){&byte, &byte + 1});
-  byte = 0;
-  while (hash.size % 64 != 56) sha256_add(&hash, (struct text){&byte, &byte + 1});
-  for (i64 shift = 56; shift >= 0; shift -= 8) {
-    byte = bits >> shift;
-    sha256_add(&hash, (struct text){&byte, &byte + 1});
-  }
-  for (u32 i = 0; i < 64; i++) *to++ = "0123456789abcdef"[hash.state[i / 8] >> (28 - i % 8 * 4) & 15];
+  u128 hash = (u128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
+  hash = add_to_hash(add_to_hash(hash, text_of(address)), text_of("/"));
+  hash = add_to_hash(add_to_hash(hash, text_of(namespace)), text_of("/"));
+  hash = add_to_hash(hash, group);
+  for (u32 i = 0; i < GROUP_DIGITS; i++, hash <<= 4) *to++ = "0123456789abcdef"[hash >> 124];
   *to = 0;
   return to;
 }
@@ -339,7 +243,7 @@ struct address {
   char path[108];
 };
 
-/* Writes `unix://PATH` to a file of the bundle: containerd reads it when it is started again. */
+/* Writes `unix://PATH` into the bundle, where containerd finds it after a restart. */
 static int write_address(const char *address) {
   i64 fd = system_call(SYS_open, (i64) "address.new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return 0;
@@ -369,7 +273,7 @@ static void answer_delete(const struct shim_options *options) {
   answer(message, size);
 }
 
-/* Forks an init into a new PID namespace, which only children enter. Returns 1 in the init. */
+/* Forks an init into a PID namespace of its own, which only a child can enter. Returns 1 in the init. */
 static int fork_init(struct shim_process *process) {
   int pair[2];
   i64 own = system_call(SYS_open, (i64) "/proc/self/ns/pid", O_RDONLY | O_CLOEXEC, 0);
@@ -387,7 +291,7 @@ static int fork_init(struct shim_process *process) {
         return 1;
       }
       if (system_call(SYS_setns, own, CLONE_NEWPID, 0) < 0)
-        fail("return to the own PID namespace", -1, "setns failed", 0);
+        fail("return to the PID namespace of the shim", -1, "setns failed", 0);
     }
     if (pid > 0) system_call(SYS_dup2, pair[0], INIT_FD, 0);
   }
@@ -401,13 +305,13 @@ static int fork_init(struct shim_process *process) {
   return 0;
 }
 
-/* What the caller has open stays with `start`; containerd waits for the end of its output. */
+/* Closes what the caller has open: containerd waits until the output of `start` is closed. */
 static void become_daemon(i64 listener) {
   system_call(SYS_setsid, 0, 0, 0);
   i64 input = system_call(SYS_fcntl, 0, F_DUPFD_CLOEXEC, 16);
   i64 nothing = system_call(SYS_open, (i64) "/dev/null", O_RDWR | O_CLOEXEC, 0);
   listener = system_call(SYS_fcntl, listener, F_DUPFD_CLOEXEC, 16);
-  if (input < 0 || nothing < 0 || listener < 0) fail("start the shim", -1, "no file can be opened", 0);
+  if (input < 0 || nothing < 0 || listener < 0) fail("start the shim", -1, "cannot open or duplicate a file", 0);
   for (i64 fd = 0; fd < 3; fd++) system_call(SYS_dup2, nothing, fd, 0);
   system_call(SYS_dup2, listener, LISTEN_FD, 0);
   system_call(SYS_dup2, input, OPTIONS_FD, 0);
@@ -416,17 +320,21 @@ static void become_daemon(i64 listener) {
   system_call(SYS_fcntl, OPTIONS_FD, F_SETFD, FD_CLOEXEC);
 }
 
-/* Returns in the daemon and its init, and where it has done nothing. */
+/* The group of the container. Returns 1 for the whole namespace, 0 otherwise, -1 for start.ts to decide. */
+static int read_group(const struct shim_options *options, struct text *group) {
+  struct text file = {0, 0}, json;
+  i64 error = map_file(CONFIGURATION, &file);
+  int shared = error && error != -ENOENT ? -1 : is_namespace_group(file);
+  *group = text_of(shared ? "*" : options->id);
+  if (shared) return shared;
+  return map_file("config.json", &json) == 0 && find_group(json, group) ? 0 : -1;
+}
+
+/* Returns in the daemon and in its init; and where it did nothing, which leaves it to start.ts. */
 static void answer_start(const struct shim_options *options, struct shim_process *process) {
-  int shared = is_namespace_group();
-  struct text group = shared > 0 ? text_of("*") : text_of(options->id);
+  struct text group;
+  int shared = read_group(options, &group);
   if (shared < 0) return;
-  if (!shared) {
-    u64 size;
-    i64 error;
-    const char *json = map_file("config.json", &size, &error);
-    if (!json || !find_group(json, size, &group)) return;
-  }
 
   struct address address = {AF_UNIX, ""};
   append(process->socket, SOCKET_DIRECTORY "/");
@@ -437,7 +345,7 @@ static void answer_start(const struct shim_options *options, struct shim_process
 
   system_call(SYS_mkdir, (i64) "/run/containerd", 0711, 0);
   system_call(SYS_mkdir, (i64)SOCKET_DIRECTORY, 0711, 0);
-  /* One shim for a group, and none that is about to end. Kept until the exit. */
+  /* Held until exit: one shim for a group, and not one that is shutting down. */
   i64 lock = system_call(SYS_open, (i64)SOCKET_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
   if (lock < 0) return;
   i64 fd = -1;
@@ -469,7 +377,7 @@ static void answer_start(const struct shim_options *options, struct shim_process
   system_call(SYS_close, lock, 0, 0);
 }
 
-/* Does not return when it has answered. `process` says what else the arguments are to be. */
+/* Does not return when it has answered. */
 static void answer_as_shim(u64 argc, char **argv, struct shim_process *process) {
   struct shim_options options = {0, 0, 0, 0};
   if (argc < 2 || !is_shim(argv[0])) return;

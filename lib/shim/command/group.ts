@@ -28,18 +28,22 @@ export function groupOf({ id, annotations, shimGroup }: GroupInput): string {
 /** No container's id: it holds a character that ids do not. */
 const NAMESPACE_GROUP = "*";
 
+/** Parameters of FNV-1a with 128 bits, draft-eastlake-fnv section 5. */
+const FNV_OFFSET_BASIS = 0x6c62272e07bb014262b821756295c58dn;
+const FNV_PRIME = (1n << 88n) + 0x13bn;
+
 /**
- * Where a group's shim listens: a file for each containerd, namespace and group.
+ * Where a group's shim listens: a file for each containerd, namespace and group. Its name is a hash
+ * that is short to write, because lib/build/stub/shim.c computes it, too. It need not resist somebody
+ * who searches for two groups with the same name: who chooses a group can name any other outright.
  *
  * @param address of containerd's main socket
  * @returns an absolute path
  */
-export async function socketPath(
-  address: string,
-  namespace: string,
-  group: string,
-): Promise<string> {
-  const text = new TextEncoder().encode(`${address}/${namespace}/${group}`);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
-  return `${SOCKET_DIRECTORY}/${digest.toHex()}`;
+export function socketPath(address: string, namespace: string, group: string): string {
+  let hash = FNV_OFFSET_BASIS;
+  for (const byte of new TextEncoder().encode(`${address}/${namespace}/${group}`)) {
+    hash = BigInt.asUintN(128, (hash ^ BigInt(byte)) * FNV_PRIME);
+  }
+  return `${SOCKET_DIRECTORY}/${hash.toString(16).padStart(32, "0")}`;
 }

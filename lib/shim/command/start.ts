@@ -44,7 +44,7 @@ export async function startShim(args: ShimArguments, commandLine: readonly strin
   const { shim_group } = await new ConfigurationCache().get(undefined);
   const { annotations } = summarizeBundle(bundle);
   const group = groupOf({ id: args.id, annotations, shimGroup: shim_group });
-  const path = await socketPath(args.address, args.namespace, group);
+  const path = socketPath(args.address, args.namespace, group);
   const address = `unix://${path}`;
 
   Deno.mkdirSync(SOCKET_DIRECTORY, { recursive: true, mode: 0o711 });

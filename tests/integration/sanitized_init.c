@@ -1,0 +1,22 @@
+/*
+ * What guest init does with netlink messages as a hosted program, for sanitizers: see
+ * sanitizers_test.ts. Standard input has records: the size of the data in 4 bytes, the data. Each is
+ * answered by the index of the interface that is looked for.
+ */
+#include <sanitizer/asan_interface.h>
+#include <stdio.h>
+
+#define _start init_start
+#include "../../lib/build/guest_init/init.c"
+
+int main(void) {
+  const char mac[MAC_SIZE] = {2, 0x42, 10, 88, 3, 7};
+  for (unsigned int size; fread(&size, sizeof size, 1, stdin) == 1;) {
+    if (size > sizeof received || fread(received, 1, size, stdin) != size) return 2;
+    /* What was not received is not to be read, though there is room for it. */
+    ASAN_POISON_MEMORY_REGION(received + size, sizeof received - size);
+    printf("%ld\n", find_in_received(size, mac, IFF_UP));
+    ASAN_UNPOISON_MEMORY_REGION(received, sizeof received);
+  }
+  return 0;
+}

@@ -1,0 +1,231 @@
+/**
+ * The C sources under AddressSanitizer and UndefinedBehaviorSanitizer, with random input that is the
+ * same in every run; and what the entry stub decides compared with what the program decides.
+ */
+import assert from "node:assert/strict";
+import { parse } from "smol-toml";
+import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/command/group.ts";
+import { run } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { Random } from "../unit/shim/_random.ts";
+
+const ROUNDS = 20_000;
+const SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+
+const encode = (text: string) => new TextEncoder().encode(text);
+
+/**
+ * Compiles a program with the sanitizers, and runs it.
+ *
+ * @param input its standard input
+ * @returns the lines that it prints
+ */
+async function runSanitized(source: string, input: Uint8Array<ArrayBuffer>): Promise<string[]> {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("sanitized");
+  const path = new URL(source, import.meta.url).pathname;
+  await run(["gcc", ...SANITIZE, path, "-o", `${directory}/program`], { check: true });
+  await Deno.writeFile(`${directory}/input`, input);
+  // Leaks are looked for with ptrace, which a container may forbid; init never frees anything.
+  const { stdout } = await run([
+    "sh",
+    "-c",
+    'exec "$0" <"$1"',
+    `${directory}/program`,
+    `${directory}/input`,
+  ], {
+    env: { ASAN_OPTIONS: "detect_leaks=0" },
+    check: true,
+  });
+  return stdout.trimEnd().split("\n");
+}
+
+function concatenate(parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const result = new Uint8Array(parts.reduce((size, it) => size + it.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
+}
+
+function sized(data: Uint8Array): Uint8Array {
+  return concatenate([new Uint8Array(Uint32Array.of(data.length).buffer), data]);
+}
+
+/** Has the stub's parser of this letter answer for each text. */
+async function askStub(kind: string, texts: Uint8Array[]): Promise<string[]> {
+  const letter = encode(kind);
+  const answers = await runSanitized(
+    "sanitized_stub.c",
+    concatenate(texts.flatMap((it) => [letter, sized(it)])),
+  );
+  assert.equal(answers.length, texts.length);
+  return answers;
+}
+
+function tryTo<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch {
+    return undefined;
+  }
+}
+
+const TOML_PARTS = [
+  ...['shim_group = "namespace"', 'shim_group = "container"', "shim_group", "=", '"namespace"'],
+  ...["\n", "\n", "\n", " ", "\t", "\r\n", "#", "# a remark\n", "[", "]", "\n[monitors.qemu]\n"],
+  ...['"', "'", '"""', "'''", "\\", "a = 1\n", 'path = "/x"\n', "b = [", ",", "\u00e9", "\0"],
+];
+
+testIf("the stub reads shim_group as the program does, or leaves it to that", {
+  needs: ["gcc"],
+}, async () => {
+  const random = new Random(1);
+  const texts = Array.from(
+    { length: ROUNDS },
+    () => Array.from({ length: random.below(10) }, () => random.pick(TOML_PARTS)).join(""),
+  );
+  const usual = [
+    "",
+    "a = 1\n",
+    'shim_group = "container" # each\n',
+    '\tshim_group = "namespace"\r\n',
+  ];
+  const answers = await askStub("t", [...usual, ...texts].map(encode));
+  assert.deepEqual(answers.splice(0, usual.length), ["0", "0", "0", "1"]);
+  let compared = 0;
+  for (const [index, text] of texts.entries()) {
+    const document = tryTo(() => parse(text));
+    if (document === undefined || answers[index] === "-1") continue;
+    compared++;
+    const isNamespace = (document.shim_group ?? "container") === "namespace";
+    assert.equal(answers[index], isNamespace ? "1" : "0", JSON.stringify(text));
+    assert.match(`${document.shim_group ?? "container"}`, /^(namespace|container)$/, text);
+  }
+  assert.ok(compared > ROUNDS / 20, `only ${compared} could be compared`);
+});
+
+const KEYS = [
+  ...["annotations", "io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id", "process"],
+  ...["", "a", "io.kubernetes.cri.sandbox-i", 'q"{', "back\\slash", "\u00e9"],
+];
+const VALUES = [...KEYS, "pod", "{", "}]", '"', 7, null, true];
+
+function randomValue(random: Random, depth: number): unknown {
+  const kind = depth === 0 ? 0 : random.below(8);
+  if (kind < 4) return random.pick(VALUES);
+  const length = random.below(4);
+  const values = Array.from({ length }, () => randomValue(random, depth - 1));
+  if (kind === 4) return values;
+  return Object.fromEntries(values.map((value) => [random.pick(KEYS), value]));
+}
+
+/** A config.json, now and then a damaged one. */
+function randomConfiguration(random: Random): Uint8Array {
+  const entries = Array.from({ length: random.below(4) }, () => [
+    random.pick(KEYS),
+    randomValue(random, 3),
+  ]);
+  const annotations = randomValue(random, 1 + random.below(2));
+  const configuration = Object.fromEntries([...entries, ["annotations", annotations]]);
+  const bytes = encode(JSON.stringify(configuration, undefined, random.below(2)));
+  if (random.below(4) === 0) {
+    bytes[random.below(bytes.length)] = random.pick([...encode('"\\{}[]:,a')]);
+  }
+  return random.below(8) === 0 ? bytes.subarray(0, random.below(bytes.length)) : bytes;
+}
+
+testIf("the stub finds a container's group as the program does, or leaves it to that", {
+  needs: ["gcc"],
+}, async () => {
+  const random = new Random(2);
+  const usual = [
+    ["{}", "none"],
+    ['{"annotations":{"io.kubernetes.cri.sandbox-id":"pod"}}', "=706f64"],
+    ['{"annotations":{"a":"\\u003c\\"","io.containerd.runc.v2.group":""},"x":1}', "="],
+  ];
+  const texts = Array.from({ length: ROUNDS }, () => randomConfiguration(random));
+  const answers = await askStub("j", [...usual.map(([text]) => encode(text!)), ...texts]);
+  assert.deepEqual(answers.splice(0, usual.length), usual.map(([, answer]) => answer));
+  let compared = 0;
+  for (const [index, bytes] of texts.entries()) {
+    const text = new TextDecoder().decode(bytes);
+    const configuration = tryTo(() => JSON.parse(text));
+    if (configuration === undefined || answers[index] === "undecided") continue;
+    compared++;
+    const annotations = Object.fromEntries(
+      Object.entries(configuration.annotations ?? {}).filter(([, it]) => typeof it === "string"),
+    ) as Record<string, string>;
+    const group = groupOf({ id: "none", annotations, shimGroup: "container" });
+    const expected = group === "none" ? group : `=${encode(group).toHex()}`;
+    assert.equal(answers[index], expected, text);
+  }
+  assert.ok(compared > ROUNDS / 4, `only ${compared} could be compared`);
+});
+
+testIf("the stub names sockets as the program does", { needs: ["gcc"] }, async () => {
+  const random = new Random(3);
+  const names = Array.from({ length: 500 }, () => {
+    const text = () => random.bytes(random.below(80)).toHex() + random.pick(["", "\u00e9", "/"]);
+    return [text(), text(), text()] as const;
+  });
+  const answers = await askStub(
+    "h",
+    names.map((it) => encode(it.map((text) => `${text}\0`).join(""))),
+  );
+  assert.deepEqual(
+    answers.map((it) => `${SOCKET_DIRECTORY}/${it}`),
+    names.map((it) => socketPath(...it)),
+  );
+});
+
+testIf("the stub accepts exactly the arguments that are UTF-8", { needs: ["gcc"] }, async () => {
+  const random = new Random(4);
+  const lead = [0x41, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf1, 0xf4, 0xf5, 0xff];
+  const next = [0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0];
+  const texts = Array.from({ length: ROUNDS }, () => {
+    const characters = Array.from({ length: random.below(3) }, () => [
+      random.pick(lead),
+      ...Array.from({ length: random.below(4) }, () => random.pick(next)),
+    ]);
+    return Uint8Array.from([...characters.flat(), 0]);
+  });
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const isUtf8 = (bytes: Uint8Array) => tryTo(() => decoder.decode(bytes)) !== undefined;
+  assert.deepEqual(await askStub("u", texts), texts.map((it) => isUtf8(it) ? "1" : "0"));
+});
+
+/** An RTM_NEWLINK message of an interface that is up, with its address as the only attribute. */
+function linkMessage(index: number): Uint8Array {
+  const message = Uint8Array.fromHex(
+    "2c000000" + "10000000" + "00000000" + "00000000" + "00000000" + "00000000" + "01000000" +
+      "00000000" + "0a000100" + "02420a580307" + "0000",
+  );
+  message[20] = index;
+  return message;
+}
+
+testIf("guest init reads no byte outside of a damaged message", { needs: ["gcc"] }, async () => {
+  const random = new Random(5);
+  const messages = [
+    linkMessage(7),
+    concatenate([new Uint8Array(20).fill(20, 0, 1), linkMessage(9)]),
+  ];
+  for (let round = 0; round < ROUNDS; round++) {
+    const parts = Array.from({ length: 1 + random.below(3) }, () => linkMessage(random.below(200)));
+    const bytes = concatenate(parts);
+    for (let flip = random.below(6); flip > 0; flip--) {
+      bytes[random.below(bytes.length)] = random.pick([0, 1, 2, 3, 4, 16, 255, random.below(256)]);
+    }
+    const cut = random.pick([0, 0, random.below(30)]);
+    // The last message may say that it is shorter, or may not.
+    if (random.below(2) === 0) bytes[bytes.length - 44] = 44 - cut;
+    messages.push(bytes.subarray(0, bytes.length - cut));
+  }
+  const answers = await runSanitized("sanitized_init.c", concatenate(messages.map(sized)));
+  assert.equal(answers.length, messages.length);
+  assert.deepEqual(answers.slice(0, 2), ["7", "9"]);
+});
