@@ -22,7 +22,9 @@ type ValueOf<Spec extends KeySpec> = Spec extends { kind: "integer" } ? number
   : string | undefined;
 
 /** The values of a table's keys, defaults included. */
-export type KeyValues<Specs extends KeySpecs> = { [Key in keyof Specs]: ValueOf<Specs[Key]> };
+export type KeyValues<Specs extends KeySpecs> = {
+  -readonly [Key in keyof Specs]: ValueOf<Specs[Key]>;
+};
 
 const absolutePath: Form = {
   allowed: "an absolute path",
