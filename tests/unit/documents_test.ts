@@ -1,7 +1,10 @@
 /** README, docs and the other documents: what can be seen to be right without running anything. */
 import assert from "node:assert/strict";
 import { parse as parseToml } from "smol-toml";
+import { parseDocument } from "yaml";
+import { configurationKeys, monitorKeys } from "../../lib/config/keys.ts";
 import { parseConfiguration } from "../../lib/config/parse.ts";
+import { keys as imageKeys } from "../../lib/guest/keys.ts";
 import { parseUnikernel } from "../../lib/guest/parse.ts";
 import { supportedMonitors as monitors } from "../../lib/monitor/registry.ts";
 import {
@@ -88,6 +91,33 @@ for (const [document, text] of documents) {
   });
 }
 
+/** Documents that say where things are. */
+const MAPS = ["ARCHITECTURE.md", "CONTRIBUTING.md"];
+
+/** `a/{b,c}.ts` is `a/b.ts` and `a/c.ts`. */
+function expand(path: string): string[] {
+  const [, before, list, after] = /^(.*)\{(.*)\}(.*)$/.exec(path) ?? [];
+  return list === undefined ? [path] : list.split(",").map((it) => `${before}${it}${after}`);
+}
+
+for (const document of MAPS) {
+  Deno.test(`${document}: the files and directories that it names exist`, () => {
+    // In capitals stands what the reader chooses.
+    const paths = [
+      ...documents.get(document)!.matchAll(/`((?:ffi|lib|tests|fixtures|docs)\/[^`\s]*)`/g),
+    ]
+      .flatMap(([, path]) => expand(path!)).filter((path) => !/[A-Z]{2}/.test(path));
+    assert.ok(paths.length > 10);
+    for (const path of paths) Deno.statSync(`${root}${path}`);
+  });
+}
+
+Deno.test("ARCHITECTURE.md has every room", () => {
+  const text = documents.get("ARCHITECTURE.md")!;
+  const rooms = [...Deno.readDirSync(`${root}lib`)].map(({ name }) => `lib/${name}`);
+  assert.deepEqual(rooms.filter((room) => !text.includes(`\`${room}\``)), []);
+});
+
 /** What a document shows of a file of the repository is what that has. */
 function requireSame(path: string, text: string): void {
   if (path.startsWith("/")) return;
@@ -110,6 +140,18 @@ Deno.test("the README leads to every document", () => {
   const links = linksOf(documents.get("README.md")!);
   const missing = [...documents.keys()].filter((it) => it !== "README.md" && !links.includes(it));
   assert.deepEqual(missing, []);
+});
+
+Deno.test("docs/configuration.md has every key", () => {
+  const text = documents.get("docs/configuration.md")!;
+  const monitors = Object.keys(monitorKeys).map((key) => `monitors.NAME.${key}`);
+  const keys = [...Object.keys(configurationKeys), ...monitors];
+  assert.deepEqual(keys.filter((key) => !text.includes(`\`${key}\``)), []);
+});
+
+Deno.test("docs/images.md has every key", () => {
+  const text = documents.get("docs/images.md")!;
+  assert.deepEqual(imageKeys.filter((key) => !text.includes(`\`${key}\``)), []);
 });
 
 Deno.test("every document that is run has commands", () => {
@@ -142,4 +184,19 @@ Deno.test("marks, outputs and anchors are read as documents mean them", () => {
   assert.ok(isOutput("noise a 12 b", "…a … b"));
   assert.ok(!isOutput("noise a", "a"));
   assert.deepEqual(anchorsOf("# A `b` (c)\n## D: e-f\n"), ["a-b-c", "d-e-f"]);
+});
+
+Deno.test("the workflows and forms of .github are YAML, and call tasks that exist", async () => {
+  const { default: { tasks } } = await import("../../deno.json", { with: { type: "json" } });
+  for (const directory of ["workflows", "ISSUE_TEMPLATE"]) {
+    for (const { name } of Deno.readDirSync(`${root}.github/${directory}`)) {
+      const text = Deno.readTextFileSync(`${root}.github/${directory}/${name}`);
+      const { errors, warnings } = parseDocument(text);
+      assert.deepEqual([errors, warnings], [[], []], name);
+      for (const [, version, task] of text.matchAll(/deno@([\d.]+) task ([\w:]+)/g)) {
+        assert.equal(version, Deno.version.deno, name);
+        assert.ok(Object.hasOwn(tasks, task!), `${name}: ${task}`);
+      }
+    }
+  }
 });
