@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { parseReport } from "../../support/double.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
-import { readStatus, run } from "../../support/process.ts";
+import { readStatus, run, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import {
@@ -67,10 +67,13 @@ testIf("ctr task: ls, ps, metrics, pause, resume, exec, kill, delete", {
     (await it.ctr(["task", "ps", "idle"], { check: true })).stdout,
     RegExp(`^${pid} `, "m"),
   );
-  const { stdout } = await it.ctr(["task", "metrics", "--format", "json", "idle"], { check: true });
-  const metrics = JSON.parse(stdout);
-  assert.ok(Number(metrics.memory.usage.usage) > 20 << 20, stdout);
-  assert.ok(Number(metrics.cpu.usage.total) > 0, stdout);
+  // It runs before it has allocated all of it.
+  const metrics = await waitFor(async () => {
+    const args = ["task", "metrics", "--format", "json", "idle"];
+    const { memory, cpu } = JSON.parse((await it.ctr(args, { check: true })).stdout);
+    return Number(memory.usage.usage) > 20 << 20 ? { cpu } : undefined;
+  }, { timeoutSeconds: 10, what: "20 MiB in the metrics" });
+  assert.ok(Number(metrics.cpu.usage.total) > 0);
 
   await it.ctr(["task", "pause", "idle"], { check: true });
   await waitForStatus(it, "idle", "PAUSED");
