@@ -36,6 +36,11 @@ const program: Form = {
   accepts: (value) => value !== "" && !value.includes("\0") && /^(\/|[^/]+$)/.test(value),
 };
 
+const parameterPattern: Form = {
+  allowed: "a kernel parameter's name, or the beginning of names and a *",
+  accepts: (value) => /^[A-Za-z0-9_.-]*\*?$/.test(value) && value !== "",
+};
+
 const capability: Form = {
   allowed: "a capability's name, as CAP_NET_ADMIN (capabilities(7))",
   accepts: (value) => capabilityNames.includes(value),
@@ -65,6 +70,13 @@ export const configurationKeys = {
     maximum: 2 ** 20,
     default: 256,
     help: "Memory in MiB of a guest whose container has no memory limit.",
+  },
+  denied_kernel_parameters: {
+    kind: "texts",
+    form: parameterPattern,
+    help:
+      "Linux kernel parameters that neither image nor annotation may set by kernelParameters. A * at " +
+      'the end stands for any rest: "*" denies all. None by default.',
   },
   shim_group: {
     kind: "choice",

@@ -14,6 +14,7 @@ export const keys = [
   "initrd",
   "accelerator",
   "environment",
+  "kernelParameters",
   "stop",
   "block",
   "blkMntPoint",

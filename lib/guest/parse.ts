@@ -49,6 +49,7 @@ const grammarsOf = ({ names }: MonitorSupport): Grammars => ({
   initrd: imagePath,
   accelerator: word(["kvm", "tcg"]),
   environment: word(["cmdline", "initrd"]),
+  kernelParameters: freeText,
   stop: word(["auto", "button"]),
   block: imagePath,
   blkMntPoint: guestPath,
@@ -79,7 +80,8 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline` may be; `accelerator` is `kvm`
  * (the default) or `tcg`, which must be asked for, because emulation that nobody asked for hides a
  * broken node; `environment` is `cmdline` or `initrd`, the way that
- * arguments and environment take (`families/linux.ts`); `stop` is `auto` (the default) or `button`: the
+ * arguments and environment take (`families/linux.ts`); `kernelParameters` are further parameters of a
+ * Linux kernel; `stop` is `auto` (the default) or `button`: the
  * guest is asked to stop by nothing but its power button, and has all the time the caller gives it;
  * `solo5NetDev` and `solo5BlkDev` are what a Solo5 guest's manifest calls its devices; `block` is a
  * disk image in the image, `useDMBlock` or `mountRootfs` (its newer name) makes the image's own root a
@@ -106,6 +108,7 @@ export function parseUnikernel(
     environment: values.environment === undefined
       ? undefined
       : supported("environment", values.environment, ["cmdline", "initrd"] as const),
+    kernelParameters: values.kernelParameters,
     stop: values.stop === undefined
       ? undefined
       : supported("stop", values.stop, ["auto", "button"] as const),

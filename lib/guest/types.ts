@@ -27,6 +27,8 @@ export interface UnikernelConfig {
   accelerator: "kvm" | "tcg";
   /** How arguments and environment reach a Linux guest; undefined: the best way that it has. */
   environment?: "cmdline" | "initrd";
+  /** Further parameters of a Linux kernel, as its command line has them. */
+  kernelParameters?: string;
   /** `button`: the guest is only ever asked to stop by its power button, and waited for. */
   stop?: Asking;
   /** Absolute path in the image of a disk's content. */
@@ -54,6 +56,8 @@ export interface GuestInput {
   isInitramfs?: boolean;
   /** Which way arguments and environment take, when the image says so. */
   environment?: UnikernelConfig["environment"];
+  /** Further parameters of a Linux kernel, a word each. */
+  kernelParameters?: string[];
   network?: GuestNetwork;
   /** Its disks, in the order in which it counts them. */
   disks?: GuestDisk[];

@@ -18,6 +18,7 @@ import { planAppArmor } from "./apparmor.ts";
 import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
 import { planDevices, type PlannedDevices } from "./devices.ts";
 import { planDisks, type PlannedDisks } from "./disks.ts";
+import { kernelParameters } from "./kernel_parameters.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import { guestNetwork, networkMode, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
@@ -243,7 +244,8 @@ function memoryInput(
 }
 
 /** What the guest's family is told of the container. */
-function guestInput({ spec, unikernel, facts, network, monitor }: LaunchInput): GuestInput {
+function guestInput(input: LaunchInput): GuestInput {
+  const { spec, unikernel, guest, configuration, facts, network, monitor } = input;
   return {
     args: guestArguments(spec),
     env: spec.process.env,
@@ -253,6 +255,7 @@ function guestInput({ spec, unikernel, facts, network, monitor }: LaunchInput): 
     hasInitrd: facts.initrd !== undefined,
     isInitramfs: facts.initrd?.isInitramfs,
     environment: unikernel.environment,
+    kernelParameters: kernelParameters(unikernel, guest, configuration),
     monitor,
     version: unikernel.unikernelVersion,
     nameservers: parseNameservers(facts.resolvConf ?? ""),

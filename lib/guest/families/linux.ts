@@ -47,12 +47,16 @@ const operation = "write the guest's command line";
  * The key `environment` chooses one. Addresses take the command line always, as far as it knows them,
  * and the disk where there is that way: IPv6, and IPv4 for kernels that do not know \`ip=\`.
  *
+ * `net.ifnames=0` is not the kernel's but udev's: it would rename the interface that `ip=` names, for
+ * which a distribution's initial RAM disk then waits three minutes (systemd-udevd.service(8)).
+ *
  * @see https://docs.kernel.org/admin-guide/kernel-parameters.html, and init/main.c
  */
 export const linux: Guest = {
   type: "linux",
   shutsDown: true,
   takesNameservers: true,
+  takesKernelParameters: true,
   disks: {
     // Far fewer than there are slots on a bus, or interrupts for Firecracker's devices.
     most: 8,
@@ -113,8 +117,9 @@ function processWords(input: GuestInput): string[] {
 /** @throws InvalidConfigurationError when the kernel would cut the line */
 function lineWith(input: GuestInput, words: string[]): string {
   const line = [
-    `panic=-1 console=${arch.linux.console}`,
+    `panic=-1 console=${arch.linux.console} net.ifnames=0`,
     ...input.monitor?.linuxParameters ?? [],
+    ...input.kernelParameters ?? [],
     // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
     ...rootParameters(input),
     ...addressParameter(input),

@@ -28,6 +28,8 @@ export interface Guest {
    * (`Monitor.debugExit`), where these are not exit codes of a program.
    */
   debugExitCodes?: Readonly<Record<number, number>>;
+  /** Whether its kernels take parameters that an image or a caller chooses. */
+  takesKernelParameters?: boolean;
   /** Whether guests of this family are told name servers. */
   takesNameservers?: boolean;
   /**

@@ -9,6 +9,9 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["groups", 'device_access = "groups"', { device_access: "groups" }],
   ["emulation", 'accelerator = "tcg"', { accelerator: "tcg" }],
   ["memory", "default_memory_mib = 1_024", { default_memory_mib: 1024 }],
+  ["denied parameters", 'denied_kernel_parameters = ["mitigations", "spec_*", "*"]', {
+    denied_kernel_parameters: ["mitigations", "spec_*", "*"],
+  }],
   ["one shim", 'shim_group = "namespace"', { shim_group: "namespace" }],
   ["another runtime", 'oci_runtime = "crun"', { oci_runtime: "crun" }],
   ["a runtime's path", 'oci_runtime = "/opt/runc"', { oci_runtime: "/opt/runc" }],
@@ -58,6 +61,12 @@ const refused: [toml: string, subject: string, says: string][] = [
   ["default_memory_mib = 0", "default_memory_mib", "from 1"],
   ["default_memory_mib = 0.5", "default_memory_mib", "the number 0.5"],
   ["default_memory_mib = 268435456", "default_memory_mib", "to 1048576"],
+  [
+    'denied_kernel_parameters = ["a=b"]',
+    "denied_kernel_parameters[0]",
+    "a kernel parameter's name",
+  ],
+  ['denied_kernel_parameters = ["*x"]', "denied_kernel_parameters[0]", "a kernel parameter's name"],
   ['shim_group = "pod"', "shim_group", '"container" or "namespace"'],
   ['oci_runtime = "bin/runc"', "oci_runtime", "absolute path"],
   ["monitors = []", "monitors", "found an array, allowed: a table"],

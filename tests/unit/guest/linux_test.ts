@@ -16,7 +16,7 @@ function commandLine(input: Partial<GuestInput>): string {
 }
 
 const lines: { name: string; input: Partial<GuestInput>; line: string }[] = [
-  { name: "nothing", input: {}, line: "panic=-1 console=ttyS0" },
+  { name: "nothing", input: {}, line: "panic=-1 console=ttyS0 net.ifnames=0" },
   {
     name: "all of it",
     input: {
@@ -25,39 +25,39 @@ const lines: { name: string; input: Partial<GuestInput>; line: string }[] = [
       hasInitrd: true,
       network,
     },
-    line: "panic=-1 console=ttyS0 root=/dev/ram0 rw " +
+    line: "panic=-1 console=ttyS0 net.ifnames=0 root=/dev/ram0 rw " +
       "ip=10.88.3.7::10.88.0.1:255.255.240.0:urunc:eth0:off " +
       'A=1 PATH=/bin rdinit=/sbin/init -- -c "hello world" x=y',
   },
   {
     name: "an init without arguments, no initrd",
     input: { args: ["app"] },
-    line: "panic=-1 console=ttyS0 init=app",
+    line: "panic=-1 console=ttyS0 net.ifnames=0 init=app",
   },
   {
     name: "an initrd's default init",
     input: { hasInitrd: true },
-    line: "panic=-1 console=ttyS0 root=/dev/ram0 rw",
+    line: "panic=-1 console=ttyS0 net.ifnames=0 root=/dev/ram0 rw",
   },
   {
     name: "the image's command line",
     input: { cmdline: ' /bin/sh  -c "echo hi"\tà ' },
-    line: 'panic=-1 console=ttyS0 init=/bin/sh -- -c "echo hi" "à"',
+    line: 'panic=-1 console=ttyS0 net.ifnames=0 init=/bin/sh -- -c "echo hi" "à"',
   },
   {
     name: "a blank command line in the image",
     input: { cmdline: "  " },
-    line: "panic=-1 console=ttyS0",
+    line: "panic=-1 console=ttyS0 net.ifnames=0",
   },
   {
     name: "arguments win over the image's command line",
     input: { args: ["a"], cmdline: "b" },
-    line: "panic=-1 console=ttyS0 init=a",
+    line: "panic=-1 console=ttyS0 net.ifnames=0 init=a",
   },
   {
     name: "the last of a variable given twice",
     input: { env: ["A=1", "B=2", "A=3"] },
-    line: "panic=-1 console=ttyS0 A=3 B=2",
+    line: "panic=-1 console=ttyS0 net.ifnames=0 A=3 B=2",
   },
 ];
 

@@ -24,6 +24,7 @@ const minimalConfig: UnikernelConfig = {
   cmdline: undefined,
   accelerator: "kvm",
   environment: undefined,
+  kernelParameters: undefined,
   stop: undefined,
   block: undefined,
   blockMountPoint: undefined,
@@ -57,6 +58,11 @@ const accepted: {
   config: Partial<UnikernelConfig>;
 }[] = [
   { name: "plain annotations", annotations: minimal, config: {} },
+  {
+    name: "parameters of the kernel",
+    annotations: { ...minimal, kernelParameters: "quiet loglevel=3" },
+    config: { kernelParameters: "quiet loglevel=3" },
+  },
   {
     name: "a network device of a Solo5 guest",
     annotations: { ...minimal, unikernelType: "mirage", hypervisor: "spt", solo5NetDev: "net0" },
