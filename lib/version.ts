@@ -5,7 +5,7 @@ declare const URUNC_VERSION: string | undefined;
 declare const URUNC_COMMIT: string | undefined;
 
 /** Version of the OCI runtime specification that is implemented (`ociVersion`). */
-const SPEC_VERSION = "1.2.0";
+export const SPEC_VERSION = "1.2.0";
 
 /** What `--version` and `features` say. */
 export interface VersionInfo {

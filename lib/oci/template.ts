@@ -1,10 +1,11 @@
+import { SPEC_VERSION } from "../version.ts";
 /**
  * A config.json to start from, as `urunc spec` writes it: an unprivileged guest with namespaces of
  * its own, described by annotations.
  */
 export function specTemplate(): Record<string, unknown> {
   return {
-    ociVersion: "1.2.0",
+    ociVersion: SPEC_VERSION,
     hostname: "guest",
     root: { path: "rootfs", readonly: true },
     process: {

@@ -2,6 +2,7 @@ import { supportedHookNames, supportedNamespaces } from "../../oci/supported.ts"
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { printJson } from "../../output.ts";
+import { SPEC_VERSION } from "../../version.ts";
 
 /**
  * `urunc features`
@@ -9,9 +10,15 @@ import { printJson } from "../../output.ts";
  * @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/features.md
  */
 export function features(_command: CommandOf<"features">, _context: Context): number {
-  printJson({
+  printJson(describeFeatures());
+  return 0;
+}
+
+/** What `features` reports; ../../oci/spec_table.ts says the same of each property. */
+export function describeFeatures() {
+  return {
     ociVersionMin: "1.0.0",
-    ociVersionMax: "1.2.0",
+    ociVersionMax: SPEC_VERSION,
     hooks: supportedHookNames,
     // Mounts of the spec are for a file system that the guest does not see.
     mountOptions: [],
@@ -20,11 +27,10 @@ export function features(_command: CommandOf<"features">, _context: Context): nu
       capabilities: [],
       cgroup: { v1: true, v2: true, systemd: true, systemdUser: false, rdma: false },
       seccomp: { enabled: false },
-      apparmor: { enabled: false },
+      apparmor: { enabled: true },
       selinux: { enabled: false },
       intelRdt: { enabled: false },
     },
     potentiallyUnsafeConfigAnnotations: ["com.urunc."],
-  });
-  return 0;
+  };
 }
