@@ -287,7 +287,7 @@ function dryDirectory(options: CreateOptions): string {
 
 /** @throws HostError listing every difference */
 function proveIdentity(identity: Identity, planned: Launch): void {
-  const differences = compareIdentity(identity, planned.identity, 0);
+  const differences = compareIdentity(identity, planned.identity);
   if (differences.length === 0) return;
   throw new HostError({
     operation: "prove the monitor's identity",

@@ -185,7 +185,7 @@ async function proveAfterExec(
   const identity = await readIdentityOf(directory, state);
   if (identity === undefined) return started;
   const differences = [
-    ...compareIdentity(identity, state.expectedIdentity!, 0),
+    ...compareIdentity(identity, state.expectedIdentity!),
     ...compareProfile(state),
   ];
   if (differences.length === 0 || !isAlive(state.pid, state.pidStartTime)) {
