@@ -72,11 +72,15 @@ function formatParts(parts: ErrorParts): string {
   return `${parts.operation}${subject}: ${parts.reason}${remedy}`;
 }
 
+/** What an error says, whatever was thrown; its name when it says nothing. */
+export function errorMessage(error: unknown): string {
+  return error instanceof Error ? error.message || error.name : String(error);
+}
+
 /** One line for a log or a terminal: control characters that could forge a second line are escaped. */
 export function formatError(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
   // deno-lint-ignore no-control-regex -- escaping them is the point
-  return message.replace(/[\x00-\x1f\x7f-\x9f]/g, escapeCharacter);
+  return errorMessage(error).replace(/[\x00-\x1f\x7f-\x9f]/g, escapeCharacter);
 }
 
 function escapeCharacter(character: string): string {

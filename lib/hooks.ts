@@ -13,7 +13,7 @@ import {
   waitpid,
   writeAll,
 } from "../ffi/linux.ts";
-import { UruncError } from "./errors.ts";
+import { errorMessage, UruncError } from "./errors.ts";
 import { spawnProgram } from "./os/programs.ts";
 import type { State } from "./oci/state.ts";
 import type { Hook, HookName } from "./oci/types.ts";
@@ -87,7 +87,7 @@ export async function runEveryHook(
     try {
       await runHooksAsync([hook], state, options);
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(errorMessage(error));
     }
   }
   return failures;
@@ -97,7 +97,7 @@ function hookError(name: HookName, hook: Hook, error: unknown): UruncError {
   return new UruncError({
     operation: `run ${name} hook`,
     subject: hook.path,
-    reason: error instanceof Error ? error.message : String(error),
+    reason: errorMessage(error),
     cause: error,
   });
 }

@@ -1,4 +1,4 @@
-import { HostError } from "./errors.ts";
+import { errorMessage, HostError } from "./errors.ts";
 
 /**
  * Writes all of `text` to standard output.
@@ -14,7 +14,7 @@ export function print(text: string): void {
   } catch (error) {
     throw new HostError({
       operation: "write to standard output",
-      reason: error instanceof Error ? error.message : String(error),
+      reason: errorMessage(error),
       remedy: "what was done is done; only its output is lost",
       cause: error,
     });

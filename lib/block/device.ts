@@ -1,5 +1,6 @@
 import { HostError } from "../errors.ts";
 import type { DeviceNumber } from "./types.ts";
+import { readIfThere } from "../os/files.ts";
 
 /** A block device of the host, as sysfs describes it. */
 export interface BlockDevice extends DeviceNumber {
@@ -84,10 +85,5 @@ function kindOf(path: string, mapperName?: string, backingFile?: string): BlockD
 
 /** Without the newline; undefined when the attribute does not exist. */
 function readAttribute(path: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(path).replace(/\n$/, "");
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  return readIfThere(path)?.replace(/\n$/, "");
 }

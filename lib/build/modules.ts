@@ -1,6 +1,6 @@
 import * as esbuild from "esbuild";
 import { resolve } from "pathe";
-import { HostError } from "../errors.ts";
+import { errorMessage, HostError } from "../errors.ts";
 
 const CONFIG = resolve(import.meta.dirname ?? ".", "../../deno.json");
 
@@ -94,7 +94,7 @@ async function readSource(file: string): Promise<string> {
   try {
     return await Deno.readTextFile(file);
   } catch (error) {
-    throw failure(file, error instanceof Error ? error.message : String(error), error);
+    throw failure(file, errorMessage(error), error);
   }
 }
 

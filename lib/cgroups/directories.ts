@@ -1,10 +1,11 @@
-import { HostError } from "../errors.ts";
+import { errorMessage, HostError } from "../errors.ts";
 import { isThere } from "../os/files.ts";
 import { delay } from "../os/timer.ts";
 import { type CgroupPlan, DEFAULT_PARENT, type HierarchyPlan } from "./plan.ts";
-import { isCode, leavesOf } from "./common.ts";
+import { leavesOf } from "./common.ts";
 import { cgroupProcesses } from "./processes.ts";
 import type { CgroupWrite } from "./writes.ts";
+import { isCode } from "../os/os_error.ts";
 
 /** Attempts to make a directory whose parent another container removes at the same time. */
 const MAKE_ATTEMPTS = 50;
@@ -195,7 +196,7 @@ function failure(operation: string, path: string, error: unknown): HostError {
   return new HostError({
     operation,
     subject: path,
-    reason: error instanceof Error ? error.message : String(error),
+    reason: errorMessage(error),
     cause: error,
   });
 }

@@ -1,6 +1,8 @@
 import { HostError } from "../errors.ts";
 import { delay } from "../os/timer.ts";
-import { isCode, leavesOf } from "./common.ts";
+import { leavesOf } from "./common.ts";
+import { readIfThere } from "../os/files.ts";
+import { isCode } from "../os/os_error.ts";
 
 /** How long the kernel may take to stop everything. */
 const FREEZE_MILLISECONDS = 10_000;
@@ -94,9 +96,9 @@ function findFreezer(directories: string[]): Freezer | undefined {
   const likely = leaves.filter((leaf) => /[/,]freezer[/,]/.test(leaf));
   for (const leaf of [...likely, ...leaves]) {
     const v1 = `${leaf}/freezer.state`;
-    if (read(v1) !== undefined) return freezerV1(v1);
+    if (readIfThere(v1, "ENODEV") !== undefined) return freezerV1(v1);
   }
-  const v2 = leaves.find((leaf) => read(`${leaf}/cgroup.freeze`) !== undefined);
+  const v2 = leaves.find((leaf) => readIfThere(`${leaf}/cgroup.freeze`, "ENODEV") !== undefined);
   return v2 === undefined ? undefined : freezerV2(v2);
 }
 
@@ -121,7 +123,7 @@ function freezerV2(leaf: string): Freezer {
 }
 
 function isIn({ status, done }: Freezer, state: "frozen" | "thawed"): boolean {
-  const text = read(status);
+  const text = readIfThere(status, "ENODEV");
   // A cgroup that is gone freezes nothing.
   return text === undefined ? state === "thawed" : done[state].test(text);
 }
@@ -130,16 +132,7 @@ function write({ control, words }: Freezer, state: "frozen" | "thawed"): void {
   try {
     Deno.writeTextFileSync(control, words[state], { create: false });
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || isCode(error, "ENODEV")) return;
-    throw error;
-  }
-}
-
-function read(file: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || isCode(error, "ENODEV")) return undefined;
+    if (isCode(error, "ENOENT", "ENODEV")) return;
     throw error;
   }
 }

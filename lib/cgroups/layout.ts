@@ -1,5 +1,6 @@
 import type { CgroupLayout } from "../host/types.ts";
 import { type MountInfo, readMounts } from "../host/mounts.ts";
+import { readIfThere } from "../os/files.ts";
 
 /** What the layout is computed from. */
 export interface CgroupSources {
@@ -59,17 +60,9 @@ function parseControllerNames(procCgroups: string): Set<string> {
 export function readCgroupLayout(): CgroupLayout {
   return parseCgroupLayout({
     mounts: readMounts(),
-    procCgroups: readIfThere("/proc/cgroups"),
-    readControllers: (mountPoint) => readIfThere(`${mountPoint}/cgroup.controllers`),
+    // A kernel without version 1 does not have it.
+    procCgroups: readIfThere("/proc/cgroups") ?? "",
+    // The root of version 2 always has it, unless it is hidden.
+    readControllers: (mountPoint) => readIfThere(`${mountPoint}/cgroup.controllers`) ?? "",
   });
-}
-
-/** A kernel without v1 has no /proc/cgroups; a cgroup2 root always has its file, unless hidden. */
-function readIfThere(path: string): string {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
-  }
 }

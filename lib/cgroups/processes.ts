@@ -1,8 +1,10 @@
 import { close, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../ffi/linux.ts";
-import { HostError } from "../errors.ts";
+import { errorMessage, HostError } from "../errors.ts";
 import { delay } from "../os/timer.ts";
-import { isCode, leavesOf } from "./common.ts";
+import { leavesOf } from "./common.ts";
 import { thawCgroup } from "./freezer.ts";
+import { readIfThere } from "../os/files.ts";
+import { isCode } from "../os/os_error.ts";
 
 /** How long processes may take to die of SIGKILL before the container is given up. */
 const KILL_MILLISECONDS = 5000;
@@ -21,7 +23,7 @@ export function joinCgroup(directories: string[], pid: number): void {
       throw new HostError({
         operation: "join cgroup",
         subject: leaf,
-        reason: error instanceof Error ? error.message : String(error),
+        reason: errorMessage(error),
         cause: error,
       });
     }
@@ -38,14 +40,10 @@ export function cgroupProcesses(directories: string[]): number[] {
 }
 
 function readPids(file: string): number[] {
-  try {
-    // 0 stands for a process that has no number in this pid namespace; to kill(2) it would mean
-    // our own process group.
-    return Deno.readTextFileSync(file).split("\n").map(Number).filter((pid) => pid > 0);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || isCode(error, "ENODEV")) return [];
-    throw error;
-  }
+  const lines = readIfThere(file, "ENODEV")?.split("\n") ?? [];
+  // 0 stands for a process that has no number in this pid namespace; to kill(2) it would mean our own
+  // process group.
+  return lines.map(Number).filter((pid) => pid > 0);
 }
 
 /**

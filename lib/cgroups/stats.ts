@@ -1,7 +1,7 @@
 import type { StatFiles, Stats } from "./stats_types.ts";
-import { isCode } from "./common.ts";
 import type { CgroupPlan } from "./plan.ts";
 import { readHugetlbV1, readHugetlbV2, readStatsV1, readStatsV2 } from "./stats_files.ts";
+import { readIfThere } from "../os/files.ts";
 
 /**
  * Reads what a container's cgroups have counted. What this host does not count is 0.
@@ -27,8 +27,8 @@ export function readOomKills(plan: CgroupPlan): bigint | undefined {
   const { v1, v2 } = plan;
   const directory = v1.find(({ controllers }) => controllers.includes("memory"))?.directory;
   const text = directory === undefined
-    ? readIfThere(`${v2?.directory}/memory.events`)
-    : readIfThere(`${directory}/memory.oom_control`);
+    ? readFigures(`${v2?.directory}/memory.events`)
+    : readFigures(`${directory}/memory.oom_control`);
   const count = text === undefined ? undefined : /^oom_kill (\d+)$/m.exec(text)?.[1];
   return count === undefined ? undefined : BigInt(count);
 }
@@ -37,7 +37,7 @@ function filesOf(directoryOf: (controller: string) => string | undefined): StatF
   return {
     read(file) {
       const directory = directoryOf(file.slice(0, file.indexOf(".")));
-      return directory === undefined ? undefined : readIfThere(`${directory}/${file}`);
+      return directory === undefined ? undefined : readFigures(`${directory}/${file}`);
     },
     names(controller) {
       const directory = directoryOf(controller);
@@ -54,12 +54,6 @@ function filesOf(directoryOf: (controller: string) => string | undefined): StatF
 }
 
 /** EOPNOTSUPP: the file is there and its feature switched off (memory.memsw without swapaccount). */
-function readIfThere(file: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(file);
-  } catch (error) {
-    const absent = ["ENOENT", "ENODEV", "EOPNOTSUPP"].some((code) => isCode(error, code));
-    if (absent || error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+function readFigures(file: string): string | undefined {
+  return readIfThere(file, "ENODEV", "EOPNOTSUPP");
 }

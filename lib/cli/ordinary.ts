@@ -3,12 +3,13 @@ import { isGuest, summarizeBundle } from "../runc/kind.ts";
 import { isId } from "../container/id.ts";
 import { Store } from "../container/store.ts";
 import { findRuntime } from "../runc/runtime_program.ts";
-import { HostError } from "../errors.ts";
+import { errorMessage, HostError } from "../errors.ts";
 import { resolvePath } from "../os/path.ts";
 import type { CommandOf, GlobalOptions } from "./parser/commands.ts";
 import type { Context } from "./context.ts";
 import { globalOptions } from "./parser/options.ts";
 import { parseGlobals } from "./parser/parse.ts";
+import { isDirectory } from "../os/files.ts";
 
 /**
  * Where the OCI runtime keeps the state of containers that are not guests, below our own state directory.
@@ -56,7 +57,7 @@ function readRecord(directory: string, id: string): string {
     throw new HostError({
       operation: "find the OCI runtime",
       subject: `of ${id}`,
-      reason: cause instanceof Error ? cause.message : String(cause),
+      reason: errorMessage(cause),
       remedy: `the runtime that made it can remove it: --root ${directory} delete --force ${id}`,
       cause,
     });
@@ -146,12 +147,4 @@ function takesValue(option: string): boolean {
   return Object.values(globalOptions).some(({ kind, names }) =>
     kind !== "flag" && (names as readonly string[]).includes(option)
   );
-}
-
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isDirectory;
-  } catch {
-    return false;
-  }
 }

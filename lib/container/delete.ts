@@ -8,7 +8,7 @@ import {
   POLLIN,
   setns,
 } from "../../ffi/linux.ts";
-import { HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
+import { errorMessage, HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
 import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../os/namespaces.ts";
 import { setForwarding } from "../network/forwarding.ts";
 import { removeMasquerade } from "../network/masquerade.ts";
@@ -170,7 +170,7 @@ function removeNetwork(state: ContainerState): string[] {
     try {
       return { value: step() };
     } catch (error) {
-      warnings.push(`remove network: ${error instanceof Error ? error.message : String(error)}`);
+      warnings.push(`remove network: ${errorMessage(error)}`);
       return { error };
     }
   };

@@ -13,10 +13,11 @@ import {
   O_RDWR,
   open,
 } from "../../ffi/linux.ts";
-import { AlreadyExistsError, HostError, NotFoundError } from "../errors.ts";
-import { osErrorCode } from "../os/os_error.ts";
+import { AlreadyExistsError, errorMessage, HostError, NotFoundError } from "../errors.ts";
 import { isId, validateId } from "./id.ts";
 import { type ContainerState, parseState, printState } from "./state.ts";
+import { isDirectory, isThere, readIfThere, removeIfThere } from "../os/files.ts";
+import { isCode } from "../os/os_error.ts";
 
 const STATE_FILE = "state.json";
 const LOCK_FILE = "lock";
@@ -52,7 +53,7 @@ export class Store {
    */
   requireFree(id: string): void {
     const directory = this.#directory(id);
-    if (this.#exists() && isDirectory(directory.path)) throw taken(id);
+    if (this.#holds(directory)) throw taken(id);
   }
 
   /**
@@ -80,7 +81,7 @@ export class Store {
    */
   open(id: string): ContainerDirectory {
     const directory = this.#directory(id);
-    if (!this.#exists() || !isDirectory(directory.path)) throw notFound(id);
+    if (!this.#holds(directory)) throw notFound(id);
     return directory;
   }
 
@@ -116,6 +117,11 @@ export class Store {
     return new ContainerDirectory(id, this.pathOf(id));
   }
 
+  #holds({ path }: ContainerDirectory): boolean {
+    // What cannot be looked at is an error, not absent.
+    return this.#exists() && isThere(path) && isDirectory(path);
+  }
+
   #exists(): boolean {
     try {
       this.#checkRoot();
@@ -138,7 +144,7 @@ export class Store {
     return new HostError({
       operation: "use state directory",
       subject: this.root,
-      reason: error instanceof Error ? error.message : String(error),
+      reason: errorMessage(error),
       remedy: "--root names it",
       cause: error,
     });
@@ -239,12 +245,7 @@ export class ContainerDirectory {
 
   /** What state.json holds, whatever it is; undefined when there is none. */
   readStateText(): string | undefined {
-    try {
-      return Deno.readTextFileSync(`${this.path}/${STATE_FILE}`);
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
+    return readIfThere(`${this.path}/${STATE_FILE}`);
   }
 
   /**
@@ -287,7 +288,7 @@ export class ContainerDirectory {
         return removeIfThere(this.path, { recursive: true });
       } catch (error) {
         // Another command that wanted the lock made its file anew; it will find nothing else here.
-        if (!isNotEmpty(error) || attempt === REMOVE_ATTEMPTS) throw error;
+        if (!isCode(error, "ENOTEMPTY") || attempt === REMOVE_ATTEMPTS) throw error;
       }
     }
   }
@@ -329,15 +330,6 @@ export function notFound(id: string): NotFoundError {
   });
 }
 
-function isDirectory(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isDirectory;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
 function isSameFile(fd: number, path: string): boolean {
   const opened = fstat(fd);
   try {
@@ -348,16 +340,4 @@ function isSameFile(fd: number, path: string): boolean {
     if (error instanceof LinuxError && error.code === "ENOENT") return false;
     throw error;
   }
-}
-
-function removeIfThere(path: string, options?: Deno.RemoveOptions): void {
-  try {
-    Deno.removeSync(path, options);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-function isNotEmpty(error: unknown): boolean {
-  return osErrorCode(error) === "ENOTEMPTY";
 }

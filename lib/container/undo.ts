@@ -1,4 +1,4 @@
-import { NotUndoneError } from "../errors.ts";
+import { errorMessage, NotUndoneError } from "../errors.ts";
 import { forceDelete } from "./delete.ts";
 import type { ContainerState } from "./state.ts";
 import type { ContainerDirectory } from "./store.ts";
@@ -46,12 +46,8 @@ export function notUndone(
   return new NotUndoneError({
     operation: "undo create of container",
     subject: id,
-    reason: `${text(error)}; it was undone because of: ${text(cause)}`,
+    reason: `${errorMessage(error)}; it was undone because of: ${errorMessage(cause)}`,
     remedy: `${program} --root ${root} delete --force ${id}`,
     cause,
   });
-}
-
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

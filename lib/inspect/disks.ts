@@ -11,7 +11,7 @@ import {
 } from "../../ffi/linux.ts";
 import { readBlockDevice } from "../block/device.ts";
 import { hostNode } from "../block/root_disk.ts";
-import { HostError, UnsupportedError } from "../errors.ts";
+import { errorMessage, HostError, UnsupportedError } from "../errors.ts";
 import type { DiskDevice } from "../oci/disk_devices.ts";
 import { type DiskMount, unseenVolume } from "../oci/unsupported.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
@@ -149,7 +149,7 @@ function look({ mount, index }: DiskMount) {
     throw new HostError({
       operation: "give the guest a disk",
       subject: `mounts[${index}] ${mount.source}`,
-      reason: cause instanceof Error ? cause.message : String(cause),
+      reason: errorMessage(cause),
       cause,
     });
   }

@@ -22,8 +22,9 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from "../../ffi/linux.ts";
-import { InvalidConfigurationError } from "../errors.ts";
+import { errorMessage, InvalidConfigurationError } from "../errors.ts";
 import type { ImageFileFacts } from "./types.ts";
+import { isCode } from "../os/os_error.ts";
 
 const TYPE_NAMES: Readonly<Record<number, string>> = {
   [S_IFSOCK]: "a socket",
@@ -180,7 +181,7 @@ export function isNamedInImage(rootFd: number, path: string): boolean {
     close(openat2(rootFd, path, { flags: O_PATH | O_NOFOLLOW | O_CLOEXEC, resolve }));
     return true;
   } catch (error) {
-    if (isCode(error, "ENOENT") || isCode(error, "ENOTDIR")) return false;
+    if (isCode(error, "ENOENT", "ENOTDIR")) return false;
     throw error;
   }
 }
@@ -222,9 +223,5 @@ const REASONS: Readonly<Record<string, string>> = {
 
 function describe(error: unknown): string {
   if (error instanceof LinuxError) return REASONS[error.code] ?? error.code;
-  return error instanceof Error ? error.message : String(error);
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof LinuxError && error.code === code;
+  return errorMessage(error);
 }

@@ -6,6 +6,7 @@ import type { Observer } from "./observer.ts";
 import { perform, StepError } from "./perform.ts";
 import type { PerformContext } from "./context.ts";
 import { receiveStdio } from "./stdio.ts";
+import { errorMessage } from "../errors.ts";
 
 /** Where the creator puts init's end of the channel. */
 export const CHANNEL_FD = 3;
@@ -77,7 +78,7 @@ function preloadSteps(): void {
 
 function failureOf(error: unknown): StepFailure {
   if (error instanceof StepError) return error.failure;
-  return { step: "init", message: error instanceof Error ? error.message : String(error) };
+  return { step: "init", message: errorMessage(error) };
 }
 
 function tell(channel: Channel<InitMessage, CreatorMessage>, failure: StepFailure): void {

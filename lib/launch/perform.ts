@@ -10,6 +10,7 @@ import { NETWORK_STEPS } from "./steps/network.ts";
 import { ROOT_STEPS } from "./steps/root.ts";
 import { ROOT_DISK_STEPS } from "./steps/root_disk.ts";
 import { TERMINAL_STEPS } from "./steps/terminal.ts";
+import { errorMessage } from "../errors.ts";
 
 const HANDLERS: StepHandlers<Step["step"]> = {
   ...NAMESPACE_STEPS,
@@ -77,7 +78,7 @@ function stepError(plan: LaunchPlan, index: number, error: unknown): StepError {
   return new StepError({
     step: `${plan.phase} step ${index} (${shown})`,
     kind: name,
-    message: error instanceof Error ? error.message : String(error),
+    message: errorMessage(error),
     code: error instanceof LinuxError ? error.code : undefined,
   });
 }

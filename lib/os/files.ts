@@ -1,4 +1,5 @@
 import { HostError } from "../errors.ts";
+import { isCode } from "./os_error.ts";
 
 /** How an error about the file is worded. */
 export interface FileErrorParts {
@@ -55,5 +56,43 @@ export function isThere(path: string): boolean {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
+  }
+}
+
+/** Whether it is a directory, links not followed; false when that cannot be known, too. */
+export function isDirectory(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Reads a text file that may not exist.
+ *
+ * @param absent names of errors that mean the same here, besides ENOENT
+ * @returns undefined when it does not exist
+ * @throws other errors of Deno
+ */
+export function readIfThere(path: string, ...absent: string[]): string | undefined {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (isCode(error, "ENOENT", ...absent)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Removes what may not exist.
+ *
+ * @throws errors of Deno, when it exists and cannot be removed
+ */
+export function removeIfThere(path: string, options?: Deno.RemoveOptions): void {
+  try {
+    Deno.removeSync(path, options);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -14,8 +14,13 @@ export function osErrorCode(error: unknown): string | undefined {
   return number === undefined ? undefined : errnoName(Number(number));
 }
 
+/** Whether an error of ffi/ or of Deno has one of these numbers, by C's names. */
+export function isCode(error: unknown, ...codes: string[]): boolean {
+  const code = osErrorCode(error);
+  return code !== undefined && codes.includes(code);
+}
+
 /** ENOENT when the directory is gone, ESRCH when the process died after it was opened. */
 export function isGone(error: unknown): boolean {
-  const code = osErrorCode(error);
-  return code === "ENOENT" || code === "ESRCH";
+  return isCode(error, "ENOENT", "ESRCH");
 }

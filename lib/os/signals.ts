@@ -1,5 +1,8 @@
 import { isGone } from "./os_error.ts";
 
+/** What a signal's number is added to in the exit code of what it ended: a shell's convention. */
+export const SIGNAL_EXIT_BASE = 128;
+
 /**
  * How a process takes a signal that terminates other processes: it has set a disposition, or it blocks
  * it, or the kernel drops it, since this one is the first of its PID namespace and has not come as far

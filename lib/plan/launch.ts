@@ -27,6 +27,7 @@ import { planTerminal } from "./terminal.ts";
 import type { InheritedFd, LaunchPlan, Step, TerminalReceiver } from "./types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 import type { AllowedDevice } from "../cgroups/device_program.ts";
+import { PLAN_VERSION } from "./types.ts";
 
 /** Everything that the second plan is decided from. */
 export interface LaunchInput {
@@ -151,7 +152,7 @@ export function planLaunch(input: LaunchInput): Launch {
     execStep(input.monitor.argv(monitorInput), monitorInput, fds),
   ];
   return {
-    plan: { version: 1, phase: "launch", steps },
+    plan: { version: PLAN_VERSION, phase: "launch", steps },
     identity: expectedIdentity(credentials),
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, handed })),
     stop,

@@ -1,5 +1,6 @@
 import type { NamespaceType, Spec } from "../oci/types.ts";
 import type { InitNamespace, LaunchPlan, Step } from "./types.ts";
+import { PLAN_VERSION } from "./types.ts";
 
 /** The namespaces that are joined or made as config.json says, in that order. */
 const JOINED: Exclude<InitNamespace, "mount">[] = ["cgroup", "ipc", "uts", "network"];
@@ -39,7 +40,7 @@ export function planNamespaces(spec: Spec): LaunchPlan {
   for (const [key, value] of Object.entries(spec.linux.sysctl)) {
     steps.push({ step: "sysctl", key, value });
   }
-  return { version: 1, phase: "namespaces", steps };
+  return { version: PLAN_VERSION, phase: "namespaces", steps };
 }
 
 /** Which PID namespace the init process is born into; the creator arranges it before it spawns. */

@@ -1,3 +1,4 @@
+import { CONTAINER_NAME } from "../oci/annotations.ts";
 import { HostError } from "../errors.ts";
 import { addressBytes, sharePrefix } from "../protocol/netlink/ip.ts";
 import { TAP_NAME } from "../network/names.ts";
@@ -22,8 +23,6 @@ import type { Step } from "./types.ts";
  */
 export type NetworkMode = "own" | "shared" | "static";
 
-/** Set by containerd and CRI-O for Kubernetes. */
-const CONTAINER_NAME = "io.kubernetes.cri.container-name";
 /** What Knative calls the container that its `queue-proxy` passes requests to. */
 const KNATIVE_CONTAINER = "user-container";
 

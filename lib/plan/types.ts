@@ -111,8 +111,8 @@ export type StepBody =
     mode: number;
   }
   /**
-   * Opens the block device of the container's root, by a node that is in `directory` of the new root
-   * only for that long. These four belong together: see launch/steps/root_disk.ts.
+   * Opens the block device of the container's root, by a node that is in the new root only for that
+   * long. These four belong together: see launch/steps/root_disk.ts.
    */
   | { step: "openRootDisk"; major: number; minor: number }
   /** Closes the image's root, and unmounts it in the container's mount namespace. */

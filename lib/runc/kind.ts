@@ -1,5 +1,6 @@
 import { close } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
+import { CONTAINER_NAME, SANDBOX_ID } from "../oci/annotations.ts";
 import { readBounded } from "../os/files.ts";
 import { openImageRoot } from "../inspect/image.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
@@ -17,9 +18,6 @@ export interface BundleSummary {
 
 /** As much as the strict parser reads of a config.json. */
 export const MAXIMUM_CONFIG_BYTES = 10 * 1024 * 1024;
-
-/** containerd's annotation with a container's name in its pod. */
-export const CONTAINER_NAME = "io.kubernetes.cri.container-name";
 
 /** What Knative calls its own container in a pod. */
 export const QUEUE_PROXY = "queue-proxy";
@@ -80,5 +78,5 @@ export function isGuest({ annotations, rootfs }: BundleSummary): boolean {
 
 /** Whether other containers share a shim with this one. */
 export function isInPod({ annotations }: BundleSummary): boolean {
-  return Object.hasOwn(annotations, "io.kubernetes.cri.sandbox-id");
+  return Object.hasOwn(annotations, SANDBOX_ID);
 }

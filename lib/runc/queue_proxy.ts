@@ -1,7 +1,8 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { readBounded } from "../os/files.ts";
 import { STATIC_NETWORK } from "../network/static.ts";
-import { CONTAINER_NAME, MAXIMUM_CONFIG_BYTES, QUEUE_PROXY } from "./kind.ts";
+import { CONTAINER_NAME } from "../oci/annotations.ts";
+import { MAXIMUM_CONFIG_BYTES, QUEUE_PROXY } from "./kind.ts";
 
 /** Where a `queue-proxy` made for urunc sends requests; USER_PORT, which it has anyway, is the port. */
 const VARIABLE = "REDIRECT_IP";

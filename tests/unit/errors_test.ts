@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatError, HostError } from "../../lib/errors.ts";
+import { errorMessage, formatError, HostError } from "../../lib/errors.ts";
 
 Deno.test("an error is one line that steers no terminal, whatever an image says", () => {
   const cases: [reason: string, line: string][] = [
@@ -12,4 +12,11 @@ Deno.test("an error is one line that steers no terminal, whatever an image says"
   for (const [reason, line] of cases) {
     assert.equal(formatError(new HostError({ operation: "do", reason })), line);
   }
+});
+
+Deno.test("errorMessage: what an error says, or its name when it says nothing", () => {
+  assert.equal(errorMessage(new TypeError("no")), "no");
+  assert.equal(errorMessage(new TypeError()), "TypeError");
+  assert.equal(errorMessage("thrown text"), "thrown text");
+  assert.equal(errorMessage(undefined), "undefined");
 });

@@ -4,7 +4,7 @@
  * `--packages` prints the Debian packages of the compilers.
  */
 import { resolve } from "pathe";
-import { formatError, HostError, UsageError } from "../../errors.ts";
+import { errorMessage, formatError, HostError, UsageError } from "../../errors.ts";
 import { type Compiler, NATIVE_PROGRAMS, type NativeProgram } from "./programs.ts";
 
 const ROOT = resolve(import.meta.dirname ?? ".", "../../..");
@@ -108,7 +108,7 @@ async function run(program: string, args: string[], options: RunOptions): Promis
     // What it complains about is for the person at the terminal, as it is.
     result = await new Deno.Command(program, { args, cwd, env, stderr: "inherit" }).output();
   } catch (cause) {
-    const reason = `it cannot be started: ${cause instanceof Error ? cause.message : cause}`;
+    const reason = `it cannot be started: ${errorMessage(cause)}`;
     throw new HostError({ operation, subject: program, reason, remedy, cause });
   }
   if (!result.success) {

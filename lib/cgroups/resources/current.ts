@@ -1,5 +1,6 @@
 import type { Resources } from "../../oci/types.ts";
 import { type CgroupPlan, v1Directory } from "../plan.ts";
+import { readIfThere } from "../../os/files.ts";
 
 /** Limits that are in force now; undefined: none, or not known. Bytes and microseconds. */
 export interface CurrentLimits {
@@ -86,11 +87,5 @@ function toLimit(text: string | undefined): number | undefined {
 }
 
 function readText(directory: string | undefined, file: string): string | undefined {
-  if (directory === undefined) return undefined;
-  try {
-    return Deno.readTextFileSync(`${directory}/${file}`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  return directory === undefined ? undefined : readIfThere(`${directory}/${file}`);
 }

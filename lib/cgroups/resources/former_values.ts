@@ -1,4 +1,5 @@
 import type { CgroupWrite } from "../writes.ts";
+import { readIfThere } from "../../os/files.ts";
 
 /**
  * The writes that would take a write back, from what the files hold now.
@@ -40,13 +41,4 @@ export function formerValue(
 function unset(name: string): string {
   if (name === "io.max") return "rbps=max wbps=max riops=max wiops=max";
   return name.startsWith("io.") ? "default" : "0";
-}
-
-function readIfThere(file: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(file);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }

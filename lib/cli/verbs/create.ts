@@ -2,7 +2,7 @@ import { createContainer, type Created, planContainer } from "../../container/cr
 import { readBundle } from "../../container/prepare.ts";
 import type { CreateOptions } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
-import { HostError, UnsupportedError } from "../../errors.ts";
+import { errorMessage, HostError, UnsupportedError } from "../../errors.ts";
 import { resolvePath } from "../../os/path.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
 import type { CommandOf } from "../parser/commands.ts";
@@ -89,7 +89,7 @@ function writePidFile(path: string, pid: number): void {
     throw new HostError({
       operation: "write pid file",
       subject: path,
-      reason: error instanceof Error ? error.message : String(error),
+      reason: errorMessage(error),
       remedy: "--pid-file names a file in a directory that is there; the container was not kept",
       cause: error,
     });

@@ -1,12 +1,12 @@
 import { cgroupProcesses } from "../../cgroups/processes.ts";
 import { requireState } from "../../container/require.ts";
 import { formatError } from "../../errors.ts";
-import { isGone } from "../../os/os_error.ts";
 import { readProcessStat } from "../../os/process.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { print } from "../../output.ts";
 import { formatTable } from "../table.ts";
+import { readIfThere } from "../../os/files.ts";
 
 /** `urunc ps`: the monitor and what it started, as the host numbers them. A guest's are its own. */
 export function ps(command: CommandOf<"ps">, context: Context): number {
@@ -25,19 +25,10 @@ const HEADER = ["UID", "PID", "PPID", "STATE", "CMD"];
 function toRows(pids: number[]): string[][] {
   return pids.flatMap((pid) => {
     const stat = readProcessStat(pid);
-    const uid = readIfThere(`/proc/${pid}/status`)?.match(/^Uid:\s+(\d+)/m)?.[1];
-    const commandLine = readIfThere(`/proc/${pid}/cmdline`);
+    const uid = readIfThere(`/proc/${pid}/status`, "ESRCH")?.match(/^Uid:\s+(\d+)/m)?.[1];
+    const commandLine = readIfThere(`/proc/${pid}/cmdline`, "ESRCH");
     if (stat === undefined || uid === undefined || commandLine === undefined) return [];
     const words = commandLine.replace(/\0$/, "").split("\0").join(" ");
     return [[uid, String(pid), String(stat.parentPid), stat.state, formatError(words)]];
   });
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
 }

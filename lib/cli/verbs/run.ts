@@ -12,6 +12,7 @@ import { handOverCreation } from "../ordinary.ts";
 import { printJson } from "../../output.ts";
 import { TerminalRelay } from "../terminal.ts";
 import { createAndRecord, creationOf } from "./create.ts";
+import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
 
 /**
  * Signals to forward to the guest. The second one that asks it to stop kills it.
@@ -26,9 +27,6 @@ const FORWARDED: Deno.Signal[] = [
   "SIGUSR2",
   "SIGWINCH",
 ];
-
-/** A shell's convention for a process that a signal ended. */
-const SIGNAL_EXIT_BASE = 128;
 
 /** `urunc run`: create, start, wait, delete. Returns the guest's exit code. */
 export async function run(command: CommandOf<"run">, context: Context): Promise<number> {

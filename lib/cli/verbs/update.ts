@@ -1,5 +1,5 @@
 import { updateContainer } from "../../container/update.ts";
-import { InvalidConfigurationError, UsageError } from "../../errors.ts";
+import { errorMessage, InvalidConfigurationError, UsageError } from "../../errors.ts";
 import { readBounded } from "../../os/files.ts";
 import { readResources } from "../../oci/parse_resources.ts";
 import { Fields } from "../../oci/reader.ts";
@@ -47,7 +47,7 @@ function parseJson(bytes: Uint8Array, path: string): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    throw unreadable(path, `it is not JSON: ${error instanceof Error ? error.message : error}`);
+    throw unreadable(path, `it is not JSON: ${errorMessage(error)}`);
   }
 }
 

@@ -16,6 +16,7 @@ import {
 import { bindAt } from "../../os/sockets.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import type { PerformContext, StepHandlers } from "../context.ts";
+import { errorMessage } from "../../errors.ts";
 
 /** What a `start` sends: a single byte, so that it can never arrive in halves. */
 export const START_BYTE = 0x53;
@@ -56,7 +57,7 @@ export const EXEC_STEPS: StepHandlers<
       giveNumbers(fds, context);
       execve(path, argv, env);
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = errorMessage(error);
       send(context.startConnection!, new TextEncoder().encode(text), MSG_NOSIGNAL);
       throw error;
     }

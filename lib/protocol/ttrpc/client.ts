@@ -11,6 +11,7 @@ import {
 } from "./frames.ts";
 import { Code, RpcError } from "./status.ts";
 import type { Connection } from "./transport.ts";
+import { errorMessage } from "../../errors.ts";
 
 /** Calls a server over one connection, which is made when it is needed, and made again when it broke. */
 export class Client {
@@ -135,7 +136,7 @@ class Session {
       for (let frame; (frame = await reader.next()) !== undefined;) this.#handle(frame);
       this.end("the server closed the connection");
     } catch (error) {
-      this.end(`the connection broke: ${error instanceof Error ? error.message : error}`);
+      this.end(`the connection broke: ${errorMessage(error)}`);
     }
   }
 

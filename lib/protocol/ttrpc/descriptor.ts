@@ -3,13 +3,12 @@ import {
   close,
   EPOLLIN,
   EPOLLOUT,
-  errnos,
-  LinuxError,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
   recv,
   send,
   setNonblock,
+  unlessItWaits,
 } from "../../../ffi/linux.ts";
 import type { Connection, Listener } from "./transport.ts";
 
@@ -34,7 +33,7 @@ export function listenDescriptor(fd: number, loop: ReadinessLoop): Listener {
     async accept() {
       for (;;) {
         // Before waiting: the first one came while this process booted.
-        const connection = unlessBusy(() => accept(descriptor.fd));
+        const connection = unlessItWaits(() => accept(descriptor.fd));
         if (connection !== undefined) {
           return new DescriptorConnection(new Descriptor(connection, loop));
         }
@@ -57,7 +56,7 @@ class DescriptorConnection implements Connection {
   async read(buffer: Uint8Array): Promise<number | null> {
     for (;;) {
       if (this.#wasEmptied) await this.#descriptor.ready(EPOLLIN);
-      const count = unlessBusy(() => recv(this.#descriptor.fd, buffer, MSG_DONTWAIT));
+      const count = unlessItWaits(() => recv(this.#descriptor.fd, buffer, MSG_DONTWAIT));
       this.#wasEmptied = count === undefined || count < buffer.length;
       if (count !== undefined) return count === 0 ? null : count;
     }
@@ -65,7 +64,7 @@ class DescriptorConnection implements Connection {
 
   async write(buffer: Uint8Array): Promise<number> {
     for (;;) {
-      const count = unlessBusy(() => {
+      const count = unlessItWaits(() => {
         return send(this.#descriptor.fd, buffer, MSG_DONTWAIT | MSG_NOSIGNAL);
       });
       if (count !== undefined) return count;
@@ -138,15 +137,5 @@ class Descriptor {
 
   #wanted(): number {
     return Array.from(this.#waiters).reduce((events, waiter) => events | waiter.events, 0);
-  }
-}
-
-/** @returns undefined when it would have to wait */
-function unlessBusy<T>(call: () => T): T | undefined {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof LinuxError && error.errno === errnos.EAGAIN) return undefined;
-    throw error;
   }
 }

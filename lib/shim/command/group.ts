@@ -1,5 +1,7 @@
+import { SANDBOX_ID } from "../../oci/annotations.ts";
+
 /** Annotations whose value names the group of containers that share a shim, the first one first. */
-const GROUP_ANNOTATIONS = ["io.containerd.runc.v2.group", "io.kubernetes.cri.sandbox-id"];
+const GROUP_ANNOTATIONS = ["io.containerd.runc.v2.group", SANDBOX_ID];
 
 /** containerd keeps the sockets of all shims there, whatever its own directories are. */
 export const SOCKET_DIRECTORY = "/run/containerd/s";

@@ -1,3 +1,4 @@
+import { readIfThere, removeIfThere } from "../../os/files.ts";
 /** What `delete`, which may be called after this process was killed, must know of a task. */
 export interface TaskRecord {
   version: 1;
@@ -25,12 +26,8 @@ export function writeRecord(bundle: string, record: TaskRecord): void {
 
 /** Undefined when nothing of a task is left. */
 export function readRecord(bundle: string): TaskRecord | undefined {
-  try {
-    return JSON.parse(Deno.readTextFileSync(`${bundle}/${RECORD_FILE}`));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const text = readIfThere(`${bundle}/${RECORD_FILE}`);
+  return text === undefined ? undefined : JSON.parse(text);
 }
 
 /**
@@ -40,12 +37,4 @@ export function readRecord(bundle: string): TaskRecord | undefined {
 export function removeRecord(bundle: string): void {
   removeIfThere(`${bundle}/${RECORD_FILE}`);
   removeIfThere(`${bundle}/${ADDRESS_FILE}`);
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

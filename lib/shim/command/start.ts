@@ -21,6 +21,7 @@ import { ConfigurationCache } from "../daemon/configuration_cache.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "./group.ts";
 import { ADDRESS_FILE } from "./record.ts";
 import { summarizeBundle } from "../../runc/kind.ts";
+import { removeIfThere } from "../../os/files.ts";
 
 /**
  * Where a daemon finds its listening socket; what containerd wrote to the standard input of `start`; and
@@ -90,11 +91,7 @@ function isListening(path: string): boolean {
 
 /** Replaces a stale socket: its shim was killed. */
 function listenAt(path: string): number {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
+  removeIfThere(path);
   const fd = socket(AF_UNIX, SOCK_STREAM, 0);
   const before = Deno.umask(0o177);
   try {

@@ -1,6 +1,7 @@
 import { close, flock, LOCK_EX, O_DIRECTORY, O_RDONLY, open } from "../../../ffi/linux.ts";
 import { after, type Timer } from "../../os/timer.ts";
 import { SOCKET_DIRECTORY } from "../command/group.ts";
+import { removeIfThere } from "../../os/files.ts";
 
 /**
  * How long a shim that serves a whole namespace stays without a task: the next one does not wait for it
@@ -71,13 +72,5 @@ export class Lifetime {
     } finally {
       close(lock);
     }
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

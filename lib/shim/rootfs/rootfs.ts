@@ -16,7 +16,7 @@ import {
   umount2,
   UMOUNT_NOFOLLOW,
 } from "../../../ffi/linux.ts";
-import { HostError } from "../../errors.ts";
+import { errorMessage, HostError } from "../../errors.ts";
 import { parseMountOptions } from "./mount_options.ts";
 
 /** A mount as containerd's snapshotters describe it. */
@@ -129,7 +129,7 @@ async function mountOne(one: RootfsMount, root: string): Promise<void> {
     throw new HostError({
       operation: "mount the root file system",
       subject: `${one.type} ${one.source}${one.target === "" ? "" : ` at ${one.target}`}`,
-      reason: error instanceof Error ? error.message : String(error),
+      reason: errorMessage(error),
       cause: error,
     });
   }

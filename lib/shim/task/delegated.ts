@@ -10,9 +10,7 @@ import { ConsoleSocket } from "./console_socket.ts";
 import { OciRuntime } from "./oci_runtime.ts";
 import type { Task, TaskExit, TaskProcess, TaskStatus } from "./task.ts";
 import type { TaskRequest } from "./unikernel.ts";
-
-/** A shell's convention for a process that a signal ended. */
-const SIGNAL_EXIT_BASE = 128;
+import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
 
 /** What runtimes say when there is nothing left to signal. */
 const FINISHED = /process already finished|container not running|no such process|does not exist/;

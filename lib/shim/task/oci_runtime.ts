@@ -16,6 +16,7 @@ import { UruncError } from "../../errors.ts";
 import { spawnProgram } from "../../os/programs.ts";
 import type { Stdio } from "../../launch/stdio.ts";
 import type { Reaper } from "../daemon/reaper.ts";
+import { removeIfThere } from "../../os/files.ts";
 
 /** As much of a runtime's output as is read: a list of processes, at most. Bytes. */
 const MAXIMUM_OUTPUT = 4 * 1024 * 1024;
@@ -167,12 +168,4 @@ function lastError(log: string): string | undefined {
     }
   }
   return undefined;
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

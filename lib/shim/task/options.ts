@@ -1,4 +1,4 @@
-import { InvalidConfigurationError } from "../../errors.ts";
+import { errorMessage, InvalidConfigurationError } from "../../errors.ts";
 import type { Any } from "../../protocol/containerd/messages.ts";
 import { RuncOptions, RuntimeOptions, unpackAny } from "../../protocol/containerd/messages.ts";
 
@@ -67,7 +67,7 @@ async function parseBody(text: string): Promise<TaskOptions> {
   try {
     document = parse(text);
   } catch (error) {
-    throw refuse("TOML", error instanceof Error ? error.message : String(error));
+    throw refuse("TOML", errorMessage(error));
   }
   const options: TaskOptions = { ...NO_OPTIONS };
   const take = (key: string, value: unknown) => {

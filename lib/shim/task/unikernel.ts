@@ -17,6 +17,7 @@ import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
 import { processAlreadyFinished } from "../../protocol/ttrpc/status.ts";
 import type { TaskOptions } from "./options.ts";
 import type { Task, TaskExit, TaskProcess, TaskStatus } from "./task.ts";
+import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
 
 /** What a task is made from. */
 export interface TaskRequest {
@@ -29,9 +30,6 @@ export interface TaskRequest {
   /** Makes the image's root writable, if it was meant to be. */
   allowWriting?(): void;
 }
-
-/** A shell's convention for a process that a signal ended. */
-const SIGNAL_EXIT_BASE = 128;
 
 /** `linux.cgroupsPath` as callers write it who leave cgroups to systemd. */
 const SYSTEMD_PATH = /^[^/:]*:[^/:]*:[^/:]+$/;
