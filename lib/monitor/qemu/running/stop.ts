@@ -37,13 +37,13 @@ const WATCH_INTERVAL = 25;
 /**
  * Processor time in milliseconds, in the first moment, that is more than a kernel alone takes for
  * the event. It tells of a program that leaves no trace, for it was the last one that had run. Measured
- * with Linux 6.12: with TCG, 4 to 6 ms when nobody listens and 11 to 33 ms when a
- * shell wakes up and starts `sleep`; with KVM in a machine that is emulated itself, 0.7 and 25 ms. For
- * KVM on bare metal the number is estimated, not measured: a kernel alone some 0.2 ms, a process that
- * is started about 1 ms. Rather too low: a deaf guest is then ended by the caller, only later, where a
- * listening one would be cut off.
+ * with Linux 6.12: with TCG, up to 7.9 ms when nobody listens (30 times, most of it on a busy machine),
+ * and 10.8 to 33 ms when a shell wakes up and starts `sleep`; with KVM in a machine that is emulated
+ * itself, 0.7 and 25 ms. For KVM on bare metal the number is estimated, not measured: a kernel alone some
+ * 0.2 ms, a process that is started about 1 ms. Rather too low: a deaf guest is then ended by the caller,
+ * only later, where a listening one would be cut off.
  */
-const BUTTON_BURST = { kvm: 0.5, tcg: 8 };
+const BUTTON_BURST = { kvm: 0.5, tcg: 9.5 };
 
 /**
  * Ctrl-Alt-Delete is over at once, unless init wants to be told: so the least bit of work that does
