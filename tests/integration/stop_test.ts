@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { STOP_SIGNAL_ANNOTATION } from "../../lib/monitor/signals.ts";
+import { Stopwatch } from "../support/busy.ts";
 import { askGuest, OK } from "../support/control_socket.ts";
 import { debianKernel, type InitrdOptions, makeLinuxInitrd } from "../support/fixtures.ts";
 import { isAlive, readStatus, waitFor } from "../support/process.ts";
@@ -49,11 +50,11 @@ async function prepareLinux(
   });
 }
 
-/** Runs it and returns how long it took, in milliseconds. */
-async function timed(action: () => Promise<unknown>): Promise<number> {
-  const started = performance.now();
+/** Fails the test when it takes longer than docker's users wait. */
+async function assertSoon(action: () => Promise<unknown>, what = "it"): Promise<void> {
+  const watch = new Stopwatch();
   await action();
-  return performance.now() - started;
+  watch.assertWithin(SOON, what);
 }
 
 testIf("stop: a Linux guest that listens to its power button shuts down in its own time", {
@@ -64,10 +65,9 @@ testIf("stop: a Linux guest that listens to its power button shuts down in its o
     // Longer than anybody watches, and without doing anything meanwhile.
     onPowerButton: "echo asked; sleep 3; echo all is saved; poweroff -f",
   });
-  const milliseconds = await timed(async () => {
+  await assertSoon(async () => {
     assertSucceeded(await container.kill("TERM"), "kill");
-  });
-  assert.ok(milliseconds < SOON, `kill took ${milliseconds} ms`);
+  }, "kill");
   assert.equal((await container.state()).status, "running");
   await container.waitForStatus("stopped");
   assert.match(container.output(), /asked\r?\nall is saved/);
@@ -166,12 +166,12 @@ testIf("stop: a monitor that waits for a processor may answer late", starvedNeed
 
 testIf("stop: one that waits for ever is given up on", starvedNeeds, async () => {
   await using scope = new Scope();
-  const { outcome, milliseconds } = await askGuest(
+  const { outcome, milliseconds, allowance } = await askGuest(
     { answer: () => undefined },
     { program: await starved(scope) },
   );
   assert.equal(outcome, "deaf");
-  assert.ok(milliseconds > 4000 && milliseconds < 6000, `${milliseconds} ms`);
+  assert.ok(milliseconds > 4000 && milliseconds < 6000 * allowance, `${milliseconds} ms`);
 });
 
 testIf("stop: a Linux guest that listens to nothing ends soon, whatever the signal", {
@@ -180,11 +180,10 @@ testIf("stop: a Linux guest that listens to nothing ends soon, whatever the sign
   await using scope = new Scope();
   // With the driver of the button, which has nobody to tell.
   const { container, pid } = await linuxGuest(scope, {});
-  const milliseconds = await timed(async () => {
+  await assertSoon(async () => {
     assertSucceeded(await container.kill("SIGRTMIN+3"), "kill");
     await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
   });
-  assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
   // Linux restarted by itself: it was not cut off.
   assert.match(container.output(), /Restarting system/);
 });
@@ -219,11 +218,10 @@ testIf("stop: a guest that is to be asked by its button alone is left to itself"
   assertSucceeded(await container.kill("TERM"), "kill");
   await new Promise((resolve) => setTimeout(resolve, 2000));
   assert.ok(isAlive(pid), "it has not been ended");
-  const milliseconds = await timed(async () => {
+  await assertSoon(async () => {
     assertSucceeded(await container.kill("KILL"), "kill");
     await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
   });
-  assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
 });
 
 testIf("run: the first Ctrl-C asks the guest, the second ends it", {
@@ -238,11 +236,10 @@ testIf("run: the first Ctrl-C asks the guest, the second ends it", {
   await container.waitForOutput("asked");
   await new Promise((resolve) => setTimeout(resolve, 1500));
   assert.ok(isAlive(pid!), "asked only, it goes on");
-  const milliseconds = await timed(async () => {
+  await assertSoon(async () => {
     child.kill("SIGINT");
     assert.equal(await code, 0);
   });
-  assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
   assertNothingLeft(container, pid);
 });
 
@@ -255,11 +252,10 @@ testIf("stop: a Linux guest that still boots ends soon", {
   for (const delay of [0, 100, 800]) {
     const pid = await container.mustStart();
     await new Promise((resolve) => setTimeout(resolve, delay));
-    const milliseconds = await timed(async () => {
+    await assertSoon(async () => {
       assertSucceeded(await container.kill("TERM"), "kill");
       await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: `the end, after ${delay} ms` });
-    });
-    assert.ok(milliseconds < SOON, `after ${delay} ms: it took ${milliseconds} ms`);
+    }, `the end after ${delay} ms`);
     assert.ok(!container.output().includes("the guest is up"));
     assertSucceeded(await container.delete(), "delete");
   }
@@ -288,10 +284,10 @@ testIf("stop: a monitor that is slow to handle signals is killed", {
   const container = await doubleContainer(scope, "unhandle 15; print ready; idle");
   const pid = await container.mustStart();
   await container.waitForOutput("ready");
-  const before = performance.now();
-  assertSucceeded(await container.kill("TERM"), "kill");
-  await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
-  assert.ok(performance.now() - before < SOON);
+  await assertSoon(async () => {
+    assertSucceeded(await container.kill("TERM"), "kill");
+    await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
+  });
 });
 
 testIf("stop: a monitor that blocks signals for a moment before it handles them ends", {
@@ -328,11 +324,10 @@ for (const signal of ["INT", "QUIT", "HUP", "PWR", "USR1", "SIGRTMIN+3", "ABRT"]
     const container = await Container.prepare(scope, { args: ["idle"], accelerator: "tcg" });
     const { code } = await container.spawn(scope, "run");
     await container.waitForOutput("idle");
-    const milliseconds = await timed(async () => {
+    await assertSoon(async () => {
       assertSucceeded(await container.kill(signal), "kill");
       assert.equal(await code, 0);
     });
-    assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
   });
 }
 
@@ -392,11 +387,10 @@ testIf("stop: the control socket is handed to the monitor, and to nobody else", 
   assert.equal(socket.mode! & 0o777, 0o600);
   assert.equal(socket.uid, 0);
   // The monitor never answers on it, and ends as soon as that is clear.
-  const milliseconds = await timed(async () => {
+  await assertSoon(async () => {
     assertSucceeded(await linux.kill("TERM"), "kill");
     await linux.waitForStatus("stopped");
   });
-  assert.ok(milliseconds < SOON, `it took ${milliseconds} ms`);
 
   const elf = await doubleContainer(scope, "report; idle");
   await elf.mustStart();

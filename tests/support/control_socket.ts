@@ -3,6 +3,7 @@ import { close, pidfdOpen } from "../../ffi/linux.ts";
 import type { Asking } from "../../lib/guest/types.ts";
 import { stopGuest } from "../../lib/monitor/qemu/running/stop.ts";
 import type { StopOutcome } from "../../lib/monitor/types.ts";
+import { Stopwatch } from "./busy.ts";
 
 /** What a monitor says: to a connection, and to each line it gets. */
 export interface FakeMonitor {
@@ -24,11 +25,21 @@ export interface AskOptions {
   settle?: (pid: number) => Promise<unknown>;
 }
 
+/** What came of it. */
+export interface Asked {
+  outcome: StopOutcome;
+  milliseconds: number;
+  /** Of the machine meanwhile (`Stopwatch`). */
+  allowance: number;
+  /** What the monitor was sent, by its command. */
+  lines: string[];
+}
+
 /** Asks a process, in a guest's place, through a socket of this monitor, and ends it. */
 export async function askGuest(
   { greeting = GREETING, answer = () => OK, accepts = Infinity }: FakeMonitor,
   { asking = "auto", program = ["sleep", "30"], settle }: AskOptions = {},
-): Promise<{ outcome: StopOutcome; milliseconds: number; lines: string[] }> {
+): Promise<Asked> {
   const directory = await Deno.makeTempDir({ prefix: "urunc-test-stop-" });
   const controlSocket = `${directory}/control.sock`;
   const listener = Deno.listen({ transport: "unix", path: controlSocket });
@@ -46,9 +57,10 @@ export async function askGuest(
   const pidfd = pidfdOpen(process.pid);
   try {
     await settle?.(process.pid);
-    const started = performance.now();
+    const watch = new Stopwatch();
     const outcome = await stopGuest({ controlSocket, pid: process.pid, pidfd, asking });
-    return { outcome, milliseconds: performance.now() - started, lines };
+    const [milliseconds, allowance] = [watch.milliseconds(), watch.allowance()];
+    return { outcome, milliseconds, allowance, lines };
   } finally {
     close(pidfd);
     process.kill("SIGKILL");

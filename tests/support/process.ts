@@ -1,4 +1,5 @@
 /** Looking at processes from outside, as any administrator could, and waiting for things. */
+import { Stopwatch, whenOver } from "./busy.ts";
 import type { Scope } from "./scope.ts";
 
 /** `/proc/PID/status`, as the kernel says it. */
@@ -114,7 +115,7 @@ export function listPids(): number[] {
 }
 
 /**
- * Polls until the condition holds.
+ * Polls until the condition holds. A busy machine is given more time (`Stopwatch`).
  *
  * @param condition holds when it returns something truthy; errors it throws are final
  * @param options `what` is for the message: "the container to stop"
@@ -125,11 +126,11 @@ export async function waitFor<T>(
   condition: () => T | Promise<T>,
   options: { timeoutSeconds: number; what: string; intervalMilliseconds?: number },
 ): Promise<NonNullable<T>> {
-  const end = performance.now() + options.timeoutSeconds * 1000;
+  const watch = new Stopwatch();
   while (true) {
     const value = await condition();
     if (value) return value;
-    if (performance.now() > end) {
+    if (watch.isOver(options.timeoutSeconds * 1000)) {
       throw new Error(`waited ${options.timeoutSeconds} s in vain for ${options.what}`);
     }
     await new Promise((resolve) => setTimeout(resolve, options.intervalMilliseconds ?? 20));
@@ -155,7 +156,7 @@ export interface CommandOptions {
   cwd?: string;
   /** A promise: what the command is to hear once something has happened. */
   stdin?: string | Uint8Array | Promise<string | Uint8Array>;
-  /** SIGKILL after this long; 60 unless told. */
+  /** SIGKILL after this long, 60 unless told; later on a busy machine (`whenOver`). */
   timeoutSeconds?: number;
   /** Throws on a code other than 0, with what the command printed. */
   check?: boolean;
@@ -184,10 +185,10 @@ export async function run(argv: string[], options: CommandOptions = {}): Promise
     stderr: "piped",
   }).spawn();
   let late = false;
-  const timer = setTimeout(() => {
+  const deadline = whenOver(seconds, () => {
     late = true;
     child.kill("SIGKILL");
-  }, seconds * 1000);
+  });
   let over = false;
   options.scope?.defer(`end ${program}`, async () => {
     if (!over) child.kill("SIGKILL");
@@ -209,7 +210,7 @@ export async function run(argv: string[], options: CommandOptions = {}): Promise
     }
     return result;
   } finally {
-    clearTimeout(timer);
+    deadline.cancel();
   }
 }
 

@@ -2,6 +2,7 @@
  * Tests that need something of the machine: they are skipped, loudly, where it is missing. The
  * reason stands in the test's name, so that whatever prints the results prints it too.
  */
+import { type Deadline, whenOver } from "./busy.ts";
 import { scopesFromNow } from "./scope.ts";
 
 /** `root`, `kvm` (/dev/kvm opens), or the name of a program on the search path. */
@@ -13,7 +14,7 @@ export interface TestIfOptions {
   needs?: Need[];
   /** A reason to skip that the test file found out by itself. */
   skip?: string;
-  /** How long the test may run; 120 unless told. */
+  /** How long the test may run, 120 unless told; longer on a busy machine (`whenOver`). */
   timeoutSeconds?: number;
   /** `false`: there is no such test in a node (tests/vm), which would take long and say nothing new. */
   inNode?: false;
@@ -133,13 +134,13 @@ function missingKvm(): string | undefined {
  */
 export async function withTimeout(name: string, seconds: number, fn: () => void | Promise<void>) {
   const undo = scopesFromNow();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let deadline: Deadline | undefined;
   let late: Promise<never> | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+    deadline = whenOver(seconds, () => {
       late = giveUp(`test "${name}" did not end within ${seconds} s`, undo);
       late.catch(reject);
-    }, seconds * 1000);
+    });
   });
   try {
     await Promise.race([fn(), timeout]);
@@ -148,7 +149,7 @@ export async function withTimeout(name: string, seconds: number, fn: () => void 
     await late;
     throw error;
   } finally {
-    clearTimeout(timer);
+    deadline?.cancel();
   }
   await late;
 }
