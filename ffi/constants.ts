@@ -1,6 +1,6 @@
 /**
  * Values of the kernel and the C library under their C names, a file per header; a test compares
- * every one with what a C compiler says.
+ * every one with a C compiler's.
  * @module
  */
 export * from "./constants/bpf.ts";

@@ -44,12 +44,12 @@ export function errnoName(errno: number): string {
 }
 
 /**
- * The value that the last failed call of this thread left. It is read from memory and not by a call
- * of its own, which might find it overwritten. V8 with threads of its own may overwrite it all the
- * same, once in a process (lib/build/start_up.ts): the linked program has none.
+ * The errno of this thread. It is read from memory, because a call to read it may overwrite it. V8 with
+ * helper threads overwrites it once in a process all the same (lib/build/start_up.ts): the linked
+ * program runs V8 without them.
  *
- * Nonblocking calls run in other threads, whose errno cannot be had: their wrappers repeat the call
- * here, in a form that cannot block.
+ * Nonblocking calls run in other threads, whose errno cannot be read: their wrappers repeat the call
+ * on this thread, in a form that cannot block.
  */
 function lastErrno(): number {
   errnoCell ??= openErrno();
@@ -78,7 +78,7 @@ export function checked(
   subject: string | undefined,
   call: () => number | bigint,
 ): number {
-  // Where errno lives is asked before the call: asking for the first time afterwards could change it.
+  // Before the call: finding the address for the first time afterwards could change errno.
   errnoCell ??= openErrno();
   const result = Number(call());
   if (result < 0) throw new LinuxError(operation, subject, lastErrno());
@@ -107,7 +107,7 @@ function describe(errno: number): string {
 
 /**
  * @param call on a nonblocking descriptor
- * @returns undefined when it would have had to wait
+ * @returns undefined when it would block
  */
 export function unlessItWaits<Result>(call: () => Result): Result | undefined {
   try {

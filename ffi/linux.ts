@@ -1,8 +1,8 @@
 /**
  * Linux as the rest of the program sees it: C's names and constants, failures as `LinuxError`.
  *
- * Functions act on the calling thread and block it, but for those named `…Async`, which wait in
- * another thread; after the first `unshare` only the former see the right namespaces.
+ * Functions act on the calling thread and block it, except those named `…Async`, which wait in
+ * another thread. After the first `unshare` only the calling thread is in the new namespaces.
  * @module
  */
 export * from "./constants.ts";

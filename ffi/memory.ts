@@ -2,9 +2,8 @@
  * Memory that C reads and writes.
  *
  * Buffers come from `new ArrayBuffer`, because V8 keeps small typed arrays inside its moving heap
- * until somebody asks for their buffer. A buffer lives as long as the call it is passed to; a
- * pointer that is stored in another buffer keeps nothing alive, so there is only one kind here,
- * which points into the very buffer that holds it.
+ * until their `buffer` is read. A buffer stays alive for the call it is passed to. A pointer stored in
+ * another buffer keeps nothing alive, so pointers here only point into the buffer that holds them.
  * @module
  */
 import { errnos } from "./constants/errno.ts";
@@ -47,7 +46,7 @@ export function cStringOrNull(
  * A vector of strings such as argv: pointers, a NULL, then the strings they point to, all in one
  * buffer, which is all that has to stay alive.
  *
- * @param values the strings; none at all is a vector too
+ * @param values the strings; may be empty
  * @param operation the C function it is meant for, for the error
  * @throws {LinuxError} EINVAL as `cString`
  */
@@ -66,8 +65,8 @@ export function cStringVector(values: string[], operation: string): Uint8Array<A
 }
 
 /**
- * Where a buffer's first byte is. It keeps nothing alive: store it only in the memory that it points
- * into.
+ * The address of a buffer's first byte. It does not keep the buffer alive: store it only in the same
+ * buffer.
  */
 export function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {
   return Deno.UnsafePointer.value(Deno.UnsafePointer.of(bytes));

@@ -1,6 +1,6 @@
 /**
  * C structures as tables, and reading and writing their fields. A test compares size, alignment and
- * every field with what a C compiler says. All numbers are little-endian.
+ * every field with a C compiler's. All numbers are little-endian.
  * @module
  */
 import { allocate } from "./memory.ts";
@@ -21,7 +21,7 @@ export interface StructLayout<F extends string = string> {
   size: number;
   /** Bytes. */
   alignment: number;
-  /** The kernel takes a prefix of what newer headers have, and ours is one: its size is no less. */
+  /** A prefix of the structure in newer headers, which the kernel accepts. */
   prefix?: true;
   fields: Readonly<Record<F, Field>>;
 }
@@ -228,7 +228,7 @@ export const KERNEL_SIGSET = define({
   fields: {},
 });
 
-/** The C library's set: the kernel's, and room to spare. @see sigsetops(3); signal.h */
+/** The C library's set: the kernel's, and unused room. @see sigsetops(3); signal.h */
 export const SIGSET = define({
   name: "sigset_t",
   header: "signal.h",

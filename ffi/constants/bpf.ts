@@ -15,7 +15,7 @@ export const BPF_PROG_QUERY = 16;
 export const BPF_PROG_TYPE_SCHED_CLS = 3;
 export const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
 export const BPF_CGROUP_DEVICE = 6;
-/** Programs of the cgroup's ancestors, and others of its own, have a say as well. */
+/** Programs of the cgroup's ancestors, and other programs of the cgroup, are run as well. */
 export const BPF_F_ALLOW_MULTI = 2;
 export const BPF_OBJ_NAME_LEN = 16;
 

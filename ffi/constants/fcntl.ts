@@ -20,7 +20,7 @@ export const O_PATH = 0o10000000;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
 
-/** The working directory, where a directory's descriptor is asked for. */
+/** The working directory, in place of a directory's descriptor. */
 export const AT_FDCWD = -100;
 
 export const F_SETFD = 2;

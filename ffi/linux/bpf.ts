@@ -20,13 +20,13 @@ import * as raw from "../symbols/syscall.ts";
 type Attributes = Struct<keyof typeof BPF_ATTR.fields>;
 type Part = Uint8Array<ArrayBuffer>;
 
-/** A cgroup has at most so many of a kind (BPF_CGROUP_MAX_PROGS, kernel/bpf/cgroup.c). */
+/** The most that a cgroup can have of one type (BPF_CGROUP_MAX_PROGS, kernel/bpf/cgroup.c). */
 const MAXIMUM_PROGRAMS = 64;
 
-/** The verifier's log; its last lines say why. */
+/** Size of the verifier's log, whose last lines give the reason. */
 const LOG_SIZE = 64 * 1024;
 const LOG_LINES = 3;
-/** Helpers for GPL programs alone are not called. */
+/** GPL-only helpers are not called. */
 const LICENSE = "Apache-2.0";
 const INSTRUCTION_SIZE = 8;
 
@@ -42,7 +42,7 @@ export interface BpfProgram {
 
 /**
  * @returns a descriptor of the program, verified by the kernel
- * @throws {LinuxError} when the verifier refuses it, with the end of what the verifier says
+ * @throws {LinuxError} when the verifier rejects it, with the last lines of the verifier's log
  * @see bpf(2), BPF_PROG_LOAD
  */
 export function bpfProgLoad(program: BpfProgram): number {
@@ -62,7 +62,7 @@ export function bpfProgLoad(program: BpfProgram): number {
     return bpf(BPF_PROG_LOAD, attributes, subject);
   } catch (error) {
     if (!(error instanceof LinuxError)) throw error;
-    // Once more, now to be told why: a log costs time, and a program that is in order needs none.
+    // Again, now with a log: it costs time, and a program that is accepted does not need it.
     setField(attributes, "log_level", 1);
     setField(attributes, "log_size", log.length);
     setField(attributes, "log_buf", addressOf(log));

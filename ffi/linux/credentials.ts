@@ -1,5 +1,5 @@
 /**
- * Who the process is and what it may do.
+ * The credentials and limits of the process.
  *
  * glibc applies `setgroups`, `setresgid` and `setresuid` to every thread, by sending each the signal
  * 33: after `resetSignalHandlers` they would kill the process. Capabilities and what prctl sets
@@ -35,7 +35,7 @@ export interface CapabilitySets {
 }
 
 export interface ResourceLimit {
-  /** RLIM_INFINITY: none. */
+  /** RLIM_INFINITY: unlimited. */
   soft: bigint;
   hard: bigint;
 }
@@ -131,8 +131,8 @@ function capabilityHeader(): Uint8Array<ArrayBuffer> {
 
 /**
  * @param option PR_*
- * @param arg2 and the rest: what the option says; some options insist on zeros
- * @returns what the option says
+ * @param arg2 and the others: depend on the option; some options require zeros
+ * @returns depends on the option
  * @throws {LinuxError}
  * @see prctl(2)
  */

@@ -32,7 +32,7 @@ import { pollAsync } from "./poll.ts";
 /** One sendfile(2) moves at most this many bytes. */
 const SENDFILE_MAXIMUM = 0x7ffff000;
 
-/** How often a path is resolved again that others keep changing. */
+/** How often a path is resolved again while others rename parts of it. */
 const OPENAT2_ATTEMPTS = 32;
 
 /**
@@ -92,8 +92,7 @@ export function openat2(
           BigInt(struct.bytes.length),
         ));
     } catch (error) {
-      // Some rename or mount on this machine raced with `..`, and the kernel could not vouch for the
-      // result. Bounded, because whoever renames may do so forever.
+      // A rename or mount somewhere on this machine raced with `..`. Bounded: it may go on forever.
       const raced = error instanceof LinuxError && error.code === "EAGAIN";
       if (!raced || attempt === OPENAT2_ATTEMPTS) throw error;
     }
@@ -101,8 +100,8 @@ export function openat2(
 }
 
 /**
- * @param fd a descriptor; closed whatever the result, so never closed twice
- * @throws {LinuxError} EBADF; EIO and the like tell of an earlier write
+ * @param fd a descriptor; it is closed even when this throws, and must not be closed again
+ * @throws {LinuxError} EBADF; EIO and others report an earlier write
  * @see close(2)
  */
 export function close(fd: number): void {
@@ -110,9 +109,9 @@ export function close(fd: number): void {
 }
 
 /**
- * Closes in another thread, for what the kernel takes long to end and nobody waits for.
+ * Closes in another thread: for files that take the kernel long to release.
  *
- * @param fd a descriptor; what close(2) would say of it is lost
+ * @param fd a descriptor; errors are ignored
  */
 export function closeInBackground(fd: number): void {
   void unistd.closeNonblocking(fd);
@@ -130,8 +129,8 @@ export function read(fd: number, buffer: Uint8Array): number {
 }
 
 /**
- * Waits for input in a thread of its own, then reads: the caller's thread is not blocked, as long as
- * nobody else reads from the same descriptor.
+ * Waits for input in another thread, then reads. It does not block the caller's thread, unless another
+ * reader takes the input first.
  *
  * @param fd a descriptor
  * @param buffer receives at most its length
@@ -155,11 +154,11 @@ export function write(fd: number, buffer: Uint8Array): number {
 }
 
 /**
- * Writes in a thread of its own, for what the kernel takes long to do.
+ * Writes in another thread: for writes that take the kernel long.
  *
  * @param fd a descriptor, open until the promise settles
  * @param buffer what to write
- * @returns whether it was written as a whole; why not is lost
+ * @returns whether all of it was written; the reason is not available
  */
 export async function tryWriteAsync(fd: number, buffer: Uint8Array): Promise<boolean> {
   const count = await unistd.writeNonblocking(fd, buffer, BigInt(buffer.length));
@@ -217,7 +216,7 @@ export function dup2(oldfd: number, newfd: number): void {
  * Unlike dup2's, the copy is closed at the next exec.
  *
  * @param fd what to copy
- * @param least lowest number that the copy may have
+ * @param least lowest number for the copy
  * @returns the copy
  * @throws {LinuxError} EINVAL when `least` is beyond the limit of open files
  * @see fcntl(2), F_DUPFD_CLOEXEC
@@ -266,7 +265,7 @@ export function setNonblock(fd: number, on: boolean): void {
 /**
  * @param fd a descriptor
  * @param operation LOCK_*
- * @throws {LinuxError} EAGAIN: LOCK_NB, and somebody else has it
+ * @throws {LinuxError} EAGAIN: LOCK_NB, and it is held elsewhere
  * @see flock(2)
  */
 export function flock(fd: number, operation: number): void {
@@ -274,12 +273,13 @@ export function flock(fd: number, operation: number): void {
 }
 
 /**
- * Locks one byte, which need not be there, for nobody else to lock it at all. The lock is the open
- * file's: whoever inherits the descriptor has it too, and it is gone when all of them have closed it.
+ * Takes an exclusive lock on one byte, which need not exist. The lock belongs to the open file
+ * description: copies of the descriptor, inherited ones too, share it, and it is released when the last
+ * one is closed.
  *
  * @param fd open for writing
  * @param offset the byte's, from the file's start
- * @throws {LinuxError} EAGAIN: somebody else has it
+ * @throws {LinuxError} EAGAIN: it is held elsewhere
  * @see fcntl(2), "Open file description locks"
  */
 export function lockByte(fd: number, offset: number): void {
@@ -291,7 +291,7 @@ export function lockByte(fd: number, offset: number): void {
 }
 
 /**
- * Waits for the lock in a thread of its own.
+ * Waits for the lock in another thread.
  *
  * @param fd a descriptor
  * @param operation LOCK_*
@@ -299,7 +299,7 @@ export function lockByte(fd: number, offset: number): void {
  */
 export async function flockAsync(fd: number, operation: number): Promise<void> {
   for (;;) {
-    // Here first, where a failure has its errno; what is left is waiting.
+    // On this thread first, where errno can be read; then only waiting is left.
     try {
       return flock(fd, operation | LOCK_NB);
     } catch (error) {
@@ -358,7 +358,7 @@ export function memfdCreate(name: string, flags: number): number {
  * @param fd a descriptor of a device or socket
  * @param request as the device's header has it
  * @param argument an integer, or a structure that the device reads or writes
- * @returns what the device says
+ * @returns depends on the request
  * @throws {LinuxError}
  * @see ioctl(2)
  */

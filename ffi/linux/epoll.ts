@@ -9,13 +9,13 @@ import { allocateStruct, EPOLL_EVENT, getField, setField } from "../structs.ts";
 import * as sysEpoll from "../symbols/sys_epoll.ts";
 import * as sysEventfd from "../symbols/sys_eventfd.ts";
 
-/** A descriptor, and the EPOLL* that came true for it. */
+/** A descriptor and its EPOLL* events. */
 export interface EpollEvent {
   fd: number;
   events: number;
 }
 
-/** At most so many are told at once; the next wait tells the others. */
+/** The most that one wait returns; the next one returns the others. */
 const MAXIMUM_EVENTS = 64;
 
 /**
@@ -28,7 +28,7 @@ export function epollCreate(): number {
 }
 
 /**
- * Takes effect for a wait that is under way, too.
+ * Takes effect during a wait, too.
  *
  * @param epfd from `epollCreate`
  * @param fd to add
@@ -84,7 +84,7 @@ export async function epollWaitAsync(epfd: number, timeoutMs: number): Promise<E
 }
 
 /**
- * A counter that the kernel, or somebody else, adds to; reading it takes 8 bytes and sets it to 0.
+ * A counter that the kernel, or another process, adds to; reading it takes 8 bytes and sets it to 0.
  *
  * @returns a descriptor that can be read while the counter is not 0, and does not block
  * @throws {LinuxError}

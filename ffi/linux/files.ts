@@ -51,7 +51,7 @@ export function statPath(path: string): Stat {
 }
 
 /**
- * @param path the last part may be a symbolic link, and is what is looked at
+ * @param path a symbolic link at its end is not followed
  * @throws {LinuxError}
  * @see statx(2)
  */

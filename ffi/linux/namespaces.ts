@@ -1,6 +1,6 @@
 /**
- * Namespaces and mounts. All of it acts on the calling thread; Deno's other threads, and with them
- * every asynchronous function, stay where they were.
+ * Namespaces and mounts. All functions act on the calling thread; Deno's other threads, and so all its
+ * asynchronous functions, stay in the old namespaces.
  * @module
  */
 import {
@@ -27,7 +27,7 @@ import * as raw from "../symbols/syscall.ts";
 import * as unistd from "../symbols/unistd.ts";
 
 /**
- * @param flags CLONE_NEW* and CLONE_FS; CLONE_NEWPID concerns the children born from now on
+ * @param flags CLONE_NEW* and CLONE_FS; CLONE_NEWPID affects children started later
  * @throws {LinuxError} EINVAL for CLONE_NEWUSER: it needs a process of one thread
  * @see unshare(2)
  */
@@ -46,7 +46,7 @@ export function setns(fd: number, nstype: number): void {
 }
 
 /**
- * @param source device, directory or any word; null where the kernel does not look at it
+ * @param source device, directory or any text; null where the kernel ignores it
  * @param target where
  * @param fstype file system; null for a bind, a move, a change of propagation
  * @param flags MS_*
@@ -98,8 +98,8 @@ export function pivotRoot(newRoot: string, putOld: string): void {
 }
 
 /**
- * Mounts a new file system nowhere: it can be reached through the descriptor only, and is gone when
- * that and everything opened through it are closed.
+ * Makes a mount that is not attached to a path: it can be reached through the descriptor only, and is
+ * gone when that and everything opened through it are closed.
  *
  * @param type of file system
  * @param options its own, as strings

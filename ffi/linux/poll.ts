@@ -6,7 +6,7 @@ import { retried } from "../errors.ts";
 import { allocateStruct, getField, POLLFD, setField, type Struct } from "../structs.ts";
 import * as symbols from "../symbols/poll.ts";
 
-/** A descriptor and the POLL* that are waited for. */
+/** A descriptor and the POLL* events to wait for. */
 export interface PollRequest {
   fd: number;
   events: number;
@@ -16,8 +16,8 @@ type Requests = Struct<keyof typeof POLLFD.fields>;
 
 /**
  * @param fds may be empty: then it only waits
- * @param timeoutMs milliseconds; negative: no end
- * @returns the POLL* that came true, for each descriptor; all 0 when the time was over
+ * @param timeoutMs milliseconds; negative: without a limit
+ * @returns the POLL* events of each descriptor; all 0 after a timeout
  * @throws {LinuxError}
  * @see poll(2)
  */
@@ -32,8 +32,8 @@ export function poll(fds: PollRequest[], timeoutMs: number): number[] {
 }
 
 /**
- * As `poll`, in a thread of its own. It cannot be called off: to end it, have one descriptor among
- * them that the caller can make ready.
+ * As `poll`, in another thread. It cannot be cancelled: to end it, include a descriptor that the
+ * caller can make ready.
  */
 export async function pollAsync(fds: PollRequest[], timeoutMs: number): Promise<number[]> {
   const deadline = performance.now() + timeoutMs;
@@ -42,7 +42,7 @@ export async function pollAsync(fds: PollRequest[], timeoutMs: number): Promise<
     const left = timeoutMs < 0 ? -1 : Math.max(0, Math.ceil(deadline - performance.now()));
     const result = await symbols.pollNonblocking(requests.bytes, BigInt(fds.length), left);
     if (result >= 0) return fds.map((_, index) => getField(requests, "revents", index));
-    // The other thread keeps its errno. A signal, or something that fails here as well and says so.
+    // errno is the other thread's. It was a signal, or an error that the same call reports here.
     const now = poll(fds, 0);
     if (now.some((revents) => revents !== 0)) return now;
   }

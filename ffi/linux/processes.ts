@@ -1,5 +1,5 @@
 /**
- * Processes: starting, becoming, waiting.
+ * Processes: exec, sessions, waiting for children.
  * @module
  */
 import { POLLIN } from "../constants/poll.ts";
@@ -20,7 +20,7 @@ export interface ExitStatus {
 }
 
 /**
- * Becomes another program; Deno and its threads are gone. Call from the main thread.
+ * Replaces this program; Deno and its threads are gone. Call it on the main thread.
  *
  * @param path of the program
  * @param argv its arguments, the first being its name
@@ -51,7 +51,7 @@ export function pidfdOpen(pid: number): number {
 /**
  * @param pid of a child; -1: any
  * @param options WNOHANG and the like
- * @returns how it ended; undefined with WNOHANG while it lives
+ * @returns how it ended; undefined with WNOHANG while it runs
  * @throws {LinuxError} ECHILD: no such child
  * @see waitpid(2)
  */
@@ -63,7 +63,7 @@ export function waitpid(pid: number, options: number): ({ pid: number } & ExitSt
 }
 
 /**
- * Waits for the child in a thread of its own.
+ * Waits for the child in another thread.
  *
  * @param pid of a child
  * @returns how it ended

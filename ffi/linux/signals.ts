@@ -1,5 +1,5 @@
 /**
- * Signals: to others, and what is left of our own for the program that execve starts.
+ * Signals: sending them, and the dispositions and mask that execve passes on.
  * @module
  */
 import { errnos } from "../constants/errno.ts";
@@ -20,9 +20,9 @@ const NSIG = 64;
 const SIG_IGN = 1n;
 
 /**
- * Every signal gets its default action, those too that the C library keeps for itself (32, 33): an
- * ignored signal would stay ignored across an exec. Only an exec may follow, or what is sure to send
- * no signal to this process.
+ * Sets every signal to its default action, also those that the C library reserves (32, 33): an
+ * ignored signal would stay ignored across an exec. Afterwards only call exec, and functions that
+ * never send a signal to this process.
  *
  * @throws {LinuxError}
  * @see rt_sigaction(2)
@@ -42,8 +42,8 @@ export function resetSignalHandlers(): void {
 }
 
 /**
- * Undoes that a caller ignores SIGCHLD, which an exec passes on: ended children would be gone, and
- * their numbers another process's, before anybody waited for them.
+ * Stops ignoring SIGCHLD, which a caller may have passed on by exec: children that exit would be
+ * reaped, and their pids reused, before they are waited for.
  *
  * @throws {LinuxError}
  * @see waitpid(2), "NOTES"
@@ -81,7 +81,7 @@ export function setSignalMask(mask: bigint): void {
 }
 
 /**
- * @param pid of one process. 0 and negative numbers, which mean groups or everybody, are refused
+ * @param pid of one process. 0 and negative numbers, which mean process groups or all processes, are rejected
  * @param signal SIG*; 0 only asks whether it may be sent
  * @throws {LinuxError} ESRCH: no such process
  * @see kill(2)

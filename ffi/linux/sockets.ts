@@ -82,7 +82,7 @@ export function connectUnix(fd: number, path: string): void {
 
 /**
  * @param fd a bound socket
- * @param backlog how many may wait to be accepted
+ * @param backlog how many connections can wait to be accepted
  * @throws {LinuxError}
  * @see listen(2)
  */
@@ -143,7 +143,7 @@ export function recv(fd: number, buffer: Uint8Array, flags: number): number {
 }
 
 /**
- * Sends bytes, and with them a copy of a descriptor.
+ * Sends bytes and a copy of a descriptor.
  *
  * @param fd a connected socket of AF_UNIX
  * @param buffer what to send; not empty: a stream carries descriptors with bytes only
@@ -166,12 +166,12 @@ export function sendDescriptor(
 }
 
 /**
- * Receives bytes, and with them at most one descriptor; the kernel closes those beyond it.
+ * Receives bytes and at most one descriptor; the kernel closes any others.
  *
  * @param fd a socket of AF_UNIX
  * @param buffer receives at most its length; not empty
  * @param flags MSG_*; MSG_CMSG_CLOEXEC is added
- * @returns bytes received, 0 when the other side is closed; and the descriptor, if one came
+ * @returns bytes received, 0 when the other side is closed; and the descriptor, if there was one
  * @throws {LinuxError}
  * @see recvmsg(2), unix(7)
  */
@@ -204,7 +204,7 @@ class DescriptorMessage {
 
   /**
    * @param size bytes of data, at least 1
-   * @param room bytes for the descriptor, of those that there are
+   * @param room bytes of the control buffer to offer for the descriptor
    */
   constructor(size: number, room = DESCRIPTOR_SPACE) {
     const [vectorAt, controlAt] = [MSGHDR.size, MSGHDR.size + IOVEC.size];
@@ -268,7 +268,7 @@ function unixAddress(path: string, operation: string): Uint8Array<ArrayBuffer> {
       `${name.length - 1} bytes, where a socket's path has at most ${size - 1}`,
     );
   }
-  // An empty path would be an abstract or unnamed address, which anybody may connect to.
+  // An empty path would be an abstract or unnamed address, which any process may connect to.
   if (name.length === 1) throw new LinuxError(operation, path, errnos.ENOENT as number);
   const address = allocateStruct(SOCKADDR_UN);
   setField(address, "sun_family", AF_UNIX);

@@ -1,5 +1,5 @@
 /**
- * Starting a child: posix_spawn(3), because fork(2) is useless under V8 and `Deno.Command` passes
+ * Starting a child: posix_spawn(3), because a child of fork(2) cannot run V8 and `Deno.Command` passes
  * no descriptors above 2.
  * @module
  */
@@ -23,12 +23,12 @@ export interface SpawnOptions {
   argv: string[];
   /** `NAME=value`. */
   env: string[];
-  /** The child's descriptor `to` is our `from`. 0 to 2 are inherited unless named, all others closed. */
+  /** The child's descriptor `to` is our `from`. 0 to 2 are inherited by default, all others closed. */
   fds: { from: number; to: number }[];
   /** Whether the child starts a session. */
   setsid?: boolean;
   cwd?: string;
-  /** The child's soft RLIMIT_NOFILE, no higher than the hard one; the caller's unless named. */
+  /** The child's soft RLIMIT_NOFILE, no higher than the hard one; by default the caller's. */
   fileLimit?: bigint;
 }
 
@@ -37,7 +37,7 @@ export interface SpawnOptions {
  * `unshare(CLONE_NEWPID)`. No signal is blocked or ignored in the child.
  *
  * @returns its pid
- * @throws {LinuxError} what posix_spawn says, which includes the child's own failures up to its exec
+ * @throws {LinuxError} the error of posix_spawn, which includes failures of the child up to its exec
  * @see posix_spawn(3)
  */
 export function spawn(options: SpawnOptions): number {
@@ -77,7 +77,7 @@ function setAttributes(
   subject: string,
 ): void {
   const none = allocateStruct(SIGSET).bytes;
-  // By hand, for sigfillset(3) leaves out 32 and 33, which posix_spawn would then have ignored.
+  // Not by sigfillset(3): it leaves out 32 and 33, which would then stay ignored.
   const all = allocateStruct(SIGSET).bytes.fill(0xff);
   succeed(subject, symbols.posix_spawnattr_setsigmask(attributes, none));
   succeed(subject, symbols.posix_spawnattr_setsigdefault(attributes, all));
@@ -87,8 +87,8 @@ function setAttributes(
 }
 
 /**
- * Inherited is what the whole process has: it has it for a moment, in which nothing else runs on this
- * thread. Only then, for the preparations refuse descriptors beyond the limit.
+ * The child inherits the limit of this process, so it is lowered for the duration of the call. Not
+ * earlier: the preparations fail for descriptors above the limit.
  */
 function withFileLimit(soft: bigint | undefined, action: () => void): void {
   if (soft === undefined) return action();
@@ -101,7 +101,7 @@ function withFileLimit(soft: bigint | undefined, action: () => void): void {
   }
 }
 
-/** What the child does, in this order, between its birth and its exec. */
+/** What the child does before its exec, in this order. */
 function addActions(
   actions: Uint8Array<ArrayBuffer>,
   { fds, cwd }: SpawnOptions,
@@ -114,7 +114,7 @@ function addActions(
     const directory = cString(cwd, "posix_spawn");
     succeed(subject, symbols.posix_spawn_file_actions_addchdir_np(actions, directory));
   }
-  // Out of the way first, else 3 → 4 would overwrite the source of 4 → 3. It also clears
+  // First to other numbers, or 3 → 4 would overwrite the source of 4 → 3. It also clears
   // close-on-exec where both numbers are the same.
   const free = freeNumbers(fds);
   fds.forEach(({ from }, index) => copy(from, free[index]!));
@@ -123,7 +123,7 @@ function addActions(
   const wanted = new Set(fds.map(({ to }) => to));
   const highest = Math.max(2, ...wanted);
   for (let fd = 3; fd < highest; fd++) {
-    // Closing what is not open is no error here.
+    // Closing a descriptor that is not open is not an error here.
     if (!wanted.has(fd)) {
       succeed(subject, symbols.posix_spawn_file_actions_addclose(actions, fd));
     }
@@ -131,7 +131,7 @@ function addActions(
   succeed(subject, symbols.posix_spawn_file_actions_addclosefrom_np(actions, highest + 1));
 }
 
-/** Low ones: the child cannot copy to a number beyond RLIMIT_NOFILE, while its sources may be. */
+/** Low numbers: the child cannot copy to one above RLIMIT_NOFILE, though it can copy from one. */
 function freeNumbers(fds: SpawnOptions["fds"]): number[] {
   const taken = new Set(fds.flatMap(({ from, to }) => [from, to]));
   const free: number[] = [];

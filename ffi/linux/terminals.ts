@@ -49,8 +49,8 @@ export interface TerminalSize {
 }
 
 /**
- * A pseudo-terminal of a devpts instance of its own, which is mounted nowhere: no path leads to it,
- * and none of any image's has a part in making it (CVE-2025-52565).
+ * A pseudo-terminal of its own devpts instance, which is not mounted: it has no path, and making it
+ * resolves no path of an image (CVE-2025-52565).
  *
  * @returns both sides; neither becomes the caller's controlling terminal
  * @throws {LinuxError} EPERM without CAP_SYS_ADMIN
@@ -63,7 +63,7 @@ export function openPrivatePty(): { master: number; slave: number } {
     const master = openat(devpts, "ptmx", O_RDWR | O_NOCTTY);
     try {
       ioctl(master, TIOCSPTLCK, allocate(4));
-      // ioctl adds no close-on-exec by itself.
+      // This ioctl sets close-on-exec only with O_CLOEXEC.
       return { master, slave: ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC) };
     } catch (error) {
       close(master);
@@ -77,7 +77,7 @@ export function openPrivatePty(): { master: number; slave: number } {
 /**
  * Makes a terminal the caller's controlling one.
  *
- * @param fd a terminal that is nobody's
+ * @param fd a terminal that is not controlling another session
  * @throws {LinuxError} EPERM unless the caller leads a session without one
  * @see TIOCSCTTY(2const)
  */
@@ -87,7 +87,7 @@ export function setControllingTerminal(fd: number): void {
 
 /**
  * @param fd any descriptor
- * @returns the terminal's modes; undefined when it is no terminal
+ * @returns the terminal's modes; undefined when it is not a terminal
  * @throws {LinuxError} EIO: the terminal was hung up
  * @see termios(3)
  */
@@ -97,7 +97,7 @@ export function tcgetattr(fd: number): TerminalModes | undefined {
     ioctl(fd, TCGETS, modes.bytes);
     return modes.bytes;
   } catch (error) {
-    // Others than ENOTTY are what devices say that know no such call.
+    // Devices without this ioctl return other errors than ENOTTY, too.
     const code = error instanceof LinuxError ? error.errno : undefined;
     if (code === errnos.ENOTTY || code === errnos.EINVAL) return undefined;
     throw error;
@@ -105,7 +105,7 @@ export function tcgetattr(fd: number): TerminalModes | undefined {
 }
 
 /**
- * Takes effect at once; nothing that waits is dropped.
+ * Takes effect at once; pending input and output is kept.
  *
  * @param fd a terminal
  * @param modes from `tcgetattr`, or changed
@@ -117,10 +117,10 @@ export function tcsetattr(fd: number, modes: TerminalModes): void {
 }
 
 /**
- * Modes in which all that is typed is passed on as it is, at once and without an echo.
+ * Raw modes: input is passed on unchanged, at once and without echo.
  *
  * @param modes to begin with; not changed
- * @param output whether output is left as it is, too; else a line feed still becomes CR LF as before
+ * @param output whether output is raw, too; otherwise a line feed is still written as CR LF
  * @see cfmakeraw(3)
  */
 export function rawModes(modes: TerminalModes, output: boolean): TerminalModes {

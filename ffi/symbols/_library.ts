@@ -9,14 +9,14 @@
 /** The function that a definition describes; parameters of 64 bits are bigint. */
 export type Callable<D extends Deno.ForeignFunction> = Deno.UnsafeFnPointer<D>["call"];
 
-/** Any declared function, for what treats them alike. */
+/** Any declared function. */
 // deno-lint-ignore no-explicit-any -- arguments are checked against the definition where it is known
 type AnyFunction = (...args: any[]) => any;
 
 /** @see dlopen(3); bits/dlfcn.h */
 const RTLD_NOW = 2;
 
-/** The C library that Deno itself is linked with: always loaded, so no file is sought after a pivot. */
+/** The C library that Deno itself is linked with: always loaded, so no file is looked up after pivot_root. */
 const LIBRARY = "libc.so.6";
 
 /**

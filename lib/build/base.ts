@@ -9,10 +9,10 @@ export const KNOWN_BASE = {
 } as const;
 
 /**
- * Reads the executable that programs are linked into, and makes sure that it is the known one.
+ * Reads the executable that programs are linked into, and checks that it is the known one.
  * @param path by default the Deno that runs this
- * @param version what that Deno says it is
- * @throws HostError when it is another one: another version, another build, or a linked program
+ * @param version of that Deno
+ * @throws HostError when it is another version or build, or a linked program
  */
 export async function readBase(
   path: string = Deno.execPath(),

@@ -4,7 +4,7 @@ import { HostError } from "../errors.ts";
 import { readProgram, runProgram } from "./loader.ts";
 import { Modules, resolveSpecifier, type SourceModule } from "./modules.ts";
 
-/** Values that stand in the program for the names which `lib/version.ts` declares. */
+/** Values of the names that `lib/version.ts` declares. */
 export interface BuildConstants {
   version: string;
   commit: string;
@@ -27,19 +27,18 @@ export interface Bundle {
 }
 
 /**
- * Bundles a program and all it imports. Each of its modules is loaded when something of it is used for
- * the first time, as `import defer` would, and Deno does not see them before:
+ * Bundles a program and all it imports. Each module is evaluated when one of its exports is first used,
+ * as with `import defer`; until then Deno does not see it:
  *
- * - Deno parses the module it is given in full to find its imports, and V8 does it once more. For the
- *   whole program that takes 15 ms, and all of the rest of a start 9 ms. Even as strings in one module
- *   they cost 3 ms;
- * - a command uses a part of what its files import.
+ * - Deno parses a module completely to find its imports, and V8 parses it again. For the whole program
+ *   that takes 15 ms; the rest of a start takes 9. Even as strings in one module they would cost 3 ms;
+ * - a command uses only a part of what its files import.
  *
- * So a module must have no effects when it is loaded, and no `await` outside of functions.
+ * So modules must have no side effects when they are evaluated, and no `await` outside of functions.
  *
  * @param entry path of the program
  * @param constants written into the program; `URUNC_SHIPPED` is always true there
- * @returns the same for the same sources, wherever they lie
+ * @returns the same bytes for the same sources, whatever their directory
  * @throws HostError when a module cannot be bundled; a compiler's own message has then been printed
  */
 export async function bundle(entry: string, constants: BuildConstants): Promise<Bundle> {
@@ -73,7 +72,7 @@ function layOutProgram(texts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return program;
 }
 
-/** The modules that `bundle` puts together, the entry first; parameters and errors are the same. */
+/** The modules that `bundle` writes, the entry first; parameters and errors are the same. */
 export async function bundleModules(
   entry: string,
   constants: BuildConstants,
@@ -103,11 +102,11 @@ export async function bundleModules(
 interface LinkedModule {
   file: string;
   code: string;
-  /** The modules that it imports, but for those that it loads itself. */
+  /** The modules that it imports, without those of `import()`. */
   imports: number[];
 }
 
-/** Puts the modules in place of `preload(NUMBER)`, see lib/os/preload.ts. */
+/** Replaces `preload(NUMBER)` by loading the module and its imports, see lib/os/preload.ts. */
 function writePreloads(code: string, modules: LinkedModule[]): string {
   return code.replaceAll(/\bpreload\((\d+)\)/g, (_, number) => {
     const wanted = [Number(number), ...modules[Number(number)]!.imports];
@@ -176,7 +175,7 @@ function compile(code: string, file: string): string {
       return "";
     },
   ).replaceAll(
-    // Where it is used, not where it is imported.
+    // Load a module where it is used, not where it is imported.
     /(\bnew )?\b(import_\w+)\.(\w+)/g,
     (use, constructing, name, property) => {
       const number = names.get(name);
@@ -189,7 +188,7 @@ function compile(code: string, file: string): string {
     throw new HostError({
       operation: "bundle",
       subject: file,
-      reason: "it has an import or export of a form that the bundler does not know",
+      reason: "it has a form of import or export that the bundler does not support",
     });
   }
   return transform(body, { minify: true, format: "cjs" }).trimEnd();

@@ -1,5 +1,5 @@
 /**
- * Names the commit that a directory's files are at.
+ * Names the commit that a directory is at.
  * @param directory inside a work tree
  * @returns the full hash, with `-dirty` when tracked files differ from it; `unknown` without git
  */
@@ -10,7 +10,7 @@ export async function describeCommit(directory: string): Promise<string> {
   return changes === "" ? hash : `${hash}-dirty`;
 }
 
-/** The trimmed output, or undefined when git is missing or refuses. */
+/** The trimmed output, or undefined when git is missing or fails. */
 async function git(directory: string, args: string[]): Promise<string | undefined> {
   try {
     const { success, stdout } = await new Deno.Command("git", {

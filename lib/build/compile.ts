@@ -1,6 +1,6 @@
 /**
- * Makes the executable: `deno run -A lib/build/compile.ts [--output dist/urunc] [--entry main.ts]`.
- * Needs the npm registry and nothing else, no compiler either.
+ * Builds the executable: `deno run -A lib/build/compile.ts [--output dist/urunc] [--entry main.ts]`.
+ * Needs the npm registry, and no C compiler: machine code is committed (native/).
  */
 import { resolve } from "pathe";
 import config from "../../deno.json" with { type: "json" };
@@ -18,7 +18,7 @@ interface CompileOptions {
 
 /**
  * @param args `--output PATH` and `--entry PATH`, each at most once
- * @throws UsageError when there is anything else
+ * @throws UsageError for any other argument
  */
 export function parseCompileArguments(args: readonly string[]): CompileOptions {
   const options = { output: resolve(ROOT, "dist/urunc"), entry: resolve(ROOT, "main.ts") };

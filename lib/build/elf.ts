@@ -47,7 +47,7 @@ export interface ElfFile {
 /**
  * Parses the ELF header and the program headers.
  * @param bytes the whole file
- * @throws HostError when it is not a little-endian, position-independent executable of ours, or is cut off
+ * @throws HostError when it is not a position-independent executable for this architecture, or is truncated
  */
 export function parseElf(bytes: Uint8Array): ElfFile {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -66,7 +66,7 @@ export function parseElf(bytes: Uint8Array): ElfFile {
   const count = view.getUint16(56, true);
   if (headerSize !== PROGRAM_HEADER_SIZE) throw wrong(`a program header has ${headerSize} bytes`);
   if (headersOffset + count * PROGRAM_HEADER_SIZE > bytes.length) {
-    throw wrong("the program headers end after the file");
+    throw wrong("the program headers extend beyond the file");
   }
   const headers = Array.from(
     { length: count },
@@ -74,7 +74,7 @@ export function parseElf(bytes: Uint8Array): ElfFile {
   );
   for (const header of headers) {
     if (header.offset + header.fileSize > bytes.length) {
-      throw wrong("a segment ends after the file");
+      throw wrong("a segment extends beyond the file");
     }
   }
   return { view, entry: read64(view, ENTRY_FIELD), headersOffset, headers };

@@ -10,7 +10,7 @@ import { STUB } from "./stub/bytes.ts";
  * @param bundle the program
  * @param output path; replaced in one step, mode 0755
  * @returns the size of the file in bytes
- * @throws HostError when the running Deno is not the known one
+ * @throws HostError when the running Deno is another build than the linker supports
  */
 export async function writeExecutable(
   bundle: Bundle,

@@ -29,7 +29,7 @@ export interface LinkInput {
   stub: Uint8Array;
   /** One JavaScript module without imports, which Deno runs. */
   loader: Uint8Array;
-  /** What the loader reads from the end of the file, before the last 8 bytes, which are its length. */
+  /** Put at the end of the file, before its length in 8 bytes: there the loader finds it. */
   program: Uint8Array;
   /** `argv[0]` and what precedes the path of the bundle in Deno's arguments. */
   arguments: readonly string[];
@@ -42,8 +42,8 @@ export interface LinkInput {
 /**
  * Appends the stub, its tables and the loader to the base as one more segment, then the program, and makes the stub the
  * entry point. The header of the notes segment, which nothing reads at run time, becomes the header of
- * the new one: so no byte of the base moves. That of the interpreter is cancelled, or the kernel would start
- * that first; the stub shows it a copy of all headers in which it is there.
+ * the new one, so no byte of the base moves. The interpreter's header becomes PT_NULL, or the kernel would
+ * start ld.so before the stub; ld.so gets a copy of the headers that still has it.
  * Pure: the same input gives the same bytes.
  * @returns the whole executable file
  * @throws HostError when the base is not an executable of the expected form
@@ -157,7 +157,7 @@ function checkStub(stub: Uint8Array): void {
   ) {
     throw new HostError({
       operation: "link executable",
-      reason: "the stub does not begin with an empty parameter block of this version",
+      reason: "the stub does not begin with an empty parameter block",
       remedy: "deno task native",
     });
   }

@@ -1,6 +1,6 @@
 /**
- * What runs first in the executable. The texts of both functions become the one module that Deno loads:
- * each uses nothing from outside of itself.
+ * What Deno runs first in the executable. The source of both functions becomes the one module that Deno
+ * loads: neither may use anything outside of itself.
  */
 
 /** A module of the program as the bundler writes it; it assigns `module.exports`. */
@@ -14,16 +14,16 @@ export type ModuleBody = (
 
 type Exports = Record<string, unknown>;
 
-/** The program at the end of the running executable, where the linker put it: its length comes last. */
+/** Reads the program from the end of the running executable, before its length in 8 bytes. */
 export function readProgram(): Uint8Array {
-  // Not by name: the file may have been replaced since.
+  // Not by path: the file may have been replaced.
   using file = Deno.openSync("/proc/self/exe");
   const readBack = (distance: number, length: number): Uint8Array => {
     file.seekSync(-distance, Deno.SeekMode.End);
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length;) {
       const count = file.readSync(bytes.subarray(done));
-      if (count === null) throw new Error("the executable file is cut off");
+      if (count === null) throw new Error("the executable file is truncated");
       done += count;
     }
     return bytes;
@@ -33,7 +33,7 @@ export function readProgram(): Uint8Array {
 }
 
 /**
- * Runs a program whose modules are loaded when something of them is used.
+ * Runs a program whose modules are evaluated at their first use.
  *
  * @param program a table of 32-bit numbers (how many modules, the length of each one's text), then the
  *   texts (UTF-8): expressions for {@linkcode ModuleBody}s. The first one is the program's entry
@@ -55,7 +55,7 @@ export function runProgram(program: Uint8Array, meta: ImportMeta): void {
     let module = modules[number];
     if (module === undefined) {
       module = modules[number] = { exports: {} };
-      // Indirect: it sees the global scope and not this one.
+      // Indirect eval: in the global scope, not in this one.
       const body: ModuleBody = (0, eval)(source(number));
       body(module, require, namespace, load, meta);
     }

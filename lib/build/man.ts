@@ -1,7 +1,7 @@
 /**
- * Writes the manual pages: `deno run -A lib/build/man.ts [DIRECTORY]`, `dist/man` unless told. They are
- * made of the tables that the parsers of the command line and of the configuration read, as help and
- * completion are.
+ * Writes the manual pages: `deno run -A lib/build/man.ts [DIRECTORY]`, by default `dist/man`. They are
+ * generated from the tables that the parsers of the command line and of the configuration use, like
+ * help and completion.
  */
 import { join, resolve } from "pathe";
 import config from "../../deno.json" with { type: "json" };

@@ -11,16 +11,16 @@ export interface SourceModule {
   code: string;
   /** What it exports itself. */
   exports: ReadonlySet<string>;
-  /** Files whose exports it passes on, `export * from`. */
+  /** Files that it re-exports, `export * from`. */
   stars: string[];
 }
 
-/** The modules of one program, read when they are asked for. */
+/** The modules of one program, read when they are needed. */
 export class Modules {
   readonly #modules = new Map<string, Promise<SourceModule>>();
   readonly #define: Record<string, string>;
 
-  /** @param define expressions that stand for names */
+  /** @param define expressions that replace names */
   constructor(define: Record<string, string>) {
     this.#define = define;
   }
@@ -33,7 +33,7 @@ export class Modules {
   }
 
   /**
-   * The module that defines what another exports under a name, which it may do in passing on only.
+   * Finds the module that defines an export, which the given one may only re-export.
    *
    * @throws HostError when there is no such export
    */
@@ -75,7 +75,7 @@ export class Modules {
     const [output] = Object.values(result.metafile.outputs);
     const stars: string[] = [];
     const code = result.outputFiles[0]!.text
-      // For its effects alone: modules have none when they are loaded.
+      // An import for side effects: modules must not have any.
       .replaceAll(/^import "[^"]+"(?: with \{.*\})?;\n/gm, "")
       .replaceAll(/^export \* from "([^"]+)";\n/gm, (_, specifier: string) => {
         stars.push(resolveSpecifier(specifier, file));
@@ -109,7 +109,7 @@ async function bundlePackage(name: string): Promise<string> {
       stdin: "null",
       stderr: "inherit",
     }).output();
-    if (!success) throw failure(name, `deno bundle ended with status ${code}`);
+    if (!success) throw failure(name, `deno bundle exited with code ${code}`);
     return new TextDecoder().decode(stdout);
   } finally {
     await Deno.remove(directory, { recursive: true });

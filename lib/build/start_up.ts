@@ -1,13 +1,13 @@
 /**
- * What the entry stub does to the arguments and the environment before Deno sees them. Deno is steered
- * by both, and neither the caller's environment nor the name of a link may decide what runs.
+ * How the entry stub changes the arguments and the environment for Deno. Both configure Deno, and neither
+ * the caller's environment nor the name of a link may change what runs.
  */
 
 /**
  * `argv[0]` for Deno, then what stands before the path of the bundle.
  *
- * Deno looks at its own name: called through a link named `node` it expects Node's arguments, and with
- * a name that ends in `dx`, `dnx` or `denox` it runs a package from the registry.
+ * Deno behaves by its name: as `node` it expects Node's arguments, and as `dx`, `dnx` or `denox` it runs
+ * a package from the registry.
  */
 export const DENO_ARGUMENTS: readonly string[] = [
   "deno",
@@ -20,33 +20,33 @@ export const DENO_ARGUMENTS: readonly string[] = [
   "--no-npm",
   "--no-remote",
   "--no-code-cache",
-  // Two threads fewer and a boot that is shorter by a tenth. And needed: the first time that V8's threads
-  // meet at a lock, the main one reads /sys/devices/system/cpu/cpu0/tsc_freq_khz, where there is none,
-  // and a call that has just failed is told to have done so with ENOENT.
-  // And the garbage collector on demand, for processes that are idle for long. And no compiler between
-  // the interpreter and the optimizing ones: most functions run a few times, and are not worth it.
-  // And room for young objects, MiB: what a container's start allocates is 3 of them, and a collection in
-  // the midst of it takes 2 ms. An idle shim gives it back.
+  // single-threaded: two threads less, and a boot that is shorter by 10 %. It is also necessary: when V8's
+  // threads first contend for a lock, the main one opens /sys/devices/system/cpu/cpu0/tsc_freq_khz, which
+  // does not exist everywhere, and so overwrites the errno of the call before with ENOENT.
+  // expose-gc: long-lived idle processes collect garbage explicitly.
+  // no-sparkplug: most functions run a few times only, for which baseline compilation does not pay.
+  // semi-space, MiB: a container's start allocates 3, and a collection during it takes 2 ms. An idle shim
+  // gives it back.
   "--v8-flags=--single-threaded,--expose-gc,--no-sparkplug,--min-semi-space-size=4,--max-semi-space-size=4",
   // The path of the memory file has no extension.
   "--ext=js",
 ];
 
 /**
- * Set in every run, beside `URUNC_ARGV0` and `URUNC_FILE_LIMIT`, which the stub makes. Their names are
- * among the dropped. What the caller had set can still be read from /proc/self/environ.
+ * Set in every run, with `URUNC_ARGV0` and `URUNC_FILE_LIMIT`, which the stub adds. The caller's values
+ * of these names are dropped; /proc/self/environ still has them.
  */
 export const DENO_ENVIRONMENT: readonly string[] = [
   // Cannot exist: caches stay in memory, and nothing is written to or locked in a home.
   "DENO_DIR=/dev/null/x",
-  // On a terminal Deno complains of that, twice. Everything else that it says of errors stays.
+  // On a terminal Deno would report that twice. Other errors are still logged.
   "DENO_LOG=error,deno::cache=off",
   "DENO_NO_UPDATE_CHECK=1",
   "DENO_NO_PACKAGE_JSON=1",
   // Where there is no node on PATH, Deno would make one in DENO_DIR and change PATH.
   "DENO_DISABLE_NODE_SHIM=1",
-  // Deno reads $HOME/.npmrc in every run and ends when it does not like it. There is never one here,
-  // and nobody can make one; without HOME it would look in the home of the user database.
+  // Deno reads $HOME/.npmrc in every run and exits if it is invalid. /proc/self never has one, and nobody
+  // can create one; without HOME Deno would take the home directory from the user database.
   "HOME=/proc/self",
 ];
 

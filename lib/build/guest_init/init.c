@@ -1,22 +1,21 @@
 /*
  * The first program of a Linux guest that gets its arguments and environment in the initial RAM disk
- * (lib/guest/initrd/): it becomes the container's own program with exactly these. The kernel's
- * command line could not carry them: it holds 2048 bytes and 32 variables, knows no escape, and
- * stands in the host's ps.
+ * (lib/guest/initrd/): it executes the container's program with exactly these. The kernel's command line
+ * cannot carry them: it has 2048 bytes and 32 variables, no escapes, and is visible in the host's ps.
  *
  * /urunc/args: the program and its arguments, /urunc/env: NAME=VALUE; each ends with a NUL. A program
- * without a slash is looked for in the working directory, where a Linux kernel looks for its init,
- * and then along PATH, as in any container.
+ * without a slash is searched for in the working directory, as a Linux kernel does for its init, and
+ * then in PATH, as in any container.
  *
  * /urunc/network, where there is one, sets up the interface first (lib/guest/initrd/network.ts):
- * ip= on the command line knows IPv4 only, and only kernels with CONFIG_IP_PNP take notice of it. When
- * the interface is not there yet, since its driver is a module, a child waits until somebody has brought
- * it up, and adds what nobody else could know, IPv6.
+ * ip= on the command line supports IPv4 only, and only in kernels with CONFIG_IP_PNP. If the interface
+ * does not exist yet, because its driver is a module, a child waits until the guest has brought it up, and
+ * then adds IPv6, which only it knows.
  *
- * What cannot be run is said on the console, and ends QEMU with a shell's code for it: 127 not found,
- * 126 otherwise. Where there is no such device, the kernel panics, as for every init that ends.
+ * A program that cannot be run is reported on the console, and QEMU exits with a shell's code: 127 not
+ * found, 126 otherwise. Without the debug exit device the kernel panics, as for every init that exits.
  *
- * Nothing but the x86-64 instruction set and Linux's system calls: no libc.
+ * Freestanding: Linux's system calls, no libc.
  */
 
 #define AT_FDCWD -100
@@ -127,7 +126,7 @@ static void __attribute__((noreturn)) fail(const char *what, long error) {
   for (;;) call(SYS_exit, code, 0, 0, 0, 0, 0);
 }
 
-/* Memory that is never given back: this program is about to be another. */
+/* Memory that is never freed: an exec follows. */
 static void *allocate(size_type size, const char *what) {
   long address = call(SYS_mmap, 0, (long)(size + 1), PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -135,7 +134,7 @@ static void *allocate(size_type size, const char *what) {
   return (void *)address;
 }
 
-/* A whole file; without one of that name 0. */
+/* A whole file; 0 if it does not exist. */
 static char *contents_of(const char *path, long *size) {
   long fd = call(SYS_openat, AT_FDCWD, (long)path, 0, 0, 0, 0);
   if (fd == -ENOENT) return 0;
@@ -154,7 +153,7 @@ static char *contents_of(const char *path, long *size) {
   return content;
 }
 
-/* The strings of a file as execve wants them. */
+/* The strings of a file as a vector for execve. */
 static char **strings_of(const char *path) {
   long size;
   char *text = contents_of(path, &size);
@@ -210,8 +209,8 @@ static int has_mac(const char *message, long length, const char *mac) {
   return 0;
 }
 
-/* The interface of that address, with these flags, among what was received; 0: it is not there; -1: it
- * was the last of a list. */
+/* The index of the interface with this address and these flags in what was received; 0: it is not there;
+ * -1: end of the list. */
 static long find_in_received(long count, const char *mac, unsigned int flags) {
   for (long at = 0; at + NLMSG_HDRLEN <= count;) {
     char *message = received + at;
@@ -256,7 +255,7 @@ static void set_up(char *messages, const char *end, unsigned int index, int is_l
   long fd = open_netlink(0);
   if (fd < 0) return complain("urunc: cannot set up ", "the network", -fd);
   for (char *message = messages; message < end; message = next_message(message)) {
-    /* An init that loads drivers knows ip= as well, and may be setting that up right now. */
+    /* An init that loads drivers handles ip= as well, perhaps at the same time. */
     if (is_late && message[NLMSG_HDRLEN] != AF_INET6) continue;
     unsigned int *at =
         word_at(message, half_at(message, 4) == RTM_NEWROUTE ? ROUTE_INDEX_AT : INDEX_AT);
@@ -264,22 +263,22 @@ static void set_up(char *messages, const char *end, unsigned int index, int is_l
     call(SYS_sendto, fd, (long)message, *word_at(message, 0), 0, 0, 0);
     long count = receive(fd);
     long error = count < 0 ? -count : -(int)*word_at(received, NLMSG_HDRLEN);
-    /* The kernel, by ip=, was quicker; or it was built without this family. */
+    /* Done by the kernel, by ip=; or the kernel was built without this family. */
     if (error == 0 || error == EEXIST || error == EOPNOTSUPP || error == EAFNOSUPPORT) continue;
     complain("urunc: cannot set up ", "the network", error);
   }
   call(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
-/* /urunc/network: the interface's address (6 bytes), 2 bytes of nothing, netlink messages in which the
- * interface's index is 0. */
+/* /urunc/network: the interface's address (6 bytes), 2 unused bytes, netlink messages with 0 in place of
+ * the interface's index. */
 static void set_up_network(void) {
   long size;
   char *content = contents_of("/urunc/network", &size);
   if (content == 0) return;
   char *messages = content + 8, *end = content + size;
 
-  /* Listens before it looks: what comes in between is not missed. */
+  /* Subscribes before it looks, so that no change in between is missed. */
   long fd = open_netlink(RTMGRP_LINK);
   if (fd < 0) return complain("urunc: cannot set up ", "the network", -fd);
   long index = first_link(fd, content);
@@ -318,7 +317,7 @@ static long run(const char *program, char **args, char **env) {
   return -call(SYS_execve, (long)program, (long)args, (long)env, 0, 0, 0);
 }
 
-/* What is there and cannot be run counts more than what is not there, as in execvp(3). */
+/* Returns the error of a file that exists rather than ENOENT, as execvp(3) does. */
 static long run_along_path(char **args, char **env) {
   static char candidate[PATH_MAX];
   size_type length = length_of(args[0]);
@@ -348,7 +347,7 @@ void __attribute__((noreturn)) _start(void) {
   if (args[0] == 0) fail("/urunc/args", ENOENT);
   set_up_network();
   long error = run(args[0], args, env);
-  /* A directory of that name is no program. */
+  /* A directory with that name is not a program. */
   if ((error == ENOENT || error == EACCES) && !has_slash(args[0])) error = run_along_path(args, env);
   fail(args[0], error);
 }

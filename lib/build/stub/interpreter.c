@@ -1,6 +1,6 @@
 /*
  * Loads the interpreter, ld.so, as the kernel does for a file that names one (load_elf_interp in
- * fs/binfmt_elf.c): its segments at an address that the kernel chooses, and the auxiliary vector says where.
+ * fs/binfmt_elf.c): its segments at an address that the kernel chooses, which the auxiliary vector then contains.
  * Part of stub.c, with the same rules.
  */
 
@@ -55,8 +55,8 @@ static void map_segment(const struct program_header *segment, u64 base, i64 fd) 
 }
 
 /*
- * ld.so is about to write to every page of Deno's first writable segment, which holds 160,000 addresses: all
- * of them at once cost less than a page fault each. A kernel that cannot do that (before 5.14) does without.
+ * ld.so is about to write to every page of Deno's first writable segment, which has 160,000 relocations:
+ * populating it at once costs less than a page fault each. Kernels before 5.14 cannot, which does no harm.
  */
 static void populate_relocated(void) {
   const struct program_header *header =
@@ -71,7 +71,7 @@ static void populate_relocated(void) {
   }
 }
 
-/* Sets in the auxiliary vector what the kernel would have. Returns where the interpreter begins. */
+/* Updates the auxiliary vector as the kernel would have. Returns the interpreter's entry point. */
 static u64 enter_interpreter(u64 *auxv) {
   char start[PAGE] __attribute__((aligned(8)));
   i64 fd = system_call(SYS_open, (i64)&parameters + parameters.interpreter, O_RDONLY | O_CLOEXEC, 0);
@@ -87,7 +87,7 @@ static u64 enter_interpreter(u64 *auxv) {
   u64 size = 0;
   for (u32 i = 0; i < file->headers_count; i++)
     if (segments[i].type == PT_LOAD) size = segments[i].address + segments[i].memory_size;
-  /* All of it in one place, which nobody else has: the segments replace its parts. */
+  /* Reserves one range for all segments, which then replace parts of it. */
   u64 base = map_memory(0, size, 0, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   for (u32 i = 0; i < file->headers_count; i++)
     if (segments[i].type == PT_LOAD) map_segment(&segments[i], base, fd);

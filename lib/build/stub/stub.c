@@ -2,13 +2,13 @@
  * The entry stub of the executable.
  *
  * The linker (../link.ts) appends this code, the bundle and the tables below to Deno's own ELF file, points
- * e_entry here and hides from the kernel that the file has an interpreter. So this is what runs first: to
- * relocate Deno takes ld.so 2 ms and 2.5 MB, of which `shim.c` needs nothing. It puts the bundle into a
- * sealed memory file, builds a new argument vector and environment below the one that the kernel made, loads
- * ld.so as the kernel would have, and jumps to it with these. ld.so finds the file as Deno's linker made it.
+ * e_entry here and hides the file's interpreter from the kernel. So this runs first: ld.so takes 2 ms and
+ * 2.5 MB to relocate Deno, which `shim.c` can do without. It puts the loader into a sealed memory file,
+ * builds a new argument vector and environment below the kernel's, loads ld.so as the kernel would have,
+ * and jumps to it. To ld.so the file looks as Deno's linker made it.
  *
  * Rules: no libc, no writable data (the segment is mapped read-only and executable), no pointer
- * constants (nothing relocates this code). stub.ld refuses the result otherwise.
+ * constants (this code is not relocated). stub.ld refuses the result otherwise.
  */
 
 typedef unsigned char u8;
@@ -158,7 +158,7 @@ static int is_utf8(const char *text) {
   return 1;
 }
 
-/* Deno replaces what is not UTF-8 and cuts a final CR off; a changed argument would be another request. */
+/* Deno replaces what is not UTF-8 and removes a final CR; a changed argument is another request. */
 static void check_arguments(u64 count, char **arguments) {
   for (u64 i = 0; i < count; i++) {
     u64 size = length(arguments[i]);
@@ -168,7 +168,7 @@ static void check_arguments(u64 count, char **arguments) {
   }
 }
 
-/* Were one of them closed, the next file to be opened would become standard input or output. */
+/* If one of them is closed, the next file to be opened would become standard input or output. */
 static void open_standard_files(void) {
   for (i64 fd = 0; fd < 3; fd++) {
     if (system_call(SYS_fcntl, fd, F_GETFD, 0) != -EBADF) continue;
@@ -178,8 +178,8 @@ static void open_standard_files(void) {
 }
 
 /*
- * Deno does not start in a directory that was removed, or that lies outside the root directory (getcwd(2)
- * then gives a text in parentheses). containerd removes a bundle while its shim may be called in it.
+ * Deno does not start in a directory that was removed or is outside of the root directory (getcwd(2)
+ * then returns a text in parentheses). containerd may remove a bundle in which it calls its shim.
  */
 static void leave_lost_directory(void) {
   char path[4096]; /* PATH_MAX, the most that getcwd ever gives */
@@ -191,7 +191,7 @@ static void leave_lost_directory(void) {
 
 #include "shim.c"
 
-/* Returns the descriptor, the lowest free one: so it is none that the caller left open. */
+/* Returns the descriptor, the lowest unused one: it does not replace any that the caller left open. */
 static i64 open_bundle(void) {
   const char *from = (const char *)&parameters + parameters.bundle;
   u64 left = parameters.bundle_size;
@@ -215,7 +215,7 @@ static i64 open_bundle(void) {
   return fd;
 }
 
-/* Deno reads the bundle by this path; without /proc it would only say that a module was not found. */
+/* Deno reads the bundle by this path; without /proc it would only report that a module was not found. */
 static void check_path(const char *path) {
   i64 fd = system_call(SYS_open, (i64)path, O_RDONLY | O_CLOEXEC, 0);
   if (fd < 0) fail("read /proc/self/fd", -1, "/proc must be mounted and readable; mount -t proc proc /proc", fd);
@@ -235,7 +235,7 @@ static char **append_table(char **to, u32 offset, u32 count) {
   return to;
 }
 
-/* Deno raises it to the hard limit, which programs that it starts are not to inherit (getrlimit(2)). */
+/* Deno raises it to the hard limit (getrlimit(2)); programs that it starts must not inherit that. */
 static u64 soft_file_limit(void) {
   u64 limit[2]; /* struct rlimit: soft, hard */
   i64 result = system_call(SYS_getrlimit, RLIMIT_NOFILE, (i64)limit, 0);
@@ -293,7 +293,7 @@ __attribute__((noreturn, used)) void stub_main(u64 *stack) {
   for (u64 i = 0; i < words; i++) copy[i] = auxv[i];
   u64 entry = enter_interpreter(copy);
 
-  /* rdx: a function to be called at exit, of which there is none yet. */
+  /* rdx: a function to register with atexit(3), here none. */
   __asm__ volatile("movq %%rax, %%rsp\n\txorl %%ebp, %%ebp\n\tjmp *%%rcx"
                    :
                    : "a"(vector), "c"(entry), "d"(0)

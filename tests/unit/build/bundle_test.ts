@@ -132,7 +132,7 @@ const REFUSED: [string, Record<string, string>, RegExp][] = [
   [
     "a default import",
     { "main.ts": `import a from "./a.ts"; a();`, "a.ts": "export default () => 1;" },
-    /main\.ts: it has an import or export of a form/,
+    /main\.ts: it has a form of import or export/,
   ],
 ];
 
