@@ -19,6 +19,9 @@ export interface Architecture {
   denoPackage: string;
   linux: LinuxFacts;
   kvm: KvmFacts;
+  qemu: QemuFacts;
+  firecracker: FirecrackerFacts;
+  solo5: Solo5Facts;
 }
 
 /** What a Linux guest on it is told. */
@@ -42,4 +45,76 @@ export interface KvmFacts {
   modules: string;
   /** What makers call the processor's virtualisation. */
   feature: string;
+}
+
+/** QEMU's emulator of it. */
+export interface QemuFacts {
+  binaryNames: readonly string[];
+  debianPackage: string;
+  /** `-machine`, of which the first is the type. */
+  machine: readonly string[];
+  /** What a guest can start in, by the names that the configuration uses. */
+  firmware: Readonly<Record<string, Firmware>>;
+  /** Where distributions keep what the machine loads besides: directories for `-L`. */
+  romDirectories: readonly string[];
+  /** `-device` by which a guest ends with a code. */
+  exitDevice: string;
+  /** The guest's code, from the one that QEMU exits with because of that device. */
+  exitCode(monitorExitCode: number): number;
+  /** `-device` by which a guest says that it panicked. */
+  panicDevice: string;
+  /**
+   * `-cpu` of a guest that runs on the host's processor.
+   *
+   * @param vendor the processor's maker, as /proc/cpuinfo names it; undefined when it does not
+   */
+  hostProcessor(vendor?: string): string;
+  /** The monitor's command that reads which power management events a guest's kernel wants. */
+  readEnabledEvents: string;
+  /** In the value that it prints: the kernel wants to be told of the power button. */
+  powerButtonEnabled: number;
+  /**
+   * Whether a guest's kernel is at work for itself: neither at rest nor executing a program. Before init
+   * there is nothing else.
+   *
+   * @param registers as the monitor's command `info registers` prints them
+   * @returns false when they cannot be read
+   */
+  isInKernel(registers: string): boolean;
+  /**
+   * What tells one program of a guest's from another, as far as its registers show which was the last to
+   * run. A kernel that works for itself or rests leaves it as it is.
+   *
+   * @returns something to compare; undefined when they cannot be read
+   */
+  lastProgram(registers: string): string | undefined;
+}
+
+/** Firmware that a monitor can start a guest in. */
+export interface Firmware {
+  /**
+   * Whether it is a whole BIOS, which assigns addresses to PCI devices and reserves memory for itself; or
+   * only starts the kernel that the monitor has loaded.
+   */
+  isBios: boolean;
+  /** Where distributions keep it, in the order in which they are tried. */
+  paths: readonly string[];
+  /** Debian's package, for the error that says it is missing. */
+  debianPackage: string;
+}
+
+/** Firecracker for it. */
+export interface FirecrackerFacts {
+  /** Parameters that a Linux kernel needs there. */
+  linuxParameters: readonly string[];
+  /** Its own limit of a guest's command line in bytes, the closing NUL included. */
+  commandLineBytes: number;
+}
+
+/** Solo5's hvt for it; memory in MiB. */
+export interface Solo5Facts {
+  minimumMemoryMiB: number;
+  maximumMemoryMiB: number;
+  /** Guest memory comes in multiples of this. */
+  memoryStepMiB: number;
 }

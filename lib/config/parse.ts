@@ -1,6 +1,6 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
-import type { FirmwareKind, Monitor } from "../monitor/types.ts";
+import type { Monitor } from "../monitor/types.ts";
 import { suggestion } from "../os/suggestion.ts";
 import {
   configurationKeys,
@@ -79,8 +79,9 @@ function readFirmware(
 ): Pick<MonitorConfiguration, "firmware"> {
   const firmware = kinds === undefined ? undefined : monitor.table("firmware");
   if (kinds === undefined || firmware === undefined) return {};
-  const names = Object.keys(kinds) as FirmwareKind[];
-  const paths = names.map((name) => [name, firmware.text(name, firmwareKey.form)] as const);
+  const paths = Object.keys(kinds).map((name) =>
+    [name, firmware.text(name, firmwareKey.form)] as const
+  );
   firmware.refuseOthers();
   return { firmware: Object.fromEntries(paths) };
 }

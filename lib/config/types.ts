@@ -1,4 +1,3 @@
-import type { FirmwareKind } from "../monitor/types.ts";
 import type { configurationKeys, KeyValues } from "./keys.ts";
 
 /** What the operator of a node decides: `/etc/urunc/config.toml`, every key of `keys.ts` or its default. */
@@ -11,8 +10,8 @@ export interface MonitorConfiguration {
   path?: string;
   /** Capability names (`CAP_…`) the monitor keeps. Empty by default. */
   capabilities: string[];
-  /** Absolute paths of firmware by kind; undefined: looked up where distributions keep it. */
-  firmware?: Partial<Record<FirmwareKind, string>>;
+  /** Absolute paths of firmware by name; undefined: looked up where distributions keep it. */
+  firmware?: Readonly<Record<string, string | undefined>>;
   /** Host directories or files bound read-only into the clean room besides the monitor's own. */
   data_paths: string[];
 }

@@ -79,7 +79,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     const facts = gatherHostFacts({
       monitor,
       configuration: configuration.monitors[monitor.name],
-      firmware: guest.needsBios ? "seabios" : "qboot",
+      needsBios: guest.needsBios,
       imageRoot,
       kernel: unikernel.binary,
       initrd: unikernel.initrd,

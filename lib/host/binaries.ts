@@ -1,6 +1,6 @@
 import type { MonitorConfiguration } from "../config/types.ts";
 import { HostError, InvalidConfigurationError } from "../errors.ts";
-import type { FirmwareKind, Monitor } from "../monitor/types.ts";
+import type { Monitor } from "../monitor/types.ts";
 import type { LibraryDirectory, MonitorFacts } from "./types.ts";
 
 /**
@@ -56,6 +56,7 @@ export function findMonitor(
  * Finds the firmware that a guest starts in.
  *
  * @param configuration what the operator says of this monitor, if anything
+ * @param needsBios whether the guest needs a whole BIOS
  * @returns its absolute path, symlinks resolved; undefined for a monitor that starts kernels by itself
  * @throws HostError when it is not installed; InvalidConfigurationError when the operator names
  *   something else
@@ -63,11 +64,14 @@ export function findMonitor(
 export function findFirmware(
   monitor: Monitor,
   configuration: MonitorConfiguration | undefined,
-  kind: FirmwareKind,
+  needsBios: boolean,
 ): string | undefined {
   if (monitor.firmware === undefined) return undefined;
-  const subject = `monitors.${monitor.name}.firmware.${kind}`;
-  const configured = configuration?.firmware?.[kind];
+  const wanted = Object.entries(monitor.firmware).find(([, it]) => it.isBios === needsBios);
+  if (wanted === undefined) return undefined;
+  const [name, { paths, debianPackage }] = wanted;
+  const subject = `monitors.${monitor.name}.firmware.${name}`;
+  const configured = configuration?.firmware?.[name];
   if (configured !== undefined) {
     requireAbsolute(subject, configured);
     if (statIfThere(configured)?.isFile) return Deno.realPathSync(configured);
@@ -77,12 +81,11 @@ export function findFirmware(
       reason: `${configured} is not a regular file`,
     });
   }
-  const { paths, debianPackage } = monitor.firmware[kind];
   const found = paths.find((path) => statIfThere(path)?.isFile);
   if (found !== undefined) return Deno.realPathSync(found);
   throw new HostError({
     operation: "find firmware",
-    subject: kind,
+    subject: name,
     reason: `there is no ${paths.join(" or ")}`,
     remedy: `install it (Debian: apt-get install ${debianPackage}), or set ${subject} in the ` +
       "configuration",

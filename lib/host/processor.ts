@@ -4,7 +4,7 @@ import { close, O_RDONLY, open, read } from "../../ffi/linux.ts";
 const HEAD_BYTES = 1024;
 
 /**
- * The maker of this host's processor, as CPUID leaf 0 names it: `GenuineIntel`, `AuthenticAMD`.
+ * The maker of this host's processor, as the kernel names it.
  *
  * @returns undefined when the kernel does not tell
  * @see proc_cpuinfo(5)

@@ -1,5 +1,5 @@
 import type { MonitorConfiguration } from "../config/types.ts";
-import type { FirmwareKind, Monitor } from "../monitor/types.ts";
+import type { Monitor } from "../monitor/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { arch } from "../arch/arch.ts";
 import { ARCHITECTURE_BYTES, foreignArchitecture } from "../arch/machines.ts";
@@ -20,8 +20,8 @@ export interface FactsInput {
   monitor: Monitor;
   /** The operator's configuration of this monitor. */
   configuration?: MonitorConfiguration;
-  /** Which firmware the guest starts in, where the monitor has any. */
-  firmware?: FirmwareKind;
+  /** Whether the guest starts only in a whole BIOS. */
+  needsBios?: boolean;
   /** From `openImageRoot`. */
   imageRoot: number;
   /** Paths as the image names them. */
@@ -56,9 +56,9 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
     : facts;
 }
 
-function monitorFacts({ monitor, configuration, firmware: kind }: FactsInput): MonitorFacts {
+function monitorFacts({ monitor, configuration, needsBios = false }: FactsInput): MonitorFacts {
   const facts = findMonitor(monitor, configuration);
-  const firmware = findFirmware(monitor, configuration, kind ?? "qboot");
+  const firmware = findFirmware(monitor, configuration, needsBios);
   if (firmware === undefined) return facts;
   // It may be in none of the directories that are bound.
   const dataPaths = [...facts.dataPaths, { path: firmware, kind: "file" as const }];

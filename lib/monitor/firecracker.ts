@@ -1,3 +1,4 @@
+import { arch } from "../arch/arch.ts";
 import {
   checkCount,
   checkMac,
@@ -16,10 +17,10 @@ const name = "firecracker";
 const CONFIGURATION_FILE = "/guest/firecracker.json";
 
 /**
- * CMDLINE_MAX_SIZE (src/vmm/src/arch/x86_64/layout.rs), the closing NUL included, less what it
- * adds by itself: `pci=off`, and ` virtio_mmio.device=4K@0xc0001000:5` for the network and each disk.
+ * What is left of a command line with what it adds itself: `pci=off`, and
+ * ` virtio_mmio.device=4K@0xc0001000:5` for the network and each disk.
  */
-const COMMAND_LINE_BYTES = 2048 - 64;
+const COMMAND_LINE_BYTES = arch.firecracker.commandLineBytes - 64;
 const DEVICE_PARAMETER_BYTES = 40;
 
 /** Its process needs at most 5 MiB (SPECIFICATION.md), and a test there holds it to that. */
@@ -48,8 +49,7 @@ export const firecracker: Monitor = {
   title: "Firecracker",
   // It adds parameters of its own, which an ELF image could not tell from arguments.
   guests: ["linux", "unikraft"],
-  // It ends with a reset by the keyboard controller, and with no other.
-  linuxParameters: ["reboot=k"],
+  linuxParameters: arch.firecracker.linuxParameters,
   // linux-loader, src/cmdline/mod.rs.
   insertsParameters: true,
   binaryNames: ["firecracker"],

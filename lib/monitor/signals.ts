@@ -18,7 +18,7 @@ import { UsageError } from "../errors.ts";
 export type SignalEffect = "stop" | "end" | "pause" | "resume" | "test" | "nothing";
 
 /**
- * Effects other than `stop`, by number. Signals have the numbers of x86-64 and arm64.
+ * Effects other than `stop`, by number. Signals have the numbers that most processors give them.
  *
  * @see signal(7)
  */

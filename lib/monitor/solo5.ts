@@ -1,3 +1,4 @@
+import { arch } from "../arch/arch.ts";
 import {
   checkCount,
   checkMac,
@@ -49,11 +50,7 @@ const PAGE_CACHE_BYTES = 4 * MIB;
 export const hvt: Monitor = tender({
   name: "hvt",
   title: "Solo5 hvt",
-  // It takes whole pages of 2 MiB and gives at least one; in a single one no guest has a heap.
-  minimumMemoryMiB: 4,
-  // X86_GUEST_MAX_MEM_SIZE, hvt_cpu_x86_64.h.
-  maximumMemoryMiB: 4096,
-  memoryStepMiB: 2,
+  ...arch.solo5,
   accelerators: ["kvm"],
   // Measured 1.3 MiB with a network.
   kernelBytes: 2.5 * MIB,

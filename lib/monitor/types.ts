@@ -1,3 +1,4 @@
+import type { Firmware } from "../arch/types.ts";
 import type { Asking, BootingMonitor, UnikernelType } from "../guest/types.ts";
 
 /** Everything a monitor needs to know to boot one guest; paths are inside the clean-room root. */
@@ -14,10 +15,10 @@ export interface MonitorInput {
   accelerator: "kvm" | "tcg";
   /** An open descriptor of /dev/kvm; undefined: it opens the node. */
   kvmFd?: number;
-  /** Maker of the host's processor, as CPUID leaf 0 names it. */
+  /** Maker of the host's processor, as /proc/cpuinfo names it. */
   processorVendor?: string;
   /** Directories the monitor searches for firmware, in order. */
-  firmwareDirectories: string[];
+  firmwareDirectories: readonly string[];
   /** The firmware that the guest starts in, where the monitor has any. */
   firmware?: string;
   network?: {
@@ -67,13 +68,13 @@ export interface Monitor extends BootingMonitor {
   /** The Debian package that has it, for the error that says it is missing. */
   debianPackage?: string;
   /** File names looked for, in order, in the directories of the search path. */
-  binaryNames: string[];
+  binaryNames: readonly string[];
   /** Host directories and files bound read-only into the clean room, when they exist. */
-  dataPaths: string[];
+  dataPaths: readonly string[];
   /** Directories among dataPaths to search for firmware. */
-  firmwareDirectories: string[];
-  /** Firmware that it can start a guest in, by kind; undefined: it starts kernels by itself. */
-  firmware?: Readonly<Record<FirmwareKind, FirmwareFile>>;
+  firmwareDirectories: readonly string[];
+  /** Firmware that it can start a guest in, by name; undefined: it starts kernels by itself. */
+  firmware?: Readonly<Record<string, Firmware>>;
   /**
    * Memory that the monitor itself uses beside the guest's, in bytes, for a guest of
    * `memoryMiB` MiB with `vcpus` processors. Measured; the source says how.
@@ -134,20 +135,6 @@ export interface Monitor extends BootingMonitor {
    * `linux.seccomp` says: that profile is for an ordinary program, and no monitor could run in it.
    */
   argv(input: MonitorInput): string[];
-}
-
-/**
- * Firmware of a PC. `qboot` starts a kernel that the monitor has loaded and does nothing else;
- * `seabios` is a whole BIOS, which assigns addresses to PCI devices and reserves memory for itself.
- */
-export type FirmwareKind = "qboot" | "seabios";
-
-/** Where a kind of firmware is found. */
-export interface FirmwareFile {
-  /** Where distributions keep it, in the order in which they are tried. */
-  paths: readonly string[];
-  /** Debian's package, for the error that says it is missing. */
-  debianPackage: string;
 }
 
 /** A file made for one monitor. */

@@ -84,7 +84,7 @@ function argv(input: Pick<MonitorInput, "accelerator" | "memoryMiB"> & Partial<M
     vcpus: 1,
     processorVendor: processorVendor(),
     firmwareDirectories: qemu.firmwareDirectories,
-    firmware: findFirmware(qemu, undefined, "qboot"),
+    firmware: findFirmware(qemu, undefined, false),
     ...input,
   });
 }

@@ -26,7 +26,7 @@ function argv(input: Partial<MonitorInput>): string[] {
     accelerator: "tcg",
     processorVendor: processorVendor(),
     firmwareDirectories: qemu.firmwareDirectories,
-    firmware: findFirmware(qemu, undefined, "qboot"),
+    firmware: findFirmware(qemu, undefined, false),
     ...input,
   });
 }

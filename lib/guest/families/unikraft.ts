@@ -39,7 +39,7 @@ const NO_PARAMETER = "unikraft";
 export const unikraft: Guest = {
   type: "unikraft",
   shutsDown: false,
-  // qboot's memory map has no reserved region after RAM: the boot code splits it at no page's end and
+  // The other firmware's memory map has no reserved region after RAM: the boot code splits it at no page's end and
   // stops at its own assertion (0.15 to 0.17, plat/common/memory.c and lib/ukboot/boot.c).
   needsBios: true,
   // virtio_net.c reads `mac` where it should read `mtu` (0.15 and on): the first two bytes of the MAC.

@@ -1,3 +1,4 @@
+import { arch } from "../../arch/arch.ts";
 import type { InvalidConfigurationError } from "../../errors.ts";
 import {
   checkCount,
@@ -11,57 +12,19 @@ import { memoryOverheadBytes, translationBufferMiB } from "./memory.ts";
 import { SIGTERM } from "../signals.ts";
 import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "../types.ts";
 
-/**
- * One machine for every guest. q35 has what stock guests look for: PCI by port I/O, a keyboard
- * controller to reset by, ACPI with a power button. Its disk and bus controllers are left out.
- */
+/** One machine for every guest. */
 const MACHINE = [
-  "q35",
-  "sata=off",
-  "smbus=off",
-  "usb=off",
-  "vmport=off",
+  ...arch.qemu.machine,
   "dump-guest-core=off", // a core file of the monitor must not hold the guest's memory
   "mem-merge=off", // same-page merging lets guests observe one another
 ].join(",");
 
 /**
- * qboot boots bzImage, PVH and multiboot kernels given by `-kernel`, and nothing else. Measured to the
- * guest's first line: 0.1 s against SeaBIOS's 1.3 s where KVM interprets instructions, 0.04 s against
- * 0.07 s with TCG. It leaves PCI devices without addresses and reserves no memory above a guest's RAM,
- * which not every guest can do with (`Guest.needsBios`).
- *
- * On Debian all of these are regular files; on Fedora /usr/share/qemu has links to some of them.
- */
-const FIRMWARE: Monitor["firmware"] = {
-  qboot: {
-    paths: [
-      "/usr/share/qemu/qboot.rom",
-      "/usr/share/qboot/qboot.rom",
-      "/usr/local/share/qemu/qboot.rom",
-    ],
-    debianPackage: "qemu-system-data",
-  },
-  seabios: {
-    paths: [
-      "/usr/share/seabios/bios-256k.bin",
-      "/usr/share/qemu/bios-256k.bin",
-      "/usr/local/share/qemu/bios-256k.bin",
-    ],
-    debianPackage: "seabios",
-  },
-};
-
-/** Guests end with a code by writing it here: QEMU then exits with 2 * code + 1. */
-const DEBUG_EXIT_DEVICE = "isa-debug-exit,iobase=0x501,iosize=2";
-
-/**
- * By which a guest says that it panicked (docs/specs/pvpanic.rst): at a port, since its PCI variant
- * would need an address, and Unikraft knows only the port. QEMU then stops the guest's processor at
+ * By which a guest says that it panicked (docs/specs/pvpanic.rst). QEMU then stops the guest's processor at
  * once, so that nothing it does later changes the exit code, and exits with 1, or as the debug exit port
  * was told before.
  */
-const PANIC = ["-device", "pvpanic", "-action", "panic=exit-failure"];
+const PANIC = ["-device", arch.qemu.panicDevice, "-action", "panic=exit-failure"];
 
 /** No obsolete calls, no change of identity, no fork or exec, no change of scheduling: qemu(1). */
 const SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
@@ -73,23 +36,17 @@ const MAXIMUM_MTU = 65535;
 /** With 1 MiB there is no memory where kernels are loaded to; 2 MiB is the first to boot. */
 const MINIMUM_MEMORY_MIB = 2;
 
-/**
- * Where distributions keep the option ROMs that q35 loads (pvh.bin, kvmvapic.bin, linuxboot_dma.bin,
- * multiboot_dma.bin). iPXE's directory is not needed.
- */
-const firmwareDirectories = ["/usr/share/qemu", "/usr/local/share/qemu"];
-
-/** QEMU's x86-64 system emulator. */
+/** QEMU's system emulator. */
 export const qemu: Monitor = {
   name: "qemu",
   title: "QEMU",
   namesKernel: true,
   guests: ["linux", "elf", "unikraft", "mirage", "mewz"],
-  debianPackage: "qemu-system-x86",
-  binaryNames: ["qemu-system-x86_64"],
-  dataPaths: firmwareDirectories,
-  firmwareDirectories,
-  firmware: FIRMWARE,
+  debianPackage: arch.qemu.debianPackage,
+  binaryNames: arch.qemu.binaryNames,
+  dataPaths: arch.qemu.romDirectories,
+  firmwareDirectories: arch.qemu.romDirectories,
+  firmware: arch.qemu.firmware,
   memoryOverheadBytes,
   minimumMemoryMiB: MINIMUM_MEMORY_MIB,
   accelerators: ["kvm", "tcg"],
@@ -98,7 +55,7 @@ export const qemu: Monitor = {
   readOnlyDisks: true,
   takesDescriptors: true,
   devices,
-  exitCode,
+  exitCode: arch.qemu.exitCode,
   debugExit: true,
   // Handled as SIGINT and SIGHUP are: devices are flushed, and the exit code is 0.
   endSignal: SIGTERM,
@@ -111,16 +68,6 @@ function devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): Monit
   if (input.accelerator === "kvm") nodes.push("kvm");
   if (input.network) nodes.push("net/tun");
   return nodes;
-}
-
-/**
- * isa-debug-exit makes QEMU exit with 2 * code + 1 (hw/misc/debugexit.c), so a guest can tell 1 to
- * 127. An exit code of 1 is QEMU's own failure, which must not pass for a guest's success: a guest
- * succeeds by resetting or powering off, with which QEMU exits 0.
- */
-function exitCode(monitorExitCode: number): number {
-  const fromGuest = monitorExitCode > 1 && monitorExitCode % 2 === 1;
-  return fromGuest ? (monitorExitCode - 1) / 2 : monitorExitCode;
 }
 
 /**
@@ -152,7 +99,7 @@ function argv(input: MonitorInput): string[] {
     ...["-serial", "chardev:console"],
     ...["-monitor", "none"],
     ...control(input),
-    ...["-device", DEBUG_EXIT_DEVICE],
+    ...["-device", arch.qemu.exitDevice],
     ...PANIC,
     ...network(input),
     ...(input.disks ?? []).flatMap(disk),
@@ -164,7 +111,7 @@ function argv(input: MonitorInput): string[] {
 
 function accelerator(input: MonitorInput): string[] {
   return input.accelerator === "kvm"
-    ? [...kvm(input), "-cpu", hostProcessor(input)]
+    ? [...kvm(input), "-cpu", arch.qemu.hostProcessor(input.processorVendor)]
     : ["-accel", `tcg,tb-size=${translationBufferMiB(input.memoryMiB)}`, "-cpu", "max"];
 }
 
@@ -172,15 +119,6 @@ function accelerator(input: MonitorInput): string[] {
 function kvm({ kvmFd }: MonitorInput): string[] {
   if (kvmFd === undefined) return ["-accel", "kvm"];
   return [...descriptor(kvmFd), "-accel", `kvm,device=/dev/fdset/${kvmFd}`];
-}
-
-/**
- * AMD's processors have no register IA32_ARCH_CAPABILITIES. KVM emulates one all the same, which
- * QEMU before 10.1 hands on, and dies when KVM then refuses the value.
- */
-function hostProcessor({ processorVendor }: MonitorInput): string {
-  const isAmd = processorVendor === "AuthenticAMD" || processorVendor === "HygonGenuine";
-  return isAmd ? "host,arch-capabilities=off" : "host";
 }
 
 /** Commands come from a socket that is open and listens already: there is no path in the clean room. */

@@ -1,3 +1,5 @@
+import { arch } from "../../arch/arch.ts";
+
 /**
  * The words of QEMU's control socket: JSON objects, one a line in each direction.
  *
@@ -65,16 +67,10 @@ export const CTRL_ALT_DELETE = qmpCommand("send-key", {
   keys: ["ctrl", "alt", "delete"].map((data) => ({ type: "qcode", data })),
 });
 
-/**
- * Reads the enable register of the power management events, 2 bytes after its block's start, which
- * the firmware (qboot, include/ioport.h) puts at port 0x600. QMP itself has no word for it.
- */
+/** Reads the enable register of the power management events. QMP itself has no word for it. */
 export const READ_ENABLED_EVENTS = qmpCommand("human-monitor-command", {
-  "command-line": "i /h 0x602",
+  "command-line": arch.qemu.readEnabledEvents,
 });
-
-/** PWRBTN_EN, ACPI specification 6.5, 4.8.4.1.2 "PM1 Enable Registers". */
-const POWER_BUTTON_ENABLED = 1 << 8;
 
 /**
  * Whether a guest's kernel wants to be told of the power button.
@@ -86,7 +82,7 @@ export function wantsPowerButton(answer: QmpMessage): boolean {
   const [, value] = /= 0x([0-9a-f]{1,8})\s*$/.exec(String(answer.return)) ?? [];
   // All ones: nothing answers at that port, since the firmware has not come as far.
   if (value !== undefined && /^f+$/.test(value)) return false;
-  return value === undefined || (parseInt(value, 16) & POWER_BUTTON_ENABLED) !== 0;
+  return value === undefined || (parseInt(value, 16) & arch.qemu.powerButtonEnabled) !== 0;
 }
 
 /** Reads the registers of the first processor. */
@@ -95,28 +91,21 @@ export const READ_REGISTERS = qmpCommand("human-monitor-command", {
 });
 
 /**
- * Whether a guest's kernel is at work for itself: neither at rest nor executing a program. Before init
- * there is nothing else.
+ * Whether a guest's kernel is at work for itself.
  *
- * @param answer to {@linkcode READ_REGISTERS}: privilege level (Intel SDM, volume 3, 6.5) and halt state
- * @returns false when the answer cannot be read
+ * @param answer to {@linkcode READ_REGISTERS}
+ * @returns false when it cannot be read
  */
 export function isInKernel(answer: QmpMessage): boolean {
-  const text = String(answer.return);
-  return /\bCPL=0\b/.test(text) && /\bHLT=0\b/.test(text);
+  return arch.qemu.isInKernel(String(answer.return));
 }
 
 /**
- * What tells one program of a guest's from another: the top page table (CR3), the base of its thread's
- * data (FS), and the address that it last missed a page at (CR2). A kernel that works for itself or rests
- * leaves all three as the last program had them (lazy TLB mode, Documentation/mm/active_mm.rst of Linux).
+ * What tells one program of a guest's from another.
  *
  * @param answer to {@linkcode READ_REGISTERS}
- * @returns something to compare; undefined when the answer cannot be read
+ * @returns something to compare; undefined when it cannot be read
  */
 export function lastProgram(answer: QmpMessage): string | undefined {
-  const text = String(answer.return);
-  const [, pages] = /\b(CR2=[0-9a-f]+ CR3=[0-9a-f]+)\b/.exec(text) ?? [];
-  const [, base] = /^FS =[0-9a-f]+ ([0-9a-f]+)\b/m.exec(text) ?? [];
-  return pages === undefined || base === undefined ? undefined : `${pages} FS=${base}`;
+  return arch.qemu.lastProgram(String(answer.return));
 }

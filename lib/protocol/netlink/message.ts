@@ -35,7 +35,7 @@ export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** @returns `value` as 4 bytes in the machine's order (x86-64: little-endian) */
+/** @returns `value` as 4 bytes in the machine's order (little-endian) */
 export function u32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   viewOf(bytes).setUint32(0, value, true);

@@ -9,7 +9,7 @@ const MONITOR = {
   debianPackage: "qemu-system-x86",
   binaryNames: ["qemu-one", "qemu-two"],
   dataPaths: [] as string[],
-} as Monitor;
+} as Partial<Monitor> as Monitor;
 
 function withDirectory(test: (path: string) => void): void {
   const path = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "urunc-bin-" }));
@@ -123,22 +123,22 @@ Deno.test("firmware is found by kind where it is kept, or where the operator say
     const monitor = {
       ...MONITOR,
       firmware: {
-        qboot: { paths: ["/nonexistent/a", `${path}/none`], debianPackage },
-        seabios: { paths: ["/nonexistent/a", `${path}/bios.bin`], debianPackage },
+        qboot: { isBios: false, paths: ["/nonexistent/a", `${path}/none`], debianPackage },
+        seabios: { isBios: true, paths: ["/nonexistent/a", `${path}/bios.bin`], debianPackage },
       },
     };
-    assert.equal(findFirmware(monitor, undefined, "seabios"), `${path}/real.bin`);
-    assert.equal(findFirmware(MONITOR, undefined, "seabios"), undefined);
-    assert.throws(() => findFirmware(monitor, undefined, "qboot"), (error: Error) => {
+    assert.equal(findFirmware(monitor, undefined, true), `${path}/real.bin`);
+    assert.equal(findFirmware(MONITOR, undefined, true), undefined);
+    assert.throws(() => findFirmware(monitor, undefined, false), (error: Error) => {
       assert.ok(error instanceof HostError);
       assert.match(error.message, /there is no \/nonexistent\/a or .*apt-get install seabios/);
       return error.message.includes("monitors.qemu.firmware.qboot");
     });
     const configured = configuration({ firmware: { qboot: `${path}/bios.bin` } });
-    assert.equal(findFirmware(monitor, configured, "qboot"), `${path}/real.bin`);
+    assert.equal(findFirmware(monitor, configured, false), `${path}/real.bin`);
     for (const qboot of [path, `${path}/none`]) {
       assert.throws(
-        () => findFirmware(monitor, configuration({ firmware: { qboot } }), "qboot"),
+        () => findFirmware(monitor, configuration({ firmware: { qboot } }), false),
         InvalidConfigurationError,
       );
     }
