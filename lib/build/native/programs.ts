@@ -7,7 +7,8 @@
 export interface Compiler {
   /** The command: one that names its version, not the distribution's default. */
   program: string;
-  packages: readonly string[];
+  /** Name → the version that the committed bytes are from; another one may write the same. */
+  packages: Readonly<Record<string, string>>;
   /** Variables that it is run with. */
   env?: Readonly<Record<string, string>>;
 }
@@ -32,7 +33,10 @@ export interface NativeProgram {
 }
 
 /** What `apt-get install gcc` installs on Debian 13. */
-const GCC: Compiler = { program: "gcc-14", packages: ["gcc-14", "binutils"] };
+const GCC: Compiler = {
+  program: "gcc-14",
+  packages: { "gcc-14": "14.2.0-19", binutils: "2.44-3" },
+};
 
 /** No C library, and nothing that a distribution's gcc turns on by itself. */
 const FREESTANDING = [
