@@ -3,6 +3,7 @@
  * generated from the tables that the parsers of the command line and of the configuration use, like
  * help and completion.
  */
+import { arch } from "../arch/arch.ts";
 import { join, resolve } from "pathe";
 import config from "../../deno.json" with { type: "json" };
 import { commands, type CommandSpec } from "../cli/parser/commands.ts";
@@ -142,7 +143,7 @@ function configurationPage(): string[] {
         'accelerator = "kvm"',
         "",
         "[monitors.qemu]",
-        'path = "/opt/qemu/bin/qemu-system-x86_64"',
+        `path = "/opt/qemu/bin/${arch.qemu.binaryNames[0]}"`,
         'data_paths = ["/opt/qemu/share"]',
       ]),
     ),

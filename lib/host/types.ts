@@ -31,7 +31,7 @@ export interface KvmFacts {
   /** Why it is not usable, as a sentence fragment. */
   reason?: string;
   apiVersion?: number;
-  /** The processor's maker as CPUID leaf 0 names it, when KVM was looked at. */
+  /** The processor's maker as /proc/cpuinfo names it, when KVM was looked at. */
   processorVendor?: string;
 }
 

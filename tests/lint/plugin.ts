@@ -209,6 +209,48 @@ const roomOrder: Deno.lint.Rule = {
   },
 };
 
+/** Words of one processor or its machines: of x86-64, and of others that a port would bring. */
+const PROCESSOR_WORDS = new RegExp(
+  "(?<![A-Za-z0-9])(" + [
+    ...["x86(?:[-_]64)?", "x64", "i[3-6]86", "amd64", "arm64", "aarch64", "riscv64"],
+    ...["EM_(?:386|X86_64|AARCH64|RISCV)", "CPUID", "CR[0-4]", "CPL", "bzImage"],
+    ...[
+      "q35",
+      "microvm",
+      "qboot",
+      "SeaBIOS",
+      "seabios",
+      "edk2",
+      "isa-debug-exit",
+      "0x50[01]",
+      "0x60[02]",
+    ],
+    ...["ttyS\\d", "ttyAMA\\d", "reboot=k", "kvm_intel", "kvm_amd", "VT-x", "AMD-V"],
+    ...["GenuineIntel", "AuthenticAMD", "HygonGenuine"],
+  ].join("|") + ")(?![A-Za-z0-9])",
+  "g",
+);
+
+/** What is written for one processor as a whole: the seam itself, machine code, and how it is compiled. */
+const PROCESSOR_FILES = /^lib\/(?:arch\/|build\/native\/|.*bytes\.ts$)/;
+
+const oneArchitecture: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (!isBelow(file, ["lib/", "main.ts"]) || PROCESSOR_FILES.test(file)) return {};
+    return {
+      Program() {
+        for (const { 0: word, index } of context.sourceCode.text.matchAll(PROCESSOR_WORDS)) {
+          context.report({
+            range: [index, index + word.length],
+            message: `${word} is a word of one processor: lib/arch has what differs between them.`,
+          });
+        }
+      },
+    };
+  },
+};
+
 const plugin: Deno.lint.Plugin = {
   name: "urunc",
   rules: {
@@ -219,6 +261,7 @@ const plugin: Deno.lint.Plugin = {
     "exit-in-main": exitInMain,
     "preloaded-files": preloadedFiles,
     "room-order": roomOrder,
+    "one-architecture": oneArchitecture,
   },
 };
 

@@ -46,7 +46,7 @@ export const unikraft: Guest = {
   misreadsMtu: true,
   takesNameservers: true,
   // It powers off by ACPI and then writes 41 to the debug exit port, whichever QEMU is quicker to act on,
-  // and 42 when it crashes (plat/common/x86/cpu_native.c). What main() returned is not told.
+  // and 42 when it crashes (cpu_native.c in plat/common). What main() returned is not told.
   debugExitCodes: { 41: 0, 42: CRASHED },
   commandLine(input) {
     const { monitor } = input;

@@ -55,7 +55,7 @@ export function translationBufferMiB(memoryMiB: number): number {
  * caches: no OOM kill, nor with 4 MiB less. `tests/integration/qemu_memory_test.ts` repeats a part.
  *
  * @param guest.memoryMiB guest RAM in MiB
- * @param guest.kernelBytes size of the kernel file: QEMU keeps a bzImage on its heap to the end.
+ * @param guest.kernelBytes size of the kernel file: QEMU keeps a Linux image on its heap to the end.
  *   An initrd is mapped from its file and costs nothing that could not be reclaimed.
  */
 export function memoryOverheadBytes(

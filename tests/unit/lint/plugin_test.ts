@@ -54,6 +54,26 @@ const cases: [what: string, file: string, source: string, rules: string[]][] = [
   ["lib exits", "lib/cli/a.ts", "Deno.exit(1);", ["exit-in-main"]],
   ["main exits", "main.ts", "Deno.exit(1);", []],
   ["a test script exits", "tests/run.ts", "Deno.exit(1);", []],
+  ["a word of a processor in a name", "lib/plan/a.ts", "export const EM_X86_64 = 62;", [
+    "one-architecture",
+  ]],
+  ["words of a machine in texts", "lib/monitor/a.ts", "f('q35,usb=off', `console=ttyS0 ${a}`);", [
+    "one-architecture",
+    "one-architecture",
+  ]],
+  ["a word of a processor in a comment", "lib/host/a.ts", "// i8042, as x86-64 has it\nf();", [
+    "one-architecture",
+  ]],
+  ["a package and a port", "lib/build/a.ts", "f('qemu-system-x86', 0x501, 'linux-x64-glibc');", [
+    "one-architecture",
+    "one-architecture",
+    "one-architecture",
+  ]],
+  ["longer words", "lib/host/a.ts", "f(0x5010, 'max86', ECR0, 'ttyS', 'q350');", []],
+  ["a processor's own file", "lib/arch/x86_64.ts", "export const a = 'q35';", []],
+  ["machine code", "lib/guest/initrd/init_bytes.ts", "export const A = 'x64/CR3+q35';", []],
+  ["how machine code is compiled", "lib/build/native/a.ts", "f('-march=x86-64');", []],
+  ["a test of a processor", "tests/unit/a_test.ts", "f('ttyS0');", []],
   ["a file is preloaded", "lib/shim/a.ts", "preload('../log.ts');", []],
   ["a file that is not there is preloaded", "lib/shim/a.ts", "preload('./log.ts');", [
     "preloaded-files",
