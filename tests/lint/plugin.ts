@@ -41,7 +41,14 @@ const ROOM_ORDER = [
 ];
 
 /** Rooms whose every function is pure. */
-const PURE_ROOMS = ["lib/oci/", "lib/guest/", "lib/monitor/", "lib/plan/", "lib/config/"];
+const PURE_ROOMS = [
+  "lib/arch/",
+  "lib/oci/",
+  "lib/guest/",
+  "lib/monitor/",
+  "lib/plan/",
+  "lib/config/",
+];
 
 /** The half of a monitor that deals with one that runs: not pure, in the monitor's own folder. */
 const RUNNING_MONITOR = /^lib\/monitor\/[^/]+\/running\//;
@@ -209,6 +216,25 @@ const roomOrder: Deno.lint.Rule = {
   },
 };
 
+/** What other rooms may know of monitors: none of them in particular. */
+const MONITOR_DOOR = ["checks.ts", "registry.ts", "signals.ts", "types.ts"].map((it) =>
+  `lib/monitor/${it}`
+);
+
+const monitorDoor: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (!file.startsWith("lib/") || file.startsWith("lib/monitor/")) return {};
+    return onImport((specifier, node) => {
+      const target = resolve(file, specifier);
+      if (target?.startsWith("lib/monitor/") && !MONITOR_DOOR.includes(target)) {
+        const message = "Only lib/monitor knows one monitor: the registry has all of them.";
+        context.report({ node, message });
+      }
+    });
+  },
+};
+
 /** Words of one processor or its machines: of x86-64, and of others that a port would bring. */
 const PROCESSOR_WORDS = new RegExp(
   "(?<![A-Za-z0-9])(" + [
@@ -261,6 +287,7 @@ const plugin: Deno.lint.Plugin = {
     "exit-in-main": exitInMain,
     "preloaded-files": preloadedFiles,
     "room-order": roomOrder,
+    "monitor-door": monitorDoor,
     "one-architecture": oneArchitecture,
   },
 };

@@ -54,6 +54,15 @@ const cases: [what: string, file: string, source: string, rules: string[]][] = [
   ["lib exits", "lib/cli/a.ts", "Deno.exit(1);", ["exit-in-main"]],
   ["main exits", "main.ts", "Deno.exit(1);", []],
   ["a test script exits", "tests/run.ts", "Deno.exit(1);", []],
+  ["the registry of monitors is imported", "lib/plan/a.ts", "import '../monitor/registry.ts';", []],
+  ["one monitor is imported", "lib/container/a.ts", "import '../monitor/qemu/qmp.ts';", [
+    "monitor-door",
+  ]],
+  ["one monitor is imported later", "lib/cli/a.ts", "await import('../monitor/solo5.ts');", [
+    "monitor-door",
+  ]],
+  ["monitors import one another", "lib/monitor/registry.ts", "import './qemu/qemu.ts';", []],
+  ["a processor's facts are read", "lib/arch/a.ts", "Deno.readFileSync('x');", ["pure-rooms"]],
   ["a word of a processor in a name", "lib/plan/a.ts", "export const EM_X86_64 = 62;", [
     "one-architecture",
   ]],
