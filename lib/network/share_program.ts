@@ -1,34 +1,22 @@
 import {
   BPF_ADD,
-  BPF_ALU,
-  BPF_ALU64,
   BPF_AND,
   BPF_B,
-  BPF_CALL,
-  BPF_EXIT,
   BPF_F_CURRENT_NETNS,
   BPF_FUNC_clone_redirect,
   BPF_FUNC_redirect,
   BPF_FUNC_sk_lookup_udp,
   BPF_FUNC_sk_release,
-  BPF_FUNC_skb_load_bytes,
   BPF_FUNC_skc_lookup_tcp,
   BPF_H,
-  BPF_JA,
   BPF_JEQ,
   BPF_JMP,
-  BPF_JMP32,
-  BPF_JNE,
   BPF_K,
-  BPF_LDX,
   BPF_LSH,
-  BPF_MEM,
-  BPF_MOV,
   BPF_REG_10,
   BPF_W,
-  BPF_X,
 } from "../../ffi/linux.ts";
-import { assemble, type Instruction, type Label } from "../protocol/bpf/assembler.ts";
+import { assemble, type Instruction } from "../protocol/bpf/assembler.ts";
 import {
   ETH_HLEN,
   ETH_P_ARP,
@@ -46,15 +34,29 @@ import {
   PACKET_HOST,
   TC_ACT_OK,
 } from "../protocol/netlink/constants.ts";
+import {
+  addressOnStack,
+  call,
+  compute,
+  copy,
+  end,
+  exit,
+  jump,
+  jumpIf,
+  jumpUnless,
+  load,
+  networkOrder,
+  PACKET,
+  PARAMETERS,
+  read,
+  RESULT,
+  SCRATCH,
+  set,
+  TRANSPORT,
+  TRANSPORT_REGISTER,
+  VLAN_PRESENT,
+} from "./packet_program.ts";
 
-/** r0 to r5 are a call's result and parameters, and lost by it; r6 to r9 are kept. */
-const RESULT = 0;
-const PARAMETERS = [1, 2, 3, 4, 5];
-const SCRATCH = 2;
-/** struct __sk_buff. */
-const PACKET = 6;
-/** Where the header of TCP, UDP or ICMP begins, counted from the Ethernet header. Bytes. */
-const TRANSPORT = 7;
 const PROTOCOL = 8;
 /** Of the addresses and ports: they differ by the family. Bytes. */
 const TUPLE_SIZE = 9;
@@ -66,7 +68,6 @@ const HEADER = -56;
 /** Fields of struct __sk_buff (linux/bpf.h). */
 const PKT_TYPE = 4;
 const SKB_PROTOCOL = 16;
-const VLAN_PRESENT = 20;
 
 /**
  * Assembles the program that shares an interface between a guest and the namespace's own sockets: the
@@ -99,7 +100,7 @@ export function shareProgram(target: number): Uint8Array<ArrayBuffer> {
     jumpUnless(SCRATCH, networkOrder(ETH_P_IP), "guest"),
 
     // struct iphdr: version and length u8, …, fragment at 6, protocol at 9, addresses at 12.
-    ...read(ETH_HLEN, HEADER, 12),
+    ...read(ETH_HLEN, HEADER, 12, "guest"),
     load(SCRATCH, BPF_REG_10, HEADER + 6, BPF_H),
     // "More fragments", and the offset.
     compute(BPF_AND, SCRATCH, networkOrder(0x3fff)),
@@ -110,18 +111,18 @@ export function shareProgram(target: number): Uint8Array<ArrayBuffer> {
     compute(BPF_LSH, TRANSPORT, 2),
     compute(BPF_ADD, TRANSPORT, ETH_HLEN),
     jumpIf(PROTOCOL, IPPROTO_ICMP, "icmp"),
-    ...read(ETH_HLEN + 12, TUPLE, 8),
-    ...read(TRANSPORT_REGISTER, TUPLE + 8, 4),
+    ...read(ETH_HLEN + 12, TUPLE, 8, "guest"),
+    ...read(TRANSPORT_REGISTER, TUPLE + 8, 4, "guest"),
     set(TUPLE_SIZE, 12),
     jump("lookup"),
 
     // struct ipv6hdr: next header at 6, addresses at 8. One with extension headers is the guest's.
     { label: "ipv6" },
-    ...read(ETH_HLEN, HEADER, 8),
+    ...read(ETH_HLEN, HEADER, 8, "guest"),
     load(PROTOCOL, BPF_REG_10, HEADER + 6, BPF_B),
     jumpIf(PROTOCOL, IPPROTO_ICMPV6, "icmpv6"),
-    ...read(ETH_HLEN + 8, TUPLE, 32),
-    ...read(ETH_HLEN + 40, TUPLE + 32, 4),
+    ...read(ETH_HLEN + 8, TUPLE, 32, "guest"),
+    ...read(ETH_HLEN + 40, TUPLE + 32, 4, "guest"),
     set(TUPLE_SIZE, 36),
 
     { label: "lookup" },
@@ -138,14 +139,14 @@ export function shareProgram(target: number): Uint8Array<ArrayBuffer> {
     ...end(TC_ACT_OK),
 
     { label: "icmp" },
-    ...read(TRANSPORT_REGISTER, HEADER, 1),
+    ...read(TRANSPORT_REGISTER, HEADER, 1, "guest"),
     load(SCRATCH, BPF_REG_10, HEADER, BPF_B),
     ...[ICMP_ECHOREPLY, ICMP_DEST_UNREACH, ICMP_TIME_EXCEEDED, ICMP_PARAMETERPROB]
       .map((type) => jumpIf(SCRATCH, type, "both")),
     jump("guest"),
 
     { label: "icmpv6" },
-    ...read(ETH_HLEN + 40, HEADER, 1),
+    ...read(ETH_HLEN + 40, HEADER, 1, "guest"),
     load(SCRATCH, BPF_REG_10, HEADER, BPF_B),
     jumpIf(SCRATCH, ICMPV6_ECHO_REQUEST, "guest"),
 
@@ -162,26 +163,6 @@ export function shareProgram(target: number): Uint8Array<ArrayBuffer> {
     call(BPF_FUNC_redirect),
     exit(),
   ]);
-}
-
-/** In place of a number of bytes: what the register TRANSPORT holds. */
-const TRANSPORT_REGISTER = "transport";
-
-/** Copies a part of the packet to the stack; a packet that has no such part is the guest's. */
-function read(
-  from: number | typeof TRANSPORT_REGISTER,
-  to: number,
-  size: number,
-): (Instruction | Label)[] {
-  const [packet, offset, memory, length] = PARAMETERS as [number, number, number, number];
-  return [
-    copy(packet, PACKET),
-    from === TRANSPORT_REGISTER ? copy(offset, TRANSPORT) : set(offset, from),
-    ...addressOnStack(memory, to),
-    set(length, size),
-    call(BPF_FUNC_skb_load_bytes),
-    jumpUnless(RESULT, 0, "guest"),
-  ];
 }
 
 /** A socket of the interface's namespace with the tuple on the stack; it must be released. */
@@ -201,56 +182,4 @@ function lookUp(helper: number): Instruction[] {
     set(flags, 0),
     call(helper),
   ];
-}
-
-function addressOnStack(register: number, offset: number): Instruction[] {
-  return [
-    copy(register, BPF_REG_10),
-    { code: BPF_ALU64 | BPF_ADD | BPF_K, destination: register, immediate: offset },
-  ];
-}
-
-/** A number of 16 bits as the kernel hands it over, on a little-endian machine. */
-function networkOrder(value: number): number {
-  return (value & 0xff) << 8 | value >> 8;
-}
-
-function load(destination: number, source: number, offset: number, size: number): Instruction {
-  return { code: BPF_LDX | BPF_MEM | size, destination, source, offset };
-}
-
-function copy(destination: number, source: number): Instruction {
-  return { code: BPF_ALU64 | BPF_MOV | BPF_X, destination, source };
-}
-
-function set(destination: number, immediate: number): Instruction {
-  return { code: BPF_ALU64 | BPF_MOV | BPF_K, destination, immediate };
-}
-
-function compute(operation: number, destination: number, immediate: number): Instruction {
-  return { code: BPF_ALU | operation | BPF_K, destination, immediate };
-}
-
-function jump(to: string): Instruction {
-  return { code: BPF_JMP | BPF_JA, to };
-}
-
-function jumpIf(register: number, value: number, to: string): Instruction {
-  return { code: BPF_JMP32 | BPF_JEQ | BPF_K, destination: register, immediate: value, to };
-}
-
-function jumpUnless(register: number, value: number, to: string): Instruction {
-  return { code: BPF_JMP32 | BPF_JNE | BPF_K, destination: register, immediate: value, to };
-}
-
-function call(helper: number): Instruction {
-  return { code: BPF_JMP | BPF_CALL, immediate: helper };
-}
-
-function exit(): Instruction {
-  return { code: BPF_JMP | BPF_EXIT };
-}
-
-function end(result: number): Instruction[] {
-  return [set(RESULT, result), exit()];
 }
