@@ -78,6 +78,14 @@ export const configurationKeys = {
       "Linux kernel parameters that neither image nor annotation may set by kernelParameters. A * at " +
       'the end stands for any rest: "*" denies all. None by default.',
   },
+  network_filter: {
+    kind: "choice",
+    choices: ["addresses", "off"],
+    default: "addresses",
+    help:
+      "addresses: a guest can send only under the MAC and the addresses of its container; forged " +
+      "ARP, neighbour and router advertisements are dropped. off: it can send anything.",
+  },
   shim_group: {
     kind: "choice",
     choices: ["container", "namespace"],

@@ -17,6 +17,7 @@ import {
   listQdiscs,
   parseTrafficControl,
 } from "../protocol/netlink/tc.ts";
+import { filterProgram } from "./filter_program.ts";
 import { shareProgram } from "./share_program.ts";
 
 /**
@@ -25,8 +26,9 @@ import { shareProgram } from "./share_program.ts";
  */
 const FILTER_PRIORITY = 30066;
 
-/** As tc(8) and bpftool(8) show it. */
-const PROGRAM_NAME = "urunc_share";
+/** As tc(8) and bpftool(8) show them. */
+const SHARE_PROGRAM = "urunc_share";
+const FILTER_PROGRAM = "urunc_filter";
 
 /**
  * Sends every packet that comes in by one interface out of the other, past the namespace's own
@@ -39,7 +41,7 @@ const PROGRAM_NAME = "urunc_share";
 export function redirectIngress({ from, to }: { from: string; to: string }): void {
   using socket = new NetlinkSocket();
   const target = requireLink(socket, to);
-  filterIngress(socket, from, (source) =>
+  attachIngress(socket, from, (source) =>
     socket.request(
       addRedirectFilter(source.index, target.index, FILTER_PRIORITY),
       `redirect to ${to} what comes in by`,
@@ -58,16 +60,54 @@ export function redirectIngress({ from, to }: { from: string; to: string }): voi
 export function shareIngress({ from, to }: { from: string; to: string }): void {
   using socket = new NetlinkSocket();
   const target = requireLink(socket, to);
-  const program = bpfProgLoad({
-    type: BPF_PROG_TYPE_SCHED_CLS,
+  const action = `share with ${to} what comes in by`;
+  attachProgram(socket, from, {
     instructions: shareProgram(target.index),
-    name: PROGRAM_NAME,
+    name: SHARE_PROGRAM,
+    action,
   });
+}
+
+/** What `filterGuest` lets pass, and where to. */
+export interface GuestTraffic {
+  /** The tap. */
+  from: string;
+  /** The interface that packets leave by; undefined: the namespace's own stack takes them. */
+  to?: string;
+  mac: string;
+  /** IPv4 and IPv6 addresses, without prefix lengths. */
+  addresses: string[];
+}
+
+/**
+ * Lets out of a tap only what its guest may send, see `filterProgram`, and sends it on.
+ *
+ * @throws {LinuxError} with code ENODEV when an interface does not exist
+ * @throws {HostError} when `from` has an ingress qdisc that is not ours
+ */
+export function filterGuest({ from, to, mac, addresses }: GuestTraffic): void {
+  using socket = new NetlinkSocket();
+  const target = to === undefined ? undefined : requireLink(socket, to).index;
+  const instructions = filterProgram({ mac, addresses, target });
+  const action = "filter what the guest sends by";
+  attachProgram(socket, from, { instructions, name: FILTER_PROGRAM, action });
+}
+
+function attachProgram(
+  socket: NetlinkSocket,
+  from: string,
+  { instructions, name, action }: {
+    instructions: Uint8Array<ArrayBuffer>;
+    name: string;
+    action: string;
+  },
+): void {
+  const program = bpfProgLoad({ type: BPF_PROG_TYPE_SCHED_CLS, instructions, name });
   try {
-    filterIngress(socket, from, (source) =>
+    attachIngress(socket, from, (source) =>
       socket.request(
-        addProgramFilter(source.index, { program, name: PROGRAM_NAME, priority: FILTER_PRIORITY }),
-        `share with ${to} what comes in by`,
+        addProgramFilter(source.index, { program, name, priority: FILTER_PRIORITY }),
+        action,
         from,
       ));
   } finally {
@@ -76,7 +116,7 @@ export function shareIngress({ from, to }: { from: string; to: string }): void {
   }
 }
 
-function filterIngress(
+function attachIngress(
   socket: NetlinkSocket,
   name: string,
   addFilter: (source: Link) => void,
@@ -93,7 +133,7 @@ function filterIngress(
 }
 
 /**
- * Undoes `redirectIngress` and `shareIngress`. Remove the tap first: when that is in use, so is the redirection.
+ * Undoes `redirectIngress`, `shareIngress` and `filterGuest`. Remove the tap first: when that is in use, so is the redirection.
  *
  * @param name of an interface in the calling thread's network namespace
  * @returns whether there was a redirection of ours

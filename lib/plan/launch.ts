@@ -123,7 +123,11 @@ export function planLaunch(input: LaunchInput): Launch {
     ...(stop.asking === undefined
       ? []
       : [{ step: "listenForControl", path: paths.controlSocket } as const]),
-    ...(network === undefined ? [] : planNetwork(network, { user, mode: networkMode(spec) })),
+    ...(network === undefined ? [] : planNetwork(network, {
+      user,
+      mode: networkMode(spec),
+      filter: configuration.network_filter === "addresses",
+    })),
     ...planRoot({
       facts,
       user,

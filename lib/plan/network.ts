@@ -42,7 +42,12 @@ export function networkMode(spec: Spec): NetworkMode {
  */
 export function planNetwork(
   network: NetworkFacts,
-  { user, mode }: { user: { uid: number; gid: number }; mode: NetworkMode },
+  { user, mode, filter }: {
+    user: { uid: number; gid: number };
+    mode: NetworkMode;
+    /** Whether the guest may send only under its own addresses. */
+    filter: boolean;
+  },
 ): Step[] {
   return [
     { step: "removeStaleTap", name: TAP_NAME },
@@ -50,9 +55,21 @@ export function planNetwork(
     { step: "linkUp", name: TAP_NAME },
     ...(mode === "static" ? routeSteps(network) : [
       { step: mode === "shared" ? "share" : "redirect", from: network.name, to: TAP_NAME } as const,
-      { step: "redirect", from: TAP_NAME, to: network.name } as const,
     ]),
+    ...outgoingSteps(network, mode, filter),
   ];
+}
+
+/** What the guest sends: to the container's interface, or to the namespace, which routes it. */
+function outgoingSteps(network: NetworkFacts, mode: NetworkMode, filter: boolean): Step[] {
+  const to = mode === "static" ? {} : { to: network.name };
+  if (filter) {
+    const addresses = mode === "static"
+      ? [STATIC_NETWORK.guest]
+      : network.addresses.map(({ address }) => address);
+    return [{ step: "filter", from: TAP_NAME, ...to, mac: network.mac, addresses }];
+  }
+  return mode === "static" ? [] : [{ step: "redirect", from: TAP_NAME, to: network.name }];
 }
 
 function routeSteps(network: NetworkFacts): Step[] {

@@ -46,6 +46,8 @@ export type StepBody =
   | { step: "redirect"; from: string; to: string }
   /** As `redirect`, but for what sockets of the namespace would take. */
   | { step: "share"; from: string; to: string }
+  /** Passes on only what a guest with this MAC and these addresses may send. */
+  | { step: "filter"; from: string; to?: string; mac: string; addresses: string[] }
   | { step: "linkUp"; name: string }
   | { step: "giveAddress"; name: string; address: string; prefixLength: number }
   /** IPv4 packets that come in by an interface and are for somebody else are passed on. */

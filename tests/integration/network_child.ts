@@ -4,7 +4,12 @@
  */
 import { readNetwork } from "../../lib/network/discover.ts";
 import { linkUp, setMtu } from "../../lib/network/link.ts";
-import { redirectIngress, removeIngress, shareIngress } from "../../lib/network/redirect.ts";
+import {
+  filterGuest,
+  redirectIngress,
+  removeIngress,
+  shareIngress,
+} from "../../lib/network/redirect.ts";
 import {
   createTap,
   isTapOfAnother,
@@ -19,6 +24,7 @@ const functions = {
   setMtu,
   redirectIngress,
   shareIngress,
+  filterGuest,
   removeIngress,
   createTap,
   removeTap,

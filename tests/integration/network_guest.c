@@ -5,6 +5,7 @@
  *   guest arp TUN_NODE TAP OUR_MAC OUR_IP THEIR_IP asks by ARP who has an address, prints "reply
  *                                                  from MAC" or where it failed; one exchange
  *                                                  shows both directions of the path
+ *   guest send TUN_NODE TAP FRAME...               sends frames, given in hexadecimal, prints "sent"
  *   guest relay TUN_NODE TAP NETNS plain|offload   the guest is the network stack of another
  *                                                  namespace, behind a tap "guest0" made there;
  *                                                  prints "attached", copies until it is killed
@@ -76,6 +77,19 @@ static int arp(int fd, char **argv) {
   return 1;
 }
 
+static int send_frames(int fd, char **frames) {
+  for (; *frames != NULL; frames++) {
+    unsigned char out[VNET_HDR + 2048] = {0};
+    size_t size = strlen(*frames) / 2;
+    if (size > 2048) return 2;
+    for (size_t i = 0; i < size; i++)
+      if (sscanf(*frames + 2 * i, "%2hhx", out + VNET_HDR + i) != 1) return 2;
+    if (write(fd, out, VNET_HDR + size) != (ssize_t)(VNET_HDR + size)) return fail("write");
+  }
+  puts("sent");
+  return 0;
+}
+
 static int relay(int fd, const char *node, const char *netns, int offload) {
   int namespace = open(netns, O_RDONLY);
   if (namespace < 0 || setns(namespace, CLONE_NEWNET) < 0) return fail("setns");
@@ -108,6 +122,7 @@ int main(int argc, char **argv) {
   if (fd < 0) return fail("attach");
   if (!strcmp(argv[1], "hold")) return hold();
   if (!strcmp(argv[1], "arp") && argc == 7) return arp(fd, argv + 4);
+  if (!strcmp(argv[1], "send")) return send_frames(fd, argv + 4);
   if (!strcmp(argv[1], "relay") && (plain || offload)) return relay(fd, argv[2], argv[4], offload);
   return 2;
 }

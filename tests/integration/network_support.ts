@@ -6,6 +6,8 @@ import { run, waitFor } from "../support/process.ts";
 import type { Scope } from "../support/scope.ts";
 import type { Call, Outcome } from "./network_child.ts";
 
+export type { Call };
+
 const CHILD = new URL("network_child.ts", import.meta.url).pathname;
 /** One end of a TCP transfer. */
 export const TRANSFER = new URL("network_transfer.ts", import.meta.url).pathname;

@@ -3,7 +3,7 @@ import { attachTap, createTap, removeStaleTap } from "../../network/tap.ts";
 import { setForwarding } from "../../network/forwarding.ts";
 import { giveAddress, linkUp } from "../../network/link.ts";
 import { masquerade } from "../../network/masquerade.ts";
-import { redirectIngress, shareIngress } from "../../network/redirect.ts";
+import { filterGuest, redirectIngress, shareIngress } from "../../network/redirect.ts";
 import type { StepHandlers } from "../context.ts";
 
 /** The tap, and how packets come to it. All in the network namespace of the calling thread. */
@@ -13,6 +13,7 @@ export const NETWORK_STEPS: StepHandlers<
   | "attachTap"
   | "redirect"
   | "share"
+  | "filter"
   | "linkUp"
   | "giveAddress"
   | "forward"
@@ -37,6 +38,10 @@ export const NETWORK_STEPS: StepHandlers<
 
   share({ from, to }) {
     shareIngress({ from, to });
+  },
+
+  filter({ from, to, mac, addresses }) {
+    filterGuest({ from, to, mac, addresses });
   },
 
   giveAddress({ name, address, prefixLength }) {

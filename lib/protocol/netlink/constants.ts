@@ -142,6 +142,7 @@ export const IFA_F_DEPRECATED = 0x20;
 export const IFA_F_TENTATIVE = 0x40;
 
 // linux/if_ether.h
+export const ETH_ALEN = 6;
 export const ETH_HLEN = 14;
 export const ETH_P_ALL = 0x0003;
 export const ETH_P_IP = 0x0800;
@@ -156,7 +157,10 @@ export const PACKET_HOST = 0;
 export const IPPROTO_ICMP = 1;
 export const IPPROTO_TCP = 6;
 export const IPPROTO_UDP = 17;
+export const IPPROTO_HOPOPTS = 0;
+export const IPPROTO_ROUTING = 43;
 export const IPPROTO_ICMPV6 = 58;
+export const IPPROTO_DSTOPTS = 60;
 
 // linux/icmp.h, linux/icmpv6.h
 export const ICMP_ECHOREPLY = 0;
@@ -178,6 +182,7 @@ export const TC_U32_TERMINAL = 1;
 export const TCA_ACT_KIND = 1;
 export const TCA_ACT_OPTIONS = 2;
 export const TC_ACT_OK = 0;
+export const TC_ACT_SHOT = 2;
 export const TC_ACT_STOLEN = 4;
 export const TCA_BPF_FD = 6;
 export const TCA_BPF_NAME = 7;

@@ -89,17 +89,27 @@ Deno.test("the device program takes the place of the device list", () => {
 });
 
 Deno.test("the interface of a namespace that is joined is shared, of one's own it is taken", () => {
-  const linkSteps = (network: Record<string, string>) => {
+  const linkSteps = (
+    network: Record<string, string>,
+    filter: "addresses" | "off" = "addresses",
+  ) => {
     const spec = specOf({
       linux: { namespaces: [{ type: "mount" }, { type: "network", ...network }] },
     });
-    return planLaunch(launchInputOf({ spec, network: NETWORK })).plan.steps
-      .filter(({ step }) => step === "redirect" || step === "share");
+    const configuration = { ...defaultConfiguration(), network_filter: filter };
+    return planLaunch(launchInputOf({ spec, configuration, network: NETWORK })).plan.steps
+      .filter(({ step }) => ["redirect", "share", "filter"].includes(step));
   };
-  const back = { step: "redirect", from: "tap0_urunc", to: NETWORK.name };
+  const addresses = NETWORK.addresses.map(({ address }) => address);
+  const link = { from: "tap0_urunc", to: NETWORK.name };
+  const back = { step: "filter", ...link, mac: NETWORK.mac, addresses };
   const there = { from: NETWORK.name, to: "tap0_urunc" };
   assert.deepEqual(linkSteps({}), [{ step: "redirect", ...there }, back]);
   assert.deepEqual(linkSteps({ path: "/run/netns/x" }), [{ step: "share", ...there }, back]);
+  assert.deepEqual(linkSteps({}, "off"), [
+    { step: "redirect", ...there },
+    { step: "redirect", ...link },
+  ]);
 });
 
 Deno.test("Knative's guest has a subnet with its pod, whose interface is left alone", () => {
