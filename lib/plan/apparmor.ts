@@ -8,10 +8,10 @@ import type { Step } from "./types.ts";
  *
  * The kernel remembers it for the next execve of this thread, so it is set after the hooks, which
  * would otherwise be confined by it, and while /proc is there. It may be entered under no_new_privs,
- * since init is unconfined (security/apparmor/domain.c, apparmor_bprm_creds_for_exec).
+ * because init is unconfined (security/apparmor/domain.c, apparmor_bprm_creds_for_exec).
  *
- * Throws HostError when a profile is asked for and the kernel has no AppArmor: a container that was
- * to be confined must not run unconfined.
+ * Throws HostError when a profile is asked for and the kernel has no AppArmor: a container that should
+ * be confined must not run unconfined.
  */
 export function planAppArmor(profile: string | undefined, facts: HostFacts): Step[] {
   if (!profile) return [];

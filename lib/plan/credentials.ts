@@ -22,19 +22,19 @@ export interface CredentialsInput {
 }
 
 /**
- * Steps that give up everything the monitor is not meant to have. The order is the point:
+ * Steps that drop every privilege the monitor must not have. The order matters:
  *
  * 1. rlimits while CAP_SYS_RESOURCE may still raise a hard limit; and a session keyring on root's
- *    quota: a user who used up his own could otherwise make it fail, and so keep the caller's keys
- *    in his next container;
+ *    quota: a user with an exhausted quota could otherwise make it fail, and so keep the caller's keys
+ *    in the next container;
  * 2. the bounding set needs CAP_SETPCAP, which the uid change takes away; it is emptied for uid 0
  *    too, since execve as uid 0 would otherwise regain all capabilities from it (capabilities(7));
- * 3. keep-caps before the uid changes, only if something is granted;
- * 4. groups, then gid, then uid: each needs a capability that the next takes away. Forgetting the
- *    groups leaves the caller's (CVE-2013-4291, CVE-2022-0358);
+ * 3. keep-caps before the uid changes, only if capabilities are granted;
+ * 4. groups, then gid, then uid: each needs a capability that the next drops. Without setgroups
+ *    the caller's groups remain (CVE-2013-4291, CVE-2022-0358);
  * 5. capabilities set to exactly what is granted, normally nothing, in all sets (CVE-2022-29162);
- * 6. no_new_privs: no set-uid binary gives anything back;
- * 7. what the caller and Deno did to the process: signals, umask, descriptors (CVE-2024-21626),
+ * 6. no_new_privs: a set-uid binary cannot regain privileges;
+ * 7. what the process inherited from the caller and from Deno: signals, umask, descriptors (CVE-2024-21626),
  *    and a session keyring of the monitor's user.
  */
 export function planCredentials(input: CredentialsInput): Step[] {
@@ -46,7 +46,7 @@ export function planCredentials(input: CredentialsInput): Step[] {
     steps.push(tolerate === undefined ? step : { ...step, tolerate });
   }
 
-  // ENOSYS: a kernel without keyrings has none to leak.
+  // ENOSYS: the kernel has no keyrings, so none can leak.
   if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS"] });
   steps.push({ step: "dropBoundingSet", keep: capabilities });
   if (capabilities.length > 0) steps.push({ step: "keepCapabilities" });
@@ -54,21 +54,21 @@ export function planCredentials(input: CredentialsInput): Step[] {
   steps.push({ step: "setGid", gid: process.user.gid });
   steps.push({ step: "setUid", uid: process.user.uid });
   steps.push({ step: "setCapabilities", capabilities });
-  // A change of credentials sets it anew, to fs.suid_dumpable. It matters most here: the other
+  // A change of credentials resets it to fs.suid_dumpable. It matters most here: the other
   // threads of this process share its memory and, for uid 0, keep all capabilities until the exec.
   steps.push({ step: "undumpable" });
   steps.push({ step: "noNewPrivileges" });
 
   steps.push({ step: "resetSignals" });
   steps.push({ step: "umask", mask: process.user.umask ?? DEFAULT_UMASK });
-  // Once more, so that it belongs to the monitor's user. At his quota of keys he keeps the empty one
-  // that was made as root.
+  // Again, so that it belongs to the monitor's user. When that user's quota is exhausted, the empty one
+  // that was made as root stays.
   if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS", "EDQUOT"] });
   steps.push({ step: "closeFds" });
   return steps;
 }
 
-/** What the credential steps must have led to, for the proof at the barrier and after exec. */
+/** The identity after the credential steps, for the proof at the barrier and after exec. */
 export function expectedIdentity(input: CredentialsInput): ExpectedIdentity {
   return {
     uid: input.process.user.uid,
@@ -80,7 +80,7 @@ export function expectedIdentity(input: CredentialsInput): ExpectedIdentity {
   };
 }
 
-/** additionalGids exactly: an empty list means no group at all. */
+/** additionalGids exactly: an empty list means no supplementary groups. */
 function groupsOf(process: Process): number[] {
   return [...new Set(process.user.additionalGids)].sort((a, b) => a - b);
 }
@@ -92,7 +92,7 @@ function rlimitsOf(process: Process): (Rlimit & { tolerate?: string[] })[] {
     type: "RLIMIT_NOFILE",
     soft: DEFAULT_NOFILE_SOFT,
     hard: DEFAULT_NOFILE_HARD,
-    // A caller without CAP_SYS_RESOURCE whose own hard limit is lower still: nobody asked for ours.
+    // A caller without CAP_SYS_RESOURCE and with a lower hard limit: this default was not asked for.
     tolerate: ["EPERM"],
   }];
 }

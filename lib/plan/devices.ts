@@ -20,7 +20,7 @@ export interface DevicesInput {
   facts: HostFacts;
   user: User;
   access: DeviceAccess;
-  /** Plans that the monitor inherits what a step opened by this name, and tells the number. */
+  /** Lets the monitor inherit what a step opens by this name; returns the descriptor's number. */
   inherit(name: string): number;
 }
 
@@ -30,23 +30,23 @@ export interface PlannedDevices {
   nodes: Step[];
   /** Open devices, before the device rules. */
   opened: Step[];
-  /** What the device cgroup must let through. */
+  /** What the device cgroup must allow. */
   allowed: AllowedDevice[];
   kvmFd?: number;
   tapFd?: number;
 }
 
 /**
- * Device nodes of the monitor's private /dev, or what takes their place.
+ * Device nodes of the monitor's private /dev, or descriptors instead of them.
  *
  * `private`: a node made for this container alone, owned by the monitor's user, mode 0600. No group
  * is needed, nothing on the host changes, and no other process can reach the node.
- * `groups`: the host's own node, so that its owner, mode and ACL decide.
+ * `groups`: the host's own node, whose owner, mode and ACL decide.
  * `fd`: no node. Init opens the device, attaches the tap, and the monitor inherits both; the device
- * cgroup lets nothing through, since opening is all that it decides about.
+ * cgroup allows nothing, since it is only consulted when a device is opened.
  *
  * Throws HostError when a device is missing, does not work, or would refuse this user;
- * UnsupportedError when the monitor is to be handed descriptors and takes none.
+ * UnsupportedError when the monitor should inherit descriptors and takes none.
  */
 export function planDevices(input: DevicesInput): PlannedDevices {
   const planned: PlannedDevices = { nodes: [], opened: [], allowed: [] };
@@ -93,14 +93,14 @@ export function openStep(
   return { step: "openDevice", name, type, major, minor, access };
 }
 
-/** @throws UnsupportedError when this monitor cannot be handed this device */
+/** @throws UnsupportedError when this monitor takes no descriptor of this device */
 export function requireDescriptors(monitor: Monitor, { path }: DeviceFacts): void {
   if (monitor.takesDescriptors) return;
   throw new UnsupportedError({
     operation: "plan device",
     subject: path,
-    reason: `device_access = "fd" is configured, and ${monitor.name} opens its devices by itself`,
-    remedy: 'device_access = "private" gives it a node of its own; or use ' +
+    reason: `device_access = "fd" is configured, and ${monitor.name} opens its devices itself`,
+    remedy: 'set device_access = "private", or use ' +
       monitorsThat(({ takesDescriptors }) => takesDescriptors),
   });
 }

@@ -2,22 +2,22 @@ import type { NamespaceType, Spec } from "../oci/types.ts";
 import type { InitNamespace, LaunchPlan, Step } from "./types.ts";
 import { PLAN_VERSION } from "./types.ts";
 
-/** The namespaces that are joined or made as config.json says, in that order. */
+/** The namespaces that are joined or created as config.json says, in that order. */
 const JOINED: Exclude<InitNamespace, "mount">[] = ["cgroup", "ipc", "uts", "network"];
 
 /**
- * The first plan: everything up to the point where hooks of the runtime may attach a network.
+ * The first plan: everything before the runtime's hooks, which may attach a network.
  *
  * The process joined its cgroups before this plan starts: a cgroup namespace unshared earlier would
  * have the wrong root.
  */
 export function planNamespaces(spec: Spec): LaunchPlan {
   const steps: Step[] = [];
-  // Before anything of the container can be seen in this process: in a shared PID namespace, others
-  // of the same uid could otherwise reach the host through its /proc/PID (CVE-2016-9962) or write
+  // Before the container's processes can see this one: in a shared PID namespace, others
+  // with the same uid could otherwise reach the host through its /proc/PID (CVE-2016-9962) or write
   // to the executable that it runs (CVE-2019-5736).
   steps.push({ step: "undumpable" });
-  // A session of its own, so that signals of the caller's terminal do not reach the monitor.
+  // A new session, so that signals of the caller's terminal do not reach the monitor.
   // EPERM: a new process group leader already is one.
   steps.push({ step: "setsid", tolerate: ["EPERM"] });
   if (spec.process.oomScoreAdj !== undefined) {
@@ -30,7 +30,7 @@ export function planNamespaces(spec: Spec): LaunchPlan {
   }
   steps.push({ step: "unshare", namespaces: newNamespaces(spec) });
 
-  // Before any mount of ours: nothing that is mounted from here on may show on the host.
+  // Before the first mount: mounts from here on must not propagate to the host.
   steps.push({ step: "privatePropagation" });
 
   if (isNew(spec, "uts")) {
@@ -43,7 +43,7 @@ export function planNamespaces(spec: Spec): LaunchPlan {
   return { version: PLAN_VERSION, phase: "namespaces", steps };
 }
 
-/** Which PID namespace the init process is born into; the creator arranges it before it spawns. */
+/** The PID namespace that init is created in; the creator prepares it before it spawns init. */
 export type PidNamespace = { kind: "new" } | { kind: "join"; path: string };
 
 /** The PID namespace: a new one unless config.json names one. */
@@ -53,10 +53,10 @@ export function planPidNamespace(spec: Spec): PidNamespace {
 }
 
 /**
- * A mount namespace is made always, from the runtime's own: with none in the spec the host's root
- * would be changed. One that is named is not entered. Of its tree nothing would be left, since the
- * monitor's root is made anew, and root.path and the hooks are paths of the runtime (config.md). But
- * whoever lives in it could put files in the way of what is done as root until then.
+ * A mount namespace is always created, from the runtime's own: without one the host's root would be
+ * changed. A named one is not entered. Nothing of its tree would be used, since the monitor gets a new
+ * root, and root.path and the hooks are paths of the runtime (config.md). But a process in it could
+ * put files in the way of what is done as root until then.
  */
 function newNamespaces(spec: Spec): InitNamespace[] {
   return [...JOINED.filter((type) => isNew(spec, type)), "mount"];
@@ -67,22 +67,22 @@ function namespaceOf(spec: Spec, type: NamespaceType) {
 }
 
 /**
- * A namespace that config.json does not list is the runtime's own by the specification. The guest
- * could not make use of it, but its monitor could: signal the host's processes of its uid, listen in
- * the host's network. So it gets a new one. The cgroup namespace shows nothing without a cgroup file
- * system, and is made only when it is listed.
+ * By the specification, a namespace that config.json does not list is the runtime's own. The guest
+ * could not use it, but its monitor could: signal host processes with its uid, listen in the host's
+ * network. So it gets a new one. The cgroup namespace shows nothing without a cgroup file system, and
+ * is created only when it is listed.
  */
 function isNew(spec: Spec, type: NamespaceType): boolean {
   const namespace = namespaceOf(spec, type);
   return namespace === undefined ? type !== "cgroup" : namespace.path === undefined;
 }
 
-/** True when the container joins a network namespace: others may be in it. */
+/** True when the container joins a network namespace, which others may use. */
 export function sharesNetwork(spec: Spec): boolean {
   return namespaceOf(spec, "network")?.path !== undefined;
 }
 
-/** True when the container is to have a network: without a listed namespace it has none. */
+/** True when the container has a network: without a listed namespace it has none. */
 export function hasOwnNetwork(spec: Spec): boolean {
   return namespaceOf(spec, "network") !== undefined;
 }

@@ -12,14 +12,13 @@ import type { Step } from "./types.ts";
 /**
  * How a guest takes part in the network of its namespace.
  *
- * - `own`: it gets everything that comes in. Nobody else is there but its monitor, which has no need
- *   to hear.
- * - `shared`: others may be in the namespace, a pod's, and that would make those deaf: whatever they
- *   send, the answer would go to the guest. So they keep what is for their sockets, and all have the
- *   one address of the pod, as containers have that are no guests.
- * - `static`: the pod keeps its interface, and the guest has a subnet with the pod and goes out under
- *   the pod's address. For guests that are reached through another container of the pod, which in
- *   `shared` would reach only itself at that address.
+ * - `own`: it gets every incoming packet. Only its monitor uses the namespace too, and needs none.
+ * - `shared`: others may use the namespace, a pod's. If the guest got every packet, they would get no
+ *   answers. So packets for their sockets stay with them, and all share the pod's address, as ordinary
+ *   containers do.
+ * - `static`: the pod keeps its interface; the guest gets a subnet that it shares with the pod, and its
+ *   packets leave under the pod's address. For guests that are reached through another container of the
+ *   pod, which in `shared` would reach only itself at that address.
  */
 export type NetworkMode = "own" | "shared" | "static";
 
@@ -33,12 +32,12 @@ export function networkMode(spec: Spec): NetworkMode {
 }
 
 /**
- * Steps that give the guest its network, by a tap.
+ * Steps that connect the guest to its network by a tap.
  *
  * The tap is persistent and owned by the monitor's user, so that an unprivileged monitor attaches
  * by name (drivers/net/tun.c, tun_not_capable: owner and group must both match when both are set).
  *
- * @throws HostError when the interface is unfit for the mode
+ * @throws HostError when the interface cannot be used in this mode
  */
 export function planNetwork(
   network: NetworkFacts,
@@ -77,22 +76,22 @@ function routeSteps(network: NetworkFacts): Step[] {
   const { tap: address, prefixLength } = STATIC_NETWORK;
   return [
     { step: "giveAddress", name: TAP_NAME, address, prefixLength },
-    // By the interface that a packet comes in by, and not for the whole namespace: the tap's setting
-    // goes with it, and the other one is put back by `delete`.
+    // Per incoming interface, not for the whole namespace: the tap's setting disappears with the tap,
+    // and `delete` restores the other one.
     { step: "forward", name: TAP_NAME },
     { step: "forward", name: network.name },
     { step: "masquerade", address, prefixLength, to: network.name },
   ];
 }
 
-/** @throws HostError when the guest's subnet could not be told from the pod's, or has no way out */
+/** @throws HostError when the guest's subnet overlaps the pod's, or the pod has no IPv4 address */
 function requireRoom({ name, addresses }: NetworkFacts): void {
   const { tap, prefixLength } = STATIC_NETWORK;
   const refuse = (reason: string, remedy: string) =>
     new HostError({ operation: "plan network", subject: name, reason, remedy });
   const inet = addresses.filter(({ family }) => family === "inet");
   if (inet.length === 0) {
-    const reason = "it has no IPv4 address that the guest could go out under";
+    const reason = "it has no IPv4 address for the guest's packets to leave under";
     throw refuse(reason, "Knative's guests need a pod network with IPv4");
   }
   const taken = inet.find((it) =>
@@ -105,11 +104,11 @@ function requireRoom({ name, addresses }: NetworkFacts): void {
   if (taken === undefined) return;
   throw refuse(
     `its ${taken.address}/${taken.prefixLength} overlaps the guest's ${tap}/${prefixLength}`,
-    "Knative's guests need a pod network elsewhere",
+    "Knative's guests need a pod network with another subnet",
   );
 }
 
-/** The addresses that the guest is to have: those of the container's interface, but in `static`. */
+/** The guest's addresses: those of the container's interface, except in `static`. */
 export function guestNetwork(network: NetworkFacts, mode: NetworkMode): GuestNetwork {
   const guest: GuestNetwork = { mac: network.mac, mtu: network.mtu };
   if (mode === "static") {

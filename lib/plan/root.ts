@@ -7,47 +7,47 @@ import type { User } from "../oci/types.ts";
 import { type GuestProcess, initrdSegment } from "../guest/initrd/segment.ts";
 import type { Step } from "./types.ts";
 
-/** Where the guest's boot files stand in the clean room, whatever the image calls them. */
+/** Paths of the guest's boot files in the clean room, whatever the image calls them. */
 export const GUEST_KERNEL = "/guest/kernel";
 export const GUEST_INITRD = "/guest/initrd";
 
-/** What {@linkcode DiskFacts} calls the disk that holds the image's own root. */
+/** Name in {@linkcode DiskFacts} of the disk with the image's own root. */
 export const ROOT_DISK = "rootfs";
 
-/** Room for directories, symlinks and mount points; copied files are added to it. Bytes. */
+/** Size for directories, symlinks and mount points, to which copied files are added. Bytes. */
 const ROOT_TMPFS_BYTES = 1024 * 1024;
 const DEV_TMPFS_BYTES = 64 * 1024;
 
-/** An image file and where the clean room has it. */
+/** An image file and its path in the clean room. */
 interface BootFile {
   facts: ImageFileFacts;
   target: string;
   prepend?: GuestProcess;
 }
 
-/** What the clean-room root is planned from. */
+/** Input for planning the clean-room root. */
 export interface RootInput {
   facts: HostFacts;
   user: User;
   /** Image root on the host. */
   rootfs: string;
-  /** Host directory on which the monitor's root is mounted, in the container's namespace only. */
+  /** Host directory where the monitor's root is mounted, in the container's namespace only. */
   mountPoint: string;
-  /** Steps that make the device nodes, after /dev is there. */
+  /** Steps that create the device nodes, after /dev. */
   devices: Step[];
   needsTunDirectory: boolean;
-  /** Steps that bring the guest's disk images in, or open them. */
+  /** Steps that bind or open the guest's disk images. */
   disks?: Step[];
-  /** Put before the initial RAM disk. */
+  /** An archive that is prepended to the initial RAM disk. */
   handed?: GuestProcess;
-  /** Files made for the monitor. */
+  /** Files written for the monitor. */
   files?: MonitorFile[];
 }
 
 /**
  * Steps that build the monitor's root: a fresh tmpfs with the monitor, its libraries and data, the
- * guest's boot files and a private /dev. The image is never mounted into it, so no path of the
- * image can steer a mount (CVE-2025-31133 and its kin).
+ * guest's boot files and a private /dev. The image is never mounted into it, so a path
+ * in the image cannot redirect a mount (CVE-2025-31133 and similar).
  */
 export function planRoot(input: RootInput): Step[] {
   const { facts, user } = input;
@@ -75,7 +75,7 @@ export function planRoot(input: RootInput): Step[] {
   );
 
   return [
-    // The caller's would take bits away: a root that only root may enter.
+    // The caller's would remove permissions: only root could enter the root directory.
     { step: "umask", mask: 0 },
     { step: "openImageRoot", path: input.rootfs },
     {
@@ -97,8 +97,8 @@ export function planRoot(input: RootInput): Step[] {
 }
 
 /**
- * Bytes of boot files that must be copied, because this user could not read them, something is put
- * before them, or the file system that they are in becomes the guest's.
+ * Bytes of boot files that must be copied: because this user could not read them, an archive is
+ * prepended to them, or their file system becomes the guest's disk.
  */
 export function copiedBytes(facts: HostFacts, user: User, handed?: GuestProcess): number {
   return totalSize(bootFilesOf(facts, handed).filter((file) => mustBeCopied(file, user, facts)));
@@ -113,7 +113,7 @@ function bootFilesOf(facts: HostFacts, handed?: GuestProcess): BootFile[] {
 }
 
 function mustBeCopied(file: BootFile, user: User, facts: HostFacts): boolean {
-  // A bind would keep the image's file system mounted while the guest writes to it.
+  // A bind mount would keep the image's file system mounted while the guest writes to it.
   const leaves = facts.disks?.some(({ name }) => name === ROOT_DISK);
   return leaves === true || file.prepend !== undefined || !readableBy(file.facts, user);
 }
@@ -125,9 +125,9 @@ function totalSize(files: BootFile[]): number {
 }
 
 /**
- * Whether the monitor could open the file itself: then it is bound, and costs no memory. The
- * monitor has no capability, so uid 0 is an ordinary user here. Only the permission bits count: an
- * ACL that would deny makes the monitor fail with EACCES, and grants nothing.
+ * Whether the monitor could open the file itself: then it is bound and takes no memory. The monitor
+ * has no capabilities, so uid 0 is an ordinary user here. Only the permission bits are compared: an
+ * ACL that denies access makes the monitor fail with EACCES, and one that grants it is not used.
  */
 function readableBy(file: ImageFileFacts, { uid, gid, additionalGids }: User): boolean {
   return mayAccess(file, { uid, gid, groups: additionalGids }, READ);
@@ -137,7 +137,7 @@ function mkdirStep(path: string): Step {
   return { step: "mkdir", path, mode: 0o755 };
 }
 
-/** Collects binds, each parent directory made once, nothing bound twice or inside another bind. */
+/** Collects bind mounts: each parent directory is created once, nothing is bound twice or below another. */
 class Tree {
   readonly steps: Step[] = [];
   #made = new Set<string>(["/"]);

@@ -1,16 +1,15 @@
 import type { MountedDisk } from "../block/types.ts";
 import type { Step } from "./types.ts";
 
-/** What `exec` calls the descriptor by which the kernel keeps the disk from being mounted. */
+/** Name in `exec` of the descriptor that keeps the disk from being mounted. */
 export const ROOT_DISK_CLAIM = "rootDisk";
 
 /**
- * Steps by which the container's root, which is mounted, becomes the guest's disk, and nobody's but
- * the guest's. They come when everything that is needed of the image has been taken out of it, and
- * before the pivot and the device rules, which would keep the device from being opened.
- * launch/steps/root_disk.ts says why in this order.
+ * Steps that turn the container's mounted root into a disk that only the guest uses. They come after
+ * the last step that reads from the image, and before the pivot and the device rules, which would keep
+ * the device from being opened. launch/steps/root_disk.ts explains their order.
  *
- * @param disk undefined: the guest does not get it
+ * @param disk undefined: the root is not the guest's disk
  */
 export function planRootDisk(disk: MountedDisk | undefined): Step[] {
   if (disk === undefined) return [];
@@ -19,7 +18,7 @@ export function planRootDisk(disk: MountedDisk | undefined): Step[] {
     { step: "openRootDisk", major, minor },
     { step: "unmountRootfs", mountPoint, major, minor },
     { step: "releaseRootfs" },
-    // For reading: it is a claim, and the monitor opens the disk by a node of its own.
+    // For reading: it only claims the disk, which the monitor opens by its own node.
     { step: "claimRootDisk", readOnly: true },
   ];
 }

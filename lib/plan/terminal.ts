@@ -2,10 +2,10 @@ import { InvalidConfigurationError } from "../errors.ts";
 import type { Process } from "../oci/types.ts";
 import type { Step, TerminalReceiver } from "./types.ts";
 
-/** The terminal is the monitor's alone: it has the only descriptor, and no path leads to it. */
+/** Only the monitor can use the terminal: it has the only descriptor, and there is no path to it. */
 const TERMINAL_MODE = 0o600;
 
-/** Who takes the master of a terminal, and whether the command stays for as long as the guest runs. */
+/** Who receives a terminal's master, and whether the command waits for the guest. */
 export interface TerminalRequest {
   /** `--console-socket`. */
   consoleSocket?: string;
@@ -14,10 +14,10 @@ export interface TerminalRequest {
 }
 
 /**
- * Who takes the terminal's master; undefined when config.json asks for no terminal. runc's rules.
+ * Who receives the terminal's master; undefined when config.json asks for no terminal. As runc decides.
  *
- * @throws InvalidConfigurationError when nobody would take it, when there is nothing to send to a
- *   socket, and when the command itself would have to take what a socket was named for
+ * @throws InvalidConfigurationError when there is no receiver, when there is no terminal to send, and
+ *   when a socket is given although the command uses the terminal itself
  */
 export function terminalReceiver(
   { terminal }: Process,
@@ -40,8 +40,8 @@ export function terminalReceiver(
   if (terminal && detached && consoleSocket === undefined) {
     throw refused(
       "process.terminal",
-      "config.json asks for a terminal, and nobody is there to take it",
-      "--console-socket names a socket that is listened on; or use `urunc run` without --detach",
+      "config.json asks for a terminal, and there is no receiver for it",
+      "set --console-socket to a listening socket, or use `urunc run` without --detach",
     );
   }
   if (!terminal) return undefined;
@@ -51,13 +51,13 @@ export function terminalReceiver(
 }
 
 /**
- * Steps that make the monitor's terminal and its standard files. Where they stand matters:
+ * Steps that open the monitor's terminal as its standard files. Their place matters:
  *
- * 1. after the hooks of the container, whose output is nobody's input;
- * 2. before the device rules, which name the monitor's devices and no terminals;
+ * 1. after the container's hooks, so that their output does not go there;
+ * 2. before the device rules, which allow the monitor's devices and no terminals;
  * 3. before the pivot, because the socket's path is on the host, and a detached file system can only
  *    be made with the privileges that are given up later;
- * 4. sent right after it was made, so that the caller has it before anything is written to it.
+ * 4. sent as soon as it is open, so that the caller has it before anything is written to it.
  *
  * @param user who owns the terminal
  */

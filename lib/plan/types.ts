@@ -2,28 +2,28 @@ import type { AllowedDevice } from "../cgroups/device_program.ts";
 import type { Hook, NamespaceType } from "../oci/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 
-/** Format of plans; raised with every change that an older init would misread. */
+/** Version of the plan format; incremented by every change that an older init would misread. */
 export const PLAN_VERSION = 1;
 
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
- * so that they can be printed, compared and handed to the init process.
+ * so that they can be printed, compared and sent to the init process.
  *
  * Two plans per container. The first makes the namespaces; the creator then runs the prestart and
  * createRuntime hooks, which may attach the network (docker does), and the network is read; the
- * second plan does all the rest.
+ * second plan contains the rest.
  */
 export interface LaunchPlan {
-  /** An init of another version refuses it. */
+  /** An init of another version rejects it. */
   version: typeof PLAN_VERSION;
   phase: "namespaces" | "launch";
   steps: Step[];
 }
 
-/** Namespaces the main thread of init can enter by itself; pid is the creator's part. */
+/** Namespaces that init's main thread can enter itself; the creator handles pid. */
 export type InitNamespace = Exclude<NamespaceType, "pid" | "user" | "time">;
 
-/** A step, and the errnos it may fail with without harm (the reason stands where the step is planned). */
+/** A step, and the errnos that are ignored (the code that plans the step says why). */
 export type Step = StepBody & { tolerate?: string[] };
 
 export type StepBody =
@@ -44,15 +44,15 @@ export type StepBody =
   | { step: "createTap"; name: string; uid: number; gid: number; mtu: number }
   /** tc ingress on `from` sends every packet out of `to`. */
   | { step: "redirect"; from: string; to: string }
-  /** As `redirect`, but for what sockets of the namespace would take. */
+  /** As `redirect`, except for packets that sockets of the namespace would receive. */
   | { step: "share"; from: string; to: string }
   /** Passes on only what a guest with this MAC and these addresses may send. */
   | { step: "filter"; from: string; to?: string; mac: string; addresses: string[] }
   | { step: "linkUp"; name: string }
   | { step: "giveAddress"; name: string; address: string; prefixLength: number }
-  /** IPv4 packets that come in by an interface and are for somebody else are passed on. */
+  /** Forwards IPv4 packets that come in by an interface. */
   | { step: "forward"; name: string }
-  /** What comes from a subnet and leaves by an interface takes that interface's address. */
+  /** Packets from a subnet that leave by an interface get that interface's address. */
   | { step: "masquerade"; address: string; prefixLength: number; to: string }
   /** Opens the image's root, relative to which every image file is opened later. */
   | { step: "openImageRoot"; path: string }
@@ -75,8 +75,8 @@ export type StepBody =
    */
   | { step: "bindImageFile"; source: string; target: string; writable?: true }
   /**
-   * Opens a regular file that the monitor's user could not open, and that `exec` hands him. One that
-   * is `exclusive` no other guest can have, nor QEMU outside of containers, while it is open.
+   * Opens a regular file that the monitor's user could not open, and that the monitor inherits. While
+   * an `exclusive` one is open, no other guest can use it, nor QEMU outside of containers.
    */
   | {
     step: "openFile";
@@ -87,8 +87,8 @@ export type StepBody =
     exclusive?: true;
   }
   /**
-   * Copies a file of the image that the monitor's user could not read, or that something is put
-   * before: an archive for the guest's kernel (`unikernel/initrd/segment.ts`).
+   * Copies a file of the image that the monitor's user could not read, or that an archive for the
+   * guest's kernel is prepended to (`guest/initrd/segment.ts`).
    */
   | {
     step: "copyImageFile";
@@ -100,7 +100,7 @@ export type StepBody =
     maximumBytes: number;
     prepend?: GuestProcess;
   }
-  /** Writes a file that the monitor's user, and nobody else, may read. */
+  /** Writes a file that only the monitor's user may read. */
   | { step: "writeFile"; path: string; uid: number; gid: number; content: string }
   | {
     step: "mknod";
@@ -113,20 +113,20 @@ export type StepBody =
     mode: number;
   }
   /**
-   * Opens the block device of the container's root, by a node that is in the new root only for that
-   * long. These four belong together: see launch/steps/root_disk.ts.
+   * Opens the block device of the container's root, by a node that exists in the new root only
+   * meanwhile. These four belong together: see launch/steps/root_disk.ts.
    */
   | { step: "openRootDisk"; major: number; minor: number }
   /** Closes the image's root, and unmounts it in the container's mount namespace. */
   | { step: "unmountRootfs"; mountPoint: string; major: number; minor: number }
-  /** Has the creator unmount it in its own, and waits. */
+  /** Asks the creator to unmount it in the creator's mount namespace, and waits. */
   | { step: "releaseRootfs" }
-  /** Opens the device so that nobody can mount it; fails with EBUSY while somebody has. */
+  /** Opens the device so that it cannot be mounted; fails with EBUSY when it is. */
   | { step: "claimRootDisk"; readOnly: boolean }
   /**
-   * Opens a device for the monitor, which `exec` hands it and which needs no node of it then. It comes
-   * before the device rules, which need not let it through. A block device that is `exclusive` no other
-   * guest can have, and nobody can mount, while it is open.
+   * Opens a device that the monitor inherits, and then needs no node of. It comes before the device
+   * rules, which need not allow it. While an `exclusive` block device is open, no other guest can use
+   * it, and it cannot be mounted.
    */
   | {
     step: "openDevice";
@@ -137,15 +137,15 @@ export type StepBody =
     access: "r" | "rw";
     exclusive?: true;
   }
-  /** Attaches a descriptor to a tap in the network namespace, for `exec` to hand over. */
+  /** Attaches a descriptor, which the monitor inherits, to a tap in the network namespace. */
   | { step: "attachTap"; name: string; tap: string }
-  /** Binds a device node of the host as it is: the host's owner, mode and ACL decide. */
+  /** Binds a device node of the host, whose owner, mode and ACL decide. */
   | { step: "bindDevice"; source: string; target: string }
   /** Writes one rule to a file of the container's device cgroup (v1). */
   | { step: "deviceRule"; file: string; rule: string }
-  /** Attaches a program to the container's cgroup that lets through these and nothing else (v2). */
+  /** Attaches a program to the container's cgroup that allows only these (v2). */
   | { step: "deviceProgram"; cgroup: string; allowed: AllowedDevice[] }
-  /** A pseudo-terminal on no path, raw but for the ends of output lines; the slave is this user's. */
+  /** A pseudo-terminal without a path, raw except for line ends of output; this user owns the slave. */
   | {
     step: "openTerminal";
     uid: number;
@@ -153,18 +153,18 @@ export type StepBody =
     mode: number;
     size?: { rows: number; columns: number };
   }
-  /** Sends the terminal's master away, and keeps no copy. */
+  /** Sends the terminal's master, and closes it. */
   | { step: "sendTerminal"; to: TerminalReceiver }
   /** Makes the slave the controlling terminal and standard input, output and error. */
   | { step: "useTerminal" }
-  /** Makes the socket on which `start` is awaited; must precede the pivot. */
+  /** Creates the socket on which init waits for `start`; must precede the pivot. */
   | { step: "listenForStart"; path: string }
-  /** Makes the socket that the monitor takes commands on; must precede the pivot, too. */
+  /** Creates the socket for commands to the monitor; must precede the pivot, too. */
   | { step: "listenForControl"; path: string }
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
   | { step: "apparmorProfile"; profile: string }
   | { step: "pivotRoot" }
-  /** With `noDevices`, what nodes there may be cannot be opened any more. */
+  /** With `noDevices`, device nodes there can no longer be opened. */
   | { step: "remountReadOnly"; path: string; noDevices?: true }
   | { step: "setRlimit"; type: string; soft: string; hard: string }
   | { step: "dropBoundingSet"; keep: string[] }
@@ -178,16 +178,16 @@ export type StepBody =
   | { step: "umask"; mask: number }
   | { step: "newSessionKeyring" }
   | { step: "closeFds" }
-  /** Tells the creator that only the exec is left, and waits for `start`. */
+  /** Reports to the creator that only the exec is left, and waits for `start`. */
   | { step: "barrier" }
   | { step: "exec"; path: string; argv: string[]; env: string[]; fds?: InheritedFd[] };
 
-/** A descriptor that a monitor is meant to have besides its standard files, and its number there. */
+/** A descriptor that the monitor inherits besides its standard files, and its number there. */
 export interface InheritedFd {
   /** `control`, or as the step that opened it says. */
   name: string;
   fd: number;
 }
 
-/** Who takes a terminal's master: whoever listens on a socket of the host, or the creator itself. */
+/** Who receives a terminal's master: a listener on a socket of the host, or the creator itself. */
 export type TerminalReceiver = { kind: "socket"; path: string } | { kind: "creator" };

@@ -223,7 +223,7 @@ testIf(
     await Deno.writeTextFile(config, '[monitors.hvt]\npath = "/usr/bin/true"\n', { append: true });
     const container = await Container.prepare(scope, { config, unikernel: { hypervisor: "hvt" } });
     assertFailed(await container.create(), [
-      'plan device /dev/kvm: device_access = "fd" is configured, and hvt opens its devices by itself',
+      'plan device /dev/kvm: device_access = "fd" is configured, and hvt opens its devices itself',
     ]);
     assertNothingLeft(container);
   },

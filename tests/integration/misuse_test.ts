@@ -174,7 +174,7 @@ const CASES: Case[] = [
   {
     name: "a terminal that nobody takes",
     edit: ({ process }) => process.terminal = true,
-    says: ["give a terminal process.terminal", "nobody is there to take it", "--console-socket"],
+    says: ["give a terminal process.terminal", "there is no receiver for it", "--console-socket"],
   },
   {
     name: "--console-socket without a terminal",

@@ -255,7 +255,7 @@ export async function doubleContainer(
 }
 
 /**
- * The same with the double in the place of a monitor that opens its devices by itself: Firecracker,
+ * The same with the double in the place of a monitor that opens its devices itself: Firecracker,
  * which needs KVM. What guests of it are told follows their init.
  */
 export async function nodeDoubleContainer(

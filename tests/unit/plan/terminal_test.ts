@@ -13,7 +13,7 @@ Deno.test("who takes the terminal, and what is refused", async (t) => {
     [false, { detached: false }, undefined],
     [true, { detached: false }, { kind: "creator" }],
     [true, { consoleSocket: socket, detached: true }, { kind: "socket", path: socket }],
-    [true, { detached: true }, /process\.terminal.*nobody is there to take it/],
+    [true, { detached: true }, /process\.terminal.*there is no receiver for it/],
     [
       true,
       { consoleSocket: socket, detached: false },
