@@ -9,7 +9,7 @@ import {
   oneOf,
   type Reader,
   text as plainText,
-} from "../oci/reader.ts";
+} from "../decode/decode.ts";
 import type { State as OciState } from "../oci/state.ts";
 import type { Hook } from "../oci/types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";

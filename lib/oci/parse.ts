@@ -8,7 +8,7 @@ import {
   integer,
   nonEmptyText,
   text,
-} from "./reader.ts";
+} from "../decode/decode.ts";
 import { readLinux } from "./parse_linux.ts";
 import { findUnsupported } from "./unsupported.ts";
 import { readRlimit, withExactRlimits } from "./rlimits.ts";

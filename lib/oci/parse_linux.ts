@@ -1,5 +1,5 @@
 import { deviceMajor, deviceMinor, readResources } from "./parse_resources.ts";
-import { absolutePath, Fields, id, integer, oneOf, rawObject, text } from "./reader.ts";
+import { absolutePath, Fields, id, integer, oneOf, rawObject, text } from "../decode/decode.ts";
 import type { Device, IdMapping, Linux, Namespace, NamespaceType } from "./types.ts";
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.md#namespaces */

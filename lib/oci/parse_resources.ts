@@ -11,7 +11,7 @@ import {
   rawObject,
   text,
   uint64,
-} from "./reader.ts";
+} from "../decode/decode.ts";
 import type { BlockIO, DeviceRule, Resources, ThrottledDevice, WeightedDevice } from "./types.ts";
 
 // linux/kdev_t.h: 12 bits of major, 20 of minor.

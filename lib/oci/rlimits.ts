@@ -1,4 +1,4 @@
-import { describe, Fields, invalid, oneOf, type Reader } from "./reader.ts";
+import { describe, Fields, invalid, oneOf, type Reader } from "../decode/decode.ts";
 import type { Rlimit } from "./types.ts";
 
 /** @see getrlimit(2), and include/uapi/asm-generic/resource.h */

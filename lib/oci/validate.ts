@@ -1,5 +1,5 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
-import { childPath, invalid } from "./reader.ts";
+import { childPath, invalid } from "../decode/decode.ts";
 import type { NamespaceType, Spec } from "./types.ts";
 
 /**

@@ -4,7 +4,7 @@ import { Store } from "../../lib/container/store.ts";
 import { updateContainer } from "../../lib/container/update.ts";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { readResources } from "../../lib/oci/parse_resources.ts";
-import { Fields } from "../../lib/oci/reader.ts";
+import { Fields } from "../../lib/decode/decode.ts";
 import {
   assertFailed,
   assertSucceeded,

@@ -43,6 +43,7 @@ const ROOM_ORDER = [
 /** Rooms whose every function is pure. */
 const PURE_ROOMS = [
   "lib/arch/",
+  "lib/decode/",
   "lib/oci/",
   "lib/guest/",
   "lib/monitor/",

@@ -2,7 +2,7 @@ import { updateContainer } from "../../container/update.ts";
 import { errorMessage, InvalidConfigurationError, UsageError } from "../../errors.ts";
 import { readBounded } from "../../os/files.ts";
 import { readResources } from "../../oci/parse_resources.ts";
-import { Fields } from "../../oci/reader.ts";
+import { Fields } from "../../decode/decode.ts";
 import type { Resources } from "../../oci/types.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";

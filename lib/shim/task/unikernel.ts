@@ -189,7 +189,7 @@ export class UnikernelTask implements Task {
   async update(resources: Uint8Array): Promise<void> {
     const { updateContainer } = await import("../../container/update.ts");
     const { readResources } = await import("../../oci/parse_resources.ts");
-    const { Fields } = await import("../../oci/reader.ts");
+    const { Fields } = await import("../../decode/decode.ts");
     const json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(resources));
     await updateContainer(this.#store, this.id, readResources(new Fields(json, "resources")));
   }

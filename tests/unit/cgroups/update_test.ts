@@ -6,7 +6,7 @@ import { changeResources } from "../../../lib/cgroups/resources/resources.ts";
 import { HostError } from "../../../lib/errors.ts";
 import type { CgroupLayout } from "../../../lib/host/types.ts";
 import { readResources } from "../../../lib/oci/parse_resources.ts";
-import { Fields } from "../../../lib/oci/reader.ts";
+import { Fields } from "../../../lib/decode/decode.ts";
 import { HYBRID, V1, V2 } from "./_layouts.ts";
 
 for (const layout of [V1, V2, HYBRID]) {

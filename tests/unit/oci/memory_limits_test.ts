@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { lowestMemoryLimit, memoryLimits } from "../../../lib/oci/memory_limits.ts";
 import { readResources } from "../../../lib/oci/parse_resources.ts";
-import { Fields } from "../../../lib/oci/reader.ts";
+import { Fields } from "../../../lib/decode/decode.ts";
 
 const MIB = 1024 * 1024;
 const MAX = 'unified["memory.max"]';
