@@ -1,3 +1,4 @@
+import { type Decoder, describe, Fields, integer, Place } from "../decode/decode.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
@@ -13,9 +14,15 @@ import {
 } from "./keys.ts";
 import type { Configuration, MonitorConfiguration } from "./types.ts";
 
+const CONFIGURATION = new Place({
+  object: "a table",
+  error: (subject, reason, remedy) =>
+    new InvalidConfigurationError({ operation: "read the configuration", subject, reason, remedy }),
+});
+
 /** What holds on a node without a configuration file. */
 export function defaultConfiguration(): Configuration {
-  return { ...readKeys(new Table({}, ""), configurationKeys), monitors: {} };
+  return { ...readKeys(new Fields({}, CONFIGURATION), configurationKeys), monitors: {} };
 }
 
 /**
@@ -30,12 +37,12 @@ export function defaultConfiguration(): Configuration {
  * and what is allowed
  */
 export async function parseConfiguration(toml: string): Promise<Configuration> {
-  const document = new Table(await parseToml(toml), "");
+  const document = new Fields(await parseToml(toml), CONFIGURATION);
   const configuration = {
     ...readKeys(document, configurationKeys),
-    monitors: readMonitors(document.table("monitors")),
+    monitors: readMonitors(document.section("monitors")),
   };
-  document.refuseOthers();
+  refuseOthers(document);
   return configuration;
 }
 
@@ -56,147 +63,74 @@ async function parseToml(toml: string): Promise<unknown> {
   }
 }
 
-function readMonitors(monitors: Table | undefined): Record<string, MonitorConfiguration> {
-  if (monitors === undefined) return {};
+function readMonitors(monitors: Fields): Record<string, MonitorConfiguration> {
   const result: Record<string, MonitorConfiguration> = {};
   for (const name of monitorNames()) {
-    const monitor = monitors.table(name);
+    const monitor = monitors.optional(name, (value, at) => new Fields(value, at));
     if (monitor === undefined) continue;
     result[name] = {
       ...readKeys(monitor, monitorKeys),
       ...readFirmware(monitor, monitorByName(name).firmware),
     };
-    monitor.refuseOthers();
+    refuseOthers(monitor);
   }
-  monitors.refuseOthers();
+  refuseOthers(monitors);
   return result;
 }
 
 /** @param kinds that the monitor has; undefined: it starts kernels itself */
 function readFirmware(
-  monitor: Table,
+  monitor: Fields,
   kinds: Monitor["firmware"],
 ): Pick<MonitorConfiguration, "firmware"> {
-  const firmware = kinds === undefined ? undefined : monitor.table("firmware");
-  if (kinds === undefined || firmware === undefined) return {};
+  if (kinds === undefined) return {};
+  const firmware = monitor.optional("firmware", (value, at) => new Fields(value, at));
+  if (firmware === undefined) return {};
   const paths = Object.keys(kinds).map((name) =>
-    [name, firmware.text(name, firmwareKey.form)] as const
+    [name, firmware.optional(name, formed(firmwareKey.form))] as const
   );
-  firmware.refuseOthers();
+  refuseOthers(firmware);
   return { firmware: Object.fromEntries(paths) };
 }
 
 /** The values of all keys of a table, or their defaults. */
-function readKeys<Specs extends KeySpecs>(table: Table, specs: Specs): KeyValues<Specs> {
+function readKeys<Specs extends KeySpecs>(table: Fields, specs: Specs): KeyValues<Specs> {
   const values = Object.entries(specs).map(([key, spec]) => [key, readKey(table, key, spec)]);
   // The types were made from the table that the values are read by.
   return Object.fromEntries(values) as KeyValues<Specs>;
 }
 
-function readKey(table: Table, key: string, spec: KeySpec) {
+function readKey(table: Fields, key: string, spec: KeySpec) {
   switch (spec.kind) {
     case "choice":
-      return table.choice(key, spec.choices) ?? spec.default;
+      return table.optional(key, choice(spec.choices)) ?? spec.default;
     case "integer":
-      return table.integer(key, spec.minimum, spec.maximum) ?? spec.default;
+      return table.optional(key, integer(spec.minimum, spec.maximum)) ?? spec.default;
     case "text":
-      return table.text(key, spec.form) ?? spec.default;
+      return table.optional(key, formed(spec.form)) ?? spec.default;
     case "texts":
-      return table.texts(key, spec.form) ?? [];
+      return table.list(key, formed(spec.form));
   }
 }
 
-/** A TOML table of which every key must be asked for: {@linkcode Table.refuseOthers}. */
-class Table {
-  readonly #values: Record<string, unknown>;
-  readonly #path: string;
-  readonly #asked: string[] = [];
+/** An unknown key is a mistake: it would silently do nothing. */
+function refuseOthers(table: Fields): void {
+  const unknown = table.unknown();
+  if (unknown === undefined) return;
+  throw unknown.at.error("no such key", suggestion(unknown.key, unknown.known));
+}
 
-  constructor(value: unknown, path: string) {
-    if (
-      typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Date
-    ) {
-      throw invalid(path, value, "a table");
-    }
-    this.#values = value as Record<string, unknown>;
-    this.#path = path;
-  }
-
-  choice<T extends string>(key: string, allowed: readonly T[]): T | undefined {
-    const value = this.#get(key);
-    if (value === undefined) return undefined;
+function choice<T extends string>(allowed: readonly T[]): Decoder<T> {
+  return (value, at) => {
     const found = allowed.find((candidate) => candidate === value);
     if (found !== undefined) return found;
-    throw invalid(this.#child(key), value, allowed.map((it) => `"${it}"`).join(" or "));
-  }
-
-  integer(key: string, minimum: number, maximum: number): number | undefined {
-    const value = this.#get(key);
-    if (value === undefined) return undefined;
-    if (Number.isInteger(value) && value as number >= minimum && value as number <= maximum) {
-      return value as number;
-    }
-    throw invalid(this.#child(key), value, `a whole number from ${minimum} to ${maximum}`);
-  }
-
-  text(key: string, form: Form): string | undefined {
-    const value = this.#get(key);
-    return value === undefined ? undefined : checked(value, this.#child(key), form);
-  }
-
-  texts(key: string, form: Form): string[] | undefined {
-    const value = this.#get(key);
-    if (value === undefined) return undefined;
-    const path = this.#child(key);
-    if (!Array.isArray(value)) throw invalid(path, value, "an array of strings");
-    return value.map((element, index) => checked(element, `${path}[${index}]`, form));
-  }
-
-  table(key: string): Table | undefined {
-    const value = this.#get(key);
-    return value === undefined ? undefined : new Table(value, this.#child(key));
-  }
-
-  /** An unknown key is a mistake: it would silently do nothing. */
-  refuseOthers(): void {
-    const unknown = Object.keys(this.#values).find((key) => !this.#asked.includes(key));
-    if (unknown === undefined) return;
-    throw new InvalidConfigurationError({
-      operation: "read the configuration",
-      subject: this.#child(unknown),
-      reason: "no such key",
-      remedy: suggestion(unknown, this.#asked),
-    });
-  }
-
-  #get(key: string): unknown {
-    this.#asked.push(key);
-    return Object.hasOwn(this.#values, key) ? this.#values[key] : undefined;
-  }
-
-  #child(key: string): string {
-    return this.#path === "" ? key : `${this.#path}.${key}`;
-  }
+    throw at.invalid(describe(value), allowed.map((it) => `"${it}"`).join(" or "));
+  };
 }
 
-function checked(value: unknown, path: string, form: Form): string {
-  if (typeof value === "string" && form.accepts(value)) return value;
-  throw invalid(path, value, form.allowed);
-}
-
-function invalid(path: string, found: unknown, allowed: string): InvalidConfigurationError {
-  return new InvalidConfigurationError({
-    operation: "read the configuration",
-    subject: path,
-    reason: `found ${describe(found)}, allowed: ${allowed}`,
-  });
-}
-
-function describe(value: unknown): string {
-  if (Array.isArray(value)) return "an array";
-  if (value instanceof Date) return "a date";
-  if (typeof value === "object") return "a table";
-  return typeof value === "string"
-    ? `the string ${JSON.stringify(value)}`
-    : `the ${typeof value} ${value}`;
+function formed(form: Form): Decoder<string> {
+  return (value, at) => {
+    if (typeof value === "string" && form.accepts(value)) return value;
+    throw at.invalid(describe(value), form.allowed);
+  };
 }

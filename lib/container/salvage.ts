@@ -1,7 +1,9 @@
 import { readCgroupLayout } from "../cgroups/layout.ts";
 import { DEFAULT_PARENT, placeCgroup } from "../cgroups/plan.ts";
 import { isUnitName } from "../cgroups/systemd/scope.ts";
-import { type ContainerState, STATE_VERSION } from "./state.ts";
+import { absolutePath, boolean, type Decoder, Place, rawObject, text } from "../decode/decode.ts";
+import { UruncError } from "../errors.ts";
+import { type ContainerState, processId, STATE_VERSION } from "./state.ts";
 
 /**
  * What can still be known of a container whose state.json this urunc cannot read: another version's,
@@ -14,22 +16,22 @@ import { type ContainerState, STATE_VERSION } from "./state.ts";
  * @param json the text of state.json
  */
 export function salvageState(id: string, json: string): ContainerState {
-  const fields = looseFields(json);
+  const fields = record(parse(json));
   const network = record(fields.network);
-  const namespacePath = absolutePath(network.namespacePath);
-  const tap = text(network.tap);
-  const link = text(network.interface);
-  const { forwarding } = record(network.routed);
-  const routed = typeof forwarding === "boolean" ? { forwarding } : undefined;
+  const namespacePath = believed(network.namespacePath, absolutePath);
+  const tap = believed(network.tap, text);
+  const link = believed(network.interface, text);
+  const forwarding = believed(record(network.routed).forwarding, boolean);
+  const routed = forwarding === undefined ? undefined : { forwarding };
   return {
     version: STATE_VERSION,
-    ociVersion: text(fields.ociVersion) ?? "",
+    ociVersion: believed(fields.ociVersion, text) ?? "",
     id,
-    bundle: absolutePath(fields.bundle) ?? "/",
+    bundle: believed(fields.bundle, absolutePath) ?? "/",
     annotations: {},
-    monitor: text(fields.monitor) ?? "",
-    pid: processId(fields.pid),
-    pidStartTime: text(fields.pidStartTime),
+    monitor: believed(fields.monitor, text) ?? "",
+    pid: believed(fields.pid, processId),
+    pidStartTime: believed(fields.pidStartTime, text),
     phase: "started",
     created: "",
     cgroupPaths: cgroupPaths(fields.cgroupPaths, id),
@@ -42,11 +44,28 @@ export function salvageState(id: string, json: string): ContainerState {
   };
 }
 
-function looseFields(json: string): Record<string, unknown> {
+const NOWHERE = new Place({
+  error: (_, reason) => new UruncError({ operation: "salvage container state", reason }),
+});
+
+/** What `decode` takes; undefined for anything else. */
+function believed<T>(value: unknown, decode: Decoder<T>): T | undefined {
   try {
-    return record(JSON.parse(json));
+    return decode(value, NOWHERE);
   } catch {
-    return {};
+    return undefined;
+  }
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return believed(value, rawObject) ?? {};
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
   }
 }
 
@@ -58,9 +77,9 @@ function cgroupPaths(value: unknown, id: string): string[] {
   const isBelow = (path: string) =>
     !path.split("/").includes("..") &&
     mountPoints.some((it) => path.startsWith(`${it}/`)) && !mountPoints.includes(path);
-  const told = Array.isArray(value) ? value.flatMap((it) => absolutePath(it) ?? []) : [];
-  const believed = told.filter(isBelow);
-  if (believed.length > 0) return believed;
+  const paths = Array.isArray(value) ? value.flatMap((it) => believed(it, absolutePath) ?? []) : [];
+  const own = paths.filter(isBelow);
+  if (own.length > 0) return own;
 
   const { v1, v2 } = placeCgroup(layout, undefined, id);
   return [...v1, ...(v2 ? [v2] : [])].flatMap(({ directory, mountPoint }) => [
@@ -69,24 +88,8 @@ function cgroupPaths(value: unknown, id: string): string[] {
   ]);
 }
 
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null ? value as Record<string, unknown> : {};
-}
-
-function text(value: unknown): string | undefined {
-  return typeof value === "string" ? value : undefined;
-}
-
 /** What is in it is killed, so a slice is not believed. */
 function scopeName(value: unknown): string | undefined {
-  const name = text(value);
+  const name = believed(value, text);
   return name !== undefined && isUnitName(name) && name.endsWith(".scope") ? name : undefined;
-}
-
-function absolutePath(value: unknown): string | undefined {
-  return typeof value === "string" && value.startsWith("/") ? value : undefined;
-}
-
-function processId(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isInteger(value) && value > 0 ? value : undefined;
 }

@@ -1,13 +1,15 @@
-import { InvalidConfigurationError, UruncError } from "../errors.ts";
+import { UruncError } from "../errors.ts";
 import {
   absolutePath,
   boolean,
+  type Decoder,
+  describe,
+  type Document,
   Fields,
   integer,
-  invalid,
   listOf,
   oneOf,
-  type Reader,
+  Place,
   text as plainText,
 } from "../decode/decode.ts";
 import type { State as OciState } from "../oci/state.ts";
@@ -85,37 +87,32 @@ export interface ContainerState {
  * @throws UruncError naming the path and what is wrong: no JSON, another version, a field
  */
 export function parseState(text: string, path: string): ContainerState {
-  const fail = (reason: string) =>
-    new UruncError({
-      operation: "read container state",
-      subject: path,
-      reason,
-      remedy: "urunc delete --force removes the container",
-    });
+  const document: Document = {
+    error: (field, reason) =>
+      new UruncError({
+        operation: "read container state",
+        subject: path,
+        reason: field === "" ? reason : `${field}: ${reason}`,
+        remedy: "urunc delete --force removes the container",
+      }),
+  };
+  const place = new Place(document);
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    throw fail("it is not JSON");
+    throw place.error("it is not JSON");
   }
-  if (typeof json !== "object" || json === null) throw fail("it is not a JSON object");
-  const version = "version" in json ? json.version : undefined;
-  if (version !== STATE_VERSION) {
-    throw fail(
-      `it has format version ${JSON.stringify(version)}, this urunc reads ${STATE_VERSION}`,
-    );
+  const state = new Fields(json, place);
+  const version = JSON.stringify(state.optional("version", (it) => it));
+  if (version !== JSON.stringify(STATE_VERSION)) {
+    throw place.error(`it has format version ${version}, this urunc reads ${STATE_VERSION}`);
   }
-  try {
-    return readState(new Fields(json, ""));
-  } catch (error) {
-    if (!(error instanceof InvalidConfigurationError)) throw error;
-    const { subject, reason } = error.parts;
-    throw fail(subject === undefined ? reason : `${subject}: ${reason}`);
-  }
+  return readState(state);
 }
 
 const count = integer(0, Number.MAX_SAFE_INTEGER);
-const processId = integer(1, 2 ** 31 - 1);
+export const processId = integer(1, 2 ** 31 - 1);
 
 function readState(state: Fields): ContainerState {
   return {
@@ -135,8 +132,8 @@ function readState(state: Fields): ContainerState {
     cgroupPaths: state.required("cgroupPaths", listOf(absolutePath)),
     systemdUnit: state.optional("systemdUnit", plainText),
     network: state.optional("network", readNetwork),
-    hooks: state.required("hooks", (value, path) => {
-      const hooks = new Fields(value, path);
+    hooks: state.required("hooks", (value, at) => {
+      const hooks = new Fields(value, at);
       return {
         poststart: hooks.required("poststart", listOf(readHook)),
         poststop: hooks.required("poststop", listOf(readHook)),
@@ -151,13 +148,13 @@ function readState(state: Fields): ContainerState {
   };
 }
 
-const readInode: Reader<{ dev: number; ino: number }> = (value, path) => {
-  const inode = new Fields(value, path);
+const readInode: Decoder<{ dev: number; ino: number }> = (value, at) => {
+  const inode = new Fields(value, at);
   return { dev: inode.required("dev", count), ino: inode.required("ino", count) };
 };
 
-const readNetwork: Reader<ContainerState["network"]> = (value, path) => {
-  const network = new Fields(value, path);
+const readNetwork: Decoder<ContainerState["network"]> = (value, at) => {
+  const network = new Fields(value, at);
   return {
     namespacePath: network.optional("namespacePath", plainText),
     namespace: network.optional("namespace", readInode),
@@ -169,16 +166,16 @@ const readNetwork: Reader<ContainerState["network"]> = (value, path) => {
   };
 };
 
-const readStop: Reader<ContainerState["stop"]> = (value, path) => {
-  const stop = new Fields(value, path);
+const readStop: Decoder<ContainerState["stop"]> = (value, at) => {
+  const stop = new Fields(value, at);
   return {
     signal: stop.required("signal", integer(1, 64)),
     asking: stop.optional("asking", oneOf(["button", "auto"])),
   };
 };
 
-const readHook: Reader<Hook> = (value, path) => {
-  const hook = new Fields(value, path);
+const readHook: Decoder<Hook> = (value, at) => {
+  const hook = new Fields(value, at);
   return {
     path: hook.required("path", absolutePath),
     args: hook.required("args", listOf(plainText)),
@@ -187,15 +184,15 @@ const readHook: Reader<Hook> = (value, path) => {
   };
 };
 
-const readIdentity: Reader<ExpectedIdentity> = (value, path) => {
-  const identity = new Fields(value, path);
+const readIdentity: Decoder<ExpectedIdentity> = (value, at) => {
+  const identity = new Fields(value, at);
   return {
     uid: identity.required("uid", count),
     gid: identity.required("gid", count),
     groups: identity.required("groups", listOf(count)),
     capabilities: identity.required("capabilities", listOf(plainText)),
     noNewPrivileges: identity.required("noNewPrivileges", (found, at) => {
-      if (found !== true) throw invalid(at, JSON.stringify(found), "true");
+      if (found !== true) throw at.invalid(describe(found), "true");
       return found;
     }),
     apparmorProfile: identity.optional("apparmorProfile", plainText),

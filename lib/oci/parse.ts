@@ -1,4 +1,3 @@
-import { InvalidConfigurationError } from "../errors.ts";
 import {
   absolutePath,
   boolean,
@@ -7,8 +6,10 @@ import {
   id,
   integer,
   nonEmptyText,
+  type Place,
   text,
 } from "../decode/decode.ts";
+import { configJson } from "./config_json.ts";
 import { readLinux } from "./parse_linux.ts";
 import { findUnsupported } from "./unsupported.ts";
 import { readRlimit, withExactRlimits } from "./rlimits.ts";
@@ -36,10 +37,7 @@ export function decodeSpec(bytes: Uint8Array): Spec {
     // A byte order mark is kept, and then refused: JSON has none (RFC 8259, section 8.1).
     document = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new InvalidConfigurationError({
-      operation: "read config.json",
-      reason: "found bytes that are not UTF-8, allowed: JSON in UTF-8",
-    });
+    throw configJson().invalid("bytes that are not UTF-8", "JSON in UTF-8");
   }
   return parseSpec(document);
 }
@@ -56,7 +54,7 @@ export function decodeSpec(bytes: Uint8Array): Spec {
 export function parseSpec(document: string): Spec {
   checkSize(document.length);
   const json = parseJson(document);
-  const spec = readSpec(new Fields(withExactRlimits(document, json), ""));
+  const spec = readSpec(new Fields(withExactRlimits(document, json), configJson()));
   return { ...spec, unsupported: findUnsupported(spec, json) };
 }
 
@@ -77,34 +75,27 @@ function readSpec(spec: Fields): Spec {
 
 function checkSize(bytes: number): void {
   if (bytes <= maximumSpecBytes) return;
-  throw new InvalidConfigurationError({
-    operation: "read config.json",
-    reason: `found more than ${maximumSpecBytes} bytes, allowed: at most that`,
-  });
+  throw configJson().invalid(`more than ${maximumSpecBytes} bytes`, "at most that");
 }
 
 function parseJson(document: string): unknown {
   try {
     return JSON.parse(document);
   } catch (cause) {
-    throw new InvalidConfigurationError({
-      operation: "read config.json",
-      reason: `not JSON: ${(cause as Error).message}`,
-      cause,
-    });
+    throw configJson().error(`not JSON: ${(cause as Error).message}`);
   }
 }
 
-function readRoot(value: unknown, path: string): Root {
-  const root = new Fields(value, path);
+function readRoot(value: unknown, at: Place): Root {
+  const root = new Fields(value, at);
   return {
     path: root.required("path", nonEmptyText),
     readonly: root.optional("readonly", boolean) ?? false,
   };
 }
 
-function readProcess(value: unknown, path: string): Process {
-  const fields = new Fields(value, path);
+function readProcess(value: unknown, at: Place): Process {
+  const fields = new Fields(value, at);
   return {
     terminal: fields.optional("terminal", boolean) ?? false,
     consoleSize: fields.optional("consoleSize", readConsoleSize),
@@ -131,8 +122,8 @@ function readUser(user: Fields): User {
   };
 }
 
-function readConsoleSize(value: unknown, path: string): { height: number; width: number } {
-  const size = new Fields(value, path);
+function readConsoleSize(value: unknown, at: Place): { height: number; width: number } {
+  const size = new Fields(value, at);
   // struct winsize holds unsigned shorts (ioctl_tty(2)).
   const characters = integer(0, 0xffff);
   return {
@@ -149,15 +140,15 @@ const capabilitySets: CapabilitySet[] = [
   "ambient",
 ];
 
-function readCapabilities(value: unknown, path: string): Process["capabilities"] {
-  const capabilities = new Fields(value, path);
+function readCapabilities(value: unknown, at: Place): Process["capabilities"] {
+  const capabilities = new Fields(value, at);
   return Object.fromEntries(
     capabilitySets.map((set) => [set, capabilities.list(set, nonEmptyText)]),
   );
 }
 
-function readMount(value: unknown, path: string): Mount {
-  const mount = new Fields(value, path);
+function readMount(value: unknown, at: Place): Mount {
+  const mount = new Fields(value, at);
   return {
     destination: mount.required("destination", nonEmptyText),
     type: mount.optionalText("type"),
@@ -177,8 +168,8 @@ function readHooks(hooks: Fields): Hooks {
   };
 }
 
-function readHook(value: unknown, path: string): Hook {
-  const hook = new Fields(value, path);
+function readHook(value: unknown, at: Place): Hook {
+  const hook = new Fields(value, at);
   return {
     path: hook.required("path", absolutePath),
     args: hook.list("args", text),

@@ -1,5 +1,14 @@
 import { deviceMajor, deviceMinor, readResources } from "./parse_resources.ts";
-import { absolutePath, Fields, id, integer, oneOf, rawObject, text } from "../decode/decode.ts";
+import {
+  absolutePath,
+  Fields,
+  id,
+  integer,
+  oneOf,
+  type Place,
+  rawObject,
+  text,
+} from "../decode/decode.ts";
 import type { Device, IdMapping, Linux, Namespace, NamespaceType } from "./types.ts";
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.md#namespaces */
@@ -49,16 +58,16 @@ export function readLinux(linux: Fields): Linux {
   };
 }
 
-function readNamespace(value: unknown, path: string): Namespace {
-  const namespace = new Fields(value, path);
+function readNamespace(value: unknown, at: Place): Namespace {
+  const namespace = new Fields(value, at);
   return {
     type: namespace.required("type", oneOf(namespaceTypes)),
     path: namespace.optionalText("path", absolutePath),
   };
 }
 
-function readIdMapping(value: unknown, path: string): IdMapping {
-  const mapping = new Fields(value, path);
+function readIdMapping(value: unknown, at: Place): IdMapping {
+  const mapping = new Fields(value, at);
   return {
     containerID: mapping.required("containerID", id),
     hostID: mapping.required("hostID", id),
@@ -66,8 +75,8 @@ function readIdMapping(value: unknown, path: string): IdMapping {
   };
 }
 
-function readDevice(value: unknown, path: string): Device {
-  const device = new Fields(value, path);
+function readDevice(value: unknown, at: Place): Device {
+  const device = new Fields(value, at);
   return {
     type: device.required("type", oneOf(["c", "b", "u", "p"])),
     path: device.required("path", absolutePath),

@@ -1,13 +1,14 @@
+import { errorMessage, InvalidConfigurationError } from "../errors.ts";
 import {
   boolean,
-  childPath,
   describe,
+  type Document,
   Fields,
   int64,
   integer,
-  invalid,
   nonEmptyText,
   oneOf,
+  Place,
   rawObject,
   text,
   uint64,
@@ -58,13 +59,53 @@ export function readResources(resources: Fields): Resources {
   };
 }
 
-/** 10 to 1000 as the specification has it; 0, which docker sends, asks for nothing. */
-function weight(value: unknown, path: string): number {
-  return value === 0 ? 0 : integer(10, 1000)(value, path);
+/** What a container's limits are changed to. */
+const UPDATE: Document = {
+  error: (path, reason, remedy) =>
+    new InvalidConfigurationError({
+      operation: "read resources",
+      subject: path === "" ? undefined : path,
+      reason,
+      remedy,
+    }),
+};
+
+/**
+ * Reads the limits that a container is to have from now on.
+ *
+ * @param value in the form of `linux.resources` of config.json
+ * @throws InvalidConfigurationError naming the property
+ */
+export function readUpdate(value: unknown): Resources {
+  return readResources(new Fields(value, new Place(UPDATE)));
 }
 
-function readBlockIO(value: unknown, path: string): BlockIO {
-  const blockIO = new Fields(value, path);
+/**
+ * As `readUpdate`, from JSON.
+ *
+ * @param source where it comes from, for errors
+ */
+export function parseUpdate(json: Uint8Array, source: string): Resources {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
+  } catch (error) {
+    throw UPDATE.error(
+      source,
+      `it is not JSON: ${errorMessage(error)}`,
+      "it must be an object as linux.resources of config.json",
+    );
+  }
+  return readUpdate(value);
+}
+
+/** 10 to 1000 as the specification has it; 0, which docker sends, asks for nothing. */
+function weight(value: unknown, at: Place): number {
+  return value === 0 ? 0 : integer(10, 1000)(value, at);
+}
+
+function readBlockIO(value: unknown, at: Place): BlockIO {
+  const blockIO = new Fields(value, at);
   return {
     weight: blockIO.optional("weight", weight),
     leafWeight: blockIO.optional("leafWeight", weight),
@@ -76,8 +117,8 @@ function readBlockIO(value: unknown, path: string): BlockIO {
   };
 }
 
-function readWeightedDevice(value: unknown, path: string): WeightedDevice {
-  const device = new Fields(value, path);
+function readWeightedDevice(value: unknown, at: Place): WeightedDevice {
+  const device = new Fields(value, at);
   return {
     major: device.required("major", deviceMajor),
     minor: device.required("minor", deviceMinor),
@@ -86,8 +127,8 @@ function readWeightedDevice(value: unknown, path: string): WeightedDevice {
   };
 }
 
-function readThrottledDevice(value: unknown, path: string): ThrottledDevice {
-  const device = new Fields(value, path);
+function readThrottledDevice(value: unknown, at: Place): ThrottledDevice {
+  const device = new Fields(value, at);
   return {
     major: device.required("major", deviceMajor),
     minor: device.required("minor", deviceMinor),
@@ -95,8 +136,8 @@ function readThrottledDevice(value: unknown, path: string): ThrottledDevice {
   };
 }
 
-function readDeviceRule(value: unknown, path: string): DeviceRule {
-  const rule = new Fields(value, path);
+function readDeviceRule(value: unknown, at: Place): DeviceRule {
+  const rule = new Fields(value, at);
   return {
     allow: rule.optional("allow", boolean) ?? false,
     type: rule.optionalText("type", oneOf(["a", "b", "c"])),
@@ -107,20 +148,20 @@ function readDeviceRule(value: unknown, path: string): DeviceRule {
 }
 
 /** -1 is how runc's callers write "any", which the specification writes by leaving the number out. */
-function orAny(read: typeof deviceMajor): (value: unknown, path: string) => number | undefined {
-  return (value, path) => value === -1 ? undefined : read(value, path);
+function orAny(read: typeof deviceMajor): (value: unknown, at: Place) => number | undefined {
+  return (value, at) => value === -1 ? undefined : read(value, at);
 }
 
-function readAccess(value: unknown, path: string): string {
-  const access = text(value, path);
+function readAccess(value: unknown, at: Place): string {
+  const access = text(value, at);
   if (!/^[rwm]{1,3}$/.test(access)) {
-    throw invalid(path, describe(access), "a combination of r, w and m");
+    throw at.invalid(describe(access), "a combination of r, w and m");
   }
   return access;
 }
 
-function readHugepageLimit(value: unknown, path: string): { pageSize: string; limit: number } {
-  const hugepage = new Fields(value, path);
+function readHugepageLimit(value: unknown, at: Place): { pageSize: string; limit: number } {
+  const hugepage = new Fields(value, at);
   return {
     pageSize: hugepage.required("pageSize", readPageSize),
     limit: hugepage.required("limit", uint64),
@@ -128,9 +169,9 @@ function readHugepageLimit(value: unknown, path: string): { pageSize: string; li
 }
 
 /** The size is part of a cgroup file's name: `hugetlb.2MB.max`. */
-function readPageSize(value: unknown, path: string): string {
-  const size = nonEmptyText(value, path);
-  if (!/^[1-9][0-9]*[KMG]B$/.test(size)) throw invalid(path, describe(size), "a size as 2MB");
+function readPageSize(value: unknown, at: Place): string {
+  const size = nonEmptyText(value, at);
+  if (!/^[1-9][0-9]*[KMG]B$/.test(size)) throw at.invalid(describe(size), "a size as 2MB");
   return size;
 }
 
@@ -139,11 +180,8 @@ function readUnified(resources: Fields): Record<string, string> {
   const unified = resources.textRecord("unified");
   for (const key of Object.keys(unified)) {
     if (/^[a-z0-9_]+(\.[A-Za-z0-9_]+)+$/.test(key)) continue;
-    throw invalid(
-      childPath(resources.pathOf("unified"), key),
-      "that name",
-      "names of cgroup files, as memory.high",
-    );
+    const at = resources.at("unified").child(key);
+    throw at.invalid("that name", "names of cgroup files, as memory.high");
   }
   return unified;
 }

@@ -1,4 +1,5 @@
-import { describe, Fields, invalid, oneOf, type Reader } from "../decode/decode.ts";
+import { type Decoder, describe, Fields, oneOf, type Place } from "../decode/decode.ts";
+import { configJson } from "./config_json.ts";
 import type { Rlimit } from "./types.ts";
 
 /** @see getrlimit(2), and include/uapi/asm-generic/resource.h */
@@ -24,8 +25,8 @@ const rlimitTypes = [
 const largest = 2n ** 64n - 1n;
 
 /** Reads one element of `process.rlimits`. */
-export function readRlimit(value: unknown, path: string): Rlimit {
-  const rlimit = new Fields(value, path);
+export function readRlimit(value: unknown, at: Place): Rlimit {
+  const rlimit = new Fields(value, at);
   return {
     type: rlimit.required("type", oneOf(rlimitTypes)),
     soft: rlimit.required("soft", limit),
@@ -48,7 +49,7 @@ export function withExactRlimits(text: string, document: unknown): unknown {
     return JSON.parse(text, exactLimit);
   } catch {
     // With a reviver JSON.parse recurses, and a document of absurd depth exhausts the stack.
-    throw invalid("", "deep nesting", "far less of it");
+    throw configJson().invalid("deep nesting", "far less of it");
   }
 }
 
@@ -68,10 +69,10 @@ function isLarge(value: unknown): boolean {
   return typeof value === "number" && value > Number.MAX_SAFE_INTEGER;
 }
 
-const limit: Reader<bigint> = (value, path) => {
+const limit: Decoder<bigint> = (value, at) => {
   const exact = typeof value === "number" && Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof exact !== "bigint" || exact < 0n || exact > largest) {
-    throw invalid(path, describe(value), `a whole number from 0 to ${largest}`);
+    throw at.invalid(describe(value), `a whole number from 0 to ${largest}`);
   }
   return exact;
 };

@@ -1,5 +1,5 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
-import { childPath, invalid } from "../decode/decode.ts";
+import { configJson } from "./config_json.ts";
 import type { NamespaceType, Spec } from "./types.ts";
 
 /**
@@ -29,7 +29,7 @@ const checks: Check[] = [
 /** runtime-spec versions are semantic versions: every 1.x reads alike. */
 function checkVersion({ ociVersion }: Spec): void {
   if (!/^1\.\d+\.\d+([-+].*)?$/.test(ociVersion)) {
-    throw invalid("ociVersion", JSON.stringify(ociVersion), "1.x.y");
+    throw configJson("ociVersion").invalid(JSON.stringify(ociVersion), "1.x.y");
   }
 }
 
@@ -38,7 +38,10 @@ function checkNamespacesAreUnique({ linux }: Spec): void {
   const types = linux.namespaces.map(({ type }) => type);
   types.forEach((type, index) => {
     if (types.indexOf(type) !== index) {
-      throw invalid(`linux.namespaces[${index}].type`, `${type} again`, "each type once");
+      throw configJson(`linux.namespaces[${index}].type`).invalid(
+        `${type} again`,
+        "each type once",
+      );
     }
   });
 }
@@ -92,7 +95,7 @@ function checkHostname({ hostname, domainname, linux }: Spec): void {
     if (name === undefined) continue;
     // __NEW_UTS_LEN in linux/utsname.h.
     if (new TextEncoder().encode(name).length > 64) {
-      throw invalid(key, "a longer name", "at most 64 bytes");
+      throw configJson(key).invalid("a longer name", "at most 64 bytes");
     }
     if (!has({ linux }, "uts")) {
       throw new InvalidConfigurationError({
@@ -110,10 +113,13 @@ function checkRlimits({ process: { rlimits } }: Spec): void {
   const types = rlimits.map(({ type }) => type);
   rlimits.forEach(({ type, soft, hard }, index) => {
     if (types.indexOf(type) !== index) {
-      throw invalid(`process.rlimits[${index}].type`, `${type} again`, "each type once");
+      throw configJson(`process.rlimits[${index}].type`).invalid(`${type} again`, "each type once");
     }
     if (soft > hard) {
-      throw invalid(`process.rlimits[${index}].soft`, `${soft}`, `at most hard, which is ${hard}`);
+      throw configJson(`process.rlimits[${index}].soft`).invalid(
+        `${soft}`,
+        `at most hard, which is ${hard}`,
+      );
     }
   });
 }
@@ -135,19 +141,21 @@ const namespacedSysctls: { pattern: RegExp; namespace: NamespaceType }[] = [
 
 function checkSysctls(spec: Spec): void {
   for (const key of Object.keys(spec.linux.sysctl)) {
-    const path = childPath("linux.sysctl", key);
+    const at = configJson("linux.sysctl").child(key);
     // sysctl(8) writes names with either separator; the first one seen is the separator.
     const name = key[key.search(/[./]/)] === "/" ? swapSeparators(key) : key;
     if (!/^[A-Za-z0-9_-]+([./][A-Za-z0-9_-]+)+$/.test(name)) {
-      throw invalid(path, "that name", "a name as net.ipv4.ip_forward");
+      throw at.invalid("that name", "a name as net.ipv4.ip_forward");
     }
     const namespace = namespacedSysctls.find(({ pattern }) => pattern.test(name))?.namespace;
     if (namespace === undefined) {
-      throw invalid(path, "a setting of the whole host", "settings of the container's namespaces");
+      throw at.invalid(
+        "a setting of the whole host",
+        "settings of the container's namespaces",
+      );
     }
     if (!has(spec, namespace)) {
-      throw invalid(
-        path,
+      throw at.invalid(
         `no ${namespace} namespace`,
         `only with ${namespace} in linux.namespaces`,
       );

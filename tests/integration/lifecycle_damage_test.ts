@@ -40,7 +40,11 @@ const DAMAGES: { name: string; change: (text: string) => string; says: string }[
   { name: "a hook that is none", change: withField("hooks", "x"), says: "hooks" },
   { name: "half of it", change: (it) => it.slice(0, it.length / 2), says: "not JSON" },
   { name: "nothing", change: () => "", says: "not JSON" },
-  { name: "another thing", change: () => '"text"', says: "not a JSON object" },
+  {
+    name: "another thing",
+    change: () => '"text"',
+    says: 'found the string "text", allowed: an object',
+  },
   { name: "zeros", change: (it) => "\0".repeat(it.length), says: "not JSON" },
 ];
 

@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { Store } from "../../lib/container/store.ts";
 import { updateContainer } from "../../lib/container/update.ts";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
-import { readResources } from "../../lib/oci/parse_resources.ts";
-import { Fields } from "../../lib/decode/decode.ts";
+import { readUpdate } from "../../lib/oci/parse_resources.ts";
 import {
   assertFailed,
   assertSucceeded,
@@ -199,7 +198,7 @@ testIf("an update that waits for another command blocks nothing else in its proc
   await reader.read();
   let ticks = 0;
   const clock = setInterval(() => ticks++, 50);
-  const changes = readResources(new Fields({ pids: { limit: 9 } }, ""));
+  const changes = readUpdate({ pids: { limit: 9 } });
   await updateContainer(new Store(container.root), container.id, changes);
   clearInterval(clock);
   assert.ok(ticks > 5, `${ticks} ticks of 50 ms in a second`);

@@ -1,15 +1,15 @@
 import { updateContainer } from "../../container/update.ts";
-import { errorMessage, InvalidConfigurationError, UsageError } from "../../errors.ts";
+import { InvalidConfigurationError, UsageError } from "../../errors.ts";
 import { readBounded } from "../../os/files.ts";
-import { readResources } from "../../oci/parse_resources.ts";
-import { Fields } from "../../decode/decode.ts";
-import type { Resources } from "../../oci/types.ts";
+import { parseUpdate, readUpdate } from "../../oci/parse_resources.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { resourcesOf } from "../update_resources.ts";
 
 /** Limits take a few hundred bytes. */
 const MAXIMUM_BYTES = 1024 * 1024;
+
+const STANDARD_INPUT = "standard input";
 
 /** `urunc update` */
 export async function update(command: CommandOf<"update">, context: Context): Promise<number> {
@@ -23,8 +23,10 @@ export async function update(command: CommandOf<"update">, context: Context): Pr
       remedy: "give either",
     });
   }
-  const json = resources === undefined ? given : parseJson(readInput(resources), resources);
-  await updateContainer(context.store, command.id, parseResources(json));
+  const limits = resources === undefined
+    ? readUpdate(given)
+    : parseUpdate(readInput(resources), resources === "-" ? STANDARD_INPUT : resources);
+  await updateContainer(context.store, command.id, limits);
   return 0;
 }
 
@@ -39,33 +41,11 @@ function readInput(path: string): Uint8Array {
     const count = Deno.stdin.readSync(bytes.subarray(length));
     if (count === null) return bytes.subarray(0, length);
     length += count;
-    if (length === bytes.length) throw unreadable("-", `it has ${length} bytes or more`);
+    if (length < bytes.length) continue;
+    throw new InvalidConfigurationError({
+      operation: "read resources",
+      subject: STANDARD_INPUT,
+      reason: `it has ${length} bytes or more`,
+    });
   }
-}
-
-function parseJson(bytes: Uint8Array, path: string): unknown {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    throw unreadable(path, `it is not JSON: ${errorMessage(error)}`);
-  }
-}
-
-/** The reader's errors are worded for config.json. */
-function parseResources(json: unknown): Resources {
-  try {
-    return readResources(new Fields(json, ""));
-  } catch (error) {
-    if (!(error instanceof InvalidConfigurationError)) throw error;
-    throw new InvalidConfigurationError({ ...error.parts, operation: "read resources" });
-  }
-}
-
-function unreadable(path: string, reason: string): InvalidConfigurationError {
-  return new InvalidConfigurationError({
-    operation: "read resources",
-    subject: path === "-" ? "standard input" : path,
-    reason,
-    remedy: "it must be an object as linux.resources of config.json",
-  });
 }

@@ -188,10 +188,8 @@ export class UnikernelTask implements Task {
 
   async update(resources: Uint8Array): Promise<void> {
     const { updateContainer } = await import("../../container/update.ts");
-    const { readResources } = await import("../../oci/parse_resources.ts");
-    const { Fields } = await import("../../decode/decode.ts");
-    const json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(resources));
-    await updateContainer(this.#store, this.id, readResources(new Fields(json, "resources")));
+    const { parseUpdate } = await import("../../oci/parse_resources.ts");
+    await updateContainer(this.#store, this.id, parseUpdate(resources, "of the request"));
   }
 
   async pids(): Promise<number[]> {

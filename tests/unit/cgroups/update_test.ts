@@ -5,8 +5,7 @@ import { locateCgroup, placeCgroup } from "../../../lib/cgroups/plan.ts";
 import { changeResources } from "../../../lib/cgroups/resources/resources.ts";
 import { HostError } from "../../../lib/errors.ts";
 import type { CgroupLayout } from "../../../lib/host/types.ts";
-import { readResources } from "../../../lib/oci/parse_resources.ts";
-import { Fields } from "../../../lib/decode/decode.ts";
+import { readUpdate } from "../../../lib/oci/parse_resources.ts";
 import { HYBRID, V1, V2 } from "./_layouts.ts";
 
 for (const layout of [V1, V2, HYBRID]) {
@@ -88,7 +87,7 @@ Deno.test("limits are changed all or none", () => {
 });
 
 function changes(json: Record<string, unknown>) {
-  return readResources(new Fields(json, ""));
+  return readUpdate(json);
 }
 
 const MIB = 1024 * 1024;

@@ -76,7 +76,7 @@ const refused: [toml: string, subject: string, says: string][] = [
   ['[monitors.qemu]\npaths = "/x"', "monitors.qemu.paths", 'did you mean "path"?'],
   ['[monitors.qemu]\npath = "qemu"', "monitors.qemu.path", "absolute"],
   ["[monitors.qemu]\npath = 1", "monitors.qemu.path", "the number 1"],
-  ['[monitors.qemu]\ndata_paths = "/x"', "monitors.qemu.data_paths", "an array of strings"],
+  ['[monitors.qemu]\ndata_paths = "/x"', "monitors.qemu.data_paths", "allowed: an array"],
   ['[monitors.qemu]\ndata_paths = ["/x", "y"]', "monitors.qemu.data_paths[1]", "absolute"],
   [
     '[monitors.qemu]\ncapabilities = ["NET_ADMIN"]',

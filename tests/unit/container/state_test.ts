@@ -11,8 +11,8 @@ Deno.test("a state is read as it was written", () => {
 const DAMAGED: [string, string, RegExp][] = [
   ["nothing", "", /it is not JSON/],
   ["half a file", printState(STATE).slice(0, 50), /it is not JSON/],
-  ["a list", "[]", /format version undefined/],
-  ["null", "null", /not a JSON object/],
+  ["a list", "[]", /found an array, allowed: an object/],
+  ["null", "null", /found null, allowed: an object/],
   ["another version", JSON.stringify({ ...STATE, version: 2 }), /version 2, this urunc reads 1/],
   ["a negative pid", JSON.stringify({ ...STATE, pid: -1 }), /pid/],
   ["pid 0", JSON.stringify({ ...STATE, pid: 0 }), /pid/],

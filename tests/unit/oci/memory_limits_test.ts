@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { lowestMemoryLimit, memoryLimits } from "../../../lib/oci/memory_limits.ts";
-import { readResources } from "../../../lib/oci/parse_resources.ts";
-import { Fields } from "../../../lib/decode/decode.ts";
+import { readUpdate } from "../../../lib/oci/parse_resources.ts";
 
 const MIB = 1024 * 1024;
 const MAX = 'unified["memory.max"]';
@@ -36,7 +35,7 @@ const CASES: Case[] = [
 
 for (const [resources, limits, lowest] of CASES) {
   Deno.test(`memory limits of ${JSON.stringify(resources)}`, () => {
-    const parsed = readResources(new Fields(resources, ""));
+    const parsed = readUpdate(resources);
     assert.deepEqual(
       Object.fromEntries(memoryLimits(parsed).map(({ property, bytes }) => [property, bytes])),
       limits,
