@@ -16,7 +16,7 @@ import { printError } from "./output.ts";
 export async function runMain(args: string[], observer: Observer): Promise<number> {
   // Many an error is an answer (no such file), and only --debug shows where one came from: V8 compiles
   // all the functions on the stack anew to fill one in.
-  if (!args.includes("--debug")) Error.stackTraceLimit = 0;
+  if (!args.includes("--debug") && !args.includes("-debug")) Error.stackTraceLimit = 0;
   if (args[0] === "init") return hasCreator() ? runInit(observer) : refuseInit();
   if (isShim()) return await runShim(args, observer);
   return await runCommandLine(args, observer);

@@ -15,6 +15,7 @@ import {
 } from "../ffi/linux.ts";
 import { errorMessage, UruncError } from "./errors.ts";
 import { spawnProgram } from "./os/programs.ts";
+import { debug, since } from "./watch.ts";
 import type { State } from "./oci/state.ts";
 import type { Hook, HookName } from "./oci/types.ts";
 
@@ -39,7 +40,7 @@ export function runHooks(hooks: Hook[], state: State, { name }: HookOptions): vo
   const input = new TextEncoder().encode(JSON.stringify(state));
   for (const hook of hooks) {
     try {
-      runHook(hook, input);
+      runHook(new HookRun(name, hook, input));
     } catch (error) {
       throw hookError(name, hook, error);
     }
@@ -55,7 +56,7 @@ export async function runHooksAsync(
   const input = new TextEncoder().encode(JSON.stringify(state));
   for (const hook of hooks) {
     try {
-      const run = new HookRun(hook, input);
+      const run = new HookRun(name, hook, input);
       try {
         const milliseconds = hook.timeout === undefined
           ? -1
@@ -103,10 +104,10 @@ function hookError(name: HookName, hook: Hook, error: unknown): UruncError {
 }
 
 /** Throws an Error whose message is a reason. Blocks the thread. */
-function runHook(hook: Hook, input: Uint8Array): void {
-  const run = new HookRun(hook, input);
+function runHook(run: HookRun): void {
   try {
-    run.finish(hook.timeout !== undefined && !endsWithin(run.pidfd, hook.timeout * 1000));
+    const { timeout } = run.hook;
+    run.finish(timeout !== undefined && !endsWithin(run.pidfd, timeout * 1000));
   } finally {
     run.close();
   }
@@ -115,7 +116,10 @@ function runHook(hook: Hook, input: Uint8Array): void {
 /** A hook that was started. */
 class HookRun {
   readonly pidfd: number;
-  readonly #hook: Hook;
+  readonly hook: Hook;
+  /** For a log: nothing of its environment and arguments. */
+  readonly #title: string;
+  readonly #began = performance.now();
   readonly #pid: number;
   // Files in memory rather than pipes: no side ever waits for the other to read, and a daemon that
   // the hook leaves behind does not keep us.
@@ -123,8 +127,9 @@ class HookRun {
   readonly #output = memfdCreate("hook-output", MFD_CLOEXEC);
 
   /** Throws LinuxError. */
-  constructor(hook: Hook, input: Uint8Array) {
-    this.#hook = hook;
+  constructor(name: HookName, hook: Hook, input: Uint8Array) {
+    this.hook = hook;
+    this.#title = `${name} hook ${hook.path}`;
     try {
       writeAll(this.#stdin, input);
       // The child shares our file offset.
@@ -142,6 +147,7 @@ class HookRun {
         setsid: true,
       });
       this.pidfd = pidfdOpen(this.#pid);
+      debug(`${this.#title} started`, { pid: this.#pid });
     } catch (error) {
       this.#closeFiles();
       throw error;
@@ -158,8 +164,13 @@ class HookRun {
     if (timedOut) Deno.kill(-this.#pid, "SIGKILL");
     const end = waitpid(this.#pid, 0);
     const hookEnd = { exitCode: end?.exitCode, signal: end?.signal, timedOut };
+    debug(`${this.#title} exited`, {
+      ms: since(this.#began),
+      exit: end?.exitCode,
+      signal: end?.signal,
+    });
     if (hookEnd.exitCode === 0) return;
-    throw new Error(`${describeEnd(hookEnd, this.#hook)}${quoteTail(this.#output)}`);
+    throw new Error(`${describeEnd(hookEnd, this.hook)}${quoteTail(this.#output)}`);
   }
 
   close(): void {

@@ -11,6 +11,9 @@ export interface LogOptions {
 
 type Level = "debug" | "info" | "warning" | "error";
 
+/** What a line says beside its message, under names of its own: `ms` is a duration in milliseconds. */
+export type LogFields = Readonly<Record<string, string | number | boolean | undefined>>;
+
 /**
  * Log lines in the form that callers of an OCI runtime parse: containerd, docker and podman show
  * the last line of level `error` of the JSON log to the user.
@@ -22,8 +25,8 @@ export class Logger {
     this.#options = options;
   }
 
-  debug(message: string): void {
-    if (this.#options.debug) this.#write("debug", message);
+  debug(message: string, fields?: LogFields): void {
+    if (this.#options.debug) this.#write("debug", message, fields);
   }
 
   info(message: string): void {
@@ -51,8 +54,8 @@ export class Logger {
     if (this.#options.file !== undefined) this.#write("error", message);
   }
 
-  #write(level: Level, message: string): void {
-    const line = formatLine(this.#options.format, level, message, new Date());
+  #write(level: Level, message: string, fields?: LogFields): void {
+    const line = formatLine(this.#options.format, level, message, new Date(), fields);
     if (this.#options.file === undefined) {
       printError(line);
       return;
@@ -65,15 +68,31 @@ export class Logger {
   }
 }
 
-/** One log line, newline included; `text` is logfmt as logrus writes it. */
+/**
+ * One log line, newline included; `text` is logfmt as logrus writes it.
+ *
+ * @param fields written after the message; those that are undefined are left out
+ */
 export function formatLine(
   format: "text" | "json",
   level: Level,
   message: string,
   time: Date,
+  fields: LogFields = {},
 ): string {
   // RFC 3339 with seconds, as the callers' parsers expect.
   const stamp = time.toISOString().replace(/\.\d+Z$/, "Z");
-  if (format === "json") return JSON.stringify({ level, msg: message, time: stamp }) + "\n";
-  return `time=${JSON.stringify(stamp)} level=${level} msg=${JSON.stringify(message)}\n`;
+  if (format === "json") {
+    return JSON.stringify({ level, msg: message, time: stamp, ...fields }) + "\n";
+  }
+  const words = Object.entries(fields).filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` ${name}=${formatValue(value!)}`);
+  return `time=${JSON.stringify(stamp)} level=${level} msg=${JSON.stringify(message)}` +
+    `${words.join("")}\n`;
+}
+
+/** Quoted where a reader of logfmt would see more than one word, as logrus does. */
+function formatValue(value: string | number | boolean): string {
+  const text = String(value);
+  return /^[\w.+/@^-]+$/.test(text) ? text : JSON.stringify(text);
 }

@@ -4,6 +4,8 @@ import type { Command, GlobalOptions } from "./parser/commands.ts";
 import { type Context, makeContext } from "./context.ts";
 import { FAILURE, USAGE_FAILURE } from "./exit_codes.ts";
 import { Logger } from "../log.ts";
+import { listen } from "../watch.ts";
+import { versionText } from "../version.ts";
 import { completion } from "./verbs/completion.ts";
 import { create } from "./verbs/create.ts";
 import { remove } from "./verbs/delete.ts";
@@ -30,8 +32,13 @@ export async function runCommand(
   observer: Observer,
   commandLine: string[],
 ): Promise<number> {
+  const log = loggerOf(command);
+  if (command.debug) {
+    listen((message, fields) => log.debug(message, fields));
+    log.debug(`${versionText().split("\n", 1)[0]}: ${command.verb}`, { pid: Deno.pid });
+  }
   try {
-    return await dispatch(command, makeContext(command, loggerOf(command), observer, commandLine));
+    return await dispatch(command, makeContext(command, log, observer, commandLine));
   } catch (error) {
     return fail(error, command);
   }

@@ -84,7 +84,7 @@ export async function handOverCreation(
   redirectQueueProxy(bundle, summarizeBundle(bundle).annotations);
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   removeStaleRecords(directory);
-  context.log.debug(`the image describes no guest: ${program} runs the container`);
+  context.log.debug(`exec ${program}`, { id: command.id });
   Deno.writeTextFileSync(`${directory}/${command.id}${RUNTIME_SUFFIX}`, program, { mode: 0o600 });
   const args = context.commandLine;
   become(program, withoutOwnOptions(args, findVerb(args), directory));

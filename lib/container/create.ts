@@ -7,14 +7,15 @@ import { compareIdentity, type Identity, printIdentity, readIdentity } from "../
 import { isSameNamespace, readNamespace } from "../os/namespaces.ts";
 import { readExecutable, readProcessStat } from "../os/process.ts";
 import type { DiskFacts } from "../inspect/types.ts";
-import type { Channel, CreatorMessage, InitMessage } from "../launch/channel.ts";
+import type { InitMessage, Report } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
 import { sendStdio, type Stdio } from "../launch/stdio.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
-import { type Launch, planLaunch } from "../plan/launch.ts";
+import { decisions } from "../plan/decisions.ts";
+import { type Launch, type LaunchInput, planLaunch } from "../plan/launch.ts";
 import type { DeviceCgroup } from "../cgroups/plan.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
 import { TAP_NAME } from "../network/names.ts";
@@ -25,11 +26,14 @@ import { type Cgroup, makeCgroup, planCgroup, planScope } from "../cgroups/cgrou
 import { prepareMove } from "../cgroups/prepare_move.ts";
 import { requireMember } from "../cgroups/membership.ts";
 import { runHooksAsync } from "../hooks.ts";
+import { debug, isWatched, timed } from "../watch.ts";
+import { InitLog } from "./init_log.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import { type ContainerDirectory, CONTROL_SOCKET, START_SOCKET, type Store } from "./store.ts";
 import { TerminalTaker } from "./terminal.ts";
+import { courseOf, Stopwatch, type Timeline } from "./timeline.ts";
 import { undoCreate } from "./undo.ts";
 
 /** What `create` is asked for. */
@@ -55,6 +59,8 @@ export interface CreateOptions {
   allowWriting?(): void;
   /** Is called while init does most of its work, for which this process only waits. */
   meanwhile?(): void;
+  /** Runs since whoever asks was asked. */
+  stopwatch?: Stopwatch;
 }
 
 /** A container at the barrier: only `start` is left. */
@@ -79,13 +85,7 @@ export async function planContainer(options: CreateOptions): Promise<Plans> {
   const { bundle } = options;
   checkSpec(bundle.spec);
   const prepared = prepare(bundle, await options.configuration());
-  const launch = planWith(
-    options,
-    prepared,
-    dryDirectory(options),
-    undefined,
-    undefined,
-  );
+  const launch = planDry(options, prepared);
   return { namespaces: planNamespaces(bundle.spec), launch: launch.plan };
 }
 
@@ -102,7 +102,8 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   const { bundle, observer } = options;
   checkSpec(bundle.spec);
   options.store.requireFree(options.id);
-  const did = commandSteps(observer);
+  const stopwatch = options.stopwatch ?? new Stopwatch("create", options.id);
+  const did = commandSteps(observer, stopwatch);
 
   using taker = options.terminal?.kind === "creator" ? new TerminalTaker() : undefined;
   // Boots while we read the host: on a second processor it costs nothing. It has done nothing yet
@@ -115,19 +116,21 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   // Once: then its number may be another process's.
   let ended: Promise<void> | undefined;
   const end = () => ended ??= endInit(init, moving);
-  did("spawnInit");
+  did("start init");
   try {
     if (options.stdio !== undefined) sendStdio(init.channel, options.stdio);
     const prepared = prepare(bundle, await options.configuration());
+    stopwatch.did("read image and host");
     // The plan without a network: whatever is refused is refused here, before anything is made.
-    planWith(options, prepared, dryDirectory(options), undefined, undefined);
+    planDry(options, prepared);
     const cgroup = planFreeCgroup(options, prepared);
     if (prepared.facts.disks?.some(isWrittenInImage)) options.allowWriting?.();
     did("plan");
 
     const directory = options.store.create(options.id);
-    did("makeDirectory");
-    const creation = { options, prepared, cgroup, init, moving, end, taker, did };
+    did("make directory");
+    const log = isWatched() ? new InitLog(options.id) : undefined;
+    const creation = { options, prepared, cgroup, init, moving, end, taker, did, stopwatch, log };
     return await createIn(directory, creation);
   } catch (error) {
     await end();
@@ -168,6 +171,9 @@ interface Creation {
   end(): Promise<void>;
   taker?: TerminalTaker;
   did: (name: string) => void;
+  stopwatch: Stopwatch;
+  /** When the creation is watched. */
+  log?: InitLog;
 }
 
 async function createIn(directory: ContainerDirectory, creation: Creation): Promise<Created> {
@@ -178,17 +184,17 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     // Before the cgroup exists: `delete` must know of it even if we are killed right after.
     directory.writeState(state);
     Deno.mkdirSync(`${directory.path}/root`, { mode: 0o700 });
-    did("writeState");
+    did("write state");
 
     makeCgroup(cgroup);
-    did("makeCgroup");
+    did("make cgroup");
     await creation.moving;
     cgroup.join(init.pid);
-    did("joinCgroup");
+    did("join cgroup");
 
     state = await launch(directory, creation, state);
     directory.writeState(state);
-    did("writeCreated");
+    did("write created state");
     return { directory, state, terminal: taker?.take() };
   } catch (error) {
     await creation.end();
@@ -203,21 +209,26 @@ async function launch(
   creation: Creation,
   state: ContainerState,
 ): Promise<ContainerState> {
-  const { options, prepared, init, did } = creation;
+  const { options, prepared, init, did, log } = creation;
   const { spec } = options.bundle;
   const { channel } = init;
+  const timeline: Timeline = { create: creation.stopwatch.course, init: {} };
 
   const hookState = ociState(state, "creating");
   const ownNetwork = hasOwnNetwork(spec);
   const { prestart, createRuntime } = spec.hooks;
   const hasHooks = prestart.length > 0 || createRuntime.length > 0;
+  const namespaces = planNamespaces(spec);
+  log?.begin(namespaces);
+  const watched = log === undefined ? undefined : true;
   channel.send(
-    { type: "perform", plan: planNamespaces(spec), state: hookState },
+    { type: "perform", plan: namespaces, state: hookState, watched },
     // Hooks may attach a network. Without any, init goes on at once.
     ...(ownNetwork && !hasHooks ? [{ type: "readNetwork" } as const] : []),
   );
   preload("../host/identity.ts");
-  await expect(channel, "performed");
+  const { times } = await expect(creation, "performed");
+  timeline.init.namespaces = courseOf(init.pid, namespaces, times);
   did("namespaces");
 
   // In the runtime's namespaces, with the container's made and nothing of it set up: here docker
@@ -227,16 +238,13 @@ async function launch(
   did("hooks");
 
   if (ownNetwork && hasHooks) channel.send({ type: "readNetwork" });
-  const network = ownNetwork ? (await expect(channel, "network")).network ?? undefined : undefined;
+  const network = ownNetwork ? (await expect(creation, "network")).network ?? undefined : undefined;
   if (network !== undefined) requireOwnNetwork(init.pid);
-  const planned = planWith(
-    options,
-    prepared,
-    directory.path,
-    network,
-    creation.cgroup.deviceCgroup,
-  );
+  const { deviceCgroup } = creation.cgroup;
+  const input = launchInput(options, prepared, directory.path, network, deviceCgroup);
+  const planned = planLaunch(input);
   for (const warning of planned.warnings) options.warn?.(warning);
+  if (isWatched()) logDecisions(creation, input, planned);
   if (network !== undefined) {
     // A namespace that outlives the container keeps the tap; `delete` takes it away.
     const path = spec.linux.namespaces.find(({ type }) => type === "network")?.path;
@@ -260,24 +268,26 @@ async function launch(
     stop: planned.stop,
   };
   directory.writeState(state);
-  did("readNetwork");
+  did("network");
 
-  channel.send({ type: "perform", plan: planned.plan, state: hookState });
+  log?.begin(planned.plan);
+  channel.send({ type: "perform", plan: planned.plan, state: hookState, watched });
   options.meanwhile?.();
   const { rootDisk } = prepared.facts;
   if (rootDisk !== undefined) {
-    await releaseRootfs(channel, rootDisk);
-    did("releaseRootfs");
+    await releaseRootfs(creation, rootDisk);
+    did("release root");
   }
-  await expect(channel, "barrier", rootDisk);
-  did("barrier");
+  const reached = await expect(creation, "barrier");
+  timeline.init.launch = courseOf(init.pid, planned.plan, reached.times);
+  did("launch");
 
   // Before any guest instruction ran: a mismatch here is our own bug, and must never start.
   const identity = readIdentity(init.pid);
   proveIdentity(identity, planned);
   requireMember(creation.cgroup.plan, init.pid);
-  did("proveIdentity");
-  return { ...state, phase: "created", identity: printIdentity(identity) };
+  did("prove identity");
+  return { ...state, phase: "created", identity: printIdentity(identity), timeline };
 }
 
 /** Where the container's directory will be; nothing is there yet when only a plan is made. */
@@ -303,14 +313,20 @@ function checkSpec(spec: Spec): void {
   refuseOwnNamespaces(spec);
 }
 
-function planWith(
+/** A plan without a network, before anything is made. */
+function planDry(options: CreateOptions, prepared: Prepared): Launch {
+  const directory = dryDirectory(options);
+  return planLaunch(launchInput(options, prepared, directory, undefined, undefined));
+}
+
+function launchInput(
   options: CreateOptions,
   prepared: Prepared,
   directory: string,
   network: NetworkFacts | undefined,
   deviceCgroup: DeviceCgroup | undefined,
-): Launch {
-  return planLaunch({
+): LaunchInput {
+  return {
     ...prepared,
     spec: options.bundle.spec,
     network,
@@ -323,6 +339,16 @@ function planWith(
     deviceCgroup,
     newKeyring: options.newKeyring,
     terminal: options.terminal,
+  };
+}
+
+function logDecisions({ options, cgroup }: Creation, input: LaunchInput, launch: Launch): void {
+  const { id } = options;
+  for (const [message, fields] of decisions(input, launch)) debug(message, { ...fields, id });
+  debug(`cgroup ${cgroup.unit ?? cgroup.plan.path}`, {
+    by: cgroup.unit === undefined ? "urunc" : "systemd",
+    limits: cgroup.limits.length,
+    id,
   });
 }
 
@@ -366,7 +392,7 @@ function requireOwnNetwork(pid: number): void {
   });
 }
 
-type CreatorChannel = Channel<CreatorMessage, InitMessage>;
+type Answer = Exclude<InitMessage, Report>;
 
 /**
  * The root that the caller, or the shim, has mounted becomes the guest's: the other half of
@@ -375,22 +401,18 @@ type CreatorChannel = Channel<CreatorMessage, InitMessage>;
  *
  * @throws HostError naming who uses it
  */
-async function releaseRootfs(channel: CreatorChannel, disk: MountedDisk): Promise<void> {
-  await expect(channel, "releaseRootfs");
-  await releaseRootDisk(disk);
-  channel.send({ type: "released" });
+async function releaseRootfs(creation: Creation, disk: MountedDisk): Promise<void> {
+  await expect(creation, "releaseRootfs");
+  await timed(`unmount the root ${disk.mountPoint}`, () => releaseRootDisk(disk));
+  creation.init.channel.send({ type: "released" });
 }
 
-/**
- * @param rootDisk that init claims
- * @throws UruncError with init's own words when it failed, and when it ended
- */
+/** @throws UruncError with init's own words when it failed, and when it ended */
 async function expect<Type extends InitMessage["type"]>(
-  channel: CreatorChannel,
+  creation: Creation,
   type: Type,
-  rootDisk?: MountedDisk,
 ): Promise<Extract<InitMessage, { type: Type }>> {
-  const message = await channel.receiveAsync();
+  const message = await receive(creation);
   if (message === undefined) {
     throw new HostError({
       operation: "launch container",
@@ -399,7 +421,9 @@ async function expect<Type extends InitMessage["type"]>(
     });
   }
   if (message.type === "failed") {
-    const { step, kind, code, message: text } = message.failure;
+    const { step, kind, code, message: text, stack } = message.failure;
+    if (stack !== undefined) debug(stack, { id: creation.options.id });
+    const { rootDisk } = creation.prepared.facts;
     if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
       throw rootDiskInUse(rootDisk);
     }
@@ -407,6 +431,18 @@ async function expect<Type extends InitMessage["type"]>(
   }
   if (message.type !== type) throw new Error(`init sent ${message.type}, not ${type}`);
   return message as Extract<InitMessage, { type: Type }>;
+}
+
+/** The next message that is an answer. Undefined when init is gone. */
+async function receive({ init, log }: Creation): Promise<Answer | undefined> {
+  for (;;) {
+    const message = await init.channel.receiveAsync();
+    if (message?.type !== "step" && message?.type !== "note") {
+      log?.answered(message?.type);
+      return message;
+    }
+    log?.take(message);
+  }
 }
 
 /**
@@ -425,7 +461,10 @@ async function endInit(init: SpawnedInit, moving: Promise<void>): Promise<void> 
   init.reaped?.();
 }
 
-function commandSteps(observer: Observer): (name: string) => void {
+function commandSteps(observer: Observer, stopwatch: Stopwatch): (name: string) => void {
   let index = 0;
-  return (name) => observer.afterStep("command", index++, name);
+  return (name) => {
+    stopwatch.did(name);
+    observer.afterStep("command", index++, name);
+  };
 }

@@ -17,6 +17,8 @@ import { isTapOfAnother, removeTap, tapExists } from "../network/tap.ts";
 import { killCgroup, removeCgroup } from "../cgroups/cgroup.ts";
 import { stopScope } from "../cgroups/systemd/scope_cgroup.ts";
 import { runEveryHook } from "../hooks.ts";
+import type { LogFields } from "../log.ts";
+import { timed } from "../watch.ts";
 import { killOpened, killProcess, openProcess } from "./kill.ts";
 import { containerStatus } from "./pause.ts";
 import { salvageState } from "./salvage.ts";
@@ -120,14 +122,19 @@ export async function forceDelete(
   directory: ContainerDirectory,
   state: ContainerState,
 ): Promise<string[]> {
-  await killMonitor(state);
-  await killCgroup(state.cgroupPaths);
+  const { id, pid, network, cgroupPaths, systemdUnit } = state;
+  const step = <T>(what: string, action: () => T | Promise<T>, fields?: LogFields) =>
+    timed(`delete: ${what}`, action, { ...fields, id });
+  await step("kill the monitor", () => killMonitor(state), { pid });
+  await step("kill the cgroup", () => killCgroup(cgroupPaths));
   const warnings = [
-    ...removeNetwork(state),
-    ...(state.systemdUnit === undefined ? [] : stopScope(state.systemdUnit)),
+    ...await step("remove the network", () => removeNetwork(state), { tap: network?.tap }),
+    ...(systemdUnit === undefined ? [] : stopScope(systemdUnit)),
   ];
-  await removeCgroup(state.cgroupPaths);
-  directory.remove();
+  await step("remove the cgroup", () => removeCgroup(cgroupPaths), {
+    directories: cgroupPaths.length,
+  });
+  await step("remove the state", () => directory.remove(), { path: directory.path });
   const stopped = ociState(state, "stopped");
   const failed = await runEveryHook(state.hooks.poststop, stopped, { name: "poststop" });
   return [...warnings, ...failed];

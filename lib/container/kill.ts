@@ -21,6 +21,7 @@ import { signalCgroup } from "../cgroups/cgroup.ts";
 import { thawCgroup } from "../cgroups/freezer.ts";
 import type { Asking } from "../guest/types.ts";
 import type { StopOutcome } from "../monitor/types.ts";
+import { debug, since } from "../watch.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus, isAlive } from "./status.ts";
@@ -75,12 +76,14 @@ export async function killContainer(
     if (all) return;
     throw notRunning(id);
   }
+  debug(`kill: signal ${signal} means ${effect}`, { id, status, number, all });
   const asking = effect === "stop" && !isCreated && !atOnce ? state.stop?.asking : undefined;
   const pidfd = openProcess(state);
   if (pidfd === undefined) throw notRunning(id);
   try {
     if (asking !== undefined && await askGuest(directory, state, pidfd, asking) !== "deaf") return;
     if (effect === "stop") number = await heardBy(state.pid!, pidfd, number);
+    debug(`kill: signal ${number} to the monitor`, { id, pid: state.pid });
     pidfdSendSignal(pidfd, number);
   } catch (error) {
     if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
@@ -95,7 +98,7 @@ export async function killContainer(
 
 /** Asks the guest to shut down, in its monitor's way. */
 async function askGuest(
-  { path }: ContainerDirectory,
+  { id, path }: ContainerDirectory,
   { monitor, pid }: ContainerState,
   pidfd: number,
   asking: Asking,
@@ -103,7 +106,12 @@ async function askGuest(
   // Another version may know monitors that this one does not.
   if (!monitorNames().includes(monitor)) return "deaf";
   const controlSocket = `${path}/${CONTROL_SOCKET}`;
-  return await monitorByName(monitor).stop?.({ controlSocket, pid: pid!, pidfd, asking }) ?? "deaf";
+  const began = performance.now();
+  const outcome =
+    await monitorByName(monitor).stop?.({ controlSocket, pid: pid!, pidfd, asking }) ??
+      "deaf";
+  debug(`kill: asked the guest to stop: ${outcome}`, { ms: since(began), asking, id });
+  return outcome;
 }
 
 /**

@@ -22,6 +22,8 @@ import { readProcessStat } from "../os/process.ts";
 import { connectAt } from "../os/sockets.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "../hooks.ts";
+import { timed } from "../watch.ts";
+import { Stopwatch } from "./timeline.ts";
 import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
 import { killProcess } from "./kill.ts";
@@ -51,6 +53,7 @@ export interface Started {
  * Starts a created container: lets init exec the monitor, and proves its identity again.
  *
  * @param timeout seconds that the exec may take
+ * @param stopwatch runs since whoever asks was asked
  * @throws NotFoundError, WrongStateError unless it is created, HostError when the exec failed, or took
  *   too long: then the container was killed
  */
@@ -58,18 +61,33 @@ export async function startContainer(
   store: Store,
   id: string,
   timeout = EXEC_TIMEOUT,
+  stopwatch = new Stopwatch("start", id),
 ): Promise<Started> {
   const directory = store.open(id);
   using _lock = await lockCreated(directory);
   const state = requireCreated(directory);
-  await letExec(directory, state, timeout);
+  stopwatch.did("read");
+  await timed(execTitle(state), () => letExec(directory, state, timeout), { id });
+  stopwatch.did("exec");
   const started = await proveAfterExec(directory, state);
-  directory.writeState(started);
+  stopwatch.did("prove identity");
+  directory.writeState(withStart(started, stopwatch));
   // A failed poststart hook is logged, and the container goes on (runtime.md, lifecycle step 9).
   const warnings = await runEveryHook(started.hooks.poststart, ociState(started, "running"), {
     name: "poststart",
   });
   return { state: started, warnings };
+}
+
+/** As the steps before it were logged by `create`. */
+function execTitle({ timeline, monitor }: ContainerState): string {
+  const barrier = timeline?.init.launch?.phases.length ?? 0;
+  return `launch step ${barrier + 1} exec ${monitor}`;
+}
+
+function withStart(state: ContainerState, { course }: Stopwatch): ContainerState {
+  const { timeline } = state;
+  return timeline === undefined ? state : { ...state, timeline: { ...timeline, start: course } };
 }
 
 /**

@@ -16,6 +16,7 @@ import type { State as OciState } from "../oci/state.ts";
 import type { Hook } from "../oci/types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 import type { Asking } from "../guest/types.ts";
+import type { Timeline } from "./timeline.ts";
 
 /** Format of state.json; another version's file is refused rather than guessed at. */
 export const STATE_VERSION = 1;
@@ -71,6 +72,8 @@ export interface ContainerState {
   monitor: string;
   /** Uid of who created the container. */
   owner: number;
+  /** Where the time of its start went. */
+  timeline?: Timeline;
   /** How it is stopped: without it by SIGTERM. */
   stop?: {
     /** Number of the signal that ends the monitor, in order as far as it goes. */
@@ -145,8 +148,12 @@ function readState(state: Fields): ContainerState {
     monitor: state.required("monitor", plainText),
     owner: state.required("owner", count),
     stop: state.optional("stop", readStop),
+    timeline: state.optional("timeline", asItIs),
   };
 }
+
+/** Nothing is done by it: who prints it looks at it. */
+const asItIs: Decoder<Timeline> = (value) => value as Timeline;
 
 const readInode: Decoder<{ dev: number; ino: number }> = (value, at) => {
   const inode = new Fields(value, at);

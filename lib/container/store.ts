@@ -14,6 +14,7 @@ import {
   open,
 } from "../../ffi/linux.ts";
 import { AlreadyExistsError, errorMessage, HostError, NotFoundError } from "../errors.ts";
+import { timed } from "../watch.ts";
 import { isId, validateId } from "./id.ts";
 import { type ContainerState, parseState, printState } from "./state.ts";
 import { isDirectory, isThere, readIfThere, removeIfThere } from "../os/files.ts";
@@ -186,7 +187,7 @@ export class ContainerDirectory {
   async lockAsync(): Promise<Lock> {
     const fd = this.#openLock();
     try {
-      await flockAsync(fd, LOCK_EX);
+      await timed(`lock ${this.path}`, () => flockAsync(fd, LOCK_EX));
     } catch (error) {
       close(fd);
       throw error;

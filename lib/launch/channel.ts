@@ -9,8 +9,10 @@ import {
   send,
 } from "../../ffi/linux.ts";
 import type { State } from "../oci/state.ts";
+import type { LogFields } from "../log.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { LaunchPlan } from "../plan/types.ts";
+import type { StepTimes } from "./step_clock.ts";
 
 /**
  * The handshake between the creator (the command line or the shim) and init:
@@ -34,21 +36,29 @@ import type { LaunchPlan } from "../plan/types.ts";
  *   start: connects, "start" ---------------> | exec: end of file | its error
  * ```
  *
- * At any time init may answer `failed`, and it ends when the creator is gone before the barrier.
+ * At any time init may answer `failed`, and it ends when the creator is gone before the barrier. When it
+ * is watched, it sends a report whenever it likes, until the barrier.
  */
 export type CreatorMessage =
   /** Three bytes follow, each with a descriptor: see stdio.ts. Not answered. */
   | { type: "stdio" }
-  | { type: "perform"; plan: LaunchPlan; state: State }
+  /** With `watched`, init reports each step after it was done, and whatever else it has to say. */
+  | { type: "perform"; plan: LaunchPlan; state: State; watched?: boolean }
   | { type: "readNetwork" }
   | { type: "released" };
 
 export type InitMessage =
-  | { type: "performed" }
+  | { type: "performed"; times: StepTimes }
   | { type: "network"; network: NetworkFacts | null }
   | { type: "releaseRootfs" }
-  | { type: "barrier" }
-  | { type: "failed"; failure: StepFailure };
+  | { type: "barrier"; times: StepTimes }
+  | { type: "failed"; failure: StepFailure }
+  | Report;
+
+/** What init says only when it is watched. It is not answered. */
+export type Report =
+  | { type: "step"; index: number; ms: number }
+  | { type: "note"; message: string; fields?: LogFields };
 
 /** What went wrong in init, and at which step. */
 export interface StepFailure {
@@ -59,6 +69,8 @@ export interface StepFailure {
   kind?: string;
   /** Symbolic errno, when the kernel refused. */
   code?: string;
+  /** Where it was, when init is watched. */
+  stack?: string;
 }
 
 /** Where init finds a socket to its creator that takes a terminal, when the creator wants one. */

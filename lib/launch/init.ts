@@ -1,15 +1,22 @@
 import { fstat, LinuxError, S_IFMT, S_IFSOCK, setCloexec } from "../../ffi/linux.ts";
 import { readNetwork } from "../network/discover.ts";
 import { preload } from "../os/preload.ts";
+import { listen, roundTo2 } from "../watch.ts";
 import { Channel, type CreatorMessage, type InitMessage, type StepFailure } from "./channel.ts";
 import type { Observer } from "./observer.ts";
 import { perform, StepError } from "./perform.ts";
+import { StepClock } from "./step_clock.ts";
 import type { PerformContext } from "./context.ts";
 import { receiveStdio } from "./stdio.ts";
 import { errorMessage } from "../errors.ts";
 
 /** Where the creator puts init's end of the channel. */
 export const CHANNEL_FD = 3;
+
+/** How many calls of a stack trace are worth seeing, when somebody looks: V8's own number. */
+const STACK_TRACE_LIMIT = 10;
+
+type InitChannel = Channel<InitMessage, CreatorMessage>;
 
 /** Whether the process was started by a creator, which puts a socket there: nobody types that. */
 export function hasCreator(): boolean {
@@ -30,6 +37,7 @@ export function runInit(observer: Observer): number {
   const channel = new Channel<InitMessage, CreatorMessage>(CHANNEL_FD);
   preloadSteps();
   let context: PerformContext | undefined;
+  let clock: StepClock;
   for (;;) {
     const message = channel.receive();
     // The creator is gone: nobody would ever start this container.
@@ -44,19 +52,26 @@ export function runInit(observer: Observer): number {
         continue;
       }
       if (message.type === "released") throw new Error("nothing was to be released");
+      clock = new StepClock(observer);
+      if (message.watched) report(channel, clock);
       context ??= {
-        observer,
+        observer: clock,
         state: message.state,
         opened: new Map(),
         releaseRootfs: () => {
           channel.send({ type: "releaseRootfs" });
           if (channel.receive()?.type !== "released") throw new Error("the creator is gone");
         },
-        announceBarrier: () => channel.send({ type: "barrier" }),
+        announceBarrier() {
+          channel.send({ type: "barrier", times: clock.times() });
+          // From here on the creator does not listen.
+          if (clock.onStep !== undefined) stopReporting(clock);
+        },
       };
       context.state = message.state;
+      context.observer = clock;
       perform(message.plan, context);
-      channel.send({ type: "performed" });
+      channel.send({ type: "performed", times: clock.times() });
     } catch (error) {
       tell(channel, failureOf(error));
       return 1;
@@ -67,6 +82,7 @@ export function runInit(observer: Observer): number {
 /** The creator has much to read before it sends anything: what every container needs is ready then. */
 function preloadSteps(): void {
   preload("./init.ts");
+  preload("./step_clock.ts");
   preload("./steps/namespaces.ts");
   preload("./steps/root.ts");
   preload("./steps/credentials.ts");
@@ -76,12 +92,24 @@ function preloadSteps(): void {
   preload("../protocol/netlink/link.ts");
 }
 
+/** From now on the creator hears of every step, and of what else there is to say. */
+function report(channel: InitChannel, clock: StepClock): void {
+  Error.stackTraceLimit = STACK_TRACE_LIMIT;
+  clock.onStep = (index, ms) => channel.send({ type: "step", index, ms: roundTo2(ms) });
+  listen((message, fields) => channel.send({ type: "note", message, fields }));
+}
+
+function stopReporting(clock: StepClock): void {
+  clock.onStep = undefined;
+  listen(undefined);
+}
+
 function failureOf(error: unknown): StepFailure {
   if (error instanceof StepError) return error.failure;
   return { step: "init", message: errorMessage(error) };
 }
 
-function tell(channel: Channel<InitMessage, CreatorMessage>, failure: StepFailure): void {
+function tell(channel: InitChannel, failure: StepFailure): void {
   try {
     channel.send({ type: "failed", failure });
   } catch {

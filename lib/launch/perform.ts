@@ -1,5 +1,6 @@
 import type { PerformContext, StepHandlers } from "./context.ts";
 import { LinuxError } from "../../ffi/linux.ts";
+import { describeStep } from "../plan/describe.ts";
 import { type LaunchPlan, PLAN_VERSION, type Step } from "../plan/types.ts";
 import type { StepFailure } from "./channel.ts";
 import { CREDENTIAL_STEPS } from "./steps/credentials.ts";
@@ -73,24 +74,11 @@ function isTolerated(step: Step, error: unknown): boolean {
 
 function stepError(plan: LaunchPlan, index: number, error: unknown): StepError {
   const step = plan.steps[index]!;
-  const { step: name, tolerate: _, ...parameters } = step;
-  const shown = Object.keys(parameters).length === 0 ? name : `${name} ${abbreviated(parameters)}`;
   return new StepError({
-    step: `${plan.phase} step ${index} (${shown})`,
-    kind: name,
+    step: `${plan.phase} step ${index} (${describeStep(step)})`,
+    kind: step.step,
     message: errorMessage(error),
     code: error instanceof LinuxError ? error.code : undefined,
+    stack: error instanceof Error && Error.stackTraceLimit > 0 ? error.stack : undefined,
   });
-}
-
-/**
- * Parameters as JSON, cut where they would fill the screen (an argv, a hook's environment). The
- * guest's own environment is no matter for a log.
- */
-function abbreviated(parameters: Record<string, unknown>): string {
-  const text = JSON.stringify(
-    parameters,
-    (key, value) => key === "prepend" || key === "content" ? "…" : value,
-  );
-  return text.length <= 200 ? text : `${text.slice(0, 200)}…`;
 }

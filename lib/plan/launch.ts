@@ -248,6 +248,12 @@ function memoryInput(
   };
 }
 
+/** The guest's memory, MiB. */
+export function guestMemoryOf(input: LaunchInput): number {
+  const handed = input.guest.handedProcess?.(guestInput(input));
+  return guestMemoryMiB(memoryInput(input, { accelerator: acceleratorOf(input), handed }));
+}
+
 /** What the guest's family is told of the container. */
 function guestInput(input: LaunchInput): GuestInput {
   const { spec, unikernel, guest, configuration, facts, network, monitor } = input;

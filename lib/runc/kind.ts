@@ -6,6 +6,7 @@ import { openImageRoot } from "../inspect/image.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { resolvePath } from "../os/path.ts";
 import { isUnikernel } from "../guest/parse.ts";
+import { debug } from "../watch.ts";
 
 /** What decides who runs a container. */
 export interface BundleSummary {
@@ -64,16 +65,25 @@ export function summarizeBundle(bundle: string): BundleSummary {
  * @throws HostError when the image's root cannot be opened
  */
 export function isGuest({ annotations, rootfs }: BundleSummary): boolean {
-  if (annotations["io.kubernetes.cri.container-type"] === "sandbox") return false;
-  if (annotations[CONTAINER_NAME] === QUEUE_PROXY) return false;
-  if (isUnikernel(annotations)) return true;
+  if (annotations["io.kubernetes.cri.container-type"] === "sandbox") {
+    return decided(false, "it is a pod's sandbox");
+  }
+  if (annotations[CONTAINER_NAME] === QUEUE_PROXY) return decided(false, "it is the queue-proxy");
+  if (isUnikernel(annotations)) return decided(true, "its annotations describe one");
   const root = openImageRoot(rootfs);
   try {
     const json = readUruncJson(root);
-    return isUnikernel(annotations, json === undefined ? undefined : "{}");
+    return isUnikernel(annotations, json === undefined ? undefined : "{}")
+      ? decided(true, "/urunc.json of its image describes one")
+      : decided(false, "neither its annotations nor /urunc.json of its image describe one");
   } finally {
     close(root);
   }
+}
+
+function decided(isGuest: boolean, why: string): boolean {
+  debug(`the container is ${isGuest ? "a guest" : "handed to the OCI runtime"}: ${why}`);
+  return isGuest;
 }
 
 /** Whether other containers share a shim with this one. */

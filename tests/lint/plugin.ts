@@ -17,6 +17,7 @@ const ROOM_ORDER = [
   "lib/os",
   "lib/output.ts",
   "lib/log.ts",
+  "lib/watch.ts",
   "lib/decode",
   "lib/protocol",
   "lib/oci",

@@ -1,4 +1,5 @@
 import { HostError } from "../../errors.ts";
+import { debug, timedSync } from "../../watch.ts";
 import { socketPaths } from "../../protocol/dbus/address.ts";
 import { Connection, DBusError, DisconnectedError } from "../../protocol/dbus/connection.ts";
 import { type Message, NO_AUTO_START, NO_REPLY_EXPECTED } from "../../protocol/dbus/message.ts";
@@ -147,7 +148,10 @@ class Systemd {
 
   /** Has a method carried out and returns its reply. */
   call(member: string, signature: string, body: Value[], operation: string): Message {
-    return this.#connection.reply(this.#send(member, signature, body), operation);
+    return timedSync(
+      `systemd: ${member}: ${operation}`,
+      () => this.#connection.reply(this.#send(member, signature, body), operation),
+    );
   }
 
   /**
@@ -179,7 +183,9 @@ class Systemd {
         signal.destination === undefined && signal.body[1] === job,
       `${operation}: wait for systemd's job`,
     );
-    return String(removed.body[3]);
+    const result = String(removed.body[3]);
+    debug(`systemd: job of ${unit}: ${result}`);
+    return result;
   }
 
   #send(member: string, signature: string | undefined, body: Value[], flags = 0): number {
@@ -206,6 +212,7 @@ function withSystemd(endpoint: SystemdEndpoint, action: (systemd: Systemd) => vo
     } catch (error) {
       if (!isAway(error)) throw error;
       if (performance.now() + RECONNECT_MILLISECONDS > deadline) throw error;
+      debug("systemd: it is away, once more");
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RECONNECT_MILLISECONDS);
     }
   }

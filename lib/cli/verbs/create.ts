@@ -2,6 +2,7 @@ import { createContainer, type Created, planContainer } from "../../container/cr
 import { readBundle } from "../../container/prepare.ts";
 import type { CreateOptions } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
+import { processAge, Stopwatch } from "../../container/timeline.ts";
 import { errorMessage, HostError, UnsupportedError } from "../../errors.ts";
 import { resolvePath } from "../../os/path.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
@@ -33,7 +34,9 @@ export async function create(command: CommandOf<"create">, context: Context): Pr
 export function creationOf(command: CreateCommand, context: Context): CreateOptions {
   refuseUnsupported(command);
   requireRoot();
+  const stopwatch = new Stopwatch("create", command.id, processAge());
   const bundle = readBundle(command.bundle);
+  stopwatch.did("read bundle");
   for (const { property, reason } of bundle.spec.unsupported.warned) {
     context.log.warning(`config.json ${property}: ${reason}`);
   }
@@ -46,6 +49,7 @@ export function creationOf(command: CreateCommand, context: Context): CreateOpti
     newKeyring: !command.noNewKeyring,
     observer: context.observer,
     warn: (warning) => context.log.warning(warning),
+    stopwatch,
     terminal: terminalReceiver(bundle.spec.process, {
       consoleSocket: absolute(command.consoleSocket),
       detached: command.verb === "create" || command.detach,

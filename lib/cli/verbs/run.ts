@@ -10,6 +10,7 @@ import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { handOverCreation } from "../ordinary.ts";
 import { printJson } from "../../output.ts";
+import { debug } from "../../watch.ts";
 import { TerminalRelay } from "../terminal.ts";
 import { createAndRecord, creationOf } from "./create.ts";
 import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
@@ -53,6 +54,7 @@ export async function run(command: CommandOf<"run">, context: Context): Promise<
     if (command.detach) return 0;
 
     const ended = await waitpidAsync(state.pid!);
+    debug("the monitor exited", { exit: ended.exitCode, signal: ended.signal, id: command.id });
     await relay?.ended;
     stopForwarding();
     await remove(command.id, context);

@@ -55,6 +55,16 @@ function parseMessage(line: string): QmpMessage {
   return message as QmpMessage;
 }
 
+/** Of an answer that a log may show whole: registers, which are longer, are the guest's own business. */
+const SHORT_ANSWER = 100;
+
+/** A command and what the monitor says then, for a log. */
+export function describeExchange(command: string, message: QmpMessage): string {
+  const answer = JSON.stringify(message);
+  const shown = answer.length <= SHORT_ANSWER ? answer : `${answer.length} characters`;
+  return `${command.trim()} → ${shown}`;
+}
+
 /** Presses the machine's power button. */
 export const POWER_BUTTON = qmpCommand("system_powerdown");
 

@@ -7,12 +7,14 @@ import { binaryForwarder, type Forwarder, ttrpcForwarder } from "../events/forwa
 import { Publisher } from "../events/publisher.ts";
 import { Lifetime } from "./lifetime.ts";
 import { ShimLog } from "./log.ts";
+import { listen, timed } from "../../watch.ts";
 import { Reactor } from "./reactor.ts";
 import { Reaper } from "./reaper.ts";
 import { TaskService } from "../service.ts";
 import type { ShimServices } from "./services.ts";
 import { joinShimCgroup } from "./shim_cgroup.ts";
 import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "../command/start.ts";
+import { ConnectRequest } from "../../protocol/containerd/messages.ts";
 import { taskFactory } from "../task/factory.ts";
 import { IdleGc } from "./idle_gc.ts";
 import { listenDescriptor } from "../../protocol/ttrpc/descriptor.ts";
@@ -37,6 +39,7 @@ const MAXIMUM_OOM_SCORE = 1000;
  */
 export async function runStartedDaemon(args: ShimArguments, observer: Observer): Promise<void> {
   const log = new ShimLog(`${Deno.cwd()}/log`, args.debug);
+  if (args.debug) listen((message, fields) => log.debug(message, fields));
   const reactor = new Reactor((error) => log.error("serve a descriptor", error));
   const reaper = new Reaper(reactor);
   const inits = new WarmInit(observer, reaper);
@@ -65,9 +68,12 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
     shutdown: () => lifetime.shutdown(),
   });
   const idleGc = new IdleGc();
-  const handlers = mapValues(service.handlers(), (handler): Handler => (payload, context) => {
-    context.afterAnswer(() => idleGc.requestWasAnswered());
-    return handler(payload, context);
+  const handlers = mapValues(service.handlers(), (handler, method): Handler => {
+    const watched = args.debug ? logRequests(method, handler) : handler;
+    return (payload, context) => {
+      context.afterAnswer(() => idleGc.requestWasAnswered());
+      return watched(payload, context);
+    };
   });
   const server = serve(
     listenDescriptor(LISTEN_FD, reactor),
@@ -84,8 +90,21 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
   await server.close();
 }
 
-function mapValues<V>(record: Record<string, V>, map: (value: V) => V): Record<string, V> {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value)]));
+/** Nearly all that containerd waits for; `Wait` itself lasts as long as the container. */
+function logRequests(method: string, handler: Handler): Handler {
+  if (method === "Wait") return handler;
+  return (payload, context) => {
+    // The field of this message is the first in all of them.
+    const { id } = ConnectRequest.decode(payload);
+    return timed(`request ${method}`, () => handler(payload, context), { id });
+  };
+}
+
+function mapValues<V>(
+  record: Record<string, V>,
+  map: (value: V, key: string) => V,
+): Record<string, V> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]));
 }
 
 function becomeDaemon(): void {

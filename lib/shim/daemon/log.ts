@@ -1,5 +1,5 @@
 import { O_NONBLOCK, O_RDWR, open, write } from "../../../ffi/linux.ts";
-import { formatLine } from "../../log.ts";
+import { formatLine, type LogFields } from "../../log.ts";
 import { formatError } from "../../errors.ts";
 
 type Level = Parameters<typeof formatLine>[1];
@@ -26,8 +26,8 @@ export class ShimLog {
     }
   }
 
-  debug(message: string): void {
-    if (this.#debug) this.#write("debug", message);
+  debug(message: string, fields?: LogFields): void {
+    if (this.#debug) this.#write("debug", message, fields);
   }
 
   warning(message: string): void {
@@ -37,11 +37,12 @@ export class ShimLog {
   /** @param what was done when it happened */
   error(what: string, error: unknown): void {
     this.#write("error", `${what}: ${formatError(error)}`);
+    if (error instanceof Error && error.stack !== undefined) this.debug(error.stack);
   }
 
-  #write(level: Level, message: string): void {
+  #write(level: Level, message: string, fields?: LogFields): void {
     if (this.#fd === undefined) return;
-    const line = formatLine("text", level, message, new Date());
+    const line = formatLine("text", level, message, new Date(), fields);
     try {
       write(this.#fd, new TextEncoder().encode(line));
     } catch {

@@ -7,6 +7,7 @@ import type { TaskFactory } from "../service.ts";
 import type { ShimServices } from "../daemon/services.ts";
 import { isGuest, isInPod, summarizeBundle } from "../../runc/kind.ts";
 import { decodeOptions } from "./options.ts";
+import { Stopwatch } from "../../container/timeline.ts";
 import type { Task } from "./task.ts";
 import { UnikernelTask } from "./unikernel.ts";
 
@@ -42,7 +43,9 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
   };
   writeRecord(bundle, record);
   try {
+    const stopwatch = new Stopwatch("create", id);
     await mountRootfs(rootfs, `${bundle}/rootfs`);
+    stopwatch.did("mount root");
     const io = { stdin, stdout, stderr, terminal };
     const common = { id, bundle, io, options };
     const summary = summarizeBundle(bundle);
@@ -50,7 +53,7 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const writable = () => allowWriting(rootfs, `${bundle}/rootfs`);
     if (!isOurs || summary.hasHooks) writable();
     if (isOurs) {
-      const guest = { ...common, root: record.root, allowWriting: writable };
+      const guest = { ...common, root: record.root, allowWriting: writable, stopwatch };
       const task = await UnikernelTask.create(services, guest);
       if (services.shared) services.inits.prepareSoon();
       return task;

@@ -15,6 +15,7 @@ import { callersEnvironment } from "../../runc/environment.ts";
 import { UruncError } from "../../errors.ts";
 import { spawnProgram } from "../../os/programs.ts";
 import type { Stdio } from "../../launch/stdio.ts";
+import { debug, since } from "../../watch.ts";
 import type { Reaper } from "../daemon/reaper.ts";
 import { removeIfThere } from "../../os/files.ts";
 
@@ -57,6 +58,7 @@ export class OciRuntime {
     const log = `${logs}/runtime-${counter++}.log`;
     const files = stdio === undefined ? new CapturedFiles(input) : undefined;
     const [stdin, stdout, stderr] = stdio ?? files!.stdio;
+    const began = performance.now();
     try {
       const pid = spawnProgram({
         path: program,
@@ -74,7 +76,9 @@ export class OciRuntime {
         env: callersEnvironment(),
         fds: [{ from: stdin, to: 0 }, { from: stdout, to: 1 }, { from: stderr, to: 2 }],
       });
+      debug(`${program} ${args[0]} started`, { pid });
       const { exitCode, signal } = await this.#reaper.wait(pid);
+      debug(`${program} ${args[0]} exited`, { ms: since(began), exit: exitCode, signal });
       if (exitCode === 0) return files?.output() ?? "";
       const end = signal === undefined ? `exit code ${exitCode}` : `killed by signal ${signal}`;
       throw new UruncError({

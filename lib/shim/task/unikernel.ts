@@ -3,6 +3,7 @@ import { createContainer, type Created } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { killContainer } from "../../container/kill.ts";
 import { readBundle } from "../../container/prepare.ts";
+import type { Stopwatch } from "../../container/timeline.ts";
 import { startContainer } from "../../container/start.ts";
 import { containerStatus } from "../../container/pause.ts";
 import { Store } from "../../container/store.ts";
@@ -29,6 +30,8 @@ export interface TaskRequest {
   root: string;
   /** Makes the image's root writable, if it was meant to be. */
   allowWriting?(): void;
+  /** Runs since the task was asked for. */
+  stopwatch?: Stopwatch;
 }
 
 /** `linux.cgroupsPath` as callers write it who leave cgroups to systemd. */
@@ -76,6 +79,7 @@ export class UnikernelTask implements Task {
     if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);
     const store = new Store(root);
     const stdio = await openStdio(services, id, io);
+    request.stopwatch?.did("read bundle");
     let task: UnikernelTask | undefined;
     // Hooks are children too, and are waited for where they are started.
     using _hold = services.reaper.hold();
@@ -94,6 +98,7 @@ export class UnikernelTask implements Task {
         spawn: (pidNamespace, _, terminal) => services.inits.take(pidNamespace, terminal),
         allowWriting: request.allowWriting,
         meanwhile: preloadRest,
+        stopwatch: request.stopwatch,
       });
       task = new UnikernelTask(services, request, store, stdio, created.state);
       stdio.given();

@@ -13,8 +13,9 @@ import {
 } from "../../../../ffi/linux.ts";
 import { readMonitorTime } from "./guest_time.ts";
 import { connectAt } from "../../../os/sockets.ts";
-import { qmpCommand, type QmpMessage, QmpReader } from "../qmp.ts";
+import { describeExchange, qmpCommand, type QmpMessage, QmpReader } from "../qmp.ts";
 import { Patience } from "./patience.ts";
+import { debug, isWatched, since } from "../../../watch.ts";
 
 /**
  * A conversation with a monitor, which is hostile: it may say anything, or nothing. Descriptors that
@@ -65,8 +66,10 @@ export class Control implements Disposable {
       throw new Error("the monitor does not listen");
     }
     this.#patience.begin();
+    const began = performance.now();
     for (;;) {
       const message = await this.#next();
+      if (isWatched()) debug(`QMP: ${describeExchange(command, message)}`, { ms: since(began) });
       if ("return" in message) return message;
       if ("error" in message) throw new Error("the monitor refuses");
     }

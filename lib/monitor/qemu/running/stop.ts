@@ -12,6 +12,8 @@ import {
 } from "../qmp.ts";
 import { Control } from "./control.ts";
 import { WaitingTime } from "./waiting.ts";
+import { formatError } from "../../../errors.ts";
+import { debug } from "../../../watch.ts";
 import type { RunningGuest, StopOutcome } from "../../types.ts";
 
 /**
@@ -96,7 +98,8 @@ export async function stopGuest(guest: RunningGuest): Promise<StopOutcome> {
       return "deaf";
     }
     return await watch(guest, control, CTRL_ALT_DELETE, KEYS_BURST);
-  } catch {
+  } catch (error) {
+    debug(`QMP: ${formatError(error)}`, { pid: guest.pid });
     // Whatever is wrong with the control socket, there is still a signal that ends the monitor. It
     // may also have ended right now, while it was asked.
     return "deaf";
