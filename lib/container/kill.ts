@@ -69,7 +69,7 @@ export async function killContainer(
   if (status === "creating") throw notRunning(id);
   const effect = effectOf(signal, state.annotations);
   const isCreated = status === "created";
-  let number = isCreated ? numberBeforeStart(effect) : numberOf(effect, state);
+  let number = isCreated ? numberBeforeStart(effect, state) : numberOf(effect, state);
   // Nothing but the monitor is in there, unless somebody put it there: it gets the signal itself.
   if (all) signalCgroup(state.cgroupPaths, isCreated ? number : signal, state.pid);
   if (status === "stopped") {
@@ -153,19 +153,8 @@ function numberOf(effect: SignalEffect, state: ContainerState): number {
  * Before `start` the process is still init, as PID 1 of its namespace: the kernel drops every signal
  * but SIGKILL that it has no handler for. Whoever terminates a created container means it.
  */
-function numberBeforeStart(effect: SignalEffect): number {
-  switch (effect) {
-    case "stop":
-    case "end":
-      return SIGKILL;
-    case "pause":
-      return SIGSTOP;
-    case "resume":
-      return SIGCONT;
-    case "test":
-    case "nothing":
-      return 0;
-  }
+function numberBeforeStart(effect: SignalEffect, state: ContainerState): number {
+  return effect === "stop" ? SIGKILL : numberOf(effect, state);
 }
 
 /**
