@@ -23,7 +23,7 @@ const REFUSED: [what: string, decode: () => unknown, message: RegExp][] = [
 ];
 
 for (const [what, decode, message] of REFUSED) {
-  Deno.test(`decode: ${what} is refused in the words of the document`, () => {
+  Deno.test(`decode: ${what} is rejected with the document's error`, () => {
     assert.throws(decode, (error) => error instanceof UruncError && message.test(error.message));
   });
 }

@@ -171,7 +171,7 @@ const ways: { name: string; input: Partial<GuestInput>; way: "cmdline" | "initrd
 ];
 
 for (const { name, input, way } of ways) {
-  Deno.test(`linux guest with ${name}: told by the ${way}`, () => {
+  Deno.test(`linux guest with ${name}: passed by the ${way}`, () => {
     const handed = handedOf(input);
     assert.equal(handed === undefined ? "cmdline" : "initrd", way);
     const line = lineOf(input)!;
@@ -185,14 +185,14 @@ for (const { name, input, way } of ways) {
   });
 }
 
-Deno.test("linux: variables that a command line could not carry are handed over as they are", () => {
+Deno.test("linux: variables that a command line could not carry arrive unchanged", () => {
   const env = ["console=x", "my.name=1", 'Q=a "b', "NL=a\nb", "HOME=/root", "A=1", "A=2"];
   assert.deepEqual(handedOf({ env })!.env, [
     ...["HOME=/root", "TERM=linux", "console=x", "my.name=1", 'Q=a "b', "NL=a\nb", "A=2"],
   ]);
 });
 
-Deno.test("linux: the image's command line is handed over in the absence of arguments", () => {
+Deno.test("linux: the image's command line is used without arguments", () => {
   const env = ["A=1"];
   assert.deepEqual(handedOf({ args: [], cmdline: ' /sh  -c "a b" ', env })!.args, [
     "/sh",

@@ -431,7 +431,7 @@ const recorded: Recorded[] = Deno
   .trimEnd().split("\n").map((line) => JSON.parse(line));
 
 for (const monitor of ["qemu", "firecracker", "hvt", "spt"]) {
-  Deno.test(`urunc's arguments for ${monitor}, but for what is listed`, () => {
+  Deno.test(`urunc's arguments for ${monitor}, except for what is listed`, () => {
     const cases = recorded.filter(({ case: it }) => it.monitor === monitor);
     assert.ok(cases.length >= 15);
     for (const { case: it, argv, fc } of cases) {

@@ -17,7 +17,7 @@ for (const command of ["sleep", "a b", "x) R 1 1 1", "((", ") Z 0"]) {
 }
 
 for (const text of ["", "7 (x", "7 (x) S 1 2"]) {
-  Deno.test(`the process status ${JSON.stringify(text)} is none`, () => {
+  Deno.test(`the process status ${JSON.stringify(text)} is malformed`, () => {
     assert.equal(parseProcessStat(text), undefined);
   });
 }
@@ -28,7 +28,7 @@ Deno.test("this process is found, and executes Deno", () => {
   assert.deepEqual(readFileIdentity(`/proc/${Deno.pid}/exe`), { dev, ino });
 });
 
-Deno.test("a process that is not there is not found", () => {
+Deno.test("a missing process is undefined", () => {
   const pid = 0x7ffffffe; // above any kernel.pid_max
   assert.equal(readProcessStat(pid), undefined);
   assert.equal(readFileIdentity(`/proc/${pid}/exe`), undefined);
