@@ -81,7 +81,9 @@ export async function killContainer(
   const pidfd = openProcess(state);
   if (pidfd === undefined) throw notRunning(id);
   try {
-    if (asking !== undefined && await askGuest(directory, state, pidfd, asking) !== "deaf") return;
+    if (
+      asking !== undefined && await askGuest(directory, state, pidfd, asking) !== "unresponsive"
+    ) return;
     if (effect === "stop") number = await heardBy(state.pid!, pidfd, number);
     debug(`kill: signal ${number} to the monitor`, { id, pid: state.pid });
     pidfdSendSignal(pidfd, number);
@@ -104,12 +106,12 @@ async function askGuest(
   asking: Asking,
 ): Promise<StopOutcome> {
   // Another version may know monitors that this one does not.
-  if (!monitorNames().includes(monitor)) return "deaf";
+  if (!monitorNames().includes(monitor)) return "unresponsive";
   const controlSocket = `${path}/${CONTROL_SOCKET}`;
   const began = performance.now();
   const outcome =
     await monitorByName(monitor).stop?.({ controlSocket, pid: pid!, pidfd, asking }) ??
-      "deaf";
+      "unresponsive";
   debug(`kill: asked the guest to stop: ${outcome}`, { ms: since(began), asking, id });
   return outcome;
 }

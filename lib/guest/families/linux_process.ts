@@ -58,7 +58,7 @@ function check({ args, env }: GuestProcess): void {
     for (const text of list) {
       // Only the beginning is told: it may be a secret.
       const what = `${subject}, ${JSON.stringify(text.slice(0, 20))}…`;
-      if (text.includes("\0")) throw refused(what, "it holds a NUL character");
+      if (text.includes("\0")) throw refused(what, "it contains a NUL character");
       const length = new TextEncoder().encode(text).length + 1;
       if (length > STRING_BYTES) {
         const most = STRING_BYTES - 1;

@@ -31,7 +31,7 @@ export const mirage: Guest = {
 
 function quoted(argument: string, subject: string): string {
   if (argument === "") throw untellable(subject, argument, "MirageOS drops an empty argument");
-  if (argument.includes("\0")) throw untellable(subject, argument, "it holds a NUL character");
+  if (argument.includes("\0")) throw untellable(subject, argument, "it contains a NUL character");
   if (!/[ "\\]/.test(argument)) return argument;
   return `"${argument.replaceAll(/["\\]/g, "\\$&")}"`;
 }

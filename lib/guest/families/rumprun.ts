@@ -58,7 +58,7 @@ function quoted(argument: string, subject: string): string {
   if (argument.includes("'")) {
     throw untellable(subject, argument, "Rumprun cannot be told a single quote");
   }
-  if (argument.includes("\0")) throw untellable(subject, argument, "it holds a NUL character");
+  if (argument.includes("\0")) throw untellable(subject, argument, "it contains a NUL character");
   const escaped = argument.replaceAll(/["\\]/g, "\\$&");
   return argument === "" || /[ \t\n]/.test(argument) ? `'${escaped}'` : escaped;
 }

@@ -177,7 +177,7 @@ function quoted(word: string, subject: string): string {
   if (word === "") {
     throw untellable(subject, word, "Unikraft drops an empty word");
   }
-  if (word.includes("\0")) throw untellable(subject, word, "it holds a NUL character");
+  if (word.includes("\0")) throw untellable(subject, word, "it contains a NUL character");
   if (!/[ \r\n\t\v'"\\]/.test(word)) return word;
   return word.includes("'") ? `"${word.replaceAll(/["\\]/g, "\\$&")}"` : `'${word}'`;
 }

@@ -292,9 +292,9 @@ for (const [name, expected] of Object.entries(monitors)) {
         assert.throws(told, InvalidConfigurationError);
       }
     } else {
-      assert.throws(call, /descriptor "6": it opens devices by itself/);
+      assert.throws(call, /descriptor "6": it opens its devices itself/);
       const tap = () => toldOf(monitor, { network: { ...network, tapFd: 7 } });
-      assert.throws(tap, /descriptor "7": it opens devices by itself/);
+      assert.throws(tap, /descriptor "7": it opens its devices itself/);
     }
   });
 
