@@ -226,7 +226,7 @@ const refused: { name: string; input: Partial<GuestInput>; message: RegExp }[] =
   {
     name: "the disk that is a file system",
     input: { isInitramfs: false, environment: "initrd" },
-    message: /unikernel\.environment.*no archive/,
+    message: /unikernel\.environment.*not an archive/,
   },
   { name: "a variable without a value", input: { env: ["A"] }, message: /process\.env\[0\]/ },
   { name: "a variable without a name", input: { env: ["B=1", "=x"] }, message: /env\[1\]/ },

@@ -410,7 +410,7 @@ const places: {
   { type: "linux", block: "/disk", place: "/" },
   { type: "linux", block: "/disk", initrd: "/initrd", place: undefined },
   { type: "linux", block: "/disk", initrd: "/initrd", blockMountPoint: "/", place: "/" },
-  { type: "linux", block: "/disk", blockMountPoint: "/data", place: /blkMntPoint.*"\/" only/ },
+  { type: "linux", block: "/disk", blockMountPoint: "/data", place: /blkMntPoint.*only "\/"/ },
   { type: "rumprun", block: "/disk", place: "/data" },
   { type: "rumprun", rootDisk: true, blockMountPoint: "/srv", place: "/srv" },
   { type: "rumprun", block: "/disk", blockMountPoint: "/", place: /blkMntPoint.*root already/ },
@@ -418,8 +418,8 @@ const places: {
   { type: "mirage", block: "/disk", blockMountPoint: "/x", place: /blkMntPoint.*no file system/ },
   { type: "mirage", rootDisk: true, place: undefined },
   { type: "elf", rootDisk: true, place: undefined },
-  { type: "unikraft", block: "/disk", place: /block: unikraft guests are given no disks/ },
-  { type: "mewz", rootDisk: true, place: /mountRootfs: mewz guests are given no disks/ },
+  { type: "unikraft", block: "/disk", place: /block: unikraft guests get no disks/ },
+  { type: "mewz", rootDisk: true, place: /mountRootfs: mewz guests get no disks/ },
 ];
 
 for (const { type, place, ...description } of places) {
