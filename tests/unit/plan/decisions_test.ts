@@ -170,7 +170,7 @@ const STEPS: [Step, string][] = [
     { step: "writeFile", path: "/f", uid: 1, gid: 1, content: "secret" },
     "writeFile /f uid=1 gid=1",
   ],
-  [{ step: "sendTerminal", to: { kind: "socket", path: "/s" } }, "sendTerminal socket"],
+  [{ step: "sendTerminal", to: { kind: "socket", path: "/s" } }, "sendTerminal /s"],
   [{ step: "setGroups", gids: [] }, "setGroups none"],
   [
     { step: "exec", path: "/bin/monitor", argv: ["monitor", "secret"], env: ["A=secret"] },
