@@ -1,10 +1,10 @@
-/** Prefix of the keys of an image's description. */
+/** What the keys of urunc's image description begin with. */
 export const keyPrefix = "com.urunc.unikernel.";
 
-/** Prefix that only urunc's keys have: an unknown key with it is a misspelt one. */
+/** Nothing else in a config.json begins so: a key that is not one of ours is a misspelt one. */
 export const projectPrefix = "com.urunc.";
 
-/** All keys, without {@linkcode keyPrefix}. */
+/** The keys that are understood, without {@linkcode keyPrefix}. */
 export const keys = [
   "unikernelType",
   "unikernelVersion",

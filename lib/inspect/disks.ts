@@ -169,7 +169,9 @@ function requireUnused({ mount, index }: DiskMount): void {
       subject: `mounts[${index}] ${mount.source}`,
       reason: isUsed
         ? "the host uses it: it is mounted, a part of another device, or another guest's disk"
-        : errorMessage(error),
+        : error instanceof Error
+        ? error.message
+        : String(error),
       remedy: isUsed ? "unmount it, stop that guest, or give it to be read only" : undefined,
       cause: error,
     });

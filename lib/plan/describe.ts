@@ -49,10 +49,7 @@ export function describeStep(step: Step): string {
 
 function formatParameter(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? "none" : value.join(",");
-  // A terminal's receiver: its socket, or that it is the creator.
-  if (typeof value === "object" && value !== null) {
-    const { path, kind } = value as { path?: string; kind?: string };
-    return String(path ?? kind);
-  }
+  // A terminal's receiver: which kind.
+  if (typeof value === "object" && value !== null) return String((value as { kind?: string }).kind);
   return String(value);
 }

@@ -99,7 +99,8 @@ for (const accelerator of ["kvm", "tcg"] as const) {
     // QEMU raises the soft limit itself; the hard one is what it was given.
     assert.match(limits, /^Max open files +\d+ +4096 /m);
     // What QEMU opened: nothing that the caller or the runtime had.
-    const foreign = /shadow|\/tmp\/(?!urunc-test-output)|memfd:.*(urunc|bundle)|deno|\.sock|cgroup/;
+    const foreign =
+      /shadow|\/tmp\/(?!urunc-test-\w+-output)|memfd:.*(urunc|bundle)|deno|\.sock|cgroup/;
     assert.deepEqual(fds.filter(({ target }) => foreign.test(target)), []);
     assert.deepEqual(
       fds.filter(({ fd }) => fd <= 2).map(({ target }) => target),

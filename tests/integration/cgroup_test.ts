@@ -11,10 +11,11 @@ import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import type { Resources } from "../../lib/oci/types.ts";
 import { waitFor } from "../support/process.ts";
 import { testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const LAYOUT = readCgroupLayout();
 /** Not the runtime's own parent: containers of other tests may live there. */
-const PARENT = `/urunc-test-${Deno.pid}`;
+const PARENT = `/${RUN_PREFIX}${Deno.pid}`;
 
 function limits(parts: Partial<Resources> = {}): Resources {
   return {

@@ -25,6 +25,7 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const LAYOUT = readCgroupLayout();
 const SKIP = LAYOUT.v2 === undefined ? "needs a cgroup2 tree" : undefined;
@@ -35,7 +36,7 @@ const ZERO: AllowedDevice = { type: "char", major: 1, minor: 5, access: "rw" };
 
 /** A cgroup2 directory of this test's own. */
 function makeCgroup(scope: Scope): string {
-  const path = `${LAYOUT.v2!.mountPoint}/urunc-test-${crypto.randomUUID().slice(0, 13)}`;
+  const path = `${LAYOUT.v2!.mountPoint}/${RUN_PREFIX}${crypto.randomUUID().slice(0, 13)}`;
   Deno.mkdirSync(path);
   scope.defer(`remove ${path}`, () => Deno.removeSync(path));
   return path;

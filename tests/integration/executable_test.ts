@@ -11,6 +11,7 @@ import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 import { CHECKS, CONSTANTS } from "./executable_checks.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const PROBE = new URL("executable_probe.ts", import.meta.url).pathname;
 
@@ -23,7 +24,7 @@ function linkedProbe(): Promise<string> {
 }
 
 async function linkProbe(): Promise<string> {
-  directory = await Deno.makeTempDir({ prefix: "urunc-test-executable-" });
+  directory = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}executable-` });
   await Deno.chmod(directory, 0o755);
   const path = `${directory}/probe`;
   await writeExecutable(await bundle(PROBE, CONSTANTS), path);

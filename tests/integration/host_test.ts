@@ -7,6 +7,7 @@ import { probeKvm } from "../../lib/host/kvm.ts";
 import { close } from "../../ffi/linux.ts";
 import type { Monitor } from "../../lib/monitor/types.ts";
 import { testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 function run(program: string, ...args: string[]): boolean {
   return new Deno.Command(program, { args, stdout: "null", stderr: "null" }).outputSync().success;
@@ -45,7 +46,7 @@ testIf(
   { needs: ["root", "setpriv", "setfacl"] },
   () => {
     // Not in /tmp: it may be nodev.
-    const directory = Deno.makeTempDirSync({ dir: "/dev", prefix: "urunc-test-" });
+    const directory = Deno.makeTempDirSync({ dir: "/dev", prefix: `${RUN_PREFIX}` });
     try {
       Deno.chmodSync(directory, 0o755);
       for (const [index, { mode, owner, acl }] of NODES.entries()) {

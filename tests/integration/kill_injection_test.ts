@@ -18,6 +18,7 @@ import {
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { urunc, uruncRoot } from "../support/urunc.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 type Victim = "creator" | "init";
 
@@ -61,7 +62,7 @@ for (const { phase, onDisk } of CASES) {
 
 /** A container whose network namespace outlives it, so that what is left there shows. */
 async function prepare(scope: Scope, onDisk: boolean): Promise<Bench> {
-  const netns = `urunc-test-${Deno.pid}`;
+  const netns = `${RUN_PREFIX}${Deno.pid}`;
   await run(["ip", "netns", "add", netns], { check: true });
   scope.defer(`delete namespace ${netns}`, () => run(["ip", "netns", "del", netns]));
   const ip = (...args: string[]) => run(["ip", "-n", netns, ...args], { check: true });
@@ -104,7 +105,7 @@ async function killAfter(
   index: number,
   victim: Victim,
 ): Promise<boolean> {
-  const id = `kill-${victim}-${phase}-${index}`;
+  const id = `${RUN_PREFIX}kill-${victim}-${phase}-${index}`;
   const { disk } = bench;
   const rootfs = `${bench.bundle}/rootfs`;
   if (disk !== undefined && !isMountPoint(rootfs)) {

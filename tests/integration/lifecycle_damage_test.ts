@@ -16,6 +16,7 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { inNode, testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const needs = ["root", "gcc"];
 
@@ -83,14 +84,14 @@ testIf("damaged state.json with a cgroup of its own: found by what is still read
   needs,
 }, async () => {
   await using scope = new Scope();
-  const cgroupsPath = `/urunc-test-damage-${Deno.pid}/one`;
+  const cgroupsPath = `/${RUN_PREFIX}damage/one`;
   const container = await doubleContainer(scope, "idle", { cgroupsPath });
   const pid = await container.mustStart();
   assert.notDeepEqual(cgroupDirectories(cgroupsPath), []);
   damage(container, withField("version", 2));
   assertSucceeded(await container.delete("--force"), "delete --force");
   assertNothingLeft(container, pid);
-  assert.deepEqual(cgroupDirectories(`/urunc-test-damage-${Deno.pid}`), []);
+  assert.deepEqual(cgroupDirectories(`/${RUN_PREFIX}damage`), []);
 });
 
 testIf("damaged state.json: no process is killed but the container's", { needs }, async () => {

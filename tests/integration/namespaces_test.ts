@@ -11,6 +11,7 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const needs = ["root", "gcc", "unshare", "nsenter", "ip"];
 
@@ -135,7 +136,7 @@ for (const type of TYPES) {
 
 testIf("all namespaces are joined, the network by its name", { needs }, async () => {
   await using scope = new Scope();
-  const netns = `urunc-test-${crypto.randomUUID().slice(0, 8)}`;
+  const netns = `${RUN_PREFIX}${crypto.randomUUID().slice(0, 8)}`;
   await run(["ip", "netns", "add", netns], { check: true });
   scope.defer(`delete ${netns}`, () => run(["ip", "netns", "delete", netns], { check: true }));
   const held = await holder(scope);
@@ -163,7 +164,7 @@ testIf("the runtime's own network namespace by its path is refused, and stays as
 }, async () => {
   await using scope = new Scope();
   // The part of the host is played by a namespace that the runtime is called in.
-  const netns = `urunc-test-${crypto.randomUUID().slice(0, 8)}`;
+  const netns = `${RUN_PREFIX}${crypto.randomUUID().slice(0, 8)}`;
   await run(["ip", "netns", "add", netns], { check: true });
   scope.defer(`delete ${netns}`, () => run(["ip", "netns", "delete", netns], { check: true }));
   const ip = (...args: string[]) => run(["ip", "-n", netns, ...args], { check: true });
@@ -212,7 +213,7 @@ testIf("what stands at a namespace's path and is none, or another one", { needs 
 
 testIf("sysctls are set in the container's namespaces, never on the host", { needs }, async () => {
   await using scope = new Scope();
-  const netns = `urunc-test-${crypto.randomUUID().slice(0, 8)}`;
+  const netns = `${RUN_PREFIX}${crypto.randomUUID().slice(0, 8)}`;
   await run(["ip", "netns", "add", netns], { check: true });
   scope.defer(`delete ${netns}`, () => run(["ip", "netns", "delete", netns], { check: true }));
   // An interface with a dot in its name, as VLANs have.

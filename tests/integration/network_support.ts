@@ -5,6 +5,7 @@ import type { TapOwner } from "../../lib/network/owner.ts";
 import { run, waitFor } from "../support/process.ts";
 import type { Scope } from "../support/scope.ts";
 import type { Call, Outcome } from "./network_child.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 export type { Call };
 
@@ -25,7 +26,7 @@ export class Namespace {
   private constructor(readonly name: string) {}
 
   static async make(scope: Scope): Promise<Namespace> {
-    const name = `urunc-test-${Deno.pid}-${++namespaces}`;
+    const name = `${RUN_PREFIX}${++namespaces}`;
     await run(["ip", "netns", "add", name], { check: true });
     scope.defer(`delete namespace ${name}`, () => run(["ip", "netns", "del", name]));
     return new Namespace(name);

@@ -9,6 +9,7 @@ import { missingMemoryController } from "../support/cgroups.ts";
 import { run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const LAYOUT = readCgroupLayout();
 const VERSION = LAYOUT.v1.memory !== undefined ? 1 : 2;
@@ -20,7 +21,7 @@ const NEEDS = {
 /** A cgroup that may use 16 MiB. */
 async function limitedCgroup(scope: Scope): Promise<string> {
   const parent = VERSION === 1 ? LAYOUT.v1.memory! : LAYOUT.v2!.mountPoint;
-  const directory = await newCgroup(scope, `${parent}/urunc-test-oom-${crypto.randomUUID()}`);
+  const directory = await newCgroup(scope, `${parent}/${RUN_PREFIX}oom-${crypto.randomUUID()}`);
   const names = VERSION === 1
     ? ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
     : ["memory.max", "memory.swap.max"];

@@ -12,6 +12,7 @@ import {
 import { isAlive } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const LAYOUT = readCgroupLayout();
 const NEEDS = { needs: ["root", "gcc"], timeoutSeconds: 60 };
@@ -136,7 +137,7 @@ testIf("cgroup v2: processes stop, are seen to be stopped, and go on", {
   needs: ["root"],
   skip: LAYOUT.v2 === undefined ? "needs a cgroup2 tree" : undefined,
 }, async () => {
-  const cgroup = `${LAYOUT.v2!.mountPoint}/urunc-test-${crypto.randomUUID().slice(0, 13)}`;
+  const cgroup = `${LAYOUT.v2!.mountPoint}/${RUN_PREFIX}${crypto.randomUUID().slice(0, 13)}`;
   Deno.mkdirSync(cgroup);
   const child = new Deno.Command("sh", {
     args: ["-c", `echo $$ > ${cgroup}/cgroup.procs; while :; do echo x; sleep 0.02; done`],

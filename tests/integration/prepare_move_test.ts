@@ -59,7 +59,7 @@ testIf(
       observer: {
         ...SILENT_OBSERVER,
         afterStep(_phase, _index, name) {
-          if (name === "join cgroup") wasOver = isOver;
+          if (name === "joinCgroup") wasOver = isOver;
         },
       },
       spawn: (pidNamespace, observer) => ({

@@ -9,6 +9,7 @@ import { debianKernel, guestKernel, makeLinuxInitrd } from "../support/fixtures.
 import { type CommandResult, run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { findProgram, testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const MIB = 1024 * 1024;
 const binary = findProgram("qemu-system-x86_64") ?? "/usr/bin/qemu-system-x86_64";
@@ -43,7 +44,7 @@ async function runLimited(
   argv: string[],
 ): Promise<CommandResult & { oomKills: number }> {
   const { parent, limit, events } = hierarchy!;
-  const cgroup = `${parent}/urunc-test-${crypto.randomUUID()}`;
+  const cgroup = `${parent}/${RUN_PREFIX}${crypto.randomUUID()}`;
   Deno.mkdirSync(cgroup);
   // The kernel needs a moment to let go of the last process.
   scope.defer(`remove ${cgroup}`, async () => {

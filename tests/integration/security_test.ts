@@ -10,6 +10,7 @@ import {
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { urunc } from "../support/urunc.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const needs = ["root", "gcc"];
 
@@ -193,7 +194,7 @@ testIf("no program is executed that others could have named in a state directory
 
 /** A network namespace with an interface that a guest could take over. Returns its path. */
 async function networkNamespace(scope: Scope, name: string): Promise<string> {
-  const namespace = `urunc-test-${Deno.pid}-${name}`;
+  const namespace = `${RUN_PREFIX}${name}`;
   await run(["ip", "netns", "add", namespace], { check: true });
   scope.defer(`delete ${namespace}`, () => run(["ip", "netns", "del", namespace]));
   for (

@@ -16,6 +16,7 @@ import { Scope } from "../support/scope.ts";
 import { withoutSocketDirectories } from "../support/shim_sockets.ts";
 import { testIf } from "../support/skip.ts";
 import { uruncBinary } from "../support/urunc.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const NAMESPACE = "test";
 const ID = "one";
@@ -86,7 +87,7 @@ for (const [version, encode] of INPUTS) {
     },
     async () => {
       await using scope = new Scope();
-      const parent = `/urunc-test-shim-${crypto.randomUUID()}`;
+      const parent = `/${RUN_PREFIX}shim-${crypto.randomUUID()}`;
       scope.defer("remove the cgroup", () => removeSoon(parent));
       // In every hierarchy, as whoever wants one makes it.
       for (const root of cgroupDirectories("/")) {

@@ -15,6 +15,7 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const linuxNeeds = ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"];
 
@@ -127,7 +128,7 @@ const starvedNeeds = {
 /** Something that always wants a processor, and has it for a millisecond in a second. */
 async function starved(scope: Scope): Promise<string[]> {
   const { v1, v2 } = LAYOUT;
-  const directory = `${v1.cpu ?? v2!.mountPoint}/urunc-test-stop-${crypto.randomUUID()}`;
+  const directory = `${v1.cpu ?? v2!.mountPoint}/${RUN_PREFIX}stop-${crypto.randomUUID()}`;
   await Deno.mkdir(directory);
   scope.defer(
     `remove ${directory}`,
@@ -161,7 +162,7 @@ testIf("stop: a monitor that waits for a processor may answer late", starvedNeed
   ]);
   assert.equal(waiting.outcome, "stopping");
   assert.deepEqual(waiting.lines, ["qmp_capabilities", "system_powerdown"]);
-  assert.equal(idle.outcome, "unresponsive");
+  assert.equal(idle.outcome, "deaf");
 });
 
 testIf("stop: one that waits for ever is given up on", starvedNeeds, async () => {
@@ -170,7 +171,7 @@ testIf("stop: one that waits for ever is given up on", starvedNeeds, async () =>
     { answer: () => undefined },
     { program: await starved(scope) },
   );
-  assert.equal(outcome, "unresponsive");
+  assert.equal(outcome, "deaf");
   assert.ok(milliseconds > 4000 && milliseconds < 6000 * allowance, `${milliseconds} ms`);
 });
 

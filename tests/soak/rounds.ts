@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { doubleConfiguration } from "../support/double.ts";
 import { findLeaks, takeSnapshot } from "../support/leaks.ts";
+import { RUN_MARK } from "../support/mark.ts";
 import { run, waitFor } from "../support/process.ts";
 import {
   assertNothingLeft,
@@ -106,7 +107,7 @@ async function makeLane(
   index: number,
   shared: { root: string; config: string },
 ): Promise<Lane> {
-  const id = `soak-${Deno.pid}-${index}`;
+  const id = `soak-${RUN_MARK}-${index}`;
   const end = ENDS[index % ENDS.length]!;
   await run(["ip", "netns", "add", id], { check: true });
   scope.defer(`delete namespace ${id}`, () => run(["ip", "netns", "del", id], { check: true }));

@@ -8,6 +8,7 @@ import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, listPids, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
 import { uruncBinary } from "./urunc.ts";
+import { RUN_PREFIX } from "./mark.ts";
 
 /** What {@linkcode startContainerd} needs of the machine. */
 export const CONTAINERD_NEEDS = ["root", "containerd", "ctr", "runc", "ip", "unshare", "nsenter"];
@@ -84,7 +85,7 @@ export async function startContainerd(
   options: ContainerdOptions = {},
 ): Promise<Containerd> {
   const directory = await scope.temporaryDirectory("containerd");
-  const namespace = `urunc-test-${Deno.pid}-${counter++}`;
+  const namespace = `${RUN_PREFIX}${counter++}`;
   const path = `${directory}/bin`;
   await Deno.mkdir(path);
   const shim = `${path}/containerd-shim-urunc-v2`;

@@ -4,6 +4,7 @@ import type { Asking } from "../../lib/guest/types.ts";
 import { stopGuest } from "../../lib/monitor/qemu/running/stop.ts";
 import type { StopOutcome } from "../../lib/monitor/types.ts";
 import { Stopwatch } from "./busy.ts";
+import { RUN_PREFIX } from "./mark.ts";
 
 /** What a monitor says: to a connection, and to each line it gets. */
 export interface FakeMonitor {
@@ -40,7 +41,7 @@ export async function askGuest(
   { greeting = GREETING, answer = () => OK, accepts = Infinity }: FakeMonitor,
   { asking = "auto", program = ["sleep", "30"], settle }: AskOptions = {},
 ): Promise<Asked> {
-  const directory = await Deno.makeTempDir({ prefix: "urunc-test-stop-" });
+  const directory = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}stop-` });
   const controlSocket = `${directory}/control.sock`;
   const listener = Deno.listen({ transport: "unix", path: controlSocket });
   const served: Promise<void>[] = [];

@@ -1,4 +1,5 @@
 /** Daemons that belong to a test. */
+import { RUN_MARK, RUN_VARIABLE } from "./mark.ts";
 import { waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
 
@@ -23,7 +24,11 @@ export async function daemon(
     stdin: "null",
     stdout: "null",
     stderr: "null",
-    env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...environment },
+    env: {
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      [RUN_VARIABLE]: RUN_MARK,
+      ...environment,
+    },
     clearEnv: true,
   }).spawn();
   let ended = false;

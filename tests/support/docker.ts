@@ -10,6 +10,7 @@ import { type CommandOptions, type CommandResult, listPids, run, waitFor } from 
 import { findProgram } from "./skip.ts";
 import { Scope } from "./scope.ts";
 import { uruncBinary } from "./urunc.ts";
+import { RUN_PREFIX } from "./mark.ts";
 
 export type { ImageFile };
 
@@ -90,7 +91,7 @@ export async function startDocker(
   const directory = await scope.temporaryDirectory("docker");
   await Deno.mkdir(`${directory}/bin`);
   await Deno.symlink(await uruncBinary(), `${directory}/bin/containerd-shim-urunc-v2`);
-  const cgroupParent = `/urunc-test-docker-${Deno.pid}`;
+  const cgroupParent = `/${RUN_PREFIX}docker`;
   await Deno.writeTextFile(`${directory}/daemon.json`, JSON.stringify({ runtimes }));
   await Deno.writeTextFile(`${directory}/containerd.toml`, containerdConfiguration(directory));
   // Runs after both daemons have ended: what is registered first is undone last.

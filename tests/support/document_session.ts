@@ -7,6 +7,7 @@ import { isOutput } from "./documents.ts";
 import { type CommandOptions, type CommandResult, run } from "./process.ts";
 import type { Scope } from "./scope.ts";
 import { repositoryDirectory } from "./urunc.ts";
+import { RUN_PREFIX } from "./mark.ts";
 
 /** Directories that a document's reader would change, and a test must not. */
 const PRIVATE = ["/etc", "/usr/local"];
@@ -67,7 +68,7 @@ async function machineFor(
     const enter: Enter = (argv, options) => run([...unshare, ...argv], options);
     return { enter, env: {} };
   }
-  const namespace = `urunc-test-${Deno.pid}-documents`;
+  const namespace = `${RUN_PREFIX}documents`;
   scope.defer("remove containerd's cgroups", () => removeCgroupTree(`/${namespace}`));
   const daemon = blocks.find(({ mark }) =>
     mark?.kind === "file" && mark.path === "/etc/docker/daemon.json"

@@ -1,7 +1,7 @@
 /** OCI bundles around the fixture guests, and what a Linux guest is made of. */
 import { cacheDirectory } from "./cache.ts";
 import { run } from "./process.ts";
-import { TEMPORARY_PREFIX } from "./scope.ts";
+import { RUN_PREFIX } from "./mark.ts";
 
 const guestDirectory = new URL("../../fixtures/guests/", import.meta.url).pathname;
 
@@ -52,7 +52,7 @@ export interface Bundle {
  * all that makes it a unikernel in `/urunc.json`.
  */
 export async function makeBundle(options: BundleOptions = {}): Promise<Bundle> {
-  const bundle = await Deno.makeTempDir({ prefix: `${TEMPORARY_PREFIX}bundle-` });
+  const bundle = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}bundle-` });
   // The monitor's user must be able to pass through, as through a container engine's directories.
   await Deno.chmod(bundle, 0o755);
   const rootfs = `${bundle}/rootfs`;
@@ -230,7 +230,7 @@ export interface Initrd {
  */
 export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Initrd> {
   const { modules } = await debianLinux();
-  const directory = await Deno.makeTempDir({ prefix: `${TEMPORARY_PREFIX}initrd-` });
+  const directory = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}initrd-` });
   await Deno.chmod(directory, 0o755);
   const tree = `${directory}/tree`;
   const path = `${directory}/initrd`;

@@ -1,9 +1,10 @@
 /**
- * What a test could leave behind on the machine, and what it could change there: looked at before
- * and after.
+ * What this run of the tests could leave behind on the machine, and what it could change there: looked
+ * at before and after. Others may come and go meanwhile: what is looked at bears the run's mark.
  */
+import { RUN_MARK } from "./mark.ts";
 import { listPids, readCommandLine } from "./process.ts";
-import { TEMPORARY_PREFIX } from "./scope.ts";
+import { inNode } from "./skip.ts";
 import { repositoryDirectory } from "./urunc.ts";
 
 /** The machine at one moment: for each kind of thing, what is there by name, and its state. */
@@ -37,23 +38,30 @@ const WATCHED_FILES = [
 /** Directories of the cgroup tree that callers or urunc make bear one of these. */
 const CGROUP_NAMES = /urunc|docker|libpod|conmon|containerd|k8s|crun/;
 
+/**
+ * Whether a thing is this run's, by texts about it. In a node everything is: its daemons are systemd's,
+ * and nobody else is there.
+ */
+function isOurs(...evidence: string[]): boolean {
+  return inNode() || evidence.some((it) => it.includes(RUN_MARK));
+}
+
 /** Looks at the machine now. */
 export function takeSnapshot(): Snapshot {
   return {
     mount: mounts(),
-    "network link": new Map(namesIn("/sys/class/net").map((it) => [it, "there"])),
-    "loop device": loopDevices(),
-    cgroup: cgroups(),
-    "file in /run": runFiles(),
-    "temporary file": new Map(
-      ["/tmp", "/var/tmp"].flatMap((directory) =>
-        namesIn(directory).filter((it) => it.startsWith(TEMPORARY_PREFIX))
-          .map((it) => [`${directory}/${it}`, "there"])
-      ),
-    ),
-    process: processes(),
+    "network link": named(networkLinks()),
+    "loop device": named(loopDevices()),
+    cgroup: named(cgroups()),
+    "file in /run": named(runFiles()),
+    "temporary file": named(temporaryFiles()),
+    process: named(processes()),
     "host file": new Map(WATCHED_FILES.map((it) => [it, describeFile(it)])),
   };
+}
+
+function named(names: string[]): Map<string, string> {
+  return new Map(names.map((it) => [it, "there"]));
 }
 
 /**
@@ -86,20 +94,24 @@ export function assertNoLeaks(before: Snapshot, after: Snapshot, only = /^/): vo
   if (leaks.length > 0) throw new Error(leaks.join("\n"));
 }
 
-function namesIn(directory: string): string[] {
+function entriesOf(directory: string): Deno.DirEntry[] {
   try {
-    return [...Deno.readDirSync(directory)].map((it) => it.name);
+    return [...Deno.readDirSync(directory)];
   } catch {
     return [];
   }
 }
 
+function namesIn(directory: string): string[] {
+  return entriesOf(directory).map((it) => it.name);
+}
+
 function mounts(): Map<string, string> {
   const found = new Map<string, string>();
-  for (const line of Deno.readTextFileSync("/proc/self/mountinfo").split("\n")) {
+  for (const line of readText("/proc/self/mountinfo").split("\n")) {
     const fields = line.split(" ");
     const separator = fields.indexOf("-");
-    if (separator < 0) continue;
+    if (separator < 0 || !isOurs(line)) continue;
     const base = `${fields[4]} (${fields[separator + 1]})`;
     // The same place can be mounted over several times.
     let name = base;
@@ -109,28 +121,25 @@ function mounts(): Map<string, string> {
   return found;
 }
 
-function loopDevices(): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const name of namesIn("/sys/block").filter((it) => it.startsWith("loop"))) {
-    try {
-      const file = Deno.readTextFileSync(`/sys/block/${name}/loop/backing_file`).trim();
-      found.set(`/dev/${name} on ${file}`, "there");
-    } catch { /* not in use */ }
-  }
-  return found;
+/** One of a pair that a namespace holds is not looked for: it goes with what holds the namespace. */
+function networkLinks(): string[] {
+  return namesIn("/sys/class/net").filter((it) => isOurs(it));
 }
 
-function cgroups(): Map<string, string> {
-  const found = new Map<string, string>();
+function loopDevices(): string[] {
+  return namesIn("/sys/block").filter((it) => it.startsWith("loop")).flatMap((name) => {
+    const file = readText(`/sys/block/${name}/loop/backing_file`).trim();
+    return file !== "" && isOurs(file) ? [`/dev/${name} on ${file}`] : [];
+  });
+}
+
+function cgroups(): string[] {
+  const found: string[] = [];
   const walk = (directory: string) => {
-    let entries: Deno.DirEntry[] = [];
-    try {
-      entries = [...Deno.readDirSync(directory)];
-    } catch { /* it has just been removed */ }
-    for (const { name, isDirectory } of entries) {
+    for (const { name, isDirectory } of entriesOf(directory)) {
       if (!isDirectory) continue;
       const path = `${directory}/${name}`;
-      if (CGROUP_NAMES.test(path)) found.set(path, "there");
+      if (CGROUP_NAMES.test(path) && isOurs(path)) found.push(path);
       walk(path);
     }
   };
@@ -138,30 +147,89 @@ function cgroups(): Map<string, string> {
   return found;
 }
 
-function runFiles(): Map<string, string> {
-  const found = namesIn("/run").filter((it) => /^(urunc|docker|containerd)/.test(it))
-    .map((it) => `/run/${it}`);
-  found.push(...namesIn("/run/containerd/s").map((it) => `/run/containerd/s/${it}`));
-  found.push(...namesIn("/run/urunc").map((it) => `/run/urunc/${it}`));
-  return new Map(found.map((it) => [it, "there"]));
+function temporaryFiles(): string[] {
+  return ["/tmp", "/var/tmp"].flatMap((directory) =>
+    namesIn(directory).filter((it) => it.startsWith("urunc-test-") && isOurs(it))
+      .map((it) => `${directory}/${it}`)
+  );
 }
 
-/** Ours by executable or argument; a QEMU when it runs in another mount namespace. */
-function processes(): Map<string, string> {
-  const found = new Map<string, string>();
-  const ownMounts = Deno.readLinkSync("/proc/self/ns/mnt");
-  for (const pid of listPids()) {
-    if (pid === Deno.pid) continue;
-    const argv = readCommandLine(pid);
+/** Of urunc, and of the daemons: other people's are there, too. */
+function runFiles(): string[] {
+  const states = namesIn("/run/urunc").map((it) => `/run/urunc/${it}`)
+    .filter((it) => isOurs(it, ...textsBelow(it)));
+  const directories = namesIn("/run").filter((it) => /^(urunc|docker|containerd)/.test(it))
+    .map((it) => `/run/${it}`).filter((it) => inNode() || isUnused(it));
+  return [...directories, ...states, ...shimSockets()];
+}
+
+/** Nobody's daemon has anything in it: urunc keeps its own, others' are theirs as long as they run. */
+function isUnused(directory: string): boolean {
+  return directory !== "/run/urunc" && entriesOf(directory).length === 0;
+}
+
+/** Of a shim that runs the process shows whose it is; one that has ended removes its socket. */
+function shimSockets(): string[] {
+  const bound = readText("/proc/net/unix");
+  return namesIn("/run/containerd/s").map((it) => `/run/containerd/s/${it}`)
+    .filter((it) => inNode() || !bound.includes(it));
+}
+
+/** What the files of a directory say. */
+function textsBelow(directory: string): string[] {
+  return entriesOf(directory).filter((it) => it.isFile)
+    .map((it) => readText(`${directory}/${it.name}`));
+}
+
+/**
+ * What the tests started, and what that started: the mark is in the environment, in the arguments, in
+ * the name of the cgroup, or in the paths of what is mounted for it (a monitor has no environment). In a
+ * node, ours by executable or argument; a QEMU when it runs in another mount namespace.
+ */
+function processes(): string[] {
+  const isStarted = inNode() ? isStartedInNode() : isMarked;
+  return listPids().filter((it) => it !== Deno.pid && isStarted(it)).map((pid) =>
+    `${pid} started at ${startTime(pid)}: ${readCommandLine(pid).join(" ").slice(0, 200)}`
+  );
+}
+
+function isMarked(pid: number): boolean {
+  // A zombie waits for its parent, a thread of the kernel is nobody's.
+  if (readCommandLine(pid).length === 0) return false;
+  const texts = ["environ", "cmdline", "cgroup"].map((it) => readText(`/proc/${pid}/${it}`));
+  return isOurs(...texts, foreignMounts(pid));
+}
+
+/** What is mounted for a process whose root is another than ours; a copy of ours says nothing of it. */
+function foreignMounts(pid: number): string {
+  const mounts = readText(`/proc/${pid}/mountinfo`);
+  return rootOf(mounts) === rootOf(readText("/proc/self/mountinfo")) ? "" : mounts;
+}
+
+/** Device and directory of what is mounted at `/`: proc_pid_mountinfo(5). */
+function rootOf(mounts: string): string | undefined {
+  return mounts.split("\n").map((it) => it.split(" ")).find((it) => it[4] === "/")
+    ?.slice(2, 4).join(" ");
+}
+
+function isStartedInNode(): (pid: number) => boolean {
+  const ownMounts = link("/proc/self/ns/mnt");
+  return (pid) => {
     const executable = link(`/proc/${pid}/exe`) ?? "";
-    const ours = executable.startsWith(`${repositoryDirectory()}dist/`) ||
+    return executable.startsWith(`${repositoryDirectory()}dist/`) ||
       executable.includes("/urunc-tests/") ||
-      argv.some((it) => it.includes(`/${TEMPORARY_PREFIX}`)) ||
+      readCommandLine(pid).some((it) => it.includes("/urunc-test-")) ||
       (/\/qemu-system-[^/]*$/.test(executable) && link(`/proc/${pid}/ns/mnt`) !== ownMounts);
-    if (!ours) continue;
-    found.set(`${pid} started at ${startTime(pid)}: ${argv.join(" ").slice(0, 200)}`, "there");
+  };
+}
+
+/** Empty when it is not there, or is not to be read. */
+function readText(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
   }
-  return found;
 }
 
 function link(path: string): string | undefined {

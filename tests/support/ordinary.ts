@@ -4,6 +4,7 @@ import { busyboxFiles } from "./docker.ts";
 import { makeLayer } from "./image.ts";
 import { run } from "./process.ts";
 import type { Scope } from "./scope.ts";
+import { RUN_PREFIX } from "./mark.ts";
 
 /** A bundle of busybox that runc makes the config.json of. Needs `runc` and `busybox`. */
 export async function ordinaryBundle(
@@ -23,7 +24,7 @@ export async function ordinaryBundle(
   config.process.args = args;
   config.process.terminal = false;
   config.annotations = annotations;
-  const parent = `/urunc-test-ordinary-${Deno.pid}`;
+  const parent = `/${RUN_PREFIX}ordinary`;
   config.linux.cgroupsPath = `${parent}/${crypto.randomUUID()}`;
   scope.defer("remove the cgroup that runc leaves", () => removeCgroupTree(parent));
   await Deno.writeTextFile(path, JSON.stringify(config));

@@ -8,6 +8,7 @@ import { daemon } from "./daemon.ts";
 import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, isAlive, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
+import { RUN_PREFIX } from "./mark.ts";
 
 /** What {@linkcode startPodman} needs of the machine. */
 export const PODMAN_NEEDS = ["root", "podman", "conmon", "ip", "unshare", "nsenter"];
@@ -50,7 +51,7 @@ export async function startPodman(
   flags: string[] = [],
 ): Promise<Podman> {
   const directory = await scope.temporaryDirectory("podman");
-  const cgroupParent = `/urunc-test-podman-${Deno.pid}`;
+  const cgroupParent = `/${RUN_PREFIX}podman`;
   scope.defer("remove podman's cgroups", () => removeCgroupTree(cgroupParent));
   const host = await daemon(scope, `${directory}/host.log`, [
     "unshare",

@@ -2,6 +2,7 @@
 import { cgroupDirectories } from "./cgroups.ts";
 import { doubleBinary, doubleConfiguration, type DoubleReport, parseReport } from "./double.ts";
 import { type BundleOptions, makeBundle } from "./fixtures.ts";
+import { RUN_MARK } from "./mark.ts";
 import { type CommandResult, isAlive, listPids, readCommandLine, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
 import { urunc, uruncBinary, type UruncOptions, uruncRoot } from "./urunc.ts";
@@ -69,7 +70,7 @@ export class Container {
     places: Pick<Container, "root" | "bundle" | "rootfs"> & { output: string },
   ) {
     this.#options = options;
-    this.id = options.id ?? `test-${crypto.randomUUID().slice(0, 13)}`;
+    this.id = options.id ?? `test-${RUN_MARK}-${crypto.randomUUID().slice(0, 8)}`;
     this.root = places.root;
     this.bundle = places.bundle;
     this.rootfs = places.rootfs;

@@ -1,3 +1,5 @@
+import { RUN_PREFIX } from "./mark.ts";
+
 /**
  * A list of things to undo, in reverse, whatever happens: use it as
  * `await using scope = new Scope()`. A test run that is told to end (SIGTERM, which the runner
@@ -23,13 +25,13 @@ export class Scope implements AsyncDisposable {
   }
 
   /**
-   * A directory of its own, removed with all its content at the end. Its name starts with
-   * `urunc-test-`, by which the leak check knows it.
+   * A directory of its own, removed with all its content at the end. Its name bears the run's mark, by
+   * which the search for leaks knows it.
    *
    * @param dir where, if not where temporary files usually are
    */
   async temporaryDirectory(name = "dir", dir?: string): Promise<string> {
-    const path = await Deno.makeTempDir({ dir, prefix: `${TEMPORARY_PREFIX}${name}-` });
+    const path = await Deno.makeTempDir({ dir, prefix: `${RUN_PREFIX}${name}-` });
     // Other users (the monitor's) must be able to pass through.
     await Deno.chmod(path, 0o755);
     this.defer(`remove ${path}`, () => removeTree(path));
@@ -61,9 +63,6 @@ export class Scope implements AsyncDisposable {
 
 /** How long the clean-up may take of a process that is told to end. */
 export const CLEAN_UP_SECONDS = 60;
-
-/** What the names of all temporary files of tests start with. */
-export const TEMPORARY_PREFIX = "urunc-test-";
 
 const openScopes = new Set<Scope>();
 let listening = false;

@@ -3,6 +3,7 @@ import { runEveryHook, runHooks, runHooksAsync } from "../../lib/hooks.ts";
 import type { State } from "../../lib/oci/state.ts";
 import type { Hook } from "../../lib/oci/types.ts";
 import { Stopwatch } from "../support/busy.ts";
+import { RUN_PREFIX } from "../support/mark.ts";
 
 const STATE: State = {
   ociVersion: "1.2.0",
@@ -56,7 +57,7 @@ Deno.test("a hook has only its three descriptors", () => {
   });
 });
 
-Deno.test("hooks run in order, none after a failed one", () => {
+Deno.test("hooks run in order, and none after one that failed", () => {
   withDirectory((path) => {
     const hooks = [
       shell(`echo 1 >> ${path}/log`),
@@ -71,8 +72,8 @@ Deno.test("hooks run in order, none after a failed one", () => {
   });
 });
 
-Deno.test("every hook runs where the specification requires it, and failures are reported", async () => {
-  const path = await Deno.makeTempDir({ prefix: "urunc-test-hooks-" });
+Deno.test("every hook runs where the specification wants it, and the failures are told", async () => {
+  const path = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}hooks-` });
   try {
     const hooks = [
       shell("exit 1"),
@@ -89,7 +90,7 @@ Deno.test("every hook runs where the specification requires it, and failures are
   }
 });
 
-Deno.test("a failed hook's last output is in the error, not all of it", () => {
+Deno.test("a failed hook's last words are in the error, and not all of them", () => {
   const script =
     "i=0; while [ $i -lt 2000 ]; do echo filler; i=$((i+1)); done; echo last >&2; exit 9";
   assert.throws(() => runHooks([shell(script)], STATE, { name: "prestart" }), (error: Error) => {
@@ -100,7 +101,7 @@ Deno.test("a failed hook's last output is in the error, not all of it", () => {
   });
 });
 
-Deno.test("a hook killed by a signal is reported as such", () => {
+Deno.test("a hook that a signal ended is told so", () => {
   assert.throws(
     () => runHooks([shell("kill -TERM $$")], STATE, { name: "prestart" }),
     /killed by signal 15/,
@@ -153,8 +154,8 @@ Deno.test("without arguments a hook gets its path as the only one", () => {
   });
 });
 
-Deno.test("asynchronous hooks: in order, with failures and timeouts reported", async () => {
-  const path = await Deno.makeTempDir({ prefix: "urunc-test-hooks-" });
+Deno.test("hooks that others do not wait for: in order, their failures and timeouts told", async () => {
+  const path = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}hooks-` });
   try {
     let turns = 0;
     const go = `${path}/go`;

@@ -42,7 +42,7 @@ export class WarmInit {
     });
   }
 
-  /** Keeps one that was started already. */
+  /** One was started together with this process. */
   adopt(init: SpawnedInit): void {
     this.#init = { ...this.#expect(init), moving: prepareMove(init.pid) };
   }

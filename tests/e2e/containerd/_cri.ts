@@ -5,6 +5,7 @@ import { doubleBinary } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import type { Scope } from "../../support/scope.ts";
 import { GUEST, ORDINARY } from "./_common.ts";
+import { RUN_PREFIX } from "../../support/mark.ts";
 
 const PLUGINS = "/usr/lib/cni";
 export const CRI_NEEDS = [...CONTAINERD_NEEDS, "gcc", "iptables"];
@@ -27,7 +28,7 @@ export async function startWithCri(
     `${cni}/conf/10-test.conflist`,
     JSON.stringify({
       cniVersion: "0.4.0",
-      name: `urunc-test-${Deno.pid}`,
+      name: `${RUN_PREFIX}${Deno.pid}`,
       plugins: [{
         type: "bridge",
         bridge: "cni-test",

@@ -11,6 +11,7 @@ import { Scope } from "../../support/scope.ts";
 import { SEEN, sitAtEcho } from "../../support/sitting.ts";
 import { testIf } from "../../support/skip.ts";
 import { uruncBinary } from "../../support/urunc.ts";
+import { RUN_PREFIX } from "../../support/mark.ts";
 
 const NEEDS = [...PODMAN_NEEDS, "qemu-system-x86_64"];
 const AS_NOBODY = ["--user=65534:65534", "--group-add=108"];
@@ -65,7 +66,7 @@ for (const accelerator of ["tcg", "kvm"] as const) {
       assert.equal((await inspect("idle")).State.ExitCode, 137);
       await podman(["rm", "idle"], { check: true });
       assert.ok(!isAlive(Pid));
-      assert.deepEqual(cgroupDirectories(`/urunc-test-podman-${Deno.pid}/libpod-${Id}`), []);
+      assert.deepEqual(cgroupDirectories(`/${RUN_PREFIX}podman/libpod-${Id}`), []);
       assert.equal((await podman(["ps", "--all", "--quiet"])).stdout, "");
     }
     assertNoLeaks(before, takeSnapshot(), /podman|urunc|conmon|host file/);

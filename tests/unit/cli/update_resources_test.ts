@@ -30,7 +30,7 @@ for (const [text, bytes] of MEMORY) {
   });
 }
 
-Deno.test("update: options become properties, no options become none", () => {
+Deno.test("update: options become properties, and none become nothing", () => {
   assert.deepEqual(resources(), {});
   assert.deepEqual(
     resources(
@@ -47,7 +47,7 @@ Deno.test("update: options become properties, no options become none", () => {
 });
 
 for (const args of [["--memory", "much"], ["--memory=-2"], ["--cpu-share=1.5"], ["--memory=1x"]]) {
-  Deno.test(`update: ${args.join(" ")} is not a number`, () => {
+  Deno.test(`update: ${args.join(" ")} is no number`, () => {
     assert.throws(() => resources(...args), UsageError);
   });
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as linux from "../../../ffi/linux.ts";
 import { SIGINT } from "../../support/kernel.ts";
+import { RUN_PREFIX } from "../../support/mark.ts";
 
 const sh = (script: string, argv: string[] = []) =>
   linux.spawn({ path: "/bin/sh", argv: ["sh", "-c", script, ...argv], env: [], fds: [] });
@@ -8,7 +9,7 @@ const sh = (script: string, argv: string[] = []) =>
 /** No shell: it would wait for what it started before it ends itself. */
 const sleeper = () => linux.spawn({ path: "/bin/sleep", argv: ["sleep", "60"], env: [], fds: [] });
 
-Deno.test("waitpid reports how a child ended, once", () => {
+Deno.test("waitpid tells how a child ended, once", () => {
   const cases: [string, object][] = [
     ["exit 0", { exitCode: 0 }],
     ["exit 255", { exitCode: 255 }],
@@ -30,7 +31,7 @@ Deno.test("waitpid with WNOHANG does not wait", () => {
 });
 
 Deno.test("waitpidAsync waits beside everything else, for several at once", async () => {
-  const directory = Deno.makeTempDirSync({ prefix: "urunc-test-wait-" });
+  const directory = Deno.makeTempDirSync({ prefix: `${RUN_PREFIX}wait-` });
   try {
     // The first ends once timers have run; for ten seconds it waits for that.
     const go = `${directory}/go`;
@@ -55,7 +56,7 @@ Deno.test("waitpidAsync finds a child that has ended before", async () => {
   assert.deepEqual(await linux.waitpidAsync(pid), { exitCode: 5 });
 });
 
-Deno.test("waitpidAsync rejects what is not a child, and leaves no descriptor", async () => {
+Deno.test("waitpidAsync refuses what is no child, and leaves no descriptor", async () => {
   const count = () => [...Deno.readDirSync("/proc/self/fd")].length;
   const before = count();
   await assert.rejects(linux.waitpidAsync(1), { operation: "waitpid", code: "ECHILD" });

@@ -1,6 +1,7 @@
 /** A pool of thin volumes, as operators set one up for containerd's devmapper snapshotter. */
 import { run } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
+import { RUN_PREFIX } from "../../support/mark.ts";
 
 const POOL_BYTES = 1024 * 1024 * 1024;
 const METADATA_BYTES = 16 * 1024 * 1024;
@@ -48,7 +49,7 @@ export async function removeThinPool(directory: string, name: string): Promise<v
 /** A pool that goes with its scope. */
 export async function thinPool(scope: Scope): Promise<string> {
   const directory = await scope.temporaryDirectory("pool");
-  const name = `urunc-test-${Deno.pid}`;
+  const name = `${RUN_PREFIX}${Deno.pid}`;
   scope.defer(`remove the pool ${name}`, () => removeThinPool(directory, name));
   await makeThinPool(directory, name);
   return name;

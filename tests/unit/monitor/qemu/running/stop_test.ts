@@ -11,6 +11,7 @@ import {
   OK,
   serve,
 } from "../../../../support/control_socket.ts";
+import { RUN_PREFIX } from "../../../../support/mark.ts";
 
 const hostile: { name: string; monitor: FakeMonitor }[] = [
   { name: "says nothing", monitor: { greeting: "" } },
@@ -32,7 +33,7 @@ const hostile: { name: string; monitor: FakeMonitor }[] = [
 for (const { name, monitor } of hostile) {
   Deno.test(`a monitor that ${name} is given up on soon`, async () => {
     const { outcome, milliseconds, allowance } = await askGuest(monitor);
-    assert.equal(outcome, "unresponsive");
+    assert.equal(outcome, "deaf");
     assert.ok(milliseconds < 2500 * allowance, `${milliseconds} ms`);
   });
 }
@@ -46,7 +47,7 @@ Deno.test("a monitor without its socket is given up on at once", async () => {
     pidfd,
     asking: "auto",
   } as const;
-  assert.equal(await stopGuest(guest), "unresponsive");
+  assert.equal(await stopGuest(guest), "deaf");
   close(pidfd);
   idle.kill("SIGKILL");
   await idle.status;
@@ -130,7 +131,7 @@ for (const { name, readings, heard } of traces) {
       program: [Deno.execPath(), "eval", "setInterval(() => {}, 1e6)"],
       settle: untilIdle,
     });
-    assert.equal(outcome, heard ? "stopping" : "unresponsive");
+    assert.equal(outcome, heard ? "stopping" : "deaf");
     assert.ok(lines.includes("system_powerdown"), "it is asked whatever can be read");
     assert.equal(lines.includes("send-key"), !heard, "the keyboard is for who has not heard");
   });
@@ -149,7 +150,7 @@ async function untilIdle(pid: number): Promise<void> {
 
 Deno.test("a guest that ends when it is asked has ended", async () => {
   const victim = new Deno.Command("sleep", { args: ["30"] }).spawn();
-  const directory = await Deno.makeTempDir({ prefix: "urunc-test-stop-" });
+  const directory = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}stop-` });
   const controlSocket = `${directory}/control.sock`;
   const listener = Deno.listen({ transport: "unix", path: controlSocket });
   const answer = (line: string) => {
