@@ -25,9 +25,21 @@ demo *ARGS:
 ok:
     {{deno}} task ok
 
-# all tests, or groups and files: just test unit
+# all tests, or groups, files and names: just test out_of_memory
 test *ARGS:
     {{deno}} task test {{ARGS}}
+
+# unit tests at once, without packages, root or a build: just test-unit oci
+test-unit *ARGS:
+    {{deno}} task test:unit {{ARGS}}
+
+# unit tests, again after each change
+test-watch *ARGS:
+    {{deno}} task test:watch {{ARGS}}
+
+# which lines the unit tests execute, by room
+coverage *ARGS:
+    {{deno}} task coverage {{ARGS}}
 
 # tests in nodes (virtual machines with systemd), or some of them: just test-vm docker
 test-vm *ARGS:

@@ -1,35 +1,26 @@
 /**
- * `deno task test [GROUP|PATH…] [--filter TEXT]`: installs what is missing, builds the executable,
- * runs every group of tests in a process of its own, and looks at what is left on the machine. The
- * last line is the sum; before it stands what passed only in another node than the first.
+ * `deno task test [GROUP|PATH|NAME…] [--filter TEXT] [--coverage]`: installs what is missing, builds the
+ * executable, runs every group of tests in a process of its own, and looks at what they left on the
+ * machine. The last line is the sum; before it stands what passed only in another node than the first.
  *
- * Time shares, in minutes: preparation 5, unit 3, integration 11, e2e 9, vm 32; 60 in all. What a group
- * leaves of its share, the next ones have, too: a slow machine is slow in all of them. A group that
- * takes longer is told to clean up, and counts as failed. What is below tests/vm/node is run by the vm
- * group's tests, in a node.
+ * A group that takes longer than its share (tests/support/groups.ts) is told to clean up, and counts as
+ * failed. What is below tests/vm/node is run by the vm group's tests, in a node.
  */
+import { whenOver } from "./support/busy.ts";
+import { describeCoverage } from "./support/coverage.ts";
+import { DENO_TEST, lockFlags, parseTestArguments } from "./support/deno_test.ts";
+import { describeBudget, type Group, GROUP_ALLOWANCE, GROUPS } from "./support/groups.ts";
 import { parseJunit, type TestOutcome } from "./support/junit.ts";
 import { findLeaks, type Snapshot, takeSnapshot } from "./support/leaks.ts";
-import { claimMachine } from "./support/only_run.ts";
+import { claimDirectory } from "./support/only_run.ts";
 import {
   isNamespaceDirectoryMounted,
   removeNamespaceDirectory,
 } from "./support/named_namespaces.ts";
-import { installPackages, TEST_PACKAGES } from "./support/packages.ts";
+import { installPackages, packagesFor } from "./support/packages.ts";
 import { CLEAN_UP_SECONDS, hearTerminationElsewhere, Scope } from "./support/scope.ts";
+import { listTestFiles, selectTests, type TestFiles } from "./support/targets.ts";
 import { repositoryDirectory } from "./support/urunc.ts";
-
-interface Group {
-  name: string;
-  minutes: number;
-}
-
-const GROUPS: Group[] = [
-  { name: "unit", minutes: 3 },
-  { name: "integration", minutes: 11 },
-  { name: "e2e", minutes: 9 },
-  { name: "vm", minutes: 32 },
-];
 
 /** What tells a run to end. */
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
@@ -67,18 +58,14 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
  */
 export async function main(args: string[]): Promise<number> {
   const started = performance.now();
-  const { targets, filter } = parseArguments(args);
-  const selected = GROUPS.map((group) => ({ group, files: testFiles(group, targets) }))
-    .filter((it) => it.files.length > 0);
-  const unmatched = targets.filter((it) =>
-    !selected.some(({ group, files }) => matches(it, group, files))
-  );
-  if (unmatched.length > 0) return refuse(`no such group or test file: ${unmatched.join(" ")}`);
+  let chosen: Chosen;
   try {
-    await claimMachine();
+    chosen = choose(args);
+    if (chosen.names.some((it) => it !== "unit")) await claimDirectory(root);
   } catch (error) {
     return refuse(error instanceof Error ? error.message : `${error}`);
   }
+  for (const line of describeBudget(chosen.names)) say(line);
   hearTerminationElsewhere();
   for (const [signal, number] of Object.entries(SIGNALS)) {
     Deno.addSignalListener(signal as keyof typeof SIGNALS, () => interrupt(number));
@@ -86,24 +73,25 @@ export async function main(args: string[]): Promise<number> {
 
   const outcomes: TestOutcome[] = [];
   await attempt(outcomes, "install packages", async () => {
-    const missing = await installPackages(TEST_PACKAGES, say);
+    const missing = await installPackages(packagesFor(chosen.names), say);
     if (missing.length > 0) say(`missing: ${missing.map((it) => it.package).join(" ")}`);
   });
-  const needsBuild = selected.some((it) => it.group.name !== "unit");
-  if (needsBuild && !Deno.env.get("URUNC_BINARY")) {
+  if (chosen.names.some((it) => it !== "unit") && !Deno.env.get("URUNC_BINARY")) {
     await attempt(outcomes, "build dist/urunc", build);
   }
 
   const before = takeSnapshot();
   const hadNamespaces = isNamespaceDirectoryMounted();
   let end = performance.now();
-  for (const { group, files } of selected) {
+  for (const group of GROUPS) {
+    const files = chosen.files.get(group.name);
+    if (files === undefined) continue;
     if (interrupted) break;
     const groupStarted = performance.now();
     end += group.minutes * 60_000;
     const minutes = Math.max(1, Math.round((end - groupStarted) / 60_000));
     say(`\n== ${group.name}: ${files.length} files, at most ${minutes} minutes`);
-    outcomes.push(...await runGroup({ ...group, minutes }, files, filter));
+    outcomes.push(...await runGroup({ ...group, minutes }, files, chosen));
     say(`== ${group.name}: ${seconds(groupStarted)} s`);
   }
   if (!hadNamespaces) {
@@ -112,7 +100,26 @@ export async function main(args: string[]): Promise<number> {
   for (const leak of await settledLeaks(before)) {
     outcomes.push({ name: leak, file: "after all tests", outcome: "failed" });
   }
-  return report(outcomes, started);
+  return report(outcomes, chosen, started);
+}
+
+/** What the arguments mean. */
+interface Chosen {
+  files: TestFiles;
+  /** Of the groups that have some of the files. */
+  names: string[];
+  filter?: string;
+  /** What the unit tests execute is measured: the table, once it is there. */
+  coverage?: string[];
+}
+
+/** @throws Error when they mean nothing, or more than one thing */
+function choose(args: string[]): Chosen {
+  const { targets, filter, flags } = parseTestArguments(args, ["--coverage"]);
+  const all = listTestFiles(root, GROUPS.map((it) => it.name), ["tests/vm/node"]);
+  const files = selectTests(all, targets);
+  const coverage = flags.includes("--coverage") ? [] : undefined;
+  return { files, names: [...files.keys()], filter, coverage };
 }
 
 function refuse(reason: string): number {
@@ -121,8 +128,9 @@ function refuse(reason: string): number {
   return 1;
 }
 
-function report(outcomes: TestOutcome[], started: number): number {
+function report(outcomes: TestOutcome[], { coverage = [] }: Chosen, started: number): number {
   say(`\n== all: ${seconds(started)} s`);
+  for (const line of coverage) say(line);
   const skipped = outcomes.filter((it) => it.outcome === "skipped");
   const failed = outcomes.filter((it) => it.outcome === "failed");
   for (const it of skipped) say(`skipped: ${it.name}: ${it.reason}`);
@@ -139,47 +147,6 @@ function report(outcomes: TestOutcome[], started: number): number {
   return failed.length > 0 ? 1 : 0;
 }
 
-function parseArguments(args: string[]): { targets: string[]; filter?: string } {
-  const targets: string[] = [];
-  let filter: string | undefined;
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i] ?? "";
-    if (arg === "--filter") filter = args[++i];
-    else if (arg.startsWith("--filter=")) filter = arg.slice("--filter=".length);
-    else targets.push(arg.replace(/^\.\//, "").replace(/\/+$/, ""));
-  }
-  return { targets, filter };
-}
-
-/** A target is a group's name, a test file, or a directory above test files. */
-function matches(target: string, group: Group, files: string[]): boolean {
-  return target === group.name || files.some((it) => isAtOrBelow(it, target));
-}
-
-function isAtOrBelow(file: string, target: string): boolean {
-  return file === target || file.startsWith(`${target}/`);
-}
-
-/** The group's test files, relative to the repository, that the targets mean; all without any. */
-function testFiles(group: Group, targets: string[]): string[] {
-  const files: string[] = [];
-  const walk = (directory: string) => {
-    let entries: Deno.DirEntry[] = [];
-    try {
-      entries = [...Deno.readDirSync(`${root}${directory}`)];
-    } catch { /* the group has no tests yet */ }
-    for (const { name, isDirectory } of entries) {
-      const path = `${directory}/${name}`;
-      if (isDirectory && path !== "tests/vm/node") walk(path);
-      else if (name.endsWith("_test.ts")) files.push(`${directory}/${name}`);
-    }
-  };
-  walk(`tests/${group.name}`);
-  files.sort();
-  if (targets.length === 0 || targets.includes(group.name)) return files;
-  return files.filter((file) => targets.some((it) => isAtOrBelow(file, it)));
-}
-
 /** Runs a step of the preparation; its failure counts as a failed test, and the run goes on. */
 async function attempt(outcomes: TestOutcome[], name: string, fn: () => Promise<void>) {
   if (interrupted) return;
@@ -193,28 +160,25 @@ async function attempt(outcomes: TestOutcome[], name: string, fn: () => Promise<
 
 async function build(): Promise<void> {
   say("building dist/urunc");
-  const status = await start(["run", "-A", ...lockFlags(), "lib/build/compile.ts"], 5 * 60);
+  const status = await start(["run", "-A", ...lockFlags(root), "lib/build/compile.ts"], 5 * 60);
   if (!status.success) throw new Error(`exit code ${status.code}`);
 }
 
-/** The lock file decides what is downloaded, where there is one. */
-function lockFlags(): string[] {
-  try {
-    Deno.statSync(`${root}deno.lock`);
-    return ["--frozen"];
-  } catch {
-    return ["--no-lock"];
-  }
-}
-
-async function runGroup(group: Group, files: string[], filter?: string): Promise<TestOutcome[]> {
+async function runGroup(group: Group, files: string[], chosen: Chosen): Promise<TestOutcome[]> {
   await using scope = new Scope();
   const junit = `${await scope.temporaryDirectory("junit")}/report.xml`;
-  // Types are checked by `deno task ok`. V8 as in the linked program, or errno is wrong now and then.
-  const how = ["-A", "--no-check", "--v8-flags=--single-threaded", ...lockFlags()];
-  const flags = ["test", ...how, `--junit-path=${junit}`];
+  const { filter } = chosen;
+  const flags = [...DENO_TEST, ...lockFlags(root), `--junit-path=${junit}`];
   if (filter !== undefined) flags.push("--filter", filter);
+  const profiles = group.name === "unit" && chosen.coverage !== undefined
+    ? await scope.temporaryDirectory("coverage")
+    : undefined;
+  if (profiles !== undefined) flags.push(`--coverage=${profiles}`, "--coverage-raw-data-only");
   const { code, late } = await start([...flags, ...files], group.minutes * 60);
+  if (profiles !== undefined) {
+    chosen.coverage = await describeCoverage(root, profiles)
+      .catch((error) => [`coverage: ${error.message}`]);
+  }
   const failure = (name: string): TestOutcome => ({ name, file: group.name, outcome: "failed" });
 
   let outcomes: TestOutcome[];
@@ -237,21 +201,21 @@ async function runGroup(group: Group, files: string[], filter?: string): Promise
 
 type RunningGroup = ReturnType<typeof spawn>;
 
-/** Runs Deno with the terminal's output, and ends it when it takes too long. */
+/** Runs Deno with the terminal's output, and ends it when it takes too long: more on a busy machine. */
 async function start(args: string[], timeoutSeconds: number) {
   const child = spawn(args);
   running = child;
   // It came before there was anything to end.
   if (interrupted) end(child);
   let late = false;
-  const timer = setTimeout(() => {
+  const deadline = whenOver(timeoutSeconds, () => {
     late = true;
     end(child);
-  }, timeoutSeconds * 1000);
+  }, GROUP_ALLOWANCE);
   try {
     return { ...await child.status, late };
   } finally {
-    clearTimeout(timer);
+    deadline.cancel();
     running = undefined;
     await dismiss(child);
   }

@@ -15,7 +15,7 @@ export function suggestion(name: string, known: readonly string[]): string {
 }
 
 /** Insertions, deletions and replacements of a character that lead from one string to the other. */
-function editDistance(from: string, to: string): number {
+export function editDistance(from: string, to: string): number {
   let previous = Array.from({ length: to.length + 1 }, (_, column) => column);
   for (let row = 1; row <= from.length; row++) {
     const current = [row];

@@ -21,10 +21,10 @@ Deno.test("slow", async () => {
 `;
 
 /** A repository of that test only. */
-async function makeRepository(scope: Scope): Promise<string> {
+async function makeRepository(scope: Scope, group = "unit"): Promise<string> {
   const directory = await scope.temporaryDirectory("runner");
   const from = repositoryDirectory();
-  await Deno.mkdir(`${directory}/tests/unit`, { recursive: true });
+  await Deno.mkdir(`${directory}/tests/${group}`, { recursive: true });
   await run(["cp", "-r", `${from}tests/run.ts`, `${from}tests/support`, `${directory}/tests`], {
     check: true,
   });
@@ -32,13 +32,13 @@ async function makeRepository(scope: Scope): Promise<string> {
   for (const name of ["ffi", "lib", "tests/lint"]) {
     await Deno.symlink(`${from}${name}`, `${directory}/${name}`);
   }
-  await Deno.writeTextFile(`${directory}/tests/unit/slow_test.ts`, SLOW_TEST);
+  await Deno.writeTextFile(`${directory}/tests/${group}/slow_test.ts`, SLOW_TEST);
   return directory;
 }
 
-function commandLine(directory: string): string[] {
+function commandLine(directory: string, group = "unit"): string[] {
   const flags = ["-A", "--no-lock", "--no-check"];
-  return [Deno.execPath(), "run", ...flags, `${directory}/tests/run.ts`, "unit"];
+  return [Deno.execPath(), "run", ...flags, `${directory}/tests/run.ts`, group];
 }
 
 /** The process of the tests, once the test waits. */
@@ -52,13 +52,20 @@ function environment(directory: string, cleanUpMilliseconds: number): Record<str
   return {
     HOME: Deno.env.get("HOME") ?? "/",
     SLOW_CLEAN_UP: `${cleanUpMilliseconds}`,
+    // What is under test here is the runner.
+    URUNC_BINARY: "/bin/true",
     TMPDIR: directory,
     XDG_CACHE_HOME: directory,
   };
 }
 
-function start(scope: Scope, directory: string, cleanUpMilliseconds: number): Deno.ChildProcess {
-  const [program, ...args] = commandLine(directory);
+function start(
+  scope: Scope,
+  directory: string,
+  cleanUpMilliseconds: number,
+  group?: string,
+): Deno.ChildProcess {
+  const [program, ...args] = commandLine(directory, group);
   const child = new Deno.Command(program!, {
     args,
     env: environment(directory, cleanUpMilliseconds),
@@ -139,27 +146,49 @@ testIf(
   },
 );
 
+testIf("a second run that tests the same executable is refused, and leaves the first alone", {
+  needs: ["root"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await makeRepository(scope, "integration");
+  const first = start(scope, directory, 0, "integration");
+  const output = new Response(first.stdout).text();
+  const test = await waitForTest(directory);
+  const env = environment(directory, 0);
+  const second = await run(commandLine(directory, "slow"), { env });
+  assert.equal(second.code, 1);
+  const reason = `another run of the tests is under way in ${directory}/: process ${first.pid}.`;
+  assert.ok(second.stderr.startsWith(reason), second.stderr);
+  assert.equal(second.stdout, "0 passed, 1 failed, 0 skipped\n");
+  assert.ok(isAlive(test));
+  first.kill("SIGTERM");
+  assert.equal((await first.status).code, 143);
+  await output;
+});
+
+testIf("two runs of unit tests do not know of each other", {}, async () => {
+  await using scope = new Scope();
+  const directories = [await makeRepository(scope), await makeRepository(scope)];
+  const runs = directories.map((it) => start(scope, it, 0));
+  const outputs = runs.map((it) => new Response(it.stdout).text());
+  for (const it of directories) await waitForTest(it);
+  for (const it of runs) it.kill("SIGTERM");
+  for (const it of runs) assert.equal((await it.status).code, 143);
+  await Promise.all(outputs);
+});
+
 testIf(
-  "a second test run at the same time is refused, and leaves the first one alone",
+  "a name that is unclear is refused with what it could mean, and nothing runs",
   {},
   async () => {
     await using scope = new Scope();
     const directory = await makeRepository(scope);
-    const first = start(scope, directory, 0);
-    const output = new Response(first.stdout).text();
-    const test = await waitForTest(directory);
-    const env = environment(directory, 0);
-    const second = await run(commandLine(directory), { env });
-    assert.equal(second.code, 1);
-    const reason = new RegExp(
-      `^another run of the tests is under way: process ${first.pid} in /.*`,
-    );
-    assert.match(second.stderr, reason);
-    assert.equal(second.stdout, "0 passed, 1 failed, 0 skipped\n");
-    assert.ok(isAlive(test));
-    first.kill("SIGTERM");
-    assert.equal((await first.status).code, 143);
-    await output;
+    const { code, stdout, stderr } = await run(commandLine(directory, "slwo"), {
+      env: environment(directory, 0),
+    });
+    assert.equal(code, 1);
+    assert.equal(stderr, "no such group or test: slwo:\n  tests/unit/slow_test.ts\n");
+    assert.equal(stdout, "0 passed, 1 failed, 0 skipped\n");
   },
 );
 

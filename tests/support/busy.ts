@@ -42,9 +42,9 @@ export class Stopwatch {
   }
 
   /** Whether so many milliseconds are over, and what a busy machine is allowed beyond them. */
-  isOver(limit: number): boolean {
+  isOver(limit: number, allowance = ALLOWANCE): boolean {
     const elapsed = this.milliseconds();
-    return elapsed > limit && elapsed > limit * this.allowance();
+    return elapsed > limit && (elapsed > limit * allowance || this.allowance() === 1);
   }
 
   /**
@@ -65,14 +65,17 @@ export interface Deadline {
 }
 
 /** Calls once so many seconds are over, and what a busy machine is allowed beyond them. */
-export function whenOver(seconds: number, callback: () => void): Deadline {
+export function whenOver(
+  seconds: number,
+  callback: () => void,
+  allowance = ALLOWANCE,
+): Deadline {
   const watch = new Stopwatch();
   const limit = seconds * 1000;
   const look = () => {
-    if (watch.isOver(limit)) return callback();
-    const left = limit * watch.allowance() - watch.milliseconds();
-    // Others may be done before that.
-    timer = setTimeout(look, Math.max(10, Math.min(left, limit / 4)));
+    if (watch.isOver(limit, allowance)) return callback();
+    // The machine may be quiet again before all of that is over.
+    timer = setTimeout(look, Math.max(10, limit / 4));
   };
   let timer = setTimeout(look, limit);
   return { cancel: () => clearTimeout(timer) };

@@ -9,15 +9,25 @@ import { Scope } from "./scope.ts";
 export interface PackageWish {
   package: string;
   purpose: string;
+  /** Unit tests use it, too, and are skipped without it. */
+  unit?: true;
 }
 
 /** What the whole test run uses. */
 export const TEST_PACKAGES: PackageWish[] = [
   { package: "qemu-system-x86", purpose: "the monitor" },
   { package: "qemu-utils", purpose: "another QEMU that wants a guest's disk" },
-  { package: "busybox-static", purpose: "user land of the Linux guests and of plain containers" },
-  { package: "gcc", purpose: "checks the kernel structures and builds the monitor's test double" },
-  { package: "libc6-dev", purpose: "the C headers for it" },
+  {
+    package: "busybox-static",
+    purpose: "user land of the Linux guests and of plain containers",
+    unit: true,
+  },
+  {
+    package: "gcc",
+    purpose: "checks the kernel structures and builds the monitor's test double",
+    unit: true,
+  },
+  { package: "libc6-dev", purpose: "the C headers for it", unit: true },
   { package: "iproute2", purpose: "network set-up and inspection by the tests" },
   { package: "iputils-ping", purpose: "pings guests" },
   { package: "nftables", purpose: "shows the rules of a Knative guest's network" },
@@ -25,8 +35,8 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "cpio", purpose: "initial RAM disks of Linux guests" },
   { package: "acl", purpose: "access lists of device nodes" },
   { package: "strace", purpose: "observes what the executable opens" },
-  { package: "zsh", purpose: "completes command lines" },
-  { package: "fish", purpose: "completes command lines" },
+  { package: "zsh", purpose: "completes command lines", unit: true },
+  { package: "fish", purpose: "completes command lines", unit: true },
   { package: "runc", purpose: "the runtime to compare with" },
   { package: "containerd", purpose: "a caller" },
   { package: "docker.io", purpose: "a caller" },
@@ -37,8 +47,17 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "e2fsprogs", purpose: "makes the node's disks" },
   { package: "libarchive13t64", purpose: "mkfs.ext4 fills a disk from a tar with it" },
   { package: "openssh-client", purpose: "runs tests in the node" },
-  { package: "protobuf-compiler", purpose: "judges the encoding of the messages of containerd" },
+  {
+    package: "protobuf-compiler",
+    purpose: "judges the encoding of the messages of containerd",
+    unit: true,
+  },
 ];
+
+/** What these groups of tests use. */
+export function packagesFor(groups: string[]): PackageWish[] {
+  return groups.some((it) => it !== "unit") ? TEST_PACKAGES : TEST_PACKAGES.filter((it) => it.unit);
+}
 
 /** Which of the packages are not installed. */
 export async function missingPackages(wishes: PackageWish[]): Promise<PackageWish[]> {
