@@ -6,6 +6,7 @@ import { configurationKeys, monitorKeys } from "../../lib/config/keys.ts";
 import { parseConfiguration } from "../../lib/config/parse.ts";
 import { keys as imageKeys } from "../../lib/guest/keys.ts";
 import { parseUnikernel } from "../../lib/guest/parse.ts";
+import { parseSpec } from "../../lib/oci/parse.ts";
 import { supportedMonitors as monitors } from "../../lib/monitor/registry.ts";
 import {
   anchorsOf,
@@ -42,6 +43,8 @@ function judgeJson(json: any): void {
     for (const runtime of Object.values<Record<string, unknown>>(json.runtimes)) {
       assert.ok("path" in runtime !== "runtimeType" in runtime, "docker takes one of both");
     }
+  } else if ("ociVersion" in json) {
+    parseSpec(JSON.stringify(json));
   } else {
     parseUnikernel({ annotations: {}, uruncJson: JSON.stringify(json), monitors });
   }
