@@ -44,7 +44,7 @@ export function placeCgroup(
       remedy: "mount cgroup2 at /sys/fs/cgroup",
     });
   }
-  const path = resolvePath(cgroupsPath, id);
+  const path = pathBelowMount(cgroupsPath, id);
   const mountPoints = [...new Set(Object.values(layout.v1))];
   const v1 = mountPoints.map((mountPoint) => ({
     mountPoint,
@@ -104,7 +104,7 @@ export function deviceCgroup(plan: CgroupPlan): DeviceCgroup | undefined {
   return plan.v2 === undefined ? undefined : { version: 2, directory: plan.v2.directory };
 }
 
-function resolvePath(cgroupsPath: string | undefined, id: string): string {
+function pathBelowMount(cgroupsPath: string | undefined, id: string): string {
   if (cgroupsPath === undefined || cgroupsPath === "") return `${DEFAULT_PARENT}/${id}`;
   const refuse = (reason: string) =>
     new InvalidConfigurationError({

@@ -62,7 +62,7 @@ export class TerminalRelay {
       tcsetattr(STDIN, this.#modes);
     } catch (error) {
       // It was hung up meanwhile: nothing to restore.
-      if (!isGone(error)) throw error;
+      if (!isOtherSideGone(error)) throw error;
     }
   }
 
@@ -109,7 +109,7 @@ async function passOutput(master: number): Promise<void> {
       if (count !== undefined) await writeWhole(STDOUT, buffer.subarray(0, count));
     }
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!isOtherSideGone(error)) throw error;
   }
 }
 
@@ -140,11 +140,11 @@ async function passInput(master: number, stopped: number): Promise<void> {
       }
     }
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!isOtherSideGone(error)) throw error;
   }
 }
 
 /** The other side of a pipe or terminal is gone, or the descriptor was not open to begin with. */
-function isGone(error: unknown): boolean {
+function isOtherSideGone(error: unknown): boolean {
   return error instanceof LinuxError && ["EIO", "EPIPE", "EBADF"].includes(error.code);
 }

@@ -4,8 +4,7 @@ import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, UruncError } from "../errors.ts";
 import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
-import { isSameNamespace, readNamespace } from "../os/namespaces.ts";
-import { readExecutable, readProcessStat } from "../os/process.ts";
+import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts } from "../inspect/types.ts";
 import type { InitMessage, Report } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
@@ -35,6 +34,7 @@ import { type ContainerDirectory, CONTROL_SOCKET, START_SOCKET, type Store } fro
 import { TerminalTaker } from "./terminal.ts";
 import { courseOf, Stopwatch, type Timeline } from "./timeline.ts";
 import { undoCreate } from "./undo.ts";
+import { isSameIdentity, readFileIdentity } from "../os/files.ts";
 
 /** What `create` is asked for. */
 export interface CreateOptions {
@@ -252,7 +252,7 @@ async function launch(
       ...state,
       network: {
         namespacePath: path,
-        namespace: readNamespace(`/proc/${init.pid}/ns/net`),
+        namespace: readFileIdentity(`/proc/${init.pid}/ns/net`),
         tap: TAP_NAME,
         interface: network.name,
         routed: networkMode(spec) === "static"
@@ -365,7 +365,7 @@ function initialState(creation: Creation): ContainerState {
     monitor: prepared.monitor.name,
     pid: init.pid,
     pidStartTime: readProcessStat(init.pid)?.startTime,
-    initExecutable: readExecutable(init.pid),
+    initExecutable: readFileIdentity(`/proc/${init.pid}/exe`),
     creatorPid: Deno.pid,
     creatorStartTime: readProcessStat(Deno.pid)?.startTime,
     phase: "creating",
@@ -383,8 +383,8 @@ function initialState(creation: Creation): ContainerState {
  * @throws HostError when init is in the runtime's network namespace
  */
 function requireOwnNetwork(pid: number): void {
-  const own = readNamespace("/proc/thread-self/ns/net");
-  if (!isSameNamespace(own, readNamespace(`/proc/${pid}/ns/net`))) return;
+  const own = readFileIdentity("/proc/thread-self/ns/net");
+  if (!isSameIdentity(own, readFileIdentity(`/proc/${pid}/ns/net`))) return;
   throw new HostError({
     operation: "attach network",
     reason: "the container is in the runtime's own network namespace",

@@ -9,7 +9,6 @@ import {
   setns,
 } from "../../ffi/linux.ts";
 import { errorMessage, HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
-import { isSameNamespace, type NamespaceIdentity, readNamespace } from "../os/namespaces.ts";
 import { setForwarding } from "../network/forwarding.ts";
 import { removeMasquerade } from "../network/masquerade.ts";
 import { removeIngress } from "../network/redirect.ts";
@@ -25,6 +24,7 @@ import { salvageState } from "./salvage.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { computeStatus } from "./status.ts";
 import type { ContainerDirectory, Lock, Store } from "./store.ts";
+import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
 
 /** How long a killed monitor may take to end: the kernel tears down the guest's memory. Seconds. */
 const KILL_TIMEOUT = 10;
@@ -232,7 +232,7 @@ function stopRouting(link: string, { forwarding }: { forwarding: boolean }): voi
  * @param expected which namespace it was, where that is known
  * @returns undefined when the path does not name it any more
  */
-function openNetwork(path: string, expected: NamespaceIdentity | undefined): number | undefined {
+function openNetwork(path: string, expected: FileIdentity | undefined): number | undefined {
   let fd: number;
   try {
     fd = open(path, O_RDONLY);
@@ -243,8 +243,8 @@ function openNetwork(path: string, expected: NamespaceIdentity | undefined): num
   }
   try {
     // Of what was opened: the path may name a third one by now.
-    const opened = readNamespace(`/proc/self/fd/${fd}`);
-    if (expected === undefined || isSameNamespace(opened, expected)) return fd;
+    const opened = readFileIdentity(`/proc/self/fd/${fd}`);
+    if (expected === undefined || isSameIdentity(opened, expected)) return fd;
   } catch (error) {
     close(fd);
     throw error;

@@ -8,8 +8,8 @@ import {
   open,
 } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { isSameNamespace, readNamespace } from "../os/namespaces.ts";
 import type { NamespaceType, Spec } from "../oci/types.ts";
+import { isSameIdentity, readFileIdentity } from "../os/files.ts";
 
 /** Files of /proc/PID/ns. */
 const FILES: Partial<Record<NamespaceType, string>> = { network: "net", ipc: "ipc", uts: "uts" };
@@ -62,8 +62,8 @@ export function refuseOwnNamespaces({ linux }: Spec): void {
     const file = FILES[type];
     if (path === undefined || file === undefined) continue;
     if (type !== "network" && !hasSysctls) continue;
-    const own = readNamespace(`/proc/self/ns/${file}`);
-    if (!isSameNamespace(own, readNamespace(path))) continue;
+    const own = readFileIdentity(`/proc/self/ns/${file}`);
+    if (!isSameIdentity(own, readFileIdentity(path))) continue;
     throw new InvalidConfigurationError({
       operation: "read config.json",
       subject: `linux.namespaces[${index}].path`,

@@ -69,7 +69,7 @@ export async function killContainer(
   if (status === "creating") throw notRunning(id);
   const effect = effectOf(signal, state.annotations);
   const isCreated = status === "created";
-  let number = isCreated ? numberBeforeStart(effect) : numberOf(effect, state);
+  let number = isCreated ? numberBeforeStart(effect, state) : numberOf(effect, state);
   // Nothing but the monitor is in there, unless somebody put it there: it gets the signal itself.
   if (all) signalCgroup(state.cgroupPaths, isCreated ? number : signal, state.pid);
   if (status === "stopped") {
@@ -81,7 +81,9 @@ export async function killContainer(
   const pidfd = openProcess(state);
   if (pidfd === undefined) throw notRunning(id);
   try {
-    if (asking !== undefined && await askGuest(directory, state, pidfd, asking) !== "deaf") return;
+    if (
+      asking !== undefined && await askGuest(directory, state, pidfd, asking) !== "unresponsive"
+    ) return;
     if (effect === "stop") number = await heardBy(state.pid!, pidfd, number);
     debug(`kill: signal ${number} to the monitor`, { id, pid: state.pid });
     pidfdSendSignal(pidfd, number);
@@ -104,12 +106,12 @@ async function askGuest(
   asking: Asking,
 ): Promise<StopOutcome> {
   // Another version may know monitors that this one does not.
-  if (!monitorNames().includes(monitor)) return "deaf";
+  if (!monitorNames().includes(monitor)) return "unresponsive";
   const controlSocket = `${path}/${CONTROL_SOCKET}`;
   const began = performance.now();
   const outcome =
     await monitorByName(monitor).stop?.({ controlSocket, pid: pid!, pidfd, asking }) ??
-      "deaf";
+      "unresponsive";
   debug(`kill: asked the guest to stop: ${outcome}`, { ms: since(began), asking, id });
   return outcome;
 }
@@ -153,19 +155,8 @@ function numberOf(effect: SignalEffect, state: ContainerState): number {
  * Before `start` the process is still init, as PID 1 of its namespace: the kernel drops every signal
  * but SIGKILL that it has no handler for. Whoever terminates a created container means it.
  */
-function numberBeforeStart(effect: SignalEffect): number {
-  switch (effect) {
-    case "stop":
-    case "end":
-      return SIGKILL;
-    case "pause":
-      return SIGSTOP;
-    case "resume":
-      return SIGCONT;
-    case "test":
-    case "nothing":
-      return 0;
-  }
+function numberBeforeStart(effect: SignalEffect, state: ContainerState): number {
+  return effect === "stop" ? SIGKILL : numberOf(effect, state);
 }
 
 /**

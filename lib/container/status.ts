@@ -1,19 +1,18 @@
-import {
-  type ExecutableIdentity,
-  type ProcessStat,
-  readExecutable,
-  readProcessStat,
-} from "../os/process.ts";
+import { type ProcessStat, readProcessStat } from "../os/process.ts";
 import type { State as OciState } from "../oci/state.ts";
 import type { ContainerState } from "./state.ts";
+import { type FileIdentity, readFileIdentity } from "../os/files.ts";
 
 /** The processes of this host; replaced in tests. */
 export interface ProcessView {
   stat(pid: number): ProcessStat | undefined;
-  executable(pid: number): ExecutableIdentity | undefined;
+  executable(pid: number): FileIdentity | undefined;
 }
 
-const LINUX: ProcessView = { stat: readProcessStat, executable: readExecutable };
+const LINUX: ProcessView = {
+  stat: readProcessStat,
+  executable: (pid) => readFileIdentity(`/proc/${pid}/exe`),
+};
 
 /** What the processes tell; whether they are frozen, `containerStatus` finds out. */
 export type ProcessStatus = Exclude<OciState["status"], "paused">;

@@ -87,7 +87,7 @@ export class Fields {
   /** The property, which must be there. */
   required<T>(key: string, decode: Decoder<T>): T {
     const value = this.#get(key);
-    if (value === undefined) throw this.at(key).error("it is missing, and required");
+    if (value === undefined) throw this.at(key).error("required, but missing");
     return decode(value, this.at(key));
   }
 

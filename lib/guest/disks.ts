@@ -5,7 +5,7 @@ import type { UnikernelConfig } from "./types.ts";
 
 const operation = "give the guest a disk";
 
-/** What of a description says where a disk is mounted. */
+/** The part of a description that says where a disk is mounted. */
 export type DiskDescription = Pick<
   UnikernelConfig,
   "block" | "blockMountPoint" | "rootDisk" | "initrd"
@@ -15,9 +15,9 @@ export type DiskDescription = Pick<
  * Where the guest mounts the disk that its image asks for by `block`, or by `mountRootfs` and
  * `useDMBlock`.
  *
- * @returns undefined when it mounts it by itself, if at all
- * @throws UnsupportedError when guests of this family have no disks, or no use for a file system
- * @throws InvalidConfigurationError when they cannot mount one there
+ * @returns undefined when mounting it is left to the guest
+ * @throws UnsupportedError when guests of this family get no disks
+ * @throws InvalidConfigurationError when they cannot mount a disk there
  */
 export function mountPointOf(description: DiskDescription, guest: Guest): string | undefined {
   const { blockMountPoint: asked, initrd } = description;
@@ -27,12 +27,12 @@ export function mountPointOf(description: DiskDescription, guest: Guest): string
     throw new UnsupportedError({
       operation,
       subject: keyPrefix + key,
-      reason: `${type} guests are given no disks: they could not mount any`,
+      reason: `${type} guests get no disks: they could not mount any`,
       remedy: "leave the key out, or give it no value",
     });
   }
   if (asked !== undefined) return checkMountPoint(asked, disks.mount, type);
-  // An initial RAM disk is a root already.
+  // An initial RAM disk is already a root.
   const hasRoot = disks.mount === "root" && !description.rootDisk && initrd !== undefined;
   return hasRoot ? undefined : disks.mountPoint;
 }
@@ -45,7 +45,7 @@ function checkMountPoint(asked: string, mount: "root" | "below" | "raw", type: s
     reason: mount === "raw"
       ? `${type} guests mount no file system`
       : mount === "root"
-      ? `${type} guests are told to mount "/" only, and find other disks as /dev/vda and on`
+      ? `${type} guests mount only "/"; other disks are /dev/vda and following`
       : `${type} guests have a root already, and mount a disk below it`,
     remedy: mount === "root" ? '"/", or leave the key out' : "leave the key out",
   });

@@ -1,10 +1,10 @@
-/** What the keys of urunc's image description begin with. */
+/** Prefix of the keys of an image's description. */
 export const keyPrefix = "com.urunc.unikernel.";
 
-/** Nothing else in a config.json begins so: a key that is not one of ours is a misspelt one. */
+/** Prefix that only urunc's keys have: an unknown key with it is a misspelt one. */
 export const projectPrefix = "com.urunc.";
 
-/** The keys that are understood, without {@linkcode keyPrefix}. */
+/** All keys, without {@linkcode keyPrefix}. */
 export const keys = [
   "unikernelType",
   "unikernelVersion",

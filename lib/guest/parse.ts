@@ -15,29 +15,29 @@ import {
   word,
 } from "./value.ts";
 
-/** Largest `/urunc.json` that is read, in bytes: a handful of paths and one command line. */
+/** Maximum size of `/urunc.json`, in bytes: it contains some paths and one command line. */
 export const maximumUruncJsonBytes = 64 * 1024;
 
-/** What describes a container's guest. */
+/** The sources of a guest's description. */
 export interface UnikernelSources {
   /** The annotations of config.json. */
   annotations: Record<string, string>;
-  /** The text of `/urunc.json` in the image, when there is one. */
+  /** The text of `/urunc.json` in the image, if there is one. */
   uruncJson?: string;
   monitors: MonitorSupport;
 }
 
-/** Which monitors there are, and what they boot. */
+/** The monitors and what they boot. */
 export interface MonitorSupport {
   /** Their names, for the `hypervisor` key. */
   names: readonly string[];
-  /** The guest families that one of them boots. */
+  /** The guest families that a monitor boots. */
   guestsOf(name: string): readonly UnikernelType[];
 }
 
 const operation = "read the unikernel's description";
 
-/** How each value looks. */
+/** The syntax of each key's value. */
 type Grammars = Record<Key, Grammar>;
 
 const grammarsOf = ({ names }: MonitorSupport): Grammars => ({
@@ -60,9 +60,8 @@ const grammarsOf = ({ names }: MonitorSupport): Grammars => ({
 });
 
 /**
- * Whether a container is a unikernel at all. One that says anything under `com.urunc.` is, so that a
- * misspelt key becomes an error and not an ordinary container; so is an image that has a
- * `/urunc.json`.
+ * Whether a container is a guest. It is when an annotation begins with `com.urunc.`, so that a misspelt
+ * key is an error and does not make an ordinary container; or when the image has a `/urunc.json`.
  */
 export function isUnikernel(annotations: Record<string, string>, uruncJson?: string): boolean {
   return uruncJson !== undefined ||
@@ -72,20 +71,24 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
 }
 
 /**
- * What an image says of its guest: the annotations over `/urunc.json`, key by key. An empty value
- * says nothing, as older tools write one for every key they do not use. How a value may be encoded:
- * {@linkcode decodeValue}.
+ * Parses the description of an image's guest: annotations override `/urunc.json`, key by key. An empty
+ * value counts as absent, because older tools write one for every key that they do not use. How a value
+ * may be encoded: {@linkcode decodeValue}.
  *
- * Keys, after `com.urunc.unikernel.`: `unikernelType` and `hypervisor` (one that boots such guests)
- * and `binary` must be there; `unikernelVersion`, `initrd`, `cmdline` may be; `accelerator` is `kvm`
- * (the default) or `tcg`, which must be asked for, because emulation that nobody asked for hides a
- * broken node; `environment` is `cmdline` or `initrd`, the way that
- * arguments and environment take (`families/linux.ts`); `kernelParameters` are further parameters of a
- * Linux kernel; `stop` is `auto` (the default) or `button`: the
- * guest is asked to stop by nothing but its power button, and has all the time the caller gives it;
- * `solo5NetDev` and `solo5BlkDev` are what a Solo5 guest's manifest calls its devices; `block` is a
- * disk image in the image, `useDMBlock` or `mountRootfs` (its newer name) makes the image's own root a
- * disk, and `blkMntPoint` is where the guest mounts the one or the other.
+ * Keys, after `com.urunc.unikernel.`:
+ *
+ * - `unikernelType`, `hypervisor` (one that boots such guests) and `binary` are required;
+ * - `unikernelVersion`, `initrd` and `cmdline` are optional;
+ * - `accelerator` is `kvm` (the default) or `tcg`, which must be asked for, because silent emulation
+ *   would hide a broken node;
+ * - `environment` is `cmdline` or `initrd`: how a guest gets arguments and environment
+ *   (`families/linux.ts`);
+ * - `kernelParameters` are additional parameters of a Linux kernel;
+ * - `stop` is `auto` (the default) or `button`: then only the power button asks the guest to stop, and
+ *   it has as long as the caller waits;
+ * - `solo5NetDev` and `solo5BlkDev` are the names of the devices in a Solo5 guest's manifest;
+ * - `block` is a disk image in the image; `useDMBlock`, or `mountRootfs`, its newer name, makes the
+ *   image's own root a disk; `blkMntPoint` is where the guest mounts either.
  *
  * @throws InvalidConfigurationError naming the key, for a value that is malformed or missing
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
@@ -142,7 +145,7 @@ function supportedPair(
   });
 }
 
-/** All that works, for an error: `linux on qemu or firecracker; …`. */
+/** All supported pairs, for an error: `linux on qemu or firecracker; …`. */
 function supportedPairs({ names, guestsOf }: MonitorSupport): string {
   return guestTypes().map((type) => {
     const monitors = names.filter((name) => guestsOf(name).includes(type));
@@ -185,7 +188,7 @@ function parseUruncJson(text: string): Record<string, string> {
   const invalid = (reason: string, cause?: unknown) =>
     new InvalidConfigurationError({ operation, subject: "/urunc.json", reason, cause });
   if (text.length > maximumUruncJsonBytes) {
-    throw invalid(`found more than ${maximumUruncJsonBytes} bytes, allowed: at most that`);
+    throw invalid(`it has more than ${maximumUruncJsonBytes} bytes`);
   }
   let document: unknown;
   try {
@@ -204,7 +207,7 @@ function parseUruncJson(text: string): Record<string, string> {
   return document as Record<string, string>;
 }
 
-/** Which disks are asked for; keys that contradict each other, or say more of a disk that is none. */
+/** The disks that are asked for. Throws for keys that contradict each other or need another key. */
 function disks(
   values: Values,
 ): Pick<UnikernelConfig, "block" | "blockMountPoint" | "rootDisk"> {
@@ -252,7 +255,7 @@ function required(values: Values, key: Key, grammars: Grammars): string {
   throw new InvalidConfigurationError({
     operation,
     subject: keyPrefix + key,
-    reason: "it is missing, and required",
+    reason: "required, but missing",
     remedy: `allowed: ${grammars[key].allowed}`,
   });
 }
@@ -268,7 +271,7 @@ function supported<T extends string>(key: Key, value: string, allowed: readonly 
   });
 }
 
-/** An image's root is where every path in it starts. */
+/** Paths of an image start at its root. */
 function absolute(path: string): string {
   return "/" + path.split("/").filter((part) => part !== "" && part !== ".").join("/");
 }

@@ -1,16 +1,16 @@
-/** The guest families that urunc knows how to talk to. */
+/** The guest families. */
 export type UnikernelType = "linux" | "elf" | "unikraft" | "mirage" | "rumprun" | "mewz";
 
 /** How a guest is asked to shut down. */
 export type Asking =
-  /** By the power button alone; then it has all the time that the caller gives it. */
+  /** Only by the power button; then it has as long as the caller waits. */
   | "button"
-  /** By whatever it may listen to, and it is ended when it listens to nothing. */
+  /** By whatever it may handle; it is killed when it does not react. */
   | "auto";
 
 /**
- * What the image says of its guest: the `com.urunc.unikernel.*` annotations merged over
- * `/urunc.json`, parsed once. Every path names a file inside the image only.
+ * An image's description of its guest: the `com.urunc.unikernel.*` annotations merged over
+ * `/urunc.json`, parsed once. All paths are paths in the image.
  */
 export interface UnikernelConfig {
   unikernelType: UnikernelType;
@@ -23,27 +23,27 @@ export interface UnikernelConfig {
   initrd?: string;
   /** The image's own command line, used when the container was given no arguments. */
   cmdline?: string;
-  /** `tcg` only when the image or the operator asked for emulation by name. */
+  /** `tcg` only when the image or the operator asked for emulation. */
   accelerator: "kvm" | "tcg";
-  /** How arguments and environment reach a Linux guest; undefined: the best way that it has. */
+  /** How arguments and environment reach a Linux guest; undefined: the best available way. */
   environment?: "cmdline" | "initrd";
-  /** Further parameters of a Linux kernel, as its command line has them. */
+  /** Additional parameters of a Linux kernel, as on its command line. */
   kernelParameters?: string;
-  /** `button`: the guest is only ever asked to stop by its power button, and waited for. */
+  /** `button`: only the power button asks the guest to stop, and the caller waits. */
   stop?: Asking;
   /** Absolute path in the image of a disk's content. */
   block?: string;
   /** Absolute path in the guest: where it mounts that disk, or its root. */
   blockMountPoint?: string;
-  /** The image's root file system is to be the guest's first disk. */
+  /** The image's root file system becomes the guest's first disk. */
   rootDisk?: boolean;
-  /** What a Solo5 guest's manifest calls its network device, when not as its family does. */
+  /** Name of the network device in a Solo5 guest's manifest, if it is not the family's usual one. */
   solo5NetDev?: string;
-  /** The same of its block device. */
+  /** The same for its block device. */
   solo5BlkDev?: string;
 }
 
-/** What a guest family's command line builder is told. Everything is already decided. */
+/** Input for a guest family's command line. Everything is already decided. */
 export interface GuestInput {
   args: string[];
   env: string[];
@@ -52,18 +52,18 @@ export interface GuestInput {
   /** Used when args is empty. */
   cmdline?: string;
   hasInitrd: boolean;
-  /** The initial RAM disk is an archive, so that another can stand before it. */
+  /** The initial RAM disk is an archive, so that another can be prepended. */
   isInitramfs?: boolean;
-  /** Which way arguments and environment take, when the image says so. */
+  /** How the guest gets arguments and environment, when the image says so. */
   environment?: UnikernelConfig["environment"];
-  /** Further parameters of a Linux kernel, a word each. */
+  /** Additional parameters of a Linux kernel, one word each. */
   kernelParameters?: string[];
   network?: GuestNetwork;
   /** Its disks, in the order in which it counts them. */
   disks?: GuestDisk[];
   /** The monitor that boots it; undefined: one that leaves the command line as it is. */
   monitor?: BootingMonitor;
-  /** What the image says of the guest's own version. */
+  /** The guest system's version, from the image. */
   version?: string;
   /** IPv4 addresses of the container's name servers, for families that take them. */
   nameservers?: string[];
@@ -73,29 +73,29 @@ export interface GuestInput {
 
 /** A monitor, as far as a guest's command line depends on it. */
 export interface BootingMonitor {
-  /** What its makers call it. */
+  /** Its name in documents and errors. */
   title: string;
-  /** Parameters that a Linux kernel needs on it. */
+  /** Parameters that a Linux kernel needs under this monitor. */
   linuxParameters?: readonly string[];
-  /** Whether it puts the kernel's path before the line of a multiboot kernel. */
+  /** Whether it prepends the kernel's path to the command line of a multiboot kernel. */
   namesKernel?: boolean;
   /**
-   * Whether it inserts parameters of its own, one and one for each device, in front of the first ` -- ` outside double quotes, or at
-   * the end where there is none, and drops a `--` that nothing follows.
+   * Whether it inserts parameters of its own (one, and one for each device) before the first ` -- ` outside
+   * double quotes, or at the end without one, and drops a `--` that nothing follows.
    */
   insertsParameters?: boolean;
 }
 
-/** A disk, as far as a guest is told of it. */
+/** A disk, as far as a guest's command line mentions it. */
 export interface GuestDisk {
   readOnly: boolean;
-  /** Where it is to be mounted; undefined: the guest's own affair. */
+  /** Where the guest mounts it; undefined: the guest decides. */
   mountPoint?: string;
   /** As /proc/filesystems names it, when it is known. */
   fileSystem?: string;
 }
 
-/** Addresses the guest is to take over. */
+/** Addresses that the guest takes over. */
 export interface GuestNetwork {
   /** MAC address as `02:42:0a:58:03:07`. */
   mac: string;

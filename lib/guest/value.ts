@@ -1,11 +1,11 @@
 import { InvalidConfigurationError } from "../errors.ts";
 
-/** Where a value stands: annotations may be plain, `/urunc.json` is always base64. */
+/** Where a value comes from: annotations may be plain, `/urunc.json` is always base64. */
 export type Source = "annotation" | "file";
 
-/** What the values of a key look like. */
+/** The syntax of a key's values. */
 export interface Grammar {
-  /** What is allowed, in words, for an error. */
+  /** What is allowed, for an error. */
   allowed: string;
   /** Whether a value, as the image's author meant it, is well formed. */
   accepts(value: string): boolean;
@@ -13,7 +13,7 @@ export interface Grammar {
   isPlain(raw: string): boolean;
 }
 
-/** A word out of a closed vocabulary, or at least one that looks as if it were. */
+/** One of the known words, or at least something that looks like one. */
 export function word(known: readonly string[]): Grammar {
   return {
     allowed: known.join(", "),
@@ -23,9 +23,9 @@ export function word(known: readonly string[]): Grammar {
 }
 
 /**
- * A path inside the image. A plain one begins with `/`, and no base64 of UTF-8 text does: `/` stands
- * for six one bits, and no byte of UTF-8 begins with those. The alphabet leaves no room for a `,` or
- * `=` that a monitor's option parser would take for its own.
+ * A path inside the image. A plain one begins with `/`, and base64 of UTF-8 text never does: `/` encodes
+ * six one bits, which no byte of UTF-8 begins with. The alphabet excludes `,` and `=`, which a
+ * monitor's option parser could misread.
  */
 export const imagePath: Grammar = {
   allowed: "a path of A-Z a-z 0-9 . _ / - without .. in it",
@@ -35,7 +35,7 @@ export const imagePath: Grammar = {
   isPlain: (raw) => raw.startsWith("/"),
 };
 
-/** A place in the guest's own file system. */
+/** A path in the guest's own file system. */
 export const guestPath: Grammar = {
   allowed: "an absolute path of A-Z a-z 0-9 . _ / - without .. in it",
   accepts: (value) => /^\/[A-Za-z0-9._/-]{0,4094}$/.test(value) && !value.split("/").includes(".."),
@@ -58,21 +58,21 @@ export const freeText: Grammar = {
 };
 
 /**
- * The meaning of a raw value. Older tools write base64 everywhere, newer ones write annotations in
- * plain, and the rule that tells them apart is, in this order:
+ * Decodes a raw value. Older tools write base64 everywhere, newer ones write plain annotations. The
+ * rules that distinguish them, in this order:
  *
- * 1. an annotation that cannot be base64 of a good value for its key (a known name; a path
+ * 1. an annotation that cannot be base64 of a valid value for its key (a known name; a path
  *    beginning with `/`) is plain;
- * 2. a value that is strict, canonical base64 of UTF-8 text which is good for its key is base64;
- * 3. an annotation that is good for its key as it stands is plain, except a path: a relative one
- *    must be base64;
+ * 2. a value that is strict, canonical base64 of UTF-8 text which is valid for its key is base64;
+ * 3. an annotation that is valid for its key as it is, is plain, except a path: a relative one must be
+ *    base64;
  * 4. anything else is an error.
  *
  * So a `cmdline` annotation of one word that is base64 of text by chance (`Zm9v`) must itself be
  * written in base64 (`Wm05dg==`); a text with a space or a `-` never is.
  *
  * @param key the whole key, for the error
- * @param raw what stands there, not empty
+ * @param raw the value, not empty
  * @throws InvalidConfigurationError naming the key
  */
 export function decodeValue(key: string, raw: string, grammar: Grammar, source: Source): string {
@@ -95,10 +95,10 @@ export function decodeValue(key: string, raw: string, grammar: Grammar, source: 
  * Decodes base64 (RFC 4648, section 4) of UTF-8 text: padded, without white space, without stray
  * bits, so that a text has exactly one encoding.
  *
- * @returns the text, or undefined when it is anything else
+ * @returns the text; undefined when it is not that
  */
 function decodeBase64(raw: string): string | undefined {
-  // The only thing that is not canonical and that `strict` lets pass.
+  // The only non-canonical form that `strict` accepts.
   if (/\s/.test(raw)) return undefined;
   try {
     const bytes = Uint8Array.fromBase64(raw, { lastChunkHandling: "strict" });
@@ -108,7 +108,7 @@ function decodeBase64(raw: string): string | undefined {
   }
 }
 
-/** A hostile value may be long; an error need not be. */
+/** Shortens a value, which may be hostile and long, for an error. */
 export function shorten(value: string): string {
   return value.length > 80 ? `${value.slice(0, 80)}…` : value;
 }

@@ -169,9 +169,7 @@ function requireUnused({ mount, index }: DiskMount): void {
       subject: `mounts[${index}] ${mount.source}`,
       reason: isUsed
         ? "the host uses it: it is mounted, a part of another device, or another guest's disk"
-        : error instanceof Error
-        ? error.message
-        : String(error),
+        : errorMessage(error),
       remedy: isUsed ? "unmount it, stop that guest, or give it to be read only" : undefined,
       cause: error,
     });

@@ -10,7 +10,7 @@ export interface Checked {
 }
 
 /**
- * An error about a value that a monitor could not be told.
+ * An error about a value that a monitor's arguments cannot express.
  *
  * @param found the value
  * @param reason why not
@@ -37,7 +37,7 @@ export function refusedValue(
 export function checkPath(checked: Checked, path: string): string {
   // deno-lint-ignore no-control-regex -- refusing them is the point
   if (/[\x00-\x1f\x7f]/.test(path)) {
-    throw refusedValue(checked, path, "it holds a control character");
+    throw refusedValue(checked, path, "it contains a control character");
   }
   if (!path.startsWith("/")) throw refusedValue(checked, path, "the path is not absolute");
   return path;
@@ -71,11 +71,11 @@ export function checkMac(checked: Checked, mac: string): string {
   throw refusedValue(checked, mac, "six pairs of hexadecimal digits are needed");
 }
 
-/** VIRTIO_BLK_ID_BYTES, linux/virtio_blk.h: what a guest reads of a serial number. */
+/** VIRTIO_BLK_ID_BYTES, linux/virtio_blk.h: how much of a serial number a guest reads. */
 const SERIAL_BYTES = 20;
 
 /**
- * A disk's serial number, as an argument's part or a name.
+ * A disk's serial number, as part of an argument or as a name.
  *
  * @returns the number
  * @throws InvalidConfigurationError
@@ -86,9 +86,9 @@ export function checkSerial(checked: Checked, serial: string): string {
 }
 
 /**
- * For a monitor that opens its devices itself.
+ * Refuses descriptors, for a monitor that opens its devices itself.
  *
- * @throws InvalidConfigurationError when it is told a descriptor
+ * @throws InvalidConfigurationError when there is a descriptor
  */
 export function refuseDescriptors(
   monitor: string,
@@ -96,14 +96,14 @@ export function refuseDescriptors(
 ): void {
   const found = kvmFd ?? network?.tapFd;
   if (found === undefined) return;
-  throw refusedValue({ monitor, what: "descriptor" }, String(found), "it opens devices by itself");
+  throw refusedValue({ monitor, what: "descriptor" }, String(found), "it opens its devices itself");
 }
 
 /** IFNAMSIZ (linux/if.h), the closing NUL included. */
 const INTERFACE_NAME_BYTES = 16;
 
 /**
- * The name of a tap; Solo5 would take `@5` for a descriptor.
+ * The name of a tap. Solo5 would read `@5` as a descriptor.
  *
  * @returns the name
  * @throws InvalidConfigurationError
@@ -111,5 +111,5 @@ const INTERFACE_NAME_BYTES = 16;
 export function checkTap(checked: Checked, tap: string): string {
   const length = new TextEncoder().encode(tap).length;
   if (length < INTERFACE_NAME_BYTES && /^[^@\s]\S*$/.test(tap)) return tap;
-  throw refusedValue(checked, tap, "it is no interface's name");
+  throw refusedValue(checked, tap, "not the name of a network interface");
 }

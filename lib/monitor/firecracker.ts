@@ -13,7 +13,7 @@ import type { Monitor, MonitorDisk, MonitorFile, MonitorInput } from "./types.ts
 const MIB = 1024 * 1024;
 const name = "firecracker";
 
-/** Where its configuration stands in the clean room. */
+/** Path of its configuration in the clean room. */
 const CONFIGURATION_FILE = "/guest/firecracker.json";
 
 /**
@@ -23,7 +23,7 @@ const CONFIGURATION_FILE = "/guest/firecracker.json";
 const COMMAND_LINE_BYTES = arch.firecracker.commandLineBytes - 64;
 const DEVICE_PARAMETER_BYTES = 40;
 
-/** Its process needs at most 5 MiB (SPECIFICATION.md), and a test there holds it to that. */
+/** Its process needs at most 5 MiB (SPECIFICATION.md), which a test there checks. */
 const PROCESS_BYTES = 5 * MIB;
 /** As measured for QEMU, qemu_memory.ts: nothing of this is Firecracker's own. */
 const KERNEL_BYTES = 1.5 * MIB;
@@ -39,15 +39,15 @@ const PAGE_CACHE_BYTES = 4 * MIB;
 const MTU = { minimum: 68, maximum: 65535 };
 
 /**
- * Firecracker. Its seccomp filters are on unless `--no-seccomp` turns them off, which is never said.
+ * Firecracker. Its seccomp filters are on: `--no-seccomp` is never used.
  *
- * Not tried against the real binary: arguments and configuration follow its API description
+ * Not tested with the real binary: arguments and configuration follow its API description
  * (src/firecracker/swagger/firecracker.yaml) and the parsers of 1.16.
  */
 export const firecracker: Monitor = {
   name,
   title: "Firecracker",
-  // It adds parameters of its own, which an ELF image could not tell from arguments.
+  // It adds parameters of its own, which an ELF image could not distinguish from arguments.
   guests: ["linux", "unikraft"],
   linuxParameters: arch.firecracker.linuxParameters,
   // linux-loader, src/cmdline/mod.rs.
@@ -70,7 +70,7 @@ export const firecracker: Monitor = {
   },
   devices: ({ network }) => network ? ["kvm", "net/tun"] : ["kvm"],
   // 0 for a guest that resets by the keyboard controller, its only way to end; 148 and up for what
-  // Firecracker itself died of (FcExitCode). A guest cannot tell a code.
+  // Firecracker's own failures (FcExitCode). A guest cannot report a code.
   exitCode: (monitorExitCode) => monitorExitCode,
   // SIGTERM has no handler, and SIGHUP's exits with 156. Asking the guest needs its HTTP API, off.
   endSignal: SIGKILL,
@@ -88,7 +88,7 @@ function argv(input: MonitorInput): string[] {
   ];
 }
 
-/** One JSON document, all that the HTTP API would be told. */
+/** One JSON document, with everything that the HTTP API would be sent. */
 function files(input: MonitorInput): MonitorFile[] {
   return [{ path: CONFIGURATION_FILE, content: JSON.stringify(configuration(input)) }];
 }
@@ -102,7 +102,7 @@ function configuration(input: MonitorInput): Record<string, unknown> {
       ...(input.initrd === undefined
         ? {}
         : { initrd_path: checkPath({ monitor: name, what: "initrd" }, input.initrd) }),
-      // Without any it would make up a line of its own, which turns the serial console off.
+      // Without one it would use a line of its own, which turns the serial console off.
       boot_args: checkCommandLine(commandLine ?? "", disks.length),
     },
     "machine-config": {
@@ -114,13 +114,13 @@ function configuration(input: MonitorInput): Record<string, unknown> {
         firecracker.minimumMemoryMiB,
       ),
     },
-    // The key must be there, even without any.
+    // The key is required, even without disks.
     drives: disks.map(drive),
     "network-interfaces": network === undefined ? [] : [{
       iface_id: "net1",
       host_dev_name: checkTap({ monitor: name, what: "tap name" }, network.tap),
       guest_mac: checkMac({ monitor: name, what: "MAC address" }, network.mac),
-      // Only 1.16 and later know `mtu`, and refuse what they do not know; 1500 is everybody's own.
+      // Only 1.16 and later know `mtu`, older ones refuse it; 1500 is every guest's default.
       ...(network.hideMtu || network.mtu === 1500 ? {} : {
         mtu: checkCount(
           { monitor: name, what: "network MTU in bytes" },
@@ -134,7 +134,7 @@ function configuration(input: MonitorInput): Record<string, unknown> {
 }
 
 /**
- * None is the root device to it, which would add `root=` to the guest's line: a guest's family says
+ * None is marked as the root device, which would add `root=` to the command line: a guest's family says
  * what its root is.
  */
 function drive({ path, readOnly, serial }: MonitorDisk, index: number): Record<string, unknown> {
@@ -151,7 +151,7 @@ function drive({ path, readOnly, serial }: MonitorDisk, index: number): Record<s
 }
 
 /**
- * Its command lines are printable ASCII, and it trims what stands before and after the first ` -- `
+ * Its command lines are printable ASCII. It trims the parts before and after the first ` -- `
  * (linux-loader, src/cmdline/mod.rs), between which it puts its own parameters.
  */
 function checkCommandLine(text: string, disks: number): string {

@@ -6,8 +6,8 @@ import { hvt, spt } from "./solo5.ts";
 import type { Monitor } from "./types.ts";
 
 /**
- * Every monitor urunc can run, by the name the `hypervisor` key uses; nothing else lists them. Functions,
- * so that only the one which is asked for is loaded (lib/build/bundle.ts).
+ * Every monitor that urunc can run, by its name in the `hypervisor` key; nothing else lists them.
+ * Functions, so that only the one in use is loaded (lib/build/bundle.ts).
  */
 const monitors: Record<string, () => Monitor> = {
   qemu: () => qemu,
@@ -37,14 +37,14 @@ export function monitorByName(name: string): Monitor {
 }
 
 /**
- * The names of monitors that can do something, for the remedy of an error about one that cannot:
+ * Names of the monitors that have an ability, for the remedy of an error about one that lacks it:
  * `qemu or firecracker`.
  */
 export function monitorsThat(can: (monitor: Monitor) => boolean): string {
   return monitorNames().filter((name) => can(monitorByName(name))).join(" or ");
 }
 
-/** What an image may ask for as its monitor. */
+/** The monitors that an image may ask for. */
 export const supportedMonitors: MonitorSupport = {
   names: Object.keys(monitors),
   guestsOf: (name) => monitorByName(name).guests,

@@ -1,19 +1,17 @@
 import { UsageError } from "../errors.ts";
 
 /**
- * What a signal to a container means. A guest has no signal handlers, so a signal does what it does
- * to a program that has none (signal(7), "Standard signals"), and a program's end is a guest's
- * orderly stop:
+ * What a signal to a container does. A guest has no signal handlers, so a signal has its default
+ * disposition (signal(7), "Standard signals"), with an orderly shutdown in place of termination:
  *
- * - `stop`: the guest is asked to shut down, and ended when it does not react;
- * - `end`: at once, whatever the guest is doing;
+ * - `stop`: the guest is asked to shut down, and terminated when it does not react;
+ * - `end`: it is terminated at once;
  * - `pause`, `resume`: the monitor's process is stopped and continued, and the guest with it;
- * - `test`: only asks whether there is a process;
+ * - `test`: only checks that there is a process;
  * - `nothing`.
  *
- * Monitors themselves would do otherwise: as PID 1 of their namespace they drop whatever they have no
- * handler for (pid_namespaces(7)), which for QEMU is all but SIGHUP, SIGINT and SIGTERM, and for
- * Solo5's tenders all.
+ * The monitors' own handling differs: as PID 1 of their namespace they ignore signals without a
+ * handler (pid_namespaces(7)); QEMU handles only SIGHUP, SIGINT and SIGTERM, Solo5's tenders none.
  */
 export type SignalEffect = "stop" | "end" | "pause" | "resume" | "test" | "nothing";
 
@@ -43,7 +41,7 @@ const NAMES =
 /** Further names of the same signals. */
 const ALIASES: Readonly<Record<string, number>> = { IOT: 6, CLD: 17, POLL: 29 };
 
-/** The C library keeps two of the kernel's real-time signals for itself, signal(7). */
+/** The C library reserves the kernel's first two real-time signals, signal(7). */
 const SIGRTMIN = 34;
 const SIGRTMAX = 64;
 
@@ -52,7 +50,7 @@ export const SIGTERM = 15;
 export const SIGCONT = 18;
 export const SIGSTOP = 19;
 
-/** Where a caller may tell the image's own STOPSIGNAL (image-spec, conversion.md; podman does). */
+/** Annotation with the image's STOPSIGNAL (image-spec, conversion.md), which podman sets. */
 export const STOP_SIGNAL_ANNOTATION = "org.opencontainers.image.stopSignal";
 
 /**
@@ -66,10 +64,9 @@ export function parseSignal(text: string): number {
 }
 
 /**
- * A signal's number, for a caller who may name one that does not exist: to take it for a stop would
- * end a guest by mistake.
+ * Checks a signal's number: one that does not exist would otherwise count as a stop.
  *
- * @param text how the caller calls it
+ * @param text as the caller wrote it
  * @throws UsageError
  */
 export function requireSignal(number: number | undefined, text = `${number}`): number {
@@ -95,11 +92,11 @@ function numberOf(name: string): number | undefined {
 }
 
 /**
- * What a signal means for a container.
+ * What a signal does to a container.
  *
  * @param signal number
- * @param annotations of the container: the image's STOPSIGNAL is a stop whatever signal it is, where
- *   the caller tells it (`STOPSIGNAL SIGWINCH` of web servers is one that would do nothing)
+ * @param annotations of the container: where they have the image's STOPSIGNAL, that signal is a stop
+ *   (web servers have `STOPSIGNAL SIGWINCH`, which would otherwise do nothing)
  */
 export function effectOf(signal: number, annotations: Record<string, string> = {}): SignalEffect {
   const effect = EFFECTS[signal];
@@ -107,7 +104,7 @@ export function effectOf(signal: number, annotations: Record<string, string> = {
   return effect === "nothing" && signal === stopSignalOf(annotations) ? "stop" : effect;
 }
 
-/** Undefined when none is told, or none that exists: then the image's word is not ours to refuse. */
+/** Undefined without the annotation, or when it is not a signal: an image's mistake is ignored. */
 function stopSignalOf(annotations: Record<string, string>): number | undefined {
   const text = annotations[STOP_SIGNAL_ANNOTATION];
   if (text === undefined) return undefined;

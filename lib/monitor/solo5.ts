@@ -18,7 +18,7 @@ const COMMAND_LINE_BYTES = 8192;
 /** MFT_NAME_MAX (include/mft_abi.h), and the characters that `--net:` takes. */
 const DEVICE_NAME = /^[A-Za-z0-9]{1,67}$/;
 
-/** What differs between the two tenders. */
+/** The differences between the two tenders. */
 interface Tender {
   name: "hvt" | "spt";
   title: string;
@@ -40,12 +40,12 @@ interface Tender {
  */
 const PROCESS_BYTES = MIB;
 
-/** Left for the pages of the tender and its libraries; measured 1.9 MiB, all that it ever maps. */
+/** For the pages of the tender and its libraries; measured 1.9 MiB, all that it ever maps. */
 const PAGE_CACHE_BYTES = 4 * MIB;
 
 /**
  * Solo5's tender for KVM: one process, no firmware, a handful of hypercalls. It filters its own
- * system calls where it was built with libseccomp.
+ * system calls if it was built with libseccomp.
  */
 export const hvt: Monitor = tender({
   name: "hvt",
@@ -106,17 +106,17 @@ function tender(tender: Tender): Monitor {
       const nodes: MonitorDevice[] = accelerators.includes("kvm") ? ["kvm"] : [];
       return network ? [...nodes, "net/tun"] : nodes;
     },
-    // solo5_exit() hands its code on; 255 is an abort, 1 also the tender's own failure.
+    // solo5_exit() passes its code on; 255 is an abort, 1 also the tender's own failure.
     exitCode: (monitorExitCode) => monitorExitCode,
-    // spt has no handlers, hvt since 0.10 one that only exits with 1; neither could tell its guest.
+    // spt has no handlers, hvt since 0.10 one that only exits with 1; neither can ask its guest.
     endSignal: SIGKILL,
     argv: (input) => argv(tender, input),
   };
 }
 
 /**
- * The guest's command line is one argument, whatever is in it: the tender joins the arguments after
- * the kernel with spaces, and one alone is not touched. `--mem` counts MiB, though it says MB.
+ * The guest's command line is one argument, whatever it contains: the tender joins the arguments after
+ * the kernel with spaces, and leaves a single one as it is. `--mem` counts MiB, although it says MB.
  */
 function argv(tender: Tender, input: MonitorInput): string[] {
   const monitor = tender.name;
@@ -131,13 +131,13 @@ function argv(tender: Tender, input: MonitorInput): string[] {
     `--mem=${memoryMiB}`,
     ...network(monitor, input),
     ...(input.disks ?? []).map((disk) => block(monitor, disk)),
-    // An absolute path: nothing that begins with `-` and could be an option.
+    // An absolute path, which cannot begin with `-` like an option.
     checkPath({ monitor, what: "kernel" }, input.kernel),
     ...(commandLine === undefined ? [] : [checkCommandLine(monitor, commandLine)]),
   ];
 }
 
-/** The MTU is the tap's. The MAC would be random, and a bridge might not let it through. */
+/** The MTU is the tap's. Without it the MAC would be random, and a bridge might drop its packets. */
 function network(monitor: string, { network }: MonitorInput): string[] {
   if (network === undefined) return [];
   const { tap, mac, device = "" } = network;
@@ -167,7 +167,7 @@ function block(
 
 function checkCommandLine(monitor: string, text: string): string {
   const checked = { monitor, what: "guest command line" };
-  if (text.includes("\0")) throw refusedValue(checked, text, "it holds a NUL character");
+  if (text.includes("\0")) throw refusedValue(checked, text, "it contains a NUL character");
   const length = new TextEncoder().encode(text).length;
   if (length < COMMAND_LINE_BYTES) return text;
   const most = COMMAND_LINE_BYTES - 1;

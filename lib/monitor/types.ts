@@ -42,7 +42,7 @@ export interface MonitorInput {
   controlFd?: number;
 }
 
-/** A disk as a monitor is told of it: by a path or an opened descriptor, one of the two. */
+/** A disk for a monitor: either a path or an open descriptor. */
 export interface MonitorDisk {
   /** In the clean room. */
   path?: string;
@@ -91,37 +91,36 @@ export interface Monitor extends BootingMonitor {
       kernelBytes?: number;
     },
   ): number;
-  /** The smallest guest the monitor can run, in MiB. */
+  /** The smallest guest that the monitor can run, in MiB. */
   minimumMemoryMiB: number;
   /** The largest, in MiB; undefined: whatever the host has. */
   maximumMemoryMiB?: number;
   /** Guest memory comes in multiples of this, in MiB; 1 when undefined. */
   memoryStepMiB?: number;
-  /** Ways it can run a guest's instructions; none: the guest is a part of its own process. */
+  /** How it can run a guest's instructions; empty: the guest is part of its own process. */
   accelerators: readonly ("kvm" | "tcg")[];
   /** Whether it gives guests an initial RAM disk. */
   takesInitrd: boolean;
   /** How many disks it can give a guest. */
   mostDisks: number;
-  /** Whether it opens a disk for reading alone when the guest may only read it. */
+  /** Whether it opens a disk read-only when the guest may only read it. */
   readOnlyDisks: boolean;
-  /** Whether it takes disks, the tap and /dev/kvm as opened descriptors. */
+  /** Whether it takes disks, the tap and /dev/kvm as open descriptors. */
   takesDescriptors: boolean;
-  /** Which device nodes this guest needs in the private /dev, disks aside. */
+  /** Device nodes that this guest needs in the private /dev, besides disks. */
   devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
   /**
-   * What the guest's exit code was, from the monitor's: how a guest reports one differs between
-   * monitors.
+   * The guest's exit code, from the monitor's.
    */
   exitCode(monitorExitCode: number): number;
-  /** Whether a guest's code is what it wrote to a debug exit port: see `Guest.debugExitCodes`. */
+  /** Whether a guest exits with a code by a debug exit port: see `Guest.debugExitCodes`. */
   debugExit?: boolean;
-  /** Number of the signal that ends the monitor, as orderly as it can: the caller's patience is over. */
+  /** Number of the signal that terminates the monitor, in the most orderly way that it has. */
   endSignal: number;
   /**
    * Asks a running guest to shut down, over the monitor's control socket; undefined: the monitor has
    * none. Not pure: it is in the monitor's `running/`, which is loaded when it is called. Never throws:
-   * a monitor that cannot be talked to is `deaf`.
+   * a monitor that cannot be talked to is `unresponsive`.
    */
   stop?(guest: RunningGuest): Promise<StopOutcome>;
   /**
@@ -144,7 +143,7 @@ export interface MonitorFile {
   content: string;
 }
 
-/** Paths under /dev; each is made anew for the container, never bound from the host. */
+/** Paths below /dev; each is created for the container, never bound from the host. */
 export type MonitorDevice = "kvm" | "net/tun";
 
 /** A running guest that is to be asked to shut down. */
@@ -158,8 +157,8 @@ export interface RunningGuest {
 }
 
 /**
- * What became of asking: it has ended; it is about to, as far as can be seen, and only the caller,
- * who said how long that may take, will end it by force; or it has heard nothing, and there is no
- * point in waiting.
+ * The result of asking. `ended`: it has exited. `stopping`: it shuts down, as far as can be seen, and
+ * only the caller, who knows how long that may take, will kill it. `unresponsive`: it does not react, and there
+ * is no point in waiting.
  */
-export type StopOutcome = "ended" | "stopping" | "deaf";
+export type StopOutcome = "ended" | "stopping" | "unresponsive";

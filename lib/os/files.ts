@@ -1,5 +1,5 @@
 import { HostError } from "../errors.ts";
-import { isCode } from "./os_error.ts";
+import { isCode, isGone } from "./os_error.ts";
 
 /** How an error about the file is worded. */
 export interface FileErrorParts {
@@ -95,4 +95,37 @@ export function removeIfThere(path: string, options?: Deno.RemoveOptions): void 
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
+}
+
+/** Which file it is, whatever it is named; numbers are used again only when the file is gone. */
+export interface FileIdentity {
+  /** st_dev as stat(2) gives it. */
+  dev: number;
+  ino: number;
+}
+
+/**
+ * Which file a path leads to: `/proc/PID/exe`, or a namespace, by `/proc/PID/ns/TYPE`,
+ * `/proc/self/fd/N`, or what such a file was bind-mounted on.
+ *
+ * @returns undefined when there is nothing at that path, or the process is gone or a zombie
+ * @see namespaces(7), "The /proc/pid/ns/ directory"
+ */
+export function readFileIdentity(path: string): FileIdentity | undefined {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    if (ino === null) throw new TypeError("stat gave no inode number");
+    return { dev, ino };
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Are both the same, known file? */
+export function isSameIdentity(
+  one: FileIdentity | undefined,
+  other: FileIdentity | undefined,
+): boolean {
+  return one !== undefined && one.dev === other?.dev && one.ino === other.ino;
 }

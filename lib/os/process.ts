@@ -46,22 +46,3 @@ export function readOwnProcess(): { pid: number; startTime: string } {
   const { startTime } = readProcessStat(pid)!;
   return { pid, startTime };
 }
-
-/** Which file a process executes. */
-export interface ExecutableIdentity {
-  /** st_dev as stat(2) gives it. */
-  dev: number;
-  ino: number;
-}
-
-/** @returns undefined when the process does not exist, or is a zombie */
-export function readExecutable(pid: number): ExecutableIdentity | undefined {
-  try {
-    const { dev, ino } = Deno.statSync(`/proc/${pid}/exe`);
-    if (ino === null) throw new TypeError("stat gave no inode number");
-    return { dev, ino };
-  } catch (error) {
-    if (isGone(error)) return undefined;
-    throw error;
-  }
-}

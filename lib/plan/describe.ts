@@ -49,7 +49,10 @@ export function describeStep(step: Step): string {
 
 function formatParameter(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? "none" : value.join(",");
-  // A terminal's receiver: which kind.
-  if (typeof value === "object" && value !== null) return String((value as { kind?: string }).kind);
+  // A terminal's receiver: its socket, or that it is the creator.
+  if (typeof value === "object" && value !== null) {
+    const { path, kind } = value as { path?: string; kind?: string };
+    return String(path ?? kind);
+  }
   return String(value);
 }

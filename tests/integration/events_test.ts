@@ -120,6 +120,6 @@ testIf("intervals that are none are refused", NEEDS, async () => {
   await container.mustStart();
   for (const interval of ["0s", "5", "-1s", "1s2", "soon"]) {
     const words = ["events", `--interval=${interval}`, container.id];
-    assertFailed(await container.urunc(words), ["--interval", "no duration"], 2);
+    assertFailed(await container.urunc(words), ["--interval", "not a duration"], 2);
   }
 });

@@ -203,7 +203,7 @@ const CASES: Case[] = [
   {
     name: "no process",
     edit: (config) => delete (config as Record<string, unknown>).process,
-    says: ["read config.json process", "it is missing, and required"],
+    says: ["read config.json process", "required, but missing"],
   },
   {
     name: "a uid of a wrong type",
@@ -389,7 +389,7 @@ testIf("misuse: an image that says too little of its unikernel", { needs }, asyn
   await Deno.writeTextFile(`${container.rootfs}/urunc.json`, "{}");
   assertFailed(await container.create(), [
     "com.urunc.unikernel.unikernelType",
-    "it is missing",
+    "required, but missing",
     "elf",
   ]);
   assertNothingLeft(container);

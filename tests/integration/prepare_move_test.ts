@@ -59,7 +59,7 @@ testIf(
       observer: {
         ...SILENT_OBSERVER,
         afterStep(_phase, _index, name) {
-          if (name === "joinCgroup") wasOver = isOver;
+          if (name === "join cgroup") wasOver = isOver;
         },
       },
       spawn: (pidNamespace, observer) => ({

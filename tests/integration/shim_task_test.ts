@@ -10,6 +10,7 @@ import { SILENT_OBSERVER } from "../../lib/launch/observer.ts";
 import { cleanUp } from "../../lib/shim/command/delete.ts";
 import { ShimLog } from "../../lib/shim/daemon/log.ts";
 import { CreateTaskRequest } from "../../lib/protocol/containerd/messages.ts";
+import { Code, statusOf } from "../../lib/protocol/ttrpc/status.ts";
 import { Reactor, type ReadyHandler } from "../../lib/shim/daemon/reactor.ts";
 import { type ChildExit, Reaper } from "../../lib/shim/daemon/reaper.ts";
 import { readRecord } from "../../lib/shim/command/record.ts";
@@ -105,6 +106,24 @@ testIf("a guest whose terminal cannot be served is taken back", { needs }, async
   assert.deepEqual(children().filter((pid) => !before.has(pid)), []);
   assert.throws(() => new Store(it.root).open(it.id), /does not exist/);
   assert.equal(readRecord(it.bundle), undefined);
+});
+
+testIf("limits that cannot be read are refused as the request's, not config.json's", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const it = await shim(scope, () => ({}));
+  const task = await it.tasks.create(it.request());
+  const refused = async (json: string, message: RegExp) => {
+    await assert.rejects(task.update(new TextEncoder().encode(json)), (error) => {
+      assert.match((error as Error).message, message);
+      assert.equal(statusOf(error).code, Code.invalidArgument);
+      return true;
+    });
+  };
+  await refused("{", /^read resources of the request: it is not JSON: /);
+  await refused('{"pids": {"limit": "many"}}', /^read resources pids\.limit: found the string /);
+  await task.update(new TextEncoder().encode('{"pids": {"limit": 100}}'));
 });
 
 testIf("what cannot be taken back is left to containerd's clean-up", { needs }, async () => {

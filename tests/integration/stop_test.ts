@@ -162,7 +162,7 @@ testIf("stop: a monitor that waits for a processor may answer late", starvedNeed
   ]);
   assert.equal(waiting.outcome, "stopping");
   assert.deepEqual(waiting.lines, ["qmp_capabilities", "system_powerdown"]);
-  assert.equal(idle.outcome, "deaf");
+  assert.equal(idle.outcome, "unresponsive");
 });
 
 testIf("stop: one that waits for ever is given up on", starvedNeeds, async () => {
@@ -171,7 +171,7 @@ testIf("stop: one that waits for ever is given up on", starvedNeeds, async () =>
     { answer: () => undefined },
     { program: await starved(scope) },
   );
-  assert.equal(outcome, "deaf");
+  assert.equal(outcome, "unresponsive");
   assert.ok(milliseconds > 4000 && milliseconds < 6000 * allowance, `${milliseconds} ms`);
 });
 

@@ -160,3 +160,55 @@ testIf("nothing is logged without --debug", { needs }, async () => {
   assertSucceeded(created, "create");
   assert.equal(created.stderr, "");
 });
+
+testIf("the timeline of a start: phases add up to what the commands took", { needs }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  const began = performance.now();
+  await container.mustStart();
+  const took = performance.now() - began;
+  const { stdout: table } = await container.urunc(["events", "--timeline", container.id], {
+    check: true,
+  });
+  const rows = table.trimEnd().split("\n").slice(1).map((line) => {
+    const [, indent, name, ms] = /^( *)(\S.*?) +([\d.]+) +\d+ %$/.exec(line)!;
+    return { depth: indent!.length / 2, name: name!, ms: Number(ms) };
+  });
+  const at = (depth: number) => rows.filter((row) => row.depth === depth);
+  const sum = (of: typeof rows) => of.reduce((total, { ms }) => total + ms, 0);
+  const whole = rows.at(-1)!;
+  assert.deepEqual(at(0).map(({ name }) => name), ["create", "start", "together"]);
+  assert.ok(Math.abs(sum(at(1)) - whole.ms) < 0.5, table);
+  for (const name of ["boot", "read bundle", "plan", "namespaces", "network", "launch", "exec"]) {
+    assert.ok(at(1).some((row) => row.name === name), table);
+  }
+  // The commands themselves take longer: the shell around them, `state` between them and their ends.
+  assert.ok(whole.ms < took && whole.ms > took / 5, `${whole.ms} of ${took} ms\n${table}`);
+
+  const trace = JSON.parse(
+    (await container.urunc(["events", "--timeline", "--format", "trace", container.id], {
+      check: true,
+    })).stdout,
+  );
+  const events: { ph: string; cat: string; ts: number; dur: number }[] = trace.traceEvents.filter(
+    ({ ph }: { ph: string }) => ph === "X",
+  );
+  assert.deepEqual([...new Set(events.map(({ cat }) => cat))], [
+    "create",
+    "namespaces",
+    "launch",
+    "start",
+  ]);
+  for (const { cat, ts, dur } of events) {
+    // The clocks of several processes are one.
+    const outer = events.find((it) => it.cat === (cat === "start" ? "start" : "create"))!;
+    assert.ok(ts >= outer.ts && ts + dur <= outer.ts + outer.dur + 1000, JSON.stringify(events));
+  }
+});
+
+testIf("there is no timeline of a container that is not there", { needs: ["root"] }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  const events = await container.urunc(["events", "--timeline", container.id]);
+  assertFailed(events, [`container "${container.id}" does not exist`]);
+});

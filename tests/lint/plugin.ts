@@ -55,6 +55,17 @@ const PURE_ROOMS = [
 /** The half of a monitor that deals with one that runs: not pure, in the monitor's own folder. */
 const RUNNING_MONITOR = /^lib\/monitor\/[^/]+\/running\//;
 
+/** Functions that every room may need → the file that has them. */
+const HELPERS = new Map(
+  ["lib/errors.ts", ...filesIn("lib/os")].flatMap((file) => {
+    const text = Deno.readTextFileSync(new URL(file, ROOT));
+    return Array.from(
+      text.matchAll(/^export (?:async )?function (\w+)/gm),
+      ([, name]): [string, string] => [name!, file],
+    );
+  }),
+);
+
 /** Not part of the shipped executable. */
 const OFF_THE_START_UP_PATH = ["tests/", "lib/build/", "fixtures/"];
 
@@ -279,6 +290,35 @@ const oneArchitecture: Deno.lint.Rule = {
   },
 };
 
+const helpersOnce: Deno.lint.Rule = {
+  create(context) {
+    const file = repositoryPath(context.filename);
+    if (!isBelow(file, ["lib/"])) return {};
+    return {
+      FunctionDeclaration(node) {
+        const home = HELPERS.get(node.id?.name ?? "");
+        if (home === undefined || home === file) return;
+        context.report({ node, message: `${home} has a function of that name: use it.` });
+      },
+      ConditionalExpression({ test, consequent }) {
+        if (file === "lib/errors.ts" || test.type !== "BinaryExpression") return;
+        if (test.operator !== "instanceof" || consequent.type !== "MemberExpression") return;
+        const { right } = test;
+        const { property } = consequent;
+        if (
+          right.type === "Identifier" && right.name === "Error" &&
+          property.type === "Identifier" && property.name === "message"
+        ) {
+          context.report({
+            node: test,
+            message: "Use errorMessage of lib/errors.ts: an error may have no message.",
+          });
+        }
+      },
+    };
+  },
+};
+
 const plugin: Deno.lint.Plugin = {
   name: "urunc",
   rules: {
@@ -289,6 +329,7 @@ const plugin: Deno.lint.Plugin = {
     "exit-in-main": exitInMain,
     "preloaded-files": preloadedFiles,
     "room-order": roomOrder,
+    "helpers-once": helpersOnce,
     "monitor-door": monitorDoor,
     "one-architecture": oneArchitecture,
   },
@@ -306,6 +347,14 @@ function repositoryPath(filename: string): string {
 function resolve(file: string, specifier: string): string | undefined {
   if (!specifier.startsWith(".")) return undefined;
   return new URL(specifier, new URL(file, "file:///")).pathname.slice(1);
+}
+
+/** The files of a directory, relative to the repository as it is. */
+function filesIn(directory: string): string[] {
+  return Array.from(
+    Deno.readDirSync(new URL(directory, ROOT)),
+    ({ name }) => `${directory}/${name}`,
+  );
 }
 
 /** @param path relative to the repository */

@@ -14,7 +14,7 @@ Deno.test("an error is one line that steers no terminal, whatever an image says"
   }
 });
 
-Deno.test("errorMessage: what an error says, or its name when it says nothing", () => {
+Deno.test("errorMessage: an error's message, or its name when that is empty", () => {
   assert.equal(errorMessage(new TypeError("no")), "no");
   assert.equal(errorMessage(new TypeError()), "TypeError");
   assert.equal(errorMessage("thrown text"), "thrown text");

@@ -57,7 +57,7 @@ Deno.test("a hook has only its three descriptors", () => {
   });
 });
 
-Deno.test("hooks run in order, and none after one that failed", () => {
+Deno.test("hooks run in order, none after a failed one", () => {
   withDirectory((path) => {
     const hooks = [
       shell(`echo 1 >> ${path}/log`),
@@ -72,7 +72,7 @@ Deno.test("hooks run in order, and none after one that failed", () => {
   });
 });
 
-Deno.test("every hook runs where the specification wants it, and the failures are told", async () => {
+Deno.test("every hook runs where the specification requires it, and failures are reported", async () => {
   const path = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}hooks-` });
   try {
     const hooks = [
@@ -90,7 +90,7 @@ Deno.test("every hook runs where the specification wants it, and the failures ar
   }
 });
 
-Deno.test("a failed hook's last words are in the error, and not all of them", () => {
+Deno.test("a failed hook's last output is in the error, not all of it", () => {
   const script =
     "i=0; while [ $i -lt 2000 ]; do echo filler; i=$((i+1)); done; echo last >&2; exit 9";
   assert.throws(() => runHooks([shell(script)], STATE, { name: "prestart" }), (error: Error) => {
@@ -101,7 +101,7 @@ Deno.test("a failed hook's last words are in the error, and not all of them", ()
   });
 });
 
-Deno.test("a hook that a signal ended is told so", () => {
+Deno.test("a hook killed by a signal is reported as such", () => {
   assert.throws(
     () => runHooks([shell("kill -TERM $$")], STATE, { name: "prestart" }),
     /killed by signal 15/,
@@ -154,7 +154,7 @@ Deno.test("without arguments a hook gets its path as the only one", () => {
   });
 });
 
-Deno.test("hooks that others do not wait for: in order, their failures and timeouts told", async () => {
+Deno.test("asynchronous hooks: in order, with failures and timeouts reported", async () => {
   const path = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}hooks-` });
   try {
     let turns = 0;

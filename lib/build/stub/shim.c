@@ -2,8 +2,7 @@
  * The executable as a containerd shim: what it can answer without booting Deno.
  *
  * - `start`: the address of the group's shim where one runs. Otherwise this process forks: the parent
- *   prints the address, on which the kernel already listens; the child becomes the daemon, with an
- *   init that boots beside it.
+ *   prints the address, on which the kernel already listens; the child goes on to boot as the daemon.
  * - `delete` of a container of which nothing is left: containerd asks for it after every task.
  *
  * It decides as lib/shim/command/start.ts and delete.ts do, and leaves to them what is unusual: then
@@ -19,7 +18,6 @@ enum {
   SYS_connect = 42,
   SYS_bind = 49,
   SYS_listen = 50,
-  SYS_socketpair = 53,
   SYS_fork = 57,
   SYS_flock = 73,
   SYS_rename = 82,
@@ -28,18 +26,16 @@ enum {
   SYS_umask = 95,
   SYS_setsid = 112,
   SYS_time = 201,
-  SYS_unshare = 272,
-  SYS_setns = 308,
   SYS_close_range = 436,
 };
 enum { EEXIST = 17, ECONNREFUSED = 111 };
 enum { O_WRONLY = 1, O_CREAT = 0100, O_TRUNC = 01000, O_DIRECTORY = 0200000 };
 enum { F_SETFD = 2, F_DUPFD_CLOEXEC = 1030, FD_CLOEXEC = 1 };
 enum { AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 02000000 };
-enum { LOCK_EX = 2, CLONE_NEWPID = 0x20000000 };
+enum { LOCK_EX = 2 };
 
-/* lib/shim/command/start.ts, lib/launch/init.ts */
-enum { LISTEN_FD = 3, OPTIONS_FD = 4, INIT_FD = 5, CHANNEL_FD = 3, BACKLOG = 4096 };
+/* lib/shim/command/start.ts */
+enum { LISTEN_FD = 3, OPTIONS_FD = 4, BACKLOG = 4096 };
 
 #define SOCKET_DIRECTORY "/run/containerd/s"
 #define CONFIGURATION "/etc/urunc/config.toml"
@@ -47,10 +43,8 @@ enum { LISTEN_FD = 3, OPTIONS_FD = 4, INIT_FD = 5, CHANNEL_FD = 3, BACKLOG = 409
 
 /* Arguments for the process that goes on, in place of its last one. */
 struct shim_process {
-  const char *arguments[8];
+  const char *arguments[4];
   u32 count;
-  int is_init;
-  char pid[21];
   char socket[sizeof SOCKET_DIRECTORY + 1 + GROUP_DIGITS];
 };
 
@@ -273,38 +267,6 @@ static void answer_delete(const struct shim_options *options) {
   answer(message, size);
 }
 
-/* Forks an init into a PID namespace of its own, which only a child can enter. Returns 1 in the init. */
-static int fork_init(struct shim_process *process) {
-  int pair[2];
-  i64 own = system_call(SYS_open, (i64) "/proc/self/ns/pid", O_RDONLY | O_CLOEXEC, 0);
-  if (own < 0) return 0;
-  i64 pid = -1;
-  if (system_call6(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, (i64)pair, 0, 0) == 0) {
-    if (system_call(SYS_unshare, CLONE_NEWPID, 0, 0) == 0) {
-      pid = system_call(SYS_fork, 0, 0, 0);
-      if (pid == 0) {
-        system_call(SYS_dup2, pair[1], CHANNEL_FD, 0);
-        system_call(SYS_close_range, CHANNEL_FD + 1, ~0u, 0);
-        process->is_init = 1;
-        process->count = 0;
-        process->arguments[process->count++] = "init";
-        return 1;
-      }
-      if (system_call(SYS_setns, own, CLONE_NEWPID, 0) < 0)
-        fail("return to the PID namespace of the shim", -1, "setns failed", 0);
-    }
-    if (pid > 0) system_call(SYS_dup2, pair[0], INIT_FD, 0);
-  }
-  system_call(SYS_close_range, INIT_FD + (pid > 0), ~0u, 0);
-  if (pid > 0) {
-    system_call(SYS_fcntl, INIT_FD, F_SETFD, FD_CLOEXEC);
-    append_number(process->pid, pid);
-    process->arguments[process->count++] = "-init";
-    process->arguments[process->count++] = process->pid;
-  }
-  return 0;
-}
-
 /* Closes what the caller has open: containerd waits until the output of `start` is closed. */
 static void become_daemon(i64 listener) {
   system_call(SYS_setsid, 0, 0, 0);
@@ -330,7 +292,7 @@ static int read_group(const struct shim_options *options, struct text *group) {
   return map_file("config.json", &json) == 0 && find_group(json, group) ? 0 : -1;
 }
 
-/* Returns in the daemon and in its init; and where it did nothing, which leaves it to start.ts. */
+/* Returns in the daemon; and where it did nothing, which leaves it to start.ts. */
 static void answer_start(const struct shim_options *options, struct shim_process *process) {
   struct text group;
   int shared = read_group(options, &group);
@@ -364,7 +326,6 @@ static void answer_start(const struct shim_options *options, struct shim_process
       if (pid == 0) {
         become_daemon(fd);
         if (shared) process->arguments[process->count++] = "-shared";
-        if (fork_init(process)) return;
         process->arguments[process->count++] = "-socket";
         process->arguments[process->count++] = process->socket;
         process->arguments[process->count++] = "daemon";

@@ -258,10 +258,9 @@ __attribute__((noreturn, used)) void stub_main(u64 *stack) {
   open_standard_files();
   check_arguments(argc, argv);
   struct shim_process shim;
-  shim.count = shim.is_init = 0;
+  shim.count = 0;
   answer_as_shim(argc, argv, &shim);
-  if (shim.is_init) argc = 1, variables = 0;
-  else if (shim.count) argc--; /* without its last argument */
+  if (shim.count) argc--; /* without its last argument */
   leave_lost_directory();
 
   const char *name = argc ? argv[0] : "";

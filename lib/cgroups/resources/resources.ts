@@ -1,4 +1,4 @@
-import { HostError, InvalidConfigurationError } from "../../errors.ts";
+import { errorMessage, HostError, InvalidConfigurationError } from "../../errors.ts";
 import type { Resources } from "../../oci/types.ts";
 import type { CgroupPlan } from "../plan.ts";
 import { formerValues } from "./former_values.ts";
@@ -46,9 +46,7 @@ export function applyResources(writes: CgroupWrite[]): void {
         subject: `${file} to ${value}`,
         reason: error instanceof Deno.errors.NotFound
           ? "this kernel does not have it"
-          : error instanceof Error
-          ? error.message
-          : String(error),
+          : errorMessage(error),
         cause: error,
       });
     }

@@ -114,6 +114,18 @@ export const commands = {
         help: "Time between statistics (default: 5s).",
         default: "5s",
       },
+      timeline: {
+        kind: "flag",
+        names: ["--timeline"],
+        help: "Print how long each phase of the container's start took and exit.",
+      },
+      format: {
+        kind: "choice",
+        names: ["--format"],
+        choices: ["table", "trace"],
+        help: "Format of the timeline: a table, or a trace file for Perfetto and Chrome.",
+        default: "table",
+      },
     },
     positionals: { id },
   },

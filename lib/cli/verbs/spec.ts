@@ -1,4 +1,4 @@
-import { AlreadyExistsError, HostError } from "../../errors.ts";
+import { AlreadyExistsError, errorMessage, HostError } from "../../errors.ts";
 import { specTemplate } from "../../oci/template.ts";
 import { resolvePath } from "../../os/path.ts";
 import type { CommandOf } from "../parser/commands.ts";
@@ -24,11 +24,7 @@ export function spec({ bundle }: CommandOf<"spec">): number {
     throw new HostError({
       operation,
       subject: path,
-      reason: error instanceof Deno.errors.NotFound
-        ? "no such directory"
-        : error instanceof Error
-        ? error.message
-        : String(error),
+      reason: error instanceof Deno.errors.NotFound ? "no such directory" : errorMessage(error),
       remedy: "--bundle names a directory that can be written",
       cause: error,
     });

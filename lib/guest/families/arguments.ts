@@ -3,7 +3,7 @@ import { keyPrefix } from "../keys.ts";
 import type { GuestInput } from "../types.ts";
 import { splitArguments } from "./quote.ts";
 
-/** The arguments of a guest, and where they stand. */
+/** The arguments of a guest, and where they come from. */
 export interface GuestArguments {
   args: string[];
   /** Names one of them in an error. */
@@ -11,7 +11,7 @@ export interface GuestArguments {
 }
 
 /**
- * The container's arguments, or those in the image's `cmdline` when it was given none.
+ * The container's arguments, or those in the image's `cmdline` when it has none.
  *
  * @throws InvalidConfigurationError when a double quote in `cmdline` is not closed
  */
@@ -22,10 +22,10 @@ export function argumentsOf({ args, cmdline = "" }: GuestInput): GuestArguments 
 }
 
 /**
- * An error about something that a guest could not be told as it is.
+ * An error about a text that a guest's notation cannot express.
  *
- * @param subject where it stands
- * @param found what could not be told
+ * @param subject where it comes from
+ * @param found the text
  */
 export function untellable(
   subject: string,

@@ -7,17 +7,17 @@ import type { Guest } from "./types.ts";
 const argumentSize = 32 * 4096;
 
 /**
- * A plain ELF image that boots by PVH or multiboot, or a plain Solo5 one: `elf` is urunc's own name
- * for what belongs to no other family.
+ * An ELF image that boots by PVH or multiboot, or a Solo5 one, that belongs to no other family. `elf` is
+ * urunc's own name for them.
  *
  * It gets the arguments, joined with spaces, in the Linux kernel's notation: white space outside
  * double quotes separates, a pair of quotes around a whole argument belongs to the notation, and
- * there is no escape. Without arguments it gets the image's `cmdline` as it stands. There is no
- * convention by which such an image would learn its environment or its addresses, so it does not.
+ * there is no escape. Without arguments it gets the image's `cmdline` as it is. There is no convention
+ * for passing environment or addresses to such an image, so it does not get them.
  */
 export const elf: Guest = {
   type: "elf",
-  // Without ACPI and a keyboard driver, nothing that it is told would be heard.
+  // It has neither ACPI nor a keyboard driver.
   shutsDown: false,
   solo5NetDevice: "service",
   disks: { most: 8, mount: "raw", fileSystems: [], solo5Device: "storage" },
@@ -30,7 +30,9 @@ export const elf: Guest = {
       throw new InvalidConfigurationError({
         operation: "write the guest's command line",
         subject: args.length === 0 ? `${keyPrefix}cmdline` : "process.args",
-        reason: `it is ${length} bytes long, and a monitor can be told at most ${argumentSize - 1}`,
+        reason: `it is ${length} bytes long, and a monitor's argument has at most ${
+          argumentSize - 1
+        }`,
       });
     }
     return line === "" ? undefined : line;

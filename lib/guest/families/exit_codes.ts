@@ -1,2 +1,2 @@
-/** A container's exit code when its guest crashed and told no code of its own: nothing else is known. */
+/** A container's exit code when its guest crashed without one of its own. */
 export const CRASHED = 255;

@@ -1,7 +1,7 @@
 import { InvalidConfigurationError } from "../../errors.ts";
 
 /**
- * A host or domain name, as a field of a parameter whose separator no such name has.
+ * Checks a host or domain name for a parameter whose separator cannot occur in one.
  *
  * @param subject the property, for the error
  * @returns the name

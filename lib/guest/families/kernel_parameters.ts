@@ -3,7 +3,7 @@ import { arch } from "../../arch/arch.ts";
 let parameters: Set<string> | undefined;
 
 /**
- * Whether the kernel would keep `name=value` for itself, or drop it.
+ * Whether the kernel would use `name=value` itself, or drop it.
  *
  * @param name a variable's name
  */

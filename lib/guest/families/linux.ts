@@ -11,15 +11,15 @@ import { quoteArgument, splitArguments } from "./quote.ts";
 import type { Guest } from "./types.ts";
 
 /**
- * CONFIG_INIT_ENV_ARG_LIMIT, by default 32: how many arguments the kernel hands to init besides its
+ * CONFIG_INIT_ENV_ARG_LIMIT, by default 32: how many arguments the kernel passes to init besides its
  * name, and the index of the last variable (init/main.c). One more, and the guest panics at boot.
  */
 const initLimit = 32;
 
-/** The kernel itself sets these for init; the container's values take their places. */
+/** The kernel itself sets these for init; the container's values replace them. */
 const presetVariables = ["HOME", "TERM"];
 
-/** The documented name of a guest that was given none. */
+/** The documented host name of a guest without one. */
 const defaultHostname = "urunc";
 
 const operation = "write the guest's command line";
@@ -27,28 +27,28 @@ const operation = "write the guest's command line";
 /**
  * A Linux kernel, with or without an initial RAM disk.
  *
- * `panic=-1` reboots at once when init ends, and the monitor takes a reboot for the end. The first
- * argument is init, the others are its arguments; without arguments those in the image's `cmdline`
- * are taken; without either the kernel looks for its default (`/init` in an initramfs).
+ * `panic=-1` reboots at once when init exits, and the monitor exits on a reboot. The first argument is
+ * init, the others are its arguments; without arguments those in the image's `cmdline` are used; without
+ * either the kernel looks for its default (`/init` in an initramfs).
  *
- * A disk that is the guest's root (`mountPoint` `/`) is `root=/dev/vda`. A kernel that has an initial
- * RAM disk too starts that one's own `/init`, which finds the root by the same parameter, as every
- * distribution's does, and starts `init=` there; so nothing is handed over in the RAM disk then. Ours
- * could not mount the root in its place: the drivers of disk and file system are mostly modules, which
- * each distribution's RAM disk loads in its own way.
+ * A disk that is the guest's root (`mountPoint` `/`) is `root=/dev/vda`. If there is an initial RAM disk
+ * too, the kernel starts that one's own `/init`, which, as every distribution's does, finds the root by
+ * the same parameter and starts `init=` there; so the RAM disk passes nothing on then. Our init could not
+ * mount the root instead: the drivers of disk and file system are mostly modules, which each
+ * distribution's RAM disk loads in its own way.
  *
- * Arguments and environment take one of two ways:
+ * Arguments and environment are passed in one of two ways:
  *
- * - in the initial RAM disk (`initrd/segment.ts`), whatever they are and however long; and nobody on
- *   the host sees them among a monitor's arguments. Always when there is an environment, IPv6 or
- *   a name server, or they do not fit the command line, and the image has a disk that files can be added to;
- * - on the kernel's command line otherwise; what it cannot carry whole is refused.
+ * - in the initial RAM disk (`initrd/segment.ts`): any text of any length, which does not show among the
+ *   monitor's arguments on the host. Used whenever the image has a RAM disk that files can be added to,
+ *   and there is an environment, IPv6 or a name server, or they do not fit the command line;
+ * - otherwise on the kernel's command line; what does not fit there unchanged is refused.
  *
- * The key `environment` chooses one. Addresses take the command line always, as far as it knows them,
- * and the disk where there is that way: IPv6, and IPv4 for kernels that do not know \`ip=\`.
+ * The key `environment` chooses one. Addresses are always on the command line, as far as it can express
+ * them, and in the RAM disk if that is used: IPv6, and IPv4 for kernels that do not know `ip=`.
  *
- * `net.ifnames=0` is not the kernel's but udev's: it would rename the interface that `ip=` names, for
- * which a distribution's initial RAM disk then waits three minutes (systemd-udevd.service(8)).
+ * `net.ifnames=0` is a parameter of udev: otherwise it renames the interface that `ip=` names, for which
+ * a distribution's initial RAM disk then waits three minutes (systemd-udevd.service(8)).
  *
  * @see https://docs.kernel.org/admin-guide/kernel-parameters.html, and init/main.c
  */
@@ -58,7 +58,7 @@ export const linux: Guest = {
   takesNameservers: true,
   takesKernelParameters: true,
   disks: {
-    // Far fewer than there are slots on a bus, or interrupts for Firecracker's devices.
+    // Far fewer than slots on a bus, or interrupts for Firecracker's devices.
     most: 8,
     mount: "root",
     mountPoint: "/",
@@ -78,16 +78,16 @@ function handedProcess(input: GuestInput): GuestProcess | undefined {
   if (!input.hasInitrd || !input.isInitramfs || rootOf(input) !== undefined) {
     if (input.environment === undefined) return undefined;
     throw new InvalidConfigurationError({
-      operation: "hand over arguments and environment",
+      operation: "pass arguments and environment",
       subject: `${keyPrefix}environment`,
       reason: rootOf(input) !== undefined
-        ? '"initrd" is asked for, and the guest\'s root is a disk, where only the command line leads'
+        ? 'it is "initrd", but the guest\'s root is a disk, where only the command line is passed on'
         : input.hasInitrd
-        ? '"initrd" is asked for, and the initial RAM disk is no archive that files can be added to'
-        : '"initrd" is asked for, and the image has no initial RAM disk',
+        ? 'it is "initrd", but the initial RAM disk is not an archive that files can be added to'
+        : 'it is "initrd", but the image has no initial RAM disk',
       remedy:
-        "leave the key out; a secret is better put in a file of the image than on the command " +
-        "line, which the host's ps shows",
+        "leave the key out; put a secret in a file of the image rather than on the command line, " +
+        "which the host's ps shows",
     });
   }
   const handedAnyway = input.environment === "initrd" || input.env.length > 0 ||
@@ -114,13 +114,13 @@ function processWords(input: GuestInput): string[] {
   return [...environment(input), ...initAndArguments(input)];
 }
 
-/** @throws InvalidConfigurationError when the kernel would cut the line */
+/** @throws InvalidConfigurationError when the kernel would truncate the line */
 function lineWith(input: GuestInput, words: string[]): string {
   const line = [
     `panic=-1 console=${arch.linux.console} net.ifnames=0`,
     ...input.monitor?.linuxParameters ?? [],
     ...input.kernelParameters ?? [],
-    // An initramfs takes no notice of root=; an initrd that is a file system image needs it.
+    // An initramfs ignores root=; an initrd that is a file system image needs it.
     ...rootParameters(input),
     ...addressParameter(input),
     ...words,
@@ -166,8 +166,8 @@ function addressParameter({ network, hostname }: GuestInput): string[] {
 }
 
 /**
- * The kernel hands `NAME=VALUE` words that it does not know itself to init as its environment; of a
- * name given twice the last counts.
+ * The kernel passes `NAME=VALUE` words that it does not know to init as its environment; of a repeated
+ * name the last counts.
  */
 function environment({ env, network }: GuestInput): string[] {
   const words = new Map<string, string>();
@@ -178,13 +178,13 @@ function environment({ env, network }: GuestInput): string[] {
     words.set(name, quoteArgument(entry, subject));
   });
   const own = [...words.keys()].filter((name) => !presetVariables.includes(name)).length;
-  // A kernel without CONFIG_IP_PNP does not know ip=, and takes it for one more variable.
+  // A kernel without CONFIG_IP_PNP does not know ip=, and treats it as one more variable.
   const limit = initLimit + 1 - presetVariables.length - (network?.ipv4 === undefined ? 0 : 1);
   if (own > limit) {
     throw new InvalidConfigurationError({
       operation,
       subject: "process.env",
-      reason: `it has ${own} variables, and the Linux kernel hands at most ${limit} to init`,
+      reason: `it has ${own} variables, and the Linux kernel passes at most ${limit} to init`,
       remedy: "pass fewer; in Kubernetes, enableServiceLinks: false",
     });
   }
@@ -193,12 +193,12 @@ function environment({ env, network }: GuestInput): string[] {
 
 function checkVariableName(name: string, subject: string): void {
   const reason = name === ""
-    ? "it is no NAME=VALUE"
+    ? "not NAME=VALUE"
     : name.includes(".")
-    ? `the Linux kernel takes a name with a dot, as ${JSON.stringify(name)}, for a module's ` +
+    ? `the Linux kernel treats a name with a dot, such as ${JSON.stringify(name)}, as a module's ` +
       "parameter and drops it"
     : isKernelParameter(name)
-    ? `the Linux kernel takes ${name} for a parameter of its own`
+    ? `${name} is a parameter of the Linux kernel itself`
     : undefined;
   if (reason === undefined) return;
   throw new InvalidConfigurationError({
@@ -225,7 +225,7 @@ function initAndArguments(input: GuestInput): string[] {
     throw new InvalidConfigurationError({
       operation,
       subject: fromImage ? key : "process.args",
-      reason: `init has ${words.length - 1} arguments, and the Linux kernel hands it at most ` +
+      reason: `init has ${words.length - 1} arguments, and the Linux kernel passes at most ` +
         `${initLimit}`,
       remedy: "pass fewer arguments",
     });
@@ -238,18 +238,18 @@ function initParameter(init: string, subject: string, inInitrd: boolean): string
     throw new InvalidConfigurationError({
       operation,
       subject,
-      reason: "it is empty, and the guest's init",
+      reason: "the guest's init is empty",
     });
   }
   return quoteArgument(`${inInitrd ? "rdinit" : "init"}=${init}`, subject);
 }
 
-/** parse_args() in kernel/params.c stops at every `--`: a second one would lose what follows it. */
+/** parse_args() in kernel/params.c stops at every `--`: what follows a second one would be lost. */
 function endOfArguments(subject: string): InvalidConfigurationError {
   return new InvalidConfigurationError({
     operation,
     subject,
-    reason: 'the Linux kernel takes the argument "--" for the end of all arguments',
+    reason: 'the Linux kernel treats the argument "--" as the end of all arguments',
     remedy: "leave it out, or put the command in a script of the image",
   });
 }

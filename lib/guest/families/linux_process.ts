@@ -14,19 +14,18 @@ const STRING_BYTES = 32 * 4096;
 const ALL_BYTES = 8 * 1024 * 1024 / 4 - 4096;
 const POINTER_BYTES = 8;
 
-/** What the Linux kernel gives its init by itself (init/main.c). */
+/** The environment that the Linux kernel gives init itself (init/main.c). */
 const PRESET = ["HOME=/", "TERM=linux"];
 
 /** Where a Linux kernel looks for its init first. */
 const DEFAULT_INIT = "/init";
 
-const OPERATION = "hand over arguments and environment";
+const OPERATION = "pass arguments and environment";
 
 /**
- * What the guest is to run, as it is handed over in the initial RAM disk: any text, of any length
- * that an execve takes.
+ * What the guest runs, for its initial RAM disk: any text, of any length that execve takes.
  *
- * @throws InvalidConfigurationError naming what cannot be handed over, and its length where it is that
+ * @throws InvalidConfigurationError naming what cannot be passed, and its length if it is too long
  */
 export function processOf(input: GuestInput): GuestProcess {
   const { args: given, cmdline = "", network, resolvConf } = input;
@@ -34,7 +33,7 @@ export function processOf(input: GuestInput): GuestProcess {
   const env = new Map<string, string>();
   for (const entry of PRESET) env.set(nameOf(entry), entry);
   input.env.forEach((entry, index) => {
-    if (entry.indexOf("=") <= 0) throw refused(`process.env[${index}]`, "it is no NAME=VALUE");
+    if (entry.indexOf("=") <= 0) throw refused(`process.env[${index}]`, "not NAME=VALUE");
     env.set(nameOf(entry), entry);
   });
   const process: GuestProcess = {
@@ -52,13 +51,13 @@ function nameOf(entry: string): string {
 }
 
 function check({ args, env }: GuestProcess): void {
-  if (args[0] === "") throw refused("process.args[0]", "it is empty, and the guest's init");
+  if (args[0] === "") throw refused("process.args[0]", "the guest's init is empty");
   let sum = 0;
   for (const [list, subject] of [[args, "process.args"], [env, "process.env"]] as const) {
     for (const text of list) {
-      // Only the beginning is told: it may be a secret.
+      // Only the beginning, since it may be a secret.
       const what = `${subject}, ${JSON.stringify(text.slice(0, 20))}…`;
-      if (text.includes("\0")) throw refused(what, "it holds a NUL character");
+      if (text.includes("\0")) throw refused(what, "it contains a NUL character");
       const length = new TextEncoder().encode(text).length + 1;
       if (length > STRING_BYTES) {
         const most = STRING_BYTES - 1;

@@ -4,13 +4,13 @@ import type { Guest } from "./types.ts";
 
 /**
  * A Mewz unikernel, which is a WebAssembly program with its kernel. It knows two parameters, `ip` and
- * `gateway`, and hands its program neither arguments nor environment. A container must have at least
- * one argument, though, so the first is taken for the program's name.
+ * `gateway`, and passes its program neither arguments nor environment. But a container must have at least
+ * one argument, so the first counts as the program's name.
  */
 export const mewz: Guest = {
   type: "mewz",
   shutsDown: false,
-  // src/pci.zig takes a device's BARs as it finds them.
+  // src/pci.zig uses a device's BARs as it finds them.
   needsBios: true,
   modernVirtio: true,
   commandLine(input) {
@@ -19,7 +19,7 @@ export const mewz: Guest = {
       throw new UnsupportedError({
         operation: "write the guest's command line",
         subject: subject(1),
-        reason: "Mewz hands its program no arguments",
+        reason: "Mewz passes its program no arguments",
         remedy: "leave only the program's name",
       });
     }

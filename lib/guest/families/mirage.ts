@@ -7,12 +7,12 @@ import type { Guest } from "./types.ts";
  * It reads its arguments from one line (mirage-bootvar-solo5), split at spaces, where double quotes
  * and backslashes protect (parse-argv, src/parse_argv.ml). Its addresses are arguments that MirageOS
  * itself defines (`--ipv4`, `--ipv4-gateway`); `--ipv6` is not, in a unikernel whose stack is IPv4
- * only, and an unknown one ends it, so IPv6 is left to router advertisements. It has no environment.
+ * only, which exits on an unknown option, so IPv6 is left to router advertisements. It has no environment.
  */
 export const mirage: Guest = {
   type: "mirage",
   shutsDown: false,
-  // Solo5's virtio bindings take a PCI device's BAR as they find it (bindings/virtio/pci.c).
+  // Solo5's virtio bindings use a PCI device's BAR as they find it (bindings/virtio/pci.c).
   needsBios: true,
   solo5NetDevice: "service",
   // mirage-block-solo5 and its kin name the device in the guest's code, and read sectors of it.
@@ -31,7 +31,7 @@ export const mirage: Guest = {
 
 function quoted(argument: string, subject: string): string {
   if (argument === "") throw untellable(subject, argument, "MirageOS drops an empty argument");
-  if (argument.includes("\0")) throw untellable(subject, argument, "it holds a NUL character");
+  if (argument.includes("\0")) throw untellable(subject, argument, "it contains a NUL character");
   if (!/[ "\\]/.test(argument)) return argument;
   return `"${argument.replaceAll(/["\\]/g, "\\$&")}"`;
 }

@@ -4,7 +4,7 @@ const quoteMark = 0x22;
 const equalsSign = 0x3d;
 
 /**
- * Writes one argument so that the Linux kernel's splitting gives exactly it back. next_arg() in the
+ * Writes one argument so that the Linux kernel's splitting returns it unchanged. next_arg() in the
  * kernel's lib/cmdline.c
  *
  * - splits at white space outside double quotes; there is no escape;
@@ -12,12 +12,12 @@ const equalsSign = 0x3d;
  * - removes a quote right after the first `=` (past the first character), and then one at the end;
  * - keeps every other quote, which still toggles whether white space splits.
  *
- * So an argument goes bare or in one pair of quotes around all of it, whichever survives. What has
- * an odd number of quotes, or white space on the wrong side of one, survives neither way.
+ * So an argument is written bare or in one pair of quotes, whichever survives. One with an odd number of
+ * quotes, or white space on the wrong side of one, survives neither way.
  *
  * @param argument any text without NUL
- * @param subject where it stands, for the error
- * @throws InvalidConfigurationError when no way of writing it survives
+ * @param subject where it comes from, for the error
+ * @throws InvalidConfigurationError when neither way survives
  */
 export function quoteArgument(argument: string, subject: string): string {
   const bytes = new TextEncoder().encode(argument);
@@ -33,11 +33,11 @@ export function quoteArgument(argument: string, subject: string): string {
 }
 
 /**
- * Splits a line of that notation into arguments. White space is ASCII's only: a person who wrote `à`
- * meant one letter, and {@linkcode quoteArgument} then says so to the kernel.
+ * Splits a line in that notation into arguments. Only ASCII's white space separates: `à` is one letter,
+ * which {@linkcode quoteArgument} protects from the kernel.
  *
  * @param line any text
- * @param subject where it stands, for the error
+ * @param subject where it comes from, for the error
  * @throws InvalidConfigurationError when a double quote is not closed
  */
 export function splitArguments(line: string, subject: string): string[] {
@@ -57,7 +57,7 @@ function withoutQuotes(word: string): string {
 }
 
 /**
- * Whether a word comes through next_arg() as it is.
+ * Whether next_arg() returns a word unchanged.
  *
  * @param bytes the word, without the pair of quotes
  * @param quoted whether a pair of quotes is put around it

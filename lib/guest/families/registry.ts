@@ -7,7 +7,7 @@ import { rumprun } from "./rumprun.ts";
 import type { Guest } from "./types.ts";
 import { unikraft } from "./unikraft.ts";
 
-/** Functions, so that only the one which is asked for is loaded (lib/build/bundle.ts). */
+/** All guest families. Functions, so that only the one in use is loaded (lib/build/bundle.ts). */
 const guests: Record<UnikernelType, () => Guest> = {
   linux: () => linux,
   elf: () => elf,
@@ -17,7 +17,7 @@ const guests: Record<UnikernelType, () => Guest> = {
   mewz: () => mewz,
 };
 
-/** The guest families there are, by the names that the `unikernelType` key uses. */
+/** The names of all guest families, as in the `unikernelType` key. */
 export function guestTypes(): UnikernelType[] {
   return Object.keys(guests) as UnikernelType[];
 }

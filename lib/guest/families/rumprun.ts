@@ -2,17 +2,17 @@ import type { GuestDisk, GuestNetwork } from "../types.ts";
 import { argumentsOf, untellable } from "./arguments.ts";
 import type { Guest } from "./types.ts";
 
-/** Anywhere in the line it names a configuration in the root file system, and nothing else counts. */
+/** Anywhere in the line, it refers to a configuration in the root file system, which replaces the rest. */
 const FILE_MARK = "_RUMPRUN_ROOTFSCFG=";
 
-/** Where urunc documents that a disk is mounted. */
+/** The documented mount point of a disk. */
 const MOUNT_POINT = "/data";
 
 /**
- * A Rumprun unikernel (NetBSD's drivers and libc) on Solo5's tenders. It is configured by what looks
- * like JSON and is read in two steps: jsmn finds the strings and leaves their escapes as they are,
- * and the command line is split by rules of its own (lib/librumprun_base/config.c, parseargs.c).
- * Several variables are several `env` keys, so the document is put together by hand.
+ * A Rumprun unikernel (NetBSD's drivers and libc) on Solo5's tenders. Its configuration looks like JSON
+ * and is read in two steps: jsmn finds the strings and leaves their escapes as they are, then the
+ * command line is split by its own rules (lib/librumprun_base/config.c, parseargs.c). Each variable is
+ * another `env` key, so the document is written by hand.
  *
  * IPv4 only: it configures one address, of one family.
  */
@@ -24,7 +24,7 @@ export const rumprun: Guest = {
     most: 1,
     mount: "below",
     mountPoint: MOUNT_POINT,
-    // The only ones that Rumprun for Solo5 is built with, and Linux makes too.
+    // The only one that Rumprun for Solo5 is built with and Linux can create.
     fileSystems: ["ext2"],
     solo5Device: "rootfs",
   },
@@ -40,38 +40,38 @@ export const rumprun: Guest = {
     ];
     const line = `{${members.join(",")}}`;
     if (line.includes(FILE_MARK)) {
-      throw untellable("process", FILE_MARK, "Rumprun would look for a file to be configured by");
+      throw untellable("process", FILE_MARK, "Rumprun would look for a configuration file");
     }
     return line;
   },
 };
 
 /**
- * One argument, so that it comes through both steps:
+ * Writes one argument so that it survives both steps:
  *
- * - only single quotes can protect white space: jsmn ends a string at a double one;
+ * - only single quotes can protect white space: a double quote ends a string for jsmn;
  * - within them a double quote would change which quote ends them, unless it is escaped;
- * - a single quote cannot be told: `\'` is no escape that jsmn lets through;
- * - every other escape that it lets through means the character after the backslash.
+ * - a single quote cannot be expressed: jsmn does not accept `\'`;
+ * - every other escape that jsmn accepts means the character after the backslash.
  */
 function quoted(argument: string, subject: string): string {
   if (argument.includes("'")) {
-    throw untellable(subject, argument, "Rumprun cannot be told a single quote");
+    throw untellable(subject, argument, "Rumprun cannot read a single quote");
   }
-  if (argument.includes("\0")) throw untellable(subject, argument, "it holds a NUL character");
+  if (argument.includes("\0")) throw untellable(subject, argument, "it contains a NUL character");
   const escaped = argument.replaceAll(/["\\]/g, "\\$&");
   return argument === "" || /[ \t\n]/.test(argument) ? `'${escaped}'` : escaped;
 }
 
-/** Variables are used with their escapes still in them, so there can be none. */
+/** Variables keep their escapes, so they cannot have any. */
 function variable(entry: string, subject: string): string {
-  if (entry.indexOf("=") <= 0) throw untellable(subject, entry, "it is no NAME=VALUE");
+  if (entry.indexOf("=") <= 0) throw untellable(subject, entry, "not NAME=VALUE");
   if (!/["\\\0]/.test(entry)) return entry;
   const name = entry.slice(0, entry.indexOf("="));
-  throw untellable(subject, name, "Rumprun cannot be told a double quote or a backslash in it");
+  throw untellable(subject, name, "Rumprun cannot read a double quote or a backslash in it");
 }
 
-/** The names that Solo5's driver in Rumprun has; `cloner` makes the interface. */
+/** With the names of Solo5's driver in Rumprun; `cloner` creates the interface. */
 function network(ipv4: NonNullable<GuestNetwork["ipv4"]>): string {
   return JSON.stringify({
     if: "ukvmif0",
@@ -84,7 +84,7 @@ function network(ipv4: NonNullable<GuestNetwork["ipv4"]>): string {
   });
 }
 
-/** Solo5's block device is the host's file `/dev/ld0a` to it, and `blk` what is mounted from there. */
+/** Solo5's block device appears as the host's file `/dev/ld0a`, and `blk` mounts it. */
 function block({ mountPoint }: GuestDisk): string {
   return JSON.stringify({
     source: "etfs",
@@ -95,8 +95,8 @@ function block({ mountPoint }: GuestDisk): string {
 }
 
 /**
- * NetBSD takes no gateway outside the interface's subnet, which Kubernetes' networks often have (a
- * prefix of 32 and 169.254.1.1). Then the subnet is made as wide as it must be.
+ * NetBSD refuses a gateway outside the interface's subnet, which Kubernetes' networks often have (a
+ * prefix of 32 and 169.254.1.1). Then the subnet is widened as far as necessary.
  */
 function prefixWithGateway(
   { address, prefixLength, gateway }: NonNullable<GuestNetwork["ipv4"]>,

@@ -1,27 +1,27 @@
 import type { GuestProcess } from "../initrd/segment.ts";
 import type { GuestInput, UnikernelType } from "../types.ts";
 
-/** One guest family: how it wants to be told its arguments, environment and addresses. */
+/** One guest family: how its guests get arguments, environment and addresses. */
 export interface Guest {
-  /** The name that `com.urunc.unikernel.unikernelType` uses. */
+  /** Its name in `com.urunc.unikernel.unikernelType`. */
   type: UnikernelType;
   /**
    * Whether guests of this family may shut down when they are asked to, by the power button or the
-   * keyboard; others are ended at once.
+   * keyboard; others are killed at once.
    */
   shutsDown: boolean;
   /** What the manifests of its Solo5 guests call their network device. */
   solo5NetDevice?: string;
-  /** What its guests do with disks; undefined: they have no use for any. */
+  /** How its guests use disks; undefined: not at all. */
   disks?: GuestDisks;
-  /** Whether their network drivers know virtio 1.0 only, and not what was before. */
+  /** Whether their network drivers support only virtio 1.0, and not its predecessor. */
   modernVirtio?: boolean;
   /**
-   * Whether they start only in a PC's BIOS: with PCI devices that have addresses, and a memory map that
-   * ends as a BIOS leaves it.
+   * Whether they start only in a BIOS, which assigns addresses to PCI devices and reserves memory above
+   * the guest's RAM.
    */
   needsBios?: boolean;
-  /** Whether their network driver takes something else for the MTU that it is offered. */
+  /** Whether their network driver misreads the MTU that it is offered. */
   misreadsMtu?: boolean;
   /**
    * The container's exit codes for codes that its guests write to a debug exit port
@@ -30,36 +30,35 @@ export interface Guest {
   debugExitCodes?: Readonly<Record<number, number>>;
   /** Whether its kernels take parameters that an image or a caller chooses. */
   takesKernelParameters?: boolean;
-  /** Whether guests of this family are told name servers. */
+  /** Whether guests of this family get name servers. */
   takesNameservers?: boolean;
   /**
    * The guest's command line, whole.
    *
-   * @returns undefined when there is nothing to tell
-   * @throws InvalidConfigurationError naming what the guest could not be told unchanged
+   * @returns undefined when it is empty
+   * @throws InvalidConfigurationError naming what the guest could not read unchanged
    */
   commandLine(input: GuestInput): string | undefined;
-  /** What such a guest may not get of what it is told, a sentence each. */
+  /** What the guest may lose of its command line, one sentence each. */
   warnings?(input: GuestInput): string[];
   /**
-   * What is handed over in the initial RAM disk, in place of the command line.
+   * What is passed in the initial RAM disk, instead of on the command line.
    *
    * @returns undefined when nothing is
-   * @throws InvalidConfigurationError naming what cannot be handed over
+   * @throws InvalidConfigurationError naming what cannot be passed
    */
   handedProcess?(input: GuestInput): GuestProcess | undefined;
 }
 
-/** What the guests of a family do with disks. */
+/** How the guests of a family use disks. */
 export interface GuestDisks {
-  /** How many they find. */
+  /** How many they support. */
   most: number;
   /**
-   * Where they mount one when they are told: `root` and nowhere else, a directory `below` it, or not
-   * at all (`raw`).
+   * Where they can mount one: only as `root`, at a directory `below` it, or not at all (`raw`).
    */
   mount: "root" | "below" | "raw";
-  /** Where one is mounted that is for mounting, when the image does not say. */
+  /** Where they mount it unless the image says where. */
   mountPoint?: string;
   /** File systems that they can mount, as /proc/filesystems names them. */
   fileSystems: readonly string[];

@@ -6,47 +6,47 @@ import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";
 import type { Guest } from "./types.ts";
 
-/** CONFIG_LIBUKBOOT_MAXNBARGS: what comes after so many words is dropped without a word. */
+/** CONFIG_LIBUKBOOT_MAXNBARGS: further words are silently dropped. */
 const MAXIMUM_WORDS = 60;
 
-/** CONFIG_LIBPOSIX_ENVIRON_LIBPARAM_MAXCOUNT as it is by default: later ones are dropped, too. */
+/** Default of CONFIG_LIBPOSIX_ENVIRON_LIBPARAM_MAXCOUNT: further variables are dropped, too. */
 const DEFAULT_VARIABLES = 8;
 
 /** Of name servers in `netdev.ip`: dns0 and dns1 (lib/uknetdev/netdev.c). */
 const MAXIMUM_NAMESERVERS = 2;
 
-/** From these versions on there is `vfs.fstab`, `netdev.ip`, and `ramfs=` in the former. */
+/** The first versions with `vfs.fstab`, with `netdev.ip`, and with `ramfs=` in the former. */
 const WITH_FSTAB = [0, 14, 0];
 const WITH_NETDEV_IP = [0, 16, 1];
 const WITH_RAMFS_OPTION = [0, 16, 2];
 
 /**
- * A parameter that none of its libraries has: words without a dot are passed over. Without any before
- * `--` Unikraft takes all words, `--` too, for the program's (lib/ukboot/boot.c).
+ * Not a parameter of any library: words without a dot are skipped. Without a word before `--` Unikraft
+ * passes all words to the program, `--` too (lib/ukboot/boot.c).
  */
 const NO_PARAMETER = "unikraft";
 
 /**
  * A Unikraft unikernel. Its line is the program's name, parameters of its libraries
  * (`LIBRARY.NAME=VALUE`, or a list of values in `[` `]`), `--`, and the program's arguments. Words are
- * split and unquoted first, by rules of their own (lib/ukargparse/argparse.c), then the parameters
- * are taken out (lib/uklibparam/parser.c). IPv4 only, as its network stack.
+ * split and unquoted first (lib/ukargparse/argparse.c), then the parameters are removed
+ * (lib/uklibparam/parser.c). IPv4 only, like its network stack.
  *
- * QEMU puts the kernel's path before the line, so that it is the program's name there whatever the
- * container says. Images that do not tell their version, and such that tell none we can read, are taken
- * for new ones.
+ * QEMU prepends the kernel's path, which is the program's name there whatever the container says. An
+ * image without a version, or with one that cannot be read, counts as new.
  */
 export const unikraft: Guest = {
   type: "unikraft",
   shutsDown: false,
-  // The other firmware's memory map has no reserved region after RAM: the boot code splits it at no page's end and
-  // stops at its own assertion (0.15 to 0.17, plat/common/memory.c and lib/ukboot/boot.c).
+  // The other firmware's memory map has no reserved region after RAM: the boot code then splits it not at
+  // a page's end, and fails its own assertion (0.15 to 0.17, plat/common/memory.c and
+  // lib/ukboot/boot.c).
   needsBios: true,
   // virtio_net.c reads `mac` where it should read `mtu` (0.15 and on): the first two bytes of the MAC.
   misreadsMtu: true,
   takesNameservers: true,
   // It powers off by ACPI and then writes 41 to the debug exit port, whichever QEMU is quicker to act on,
-  // and 42 when it crashes (cpu_native.c in plat/common). What main() returned is not told.
+  // and 42 when it crashes (cpu_native.c in plat/common). It does not report what main() returned.
   debugExitCodes: { 41: 0, 42: CRASHED },
   commandLine(input) {
     const { monitor } = input;
@@ -57,8 +57,8 @@ export const unikraft: Guest = {
     const options = [...environment(input.env), ...parameters(input)];
     const before = [name, ...options];
     if (!monitor?.namesKernel && options.length === 0) before.push(NO_PARAMETER);
-    // A monitor that inserts parameters takes `--` away when nothing follows. A pair of quotes is
-    // something for it, and no word for Unikraft.
+    // A monitor that inserts parameters drops `--` when nothing follows. A pair of quotes is something
+    // to it, and not a word to Unikraft.
     const after = monitor?.insertsParameters && rest.length === 0 ? ["''"] : rest;
     requireFewWords(before.length + 1 + rest.length, input);
     const line = [...before, "--", ...after].join(" ");
@@ -73,7 +73,7 @@ export const unikraft: Guest = {
     ],
 };
 
-/** @throws UnsupportedError when the monitor's own words leave too few */
+/** @throws UnsupportedError for more words than the monitor's own leave room for */
 function requireFewWords(words: number, { monitor, network }: GuestInput): void {
   const devices = network === undefined ? 0 : 1;
   const path = monitor?.namesKernel ? 1 : 0;
@@ -97,7 +97,7 @@ function requireFoundEnd(line: string, expected: number, { title }: BootingMonit
   throw untellable("process", line, `${title} would misread " -- " among its quotes`);
 }
 
-/** @param least a version, which a guest that tells none has */
+/** @param version of a guest; without one it counts as new */
 function isSince(version = "", least: number[]): boolean {
   const [, ...digits] = /^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?/.exec(version) ?? [];
   if (digits.length === 0) return true;
@@ -160,9 +160,9 @@ function environment(env: string[]): string[] {
   const words = env.map((entry, index) => {
     const subject = `process.env[${index}]`;
     const name = entry.slice(0, Math.max(0, entry.indexOf("=")));
-    if (name === "") throw untellable(subject, entry, "it is no NAME=VALUE");
+    if (name === "") throw untellable(subject, entry, "not NAME=VALUE");
     if (entry.endsWith("]")) {
-      throw untellable(subject, name, "Unikraft takes a ] at its end for the end of all variables");
+      throw untellable(subject, name, "Unikraft treats a ] at its end as the end of all variables");
     }
     return quoted(entry, subject);
   });
@@ -177,7 +177,7 @@ function quoted(word: string, subject: string): string {
   if (word === "") {
     throw untellable(subject, word, "Unikraft drops an empty word");
   }
-  if (word.includes("\0")) throw untellable(subject, word, "it holds a NUL character");
+  if (word.includes("\0")) throw untellable(subject, word, "it contains a NUL character");
   if (!/[ \r\n\t\v'"\\]/.test(word)) return word;
   return word.includes("'") ? `"${word.replaceAll(/["\\]/g, "\\$&")}"` : `'${word}'`;
 }

@@ -1,4 +1,4 @@
-/** A file, or with a mode that says so a directory, of an archive. */
+/** A file or directory, as its mode says, of an archive. */
 export interface ArchiveEntry {
   /** Without a leading slash. */
   name: string;
@@ -7,11 +7,11 @@ export interface ArchiveEntry {
   content?: Uint8Array;
 }
 
-/** What follows an archive begins at a multiple of 4 bytes; sectors are what cpio(1) writes. */
+/** An archive's successor begins at a multiple of 4 bytes; cpio(1) writes whole sectors. */
 const BLOCK = 512;
 
 /**
- * An archive of cpio's "new" format, everything owned by root and of 1970.
+ * An archive in cpio's "new" format; every file is owned by root and dated 1970.
  *
  * @see Documentation/driver-api/early-userspace/buffer-format.rst in Linux
  * @returns bytes, a multiple of 512

@@ -1,9 +1,9 @@
-/** How many bytes of a file {@linkcode isInitramfs} wants to see. */
+/** How many bytes of a file {@linkcode isInitramfs} needs. */
 export const FORMAT_BYTES = 6;
 
 /**
  * How archives begin, plain or compressed: Linux's lib/decompress.c, and init/initramfs.c for cpio's.
- * Compressed file systems begin like this as well, but are hardly met any more.
+ * Compressed file systems begin like this as well, but are hardly used any more.
  */
 const BEGINNINGS: readonly number[][] = [
   [...new TextEncoder().encode("070701")],
@@ -19,8 +19,8 @@ const BEGINNINGS: readonly number[][] = [
 ];
 
 /**
- * Whether an initial RAM disk is an archive that Linux unpacks, so that another can stand before it;
- * else it is a file system, which it mounts.
+ * Whether an initial RAM disk is an archive that Linux unpacks, so that another can be prepended;
+ * otherwise it is a file system, which Linux mounts.
  *
  * @param head the first {@linkcode FORMAT_BYTES} of the file, or all of it
  */

@@ -7,16 +7,16 @@ import type { Request } from "../../protocol/netlink/request.ts";
 import { addDefaultRoute } from "../../protocol/netlink/route.ts";
 import type { GuestNetwork } from "../types.ts";
 
-/** Which of the guest's interfaces it is, is not known before it boots. */
+/** Placeholder: the interface's index is not known before the guest boots. */
 const UNKNOWN_INDEX = 0;
 /** The first that every Linux has (LOOPBACK_IFINDEX, net/core/dev.h). */
 const LOOPBACK_INDEX = 1;
 
 /**
- * `/urunc/network`: the interface's hardware address and 2 bytes of nothing, then netlink messages that
- * set it up. Our init there (lib/build/guest_init/init.c) looks for the interface, writes its index into
- * each message that has none, and sends them in order: an address cannot be used before the interface is
- * up, nor a gateway be reached before the address is there.
+ * `/urunc/network`: the interface's hardware address and 2 zero bytes, then netlink messages that set it
+ * up. Our init there (lib/build/guest_init/init.c) looks for the interface, writes its index into each
+ * message without one, and sends them in order: an address cannot be used before the interface is up,
+ * nor a gateway before there is an address.
  */
 export function networkFile({ mac, ipv4, ipv6 }: GuestNetwork): Uint8Array {
   const requests = [
@@ -41,7 +41,7 @@ function familyRequests(
   return [added, addDefaultRoute(UNKNOWN_INDEX, gateway, !isNear(address, prefixLength, gateway))];
 }
 
-/** In the subnet, or link-local, which is near everybody (RFC 4291, section 2.5.6). */
+/** In the subnet, or link-local (RFC 4291, section 2.5.6). */
 function isNear(address: string, prefixLength: number, gateway: string): boolean {
   const bytes = addressBytes(gateway);
   return sharePrefix(addressBytes(address), bytes, prefixLength) ||

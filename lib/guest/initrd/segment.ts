@@ -3,15 +3,15 @@ import { archive, type ArchiveEntry } from "./cpio.ts";
 import { GUEST_INIT } from "./init_bytes.ts";
 import { networkFile } from "./network.ts";
 
-/** What a guest runs, whole, and what it finds when it does. */
+/** What a guest runs, and its surroundings. */
 export interface GuestProcess {
   /** The program and its arguments. */
   args: string[];
   /** `NAME=VALUE`. */
   env: string[];
-  /** What its interface is given. */
+  /** The addresses of its interface. */
   network?: GuestNetwork;
-  /** Its `/etc/resolv.conf`, unless the image's disk has one. */
+  /** Its `/etc/resolv.conf`, unless the image's RAM disk has one. */
   resolvConf?: string;
 }
 
@@ -19,17 +19,16 @@ export interface GuestProcess {
 export const GUEST_INIT_PATH = "/urunc/init";
 
 /**
- * The archive that is put before an image's initial RAM disk; the kernel unpacks one after the other
- * (Documentation/driver-api/early-userspace/buffer-format.rst). In front, since whatever an image has
- * after its last archive would keep the kernel from ours. It has
+ * The archive that is prepended to an image's initial RAM disk; the kernel unpacks one after the other
+ * (Documentation/driver-api/early-userspace/buffer-format.rst). Prepended, because other data after an
+ * image's last archive would keep the kernel from finding ours. It contains
  *
  * - `/urunc/args`: the program and its arguments, each followed by a NUL, as in /proc/PID/cmdline;
  * - `/urunc/env`: `NAME=VALUE`, each followed by a NUL, as in /proc/PID/environ;
  * - `/urunc/network`: how to set up the interface (`network.ts`), when there is one;
  * - `/urunc/init`: does that, then executes that program with exactly these.
  *
- * Only the guest's root may read them. `/etc/resolv.conf` is everybody's, and gives way to what the image
- * has there.
+ * Only the guest's root may read them. Everybody may read `/etc/resolv.conf`; the image's own replaces it.
  */
 export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
   const { args, env, network, resolvConf } = process;

@@ -31,14 +31,14 @@ const PAGE_TABLE_SHARE = 1 / 128;
 
 /**
  * Left for pages of the monitor's own binary and libraries. They are reclaimable, so that less
- * would do, but slowly: with 2 MiB of them and cold caches the monitor only re-reads its code.
+ * would work, but slowly: with 2 MiB and cold caches the monitor only re-reads its code.
  */
 const PAGE_CACHE_BYTES = 8 * MIB;
 
 /**
  * Size of TCG's buffer of translated code in MiB, for a guest of `memoryMiB` MiB. QEMU's default
- * is an eighth of the host's RAM, up to 1 GiB (`tcg/region.c`), and a guest fills it; a full small
- * buffer only costs translating again. A stock Linux boots as fast with 16 MiB as without a limit.
+ * is an eighth of the host's RAM, up to 1 GiB (`tcg/region.c`), and a guest fills it. When a small
+ * buffer is full, code is only translated again. A stock Linux boots as fast with 16 MiB as without a limit.
  */
 export function translationBufferMiB(memoryMiB: number): number {
   return Math.min(32, Math.max(8, Math.floor(memoryMiB / 8)));
@@ -55,8 +55,8 @@ export function translationBufferMiB(memoryMiB: number): number {
  * caches: no OOM kill, nor with 4 MiB less. `tests/integration/qemu_memory_test.ts` repeats a part.
  *
  * @param guest.memoryMiB guest RAM in MiB
- * @param guest.kernelBytes size of the kernel file: QEMU keeps a Linux image on its heap to the end.
- *   An initrd is mapped from its file and costs nothing that could not be reclaimed.
+ * @param guest.kernelBytes size of the kernel file: QEMU keeps a Linux image on its heap while it runs.
+ *   An initrd is mapped from its file and takes only memory that can be reclaimed.
  */
 export function memoryOverheadBytes(
   guest: {

@@ -12,7 +12,7 @@ import { memoryOverheadBytes, translationBufferMiB } from "./memory.ts";
 import { SIGTERM } from "../signals.ts";
 import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "../types.ts";
 
-/** One machine for every guest. */
+/** The same machine for every guest. */
 const MACHINE = [
   ...arch.qemu.machine,
   "dump-guest-core=off", // a core file of the monitor must not hold the guest's memory
@@ -57,7 +57,7 @@ export const qemu: Monitor = {
   devices,
   exitCode: arch.qemu.exitCode,
   debugExit: true,
-  // Handled as SIGINT and SIGHUP are: devices are flushed, and the exit code is 0.
+  // Handled like SIGINT and SIGHUP: devices are flushed, and the exit code is 0.
   endSignal: SIGTERM,
   stop: async (guest) => (await import("./running/stop.ts")).stopGuest(guest),
   argv,
@@ -71,9 +71,9 @@ function devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): Monit
 }
 
 /**
- * Every option has its own element, and so has every value: the kernel's path and the guest's
- * command line are whole elements after `-kernel` and `-append`, which QEMU takes as they are,
- * even when they begin with `-` or hold `,`.
+ * Every option and every value is an element of its own: the kernel's path and the guest's command
+ * line are whole elements after `-kernel` and `-append`, which QEMU takes as they are, even when they
+ * begin with `-` or contain `,`.
  */
 function argv(input: MonitorInput): string[] {
   checkCount(checked("guest memory in MiB"), input.memoryMiB, MINIMUM_MEMORY_MIB);
@@ -84,17 +84,17 @@ function argv(input: MonitorInput): string[] {
     ...accelerator(input),
     ...["-smp", `cpus=${input.vcpus}`],
     ...["-m", `size=${input.memoryMiB}M`],
-    // Nothing that is not asked for: no default devices, no configuration of the host's QEMU.
+    // Neither default devices nor a configuration of the host's QEMU.
     "-nodefaults",
     "-no-user-config",
     ...["-display", "none"],
-    // A guest that resets has ended, with success.
+    // A guest that resets has exited successfully.
     "-no-reboot",
     ...["-sandbox", SANDBOX],
     ...input.firmwareDirectories.flatMap((directory) => ["-L", firmwareDirectory(directory)]),
     ...(input.firmware === undefined ? [] : ["-bios", path("firmware", input.firmware)]),
-    // The serial port is stdin and stdout: no multiplexer whose escape key reaches a monitor
-    // prompt, and interrupt characters of a terminal go to the guest.
+    // The serial port is stdin and stdout: without a multiplexer, whose escape key would lead to a
+    // monitor prompt, and with a terminal's interrupt characters passed to the guest.
     ...["-chardev", "stdio,id=console,mux=off,signal=off"],
     ...["-serial", "chardev:console"],
     ...["-monitor", "none"],
@@ -115,13 +115,13 @@ function accelerator(input: MonitorInput): string[] {
     : ["-accel", `tcg,tb-size=${translationBufferMiB(input.memoryMiB)}`, "-cpu", "max"];
 }
 
-/** The property `device` is there since QEMU 9.0; before, it is an error that names it. */
+/** QEMU has the property `device` since 9.0; older versions fail with an error that names it. */
 function kvm({ kvmFd }: MonitorInput): string[] {
   if (kvmFd === undefined) return ["-accel", "kvm"];
   return [...descriptor(kvmFd), "-accel", `kvm,device=/dev/fdset/${kvmFd}`];
 }
 
-/** Commands come from a socket that is open and listens already: there is no path in the clean room. */
+/** Commands come from a socket that already listens: it has no path in the clean room. */
 function control({ controlFd }: MonitorInput): string[] {
   if (controlFd === undefined) return [];
   checkCount(checked("control descriptor"), controlFd, 3);
@@ -132,7 +132,7 @@ function control({ controlFd }: MonitorInput): string[] {
 }
 
 function network({ network }: MonitorInput): string[] {
-  // -nodefaults has already taken away the network card that QEMU would invent.
+  // -nodefaults has already removed QEMU's default network card.
   if (network === undefined) return [];
   checkMac(checked("MAC address"), network.mac);
   checkCount(checked("network MTU in bytes"), network.mtu, MINIMUM_MTU, MAXIMUM_MTU);
@@ -143,23 +143,23 @@ function network({ network }: MonitorInput): string[] {
     : `fd=${tapFd}`;
   return [
     ...["-netdev", `tap,id=net0,${attached}`],
-    // No boot ROM: guests are never booted from the network, and it would be one more data file.
+    // Without a boot ROM: guests never boot from the network, and it would be another data file.
     "-device",
     `virtio-net-pci,netdev=net0,mac=${network.mac},romfile=` +
     (network.hideMtu ? "" : `,host_mtu=${network.mtu}`) +
-    // Otherwise it is both, with the identity of an old one.
+    // Otherwise the device is transitional, with the identity of a legacy one.
     (network.modern ? ",disable-legacy=on,disable-modern=off" : ""),
   ];
 }
 
 /**
  * `file` refuses a device and `host_device` a file (block/file-posix.c). QEMU's own locks are off: it
- * would try in a /dev/null that is not there whether it can have any, say so on standard error, and
- * have none. Who writes to a disk holds a claim of ours instead (launch/steps/disk_claims.ts). Content is
- * raw and said to be: a guest could otherwise write the header of a format that names other files.
+ * would test them with /dev/null, which is not there, complain on standard error, and not lock. Writers
+ * hold a claim of ours instead (launch/steps/disk_claims.ts). The format is given as raw: otherwise a
+ * guest could write the header of a format that refers to other files.
  *
- * What the guest discards is given back to the host, so that a file shrinks again. virtio-blk has no way
- * to say that a disk does not rotate: Linux takes every one for such that does.
+ * What the guest discards is given back to the host, so that a file shrinks again. virtio-blk cannot
+ * report that a disk does not rotate: Linux treats every one as rotating.
  */
 function disk({ path: place, fd, kind, readOnly, serial }: MonitorDisk, index: number): string[] {
   const node = `disk${index}`;
@@ -180,7 +180,7 @@ function disk({ path: place, fd, kind, readOnly, serial }: MonitorDisk, index: n
   ];
 }
 
-/** Puts an inherited descriptor where QEMU finds it by a path. */
+/** Gives an inherited descriptor a path for QEMU. */
 function descriptor(fd: number): string[] {
   checkCount(checked("descriptor"), fd, 3);
   return ["-add-fd", `fd=${fd},set=${fd}`];
@@ -190,11 +190,11 @@ function descriptor(fd: number): string[] {
 function value(what: string, text: string): string {
   if (text === "") throw refused(what, text, "it is empty");
   // deno-lint-ignore no-control-regex -- refusing them is the point
-  if (/[\x00-\x1f\x7f]/.test(text)) throw refused(what, text, "it holds a control character");
+  if (/[\x00-\x1f\x7f]/.test(text)) throw refused(what, text, "it contains a control character");
   return text.replaceAll(",", ",,");
 }
 
-/** A path that is an element of its own and so needs no escaping. */
+/** A path that is an element of its own, which needs no escaping. */
 function path(what: string, text: string): string {
   return checkPath(checked(what), text);
 }
@@ -212,9 +212,9 @@ function initrd(text: string): string {
   return path("initrd", text);
 }
 
-/** The guest's command line is free text; only what ends a C string cannot be told. */
+/** The guest's command line is any text without a NUL, which ends a C string. */
 function commandLine(text: string): string {
-  if (text.includes("\0")) throw refused("guest command line", text, "it holds a NUL character");
+  if (text.includes("\0")) throw refused("guest command line", text, "it contains a NUL character");
   return text;
 }
 

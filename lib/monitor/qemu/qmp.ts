@@ -1,45 +1,45 @@
 import { arch } from "../../arch/arch.ts";
 
 /**
- * The words of QEMU's control socket: JSON objects, one a line in each direction.
+ * QEMU's control protocol: JSON objects, one per line in each direction.
  *
- * The monitor is hostile: what it says is bounded here and believed by nobody; at worst its guest is
- * ended sooner or later than it could have been.
+ * The monitor may be hostile: what it sends is limited here and not trusted. At worst its guest is
+ * terminated sooner or later than necessary.
  *
  * @see https://www.qemu.org/docs/master/interop/qmp-spec.html
  */
 
 /**
- * Everything that a monitor may say in one conversation, in bytes. Ours take less than 170 KiB: 20 times
- * the registers, which are up to 8 KiB with AVX-512.
+ * How much a monitor may send in one conversation, in bytes. Ours take less than 170 KiB: 20 times the
+ * registers, which are up to 8 KiB with AVX-512.
  */
 export const MAXIMUM_CONVERSATION = 256 * 1024;
 
-/** An object from the monitor; what is in it is still to be looked at. */
+/** An object from the monitor, not yet checked. */
 export type QmpMessage = Record<string, unknown>;
 
-/** A request, to be sent as it is. */
+/** A request, ready to be sent. */
 export function qmpCommand(execute: string, parameters?: Record<string, unknown>): string {
   return JSON.stringify(
     parameters === undefined ? { execute } : { execute, arguments: parameters },
   ) + "\n";
 }
 
-/** Cuts what arrives into messages. */
+/** Splits received bytes into messages. */
 export class QmpReader {
   #bytes = 0;
   #rest = "";
   readonly #decoder = new TextDecoder();
 
   /**
-   * @param chunk as it arrived, whatever it holds
+   * @param chunk as it arrived
    * @returns the messages that it completes
-   * @throws Error when it is not QMP, or more of it than anybody needs
+   * @throws Error when it is not QMP, or exceeds {@linkcode MAXIMUM_CONVERSATION}
    */
   feed(chunk: Uint8Array): QmpMessage[] {
     this.#bytes += chunk.length;
     if (this.#bytes > MAXIMUM_CONVERSATION) {
-      throw new Error(`the monitor said more than ${MAXIMUM_CONVERSATION} bytes`);
+      throw new Error(`the monitor sent more than ${MAXIMUM_CONVERSATION} bytes`);
     }
     const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
     this.#rest = lines.pop()!;
@@ -50,7 +50,7 @@ export class QmpReader {
 function parseMessage(line: string): QmpMessage {
   const message: unknown = JSON.parse(line);
   if (typeof message !== "object" || message === null || Array.isArray(message)) {
-    throw new Error("the monitor said something that is no JSON object");
+    throw new Error("the monitor sent something other than a JSON object");
   }
   return message as QmpMessage;
 }
@@ -69,28 +69,27 @@ export function describeExchange(command: string, message: QmpMessage): string {
 export const POWER_BUTTON = qmpCommand("system_powerdown");
 
 /**
- * Ctrl-Alt-Delete on the machine's keyboard. Linux restarts at once, unless init has said that it
- * wants to be told instead (`LINUX_REBOOT_CMD_CAD_OFF`, reboot(2)), as systemd, SysV's, OpenRC's and
- * busybox's do.
+ * Ctrl-Alt-Delete on the machine's keyboard. Linux restarts at once, unless init has asked for a signal
+ * instead (`LINUX_REBOOT_CMD_CAD_OFF`, reboot(2)), as those of systemd, SysV, OpenRC and busybox do.
  */
 export const CTRL_ALT_DELETE = qmpCommand("send-key", {
   keys: ["ctrl", "alt", "delete"].map((data) => ({ type: "qcode", data })),
 });
 
-/** Reads the enable register of the power management events. QMP itself has no word for it. */
+/** Reads the enable register of the power management events. QMP itself has no command for it. */
 export const READ_ENABLED_EVENTS = qmpCommand("human-monitor-command", {
   "command-line": arch.qemu.readEnabledEvents,
 });
 
 /**
- * Whether a guest's kernel wants to be told of the power button.
+ * Whether a guest's kernel handles the power button.
  *
  * @param answer to {@linkcode READ_ENABLED_EVENTS}
- * @returns true when the answer cannot be read: asking a guest in vain costs a second
+ * @returns true when the answer cannot be read: asking a guest in vain takes only a second
  */
 export function wantsPowerButton(answer: QmpMessage): boolean {
   const [, value] = /= 0x([0-9a-f]{1,8})\s*$/.exec(String(answer.return)) ?? [];
-  // All ones: nothing answers at that port, since the firmware has not come as far.
+  // All ones: nothing answers at that port, because the firmware has not set it up yet.
   if (value !== undefined && /^f+$/.test(value)) return false;
   return value === undefined || (parseInt(value, 16) & arch.qemu.powerButtonEnabled) !== 0;
 }
@@ -111,7 +110,7 @@ export function isInKernel(answer: QmpMessage): boolean {
 }
 
 /**
- * What tells one program of a guest's from another.
+ * Identifies the last program that ran in a guest.
  *
  * @param answer to {@linkcode READ_REGISTERS}
  * @returns something to compare; undefined when it cannot be read

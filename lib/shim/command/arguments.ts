@@ -19,8 +19,6 @@ export interface ShimArguments {
   socket?: string;
   /** Of the daemon: it serves a whole namespace of containerd. */
   shared: boolean;
-  /** Of the daemon: an init that was started with it. */
-  initPid?: number;
 }
 
 /** Options that take a value, and what it is; the manual page has them from here. */
@@ -31,7 +29,6 @@ export const shimTexts = {
   id: "The container's id. Required.",
   bundle: "Directory of config.json; the working directory unless given.",
   socket: "Of the daemon: where it listens.",
-  init: "Of the daemon: process id of an init that was started with it.",
 } as const;
 
 /** Options without a value. */
@@ -91,7 +88,6 @@ export function parseShimArguments(args: readonly string[]): ShimArguments {
     debug: flags.debug ?? false,
     socket: texts.socket || undefined,
     shared: flags.shared ?? false,
-    initPid: texts.init === undefined ? undefined : Number(texts.init),
   };
 }
 

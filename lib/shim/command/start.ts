@@ -23,13 +23,9 @@ import { ADDRESS_FILE } from "./record.ts";
 import { summarizeBundle } from "../../runc/kind.ts";
 import { removeIfThere } from "../../os/files.ts";
 
-/**
- * Where a daemon finds its listening socket; what containerd wrote to the standard input of `start`; and
- * the channel to an init that was started with it.
- */
+/** Descriptors of a daemon: its listening socket, and the standard input of `start` with containerd's options. */
 export const LISTEN_FD = 3;
 export const OPTIONS_FD = 4;
-export const INIT_FD = 5;
 
 /** How many connections may wait to be accepted; as many as the kernel allows (SOMAXCONN). */
 const BACKLOG = 4096;

@@ -1,5 +1,4 @@
 import { PR_SET_CHILD_SUBREAPER, prctl } from "../../../ffi/linux.ts";
-import { Channel } from "../../launch/channel.ts";
 import type { Observer } from "../../launch/observer.ts";
 import type { ShimArguments } from "../command/arguments.ts";
 import { ConfigurationCache } from "./configuration_cache.ts";
@@ -13,7 +12,7 @@ import { Reaper } from "./reaper.ts";
 import { TaskService } from "../service.ts";
 import type { ShimServices } from "./services.ts";
 import { joinShimCgroup } from "./shim_cgroup.ts";
-import { INIT_FD, LISTEN_FD, OPTIONS_FD } from "../command/start.ts";
+import { LISTEN_FD, OPTIONS_FD } from "../command/start.ts";
 import { ConnectRequest } from "../../protocol/containerd/messages.ts";
 import { taskFactory } from "../task/factory.ts";
 import { IdleGc } from "./idle_gc.ts";
@@ -81,8 +80,7 @@ export async function runStartedDaemon(args: ShimArguments, observer: Observer):
     { log: (text) => log.warning(text) },
   );
   becomeDaemon();
-  if (args.initPid === undefined) inits.prepare();
-  else inits.adopt({ pid: args.initPid, channel: new Channel(INIT_FD) });
+  inits.prepare();
   void joinShimCgroup(OPTIONS_FD, args, log);
   await lifetime.ended;
   if (await publisher.flush(FLUSH_MILLISECONDS) > 0) log.warning("containerd takes no events");

@@ -42,7 +42,7 @@ export class WarmInit {
     });
   }
 
-  /** One was started together with this process. */
+  /** Keeps one that was started already. */
   adopt(init: SpawnedInit): void {
     this.#init = { ...this.#expect(init), moving: prepareMove(init.pid) };
   }

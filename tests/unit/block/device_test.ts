@@ -44,7 +44,7 @@ async function sysfs(scope: Scope): Promise<string> {
   return directory;
 }
 
-Deno.test("what sysfs tells of a device mapper's, a loop, a partition and a disk is understood", async () => {
+Deno.test("sysfs is read for device mapper, loop devices, partitions and disks", async () => {
   await using scope = new Scope();
   const directory = await sysfs(scope);
   const read = (major: number, minor: number) => readBlockDevice({ major, minor }, directory);

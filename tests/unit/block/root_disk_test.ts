@@ -103,7 +103,7 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`${what} is no root disk, and the error says why and names the key`, () => {
+  Deno.test(`${what} is not a root disk; the error says why and names the key`, () => {
     assert.throws(
       () => findRootDisk(input, facts([...lines])),
       (error: UnsupportedError) =>

@@ -25,7 +25,7 @@ Deno.test("parseElf works on a view into a larger buffer", () => {
   assert.equal(parseElf(larger.subarray(32)).entry, ENTRY);
 });
 
-Deno.test("parseElf refuses what it does not know", () => {
+Deno.test("parseElf rejects unknown formats", () => {
   const cases: [string, Uint8Array, RegExp][] = [
     ["empty", new Uint8Array(), /ELF header/],
     ["a script", new TextEncoder().encode("#!/bin/sh\n".repeat(20)), /ELF header/],

@@ -72,7 +72,7 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
   assert.deepEqual(tables, [["deno", "run"], ["A=1"], ["X_", "Y=", "Z"]]);
 });
 
-Deno.test("link hides the interpreter from the kernel, and from nobody else", () => {
+Deno.test("link hides the interpreter from the kernel only", () => {
   const original = parseElf(elfFixture()).headers;
   const result = link(input());
   const elf = parseElf(result);
@@ -118,7 +118,7 @@ Deno.test("link is a function of its input", () => {
   assert.deepEqual(link(input()), link(input()));
 });
 
-Deno.test("link refuses what it cannot do right", () => {
+Deno.test("link rejects what it cannot link correctly", () => {
   const cases: [Partial<LinkInput>, RegExp][] = [
     [{ base: link(input()) }, /no PT_NOTE/],
     [{ base: elfFixture({ headers: (all) => all.toReversed() }) }, /no PT_NOTE .* after/],

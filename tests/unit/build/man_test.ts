@@ -84,7 +84,7 @@ testIf("groff has nothing to say about the manual pages", { needs: ["groff"] }, 
   }
 });
 
-testIf("groff finds what is wrong with a page", { needs: ["groff"] }, async () => {
+testIf("groff reports errors in a page", { needs: ["groff"] }, async () => {
   const { stderr } = await run(["groff", "-man", "-ww", "-z"], { stdin: ".TH X 1\n.XYZ\n" });
   assert.match(stderr, /XYZ/);
 });

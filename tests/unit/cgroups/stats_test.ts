@@ -78,7 +78,7 @@ const V1 = {
   "hugetlb.2MB.failcnt": "1\n",
 };
 
-Deno.test("cgroup v1 is read as it is", () => {
+Deno.test("cgroup v1 statistics", () => {
   const stats = readStatsV1(files(V1));
   const device = { major: 254n, minor: 0n };
   assert.deepEqual(stats, {
@@ -147,7 +147,7 @@ const V2 = {
   "hugetlb.1GB.current": "0\n",
 };
 
-Deno.test("cgroup v2 is read as it is, swap counted as v1 counts it", () => {
+Deno.test("cgroup v2 statistics, with swap counted as v1 does", () => {
   const device = { major: 254n, minor: 0n };
   assert.deepEqual(readStatsV2(files(V2)), {
     cpu: {

@@ -67,7 +67,7 @@ function withFiles(
   }
 }
 
-Deno.test("limits are changed all or none", () => {
+Deno.test("limits are changed all or none of them", () => {
   withFiles({ "memory.max": "max", "pids.max": "5" }, (directory, content) => {
     const writes = [
       { file: `${directory}/memory.max`, value: "1000" },
@@ -118,7 +118,7 @@ const COMPLETED: [string, Record<string, unknown>, Record<string, unknown>, unkn
 ];
 
 for (const [what, given, current, expected] of COMPLETED) {
-  Deno.test(`what is not given stays: ${what}`, () => {
+  Deno.test(`limits that are not given stay: ${what}`, () => {
     const { memory, cpu } = completeResources(changes(given), current);
     const all = JSON.parse(JSON.stringify({ memory, cpu }));
     assert.deepEqual(all, { memory: {}, cpu: {}, ...expected as Record<string, unknown> });

@@ -30,7 +30,7 @@ for (const [text, bytes] of MEMORY) {
   });
 }
 
-Deno.test("update: options become properties, and none become nothing", () => {
+Deno.test("update: options become properties, no options become none", () => {
   assert.deepEqual(resources(), {});
   assert.deepEqual(
     resources(
@@ -47,7 +47,7 @@ Deno.test("update: options become properties, and none become nothing", () => {
 });
 
 for (const args of [["--memory", "much"], ["--memory=-2"], ["--cpu-share=1.5"], ["--memory=1x"]]) {
-  Deno.test(`update: ${args.join(" ")} is no number`, () => {
+  Deno.test(`update: ${args.join(" ")} is not a number`, () => {
     assert.throws(() => resources(...args), UsageError);
   });
 }

@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import { observeContainer } from "../../../lib/container/observe.ts";
 import type { ContainerState } from "../../../lib/container/state.ts";
-import { readExecutable, readProcessStat } from "../../../lib/os/process.ts";
+import { readProcessStat } from "../../../lib/os/process.ts";
 import { STATE } from "./_state.ts";
+import { readFileIdentity } from "../../../lib/os/files.ts";
 
 /** This process stands for init, and no process has the start time 0. */
 const CREATED: ContainerState = {
   ...STATE,
   pid: Deno.pid,
   pidStartTime: readProcessStat(Deno.pid)?.startTime,
-  initExecutable: readExecutable(Deno.pid),
+  initExecutable: readFileIdentity(`/proc/${Deno.pid}/exe`),
   cgroupPaths: [],
 };
 const CREATING: ContainerState = {

@@ -12,7 +12,7 @@ const UNITS: [told: unknown, believed: string | undefined][] = [
 ];
 
 for (const [told, believed] of UNITS) {
-  Deno.test(`of a damaged state the unit ${JSON.stringify(told)} is believed: ${believed}`, () => {
+  Deno.test(`of a damaged state the unit ${JSON.stringify(told)} is trusted: ${believed}`, () => {
     const { systemdUnit } = salvageState("one", JSON.stringify({ systemdUnit: told }));
     assert.equal(systemdUnit, believed);
   });

@@ -5,7 +5,8 @@ import {
   type ProcessView,
   type StatusInput,
 } from "../../../lib/container/status.ts";
-import { readExecutable, readProcessStat } from "../../../lib/os/process.ts";
+import { readProcessStat } from "../../../lib/os/process.ts";
+import { readFileIdentity } from "../../../lib/os/files.ts";
 
 const INIT = { dev: 1, ino: 10 };
 const MONITOR = { dev: 1, ino: 20 };
@@ -75,7 +76,7 @@ Deno.test("status of a real process: created, running after exec, stopped as a z
     phase: "created",
     pid: shell.pid,
     pidStartTime: readProcessStat(shell.pid)?.startTime,
-    initExecutable: readExecutable(shell.pid),
+    initExecutable: readFileIdentity(`/proc/${shell.pid}/exe`),
   };
   assert.equal(computeStatus(state), "created");
   await shell.stdin.getWriter().write(new TextEncoder().encode("go\n"));

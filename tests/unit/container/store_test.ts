@@ -27,7 +27,7 @@ Deno.test("an id is taken once, and free again after remove", () =>
     assert.deepEqual(store.list(), []);
   }));
 
-Deno.test("a container that is not there is told in the words callers match", () =>
+Deno.test("a missing container is reported in the text that callers match", () =>
   withStore((store) => {
     for (const prepare of [() => {}, () => store.create("other")]) {
       prepare();
@@ -39,7 +39,7 @@ Deno.test("a container that is not there is told in the words callers match", ()
     }
   }));
 
-Deno.test("an id that is a path is refused before anything is looked at", () =>
+Deno.test("an id that is a path is rejected before anything is read", () =>
   withStore((store) => {
     for (
       const use of [() => store.create("../x"), () => store.open(".."), () => store.pathOf("")]
@@ -150,7 +150,7 @@ Deno.test("a lock is held until it is released", () =>
     assert.ok((await status).success);
   }));
 
-Deno.test("who waits for the lock of a container that is deleted meanwhile finds none", () =>
+Deno.test("waiting for the lock of a container that is deleted meanwhile finds no container", () =>
   withStore(async (store) => {
     const directory = store.create("one");
     // Holds the lock of the first container; once somebody waits for it, deletes that container and

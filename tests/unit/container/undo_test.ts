@@ -26,7 +26,7 @@ const causes: { name: string; cause: Error }[] = [
 ];
 
 for (const { name, cause } of causes) {
-  Deno.test(`${name} stays what it is, and tells what a hook said when it was undone`, async () => {
+  Deno.test(`${name} keeps its class and includes the hook's message from the undo`, async () => {
     const root = Deno.makeTempDirSync({ prefix: "urunc-store-" });
     try {
       const directory = new Store(`${root}/store`).create("one");

@@ -13,7 +13,11 @@ const fields = (value: unknown) => new Fields(value, new Place(DOCUMENT));
 const REFUSED: [what: string, decode: () => unknown, message: RegExp][] = [
   ["what is not an object", () => fields([]), /read a test : found an array, allowed: a table$/],
   ["a date", () => fields(new Date(0)), /found a date, allowed: a table$/],
-  ["what is missing", () => fields({}).required("a", text), /^read a test a: it is missing/],
+  [
+    "what is missing",
+    () => fields({}).required("a", text),
+    /^read a test a: required, but missing/,
+  ],
   ["null where something must be", () => fields({ a: null }).required("a", text), /missing/],
   ["another type", () => fields({ a: 1 }).optional("a", text), /a: found the number 1, allowed: a/],
   ["an element", () => fields({ a: ["", 2] }).list("a", text), /^read a test a\[1\]: found/],
@@ -23,7 +27,7 @@ const REFUSED: [what: string, decode: () => unknown, message: RegExp][] = [
 ];
 
 for (const [what, decode, message] of REFUSED) {
-  Deno.test(`decode: ${what} is refused in the words of the document`, () => {
+  Deno.test(`decode: ${what} is rejected with the document's error`, () => {
     assert.throws(decode, (error) => error instanceof UruncError && message.test(error.message));
   });
 }

@@ -10,12 +10,12 @@ import {
 
 const self = () => parseStatus(Deno.readTextFileSync("/proc/thread-self/status"));
 
-Deno.test("who the process is", () => {
+Deno.test("the identity of the process", () => {
   const status = self();
   assert.deepEqual(linux.getgroups(), status.groups);
 });
 
-Deno.test("the thread's capabilities, and that one cannot be had that is not permitted", () => {
+Deno.test("the thread's capabilities; one that is not permitted cannot be gained", () => {
   const caps = linux.capget();
   const { effective, permitted, inheritable } = self().capabilities;
   assert.deepEqual(caps, { effective, permitted, inheritable });

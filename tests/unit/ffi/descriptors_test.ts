@@ -66,7 +66,7 @@ Deno.test("a path is relative to a directory's descriptor", async () => {
   assert.throws(() => linux.openat(directory, "other", linux.O_RDONLY), { code: "ENOENT" });
 });
 
-Deno.test("openat2 stays where it is told to stay", async () => {
+Deno.test("openat2 stays below its directory", async () => {
   await using scope = new Scope();
   const path = await scope.temporaryDirectory("fd");
   Deno.mkdirSync(`${path}/root/etc`, { recursive: true });
@@ -104,7 +104,7 @@ Deno.test("openat2 stays where it is told to stay", async () => {
   assert.equal(linux.statPath(`${path}/root/new`).mode, linux.S_IFREG | 0o600);
 });
 
-Deno.test("what is closed is closed", () => {
+Deno.test("a closed descriptor is closed", () => {
   const fd = linux.open("/dev/null", linux.O_RDONLY);
   linux.close(fd);
   assert.throws(() => linux.close(fd), { operation: "close", code: "EBADF" });
@@ -127,7 +127,7 @@ Deno.test("writeAll writes more than a socket holds at once", async () => {
   assert.deepEqual(await received, data);
 });
 
-Deno.test("readAsync blocks nobody and returns what comes", async () => {
+Deno.test("readAsync does not block the event loop and returns what arrives", async () => {
   await using scope = new Scope();
   const [left, right] = pair(scope);
   const buffer = new Uint8Array(16);
@@ -194,7 +194,7 @@ Deno.test("a lock excludes, and flockAsync waits for it", async () => {
   await assert.rejects(linux.flockAsync(987_654, linux.LOCK_EX), { code: "EBADF" });
 });
 
-Deno.test("a locked byte is nobody else's until all have closed the file", async () => {
+Deno.test("a byte stays locked until all have closed the file", async () => {
   await using scope = new Scope();
   const path = `${await scope.temporaryDirectory("fd")}/lock`;
   Deno.writeTextFileSync(path, "");

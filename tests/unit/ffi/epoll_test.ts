@@ -14,7 +14,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { EPOLLHUP } from "../../support/kernel.ts";
 
-Deno.test("epoll tells which descriptors are ready, also those added while it waits", async () => {
+Deno.test("epoll reports which descriptors are ready, also those added while it waits", async () => {
   const epoll = epollCreate();
   const [reader, writer] = pipe();
   try {

@@ -38,7 +38,7 @@ Deno.test("a failure has its own errno, whatever failed before", () => {
   }
 });
 
-Deno.test("what would have had to wait is told from what fails", async () => {
+Deno.test("EAGAIN is distinguished from failures", async () => {
   await using scope = new Scope();
   const [left, right] = linux.socketpair(linux.SOCK_STREAM);
   for (const fd of [left, right]) scope.defer(`close ${fd}`, () => linux.close(fd));

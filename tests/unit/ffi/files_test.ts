@@ -4,7 +4,7 @@ import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { AT_REMOVEDIR } from "../../support/kernel.ts";
 
-Deno.test("stat tells what Deno's own stat tells", () => {
+Deno.test("stat agrees with Deno's stat", () => {
   for (const path of ["/etc/passwd", "/dev/null", "/", "/proc/self/exe"]) {
     const theirs = Deno.statSync(path);
     const ours = linux.statPath(path);
@@ -18,7 +18,7 @@ Deno.test("stat tells what Deno's own stat tells", () => {
   assert.throws(() => linux.statPath("/etc/passwd/x"), { operation: "statx", code: "ENOTDIR" });
 });
 
-Deno.test("a symbolic link is followed, or looked at itself", async () => {
+Deno.test("a symbolic link is followed, or read itself", async () => {
   await using scope = new Scope();
   const path = await scope.temporaryDirectory("files");
   linux.symlinkat("/dev/null", linux.AT_FDCWD, `${path}/link`);
@@ -64,7 +64,7 @@ Deno.test("modes change by descriptor and by path", async () => {
   assert.throws(() => linux.fchmodat(linux.AT_FDCWD, `${path}x`, 0), { code: "ENOENT" });
 });
 
-Deno.test("the owner stays who it is, and a missing file has none", async () => {
+Deno.test("the owner is unchanged; a missing file is an error", async () => {
   await using scope = new Scope();
   const path = `${await scope.temporaryDirectory("files")}/file`;
   Deno.writeTextFileSync(path, "");

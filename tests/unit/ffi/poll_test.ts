@@ -11,7 +11,7 @@ const implementations = {
 };
 
 for (const [name, wait] of Object.entries(implementations)) {
-  Deno.test(`${name} tells which descriptor is ready for what`, async () => {
+  Deno.test(`${name} reports which descriptor is ready for what`, async () => {
     await using scope = new Scope();
     const [left, right] = linux.socketpair(linux.SOCK_STREAM);
     for (const fd of [left, right]) scope.defer("close", () => linux.close(fd));
@@ -25,7 +25,7 @@ for (const [name, wait] of Object.entries(implementations)) {
     );
   });
 
-  Deno.test(`${name} waits as long as it is told`, async () => {
+  Deno.test(`${name} waits for its timeout`, async () => {
     const watch = new Stopwatch();
     assert.deepEqual(await wait([], 60), []);
     watch.assertWithin(2000, "the wait");

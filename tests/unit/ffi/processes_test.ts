@@ -9,7 +9,7 @@ const sh = (script: string, argv: string[] = []) =>
 /** No shell: it would wait for what it started before it ends itself. */
 const sleeper = () => linux.spawn({ path: "/bin/sleep", argv: ["sleep", "60"], env: [], fds: [] });
 
-Deno.test("waitpid tells how a child ended, once", () => {
+Deno.test("waitpid reports how a child ended, once", () => {
   const cases: [string, object][] = [
     ["exit 0", { exitCode: 0 }],
     ["exit 255", { exitCode: 255 }],
@@ -56,7 +56,7 @@ Deno.test("waitpidAsync finds a child that has ended before", async () => {
   assert.deepEqual(await linux.waitpidAsync(pid), { exitCode: 5 });
 });
 
-Deno.test("waitpidAsync refuses what is no child, and leaves no descriptor", async () => {
+Deno.test("waitpidAsync rejects what is not a child, and leaves no descriptor", async () => {
   const count = () => [...Deno.readDirSync("/proc/self/fd")].length;
   const before = count();
   await assert.rejects(linux.waitpidAsync(1), { operation: "waitpid", code: "ECHILD" });

@@ -77,7 +77,7 @@ Deno.test("messages keep their bounds in a pair", async () => {
   assert.equal(receive(right, 16), "second");
 });
 
-Deno.test("a side that is gone reads as the end and refuses to be written to", () => {
+Deno.test("a closed peer reads as end of file and cannot be written to", () => {
   const [left, right] = linux.socketpair(linux.SOCK_STREAM);
   linux.close(right);
   try {
@@ -160,7 +160,7 @@ function linkOf(name: string): string | undefined {
   }
 }
 
-Deno.test("bytes without a descriptor, and the end, are told from a descriptor", () => {
+Deno.test("bytes without a descriptor, and end of file, are distinguished from a descriptor", () => {
   const [left, right] = linux.socketpair(linux.SOCK_STREAM);
   try {
     linux.send(left, encoder.encode("bytes"), 0);
@@ -209,7 +209,7 @@ Deno.test("an option is set, and an unknown one refused", async () => {
   });
 });
 
-Deno.test("what is no socket, or no kind of socket, is an error", () => {
+Deno.test("what is not a socket, or an unknown kind, is an error", () => {
   assert.throws(() => linux.socket(-1, linux.SOCK_STREAM, 0), { code: "EAFNOSUPPORT" });
   assert.throws(() => linux.socketpair(99), { operation: "socketpair", code: "EINVAL" });
   const fd = linux.open("/dev/null", linux.O_RDWR);

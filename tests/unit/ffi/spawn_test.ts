@@ -136,7 +136,7 @@ Deno.test("arguments and environment are those given and no others", async () =>
   assert.equal(printed, argv.map((it) => `[${it}]`).join(""));
 });
 
-Deno.test("the child starts where it is told to", async () => {
+Deno.test("the child starts in the given directory", async () => {
   await using scope = new Scope();
   assert.equal(output(scope, "pwd", { cwd: "/proc" }), "/proc\n");
 });

@@ -33,7 +33,7 @@ function write(fd: number, text: string): void {
 }
 
 testIf(
-  "a private pty is on no path, closed at exec and nobody's controlling terminal",
+  "a private pty has no path, is closed at exec and is not a controlling terminal",
   NEEDS,
   async () => {
     await using scope = new Scope();
@@ -53,7 +53,7 @@ testIf(
   },
 );
 
-testIf("in raw modes what is typed comes at once, as it is, without an echo", NEEDS, async () => {
+testIf("in raw mode input arrives at once, unchanged and without an echo", NEEDS, async () => {
   await using scope = new Scope();
   const { master, slave } = pty(scope);
   write(master, "x");
@@ -96,7 +96,7 @@ testIf("the size is one for both sides", NEEDS, async () => {
   assert.deepEqual(linux.getTerminalSize(slave), { rows: 65535, columns: 132 });
 });
 
-Deno.test("what is no terminal has no modes and no size", async () => {
+Deno.test("what is not a terminal has neither modes nor size", async () => {
   await using scope = new Scope();
   const [left, right] = linux.socketpair(linux.SOCK_STREAM);
   const file = linux.open("/dev/null", linux.O_RDWR);

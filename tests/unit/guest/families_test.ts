@@ -119,7 +119,7 @@ for (const type of ["rumprun", "unikraft"] as const) {
       assert.deepEqual(boot[type]!(line!).env, env, line);
     }
     assert.ok(told > texts.length / 4, `only ${told} could be told`);
-    assert.throws(() => lineOf(type, { env: ["=x"] }), /no NAME=VALUE/);
+    assert.throws(() => lineOf(type, { env: ["=x"] }), /not NAME=VALUE/);
   });
 }
 
@@ -279,7 +279,7 @@ for (const [version, isCurrent] of versions) {
   });
 }
 
-Deno.test("unikraft on QEMU: the kernel's path is the program's name, whatever the container says", () => {
+Deno.test("unikraft on QEMU: the kernel's path is the program's name, not args[0]", () => {
   for (const args of [["app", "a", "-x"], ["help"], ["lib.x=[", "--", "b"], ["", "--"], ["a b"]]) {
     for (const changes of [{}, { network }, { env: ["A=1", "B=c d"] }]) {
       const line = lineOf("unikraft", { args, monitor: qemu, ...changes })!;
@@ -290,7 +290,7 @@ Deno.test("unikraft on QEMU: the kernel's path is the program's name, whatever t
   }
 });
 
-Deno.test("unikraft refuses more words than it reads behind its monitor", () => {
+Deno.test("unikraft rejects more words than it reads behind its monitor", () => {
   const words = (count: number) => Array.from({ length: count }, (_, index) => `a${index}`);
   const cases = [
     { monitor: qemu, network: undefined, most: 59, own: 2 },
@@ -374,10 +374,10 @@ Deno.test("rumprun refuses what would name another configuration", () => {
   for (
     const changes of [{ args: ["a", "_RUMPRUN_ROOTFSCFG=/x"] }, { env: ["_RUMPRUN_ROOTFSCFG=/x"] }]
   ) {
-    assert.throws(() => lineOf("rumprun", changes), /look for a file/);
+    assert.throws(() => lineOf("rumprun", changes), /look for a configuration file/);
   }
 });
 
-Deno.test("none of these families is asked to shut down", () => {
+Deno.test("these families are not asked to shut down", () => {
   for (const type of [...families, "mewz" as const]) assert.equal(guestOf(type).shutsDown, false);
 });

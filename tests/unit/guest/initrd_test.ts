@@ -171,7 +171,7 @@ const ways: { name: string; input: Partial<GuestInput>; way: "cmdline" | "initrd
 ];
 
 for (const { name, input, way } of ways) {
-  Deno.test(`linux guest with ${name}: told by the ${way}`, () => {
+  Deno.test(`linux guest with ${name}: passed by the ${way}`, () => {
     const handed = handedOf(input);
     assert.equal(handed === undefined ? "cmdline" : "initrd", way);
     const line = lineOf(input)!;
@@ -185,14 +185,14 @@ for (const { name, input, way } of ways) {
   });
 }
 
-Deno.test("linux: variables that a command line could not carry are handed over as they are", () => {
+Deno.test("linux: variables that a command line could not carry arrive unchanged", () => {
   const env = ["console=x", "my.name=1", 'Q=a "b', "NL=a\nb", "HOME=/root", "A=1", "A=2"];
   assert.deepEqual(handedOf({ env })!.env, [
     ...["HOME=/root", "TERM=linux", "console=x", "my.name=1", 'Q=a "b', "NL=a\nb", "A=2"],
   ]);
 });
 
-Deno.test("linux: the image's command line is handed over in the absence of arguments", () => {
+Deno.test("linux: the image's command line is used without arguments", () => {
   const env = ["A=1"];
   assert.deepEqual(handedOf({ args: [], cmdline: ' /sh  -c "a b" ', env })!.args, [
     "/sh",
@@ -226,7 +226,7 @@ const refused: { name: string; input: Partial<GuestInput>; message: RegExp }[] =
   {
     name: "the disk that is a file system",
     input: { isInitramfs: false, environment: "initrd" },
-    message: /unikernel\.environment.*no archive/,
+    message: /unikernel\.environment.*not an archive/,
   },
   { name: "a variable without a value", input: { env: ["A"] }, message: /process\.env\[0\]/ },
   { name: "a variable without a name", input: { env: ["B=1", "=x"] }, message: /env\[1\]/ },

@@ -210,12 +210,12 @@ const REFUSALS: { reason: string; applies(it: Case): boolean; message: RegExp }[
   {
     reason: "Unikraft's and Mewz's guests mount no disk; theirs is dropped without a word",
     applies: ({ type, block }) => block === true && (type === "unikraft" || type === "mewz"),
-    message: /com\.urunc\.unikernel\.block: (unikraft|mewz) guests are given no disks/,
+    message: /com\.urunc\.unikernel\.block: (unikraft|mewz) guests get no disks/,
   },
   {
     reason: "Mewz knows no arguments; theirs are dropped without a word",
     applies: ({ type, args }) => type === "mewz" && args.length > 1,
-    message: /Mewz hands its program no arguments/,
+    message: /Mewz passes its program no arguments/,
   },
 ];
 
@@ -431,7 +431,7 @@ const recorded: Recorded[] = Deno
   .trimEnd().split("\n").map((line) => JSON.parse(line));
 
 for (const monitor of ["qemu", "firecracker", "hvt", "spt"]) {
-  Deno.test(`urunc's arguments for ${monitor}, but for what is listed`, () => {
+  Deno.test(`urunc's arguments for ${monitor}, except for what is listed`, () => {
     const cases = recorded.filter(({ case: it }) => it.monitor === monitor);
     assert.ok(cases.length >= 15);
     for (const { case: it, argv, fc } of cases) {

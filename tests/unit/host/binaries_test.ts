@@ -75,7 +75,7 @@ Deno.test("the caller's PATH does not matter", () => {
   });
 });
 
-Deno.test("a configured binary is taken as it is, and nothing is searched", () => {
+Deno.test("a configured binary is used without a search", () => {
   withDirectory((path) => {
     addFile(`${path}/mine`, 0o755);
     const { binary } = findMonitor(MONITOR, configuration({ path: `${path}/mine` }), []);
@@ -115,7 +115,7 @@ Deno.test("of the monitor's data those that exist are taken, configured ones mus
   });
 });
 
-Deno.test("firmware is found by kind where it is kept, or where the operator says", () => {
+Deno.test("firmware is found by kind in its usual place, or where configured", () => {
   withDirectory((path) => {
     addFile(`${path}/real.bin`, 0o644);
     Deno.symlinkSync("real.bin", `${path}/bios.bin`);

@@ -56,7 +56,7 @@ Deno.test("an identity is parsed from /proc/PID/status", () => {
   });
 });
 
-Deno.test("no groups are no groups", () => {
+Deno.test("an empty list of groups", () => {
   assert.deepEqual(parseIdentity(STATUS.replace("108 20 ", " ")).groups, []);
 });
 
@@ -72,7 +72,7 @@ for (const name of ["Uid", "Gid", "Groups", "CapEff", "CapBnd", "NoNewPrivs"]) {
   });
 }
 
-Deno.test("this process is who it is", () => {
+Deno.test("the identity of this process", () => {
   const identity = readIdentity(Deno.pid);
   assert.equal(identity.uids[1], Deno.uid());
   assert.equal(identity.gids[1], Deno.gid());
@@ -116,7 +116,7 @@ const DIFFERENCES: [string, Partial<Identity>, RegExp][] = [
 ];
 
 for (const [what, change, message] of DIFFERENCES) {
-  Deno.test(`an identity that differs in ${what} is told by one sentence`, () => {
+  Deno.test(`an identity that differs in ${what} is reported in one sentence`, () => {
     const differences = compareIdentity({ ...NOBODY, ...change }, EXPECTED);
     assert.equal(differences.length, 1);
     assert.match(differences[0] ?? "", message);

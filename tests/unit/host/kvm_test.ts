@@ -117,13 +117,13 @@ Deno.test("another device than KVM is not usable", () => {
   assert.match(facts.reason ?? "", /does not answer as KVM does/);
 });
 
-Deno.test("a device node is looked at", () => {
+Deno.test("a device node is read", () => {
   const device = readDevice("/dev/null");
   assert.deepEqual([device?.type, device?.major, device?.minor], ["char", 1, 3]);
   assert.equal(device?.acl, undefined);
 });
 
-Deno.test("what is no device node is refused, what is missing is undefined", () => {
+Deno.test("what is not a device node is rejected, what is missing is undefined", () => {
   assert.equal(readDevice("/dev/nonexistent"), undefined);
   assert.equal(readDevice("/dev/null/x"), undefined);
   assert.throws(() => readDevice("/etc/passwd"), /not a device node/);

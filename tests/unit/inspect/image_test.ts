@@ -24,7 +24,7 @@ function withImage(test: (path: string, rootFd: number) => void): void {
   }
 }
 
-Deno.test("a file of the image is looked at", () => {
+Deno.test("a file of the image is inspected", () => {
   withImage((path, rootFd) => {
     Deno.chmodSync(`${path}/boot/kernel`, 0o640);
     assert.deepEqual(statImageFile(rootFd, "/boot/kernel"), {

@@ -9,7 +9,7 @@ function makeEnds(): [Channel<Message, Message>, Channel<Message, Message>] {
   return [new Channel(one), new Channel(other)];
 }
 
-Deno.test("messages that are sent at once arrive one after the other", async () => {
+Deno.test("messages that are sent together arrive one after the other", async () => {
   const [one, other] = makeEnds();
   try {
     one.send({ text: "first" }, { text: "ä".repeat(100_000) });
@@ -21,7 +21,7 @@ Deno.test("messages that are sent at once arrive one after the other", async () 
   }
 });
 
-Deno.test("an end that goes without having read everything has said what it said, and is gone", async () => {
+Deno.test("a peer that closes with unread messages has sent its own, and is gone", async () => {
   const [one, other] = makeEnds();
   try {
     one.send({ text: "for nobody" });

@@ -40,7 +40,7 @@ function withRoot(test: (context: PerformContext, root: string, host: string) =>
 }
 
 for (const [step, write] of Object.entries(WRITERS)) {
-  Deno.test(`${step}: a place that is free is taken, once`, () => {
+  Deno.test(`${step}: a free path is used, once`, () => {
     withRoot((context, root) => {
       write(context, "/place");
       Deno.lstatSync(`${root}/place`);
@@ -48,7 +48,7 @@ for (const [step, write] of Object.entries(WRITERS)) {
     });
   });
 
-  Deno.test(`${step}: a link that stands at the place is not followed`, () => {
+  Deno.test(`${step}: a link at the path is not followed`, () => {
     withRoot((context, root, host) => {
       Deno.writeTextFileSync(`${host}/file`, "host");
       for (const target of [`${host}/file`, `${host}/new`, "../host/new"]) {

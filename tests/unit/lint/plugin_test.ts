@@ -83,6 +83,20 @@ const cases: [what: string, file: string, source: string, rules: string[]][] = [
   ["machine code", "lib/guest/initrd/init_bytes.ts", "export const A = 'x64/CR3+q35';", []],
   ["how machine code is compiled", "lib/build/native/a.ts", "f('-march=x86-64');", []],
   ["a test of a processor", "tests/unit/a_test.ts", "f('ttyS0');", []],
+  ["a copy of a helper", "lib/cli/a.ts", "function removeIfThere(path: string) { path; }", [
+    "helpers-once",
+  ]],
+  ["the helper itself", "lib/os/files.ts", "export function removeIfThere() {}", []],
+  ["a method of a helper's name", "lib/cli/a.ts", "class A { removeIfThere() {} }", []],
+  ["a test's helper", "tests/unit/a.ts", "function removeIfThere() {}", []],
+  [
+    "the text of an error",
+    "lib/cli/a.ts",
+    "f(e instanceof Error ? e.message : String(e));",
+    ["helpers-once"],
+  ],
+  ["an error", "lib/cli/a.ts", "f(e instanceof Error ? e : new Error(String(e)));", []],
+  ["the text of one kind of error", "lib/cli/a.ts", "f(e instanceof A ? e.message : '');", []],
   ["a file is preloaded", "lib/shim/a.ts", "preload('../log.ts');", []],
   ["a file that is not there is preloaded", "lib/shim/a.ts", "preload('./log.ts');", [
     "preloaded-files",

@@ -146,7 +146,7 @@ for (const [name, expected] of Object.entries(monitors)) {
   const monitor = monitorByName(name);
   const test = (what: string, fn: () => void) => Deno.test(`${name}: ${what}`, fn);
 
-  test("what it is and needs", () => {
+  test("its name and needs", () => {
     assert.deepEqual(monitor.binaryNames, [expected.binary]);
     assert.equal(monitor.title, expected.title);
     assert.deepEqual(monitor.guests, expected.guests);
@@ -198,11 +198,11 @@ for (const [name, expected] of Object.entries(monitors)) {
     assert.doesNotMatch(told, /undefined|NaN|null|no-seccomp/);
   });
 
-  test("without a network there is nothing of one", () => {
+  test("without a network, argv has none", () => {
     assert.doesNotMatch(toldOf(monitor), /tap|net0|net1|--net|host_dev_name/);
   });
 
-  test("a disk is told with what the guest may do, or refused with the reason", () => {
+  test("a disk is passed with its access mode, or rejected with the reason", () => {
     const disk = { serial: "data", solo5Device: "storage" };
     const written = { ...disk, path: "/guest/disk0", kind: "file", readOnly: false } as const;
     const read = { ...disk, path: "/dev/disk0", kind: "device", readOnly: true } as const;
@@ -236,14 +236,14 @@ for (const [name, expected] of Object.entries(monitors)) {
     assert.deepEqual(places, [...places].sort((a, b) => a - b));
   });
 
-  test("without a command line there is none", () => {
+  test("without a command line, argv has none", () => {
     const told = toldOf(monitor, { commandLine: undefined });
     const empty = expected.commandLine.replace("LINE", "");
     if (empty.startsWith('"')) assert.ok(told.includes(empty));
     else assert.ok(!told.includes(empty));
   });
 
-  test("a command line reaches it as it is, or is refused", () => {
+  test("a command line arrives unchanged, or is rejected", () => {
     const lines = [
       "two words",
       "-x --help @9 a,b=c",
@@ -264,7 +264,7 @@ for (const [name, expected] of Object.entries(monitors)) {
     assert.throws(() => toldOf(monitor, { commandLine: "a\0b" }), InvalidConfigurationError);
   });
 
-  test("an initial RAM disk is told, or refused by name", () => {
+  test("an initial RAM disk is passed, or rejected by name", () => {
     const call = () => toldOf(monitor, { initrd: "/guest/initrd" });
     if (expected.initrd) assert.ok(call().includes("/guest/initrd"));
     else assert.throws(call, /initrd.*Solo5's guests have none/);
@@ -278,7 +278,7 @@ for (const [name, expected] of Object.entries(monitors)) {
     }
   });
 
-  test("open descriptors of its devices are told, or refused", () => {
+  test("open descriptors of its devices are passed, or rejected", () => {
     const call = () => toldOf(monitor, { kvmFd: 6, network: { ...network, tapFd: 7 } });
     if (monitor.takesDescriptors) {
       const told = call();
@@ -292,9 +292,9 @@ for (const [name, expected] of Object.entries(monitors)) {
         assert.throws(told, InvalidConfigurationError);
       }
     } else {
-      assert.throws(call, /descriptor "6": it opens devices by itself/);
+      assert.throws(call, /descriptor "6": it opens its devices itself/);
       const tap = () => toldOf(monitor, { network: { ...network, tapFd: 7 } });
-      assert.throws(tap, /descriptor "7": it opens devices by itself/);
+      assert.throws(tap, /descriptor "7": it opens its devices itself/);
     }
   });
 

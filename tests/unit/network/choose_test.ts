@@ -122,7 +122,7 @@ Deno.test("chooseInterface reports the facts of both families", () => {
   });
 });
 
-Deno.test("chooseInterface leaves out a gateway that is not there", () => {
+Deno.test("chooseInterface leaves out a missing gateway", () => {
   const facts = choose({ links: [ethernet(2)], routes: [route(2, 0)] });
   assert.equal(facts?.gateway, undefined);
   assert.ok(!("gateway" in facts!));

@@ -27,7 +27,7 @@ Deno.test("where the kernel has no nf_tables, there is nothing to remove", () =>
   for (const errno of [EINVAL, ENOENT, EOPNOTSUPP]) removeMasquerade(noTables(errno));
 });
 
-Deno.test("any other refusal to remove is told", () => {
+Deno.test("any other failure to remove is reported", () => {
   for (const kernel of [noSocket(EPERM), noTables(EPERM)]) {
     assert.throws(() => removeMasquerade(kernel), { name: "LinuxError", code: "EPERM" });
   }

@@ -37,7 +37,7 @@ Deno.test("a block device is a disk that may be used as the last matching rule s
   }
 });
 
-Deno.test("other devices are no disks", () => {
+Deno.test("other devices are not disks", () => {
   const devices = [
     { ...XVDA, type: "c", path: "/dev/null" },
     { type: "b", path: "/dev/without-numbers" },

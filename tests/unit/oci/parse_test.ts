@@ -340,7 +340,7 @@ for (
   });
 }
 
-Deno.test("parseSpec accepts what is at the edge", () => {
+Deno.test("parseSpec accepts edge cases", () => {
   assert.equal(parseProcess({ user: { uid: 4294967294 } }).process.user.uid, 4294967294);
   const { memory } = parse(resources({ memory: { limit: 9223372036854775807 } })).linux.resources;
   assert.equal(memory.limit, 2 ** 63);

@@ -51,7 +51,7 @@ const DEFAULTS: Record<string, Record<string, unknown>> = {
 };
 
 for (const [engine, changes] of Object.entries(DEFAULTS)) {
-  Deno.test(`the defaults of ${engine} are no remark`, () => {
+  Deno.test(`the defaults of ${engine} are supported`, () => {
     assert.deepEqual(specOf(changes).unsupported, { refused: [], warned: [] });
   });
 }
@@ -106,7 +106,7 @@ function withProcess(changes: Record<string, unknown>): Record<string, unknown> 
   return { process: { user: { uid: 1, gid: 1 }, args: ["x"], cwd: "/", ...changes } };
 }
 
-Deno.test("what is refused is refused by name", async (t) => {
+Deno.test("unsupported properties are rejected by name", async (t) => {
   assert.deepEqual(Object.keys(REFUSED).sort(), Object.keys(refusedProperties).sort());
   for (const [property, rows] of Object.entries(REFUSED)) {
     for (const [changes, message] of rows) {
@@ -117,7 +117,7 @@ Deno.test("what is refused is refused by name", async (t) => {
   }
 });
 
-Deno.test("a volume whose source may be a disk is left to be looked at, any other is not", () => {
+Deno.test("a volume whose source may be a disk is checked later, any other is rejected", () => {
   const options = ["rbind"];
   const mounts = [
     { destination: "/etc/hosts", type: "bind", source: "/dev/vdb", options },
@@ -138,7 +138,7 @@ Deno.test("a volume whose source may be a disk is left to be looked at, any othe
   }
 });
 
-Deno.test("what is warned about is said, and does not stop", async (t) => {
+Deno.test("warnings do not fail the container", async (t) => {
   assert.deepEqual(Object.keys(WARNED).sort(), Object.keys(warnedProperties).sort());
   for (const [property, changes] of Object.entries(WARNED)) {
     await t.step(property, () => {
@@ -150,7 +150,7 @@ Deno.test("what is warned about is said, and does not stop", async (t) => {
   }
 });
 
-Deno.test("the table and what is found agree", () => {
+Deno.test("the table and the findings agree", () => {
   const rows = (treatment: string) =>
     specTable.filter((row) => row.treatment === treatment).map(({ property }) => property);
   // The other refusals are checks of validate.ts, which have tests of their own.

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { parseProcessStat, readExecutable, readProcessStat } from "../../../lib/os/process.ts";
+import { parseProcessStat, readProcessStat } from "../../../lib/os/process.ts";
+import { readFileIdentity } from "../../../lib/os/files.ts";
 
 function stat(command: string): string {
   return `7 (${command}) S 5 7 7 0 -1 4194560 1 0 0 0 1 2 0 0 20 0 1 0 123456789012345678 2 3\n`;
@@ -16,7 +17,7 @@ for (const command of ["sleep", "a b", "x) R 1 1 1", "((", ") Z 0"]) {
 }
 
 for (const text of ["", "7 (x", "7 (x) S 1 2"]) {
-  Deno.test(`the process status ${JSON.stringify(text)} is none`, () => {
+  Deno.test(`the process status ${JSON.stringify(text)} is malformed`, () => {
     assert.equal(parseProcessStat(text), undefined);
   });
 }
@@ -24,13 +25,13 @@ for (const text of ["", "7 (x", "7 (x) S 1 2"]) {
 Deno.test("this process is found, and executes Deno", () => {
   assert.equal(readProcessStat(Deno.pid)?.parentPid, Deno.ppid);
   const { dev, ino } = Deno.statSync(Deno.execPath());
-  assert.deepEqual(readExecutable(Deno.pid), { dev, ino });
+  assert.deepEqual(readFileIdentity(`/proc/${Deno.pid}/exe`), { dev, ino });
 });
 
-Deno.test("a process that is not there is not found", () => {
+Deno.test("a missing process is undefined", () => {
   const pid = 0x7ffffffe; // above any kernel.pid_max
   assert.equal(readProcessStat(pid), undefined);
-  assert.equal(readExecutable(pid), undefined);
+  assert.equal(readFileIdentity(`/proc/${pid}/exe`), undefined);
 });
 
 Deno.test("a zombie has a state and no executable", async () => {
@@ -49,7 +50,7 @@ Deno.test("a zombie has a state and no executable", async () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     assert.equal(readProcessStat(pid)?.state, "Z");
-    assert.equal(readExecutable(pid), undefined);
+    assert.equal(readFileIdentity(`/proc/${pid}/exe`), undefined);
   } finally {
     shell.kill("SIGKILL");
     await shell.status;

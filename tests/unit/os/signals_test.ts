@@ -35,6 +35,6 @@ for (const [what, text, fate] of cases) {
   });
 }
 
-Deno.test("the fate of a signal to a process that is not there is decided", () => {
+Deno.test("a signal to a missing process counts as decided", () => {
   assert.equal(signalFate(0x7ffffffe, SIGTERM), "decided");
 });

@@ -5,7 +5,7 @@ import { factsOf, launchInputOf, specOf } from "../../support/plan_inputs.ts";
 
 const PROCESS = { user: { uid: 1, gid: 1 }, args: ["x"], cwd: "/" };
 
-Deno.test("AppArmor profiles: planned where there is AppArmor, refused where there is none", async (t) => {
+Deno.test("AppArmor profiles: planned with AppArmor, rejected without", async (t) => {
   const rows: [string | undefined, boolean, number | "refused"][] = [
     [undefined, true, 0],
     [undefined, false, 0],

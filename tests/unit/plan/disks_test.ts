@@ -109,7 +109,7 @@ Deno.test("a device is a node of the monitor's user, and the cgroup lets through
   assert.match(toldOf(steps), /virtio-blk-pci,drive=disk0,serial=rootfs/);
 });
 
-Deno.test("a device that is only read cannot be written by its node, its rule or the monitor", () => {
+Deno.test("a read-only device cannot be written by its node, its rule or the monitor", () => {
   const steps = stepsOf([device({ readOnly: true })]);
   const [node] = find(steps, "mknod").filter(({ type }) => type === "block");
   assert.equal(node!.mode, 0o400);
@@ -117,7 +117,7 @@ Deno.test("a device that is only read cannot be written by its node, its rule or
   assert.doesNotMatch(toldOf(steps), /read-only=off/);
 });
 
-Deno.test("a loop device is handed over: by its number a monitor could open what comes after it", () => {
+Deno.test("a loop device is passed open: by its number a monitor could open a later one", () => {
   const loop = { ...snapshot, path: "/dev/loop0", major: 7, minor: 0 };
   const disk = device({ source: { kind: "device", device: loop } });
   for (const version of [1, 2] as const) {
@@ -137,7 +137,7 @@ Deno.test("a loop device is handed over: by its number a monitor could open what
   assert.equal(find(steps, "mknod").filter(({ type }) => type === "block").length, 1);
 });
 
-Deno.test("by groups a device is the host's node, for who is in its group", () => {
+Deno.test("groups: a device is the host's node, for members of its group", () => {
   const bound = find(stepsOf([device()], { access: "groups", groups: [6] }), "bindDevice");
   assert.deepEqual(bound.at(-1), { step: "bindDevice", source: "/dev/dm-3", target: "/dev/disk0" });
   assert.throws(
@@ -150,7 +150,7 @@ Deno.test("by groups a device is the host's node, for who is in its group", () =
   );
 });
 
-Deno.test("by groups a device without a node on the host is refused, whoever asks", () => {
+Deno.test("groups: a device without a node on the host is rejected for any user", () => {
   const source: DiskFacts["source"] = { kind: "device", device: { ...snapshot, noNode: true } };
   const message = "plan disk rootfs (/dev/dm-3): " +
     'device_access = "groups" is configured, and this machine has no node of block device 253:3 ' +
@@ -224,7 +224,7 @@ Deno.test("what a guest may write is claimed for it, and the monitor inherits th
 
 const locked = { uid: 0, gid: 0, mode: 0o600 };
 
-Deno.test("a file that the user may not open is opened for him, before anything is given up", () => {
+Deno.test("a file that the user may not open is opened for it, before privileges are dropped", () => {
   for (const [kind, from] of [["imageFile", "image"], ["hostFile", "host"]] as const) {
     const steps = stepsOf([file(locked, kind)]);
     assert.deepEqual(find(steps, "openFile"), [
@@ -255,7 +255,7 @@ Deno.test("descriptors have numbers of their own", () => {
   ]);
 });
 
-Deno.test("with descriptors there is no node, and no device is let through", () => {
+Deno.test("fd: no node, and no device is allowed", () => {
   const disks = [device(), file(), device({ name: "data", readOnly: true })];
   const input = { network: NETWORK };
   const steps = stepsOf(disks, { access: "fd", input });
@@ -389,7 +389,7 @@ for (const { name, disks, wanted, error: expected, message } of refused) {
   });
 }
 
-Deno.test("a Linux guest's root is its disk, by what it is told", () => {
+Deno.test("a Linux guest's root is its disk", () => {
   const line = (disk: Partial<DiskFacts>) =>
     toldOf(stepsOf([device({ mountPoint: "/", ...disk })], { type: "linux" }));
   assert.match(line({ fileSystem: "ext4" }), /root=\/dev\/vda rw rootfstype=ext4 init=x/);
@@ -410,7 +410,7 @@ const places: {
   { type: "linux", block: "/disk", place: "/" },
   { type: "linux", block: "/disk", initrd: "/initrd", place: undefined },
   { type: "linux", block: "/disk", initrd: "/initrd", blockMountPoint: "/", place: "/" },
-  { type: "linux", block: "/disk", blockMountPoint: "/data", place: /blkMntPoint.*"\/" only/ },
+  { type: "linux", block: "/disk", blockMountPoint: "/data", place: /blkMntPoint.*only "\/"/ },
   { type: "rumprun", block: "/disk", place: "/data" },
   { type: "rumprun", rootDisk: true, blockMountPoint: "/srv", place: "/srv" },
   { type: "rumprun", block: "/disk", blockMountPoint: "/", place: /blkMntPoint.*root already/ },
@@ -418,8 +418,8 @@ const places: {
   { type: "mirage", block: "/disk", blockMountPoint: "/x", place: /blkMntPoint.*no file system/ },
   { type: "mirage", rootDisk: true, place: undefined },
   { type: "elf", rootDisk: true, place: undefined },
-  { type: "unikraft", block: "/disk", place: /block: unikraft guests are given no disks/ },
-  { type: "mewz", rootDisk: true, place: /mountRootfs: mewz guests are given no disks/ },
+  { type: "unikraft", block: "/disk", place: /block: unikraft guests get no disks/ },
+  { type: "mewz", rootDisk: true, place: /mountRootfs: mewz guests get no disks/ },
 ];
 
 for (const { type, place, ...description } of places) {

@@ -11,7 +11,7 @@ function read(asked: string | undefined, denied: string[] = [], type: "linux" | 
   return kernelParameters({ kernelParameters: asked }, guestOf(type), configuration);
 }
 
-Deno.test("an image's or caller's kernel parameters are words of their own", () => {
+Deno.test("an image's or caller's kernel parameters are separate words", () => {
   assert.equal(read(undefined), undefined);
   assert.deepEqual(read('quiet  loglevel=3 dyndbg="file x.c +p"'), [
     "quiet",

@@ -88,7 +88,7 @@ Deno.test("the device program takes the place of the device list", () => {
   assert.deepEqual(find(steps, "deviceRule"), []);
 });
 
-Deno.test("the interface of a namespace that is joined is shared, of one's own it is taken", () => {
+Deno.test("the interface of a joined namespace is shared, that of an own one is taken over", () => {
   const linkSteps = (
     network: Record<string, string>,
     filter: "addresses" | "off" = "addresses",
@@ -228,7 +228,7 @@ Deno.test('device_access = "groups" lets the host\'s own check decide', async (t
     }]);
     assert.deepEqual(find(steps, "mknod"), []);
   });
-  await t.step("without it create fails and says what would grant it", () => {
+  await t.step("without the group create fails and says what would grant it", () => {
     assert.throws(() => planLaunch(withGroups([])), {
       name: "HostError",
       message: /104.*--group-add 104.*supplementalGroups/s,
@@ -267,7 +267,7 @@ Deno.test("guest memory", async (t) => {
       assert.ok(memory >= limit / 5, `${memory} MiB`);
     });
   }
-  await t.step("a limit that is too small is refused, with how much is needed", () => {
+  await t.step("a limit that is too small is rejected with the size that is needed", () => {
     assert.throws(() => memoryOf(16 * MIB), (error) => {
       assert.ok(error instanceof HostError);
       const needed = Number(/at least (\d+) MiB\)/.exec(error.message)?.[1]);
@@ -299,11 +299,11 @@ Deno.test("a boot file that the monitor's user cannot read is copied, any other 
 
 Deno.test("namespaces", async (t) => {
   const OWN = ["ipc", "uts", "network", "mount"];
-  await t.step("the monitor has its own even when the spec lists none", () => {
+  await t.step("the monitor has its own mount namespace even if the spec lists none", () => {
     const spec = specOf({ linux: { namespaces: [] } });
     assert.deepEqual(find(planNamespaces(spec).steps, "unshare")[0]?.namespaces, OWN);
   });
-  await t.step("one that is named is not entered: it may hold somebody else's files", () => {
+  await t.step("a named mount namespace is not entered: it may hold others' files", () => {
     const spec = specOf({ linux: { namespaces: [{ type: "mount", path: "/proc/1/ns/mnt" }] } });
     const { steps } = planNamespaces(spec);
     assert.deepEqual(find(steps, "setns"), []);
@@ -323,7 +323,7 @@ Deno.test("namespaces", async (t) => {
   });
 });
 
-Deno.test("a guest's memory fits into a limit that only cgroup v2's own words tell", () => {
+Deno.test("a guest's memory fits into a limit given by cgroup v2's own keys", () => {
   const memoryOf = (resources: unknown) => {
     const spec = specOf({ linux: { namespaces: [{ type: "mount" }], resources } });
     const { plan, memoryBytes } = planLaunch(launchInputOf({ spec }));

@@ -84,13 +84,13 @@ Deno.test("spt gets no /dev/kvm, the others no more than they need", () => {
   ]);
 });
 
-Deno.test("spt runs where there is no KVM", () => {
+Deno.test("spt runs without KVM", () => {
   const facts = factsOf({ kvm: { usable: false }, monitor: { binary: "/spt", dataPaths: [] } });
   assert.ok(stepsOf("spt", { facts }).some(({ step }) => step === "exec"));
   assert.throws(() => stepsOf("hvt", { facts }), /plan device/);
 });
 
-Deno.test("none but QEMU is asked to stop by a socket", () => {
+Deno.test("only QEMU is asked to stop by a socket", () => {
   for (
     const [name, signal] of [["qemu", 15], ["firecracker", 9], ["hvt", 9], ["spt", 9]] as const
   ) {

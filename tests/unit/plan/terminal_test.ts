@@ -6,7 +6,7 @@ import { launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
 
 const PROCESS = { user: { uid: 1000, gid: 1001 }, args: ["x"], cwd: "/", terminal: true };
 
-Deno.test("who takes the terminal, and what is refused", async (t) => {
+Deno.test("who receives the terminal, and what is rejected", async (t) => {
   const socket = "/run/console.sock";
   const rows: [boolean, { consoleSocket?: string; detached: boolean }, unknown][] = [
     [false, { detached: true }, undefined],
@@ -55,7 +55,7 @@ Deno.test("the terminal is the user's alone, of the size that is asked for", () 
   ]);
 });
 
-Deno.test("without a size in the spec none is set", () => {
+Deno.test("without a size in the spec, no size is set", () => {
   const spec = specOf({ process: PROCESS });
   const { steps } = planLaunch(launchInputOf({ spec, terminal: { kind: "creator" } })).plan;
   const open = steps.find(({ step }) => step === "openTerminal");

@@ -4,7 +4,7 @@ import { Scope } from "../../support/scope.ts";
 
 const redirect = (config: unknown) => withRedirect(JSON.stringify(config), "/b/config.json");
 
-Deno.test("queue-proxy's environment gets the guest's address, after what is there", () => {
+Deno.test("queue-proxy's environment gets the guest's address appended", () => {
   const before = { process: { args: ["/queue"], env: ["USER_PORT=8080"] }, root: {} };
   const after = redirect(before);
   assert.deepEqual(JSON.parse(after!), {
@@ -35,7 +35,7 @@ for (
   });
 }
 
-Deno.test("only queue-proxy is told, and its file keeps its mode", async () => {
+Deno.test("only queue-proxy's file is changed, and keeps its mode", async () => {
   await using scope = new Scope();
   const bundle = await scope.temporaryDirectory("bundle");
   const path = `${bundle}/config.json`;

@@ -80,7 +80,7 @@ Deno.test("a logging program gets both outputs of its container, and ends after 
   assert.deepEqual(warnings, []);
 });
 
-Deno.test("a logging program gets what is said in a terminal", async () => {
+Deno.test("a logging program gets a terminal's output", async () => {
   await using scope = new Scope();
   const { uri, services, read } = await prepare(scope);
   const stdio = await openStdio(services, "box", {
@@ -131,7 +131,7 @@ Deno.test("a logging program that cannot be started is an error", async () => {
   );
 });
 
-Deno.test("a logging program that does not end is told to, and its failure is logged", async () => {
+Deno.test("a logging program that does not exit is terminated, and its failure is logged", async () => {
   await using scope = new Scope();
   const { uri, services, warnings } = await prepare(
     scope,

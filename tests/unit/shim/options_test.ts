@@ -9,7 +9,7 @@ import { decodeOptions } from "../../../lib/shim/task/options.ts";
 
 const body = (text: string) => new TextEncoder().encode(text);
 
-Deno.test("decodeOptions: none, and those of runc's shim", async () => {
+Deno.test("decodeOptions: without options, and with those of runc's shim", async () => {
   const none = { systemdCgroup: false, noNewKeyring: false, noPivotRoot: false };
   assert.deepEqual(await decodeOptions(undefined), none);
   const runc = await decodeOptions(
@@ -38,7 +38,7 @@ Deno.test("decodeOptions: generic ones, whose body is TOML", async () => {
   });
 });
 
-Deno.test("decodeOptions names what it does not know", async () => {
+Deno.test("decodeOptions names unknown options", async () => {
   const refuses = async (text: string, says: RegExp) => {
     const any = packAny(RuntimeOptions, { configBody: body(text) });
     await assert.rejects(() => decodeOptions(any), says);

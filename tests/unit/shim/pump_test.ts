@@ -87,7 +87,7 @@ Deno.test("a pump whose taker can take nothing, for whatever reason, ends", asyn
   for (const fd of [fromReader, fromWriter, taker]) close(fd);
 });
 
-Deno.test("a pump that is stopped ends, and leaves what it did not read", async () => {
+Deno.test("a stopped pump ends, and leaves what it did not read", async () => {
   const reactor = new Reactor();
   const [fromReader, fromWriter] = pipe();
   const [toReader, toWriter] = pipe();

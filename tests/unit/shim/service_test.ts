@@ -257,7 +257,7 @@ Deno.test("service: a task's life, its numbers and its events", async () => {
   assert.equal(await refusal(shim.state("box")), Code.notFound);
 });
 
-Deno.test("service: who ends before his start is answered is told of after it", async () => {
+Deno.test("service: an exit before the start's answer is reported after it", async () => {
   const shim = new Shim();
   shim.hadKill = true;
   await shim.create("box");
@@ -275,7 +275,7 @@ Deno.test("service: who ends before his start is answered is told of after it", 
   assert.deepEqual(shim.told, topics.map((it) => `box /tasks/${it}`));
 });
 
-Deno.test("service: an exit is told even when nobody can look at the memory", async () => {
+Deno.test("service: an exit is reported even when the memory cannot be read", async () => {
   const shim = new Shim();
   shim.memoryFailure = new Error("EMFILE");
   await shim.create("one");
@@ -286,7 +286,7 @@ Deno.test("service: an exit is told even when nobody can look at the memory", as
   assert.deepEqual(shim.logged, ["look whether memory was short: Error: EMFILE"]);
 });
 
-Deno.test("service: who kills a process is answered before who deletes it", async () => {
+Deno.test("service: a kill is answered before a delete", async () => {
   const shim = new Shim();
   await shim.create("box");
   await shim.start("box");
@@ -401,7 +401,7 @@ Deno.test("service: it ends when it is asked to and has no task", async () => {
   assert.equal(shim.shutdowns, 1);
 });
 
-Deno.test("service: what there is not is refused by the word that containerd knows", async () => {
+Deno.test("service: missing things are rejected with containerd's code", async () => {
   const shim = new Shim();
   const unknown: [method: string, type: MessageType<unknown>][] = [
     ["State", StateRequest],

@@ -57,7 +57,7 @@ Deno.test("a client that opens nothing is not waited for without end", async () 
   assert.ok(watch.milliseconds() > 900);
 });
 
-Deno.test("what is no fifo is not waited for", async () => {
+Deno.test("what is not a fifo is not waited for", async () => {
   assert.deepEqual(await awaitReaders(["", "/dev/null", "/no/such/file", "file:///x"]), []);
 });
 

@@ -18,8 +18,8 @@ import { Patience } from "./patience.ts";
 import { debug, isWatched, since } from "../../../watch.ts";
 
 /**
- * A conversation with a monitor, which is hostile: it may say anything, or nothing. Descriptors that
- * it sends are dropped by the kernel, for nobody asks for them.
+ * A connection to a monitor, which may be hostile and send anything, or nothing. The kernel drops
+ * descriptors that it sends, because they are not asked for.
  */
 export class Control implements Disposable {
   readonly #fd: number;
@@ -34,17 +34,17 @@ export class Control implements Disposable {
 
   /**
    * @param monitor its control socket, and the process
-   * @throws LinuxError, or Error when the monitor does not say what a monitor says
+   * @throws LinuxError, or Error when it does not speak QMP
    */
   static async connect(
     { controlSocket, pid }: { controlSocket: string; pid: number },
   ): Promise<Control> {
-    // Nonblocking: with many waiting to be accepted, connecting would wait too (unix(7)).
+    // Nonblocking: with a full backlog, connecting would wait (unix(7)).
     const control = new Control(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), pid);
     try {
       connectAt(control.#fd, controlSocket);
       control.#patience.begin();
-      if (!("QMP" in await control.#next())) throw new Error("the monitor does not greet");
+      if (!("QMP" in await control.#next())) throw new Error("the monitor sends no greeting");
       await control.ask(qmpCommand("qmp_capabilities"));
       return control;
     } catch (error) {
@@ -57,13 +57,13 @@ export class Control implements Disposable {
    * Sends a command and waits for its answer; events in between are dropped.
    *
    * @param command a line of QMP
-   * @throws Error when the monitor refuses, ends, says nonsense or nothing
+   * @throws Error when the monitor refuses, exits, or sends something else or nothing
    */
   async ask(command: string): Promise<QmpMessage> {
     const bytes = new TextEncoder().encode(command);
-    // A monitor that reads has room for a line: EAGAIN and half a line are its failures.
+    // A monitor that reads has room for a line: otherwise it has failed.
     if (send(this.#fd, bytes, MSG_NOSIGNAL | MSG_DONTWAIT) !== bytes.length) {
-      throw new Error("the monitor does not listen");
+      throw new Error("the monitor does not read");
     }
     this.#patience.begin();
     const began = performance.now();

@@ -2,13 +2,13 @@ import { exists } from "../../../os/files.ts";
 import { isGone } from "../../../os/os_error.ts";
 import { parseProcessStat } from "../../../os/process.ts";
 
-/** How threads have fared since they were made. */
+/** How threads were scheduled since they started. */
 export interface ProcessorTime {
-  /** Milliseconds that they had a processor of the host. */
+  /** Milliseconds that they ran on a processor of the host. */
   ran: number;
-  /** Milliseconds that they waited for one until they got it. */
+  /** Milliseconds that they waited for one, until they got it. */
   waited: number;
-  /** Whether one of them has a processor now, or waits for one, which is not counted yet. */
+  /** Whether one of them runs now, or waits to run, which is not counted yet. */
   wantsOne: boolean;
 }
 
@@ -17,14 +17,14 @@ export interface ProcessorTime {
  * first, which is the monitor's own.
  *
  * @param pid of the monitor
- * @returns undefined when it has ended, or the kernel does not keep such accounts
+ * @returns undefined when it has exited, or the kernel does not keep these statistics
  * @see proc_pid_schedstat(5): nanoseconds on a processor, waiting for one, time slices
  */
 export function readGuestTime(pid: number): ProcessorTime | undefined {
   return readTime(pid, (thread) => thread !== String(pid));
 }
 
-/** As `readGuestTime`, of the monitor with its guest. */
+/** As `readGuestTime`, of all threads of the monitor. */
 export function readMonitorTime(pid: number): ProcessorTime | undefined {
   return readTime(pid, () => true);
 }
@@ -36,7 +36,7 @@ function readTime(pid: number, counts: (thread: string) => boolean): ProcessorTi
       if (counts(name)) threads.push(readThreadTime(pid, name));
     }
   } catch {
-    // It ends right now, or CONFIG_SCHED_INFO is not set.
+    // It is exiting, or CONFIG_SCHED_INFO is not set.
     return undefined;
   }
   return threads.length === 0 ? undefined : threads.reduce((sum, thread) => ({
@@ -46,7 +46,7 @@ function readTime(pid: number, counts: (thread: string) => boolean): ProcessorTi
   }));
 }
 
-/** Nothing for a thread that has ended: helpers of a monitor come and go. */
+/** Zero for a thread that has exited: helper threads of a monitor come and go. */
 function readThreadTime(pid: number, thread: string): ProcessorTime {
   const directory = `/proc/${pid}/task/${thread}`;
   try {

@@ -2,45 +2,44 @@ import type { ProcessorTime } from "./guest_time.ts";
 import { WaitingTime } from "./waiting.ts";
 
 /**
- * How long a monitor may take for an answer, apart from the time that it has to wait for a processor.
- * Ours take 1 ms; a stopped one never answers. Milliseconds.
+ * How long a monitor may take to answer, without the time that it waits for a processor. Ours take 1 ms;
+ * a stopped one never answers. Milliseconds.
  */
 const ANSWER = 1000;
 
 /**
- * How much longer a whole conversation may take because its monitor has to wait. At 1 % of a processor
- * an answer takes some hundred milliseconds, at a tenth of that more than a second. A hostile monitor can
- * have threads that wait all the time. Milliseconds.
+ * How much longer a whole conversation may take because the monitor waits for a processor. With 1 % of
+ * one an answer takes some hundred milliseconds, with a tenth of that more than a second. A hostile
+ * monitor can have threads that wait all the time. Milliseconds.
  */
 const WAITING = 4000;
 
-/** An answer that is there by then needs no accounts, which cost more than it does. Milliseconds. */
+/** An answer that arrives by then needs no statistics, which are more expensive. Milliseconds. */
 const UNWATCHED = 100;
 
 /**
- * How often is looked whether the monitor waits, and no more often: it decides how often it says
- * something, if only a letter of the answer. Milliseconds.
+ * How often the statistics are read. Not more often when the monitor sends something: it could send its
+ * answer byte by byte. Milliseconds.
  */
 const INTERVAL = 50;
 
 /**
- * How long somebody waits for the answers of a monitor that may be stopped, may be hostile, or may only
- * have to wait for a processor itself: be it for its own threads or, since they exclude each other, for
- * one of its guest.
+ * How long to wait for the answers of a monitor that may be stopped, may be hostile, or may itself wait
+ * for a processor: for its own threads or, since they exclude each other, for one of its guest.
  */
 export class Patience {
   readonly #read: () => ProcessorTime | undefined;
   readonly #now: () => number;
-  /** What is left of `WAITING`, but for the answer that is awaited. */
+  /** What is left of `WAITING`, before the current answer. */
   #spare = WAITING;
   #used = 0;
   #began = 0;
   #time?: WaitingTime;
-  /** At the last look. */
+  /** At the last reading. */
   #seen = { at: 0, waited: 0 };
 
   /**
-   * @param read accounts of all the monitor's threads
+   * @param read statistics of all the monitor's threads
    * @param now milliseconds; another clock in tests
    */
   constructor(read: () => ProcessorTime | undefined, now = () => performance.now()) {
@@ -48,7 +47,7 @@ export class Patience {
     this.#now = now;
   }
 
-  /** The next answer is awaited from now on. */
+  /** Starts waiting for the next answer. */
   begin(): void {
     this.#spare -= this.#used;
     this.#used = 0;
@@ -57,7 +56,7 @@ export class Patience {
     this.#seen = { at: -Infinity, waited: 0 };
   }
 
-  /** For how many milliseconds the answer may be waited for until this is asked again; 0: no longer. */
+  /** How many milliseconds to wait before asking again; 0: give up. */
   left(): number {
     const now = this.#now();
     const elapsed = now - this.#began;

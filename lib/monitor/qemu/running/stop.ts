@@ -17,70 +17,70 @@ import { debug } from "../../../watch.ts";
 import type { RunningGuest, StopOutcome } from "../../types.ts";
 
 /**
- * A guest does not say whether it heeds a power button. But one that heeds it runs a program, whose
- * traces are in its processor's registers, and which takes processor time; one that does not is as idle
- * afterwards as before. So both are watched for a moment before and after. Milliseconds.
+ * A guest does not report whether it handles the power button. But one that does runs a program, which
+ * changes the processor's registers and takes processor time; one that does not is as idle afterwards as
+ * before. So both are observed for a moment before and after. Milliseconds.
  */
 const WATCH = { before: 150, first: 150, then: 450 };
 
-/** How many moments before are looked at for one in which the guest rests. */
+/** How many moments to wait for one in which the guest is idle. */
 const MOMENTS = 4;
 
 /**
- * While a guest waits for a processor that others have, or that its limit denies it, it cannot react:
- * that does not count. Watching takes this many times as long for it at most; a guest that has had less
- * than the share of its time by then may have heard, for all that can be seen.
+ * While a guest waits for a processor that others use, or that its limit denies it, it cannot react:
+ * that time does not count. Watching takes at most this many times as long because of it; a guest that
+ * has run for less than the share of its time by then counts as one that reacts.
  */
 const PATIENCE = { times: 2, share: 0.5 };
 
-/** How often is looked whether it waits, in milliseconds. */
+/** How often the statistics are read, in milliseconds. */
 const WATCH_INTERVAL = 25;
 
 /**
  * Processor time in milliseconds, in the first moment, that is more than a kernel alone takes for
- * the event. It tells of a program that leaves no trace, for it was the last one that had run. Measured
+ * the event. It reveals a program that leaves no trace in the registers, because it ran last. Measured
  * with Linux 6.12: with TCG, up to 7.9 ms when nobody listens (30 times, most of it on a busy machine),
  * and 10.8 to 33 ms when a shell wakes up and starts `sleep`; with KVM in a machine that is emulated
  * itself, 0.7 and 25 ms. For KVM on bare metal the number is estimated, not measured: a kernel alone some
- * 0.2 ms, a process that is started about 1 ms. Rather too low: a deaf guest is then ended by the caller,
- * only later, where a listening one would be cut off.
+ * 0.2 ms, a process that is started about 1 ms. Rather too low: then the caller kills a guest that does not
+ * react, only later; with a number too high, one that shuts down would be cut off.
  */
 const BUTTON_BURST = { kvm: 0.5, tcg: 9.5 };
 
 /**
- * Ctrl-Alt-Delete is over at once, unless init wants to be told: so the least bit of work that does
- * not end the guest means that init was told. Without a keyboard driver the guest does not notice.
+ * Linux restarts at once on Ctrl-Alt-Delete, unless init asked for a signal: so any work after which the
+ * guest still runs means that init got it. Without a keyboard driver the guest does not notice.
  */
 const KEYS_BURST = 0.2;
 
 /**
  * Processor time in milliseconds from a guest's first instruction until its kernel has started init,
  * rather too much: Debian's Linux 6.12 takes 3700 with TCG (measured), and some 400 with KVM on bare
- * metal (estimated from its own log). Before that nobody hears a keyboard, and there is nothing yet that
- * could be shut down.
+ * metal (estimated from its own log). Before that nothing handles the keyboard, and there is nothing to
+ * shut down yet.
  */
 const BOOT = { kvm: 500, tcg: 4000 };
 
-/** How often is looked whether a kernel works for itself, and how many milliseconds lie between. */
+/** How often the registers are read to see whether a kernel boots, and the milliseconds between. */
 const BOOT_SAMPLES = 5;
 const BOOT_INTERVAL = 20;
 
-/** Share of a processor, beyond twice what the guest took before, that means that it is at work. */
+/** Share of a processor, beyond twice what the guest took before, that counts as work. */
 const WORKING = 0.02;
 
-/** Share of a processor above which more work could not be seen. */
+/** Share of a processor above which additional work could not be noticed. */
 const BUSY = 0.5;
 
 /**
  * Asks a guest to shut down, by its monitor's control socket:
  *
- * 1. the power button, if its kernel wants to hear of it. What it does then is its own business for
- *    as long as the caller waits, provided that it does anything;
- * 2. Ctrl-Alt-Delete: Linux then either restarts at once, which ends the guest, or tells init. One that
- *    still boots is busy and would be taken for one that shuts down: it is not asked.
+ * 1. the power button, if its kernel handles it. If the guest reacts at all, it has as long as the
+ *    caller waits;
+ * 2. Ctrl-Alt-Delete: Linux then either restarts at once, and the monitor exits, or signals init. A guest
+ *    that still boots is busy and would look like one that shuts down: it is not asked.
  *
- * It takes 2.4 s at most, half of which only when the guest heeds neither, and 1.5 s with one that
- * rests; twice that where the guest has to wait for a processor, and 4 s more where the monitor has to
+ * It takes at most 2.4 s, half of which only when the guest handles neither, and 1.5 s with an idle
+ * guest; twice that when the guest waits for a processor, and 4 s more when the monitor waits for one
  * before it answers (`Patience`).
  */
 export async function stopGuest(guest: RunningGuest): Promise<StopOutcome> {
@@ -93,16 +93,16 @@ export async function stopGuest(guest: RunningGuest): Promise<StopOutcome> {
     const accelerator = await readAccelerator(control);
     if (wantsPowerButton(await control.ask(READ_ENABLED_EVENTS))) {
       const outcome = await watch(guest, control, POWER_BUTTON, BUTTON_BURST[accelerator]);
-      if (outcome !== "deaf") return outcome;
+      if (outcome !== "unresponsive") return outcome;
     } else if (await isBooting(guest, control, accelerator)) {
-      return "deaf";
+      return "unresponsive";
     }
     return await watch(guest, control, CTRL_ALT_DELETE, KEYS_BURST);
   } catch (error) {
     debug(`QMP: ${formatError(error)}`, { pid: guest.pid });
-    // Whatever is wrong with the control socket, there is still a signal that ends the monitor. It
-    // may also have ended right now, while it was asked.
-    return "deaf";
+    // Whatever is wrong with the control socket, a signal still terminates the monitor. It may also have
+    // exited meanwhile.
+    return "unresponsive";
   }
 }
 
@@ -112,7 +112,7 @@ async function readAccelerator(control: Control): Promise<"kvm" | "tcg"> {
   return isKvm ? "kvm" : "tcg";
 }
 
-/** Whether there is no init yet, as far as can be seen: where it cannot, there is one. */
+/** Whether the guest has not started init yet; false when that cannot be determined. */
 async function isBooting(
   guest: RunningGuest,
   control: Control,
@@ -127,11 +127,11 @@ async function isBooting(
 }
 
 /**
- * Does something to a guest and watches what comes of it. Whatever cannot be told from a reaction is
- * taken for one: the caller's patience decides.
+ * Sends an event to a guest and watches for a reaction. Whatever may be a reaction counts as one: then
+ * the caller's timeout decides.
  *
- * @param event what is done, a command for the monitor
- * @param burst processor time in milliseconds that is a reaction
+ * @param event a command for the monitor
+ * @param burst processor time in milliseconds that counts as a reaction
  */
 async function watch(
   guest: RunningGuest,
@@ -151,23 +151,23 @@ async function watch(
   const then = await workIn(guest, WATCH.then);
   if (then === "ended") return "ended";
   if (then === undefined || then / WATCH.then > 2 * usual + WORKING) return "stopping";
-  return await hasRun(control, program) ? "stopping" : "deaf";
+  return await hasRun(control, program) ? "stopping" : "unresponsive";
 }
 
-/** A moment of a guest's before anything is done to it. */
+/** A moment of a guest before an event. */
 interface Rest {
-  /** The last program that had run by then; undefined when it cannot be told, or others ran meanwhile. */
+  /** The last program that had run by then; undefined when it is unknown, or others ran meanwhile. */
   program?: string;
   /** As of `workIn`. */
   work: number | "ended" | undefined;
 }
 
 /**
- * Waits for a moment in which the guest only rests, or does what it always does: one that has just
- * become ready, or whose programs wake up every now and then, may hide a reaction behind such work.
+ * Waits for a moment in which the guest is idle, or does what it always does: the work of one that has
+ * just become ready, or whose programs wake up now and then, could hide a reaction.
  *
- * @returns the calmest of several moments when there is none: its programs tell nothing then, only how
- *   much they work
+ * @returns the calmest of several moments when there is none, without a program: only how much it
+ *   worked
  */
 async function watchAtRest(guest: RunningGuest, control: Control): Promise<Rest> {
   let calmest: number | undefined;
@@ -181,21 +181,22 @@ async function watchAtRest(guest: RunningGuest, control: Control): Promise<Rest>
   }
 }
 
-/** Undefined when it cannot be read: the guest is to be asked all the same. */
+/** Undefined when it cannot be read: the guest is asked all the same. */
 async function readProgram(control: Control): Promise<string | undefined> {
   const answer = await control.ask(READ_REGISTERS).catch(() => undefined);
   return answer === undefined ? undefined : lastProgram(answer);
 }
 
-/** Whether a program has run since `program` did; so it is, too, when there is no answer any more. */
+/** Whether a program has run since `program` did; true when the monitor no longer answers. */
 async function hasRun(control: Control, program: string | undefined): Promise<boolean> {
   return program !== undefined && await readProgram(control) !== program;
 }
 
 /**
- * Processor time of the guest in the next so many milliseconds in which it does not wait for a processor.
+ * Processor time of the guest in the next milliseconds, not counting those in which it waits for a
+ * processor.
  *
- * @returns undefined when it cannot be told, or waited for too long
+ * @returns undefined when it is unknown, or the guest waited for too long
  */
 async function workIn(
   { pid, pidfd }: RunningGuest,
@@ -209,13 +210,13 @@ async function workIn(
     );
     if (events !== 0) return "ended";
     const { elapsed, ran, waited } = time.look();
-    // Without accounts there is nothing to look at meanwhile, but its end.
+    // Without statistics only its exit can be noticed.
     if (ran === undefined) {
       left = milliseconds - elapsed;
       if (left < 1) return undefined;
       continue;
     }
-    // The threads of its processors are ending, and the monitor is about to.
+    // The threads of its processors are exiting, and the monitor is about to.
     if (ran < 0) return undefined;
     const served = elapsed - waited;
     left = Math.min(milliseconds - served, milliseconds * PATIENCE.times - elapsed);

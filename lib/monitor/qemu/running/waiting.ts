@@ -1,32 +1,32 @@
 import type { ProcessorTime } from "./guest_time.ts";
 
-/** What threads have had since somebody began to look. Milliseconds. */
+/** How threads were scheduled since watching began. Milliseconds. */
 export interface Account {
-  /** Since then, by the clock. */
+  /** Elapsed time. */
   elapsed: number;
-  /** On a processor, all together; undefined where nobody keeps accounts; less than 0: some have ended. */
+  /** On a processor, the sum of all; undefined without statistics; negative: some have exited. */
   ran?: number;
-  /** In which one of them waited for a processor; of several all that they waited. */
+  /** Waiting for a processor, the sum of all. */
   waited: number;
 }
 
 /**
- * Watches how long threads wait for a processor that others have, or that a limit denies them. It must
- * look every now and then: the kernel counts a wait when it is over, so that one that goes on is known
- * only by what nothing has come of since the look before.
+ * Watches how long threads wait for a processor that others use, or that a limit denies them. It must
+ * be called repeatedly: the kernel counts a wait when it is over, so an ongoing one shows only in that
+ * the threads have not run since the previous call.
  */
 export class WaitingTime {
   readonly #read: () => ProcessorTime | undefined;
   readonly #now: () => number;
   readonly #start: ProcessorTime | undefined;
   readonly #began: number;
-  /** When they were seen to run for the last time. */
+  /** When they were last seen to run. */
   #last: { ran?: number; at: number };
-  /** What the kernel had counted at the last look, and how much that had become more until then. */
+  /** The kernel's count at the last call, and its growth until then. */
   #counted: { time: number; since: number };
 
   /**
-   * @param read the threads' accounts so far
+   * @param read the threads' statistics so far
    * @param now milliseconds; another clock in tests
    */
   constructor(read: () => ProcessorTime | undefined, now = () => performance.now()) {
@@ -44,7 +44,7 @@ export class WaitingTime {
     const time = this.#read();
     if (this.#start === undefined || time === undefined) return { elapsed, waited: 0 };
     if (time.ran !== this.#last.ran) this.#last = { ran: time.ran, at: now };
-    // Less than before: a thread has ended, and takes with it what it waited before anybody looked.
+    // Less than before: a thread has exited, and its waiting time is gone.
     const more = Math.max(0, time.waited - this.#counted.time);
     this.#counted = { time: time.waited, since: this.#counted.since + more };
     return {

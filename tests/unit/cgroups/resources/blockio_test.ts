@@ -107,7 +107,7 @@ for (const [what, layout, limits, expected] of HUGE) {
   });
 }
 
-Deno.test("in hybrid mode only the controllers that a limit needs are handed down", () => {
+Deno.test("in hybrid mode only the controllers that a limit needs are delegated", () => {
   const plan = placeCgroup(HYBRID, "/a", "one");
   assert.deepEqual(delegatedControllers(plan, []), []);
   const limits = hugetlbWrites([{ pageSize: "2MB", limit: 0 }], plan);

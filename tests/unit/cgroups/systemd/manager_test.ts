@@ -133,7 +133,7 @@ for (const result of ["failed", "canceled", "timeout", "dependency"]) {
   });
 }
 
-Deno.test("systemd's errors are told in its words and by their names", async () => {
+Deno.test("systemd's errors keep its text and their names", async () => {
   const exists: Action = { error: "org.freedesktop.systemd1.UnitExists", text: "it is loaded" };
   await withServer({ calls: { StartTransientUnit: [[exists]] } }, ({ endpoint }) => {
     const error = fails(
@@ -169,7 +169,7 @@ const GARBAGE: [what: string, hex: string][] = [
 ];
 
 for (const [what, raw] of GARBAGE) {
-  Deno.test(`garbage is refused at once: ${what}`, async () => {
+  Deno.test(`garbage is rejected at once: ${what}`, async () => {
     await withServer({ calls: { StartTransientUnit: [[{ raw }]] } }, ({ endpoint }) => {
       fails(() => startTransientUnit(UNIT, PROPERTIES, endpoint), /message of D-Bus/);
     });
@@ -184,7 +184,7 @@ for (const authentication of ["REJECTED EXTERNAL", "ERROR", "x".repeat(2000)]) {
   });
 }
 
-Deno.test("a lost connection is made again: systemd may be upgrading itself", async () => {
+Deno.test("a lost connection is re-established: systemd may be upgrading itself", async () => {
   await withServer(
     { calls: { StartTransientUnit: [[{ close: true }], [STARTED, removed("done")]] } },
     async ({ bus, endpoint }) => {
@@ -205,7 +205,7 @@ Deno.test("systemd that comes back to the bus is asked again", async () => {
   );
 });
 
-Deno.test("a connection that is always lost is an error in time", async () => {
+Deno.test("a connection that is always lost becomes an error after a while", async () => {
   const closes: Action[] = [{ close: true }];
   await withServer({ calls: { StartTransientUnit: [closes] } }, async ({ bus, endpoint }) => {
     const impatient = { ...endpoint, timeout: 400 };
@@ -277,7 +277,7 @@ Deno.test("properties are set until the next boot", async () => {
   });
 });
 
-Deno.test("a machine without systemd is told what to use instead", () => {
+Deno.test("without systemd the error names the alternative", () => {
   const endpoint = { booted: "/nonexistent", bus: "", private: "", timeout: 0 };
   fails(() => requireSystemd(endpoint), /not booted with systemd/, /cgroupfs driver/);
   requireSystemd({ ...endpoint, booted: "/" });

@@ -71,7 +71,7 @@ for (const [write, properties] of LIMITS) {
   });
 }
 
-Deno.test("what is written twice has the value that was written last", () => {
+Deno.test("a property written twice has the last value", () => {
   const writes = ["1", "2"].map((value) => ({ file: "/cg/a/memory.max", value }));
   assert.deepEqual(print(limitProperties(writes)), ["MemoryMax=t 2"]);
 });

@@ -97,7 +97,7 @@ Deno.test("a unit of another process is left alone", async () => {
   });
 });
 
-Deno.test("a unit that is ours already is what was asked for: the first answer was lost", async () => {
+Deno.test("a unit that is ours already counts as created: the first answer was lost", async () => {
   await onHost(
     [PID],
     { StartTransientUnit: [[{ close: true }], EXISTS] },
@@ -105,7 +105,7 @@ Deno.test("a unit that is ours already is what was asked for: the first answer w
   );
 });
 
-Deno.test("a unit that nobody is in any more is replaced", async () => {
+Deno.test("an empty unit is replaced", async () => {
   const script = {
     StartTransientUnit: [EXISTS, DONE],
     StopUnit: [DONE],
@@ -130,7 +130,7 @@ Deno.test("a unit that stays is an error after one more attempt", async () => {
   });
 });
 
-Deno.test("a controller that systemd does not manage is handed down when a limit needs it", async () => {
+Deno.test("a controller that systemd does not manage is delegated when a limit needs it", async () => {
   await onHost([PID], {}, ({ plan }) => {
     const { mountPoint, directory } = plan.v2!;
     const control = (path: string) => `${path}/cgroup.subtree_control`;
@@ -144,7 +144,7 @@ Deno.test("a controller that systemd does not manage is handed down when a limit
   });
 });
 
-Deno.test("changed limits are told to systemd, those it does not know are not", async () => {
+Deno.test("changed limits are passed to systemd, except unknown ones", async () => {
   await onHost([PID], { SetUnitProperties: [EMPTY] }, async ({ endpoint, calls }) => {
     updateScope(UNIT, [{ file: "/cg/a/hugetlb.2MB.max", value: "1" }], endpoint);
     assert.deepEqual(await calls(), []);

@@ -62,7 +62,7 @@ for (const cgroupsPath of REFUSED) {
   });
 }
 
-Deno.test("systemd: a path of the other driver is told what form is meant", () => {
+Deno.test("systemd: the error for a cgroupfs path names the expected form", () => {
   assert.throws(() => parseScopePath("/docker/abc", "one"), /slice:prefix:name.*cgroupfs driver/);
 });
 

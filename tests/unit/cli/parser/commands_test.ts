@@ -51,7 +51,7 @@ Deno.test("a command line is parsed", async (t) => {
   }
 });
 
-Deno.test("a wrong command line names the word and what would be right", async (t) => {
+Deno.test("the error for a wrong command line names the argument and the right form", async (t) => {
   const rows: [args: string[], message: RegExp][] = [
     [[], /no command is given/],
     [["strat", "a"], /strat.*no such command.*"start"/],

@@ -45,7 +45,7 @@ Deno.test("argv boots a kernel with nothing that was not asked for", () => {
   }
 });
 
-Deno.test("argv emulates only when told to", () => {
+Deno.test("argv emulates only on request", () => {
   const kvm = qemu.argv(plain);
   assert.equal(after(kvm, "-accel"), "kvm");
   assert.equal(after(kvm, "-cpu"), "host");

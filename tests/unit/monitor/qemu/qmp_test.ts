@@ -103,7 +103,7 @@ const programs: [answer: unknown, program: string | undefined][] = [
 ];
 
 for (const [answer, program] of programs) {
-  Deno.test(`${JSON.stringify(answer) ?? "nothing"} tells the last program: ${program}`, () => {
+  Deno.test(`${JSON.stringify(answer) ?? "nothing"} shows the last program: ${program}`, () => {
     assert.equal(lastProgram({ return: answer }), program);
   });
 }

@@ -82,7 +82,7 @@ for (const message of MESSAGES) {
   });
 }
 
-Deno.test("a field that is not known is skipped, an unknown kind is told", () => {
+Deno.test("an unknown field is skipped, an unknown kind is reported", () => {
   const bytes = encodeMessage({ ...HELLO, path: "/" });
   // The path's field becomes one that the specification does not have yet.
   bytes[16] = 200;
@@ -108,7 +108,7 @@ for (const [what, change] of BROKEN) {
   });
 }
 
-Deno.test("a message is not waited for that is longer than any", () => {
+Deno.test("a message longer than the maximum is not waited for", () => {
   const prefix = encodeMessage(HELLO).slice(0, PREFIX_BYTES);
   prefix.set([0xff, 0xff, 0xff, 0x7f], 4);
   assert.throws(() => messageBytes(prefix), /2147483\d+ bytes/);

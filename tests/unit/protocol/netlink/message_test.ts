@@ -43,7 +43,7 @@ Deno.test("encodeMessage lays out header, structure, attributes and their paddin
   }
 });
 
-Deno.test("decodeMessages splits what encodeMessage made, also at an odd place in a buffer", () => {
+Deno.test("decodeMessages splits what encodeMessage made, also at an odd offset", () => {
   const one = encodeMessage({ ...header, payload: u32(1) }, [{ type: 3, value: cString("eth0") }]);
   const two = encodeMessage({ ...header, type: 3, payload: new Uint8Array() });
   const buffer = new Uint8Array([0xff, ...one, ...two]);
@@ -87,7 +87,7 @@ Deno.test("decodeAttributes masks the flags of a type and keeps the last of two"
   assert.deepEqual([...attributes], [[2, new Uint8Array([2])]]);
 });
 
-Deno.test("numberOf tells missing from malformed", () => {
+Deno.test("numberOf distinguishes missing from malformed", () => {
   assert.equal(numberOf(undefined), undefined);
   assert.equal(numberOf(bytes("ffffffff")), 0xffffffff);
   assert.throws(() => numberOf(bytes("0102")), HostError);

@@ -19,7 +19,7 @@ Deno.test("collect ends at an acknowledgement", () => {
   assert.deepEqual(reply.messages, []);
 });
 
-Deno.test("collect reads an error with the kernel's words, capped or not", () => {
+Deno.test("collect reads an error with the kernel's text, capped or not", () => {
   // -17 is EEXIST; attribute 1 holds "no"
   const capped = `2c000000 0200 0003 01000000 00000000 efffffff ${echo} 0700 0100 6e6f0000`;
   assert.deepEqual(replyTo(1, capped).end, { errno: 17, explanation: "no" });
@@ -42,7 +42,7 @@ Deno.test("collect gathers a dump over several datagrams", () => {
   assert.equal(reply.interrupted, false);
 });
 
-Deno.test("collect tells a dump that was interrupted, and one that failed half-way", () => {
+Deno.test("collect reports a dump that was interrupted, and one that failed half-way", () => {
   const interrupted = "14000000 1000 1200 01000000 00000000 aabbccdd";
   assert.equal(replyTo(1, interrupted).interrupted, true);
   const failed = "14000000 0300 0200 01000000 00000000 ffffffff";
@@ -54,7 +54,7 @@ Deno.test("collect passes over the answers to other requests", () => {
   assert.equal(reply.end, undefined);
 });
 
-Deno.test("collect refuses an error message that is cut, and lost data", () => {
+Deno.test("collect rejects a truncated error message, and lost data", () => {
   assert.throws(() => replyTo(1, "14000000 0200 0000 01000000 00000000 efffffff"), HostError);
   assert.throws(() => replyTo(1, "10000000 0400 0000 01000000 00000000"), HostError);
 });

@@ -22,7 +22,7 @@ Deno.test("client: asks as the reference implementation does", async () => {
   client.disconnect();
 });
 
-Deno.test("client: tells answers apart that come in another order", async () => {
+Deno.test("client: matches answers that come in another order", async () => {
   const { client, accepted } = listening();
   const calls = [1, 2, 3].map((it) => client.call("s", "m", new Uint8Array([it]), 5000));
   const server = await accepted();
@@ -49,7 +49,7 @@ Deno.test("client: throws the status of an answer", async () => {
   client.disconnect();
 });
 
-Deno.test("client: an answer that comes too late disturbs nobody", async () => {
+Deno.test("client: an answer that comes too late is ignored", async () => {
   const { client, accepted } = listening();
   await assert.rejects(client.call("s", "m", NOTHING, 10), { code: Code.deadlineExceeded });
   const call = client.call("s", "m", NOTHING, 5000);
@@ -86,7 +86,7 @@ for (const { name, end } of ENDS) {
   });
 }
 
-Deno.test("client: what is too large is refused, and nothing else suffers", async () => {
+Deno.test("client: a request that is too large is rejected, others are not affected", async () => {
   const { client, accepted } = listening();
   const huge = new Uint8Array(MAXIMUM_PAYLOAD + 1);
   await assert.rejects(client.call("s", "m", huge, 5000), { code: Code.resourceExhausted });
@@ -99,7 +99,7 @@ Deno.test("client: what is too large is refused, and nothing else suffers", asyn
   client.disconnect();
 });
 
-Deno.test("client: says when nobody listens, and tries again with the next call", async () => {
+Deno.test("client: reports a missing server, and tries again with the next call", async () => {
   const client = new Client(() => connectUnix("unix:///nonexistent/socket"));
   for (let round = 0; round < 2; round++) {
     await assert.rejects(client.call("s", "m", NOTHING, 5000), {
@@ -109,7 +109,7 @@ Deno.test("client: says when nobody listens, and tries again with the next call"
   }
 });
 
-Deno.test("client: to disconnect ends what is under way", async () => {
+Deno.test("client: disconnecting ends pending calls", async () => {
   const { client, accepted } = listening();
   const call = client.call("s", "m", NOTHING, 5000);
   const server = await accepted();

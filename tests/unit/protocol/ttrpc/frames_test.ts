@@ -32,7 +32,7 @@ Deno.test("frames: come out as they went in, however the bytes are cut", async (
   }
 });
 
-Deno.test("frames: the largest is taken; a larger one is told and passed over", async () => {
+Deno.test("frames: the largest is accepted; a larger one is reported and skipped", async () => {
   const largest = new Uint8Array(MAXIMUM_PAYLOAD).fill(7);
   const [here, there] = pipe();
   const writing = (async () => {
@@ -51,7 +51,7 @@ Deno.test("frames: the largest is taken; a larger one is told and passed over", 
   assert.deepEqual(frames[0]!.payload, largest);
 });
 
-Deno.test("frames: a frame that is too large is told before its bytes come", async () => {
+Deno.test("frames: a frame that is too large is reported before its bytes arrive", async () => {
   const [here, there] = pipe();
   await writeAll(here, frame(1, 1, 0, new Uint8Array(), 0xffff_ffff));
   assert.equal((await new FrameReader(there).next())?.isTooLarge, true);
@@ -101,7 +101,7 @@ Deno.test("frames: are written one after the other, by whomever", async () => {
   assert.equal(writer.pending, 0);
 });
 
-Deno.test("frames: when the connection breaks everybody who writes hears of it", async () => {
+Deno.test("frames: when the connection breaks all writers get the error", async () => {
   const [here, there] = pipe();
   const writer = new FrameWriter(here);
   const sends = [1, 2, 3].map(() => writer.send(1, 2, 0, new Uint8Array(100_000)));

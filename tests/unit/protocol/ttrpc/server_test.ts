@@ -199,7 +199,7 @@ const ODD_FRAMES: { name: string; bytes: Uint8Array; streamId: number; code: num
 ];
 
 for (const { name, bytes, streamId, code } of ODD_FRAMES) {
-  Deno.test(`server: answers ${name} with status ${code}, and goes on`, async () => {
+  Deno.test(`server: answers ${name} with status ${code}, and continues`, async () => {
     await using peer = new Peer(SERVICES);
     const writing = peer.write(bytes);
     assert.equal((await peer.answer(streamId)).status?.code, code);
@@ -250,7 +250,7 @@ Deno.test("server: calls back when the answer is written", async () => {
   assert.equal((await peer.answer(1)).status, undefined);
 });
 
-Deno.test("server: what is answered is still sent when it ends", async () => {
+Deno.test("server: pending answers are sent when it ends", async () => {
   await using peer = new Peer({ [SERVICE]: { Large: () => new Uint8Array(1_000_000) } });
   await peer.request(1, { method: "Large" });
   while (peer.server.connectionCount === 0) await Promise.resolve();
@@ -284,7 +284,7 @@ Deno.test("server: a caller that takes no answers is not read from", async () =>
   assert.equal(calls, 100);
 });
 
-Deno.test("server: only so many requests wait at once", async () => {
+Deno.test("server: the number of waiting requests is limited", async () => {
   await using peer = new Peer(SERVICES);
   const payload = new Uint8Array(4_000_000);
   for (let streamId = 1; streamId <= 11; streamId += 2) {
@@ -297,7 +297,7 @@ Deno.test("server: only so many requests wait at once", async () => {
   await peer.works(13);
 });
 
-Deno.test("server: goes on after a connection could not be accepted", async () => {
+Deno.test("server: continues after a failed accept", async () => {
   const pipes = new PipeListener();
   let failures = 2;
   const log: string[] = [];

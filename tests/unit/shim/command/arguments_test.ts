@@ -13,7 +13,6 @@ const PARSED = {
   debug: false,
   socket: undefined,
   shared: false,
-  initPid: undefined,
 };
 
 const accepted: [name: string, args: string[], parsed: Record<string, unknown>][] = [
@@ -28,11 +27,10 @@ const accepted: [name: string, args: string[], parsed: Record<string, unknown>][
     address: "",
     publishBinary: undefined,
   }],
-  ["the daemon", [...USUAL, "-shared", "-init", "7", "-socket", "/s", "daemon"], {
+  ["the daemon", [...USUAL, "-shared", "-socket", "/s", "daemon"], {
     ...PARSED,
     action: "daemon",
     shared: true,
-    initPid: 7,
     socket: "/s",
   }],
 ];

@@ -22,7 +22,7 @@ import { Code, RpcError } from "../../../../lib/protocol/ttrpc/status.ts";
 import { listenUnix } from "../../../support/ttrpc.ts";
 import { Scope } from "../../../support/scope.ts";
 
-Deno.test("publisher: tells events in order, with namespace, topic and time", async () => {
+Deno.test("publisher: sends events in order, with namespace, topic and time", async () => {
   const { publisher, taken } = publishing();
   const before = Date.now();
   publisher.publish("/tasks/create", TaskCreate, { containerId: "a", pid: 5 });
@@ -39,7 +39,7 @@ Deno.test("publisher: tells events in order, with namespace, topic and time", as
   assert.equal(unpackAny(TaskExit, taken[2]!.event!)?.exitStatus, 3);
 });
 
-Deno.test("publisher: the answer of which an event tells goes first", async () => {
+Deno.test("publisher: the answer that an event is about goes first", async () => {
   const { publisher, taken } = publishing();
   publisher.publish("/tasks/create", TaskCreate, { containerId: "a" });
   // What is sent without waiting for anything is sent by then.
@@ -64,7 +64,7 @@ Deno.test("publisher: keeps events and their order while containerd is away", as
   assert.equal(log.length, 2);
 });
 
-Deno.test("publisher: an event that is refused again and again does not hold up the others", async () => {
+Deno.test("publisher: an event that is always refused does not block the others", async () => {
   const attempts: string[] = [];
   const { publisher, taken, log } = publishing((envelope) => {
     attempts.push(envelope.topic);
@@ -179,7 +179,7 @@ Deno.test("publisher: without a ttrpc socket a program takes the events", async 
   publisher.close();
 });
 
-Deno.test("publisher: a program that is not there is an attempt that failed", async () => {
+Deno.test("publisher: a missing program is a failed attempt", async () => {
   const forwarder = binaryForwarder("/nonexistent/containerd", "/run/x");
   await assert.rejects(forwarder.forward({ namespace: "n", topic: "/t" }), {
     code: Code.unavailable,

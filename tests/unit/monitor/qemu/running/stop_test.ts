@@ -33,7 +33,7 @@ const hostile: { name: string; monitor: FakeMonitor }[] = [
 for (const { name, monitor } of hostile) {
   Deno.test(`a monitor that ${name} is given up on soon`, async () => {
     const { outcome, milliseconds, allowance } = await askGuest(monitor);
-    assert.equal(outcome, "deaf");
+    assert.equal(outcome, "unresponsive");
     assert.ok(milliseconds < 2500 * allowance, `${milliseconds} ms`);
   });
 }
@@ -47,7 +47,7 @@ Deno.test("a monitor without its socket is given up on at once", async () => {
     pidfd,
     asking: "auto",
   } as const;
-  assert.equal(await stopGuest(guest), "deaf");
+  assert.equal(await stopGuest(guest), "unresponsive");
   close(pidfd);
   idle.kill("SIGKILL");
   await idle.status;
@@ -131,7 +131,7 @@ for (const { name, readings, heard } of traces) {
       program: [Deno.execPath(), "eval", "setInterval(() => {}, 1e6)"],
       settle: untilIdle,
     });
-    assert.equal(outcome, heard ? "stopping" : "deaf");
+    assert.equal(outcome, heard ? "stopping" : "unresponsive");
     assert.ok(lines.includes("system_powerdown"), "it is asked whatever can be read");
     assert.equal(lines.includes("send-key"), !heard, "the keyboard is for who has not heard");
   });
