@@ -28,6 +28,16 @@ export interface Architecture {
 export interface LinuxFacts {
   /** The console that monitors give a guest: `console=`. */
   console: string;
+  /** What its kernels' own compressed form is called. */
+  imageName: string;
+  /**
+   * Reads the header of that form.
+   *
+   * @param head the file's first bytes
+   * @returns undefined for any other file; `memoryEnd` is where the memory ends that the kernel needs before
+   *   it runs, in bytes, where it says so
+   */
+  readImage(head: Uint8Array): { memoryEnd?: number } | undefined;
   /** COMMAND_LINE_SIZE (asm/setup.h) in bytes, the closing NUL included. */
   commandLineBytes: number;
   /**
@@ -49,6 +59,10 @@ export interface KvmFacts {
 
 /** QEMU's emulator of it. */
 export interface QemuFacts {
+  /** Which kernels it starts, as text for an error. */
+  kernels: string;
+  /** How to make a multiboot kernel of 64 bits one of 32, which is all that it starts. */
+  convertToElf32: string;
   binaryNames: readonly string[];
   debianPackage: string;
   /** `-machine`, of which the first is the type. */

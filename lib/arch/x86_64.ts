@@ -1,4 +1,5 @@
 import type { Architecture } from "./types.ts";
+import { readBzImage } from "./x86_64_linux_image.ts";
 import { KERNEL_PARAMETERS } from "./x86_64_kernel_parameters.ts";
 
 /** Intel's and AMD's processors of 64 bits. */
@@ -13,6 +14,8 @@ export const x86_64: Architecture = {
   linux: {
     // The first serial port of a PC.
     console: "ttyS0",
+    imageName: "bzImage",
+    readImage: readBzImage,
     // arch/x86/include/asm/setup.h
     commandLineBytes: 2048,
     parameterNames: () => KERNEL_PARAMETERS,
@@ -42,6 +45,9 @@ export const x86_64: Architecture = {
     feature: "VT-x or AMD-V",
   },
   qemu: {
+    // hw/i386/x86-common.c and multiboot.c.
+    kernels: "a bzImage, an ELF kernel with a PVH note, or one of 32 bits with a multiboot header",
+    convertToElf32: "objcopy -O elf32-i386 FROM TO",
     binaryNames: ["qemu-system-x86_64"],
     debianPackage: "qemu-system-x86",
     // q35 has what stock guests look for: PCI by port I/O, a keyboard controller to reset by, ACPI with

@@ -245,7 +245,7 @@ async function launch(
   const planned = planLaunch(input);
   for (const warning of planned.warnings) options.warn?.(warning);
   if (isWatched()) logDecisions(creation, input, planned);
-  if (network !== undefined) {
+  if (network !== undefined && planned.usesNetwork) {
     // A namespace that outlives the container keeps the tap; `delete` takes it away.
     const path = spec.linux.namespaces.find(({ type }) => type === "network")?.path;
     state = {
@@ -313,23 +313,25 @@ function checkSpec(spec: Spec): void {
   refuseOwnNamespaces(spec);
 }
 
-/** A plan without a network, before anything is made. */
+/** A plan before anything is made: hooks may attach a network later. */
 function planDry(options: CreateOptions, prepared: Prepared): Launch {
   const directory = dryDirectory(options);
-  return planLaunch(launchInput(options, prepared, directory, undefined, undefined));
+  const network = hasOwnNetwork(options.bundle.spec) ? "later" : undefined;
+  return planLaunch(launchInput(options, prepared, directory, network, undefined));
 }
 
 function launchInput(
   options: CreateOptions,
   prepared: Prepared,
   directory: string,
-  network: NetworkFacts | undefined,
+  network: NetworkFacts | "later" | undefined,
   deviceCgroup: DeviceCgroup | undefined,
 ): LaunchInput {
   return {
     ...prepared,
     spec: options.bundle.spec,
-    network,
+    network: network === "later" ? undefined : network,
+    networkComesLater: network === "later" ? true : undefined,
     paths: {
       rootfs: options.bundle.rootfs,
       mountPoint: `${directory}/root`,

@@ -92,6 +92,27 @@ export function findFirmware(
   });
 }
 
+/**
+ * A monitor's version, from what it prints when it is asked for it.
+ *
+ * @param args that it is asked by
+ * @returns the first number with dots; undefined when there is none, or it cannot be run
+ */
+export function readMonitorVersion(binary: string, args: readonly string[]): string | undefined {
+  const command = new Deno.Command(binary, {
+    args: [...args],
+    clearEnv: true,
+    cwd: "/",
+    stdin: "null",
+  });
+  try {
+    const { stdout } = command.outputSync();
+    return /\d+(?:\.\d+)+/.exec(new TextDecoder().decode(stdout))?.[0];
+  } catch {
+    return undefined;
+  }
+}
+
 function searchMonitor(monitor: Monitor, searchPath: readonly string[]): string {
   for (const name of monitor.binaryNames) {
     for (const directory of searchPath) {

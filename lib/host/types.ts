@@ -53,6 +53,8 @@ export interface MonitorFacts {
   binary: string;
   /** The monitor's data paths that exist on this host. */
   dataPaths: { path: string; kind: "directory" | "file" }[];
+  /** What it says its version is, where that matters. */
+  version?: string;
   /** Absolute host path of the firmware that the guest starts in, symlinks resolved. */
   firmware?: string;
 }

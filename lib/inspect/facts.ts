@@ -4,12 +4,19 @@ import { InvalidConfigurationError } from "../errors.ts";
 import { arch } from "../arch/arch.ts";
 import { ARCHITECTURE_BYTES, foreignArchitecture } from "../arch/machines.ts";
 import { apparmorEnabled } from "../host/apparmor.ts";
-import { findFirmware, findMonitor, readLibraryDirectories } from "../host/binaries.ts";
+import {
+  findFirmware,
+  findMonitor,
+  readLibraryDirectories,
+  readMonitorVersion,
+} from "../host/binaries.ts";
 import { readCgroupLayout } from "../cgroups/layout.ts";
 import { readDevice } from "../host/devices.ts";
 import { readGroupName } from "../host/groups.ts";
 import { FORMAT_BYTES, isInitramfs } from "../guest/initrd/format.ts";
-import { readImageHead, statImageFile } from "./image.ts";
+import type { KernelFormat } from "../guest/kernel/types.ts";
+import { readKernelFormat } from "../guest/kernel/format.ts";
+import { readImageHead, readImageParts, statImageFile } from "./image.ts";
 import { probeKvm } from "../host/kvm.ts";
 import { processorVendor } from "../host/processor.ts";
 import type { DeviceFacts, KvmFacts, MonitorFacts } from "../host/types.ts";
@@ -41,10 +48,11 @@ export interface FactsInput {
  */
 export function gatherHostFacts(input: FactsInput): HostFacts {
   const { imageRoot, kernel, initrd } = input;
+  const kernelFound = kernelFacts(imageRoot, kernel);
   const facts: HostFacts = {
-    kernel: kernelFacts(imageRoot, kernel),
+    ...kernelFound,
     ...(initrd === undefined ? {} : { initrd: initrdFacts(imageRoot, initrd) }),
-    monitor: monitorFacts(input),
+    monitor: monitorFacts(input, kernelFound.kernelFormat),
     kvm: kvmFacts(input),
     tun: readDevice("/dev/net/tun"),
     cgroups: readCgroupLayout(),
@@ -56,8 +64,16 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
     : facts;
 }
 
-function monitorFacts({ monitor, configuration, needsBios = false }: FactsInput): MonitorFacts {
-  const facts = findMonitor(monitor, configuration);
+function monitorFacts(
+  { monitor, configuration, needsBios = false }: FactsInput,
+  kernel: KernelFormat,
+): MonitorFacts {
+  const found = findMonitor(monitor, configuration);
+  // Whether it starts a compressed kernel is all that a version is asked for.
+  const version = kernel.kind === "linuxImage" && monitor.versionArguments !== undefined
+    ? readMonitorVersion(found.binary, monitor.versionArguments)
+    : undefined;
+  const facts = version === undefined ? found : { ...found, version };
   const firmware = findFirmware(monitor, configuration, needsBios);
   if (firmware === undefined) return facts;
   // It may be in none of the directories that are bound.
@@ -74,9 +90,15 @@ function kvmFacts({ monitor, accelerator }: FactsInput): KvmFacts {
 }
 
 /** @throws InvalidConfigurationError for another processor's: monitors say little of that */
-function kernelFacts(imageRoot: number, path: string): HostFacts["kernel"] {
-  const architecture = foreignArchitecture(readImageHead(imageRoot, path, ARCHITECTURE_BYTES));
-  if (architecture === undefined) return statImageFile(imageRoot, path);
+function kernelFacts(
+  imageRoot: number,
+  path: string,
+): Pick<HostFacts, "kernel" | "kernelFormat"> {
+  const { architecture, kernelFormat } = readImageParts(imageRoot, path, (read) => ({
+    architecture: foreignArchitecture(read(0, ARCHITECTURE_BYTES)),
+    kernelFormat: readKernelFormat(read),
+  }));
+  if (architecture === undefined) return { kernel: statImageFile(imageRoot, path), kernelFormat };
   throw new InvalidConfigurationError({
     operation: "read the guest's kernel",
     subject: path,

@@ -2,6 +2,7 @@ import {
   close,
   fstat,
   LinuxError,
+  lseek,
   O_CLOEXEC,
   O_DIRECTORY,
   O_NOFOLLOW,
@@ -21,6 +22,7 @@ import {
   S_IFMT,
   S_IFREG,
   S_IFSOCK,
+  SEEK_SET,
 } from "../../ffi/linux.ts";
 import { errorMessage, InvalidConfigurationError } from "../errors.ts";
 import type { ImageFileFacts } from "./types.ts";
@@ -156,13 +158,7 @@ export function readImageFile(
     }
     // The size is read once; a file that grows meanwhile is cut there.
     const content = new Uint8Array(size);
-    let filled = 0;
-    while (filled < size) {
-      const count = read(fd, content.subarray(filled));
-      if (count === 0) break;
-      filled += count;
-    }
-    return content.subarray(0, filled);
+    return content.subarray(0, readWhole(fd, content));
   } finally {
     close(fd);
   }
@@ -202,6 +198,45 @@ export function readImageHead(rootFd: number, path: string, length: number): Uin
   } finally {
     close(fd);
   }
+}
+
+/**
+ * Reads parts of a file of an image.
+ *
+ * @param rootFd from `openImageRoot`
+ * @param path as the image names it
+ * @param use is called once, with a function that reads from an offset; fewer bytes at the file's end
+ * @returns what `use` does
+ * @throws InvalidConfigurationError naming the path, when it is missing or not a regular file
+ */
+export function readImageParts<Result>(
+  rootFd: number,
+  path: string,
+  use: (read: (offset: number, length: number) => Uint8Array) => Result,
+): Result {
+  const fd = openImageFile(rootFd, path, O_RDONLY);
+  try {
+    const { size } = fstat(fd);
+    return use((offset, length) => {
+      if (offset >= size) return new Uint8Array();
+      lseek(fd, offset, SEEK_SET);
+      const part = new Uint8Array(Math.min(length, size - offset));
+      return part.subarray(0, readWhole(fd, part));
+    });
+  } finally {
+    close(fd);
+  }
+}
+
+/** @returns how many bytes there were */
+function readWhole(fd: number, buffer: Uint8Array): number {
+  let filled = 0;
+  while (filled < buffer.length) {
+    const count = read(fd, buffer.subarray(filled));
+    if (count === 0) break;
+    filled += count;
+  }
+  return filled;
 }
 
 function refusal(path: string, reason: string, cause?: unknown): InvalidConfigurationError {

@@ -1,3 +1,4 @@
+import type { KernelFormat } from "../guest/kernel/types.ts";
 import type { MountedDisk } from "../block/types.ts";
 import type {
   CgroupLayout,
@@ -39,6 +40,8 @@ export interface HostFacts {
   libraryDirectories: LibraryDirectory[];
   monitor: MonitorFacts;
   kernel: ImageFileFacts;
+  /** What the kernel is, by its own headers. */
+  kernelFormat: KernelFormat;
   initrd?: ImageFileFacts & {
     /** It is an archive that Linux unpacks, and no file system. */
     isInitramfs?: boolean;

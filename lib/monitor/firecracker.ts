@@ -8,7 +8,8 @@ import {
   refusedValue,
 } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
-import type { Monitor, MonitorDisk, MonitorFile, MonitorInput } from "./types.ts";
+import type { ElfKernel, LinuxImage } from "../guest/kernel/types.ts";
+import type { KernelRefusal, Monitor, MonitorDisk, MonitorFile, MonitorInput } from "./types.ts";
 
 const MIB = 1024 * 1024;
 const name = "firecracker";
@@ -35,6 +36,9 @@ const DISK_BYTES = MIB;
 /** A static binary of 3 MiB. */
 const PAGE_CACHE_BYTES = 4 * MIB;
 
+/** The version since which it starts a compressed kernel. */
+const WITH_LINUX_IMAGE = [1, 17] as const;
+
 /** MinMtu and MaxMtu, src/vmm/src/devices/virtio/net/device.rs. */
 const MTU = { minimum: 68, maximum: 65535 };
 
@@ -52,6 +56,9 @@ export const firecracker: Monitor = {
   linuxParameters: arch.firecracker.linuxParameters,
   // linux-loader, src/cmdline/mod.rs.
   insertsParameters: true,
+  kernels: "an uncompressed ELF kernel of 64 bits (vmlinux)",
+  refuseKernel,
+  versionArguments: ["--version"],
   binaryNames: ["firecracker"],
   dataPaths: [],
   firmwareDirectories: [],
@@ -77,6 +84,33 @@ export const firecracker: Monitor = {
   files,
   argv,
 };
+
+/** linux-loader's ELF loader; from 1.17 on its loader of compressed kernels, too (CHANGELOG.md). */
+function refuseKernel(
+  kernel: ElfKernel | LinuxImage,
+  version: string | undefined,
+): KernelRefusal | undefined {
+  if (kernel.kind === "linuxImage") {
+    if (isSince(version, WITH_LINUX_IMAGE)) return undefined;
+    return {
+      reason: `it is a ${arch.linux.imageName}, and this is Firecracker ` +
+        (version ?? "of an unknown version"),
+      remedy: "put the kernel's vmlinux into the image (scripts/extract-vmlinux of Linux unpacks " +
+        "it), or use qemu, or Firecracker 1.17",
+    };
+  }
+  if (kernel.bits === 64 && kernel.solo5 === undefined) return undefined;
+  const reason = kernel.solo5 === undefined
+    ? "it is an ELF file of 32 bits"
+    : `it is a Solo5 guest for ${kernel.solo5.target}`;
+  return { reason, remedy: "build the kernel for Firecracker" };
+}
+
+function isSince(version: string | undefined, least: readonly [number, number]): boolean {
+  const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(version ?? "") ?? [];
+  if (major === undefined) return false;
+  return Number(major) === least[0] ? Number(minor) >= least[1] : Number(major) > least[0];
+}
 
 function argv(input: MonitorInput): string[] {
   refuseDescriptors(name, input);

@@ -8,7 +8,8 @@ import {
   refusedValue,
 } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
-import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "./types.ts";
+import type { ElfKernel, LinuxImage } from "../guest/kernel/types.ts";
+import type { KernelRefusal, Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "./types.ts";
 
 const MIB = 1024 * 1024;
 
@@ -83,6 +84,9 @@ function tender(tender: Tender): Monitor {
     name,
     title,
     guests: ["elf", "mirage", "rumprun"],
+    kernels: `Solo5 guests for ${name}`,
+    refuseKernel: (kernel) => refuseKernel(kernel, name),
+    attachesManifest: true,
     binaryNames: [`solo5-${name}`],
     dataPaths: [],
     firmwareDirectories: [],
@@ -91,8 +95,8 @@ function tender(tender: Tender): Monitor {
     memoryStepMiB,
     accelerators,
     takesInitrd: false,
-    // Each has a name in the guest's manifest, and urunc's keys tell that of one.
-    mostDisks: 1,
+    // Far fewer than its manifest may have (MFT_MAX_ENTRIES, include/mft_abi.h).
+    mostDisks: 8,
     // It opens them for writing, whatever the guest does (tenders/common/block_attach.c).
     readOnlyDisks: false,
     takesDescriptors: false,
@@ -112,6 +116,24 @@ function tender(tender: Tender): Monitor {
     endSignal: SIGKILL,
     argv: (input) => argv(tender, input),
   };
+}
+
+/** A tender's own words are only that there is no ABI information, or that it is not for it. */
+function refuseKernel(
+  kernel: ElfKernel | LinuxImage,
+  name: Tender["name"],
+): KernelRefusal | undefined {
+  const target = kernel.kind === "elf" ? kernel.solo5?.target : undefined;
+  if (target === name) return undefined;
+  return target === undefined
+    ? {
+      reason: "it is not a Solo5 guest: it has no note .note.solo5.abi",
+      remedy: `link it with Solo5's bindings for ${name}`,
+    }
+    : {
+      reason: `it is a Solo5 guest for ${target}`,
+      remedy: `use ${target === "virtio" ? "qemu" : target}, or link it for ${name}`,
+    };
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { Firmware } from "../arch/types.ts";
+import type { ElfKernel, LinuxImage } from "../guest/kernel/types.ts";
 import type { Asking, BootingMonitor, UnikernelType } from "../guest/types.ts";
 
 /** Everything a monitor needs to know to boot one guest; paths are inside the clean-room root. */
@@ -69,6 +70,19 @@ export interface Monitor extends BootingMonitor {
   debianPackage?: string;
   /** File names looked for, in order, in the directories of the search path. */
   binaryNames: readonly string[];
+  /** Which kernels it starts, as text for an error. */
+  kernels: string;
+  /**
+   * Why it would not start a kernel, by its headers.
+   *
+   * @param version of the monitor, where `versionArguments` are there and it was asked
+   * @returns undefined: it would
+   */
+  refuseKernel(kernel: ElfKernel | LinuxImage, version?: string): KernelRefusal | undefined;
+  /** Arguments that make it print its version; undefined: it does not matter which it is. */
+  versionArguments?: readonly string[];
+  /** Whether a guest's own manifest says which devices it is started with. */
+  attachesManifest?: boolean;
   /** Host directories and files bound read-only into the clean room, when they exist. */
   dataPaths: readonly string[];
   /** Directories among dataPaths to search for firmware. */
@@ -134,6 +148,12 @@ export interface Monitor extends BootingMonitor {
    * `linux.seccomp` says: that profile is for an ordinary program, and no monitor could run in it.
    */
   argv(input: MonitorInput): string[];
+}
+
+/** Why a monitor would not start a kernel, and what to do about it. */
+export interface KernelRefusal {
+  reason: string;
+  remedy: string;
 }
 
 /** A file made for one monitor. */

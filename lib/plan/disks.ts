@@ -23,6 +23,8 @@ export interface DisksInput {
   monitor: Monitor;
   guest: Guest;
   unikernel: Pick<UnikernelConfig, "solo5BlkDev">;
+  /** What the guest's manifest calls each, where it has one. */
+  names?: readonly string[];
   user: User;
   access: DeviceAccess;
   /** Plans that the monitor inherits what a step opened by this name, and tells the number. */
@@ -72,7 +74,7 @@ export function planDisks(input: DisksInput): PlannedDisks {
       kind: source.kind === "device" ? "device" : "file",
       readOnly,
       serial: name,
-      solo5Device: input.unikernel.solo5BlkDev ?? input.guest.disks?.solo5Device,
+      solo5Device: input.names?.[index],
     };
     if (source.kind === "device" && isHandedOver(source.device, input)) {
       requireDescriptors(input.monitor, source.device);

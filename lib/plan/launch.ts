@@ -18,6 +18,8 @@ import { planAppArmor } from "./apparmor.ts";
 import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
 import { planDevices, type PlannedDevices } from "./devices.ts";
 import { planDisks, type PlannedDisks } from "./disks.ts";
+import { bootMemoryBytes, requireKernel } from "./kernel.ts";
+import { manifestDevices, type ManifestInput } from "./solo5.ts";
 import { kernelParameters } from "./kernel_parameters.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import { guestNetwork, networkMode, planNetwork } from "./network.ts";
@@ -37,8 +39,10 @@ export interface LaunchInput {
   monitor: Monitor;
   configuration: Configuration;
   facts: HostFacts;
-  /** Undefined: the guest has no network. */
+  /** Undefined: the container has no network. */
   network?: NetworkFacts;
+  /** Hooks that have not run may attach a network. */
+  networkComesLater?: true;
   paths: LaunchPaths;
   /** Where device rules go; undefined when no hierarchy of this host takes any. */
   deviceCgroup?: DeviceCgroup;
@@ -69,6 +73,8 @@ export interface Launch {
   stop: { signal: number; asking?: Asking };
   /** What the guest may not get, a sentence each. */
   warnings: string[];
+  /** Whether the guest takes part in the container's network. */
+  usesNetwork: boolean;
 }
 
 /** Number of the first descriptor that a monitor has besides its standard files. */
@@ -81,7 +87,12 @@ const VCPUS = 1;
  * Pure: the same input gives the same plan. Throws HostError or InvalidConfigurationError when the
  * container cannot be run as asked; nothing has been made by then.
  */
-export function planLaunch(input: LaunchInput): Launch {
+export function planLaunch(asked: LaunchInput): Launch {
+  requireKernel(asked);
+  const manifest = manifestDevices({ ...asked, network: networkOf(asked) });
+  // A guest that declares no network device does without the container's network.
+  const leavesNetwork = manifest !== undefined && manifest.network === undefined;
+  const input = leavesNetwork ? { ...asked, network: undefined } : asked;
   const { spec, configuration, facts, network, paths } = input;
   const { user } = spec.process;
   const accelerator = acceleratorOf(input);
@@ -111,8 +122,22 @@ export function planLaunch(input: LaunchInput): Launch {
     access: configuration.device_access,
     inherit,
   });
-  const disks = planDisks({ ...input, user, access: configuration.device_access, inherit });
-  const monitorInput = monitorInputOf(input, { accelerator, handed, controlFd, devices, disks });
+  const disks = planDisks({
+    ...input,
+    names: manifest?.disks,
+    user,
+    access: configuration.device_access,
+    inherit,
+  });
+  const networkDevice = manifest?.network;
+  const monitorInput = monitorInputOf(input, {
+    accelerator,
+    handed,
+    controlFd,
+    devices,
+    disks,
+    networkDevice,
+  });
   // Not for the monitor to use: as long as it lives, nobody can mount what the guest writes to.
   if (facts.rootDisk !== undefined) inherit(ROOT_DISK_CLAIM);
 
@@ -160,8 +185,20 @@ export function planLaunch(input: LaunchInput): Launch {
     identity: expectedIdentity(credentials),
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, handed })),
     stop,
-    warnings: input.guest.warnings?.(guestInput(input)) ?? [],
+    warnings: [
+      ...input.guest.warnings?.(guestInput(input)) ?? [],
+      ...leavesNetwork && asked.network !== undefined ? [UNUSED_NETWORK] : [],
+    ],
+    usesNetwork: input.network !== undefined,
   };
+}
+
+const UNUSED_NETWORK = "the guest's manifest declares no network device: it does without the " +
+  "container's network";
+
+function networkOf({ network, networkComesLater }: LaunchInput): ManifestInput["network"] {
+  if (network !== undefined) return "yes";
+  return networkComesLater ? "later" : "no";
 }
 
 /** Nodes were needed for no longer than it took init to open them. */
@@ -244,6 +281,7 @@ function memoryInput(
     disks: facts.disks?.length ?? 0,
     accelerator,
     kernelBytes: facts.kernel.size,
+    bootBytes: bootMemoryBytes(facts.kernelFormat, facts.initrd?.size ?? 0),
     copiedBytes: copiedBytes(facts, spec.process.user, handed),
   };
 }
@@ -287,11 +325,13 @@ interface Decided {
   controlFd: number | undefined;
   devices: PlannedDevices;
   disks: PlannedDisks;
+  /** What the guest's manifest calls its network device. */
+  networkDevice: string | undefined;
 }
 
 function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
-  const { facts, network, monitor, unikernel, guest } = input;
-  const { accelerator, controlFd, devices, disks } = decided;
+  const { facts, network, monitor, guest } = input;
+  const { accelerator, controlFd, devices, disks, networkDevice } = decided;
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
@@ -312,7 +352,7 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
       mac: network.mac,
       mtu: network.mtu,
       hideMtu: guest.misreadsMtu,
-      device: unikernel.solo5NetDev ?? guest.solo5NetDevice,
+      device: networkDevice,
       modern: guest.modernVirtio,
     },
     disks: disks.disks,

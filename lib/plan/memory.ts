@@ -17,6 +17,8 @@ export interface MemoryInput {
   accelerator: "kvm" | "tcg";
   /** Size of the guest kernel's file. */
   kernelBytes: number;
+  /** What kernel and initial RAM disk need of the guest's memory before it runs; 0: not known. */
+  bootBytes: number;
   /** Kernel and initrd copied into the private root, which the limit is charged for. */
   copiedBytes: number;
 }
@@ -28,12 +30,13 @@ export interface MemoryInput {
  * killed by the OOM killer as soon as it used it. The guest gets what the monitor's measured
  * overhead and the copied files leave.
  *
- * Throws HostError when the limit leaves too little, naming how much is needed, or when boot files
- * that must be copied do not fit into a guest without a limit.
+ * Throws HostError when the limit leaves too little for the monitor or for the guest's kernel, naming how
+ * much is needed, or when boot files that must be copied do not fit into a guest without a limit.
  */
 export function guestMemoryMiB(input: MemoryInput): number {
   const { limit, defaultMemoryMiB } = input;
   if (limit !== undefined) return memoryWithin(limit, input);
+  if (defaultMemoryMiB < bootMiB(input)) throw tooSmallByDefault(input);
   // The copies are made on nobody's account here, and an image may hold a file of any size.
   if (input.copiedBytes <= defaultMemoryMiB * MIB) return usableMiB(defaultMemoryMiB, input);
   throw new HostError({
@@ -84,18 +87,47 @@ function memoryWithin({ property, bytes: limit }: MemoryLimit, input: MemoryInpu
   // The overhead may grow with the guest (page tables), so it is asked for the largest guest first:
   // that can only leave too much, never too little.
   const memoryMiB = Math.floor((limit - overhead(upperBound)) / MIB);
-  if (memoryMiB >= monitor.minimumMemoryMiB) return usableMiB(memoryMiB, input);
+  const minimum = Math.max(monitor.minimumMemoryMiB, bootMiB(input));
+  if (memoryMiB >= minimum) return usableMiB(memoryMiB, input);
 
-  const minimum = monitor.minimumMemoryMiB;
-  const needed = Math.ceil(minimum + overhead(upperBound) / MIB);
+  const needed = neededLimitMiB(minimum, input);
   throw new HostError({
     operation: "plan guest memory",
     subject: `linux.resources.${property}`,
     reason:
       `the container's memory limit of ${limit} bytes is too little: ${monitor.name} itself ` +
-      `takes up to ${
-        Math.ceil(overhead(upperBound) / MIB)
-      } MiB and the guest at least ${minimum} MiB`,
+      `takes up to ${Math.ceil(overhead(needed) / MIB)} MiB and ${guestNeed(minimum, input)}`,
     remedy: `set a memory limit of at least ${needed} MiB`,
+  });
+}
+
+function bootMiB({ bootBytes }: MemoryInput): number {
+  return Math.ceil(bootBytes / MIB);
+}
+
+function guestNeed(minimum: number, input: MemoryInput): string {
+  return minimum === bootMiB(input)
+    ? `the guest's kernel needs ${minimum} MiB, its initial RAM disk included, before it runs`
+    : `the guest at least ${minimum} MiB`;
+}
+
+/** The least limit that leaves a guest so much. */
+function neededLimitMiB(guestMiB: number, input: MemoryInput): number {
+  let limit = guestMiB;
+  // The overhead grows by far less than the limit, so that few rounds lead there.
+  for (;;) {
+    const next = guestMiB + Math.ceil(overheadBytes(limit, input) / MIB);
+    if (next <= limit) return limit;
+    limit = next;
+  }
+}
+
+function tooSmallByDefault(input: MemoryInput): HostError {
+  return new HostError({
+    operation: "plan guest memory",
+    subject: input.monitor.name,
+    reason: `${guestNeed(bootMiB(input), input)}, and a guest without a memory limit gets ` +
+      `${input.defaultMemoryMiB} MiB`,
+    remedy: "set a memory limit, or default_memory_mib in the configuration",
   });
 }

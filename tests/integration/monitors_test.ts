@@ -130,6 +130,7 @@ for (const { hypervisor, needs, devices, memory, network } of MONITORS) {
     const container = await prepare(scope, hypervisor, {
       ...commands(hypervisor, "report; idle"),
       namespaces: [...types, { type: "network", path: `/run/netns/${namespace.name}` }],
+      solo5Devices: [{ name: "service", kind: "network" }],
     });
     const before = await namespace.snapshot();
     const pid = await container.mustStart();

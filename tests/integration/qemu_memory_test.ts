@@ -75,6 +75,7 @@ function planned(limitMiB: number, accelerator: "kvm" | "tcg", kernel: string, n
     accelerator,
     kernelBytes: Deno.statSync(kernel).size,
     copiedBytes: 0,
+    bootBytes: 0,
   });
 }
 

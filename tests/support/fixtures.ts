@@ -1,5 +1,7 @@
 /** OCI bundles around the fixture guests, and what a Linux guest is made of. */
 import { cacheDirectory } from "./cache.ts";
+import type { Solo5Device } from "../../lib/guest/kernel/types.ts";
+import { makeElf, makeSolo5 } from "./kernels.ts";
 import { run } from "./process.ts";
 import { RUN_PREFIX } from "./mark.ts";
 
@@ -13,8 +15,13 @@ export const multibootGuestKernel = `${guestDirectory}guest-multiboot.elf`;
 
 /** What a bundle differs in from the plainest one. */
 export interface BundleOptions {
-  /** Host path of the guest kernel, copied to /unikernel/guest.elf in the image. */
+  /**
+   * Host path of the guest kernel, copied to /unikernel/guest.elf in the image. Unless told the fixture
+   * guest, or for a monitor that does not start it, one that only says in its headers what it is.
+   */
   kernel?: string;
+  /** What the manifest of a Solo5 guest declares, where no kernel is told. */
+  solo5Devices?: Solo5Device[];
   /** Host path of an initial RAM disk, copied to /unikernel/initrd in the image. */
   initrd?: string;
   /** `elf` unless told. */
@@ -57,13 +64,25 @@ export async function makeBundle(options: BundleOptions = {}): Promise<Bundle> {
   await Deno.chmod(bundle, 0o755);
   const rootfs = `${bundle}/rootfs`;
   await Deno.mkdir(`${rootfs}/unikernel`, { recursive: true });
-  await copyReadable(options.kernel ?? guestKernel, `${rootfs}/unikernel/guest.elf`);
+  const kernel = `${rootfs}/unikernel/guest.elf`;
+  await copyReadable(options.kernel ?? guestKernel, kernel);
+  if (options.kernel === undefined) writeOtherKernel(kernel, options);
   if (options.initrd !== undefined) {
     await copyReadable(options.initrd, `${rootfs}/unikernel/initrd`);
   }
   await Deno.writeTextFile(`${rootfs}/urunc.json`, JSON.stringify(uruncJson(options), null, 2));
   await Deno.writeTextFile(`${bundle}/config.json`, JSON.stringify(configJson(options), null, 2));
   return { bundle, rootfs, cleanup: () => Deno.remove(bundle, { recursive: true }) };
+}
+
+/** The double is a monitor of any name, and the runtime reads what it would start. */
+function writeOtherKernel(path: string, { unikernel, solo5Devices }: BundleOptions): void {
+  const hypervisor = unikernel?.hypervisor;
+  if (hypervisor === "hvt" || hypervisor === "spt") {
+    Deno.writeFileSync(path, makeSolo5(hypervisor, solo5Devices));
+  } else if (hypervisor === "firecracker") {
+    Deno.writeFileSync(path, makeElf());
+  }
 }
 
 const PREFIX = "com.urunc.unikernel.";

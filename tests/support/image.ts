@@ -9,7 +9,7 @@ export interface ImageFile {
   /** Taken from here, or … */
   source?: string;
   /** … with this content, or … */
-  content?: string;
+  content?: string | Uint8Array<ArrayBuffer>;
   /** … a symlink to this. */
   target?: string;
   /** 0o644 unless told. */
@@ -29,7 +29,7 @@ export async function makeLayer(scope: Scope, files: ImageFile[]): Promise<strin
     await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
     if (file.target !== undefined) await Deno.symlink(file.target, path);
     else if (file.source !== undefined) await Deno.copyFile(file.source, path);
-    else await Deno.writeTextFile(path, file.content ?? "");
+    else await writeContent(path, file.content ?? "");
     if (file.target === undefined) await Deno.chmod(path, file.mode ?? 0o644);
   }
   const tar = `${directory}/image.tar`;
@@ -38,4 +38,9 @@ export async function makeLayer(scope: Scope, files: ImageFile[]): Promise<strin
     check: true,
   });
   return tar;
+}
+
+async function writeContent(path: string, content: string | Uint8Array<ArrayBuffer>) {
+  if (typeof content === "string") await Deno.writeTextFile(path, content);
+  else await Deno.writeFile(path, content);
 }

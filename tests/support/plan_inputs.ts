@@ -6,6 +6,7 @@ import type { NetworkFacts } from "../../lib/network/types.ts";
 import { parseSpec } from "../../lib/oci/parse.ts";
 import type { Spec } from "../../lib/oci/types.ts";
 import type { LaunchInput } from "../../lib/plan/launch.ts";
+import type { KernelFormat, Solo5Device } from "../../lib/guest/kernel/types.ts";
 import { guestOf } from "../../lib/guest/families/registry.ts";
 
 /** config.json as docker would write it, less what planning does not look at. */
@@ -26,6 +27,25 @@ export function specOf(changes: Record<string, unknown> = {}): Spec {
     ...changes,
   }));
 }
+
+/**
+ * A kernel that a monitor of that name starts.
+ *
+ * @param devices of a Solo5 guest's manifest; none unless told
+ */
+export function kernelFormatFor(monitor: string, devices: Solo5Device[] = []): KernelFormat {
+  const elf: KernelFormat = {
+    kind: "elf",
+    bits: 64,
+    isProgram: true,
+    pvh: true,
+    memoryEnd: 1024 * 1024 + 4096,
+  };
+  const isTender = monitor === "hvt" || monitor === "spt";
+  return isTender ? { ...elf, pvh: false, solo5: { target: monitor, devices } } : elf;
+}
+
+const DEFAULT_KERNEL = kernelFormatFor("qemu");
 
 /** A Debian 13 node with /dev/kvm and QEMU. */
 export function factsOf(changes: Partial<HostFacts> = {}): HostFacts {
@@ -68,6 +88,7 @@ export function factsOf(changes: Partial<HostFacts> = {}): HostFacts {
       firmware: "/usr/share/qemu/qboot.rom",
     },
     kernel: { path: "/unikernel/guest.elf", size: 4096, uid: 0, gid: 0, mode: 0o644 },
+    kernelFormat: DEFAULT_KERNEL,
     ...changes,
   };
 }
@@ -84,7 +105,7 @@ export const NETWORK: NetworkFacts = {
 
 /** Everything that the second plan is made from; a PVH guest on KVM without a network. */
 export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
-  return {
+  const input: LaunchInput = {
     spec: specOf(),
     unikernel: {
       unikernelType: "elf",
@@ -105,4 +126,16 @@ export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
     newKeyring: true,
     ...changes,
   };
+  const { monitor, facts, network } = input;
+  if (!monitor.attachesManifest || facts.kernelFormat !== DEFAULT_KERNEL) return input;
+  // A Solo5 guest that declares what it is given.
+  const devices: Solo5Device[] = [
+    ...network === undefined ? [] : [{ name: "service", kind: "network" as const }],
+    ...(facts.disks ?? []).map((_, index) => ({
+      name: `storage${index === 0 ? "" : index}`,
+      kind: "block" as const,
+    })),
+  ];
+  const kernelFormat = kernelFormatFor(monitor.name, devices);
+  return { ...input, facts: { ...facts, kernelFormat } };
 }

@@ -19,8 +19,7 @@ export const elf: Guest = {
   type: "elf",
   // It has neither ACPI nor a keyboard driver.
   shutsDown: false,
-  solo5NetDevice: "service",
-  disks: { most: 8, mount: "raw", fileSystems: [], solo5Device: "storage" },
+  disks: { most: 8, mount: "raw", fileSystems: [] },
   commandLine({ args, cmdline = "" }) {
     const line = args.length === 0
       ? cmdline

@@ -56,6 +56,7 @@ export const linux: Guest = {
   type: "linux",
   shutsDown: true,
   takesNameservers: true,
+  takesLinuxImage: true,
   takesKernelParameters: true,
   disks: {
     // Far fewer than slots on a bus, or interrupts for Firecracker's devices.

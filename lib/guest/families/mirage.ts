@@ -14,9 +14,8 @@ export const mirage: Guest = {
   shutsDown: false,
   // Solo5's virtio bindings use a PCI device's BAR as they find it (bindings/virtio/pci.c).
   needsBios: true,
-  solo5NetDevice: "service",
-  // mirage-block-solo5 and its kin name the device in the guest's code, and read sectors of it.
-  disks: { most: 1, mount: "raw", fileSystems: [], solo5Device: "storage" },
+  // mirage-block-solo5 and its kin read sectors.
+  disks: { most: 8, mount: "raw", fileSystems: [] },
   commandLine(input) {
     const { args, subject } = argumentsOf(input);
     const ipv4 = input.network?.ipv4;

@@ -19,14 +19,12 @@ const MOUNT_POINT = "/data";
 export const rumprun: Guest = {
   type: "rumprun",
   shutsDown: false,
-  solo5NetDevice: "tap",
   disks: {
     most: 1,
     mount: "below",
     mountPoint: MOUNT_POINT,
     // The only one that Rumprun for Solo5 is built with and Linux can create.
     fileSystems: ["ext2"],
-    solo5Device: "rootfs",
   },
   commandLine(input) {
     const { args, subject } = argumentsOf(input);

@@ -10,8 +10,6 @@ export interface Guest {
    * keyboard; others are killed at once.
    */
   shutsDown: boolean;
-  /** What the manifests of its Solo5 guests call their network device. */
-  solo5NetDevice?: string;
   /** How its guests use disks; undefined: not at all. */
   disks?: GuestDisks;
   /** Whether their network drivers support only virtio 1.0, and not its predecessor. */
@@ -28,6 +26,8 @@ export interface Guest {
    * (`Monitor.debugExit`), where these are not exit codes of a program.
    */
   debugExitCodes?: Readonly<Record<number, number>>;
+  /** Whether its kernels may have Linux's own compressed form. */
+  takesLinuxImage?: boolean;
   /** Whether its kernels take parameters that an image or a caller chooses. */
   takesKernelParameters?: boolean;
   /** Whether guests of this family get name servers. */
@@ -62,6 +62,4 @@ export interface GuestDisks {
   mountPoint?: string;
   /** File systems that they can mount, as /proc/filesystems names them. */
   fileSystems: readonly string[];
-  /** What the manifests of its Solo5 guests call theirs. */
-  solo5Device?: string;
 }

@@ -10,7 +10,8 @@ import {
 } from "../checks.ts";
 import { memoryOverheadBytes, translationBufferMiB } from "./memory.ts";
 import { SIGTERM } from "../signals.ts";
-import type { Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "../types.ts";
+import type { ElfKernel, LinuxImage } from "../../guest/kernel/types.ts";
+import type { KernelRefusal, Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "../types.ts";
 
 /** The same machine for every guest. */
 const MACHINE = [
@@ -42,6 +43,8 @@ export const qemu: Monitor = {
   title: "QEMU",
   namesKernel: true,
   guests: ["linux", "elf", "unikraft", "mirage", "mewz"],
+  kernels: arch.qemu.kernels,
+  refuseKernel,
   debianPackage: arch.qemu.debianPackage,
   binaryNames: arch.qemu.binaryNames,
   dataPaths: arch.qemu.romDirectories,
@@ -62,6 +65,28 @@ export const qemu: Monitor = {
   stop: async (guest) => (await import("./running/stop.ts")).stopGuest(guest),
   argv,
 };
+
+/** As its loaders judge them. */
+function refuseKernel(kernel: ElfKernel | LinuxImage): KernelRefusal | undefined {
+  if (kernel.kind === "linuxImage" || kernel.pvh) return undefined;
+  const { solo5, multiboot, bits } = kernel;
+  if (solo5 !== undefined && solo5.target !== "virtio") {
+    const reason = `it is a Solo5 guest for ${solo5.target}`;
+    return { reason, remedy: `use ${solo5.target}, or link it for virtio` };
+  }
+  if (multiboot === undefined) {
+    return {
+      reason: `it is an ELF file of ${bits} bits with neither a PVH note nor a multiboot header`,
+      remedy:
+        `a Linux kernel has the note with CONFIG_PVH=y, and its ${arch.linux.imageName} needs none`,
+    };
+  }
+  if (bits === 32 || multiboot.ownAddresses) return undefined;
+  return {
+    reason: "it is a multiboot kernel of 64 bits",
+    remedy: `convert it: ${arch.qemu.convertToElf32}`,
+  };
+}
 
 function devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[] {
   const nodes: MonitorDevice[] = [];

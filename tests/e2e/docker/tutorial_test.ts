@@ -13,7 +13,7 @@ import {
   UNDER_TEST,
 } from "../../support/docker.ts";
 import { doubleBinary, parseReport } from "../../support/double.ts";
-import { guestKernel } from "../../support/fixtures.ts";
+import { makeElf } from "../../support/kernels.ts";
 import { guestImage, uruncJson } from "../../support/guest_images.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
@@ -53,7 +53,7 @@ testIf("the tutorial's command: Unikraft on Firecracker, which the test double s
     },
   });
   const files: ImageFile[] = [
-    { path: "/unikernel/kernel", source: guestKernel, mode: 0o644 },
+    { path: "/unikernel/kernel", content: makeElf(), mode: 0o644 },
     { path: "/unikernel/initrd", content: "an initial RAM disk" },
     {
       path: "/urunc.json",

@@ -9,8 +9,9 @@ import { planLaunch } from "../../../lib/plan/launch.ts";
 import type { StepBody } from "../../../lib/plan/types.ts";
 import { mountPointOf } from "../../../lib/guest/disks.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
+import type { Solo5Device } from "../../../lib/guest/kernel/types.ts";
 import { parseUnikernel } from "../../../lib/guest/parse.ts";
-import { factsOf, launchInputOf, specOf } from "../../support/plan_inputs.ts";
+import { factsOf, kernelFormatFor, launchInputOf, specOf } from "../../support/plan_inputs.ts";
 import { repositoryDirectory } from "../../support/urunc.ts";
 import {
   type Booted,
@@ -388,6 +389,7 @@ function ours(it: Case): Meaning {
       monitor: { binary: `/usr/bin/${monitor.binaryNames[0]}`, dataPaths: [] },
       kernel: { path: "/unikernel/app.bin", ...file },
       disks,
+      kernelFormat: kernelFormatFor(it.monitor, declaredBy(it)),
       ...(it.initrd
         ? { initrd: { path: "/unikernel/initrd.cpio", ...file, isInitramfs: true } }
         : {}),
@@ -409,6 +411,15 @@ function ours(it: Case): Meaning {
   const meaning = readMonitor(it, exec.argv, file_ && JSON.parse(file_.content));
   if (it.memory !== undefined) meaning.memory = judgeMemory(it, meaning.memory as number);
   return meaning;
+}
+
+/** What such guests call their devices in their manifests. */
+function declaredBy({ type, net, block }: Case): Solo5Device[] {
+  const isRumprun = type === "rumprun";
+  return [
+    ...net ? [{ name: isRumprun ? "tap" : "service", kind: "network" as const }] : [],
+    ...block ? [{ name: isRumprun ? "rootfs" : "storage", kind: "block" as const }] : [],
+  ];
 }
 
 function judgeMemory(it: Case, memoryMiB: number): string {

@@ -338,11 +338,11 @@ const refused: {
     message: /\/dev\/dm-3: device_access = "fd" is configured, and spt opens its/,
   },
   {
-    name: "two disks for Solo5",
-    disks: [file(), file()],
+    name: "nine disks for Solo5",
+    disks: Array.from({ length: 9 }, () => file()),
     wanted: { monitor: "hvt" },
     error: UnsupportedError,
-    message: /elf guest on hvt can have 1 at most/,
+    message: /elf guest on hvt can have 8 at most/,
   },
   {
     name: "a disk for Unikraft",
@@ -375,7 +375,7 @@ const refused: {
       },
     },
     error: InvalidConfigurationError,
-    message: /solo5BlkDev: the guest has no disk/,
+    message: /solo5BlkDev storage: the manifest declares no such device/,
   },
 ];
 

@@ -323,6 +323,35 @@ Deno.test("namespaces", async (t) => {
   });
 });
 
+Deno.test("a kernel that does not fit is refused with how much it needs", () => {
+  const facts = factsOf({
+    kernelFormat: { kind: "linuxImage", memoryEnd: 72 * MIB },
+    initrd: { path: "/i", size: 3 * MIB, uid: 0, gid: 0, mode: 0o644, isInitramfs: true },
+  });
+  const memoryOf = (limit: number | undefined, default_memory_mib = 256) => {
+    const spec = specOf();
+    if (limit !== undefined) spec.linux.resources.memory.limit = limit * MIB;
+    const configuration = { ...defaultConfiguration(), default_memory_mib };
+    const guest = guestOf("linux");
+    const { plan } = planLaunch(launchInputOf({ spec, facts, guest, configuration }));
+    const argv = plan.steps.find((step) => step.step === "exec")!.argv;
+    return parseInt(argv[argv.indexOf("-m") + 1]!.replace("size=", ""));
+  };
+  assert.throws(() => memoryOf(100), (error: Error) => {
+    assert.match(error.message, /the guest's kernel needs 75 MiB, its initial RAM disk included/);
+    const needed = Number(/a memory limit of at least (\d+) MiB/.exec(error.message)?.[1]);
+    assert.ok(needed > 100 && needed < 140, error.message);
+    assert.ok(memoryOf(needed) >= 75);
+    assert.throws(() => memoryOf(needed - 1), HostError);
+    return true;
+  });
+  assert.throws(
+    () => memoryOf(undefined, 64),
+    /75 MiB.*gets 64 MiB \(set a memory limit, or default/,
+  );
+  assert.equal(memoryOf(undefined, 75), 75);
+});
+
 Deno.test("a guest's memory fits into a limit given by cgroup v2's own keys", () => {
   const memoryOf = (resources: unknown) => {
     const spec = specOf({ linux: { namespaces: [{ type: "mount" }], resources } });

@@ -146,6 +146,7 @@ for (const [name, limit, expected] of memoryCases) {
       accelerator: "kvm",
       kernelBytes: 0,
       copiedBytes: 0,
+      bootBytes: 0,
     });
     assert.equal(memoryMiB, expected);
   });

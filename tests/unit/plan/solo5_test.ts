@@ -1,0 +1,134 @@
+import assert from "node:assert/strict";
+import { InvalidConfigurationError } from "../../../lib/errors.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
+import type { Solo5Device } from "../../../lib/guest/kernel/types.ts";
+import type { DiskFacts } from "../../../lib/inspect/types.ts";
+import { monitorByName } from "../../../lib/monitor/registry.ts";
+import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import { factsOf, kernelFormatFor, launchInputOf, NETWORK } from "../../support/plan_inputs.ts";
+
+const net = (...names: string[]) => names.map((name): Solo5Device => ({ name, kind: "network" }));
+const block = (...names: string[]) => names.map((name): Solo5Device => ({ name, kind: "block" }));
+
+function disk(name: string): DiskFacts {
+  const file = { path: `/${name}.img`, size: 512, uid: 65534, gid: 65534, mode: 0o600 };
+  return { name, source: { kind: "imageFile", file }, readOnly: false };
+}
+
+function launch(
+  devices: Solo5Device[],
+  { disks = [], ...changes }: Partial<LaunchInput> & { disks?: DiskFacts[] } = {},
+) {
+  return planLaunch(launchInputOf({
+    monitor: monitorByName("spt"),
+    guest: guestOf("mirage"),
+    unikernel: { unikernelType: "mirage", hypervisor: "spt", binary: "/k", accelerator: "kvm" },
+    facts: factsOf({ kernelFormat: kernelFormatFor("spt", devices), disks }),
+    ...changes,
+  }));
+}
+
+function toldOf(...args: Parameters<typeof launch>): string {
+  const exec = launch(...args).plan.steps.find((step) => step.step === "exec")!;
+  return exec.argv.slice(1).join(" ");
+}
+
+Deno.test("the manifest names the network device", () => {
+  assert.match(toldOf(net("service0"), { network: NETWORK }), /--net:service0=tap0_urunc /);
+});
+
+Deno.test("a guest that declares no network device does without the container's network", () => {
+  const { plan, usesNetwork, warnings } = launch([], { network: NETWORK });
+  assert.equal(usesNetwork, false);
+  assert.match(warnings.join(), /declares no network device/);
+  assert.doesNotMatch(JSON.stringify(plan), /tap|ipv4|net\/tun/);
+  assert.deepEqual(launch([]).warnings, []);
+});
+
+Deno.test("disks are the block devices of their names, others in order", () => {
+  const disks = [disk("block"), disk("logs"), disk("data")];
+  const told = toldOf(block("data", "first", "second"), { disks });
+  const names = [...told.matchAll(/--block:(\w+)=\/guest\/disk(\d)/g)].map((it) => [it[1], it[2]]);
+  assert.deepEqual(names, [["first", "0"], ["second", "1"], ["data", "2"]]);
+});
+
+Deno.test("the keys name one of several block devices, and need not name any", () => {
+  const unikernel = { ...launchInputOf().unikernel, unikernelType: "mirage", hypervisor: "spt" };
+  const input = { ...unikernel, solo5BlkDev: "b" } as LaunchInput["unikernel"];
+  const disks = [disk("block"), disk("other")];
+  assert.match(
+    toldOf(block("a", "b"), { disks, unikernel: input }),
+    /--block:b=\/guest\/disk0 .*:a=/,
+  );
+});
+
+const refused: [
+  name: string,
+  devices: Solo5Device[],
+  Parameters<typeof launch>[1],
+  says: RegExp,
+][] = [
+  [
+    "a network that is missing",
+    net("service"),
+    {},
+    /network device service, and the container has no/,
+  ],
+  [
+    "two network devices",
+    net("a", "b"),
+    { network: NETWORK },
+    /declares the network devices a, b, and a container has one/,
+  ],
+  [
+    "a disk that is missing",
+    block("storage"),
+    {},
+    /block devices: storage; the container has these disks: none .*mountRootfs/,
+  ],
+  [
+    "a disk too many",
+    [],
+    { disks: [disk("data")] },
+    /block devices: none; the container has these disks: data/,
+  ],
+  ["a device of another kind", [{ name: "x", kind: "unknown" }], {}, /an unknown kind: x/],
+];
+
+for (const [name, devices, changes, says] of refused) {
+  Deno.test(`${name} is said before anything is made`, () => {
+    assert.throws(() => launch(devices, changes), (error) => {
+      assert.ok(error instanceof InvalidConfigurationError);
+      assert.match(
+        error.message,
+        /^read the guest's manifest \/unikernel\/guest\.elf: its manifest/,
+      );
+      assert.match(error.message, says);
+      return true;
+    });
+  });
+}
+
+Deno.test("a network that hooks may attach is not missing yet", () => {
+  assert.ok(launch(net("service"), { networkComesLater: true }));
+});
+
+Deno.test("a key that names another device is refused by those that are declared", () => {
+  for (const [key, says] of [["solo5NetDev", "service"], ["solo5BlkDev", "storage"]] as const) {
+    const unikernel = { ...launchInputOf().unikernel, [key]: "nope" };
+    const devices = [...net("service"), ...block("storage")];
+    assert.throws(
+      () => launch(devices, { unikernel, network: NETWORK, disks: [disk("a")] }),
+      (error: Error) =>
+        error.message.includes(`${key} nope: the manifest declares ${says} (leave the key out`),
+    );
+  }
+});
+
+Deno.test("a guest without a manifest that can be read is refused", () => {
+  const kernelFormat = { ...kernelFormatFor("spt"), solo5: { target: "spt" } };
+  assert.throws(
+    () => launch([], { facts: factsOf({ kernelFormat } as never) }),
+    /no Solo5 manifest/,
+  );
+});
