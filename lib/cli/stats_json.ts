@@ -5,7 +5,7 @@ import type { BlockIOCount, Counter, MemoryCounter, Stats } from "../cgroups/sta
  *
  * @see https://github.com/opencontainers/runc/blob/v1.2.0/types/events.go
  */
-export function printEvent(id: string, event: { type: "oom" } | { type: "stats"; stats: Stats }) {
+export function formatEvent(id: string, event: { type: "oom" } | { type: "stats"; stats: Stats }) {
   const data = event.type === "stats" ? { data: statistics(event.stats) } : {};
   return JSON.stringify({ type: event.type, id, ...data }, exactly) + "\n";
 }

@@ -8,7 +8,7 @@ export interface Credentials {
   groups: number[];
 }
 
-/** What decides who may open a file or device. */
+/** The facts that decide who may open a file or device. */
 export type Guarded = Pick<DeviceFacts, "uid" | "gid" | "mode" | "acl">;
 
 /** Permission bits as in a mode's last digit. */
@@ -16,12 +16,12 @@ export const READ = 4;
 export const WRITE = 2;
 
 /**
- * Would the kernel let a process without capabilities open this device? Uid 0 is an ordinary uid
- * here: CAP_DAC_OVERRIDE is what makes root special, and a monitor does not have it.
+ * Whether the kernel lets a process without capabilities open this device. Uid 0 is an ordinary uid
+ * here: only CAP_DAC_OVERRIDE makes root special, and a monitor does not have it.
  *
- * The order is the kernel's: the owner's bits decide for the owner, alone; then the access control
- * list, if there is one and its mask (the mode's group bits) is not empty; then the group's bits
- * for a member, alone; then the others' bits.
+ * In the kernel's order: for the owner only the owner's bits decide; otherwise the access control list,
+ * if there is one and its mask (the mode's group bits) is not empty; otherwise the group's bits for a
+ * member, and the others' bits for the rest.
  *
  * @param want permission bits, rwx as 4, 2, 1
  * @see acl_permission_check() in fs/namei.c, posix_acl_permission() in fs/posix_acl.c
@@ -48,8 +48,8 @@ function aclGrants(
     (entry.tag === "group_obj" && isMember(who, owningGroup)) ||
     (entry.tag === "group" && entry.id !== undefined && isMember(who, entry.id))
   );
-  // A member of any listed group is judged by those groups only, never by the others' bits; one
-  // entry must grant everything wanted.
+  // For a member of listed groups only their entries decide, never the others' bits; one entry must
+  // grant everything that is wanted.
   if (groups.length > 0) return groups.some((entry) => grants(entry.permissions & mask));
   return grants(acl.find((entry) => entry.tag === "other")?.permissions ?? 0);
 }
@@ -59,11 +59,11 @@ function isMember(who: Credentials, gid: number): boolean {
 }
 
 /**
- * Says why `mayAccess` answered as it did, and when it refused, what would change the answer: the
- * group, docker's flag and the Kubernetes field.
+ * Explains the result of `mayAccess`; for a refusal with what would change it: the group, docker's flag
+ * and the Kubernetes field.
  *
- * @param want permission bits; reading and writing unless said otherwise
- * @param groupName looks up a group's name, when the caller can
+ * @param want permission bits; reading and writing by default
+ * @param groupName looks up a group's name, if the caller can
  * @returns a sentence fragment without a full stop
  */
 export function explainAccess(
@@ -86,7 +86,7 @@ export function explainAccess(
   if (mayAccess(device, who, want)) return `${node}: ${subject} may use it`;
   const gid = grantingGroup(device, who, want);
   if (gid === undefined) {
-    return `${node}: ${subject} may not use it, and membership of no group would change that`;
+    return `${node}: ${subject} may not use it, and membership of a group would not change that`;
   }
   return `${node}: ${subject} may not use it; ` +
     `membership of group ${named(gid)} would allow it ` +

@@ -3,7 +3,7 @@ import { isGone } from "../os/os_error.ts";
 /** Set by the module's boot parameter; absent when AppArmor is not built in. */
 const ENABLED = "/sys/module/apparmor/parameters/enabled";
 
-/** Whether the running kernel confines by AppArmor. */
+/** Whether AppArmor is enabled in the running kernel. */
 export function apparmorEnabled(): boolean {
   try {
     return Deno.readTextFileSync(ENABLED).startsWith("Y");

@@ -4,9 +4,9 @@ import type { Monitor } from "../monitor/types.ts";
 import type { LibraryDirectory, MonitorFacts } from "./types.ts";
 
 /**
- * Where monitors are looked for. Not the caller's PATH: it differs between containerd, dockerd,
- * conmon and a shell, so the same container would get different monitors; and what runs on behalf
- * of root should not be chosen by an environment variable. The list is Debian's PATH for root
+ * Where monitors are searched. Not along the caller's PATH: it differs between containerd, dockerd,
+ * conmon and a shell, so that one container would get different monitors; and an environment variable
+ * should not choose what runs on behalf of root. The list is Debian's PATH for root
  * (login.defs(5), ENV_SUPATH).
  */
 export const SEARCH_PATH: readonly string[] = [
@@ -30,10 +30,10 @@ const LIBRARY_DIRECTORIES: readonly string[] = [
 /**
  * Finds a monitor's binary and data on this host.
  *
- * @param configuration what the operator says of this monitor, if anything
- * @param searchPath directories in order; other than the fixed list in tests only
- * @throws HostError when the monitor is not installed; InvalidConfigurationError when the operator
- *   names something that is not there or not usable
+ * @param configuration the operator's, of this monitor
+ * @param searchPath directories in order; another list only in tests
+ * @throws HostError when the monitor is not installed; InvalidConfigurationError when the operator's
+ *   choice does not exist or cannot be used
  */
 export function findMonitor(
   monitor: Monitor,
@@ -55,11 +55,11 @@ export function findMonitor(
 /**
  * Finds the firmware that a guest starts in.
  *
- * @param configuration what the operator says of this monitor, if anything
+ * @param configuration the operator's, of this monitor
  * @param needsBios whether the guest needs a whole BIOS
- * @returns its absolute path, symlinks resolved; undefined for a monitor that starts kernels by itself
- * @throws HostError when it is not installed; InvalidConfigurationError when the operator names
- *   something else
+ * @returns its absolute path, symlinks resolved; undefined for a monitor that starts kernels itself
+ * @throws HostError when it is not installed; InvalidConfigurationError when the operator's choice
+ *   is not a file
  */
 export function findFirmware(
   monitor: Monitor,
@@ -86,7 +86,7 @@ export function findFirmware(
   throw new HostError({
     operation: "find firmware",
     subject: name,
-    reason: `there is no ${paths.join(" or ")}`,
+    reason: `${paths.join(" or ")} does not exist`,
     remedy: `install it (Debian: apt-get install ${debianPackage}), or set ${subject} in the ` +
       "configuration",
   });
@@ -153,7 +153,7 @@ function configuredDataPath(monitor: Monitor, path: string): MonitorFacts["dataP
     throw new InvalidConfigurationError({
       operation: "use configured data path",
       subject,
-      reason: `there is no file or directory ${path}`,
+      reason: `${path} is not a file or directory`,
     });
   }
   return found;
@@ -193,7 +193,7 @@ function statIfThere(path: string): Deno.FileInfo | undefined {
 
 /**
  * The host's library directories. On a merged-/usr system `/lib` is a symlink to `usr/lib` and is
- * reported as such, so that the clean room can have the same link instead of a second mount.
+ * reported as one, so that the clean room gets the same link instead of a second mount.
  */
 export function readLibraryDirectories(
   paths: readonly string[] = LIBRARY_DIRECTORIES,

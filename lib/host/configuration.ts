@@ -3,15 +3,15 @@ import type { Configuration } from "../config/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { isThere, readBounded } from "../os/files.ts";
 
-/** Where the operator's configuration is looked for when the command line names no other. */
+/** The operator's configuration, unless the command line names another. */
 export const CONFIGURATION_PATH = "/etc/urunc/config.toml";
 const MAXIMUM_CONFIGURATION_BYTES = 1024 * 1024;
 
 /**
- * Reads the operator's configuration. Without a file at the usual place the defaults hold; a file
- * that was named must exist.
+ * Reads the operator's configuration. Without a file at the default path the defaults apply; a file
+ * that is named must exist.
  *
- * @param path undefined: the usual place
+ * @param path undefined: {@linkcode CONFIGURATION_PATH}
  * @throws InvalidConfigurationError naming the key, HostError when the file cannot be read
  */
 export async function loadConfiguration(path: string | undefined): Promise<Configuration> {
@@ -22,7 +22,7 @@ export async function loadConfiguration(path: string | undefined): Promise<Confi
     return await parseConfiguration(new TextDecoder().decode(bytes));
   } catch (error) {
     if (!(error instanceof InvalidConfigurationError)) throw error;
-    // Whoever reads it called docker, and may not know that there is such a file.
+    // The reader may have called docker, and not know that there is such a file.
     const { remedy } = error.parts;
     const where = `it is in ${file}`;
     throw new InvalidConfigurationError({

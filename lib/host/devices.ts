@@ -4,10 +4,10 @@ import { parseAcl } from "./acl.ts";
 import type { DeviceFacts } from "./types.ts";
 
 /**
- * Looks at a device node of the host, its access control list included.
+ * Reads the facts of a device node of the host, with its access control list.
  *
  * @param path absolute host path
- * @returns undefined when there is nothing at that path
+ * @returns undefined when that path does not exist
  * @throws HostError when it is not a device node
  */
 export function readDevice(path: string): DeviceFacts | undefined {

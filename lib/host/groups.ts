@@ -12,11 +12,11 @@ export function parseGroupName(text: string, gid: number): string | undefined {
   return undefined;
 }
 
-/** The name this host's /etc/group gives to a group id; undefined when it has none. */
+/** A group id's name in this host's /etc/group; undefined when it is not there. */
 export function readGroupName(gid: number): string | undefined {
   try {
     return parseGroupName(Deno.readTextFileSync("/etc/group"), gid);
   } catch {
-    return undefined; // A host without /etc/group: the number has to do.
+    return undefined; // A host without /etc/group: the number must do.
   }
 }

@@ -1,7 +1,7 @@
 import { capabilityNumber } from "../config/capabilities.ts";
 import { HostError } from "../errors.ts";
 
-/** Who a process is and what it may do, as the kernel says. */
+/** A process's identity and privileges, from the kernel. */
 export interface Identity {
   /** Real, effective, saved, file system. */
   uids: [number, number, number, number];
@@ -19,9 +19,9 @@ export interface Identity {
 }
 
 /**
- * Parses the lines of /proc/PID/status that tell an identity.
+ * Parses the lines of /proc/PID/status that are about identity.
  *
- * @throws HostError naming the line that is missing or not of its form
+ * @throws HostError naming the line that is missing or malformed
  * @see proc_pid_status(5)
  */
 export function parseIdentity(text: string): Identity {
@@ -61,20 +61,19 @@ export function parseIdentity(text: string): Identity {
 }
 
 /**
- * Reads who a process is, from outside.
+ * Reads a process's identity.
  *
- * @param pid as this process's pid namespace numbers it
- * @throws Deno.errors.NotFound when there is no such process; HostError when the file is not
- *   understood
+ * @param pid in this process's PID namespace
+ * @throws Deno.errors.NotFound when there is no such process; HostError when the file cannot be parsed
  */
 export function readIdentity(pid: number): Identity {
   return parseIdentity(Deno.readTextFileSync(`/proc/${pid}/status`));
 }
 
 /**
- * Compares what a process is with what it was planned to be.
+ * Compares a process's identity with the planned one.
  *
- * @returns a sentence for every difference; empty when there is none
+ * @returns a sentence for each difference
  */
 export function compareIdentity(
   actual: Identity,
@@ -137,7 +136,7 @@ function hex(set: bigint): string {
   return set.toString(16).padStart(16, "0");
 }
 
-/** An identity on one line, under the names of /proc/PID/status, for people and for annotations. */
+/** An identity on one line, with the names of /proc/PID/status, for people and for annotations. */
 export function printIdentity(identity: Identity): string {
   return [
     `Uid=${identity.uids.join(",")}`,
@@ -153,7 +152,7 @@ export function printIdentity(identity: Identity): string {
   ].join(" ");
 }
 
-/** What `/proc/PID/status` must say at the barrier, and again after exec. */
+/** The identity that a monitor must have at the barrier, and again after exec. */
 export interface ExpectedIdentity {
   uid: number;
   gid: number;
@@ -162,6 +161,6 @@ export interface ExpectedIdentity {
   /** Capability names in the permitted, effective, inheritable, bounding and ambient sets. */
   capabilities: string[];
   noNewPrivileges: true;
-  /** AppArmor profile that the monitor is confined by; entered by the exec, so proven after it. */
+  /** AppArmor profile that confines the monitor; the exec enters it, so it is proven after that. */
   apparmorProfile?: string;
 }

@@ -35,9 +35,8 @@ const LINUX: KvmInterface = {
 };
 
 /**
- * Finds out whether virtual machines can be made on this host, by making one, which is closed
- * at once (in another thread). Never throws for a host without KVM: `reason` then says what is wrong
- * and what to do.
+ * Finds out whether this host can run virtual machines by creating one, which another thread closes at
+ * once. Does not throw on a host without KVM: `reason` then says what is wrong and what to do.
  */
 export function probeKvm(path = "/dev/kvm", linux: KvmInterface = LINUX): KvmFacts {
   const device = readDevice(path);
@@ -67,11 +66,11 @@ function probeOpen(path: string, fd: number, linux: KvmInterface): Omit<KvmFacts
   try {
     apiVersion = linux.ioctl(fd, KVM_GET_API_VERSION, 0);
   } catch (error) {
-    return { usable: false, reason: `${path} does not answer as KVM does (${codeOf(error)})` };
+    return { usable: false, reason: `${path} is not KVM (${codeOf(error)})` };
   }
   const unusable = (reason: string) => ({ usable: false, apiVersion, reason });
   if (apiVersion !== API_VERSION) {
-    return unusable(`${path} speaks version ${apiVersion} of the interface, not ${API_VERSION}`);
+    return unusable(`${path} has version ${apiVersion} of the interface, not ${API_VERSION}`);
   }
   const missing = arch.kvm.extensions.filter(({ number }) =>
     linux.ioctl(fd, KVM_CHECK_EXTENSION, number) <= 0
@@ -81,7 +80,7 @@ function probeOpen(path: string, fd: number, linux: KvmInterface): Omit<KvmFacts
     return unusable(`the kernel's KVM lacks ${list}: use a newer kernel`);
   }
   try {
-    // Ending a machine waits for all processors to have noticed (SRCU): up to 15 ms.
+    // Closing a machine waits for all processors (SRCU): up to 15 ms.
     linux.closeInBackground(createMachine(fd, linux));
   } catch (error) {
     return unusable(createFailure(error));
@@ -89,7 +88,7 @@ function probeOpen(path: string, fd: number, linux: KvmInterface): Omit<KvmFacts
   return { usable: true, apiVersion };
 }
 
-/** KVM_CREATE_VM may be interrupted while it waits for other processors; it may then be repeated. */
+/** KVM_CREATE_VM may be interrupted while it waits for other processors; then it is repeated. */
 function createMachine(fd: number, linux: KvmInterface): number {
   for (;;) {
     try {
@@ -103,9 +102,9 @@ function createMachine(fd: number, linux: KvmInterface): number {
 function openFailure(path: string, error: unknown): string {
   switch (codeOf(error)) {
     case "EACCES":
-      return `${path} may not be opened by this user: run the runtime as root`;
+      return `this user may not open ${path}: run the runtime as root`;
     case "EPERM":
-      return `${path} is refused by the device cgroup that the runtime itself runs in: ` +
+      return `${path} is refused by the device cgroup of the runtime itself: ` +
         "allow device 10:232 there";
     case "ENODEV":
     case "ENXIO":
@@ -119,7 +118,7 @@ function openFailure(path: string, error: unknown): string {
 function createFailure(error: unknown): string {
   switch (codeOf(error)) {
     case "EBUSY":
-      return "another hypervisor (VirtualBox, VMware) holds the processor's virtualisation: " +
+      return "another hypervisor (VirtualBox, VMware) uses the processor's virtualisation: " +
         "stop its machines or unload its modules";
     case "EIO":
     case "EOPNOTSUPP":

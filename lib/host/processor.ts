@@ -1,12 +1,12 @@
 import { close, O_RDONLY, open, read } from "../../ffi/linux.ts";
 
-/** What of /proc/cpuinfo is read: the kernel makes it as it is read, and the first processor is enough. */
+/** How much of /proc/cpuinfo is read. The kernel generates it while it is read; the first processor suffices. */
 const HEAD_BYTES = 1024;
 
 /**
  * The maker of this host's processor, as the kernel names it.
  *
- * @returns undefined when the kernel does not tell
+ * @returns undefined when the kernel does not name it
  * @see proc_cpuinfo(5)
  */
 export function processorVendor(path = "/proc/cpuinfo"): string | undefined {

@@ -1,7 +1,7 @@
-/** A device node of the host, as stat and its access control list tell. */
+/** A device node of the host, from stat(2) and its access control list. */
 export interface DeviceFacts {
   path: string;
-  /** The host has the device and no node of it; owner and mode are those that one would have. */
+  /** The host has the device but no node of it; owner and mode are those that a node would have. */
   noNode?: true;
   type: "char" | "block";
   major: number;
@@ -31,7 +31,7 @@ export interface KvmFacts {
   /** Why it is not usable, as a sentence fragment. */
   reason?: string;
   apiVersion?: number;
-  /** The processor's maker as /proc/cpuinfo names it, when KVM was looked at. */
+  /** The processor's maker as /proc/cpuinfo names it, when KVM was probed. */
   processorVendor?: string;
 }
 

@@ -7,7 +7,7 @@ import { UsageError, WrongStateError } from "../../errors.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { print, printJson } from "../../output.ts";
-import { printEvent } from "../stats_json.ts";
+import { formatEvent } from "../stats_json.ts";
 import { formatTimeline, formatTrace } from "../timeline.ts";
 
 /** `urunc events`: a line of JSON for each event, until the container ends; or its timeline. */
@@ -21,10 +21,10 @@ export async function events(command: CommandOf<"events">, context: Context): Pr
     return 0;
   }
   if (command.stats) {
-    print(printEvent(state.id, { type: "stats", stats: containerStats(state) }));
+    print(formatEvent(state.id, { type: "stats", stats: containerStats(state) }));
     return 0;
   }
-  await watchContainer(state, interval, (event) => print(printEvent(state.id, event)));
+  await watchContainer(state, interval, (event) => print(formatEvent(state.id, event)));
   return 0;
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { printEvent } from "../../../lib/cli/stats_json.ts";
+import { formatEvent } from "../../../lib/cli/stats_json.ts";
 import type { StatFiles, Stats } from "../../../lib/cgroups/stats_types.ts";
 import {
   readHugetlbV1,
@@ -197,7 +197,7 @@ Deno.test("no limit in v2 is the greatest number of 64 bits", () => {
 
 Deno.test("events are printed under runc's names, every number to its last digit", () => {
   const stats = { ...readStatsV1(files(V1)), hugetlb: readHugetlbV1(files(V1)) };
-  const line = printEvent("one", { type: "stats", stats });
+  const line = formatEvent("one", { type: "stats", stats });
   assert.ok(line.endsWith("}\n") && !line.slice(0, -1).includes("\n"));
   for (const exact of ['"total":9007199254740993,', '"limit":9223372036854771712,']) {
     assert.ok(line.includes(exact), line);
@@ -216,5 +216,5 @@ Deno.test("events are printed under runc's names, every number to its last digit
     { major: 254, minor: 0, op: "Read", value: 1 },
   ]);
   assert.deepEqual(data.hugetlb, { "2MB": { usage: 2097152, max: 6291456, failcnt: 1 } });
-  assert.equal(printEvent("one", { type: "oom" }), '{"type":"oom","id":"one"}\n');
+  assert.equal(formatEvent("one", { type: "oom" }), '{"type":"oom","id":"one"}\n');
 });

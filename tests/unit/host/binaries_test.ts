@@ -131,7 +131,7 @@ Deno.test("firmware is found by kind in its usual place, or where configured", (
     assert.equal(findFirmware(MONITOR, undefined, true), undefined);
     assert.throws(() => findFirmware(monitor, undefined, false), (error: Error) => {
       assert.ok(error instanceof HostError);
-      assert.match(error.message, /there is no \/nonexistent\/a or .*apt-get install seabios/);
+      assert.match(error.message, /\/nonexistent\/a or .* does not exist.*apt-get install seabios/);
       return error.message.includes("monitors.qemu.firmware.qboot");
     });
     const configured = configuration({ firmware: { qboot: `${path}/bios.bin` } });
