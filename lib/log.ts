@@ -1,4 +1,5 @@
 import { formatError } from "./errors.ts";
+import { readableStack } from "./os/stack.ts";
 import { printError } from "./output.ts";
 
 /** Where and how log lines are written. */
@@ -43,7 +44,7 @@ export class Logger {
     if (this.#options.file !== undefined) printError(`urunc: ${message}\n`);
     this.#write("error", message);
     if (this.#options.debug && error instanceof Error && error.stack !== undefined) {
-      this.#write("debug", error.stack);
+      this.#write("debug", readableStack(error.stack));
     }
   }
 

@@ -2,7 +2,14 @@ import * as esbuild from "esbuild";
 import { resolve } from "pathe";
 import { HostError } from "../errors.ts";
 import { readProgram, runProgram } from "./loader.ts";
+import { type MappedCode, takeSourceMap, traceTable } from "./source_map.ts";
 import { Modules, resolveSpecifier, type SourceModule } from "./modules.ts";
+
+/** What every module's text begins with. */
+const MODULE_HEAD = `(function(module,require,namespace,load,meta){"use strict";`;
+
+/** Of the repository, with a slash at its end. */
+const ROOT = resolve(import.meta.dirname ?? ".", "../..") + "/";
 
 /** Values of the names that `lib/version.ts` declares. */
 export interface BuildConstants {
@@ -16,6 +23,8 @@ export interface BundledModule {
   name: string;
   /** The body of a `ModuleBody`, minified. */
   code: string;
+  /** With its source map. */
+  mapped: MappedCode;
 }
 
 /** A program, ready to be linked. */
@@ -24,6 +33,8 @@ export interface Bundle {
   loader: Uint8Array<ArrayBuffer>;
   /** All of the program's own modules, as `runProgram` takes them. */
   program: Uint8Array<ArrayBuffer>;
+  /** For stack traces: a `TraceTable` (lib/os/stack.ts) of each module, by its name, as JSON. */
+  traces: Uint8Array<ArrayBuffer>;
 }
 
 /**
@@ -45,16 +56,20 @@ export async function bundle(entry: string, constants: BuildConstants): Promise<
   const modules = await bundleModules(entry, constants);
   const encoder = new TextEncoder();
   const texts = modules.map(({ name, code }) =>
-    encoder.encode(
-      `(function(module,require,namespace,load,meta){"use strict";${code}})\n` +
-        `//# sourceURL=urunc/${name}`,
-    )
+    encoder.encode(`${MODULE_HEAD}${code}})\n//# sourceURL=urunc/${name}`)
+  );
+  const traces = Object.fromEntries(
+    modules.map(({ name, mapped }) => [name, traceTable(mapped, MODULE_HEAD.length)]),
   );
   const { code } = await esbuild.transform(
     `${readProgram}\n${runProgram}\nrunProgram(readProgram(), import.meta);`,
     { target: "esnext", format: "esm", minify: true },
   );
-  return { loader: encoder.encode(code), program: layOutProgram(texts) };
+  return {
+    loader: encoder.encode(code),
+    program: layOutProgram(texts),
+    traces: encoder.encode(JSON.stringify(traces)),
+  };
 }
 
 function layOutProgram(texts: Uint8Array[]): Uint8Array<ArrayBuffer> {
@@ -93,9 +108,14 @@ export async function bundleModules(
     linked.push(await linkImports(await modules.module(file), modules, numberOf));
   }
   return linked.map(({ file, code }) => ({
-    name: file.slice(file.lastIndexOf("/") + 1),
-    code: compile(writePreloads(code, linked), file),
+    name: sourceName(file),
+    ...compile(writePreloads(code, linked), file),
   }));
+}
+
+/** The path in the repository, which is the same wherever that is; of another file its name alone. */
+function sourceName(file: string): string {
+  return file.startsWith(ROOT) ? file.slice(ROOT.length) : file.slice(file.lastIndexOf("/") + 1);
 }
 
 /** A module whose specifiers are numbers. */
@@ -140,9 +160,10 @@ async function linkImports(
     }),
   );
   const code = module.code
-    .replaceAll(named, () =>
+    .replaceAll(named, (match) =>
       clauses.shift()!
-        .map((it) => `import { ${it.clause} } from "${importOf(it.from)}";`).join("\n"))
+        .map((it) => `import { ${it.clause} } from "${importOf(it.from)}";`).join(" ") +
+      match.replaceAll(/[^\n]/g, ""))
     .replaceAll(
       /^import \* as (\w+) from "([^"]+)";$/gm,
       (_, name, specifier) =>
@@ -164,12 +185,12 @@ async function linkImports(
   return { file, code, imports: [...imports] };
 }
 
-/** @param code with specifiers that are numbers */
-function compile(code: string, file: string): string {
+/** @param code with specifiers that are numbers, and its source map */
+function compile(code: string, file: string): Omit<BundledModule, "name"> {
   const required = transform(code, { format: "cjs" });
   const names = new Map<string, string>();
   const body = required.replaceAll(
-    /^var (import_\w+) = require\("(\d+)"\);\n/gm,
+    /^var (import_\w+) = require\("(\d+)"\);$/gm,
     (_, name, number) => {
       names.set(name, number);
       return "";
@@ -184,16 +205,24 @@ function compile(code: string, file: string): string {
       return constructing === undefined ? value : `new (${value})`;
     },
   );
-  if (/\bimport\b|\b__\w+\(|\brequire\("/.test(body)) {
+  if (/\bimport\b|\b__\w+\(|\brequire\("/.test(takeSourceMap(body).code)) {
     throw new HostError({
       operation: "bundle",
       subject: file,
       reason: "it has a form of import or export that the bundler does not support",
     });
   }
-  return transform(body, { minify: true, format: "cjs" }).trimEnd();
+  const mapped = takeSourceMap(transform(body, { minify: true, format: "cjs" }));
+  return { code: mapped.code.trimEnd(), mapped };
 }
 
+/** @returns with a source map, into which esbuild works the one of the input */
 function transform(code: string, options: esbuild.TransformOptions): string {
-  return esbuild.transformSync(code, { target: "esnext", logLevel: "error", ...options }).code;
+  return esbuild.transformSync(code, {
+    target: "esnext",
+    logLevel: "error",
+    sourcemap: "inline",
+    sourcesContent: false,
+    ...options,
+  }).code;
 }

@@ -31,6 +31,8 @@ export interface LinkInput {
   loader: Uint8Array;
   /** Put at the end of the file, before its length in 8 bytes: there the loader finds it. */
   program: Uint8Array;
+  /** Put before the program, with its length (u32) between them; read only for stack traces. */
+  traces: Uint8Array;
   /** `argv[0]` and what precedes the path of the bundle in Deno's arguments. */
   arguments: readonly string[];
   /** `NAME=VALUE`, set in every run. */
@@ -79,12 +81,15 @@ export function link(input: LinkInput): Uint8Array<ArrayBuffer> {
   });
   writeHeaders(segment, headersOffset, shown);
 
-  const programOffset = segmentOffset + segment.length;
+  const tracesOffset = segmentOffset + segment.length;
+  const programOffset = tracesOffset + input.traces.length + 4;
   const result = new Uint8Array(programOffset + input.program.length + 8);
   result.set(input.base);
   result.set(segment, segmentOffset);
+  result.set(input.traces, tracesOffset);
   result.set(input.program, programOffset);
   const view = new DataView(result.buffer);
+  view.setUint32(programOffset - 4, input.traces.length, true);
   view.setBigUint64(result.length - 8, BigInt(input.program.length), true);
   const file = { view, headersOffset: elf.headersOffset };
   writeProgramHeader(file, noteIndex, header);

@@ -4,7 +4,10 @@ import { errorMessage, HostError } from "../errors.ts";
 
 const CONFIG = resolve(import.meta.dirname ?? ".", "../../deno.json");
 
-/** A source file as esbuild writes it: imports at its beginning, one `export { … }` at its end. */
+/**
+ * A source file as esbuild writes it: imports at its beginning, one `export { … }` at its end, then a
+ * source map. Edits keep the number of lines, or the map would be wrong.
+ */
 export interface SourceModule {
   /** Absolute path, or the name of a package. */
   file: string;
@@ -69,6 +72,8 @@ export class Modules {
       treeShaking: true,
       legalComments: "none",
       metafile: true,
+      sourcemap: "inline",
+      sourcesContent: false,
       write: false,
       logLevel: "error",
     });
@@ -76,8 +81,8 @@ export class Modules {
     const stars: string[] = [];
     const code = result.outputFiles[0]!.text
       // An import for side effects: modules must not have any.
-      .replaceAll(/^import "[^"]+"(?: with \{.*\})?;\n/gm, "")
-      .replaceAll(/^export \* from "([^"]+)";\n/gm, (_, specifier: string) => {
+      .replaceAll(/^import "[^"]+"(?: with \{.*\})?;$/gm, "")
+      .replaceAll(/^export \* from "([^"]+)";$/gm, (_, specifier: string) => {
         stars.push(resolveSpecifier(specifier, file));
         return "";
       });

@@ -20,6 +20,7 @@ import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespa
 import { TAP_NAME } from "../network/names.ts";
 import { networkMode } from "../plan/network.ts";
 import { preload } from "../os/preload.ts";
+import { readableStack } from "../os/stack.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "../cgroups/cgroup.ts";
 import { prepareMove } from "../cgroups/prepare_move.ts";
@@ -424,7 +425,7 @@ async function expect<Type extends InitMessage["type"]>(
   }
   if (message.type === "failed") {
     const { step, kind, code, message: text, stack } = message.failure;
-    if (stack !== undefined) debug(stack, { id: creation.options.id });
+    if (stack !== undefined) debug(readableStack(stack), { id: creation.options.id });
     const { rootDisk } = creation.prepared.facts;
     if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
       throw rootDiskInUse(rootDisk);

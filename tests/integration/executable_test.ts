@@ -94,7 +94,7 @@ Deno.test("the shipped bundle imports nothing and does not touch process", async
   const { loader } = await bundle(main, CONSTANTS);
   assert.deepEqual(inspectBundle(loader), { imports: [], process: false });
   const modules = await bundleModules(main, CONSTANTS);
-  assert.ok(modules.some(({ name }) => name === "exec.ts"));
+  assert.ok(modules.some(({ name }) => name === "lib/launch/steps/exec.ts"));
   for (const { name, code } of modules) {
     // What a module requires is another one: a number.
     const { imports, process } = inspectBundle(new TextEncoder().encode(code));

@@ -4,6 +4,7 @@ import { waitFor } from "../support/process.ts";
 import { assertFailed, assertSucceeded, Container, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { repositoryDirectory } from "../support/urunc.ts";
 
 const needs = ["root", "gcc"];
 const DEBUG = ["--debug", "--log-format", "json"];
@@ -211,4 +212,48 @@ testIf("there is no timeline of a container that is not there", { needs: ["root"
   const container = await doubleContainer(scope, "idle");
   const events = await container.urunc(["events", "--timeline", container.id]);
   assertFailed(events, [`container "${container.id}" does not exist`]);
+});
+
+/** Calls in a stack trace of the log's last line. */
+function callsOf(log: Line[]): { name: string; file: string; line: number }[] {
+  return log.at(-1)!.msg.split("\n").flatMap((text) => {
+    const [, name, file, line] = /^ {4}at (.*) \(((?:lib|ffi)\/.*\.ts):(\d+)\)$/.exec(text) ?? [];
+    return name === undefined ? [] : [{ name, file: file!, line: Number(line) }];
+  });
+}
+
+testIf("a stack trace of the executable names functions, files and lines", {
+  needs: ["root"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  const missing = await container.urunc(["state", container.id], { globals: DEBUG });
+  const calls = callsOf(parseLog(missing.stderr));
+  assert.deepEqual(calls.slice(0, 3).map(({ name, file }) => [name, file]), [
+    ["notFound", "lib/container/store.ts"],
+    ["Store.open", "lib/container/store.ts"],
+    ["printState", "lib/cli/verbs/state.ts"],
+  ]);
+  // And the line is the one where the next call is.
+  for (
+    const [index, text] of [[0, "new NotFoundError("], [1, "notFound("], [2, ".open("]] as const
+  ) {
+    const { file, line } = calls[index]!;
+    const source = Deno.readTextFileSync(`${repositoryDirectory()}${file}`).split("\n");
+    assert.ok(source[line - 1]!.includes(text), `${file}:${line}: ${source[line - 1]}`);
+  }
+  const silent = await container.urunc(["state", container.id]);
+  assert.doesNotMatch(silent.stderr, /\.ts/);
+});
+
+testIf("a step that fails in init has a stack trace, too", { needs }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle", {
+    globals: DEBUG,
+    edit: (config) => config.hooks = { createContainer: [{ path: "/no/such/hook" }] },
+  });
+  const created = await container.create();
+  const log = parseLog(created.stderr);
+  const stack = log.filter(({ msg }) => msg.includes("\n    at runHooks (lib/hooks.ts:"));
+  assert.equal(stack.length, 1, created.stderr);
 });

@@ -1,4 +1,5 @@
 import { O_NONBLOCK, O_RDWR, open, write } from "../../../ffi/linux.ts";
+import { readableStack } from "../../os/stack.ts";
 import { formatLine, type LogFields } from "../../log.ts";
 import { formatError } from "../../errors.ts";
 
@@ -37,7 +38,7 @@ export class ShimLog {
   /** @param what was done when it happened */
   error(what: string, error: unknown): void {
     this.#write("error", `${what}: ${formatError(error)}`);
-    if (error instanceof Error && error.stack !== undefined) this.debug(error.stack);
+    if (error instanceof Error && error.stack !== undefined) this.debug(readableStack(error.stack));
   }
 
   #write(level: Level, message: string, fields?: LogFields): void {

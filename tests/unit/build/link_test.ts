@@ -25,6 +25,7 @@ function input(changes: Partial<LinkInput> = {}): LinkInput {
     stub: STUB,
     loader: new TextEncoder().encode("console.log('é')"),
     program: new TextEncoder().encode("program"),
+    traces: new TextEncoder().encode("traces"),
     arguments: ["deno", "run"],
     environment: ["A=1"],
     dropped: ["X_", "Y=", "Z"],
@@ -43,7 +44,7 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
   const added = elf.headers[NOTE_INDEX];
   assert.ok(added !== undefined);
   const address = Math.ceil(END_ADDRESS / 4096) * 4096;
-  const segmentSize = result.length - 4096 - "program".length - 8;
+  const segmentSize = result.length - 4096 - "traces".length - 4 - "program".length - 8;
   assert.deepEqual(added, {
     type: PT_LOAD,
     flags: 5,
