@@ -9,7 +9,7 @@ import { makeBundle } from "../support/fixtures.ts";
 import { assertNoLeaks, takeSnapshot } from "../support/leaks.ts";
 import { isAlive, run, waitFor } from "../support/process.ts";
 import {
-  assertClean,
+  assertReleased,
   isMountPoint,
   putOnDisk,
   ROOT_DISK_ANNOTATION,
@@ -140,9 +140,7 @@ async function killAfter(
   assert.equal(await describeNetwork(bench.netns), networkBefore, id);
   if (disk !== undefined) {
     if (isMountPoint(rootfs)) await run(["umount", rootfs], { check: true });
-    await assertClean(disk);
-    const loops = await run(["losetup", "--associated", disk], { check: true });
-    assert.equal(loops.stdout, "", id);
+    await assertReleased(disk);
   }
   return reached;
 }

@@ -1,5 +1,5 @@
 /** Containers whose root is a file system of its own on a loop device, as a snapshotter makes it. */
-import { run } from "./process.ts";
+import { run, waitFor } from "./process.ts";
 import type { Container } from "./runtime.ts";
 import type { Scope } from "./scope.ts";
 
@@ -50,6 +50,17 @@ export function isMountPoint(path: string): boolean {
   const escaped = path.replaceAll("\\", "\\134").replaceAll(" ", "\\040");
   return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
     .some((line) => line.split(" ")[4] === escaped);
+}
+
+/**
+ * Fails unless a disk is nobody's any more: its loop device goes with its last user. A mount namespace that
+ * somebody else has made meanwhile is a copy of this one, and uses it, too, until it ends.
+ */
+export async function assertReleased(file: string): Promise<void> {
+  const isFree = async () =>
+    (await run(["losetup", "--associated", file], { check: true })).stdout === "";
+  await waitFor(isFree, { timeoutSeconds: 60, what: `the loop device of ${file} to go` });
+  await assertClean(file);
 }
 
 /** Fails unless e2fsck finds nothing to repair and no journal to replay. */
