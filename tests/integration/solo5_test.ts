@@ -119,7 +119,8 @@ for (const tender of TENDERS) {
   }
 
   testTender(tender, "arguments arrive as they are, in either notation", async (scope) => {
-    const args = ["two words", 'quo"ted', "back\\slash", "a,b=c", "é漢", "line\nfeed"];
+    // MirageOS has a name of its own for the program.
+    const args = ["app", "two words", 'quo"ted', "back\\slash", "a,b=c", "é漢", "line\nfeed"];
     const line = '"two words" "quo\\"ted" "back\\\\slash" a,b=c é漢 line\nfeed';
     const mirage = await prepare(scope, tender, "test_hello", { unikernelType: "mirage", args });
     assert.ok((await mirage.run()).stdout.includes(`Command line is: '${line}'`), mirage.output());

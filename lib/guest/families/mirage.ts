@@ -1,32 +1,54 @@
 import { argumentsOf, untellable } from "./arguments.ts";
 import type { Guest } from "./types.ts";
 
+/** The option of its resolver, since 4.11; a guest without a resolver exits when it is given it. */
+const DNS_SERVERS = "--dns-servers";
+
 /**
  * A MirageOS unikernel, on Solo5's tenders or its virtio bindings.
  *
  * It reads its arguments from one line (mirage-bootvar-solo5), split at spaces, where double quotes
- * and backslashes protect (parse-argv, src/parse_argv.ml). Its addresses are arguments that MirageOS
+ * and backslashes protect (parse-argv, src/parse_argv.ml), and puts a name of its own before them. So the
+ * container's first argument, the program's name, is left out unless it is an option: a guest exits with
+ * 64 on one that is neither. Its addresses are arguments that MirageOS
  * itself defines (`--ipv4`, `--ipv4-gateway`); `--ipv6` is not, in a unikernel whose stack is IPv4
- * only, which exits on an unknown option, so IPv6 is left to router advertisements. It has no environment.
+ * only, which exits on an unknown option, so IPv6 is left to router advertisements. `--dns-servers`
+ * without a value gets the container's name servers. It has no environment.
  */
 export const mirage: Guest = {
   type: "mirage",
   shutsDown: false,
   // Solo5's virtio bindings use a PCI device's BAR as they find it (bindings/virtio/pci.c).
   needsBios: true,
+  takesNameservers: true,
+  // They write 41 whatever the guest exits with, and when it aborts (bindings/virtio/platform.c).
+  debugExitCodes: { 41: 0 },
   // mirage-block-solo5 and its kin read sectors.
   disks: { most: 8, mount: "raw", fileSystems: [] },
   commandLine(input) {
     const { args, subject } = argumentsOf(input);
     const ipv4 = input.network?.ipv4;
+    const own = args[0]?.startsWith("-") ? 0 : 1;
+    const options = args.slice(own)
+      .map((argument, index) => quoted(argument, subject(index + own)));
     const words = [
       ...(ipv4 === undefined ? [] : [`--ipv4=${ipv4.address}/${ipv4.prefixLength}`]),
       ...(ipv4?.gateway === undefined ? [] : [`--ipv4-gateway=${ipv4.gateway}`]),
-      ...args.map((argument, index) => quoted(argument, subject(index))),
+      ...withNameservers(options, input.nameservers ?? []),
     ];
     return words.length === 0 ? undefined : words.join(" ");
   },
 };
+
+/** Without any name server the option is left out: the guest has a default. */
+function withNameservers(words: string[], nameservers: string[]): string[] {
+  return words.flatMap((word, index) => {
+    const next = words[index + 1];
+    if (word !== DNS_SERVERS || (next !== undefined && !next.startsWith("-"))) return [word];
+    if (nameservers.length === 0) return [];
+    return [`${DNS_SERVERS}=${nameservers.map((it) => `udp:${it}`).join(",")}`];
+  });
+}
 
 function quoted(argument: string, subject: string): string {
   if (argument === "") throw untellable(subject, argument, "MirageOS drops an empty argument");

@@ -38,10 +38,25 @@ export function bootMirage(line: string): Booted {
   if (current !== "") words.push(current);
   const booted: Booted = { args: [], env: [], parameters: {} };
   for (const word of words.map(fromBytes)) {
-    const [, name, value] = /^--(ipv4|ipv4-gateway)=(.*)$/s.exec(word) ?? [];
+    const [, name, value] = /^--(ipv4|ipv4-gateway|dns-servers)=(.*)$/s.exec(word) ?? [];
     if (name === undefined || name in booted.parameters) booted.args.push(word);
     else booted.parameters[name] = value;
   }
+  return booted;
+}
+
+/** Mewz's src/param.zig and src/args.zig. */
+export function bootMewz(line: string): Booted {
+  const words = fromBytes(toBytes(line)).split(" ");
+  const booted: Booted = { args: [], env: [], parameters: {} };
+  for (const word of words) {
+    const [name, value] = word.split("=");
+    if (value === undefined || !["ip", "gateway", "dns", "epoch"].includes(name!)) continue;
+    booted.parameters[name!] = value;
+  }
+  const separator = words.indexOf("--");
+  const after = separator < 0 ? [] : words.slice(separator + 1);
+  booted.args = after.filter((word) => word !== "" && word !== "--").slice(0, 64);
   return booted;
 }
 

@@ -15,6 +15,7 @@ import { factsOf, kernelFormatFor, launchInputOf, specOf } from "../../support/p
 import { repositoryDirectory } from "../../support/urunc.ts";
 import {
   type Booted,
+  bootMewz,
   bootMirage,
   bootRumprun,
   bootUnikraft,
@@ -158,6 +159,18 @@ const DIFFERENCES: Difference[] = [
     change: (theirs) => theirs.cards = theirs.cards.map((card) => ({ ...card, mac: MAC })),
   },
   {
+    reason:
+      "MirageOS has a name of its own for the program, and exits with 64 on a word that is not " +
+      "an option",
+    applies: ({ type }) => type === "mirage",
+    change: ({ guest }, it) => guest.args = argumentsOf(it),
+  },
+  {
+    reason: "Mewz's newest source passes its program what follows --",
+    applies: ({ type }) => type === "mewz",
+    change: ({ guest }, { args }) => guest.args = args,
+  },
+  {
     reason: "arguments are not split at their spaces; Linux knows no single quotes",
     applies: ({ args, type }) => args.length > 1 && type !== "mewz",
     change: ({ guest }, it) => guest.args = argumentsOf(it),
@@ -198,6 +211,8 @@ const DIFFERENCES: Difference[] = [
 /** QEMU puts its kernel's path where Unikraft has the program's name. */
 function argumentsOf({ type, monitor, args }: Case): string[] {
   if (type === "linux") return args.slice(1);
+  // MirageOS has a name of its own, and exits with 64 on another.
+  if (type === "mirage") return args.slice(1);
   return type === "unikraft" && monitor === "qemu" ? ["/guest/kernel", ...args.slice(1)] : args;
 }
 
@@ -214,9 +229,10 @@ const REFUSALS: { reason: string; applies(it: Case): boolean; message: RegExp }[
     message: /com\.urunc\.unikernel\.block: (unikraft|mewz) guests get no disks/,
   },
   {
-    reason: "Mewz knows no arguments; theirs are dropped without a word",
-    applies: ({ type, args }) => type === "mewz" && args.length > 1,
-    message: /Mewz passes its program no arguments/,
+    reason: "Mewz splits its arguments at their spaces; theirs are dropped",
+    applies: ({ type, args, block }) =>
+      type === "mewz" && !block && args.some((it) => it.includes(" ")),
+    message: /Mewz splits it at its spaces/,
   },
 ];
 
@@ -229,10 +245,8 @@ function readGuest(type: Case["type"], line: string): Booted {
       return bootMirage(line);
     case "rumprun":
       return bootRumprun(line);
-    case "mewz": {
-      const words = line.split(" ").filter((it) => it !== "").map((it) => it.split("="));
-      return { args: [], env: [], parameters: Object.fromEntries(words) };
-    }
+    case "mewz":
+      return bootMewz(line);
     case "linux": {
       const { parameters, init: _, args, env } = bootLinux(line);
       return { args, env, parameters: Object.fromEntries(parameters) };
