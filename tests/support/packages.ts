@@ -35,6 +35,7 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "cpio", purpose: "initial RAM disks of Linux guests" },
   { package: "acl", purpose: "access lists of device nodes" },
   { package: "strace", purpose: "observes what the executable opens" },
+  { package: "groff-base", purpose: "checks the manual pages", unit: true },
   { package: "zsh", purpose: "completes command lines", unit: true },
   { package: "fish", purpose: "completes command lines", unit: true },
   { package: "runc", purpose: "the runtime to compare with" },
