@@ -24,7 +24,7 @@ export interface Architecture {
   solo5: Solo5Facts;
 }
 
-/** What a Linux guest on it is told. */
+/** Facts for a Linux guest's command line. */
 export interface LinuxFacts {
   /** The console that monitors give a guest: `console=`. */
   console: string;
@@ -85,19 +85,19 @@ export interface QemuFacts {
   hostProcessor(vendor?: string): string;
   /** The monitor's command that reads which power management events a guest's kernel wants. */
   readEnabledEvents: string;
-  /** In the value that it prints: the kernel wants to be told of the power button. */
+  /** In the value that it prints: the kernel handles the power button. */
   powerButtonEnabled: number;
   /**
-   * Whether a guest's kernel is at work for itself: neither at rest nor executing a program. Before init
-   * there is nothing else.
+   * Whether a guest's kernel works for itself: neither idle nor executing a program. Before init it does
+   * nothing else.
    *
    * @param registers as the monitor's command `info registers` prints them
    * @returns false when they cannot be read
    */
   isInKernel(registers: string): boolean;
   /**
-   * What tells one program of a guest's from another, as far as its registers show which was the last to
-   * run. A kernel that works for itself or rests leaves it as it is.
+   * Identifies the last program that ran in a guest, by its registers. A kernel that works for itself or is
+   * idle does not change it.
    *
    * @returns something to compare; undefined when they cannot be read
    */

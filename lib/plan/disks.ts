@@ -17,51 +17,50 @@ import type { AllowedDevice } from "../cgroups/device_program.ts";
 /** LOOP_MAJOR in linux/major.h. */
 const LOOP_MAJOR = 7;
 
-/** What disk planning knows. */
+/** Input for planning disks. */
 export interface DisksInput {
   facts: Pick<HostFacts, "disks" | "groupNames">;
   monitor: Monitor;
   guest: Guest;
   unikernel: Pick<UnikernelConfig, "solo5BlkDev">;
-  /** What the guest's manifest calls each, where it has one. */
+  /** Their names in the guest's manifest, if it has one. */
   names?: readonly string[];
   user: User;
   access: DeviceAccess;
-  /** Plans that the monitor inherits what a step opened by this name, and tells the number. */
+  /** Lets the monitor inherit what a step opens by this name; returns the descriptor's number. */
   inherit(name: string): number;
 }
 
 /** The disks of a plan. */
 export interface PlannedDisks {
-  /** Bring files into the clean room, or open them. */
+  /** Bind files into the clean room, or open them. */
   files: Step[];
-  /** Make nodes, after /dev is there. */
+  /** Create nodes, after /dev. */
   nodes: Step[];
   /** Open devices, before the device rules. */
   opened: Step[];
-  /** What the device cgroup must let through. */
+  /** What the device cgroup must allow. */
   allowed: AllowedDevice[];
-  /** What the monitor is told. */
+  /** For the monitor's arguments. */
   disks: MonitorDisk[];
 }
 
 /**
- * Disks of the guest, each by the way that gives the monitor this one and nothing else:
+ * The guest's disks, each in the way that gives the monitor access to this disk only:
  *
- * - a block device is a node made for this container alone, as /dev/kvm is (`devices.ts`); a disk
- *   that is only read has a node that can only be read, and the device cgroup says the same;
- *   With `device_access = "fd"` init opens it, and the monitor inherits it. So it does with a loop
- *   device, where the monitor takes descriptors: see `isHandedOver`;
+ * - a block device is a node created for this container alone, like /dev/kvm (`devices.ts`); node and
+ *   device cgroup of a read-only disk allow only reading. With `device_access = "fd"` init opens the
+ *   device and the monitor inherits it; so for a loop device, if the monitor takes descriptors: see
+ *   `isOpenedByInit`;
  * - a file that the monitor's user may open is bound;
- * - one that he may not open is opened by init and inherited, where the monitor takes descriptors. It
- *   is the container's own file, of its image or its volumes, whoever owns it.
+ * - one that this user may not open is opened by init and inherited, if the monitor takes descriptors.
+ *   It is the container's own file, of its image or its volumes, whoever owns it.
  *
- * What a guest may write is no other guest's at the same time: two that write to one file system
- * destroy it. Init opens it exclusively, and the monitor inherits that descriptor, which it needs
- * for nothing else where it has a path: the claim lasts exactly as long as the monitor. The root has
- * one already (`root_disk.ts`).
+ * A writable disk belongs to one guest for its lifetime: two writers destroy a file system. Init opens it
+ * exclusively, and the monitor inherits that descriptor, although it may use a path: the claim lasts
+ * exactly as long as the monitor. The root has a claim already (`root_disk.ts`).
  *
- * @throws UnsupportedError when guest or monitor cannot have such disks
+ * @throws UnsupportedError when guest or monitor cannot use such disks
  * @throws HostError when a file or device would refuse this user, naming its owner and mode
  */
 export function planDisks(input: DisksInput): PlannedDisks {
@@ -70,25 +69,25 @@ export function planDisks(input: DisksInput): PlannedDisks {
   requireAbilities(disks, input);
   disks.forEach((disk, index) => {
     const { source, name, readOnly } = disk;
-    const told: MonitorDisk = {
+    const monitorDisk: MonitorDisk = {
       kind: source.kind === "device" ? "device" : "file",
       readOnly,
       serial: name,
       solo5Device: input.names?.[index],
     };
-    if (source.kind === "device" && isHandedOver(source.device, input)) {
+    if (source.kind === "device" && isOpenedByInit(source.device, input)) {
       requireDescriptors(input.monitor, source.device);
       const opened = `disk${index}`;
       planned.opened.push({
         ...openStep(opened, source.device, readOnly ? "r" : "rw"),
         ...exclusive(disk),
       });
-      planned.disks.push({ ...told, fd: input.inherit(opened) });
+      planned.disks.push({ ...monitorDisk, fd: input.inherit(opened) });
     } else if (source.kind === "device") {
       const path = `/dev/disk${index}`;
       planned.nodes.push(nodeStep(path, source.device, disk, input));
       planned.allowed.push(allowedDevice(source.device, disk));
-      planned.disks.push({ ...told, path });
+      planned.disks.push({ ...monitorDisk, path });
       if (isExclusive(disk)) {
         const claim = claimName(index);
         planned.opened.push({ ...openStep(claim, source.device, "r"), exclusive: true });
@@ -97,7 +96,7 @@ export function planDisks(input: DisksInput): PlannedDisks {
     } else if (mayAccess(source.file, credentials(input.user), wanted(disk))) {
       const path = `/guest/disk${index}`;
       planned.files.push(bindStep(path, disk));
-      planned.disks.push({ ...told, path });
+      planned.disks.push({ ...monitorDisk, path });
       if (isExclusive(disk)) {
         const claim = claimName(index);
         planned.files.push(openFileStep(claim, source, disk));
@@ -107,7 +106,7 @@ export function planDisks(input: DisksInput): PlannedDisks {
       requireFileDescriptors(source.file, disk, input);
       const opened = `disk${index}`;
       planned.files.push(openFileStep(opened, source, disk));
-      planned.disks.push({ ...told, fd: input.inherit(opened) });
+      planned.disks.push({ ...monitorDisk, fd: input.inherit(opened) });
     }
   });
   return planned;
@@ -126,12 +125,12 @@ function claimName(index: number): string {
 }
 
 /**
- * Whether init opens a device, so that the monitor needs no node of it. A loop device is no longer its
- * guest's when nobody has it open, or somebody detaches it, which needs no privilege (LOOP_CLR_FD in
- * drivers/block/loop.c): its number becomes that of the next file, another container's snapshot, and a
- * node would lead a hostile monitor there. A descriptor keeps the device what it is.
+ * Whether init opens a device, so that the monitor needs no node of it. A loop device is released when it
+ * is no longer open, or detached, which needs no privilege (LOOP_CLR_FD in drivers/block/loop.c). Then
+ * the next file gets its number, such as another container's snapshot, and a node would give a hostile
+ * monitor access to that. A descriptor keeps referring to the same device.
  */
-function isHandedOver({ major }: DeviceFacts, { access, monitor }: DisksInput): boolean {
+function isOpenedByInit({ major }: DeviceFacts, { access, monitor }: DisksInput): boolean {
   if (access === "fd") return true;
   return access === "private" && major === LOOP_MAJOR && monitor.takesDescriptors;
 }
@@ -142,7 +141,7 @@ function requireAbilities(disks: DiskFacts[], { monitor, guest, unikernel }: Dis
     throw new InvalidConfigurationError({
       operation: "plan disk",
       subject: `${keyPrefix}solo5BlkDev`,
-      reason: "the guest has no disk that it could be the name of",
+      reason: "the guest has no disk to give this name",
       remedy: "leave the key out",
     });
   }

@@ -31,7 +31,7 @@ import type { ExpectedIdentity } from "../host/identity.ts";
 import type { AllowedDevice } from "../cgroups/device_program.ts";
 import { PLAN_VERSION } from "./types.ts";
 
-/** Everything that the second plan is decided from. */
+/** Input for the second plan. */
 export interface LaunchInput {
   spec: Spec;
   unikernel: UnikernelConfig;
@@ -44,7 +44,7 @@ export interface LaunchInput {
   /** Hooks that have not run may attach a network. */
   networkComesLater?: true;
   paths: LaunchPaths;
-  /** Where device rules go; undefined when no hierarchy of this host takes any. */
+  /** For device rules; undefined when this host has no hierarchy for them. */
   deviceCgroup?: DeviceCgroup;
   newKeyring: boolean;
   /** Undefined: the monitor's standard files are the caller's. */
@@ -55,29 +55,29 @@ export interface LaunchInput {
 export interface LaunchPaths {
   /** The image's root, absolute. */
   rootfs: string;
-  /** On which the monitor's root is mounted, in the container's mount namespace only. */
+  /** Where the monitor's root is mounted, in the container's mount namespace only. */
   mountPoint: string;
   /** Socket on which init waits for `start`. */
   startSocket: string;
-  /** Socket on which the monitor takes commands, where it takes any. */
+  /** Socket for commands to the monitor, if it takes any. */
   controlSocket: string;
 }
 
-/** The second plan, and what it must lead to. */
+/** The second plan, and its expected result. */
 export interface Launch {
   plan: LaunchPlan;
   identity: ExpectedIdentity;
-  /** What guest and monitor take up at most. */
+  /** What guest and monitor use at most. */
   memoryBytes: number;
   /** How the container will be stopped. */
   stop: { signal: number; asking?: Asking };
-  /** What the guest may not get, a sentence each. */
+  /** What the guest may lose, one sentence each. */
   warnings: string[];
-  /** Whether the guest takes part in the container's network. */
+  /** Whether the guest uses the container's network. */
   usesNetwork: boolean;
 }
 
-/** Number of the first descriptor that a monitor has besides its standard files. */
+/** Number of the monitor's first descriptor besides its standard files. */
 const FIRST_INHERITED_FD = 3;
 
 const VCPUS = 1;
@@ -85,12 +85,12 @@ const VCPUS = 1;
 /**
  * The second plan: network, root and devices, device rules, pivot, credentials, barrier, exec.
  * Pure: the same input gives the same plan. Throws HostError or InvalidConfigurationError when the
- * container cannot be run as asked; nothing has been made by then.
+ * container cannot run as configured; nothing has been changed by then.
  */
 export function planLaunch(asked: LaunchInput): Launch {
   requireKernel(asked);
   const manifest = manifestDevices({ ...asked, network: networkOf(asked) });
-  // A guest that declares no network device does without the container's network.
+  // A guest that declares no network device does not use the container's network.
   const leavesNetwork = manifest !== undefined && manifest.network === undefined;
   const input = leavesNetwork ? { ...asked, network: undefined } : asked;
   const { spec, configuration, facts, network, paths } = input;
@@ -105,7 +105,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   };
 
   const stop = planStop(input);
-  const handed = input.guest.handedProcess?.(guestInput(input));
+  const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
   const fds: InheritedFd[] = [];
   const inherit = (name: string) => {
     const fd = FIRST_INHERITED_FD + fds.length;
@@ -132,18 +132,18 @@ export function planLaunch(asked: LaunchInput): Launch {
   const networkDevice = manifest?.network;
   const monitorInput = monitorInputOf(input, {
     accelerator,
-    handed,
+    initrdProcess,
     controlFd,
     devices,
     disks,
     networkDevice,
   });
-  // Not for the monitor to use: as long as it lives, nobody can mount what the guest writes to.
+  // The monitor does not use it: it keeps the disk from being mounted while the monitor runs.
   if (facts.rootDisk !== undefined) inherit(ROOT_DISK_CLAIM);
 
   const steps: Step[] = [
     ...hookSteps(spec),
-    // Their paths are on the host, so they must be made before the pivot.
+    // Their paths are on the host, so they must be created before the pivot.
     { step: "listenForStart", path: paths.startSocket },
     ...(stop.asking === undefined
       ? []
@@ -161,12 +161,12 @@ export function planLaunch(asked: LaunchInput): Launch {
       devices: [...devices.nodes, ...disks.nodes],
       disks: disks.files,
       needsTunDirectory: network !== undefined && devices.tapFd === undefined,
-      handed,
+      initrdProcess,
       files: input.monitor.files?.(monitorInput),
     }),
-    // The last that is taken out of the image is in the root by now.
+    // Everything that is needed from the image is in the root by now.
     ...planRootDisk(facts.rootDisk),
-    // Only now: a kernel may refuse to have a device that is mounted opened for writing.
+    // Only now: a kernel may refuse to open a mounted device for writing.
     ...devices.opened,
     ...disks.opened,
     ...planTerminal(spec.process, input.terminal),
@@ -183,7 +183,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   return {
     plan: { version: PLAN_VERSION, phase: "launch", steps },
     identity: expectedIdentity(credentials),
-    memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, handed })),
+    memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, initrdProcess })),
     stop,
     warnings: [
       ...input.guest.warnings?.(guestInput(input)) ?? [],
@@ -201,20 +201,20 @@ function networkOf({ network, networkComesLater }: LaunchInput): ManifestInput["
   return networkComesLater ? "later" : "no";
 }
 
-/** Nodes were needed for no longer than it took init to open them. */
+/** Nodes were needed only until init had opened them. */
 function withoutDevices({ device_access }: Configuration): { noDevices?: true } {
   return device_access === "fd" ? { noDevices: true } : {};
 }
 
-/** @throws UnsupportedError naming what is asked for and this monitor cannot do */
+/** @throws UnsupportedError naming what this monitor does not support */
 function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerator: "kvm" | "tcg") {
   const unsupported = (subject: string, reason: string, remedy: string) =>
     new UnsupportedError({ operation: "plan monitor", subject, reason, remedy });
   if (facts.initrd !== undefined && !monitor.takesInitrd) {
-    const reason = `${monitor.name} gives guests no initial RAM disk`;
+    const reason = `${monitor.name} does not support an initial RAM disk`;
     throw unsupported(`${keyPrefix}initrd`, reason, "leave the key out");
   }
-  // Of a monitor that needs no accelerator, an operator who allows emulation asks nothing.
+  // The operator's setting does not concern a monitor that needs no accelerator.
   const askedByImage = unikernel.accelerator === "tcg";
   if (accelerator === "kvm" || monitor.accelerators.includes("tcg")) return;
   if (!askedByImage && monitor.accelerators.length === 0) return;
@@ -227,14 +227,14 @@ function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerato
   );
 }
 
-/** A guest is asked first if it may listen and its monitor can tell it. */
+/** A guest is asked to stop if it may react and its monitor can ask it. */
 function planStop({ guest, monitor, unikernel }: LaunchInput): Launch["stop"] {
   const signal = monitor.endSignal;
   if (!guest.shutsDown || monitor.stop === undefined) return { signal };
   return { signal, asking: unikernel.stop ?? "auto" };
 }
 
-/** KVM, unless the image or the operator asked for emulation by name: never as a silent fallback. */
+/** KVM, unless the image or the operator asked for emulation: never as a silent fallback. */
 export function acceleratorOf(
   input: Pick<LaunchInput, "unikernel" | "configuration">,
 ): "kvm" | "tcg" {
@@ -243,9 +243,9 @@ export function acceleratorOf(
 }
 
 /**
- * startContainer hooks are called by `start` in the specification, in the container's namespaces.
- * At that time this container has neither a file system to find them in nor the privileges to run
- * them, so they run here: in the same namespaces, before the pivot, with paths of the host.
+ * By the specification `start` calls startContainer hooks, in the container's namespaces. By then this
+ * container has neither a file system with them nor the privileges to run them, so they run here: in the
+ * same namespaces, before the pivot, with paths of the host.
  */
 function hookSteps(spec: Spec): Step[] {
   const names = ["createContainer", "startContainer"] as const;
@@ -254,7 +254,7 @@ function hookSteps(spec: Spec): Step[] {
     .map((name) => ({ step: "runHooks", name, hooks: spec.hooks[name] }));
 }
 
-/** Deny everything, then allow exactly this container's nodes. */
+/** Deny everything, then allow only this container's nodes. */
 function deviceRuleSteps(cgroup: DeviceCgroup | undefined, allowed: AllowedDevice[]): Step[] {
   if (cgroup === undefined) return [];
   const { version, directory } = cgroup;
@@ -269,7 +269,7 @@ function deviceRuleSteps(cgroup: DeviceCgroup | undefined, allowed: AllowedDevic
 
 function memoryInput(
   input: LaunchInput,
-  { accelerator, handed }: Pick<Decided, "accelerator" | "handed">,
+  { accelerator, initrdProcess }: Pick<Decided, "accelerator" | "initrdProcess">,
 ): MemoryInput {
   const { spec, facts, network, configuration, monitor } = input;
   return {
@@ -282,17 +282,17 @@ function memoryInput(
     accelerator,
     kernelBytes: facts.kernel.size,
     bootBytes: bootMemoryBytes(facts.kernelFormat, facts.initrd?.size ?? 0),
-    copiedBytes: copiedBytes(facts, spec.process.user, handed),
+    copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),
   };
 }
 
 /** The guest's memory, MiB. */
 export function guestMemoryOf(input: LaunchInput): number {
-  const handed = input.guest.handedProcess?.(guestInput(input));
-  return guestMemoryMiB(memoryInput(input, { accelerator: acceleratorOf(input), handed }));
+  const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
+  return guestMemoryMiB(memoryInput(input, { accelerator: acceleratorOf(input), initrdProcess }));
 }
 
-/** What the guest's family is told of the container. */
+/** The container, as the guest's family sees it. */
 function guestInput(input: LaunchInput): GuestInput {
   const { spec, unikernel, guest, configuration, facts, network, monitor } = input;
   return {
@@ -318,14 +318,14 @@ function guestInput(input: LaunchInput): GuestInput {
   };
 }
 
-/** What was decided before the monitor's arguments are. */
+/** Decisions that the monitor's arguments depend on. */
 interface Decided {
   accelerator: "kvm" | "tcg";
-  handed: GuestProcess | undefined;
+  initrdProcess: GuestProcess | undefined;
   controlFd: number | undefined;
   devices: PlannedDevices;
   disks: PlannedDisks;
-  /** What the guest's manifest calls its network device. */
+  /** Name of the network device in the guest's manifest. */
   networkDevice: string | undefined;
 }
 

@@ -4,10 +4,10 @@ import type { MemoryLimit } from "../oci/memory_limits.ts";
 
 const MIB = 1024 * 1024;
 
-/** What memory planning knows. Sizes in bytes unless the name says otherwise. */
+/** Input for planning memory. Sizes in bytes unless the name says otherwise. */
 export interface MemoryInput {
   monitor: Monitor;
-  /** The lowest that the container has. */
+  /** The container's lowest. */
   limit: MemoryLimit | undefined;
   defaultMemoryMiB: number;
   vcpus: number;
@@ -17,7 +17,7 @@ export interface MemoryInput {
   accelerator: "kvm" | "tcg";
   /** Size of the guest kernel's file. */
   kernelBytes: number;
-  /** What kernel and initial RAM disk need of the guest's memory before it runs; 0: not known. */
+  /** Guest memory that kernel and initial RAM disk need before the guest runs; 0: unknown. */
   bootBytes: number;
   /** Kernel and initrd copied into the private root, which the limit is charged for. */
   copiedBytes: number;
@@ -26,9 +26,9 @@ export interface MemoryInput {
 /**
  * How much memory the guest gets, in MiB.
  *
- * The container's limit covers the monitor too, so a guest with the whole limit as its RAM would be
- * killed by the OOM killer as soon as it used it. The guest gets what the monitor's measured
- * overhead and the copied files leave.
+ * The container's limit covers the monitor too: a guest with the whole limit as its RAM would be killed
+ * by the OOM killer once it used it. The guest gets the limit minus the monitor's measured overhead and
+ * the copied files.
  *
  * Throws HostError when the limit leaves too little for the monitor or for the guest's kernel, naming how
  * much is needed, or when boot files that must be copied do not fit into a guest without a limit.
@@ -37,7 +37,7 @@ export function guestMemoryMiB(input: MemoryInput): number {
   const { limit, defaultMemoryMiB } = input;
   if (limit !== undefined) return memoryWithin(limit, input);
   if (defaultMemoryMiB < bootMiB(input)) throw tooSmallByDefault(input);
-  // The copies are made on nobody's account here, and an image may hold a file of any size.
+  // Without a limit nothing restricts the copies, and an image may contain a file of any size.
   if (input.copiedBytes <= defaultMemoryMiB * MIB) return usableMiB(defaultMemoryMiB, input);
   throw new HostError({
     operation: "plan guest memory",
@@ -50,8 +50,8 @@ export function guestMemoryMiB(input: MemoryInput): number {
 }
 
 /**
- * What guest, monitor and copied files take up when the guest uses all its RAM, in bytes: a
- * container's limit may be changed later, but not to less.
+ * What guest, monitor and copied files use when the guest uses all its RAM, in bytes: the minimum that a
+ * container's limit can be changed to later.
  *
  * @throws HostError as `guestMemoryMiB`
  */
@@ -73,7 +73,7 @@ function overheadBytes(memoryMiB: number, input: MemoryInput): number {
   return monitorBytes + copiedBytes;
 }
 
-/** What the monitor can give of so much: not more than it can at all, and whole steps. */
+/** How much of that the monitor can use: at most its maximum, in whole steps. */
 function usableMiB(memoryMiB: number, { monitor }: MemoryInput): number {
   const { maximumMemoryMiB = Infinity, memoryStepMiB = 1, minimumMemoryMiB } = monitor;
   const most = Math.min(memoryMiB, maximumMemoryMiB);
@@ -84,8 +84,8 @@ function memoryWithin({ property, bytes: limit }: MemoryLimit, input: MemoryInpu
   const { monitor } = input;
   const overhead = (memoryMiB: number) => overheadBytes(memoryMiB, input);
   const upperBound = Math.floor(limit / MIB);
-  // The overhead may grow with the guest (page tables), so it is asked for the largest guest first:
-  // that can only leave too much, never too little.
+  // The overhead may grow with the guest (page tables), so it is computed for the largest guest, which
+  // can only be too much.
   const memoryMiB = Math.floor((limit - overhead(upperBound)) / MIB);
   const minimum = Math.max(monitor.minimumMemoryMiB, bootMiB(input));
   if (memoryMiB >= minimum) return usableMiB(memoryMiB, input);
@@ -94,8 +94,7 @@ function memoryWithin({ property, bytes: limit }: MemoryLimit, input: MemoryInpu
   throw new HostError({
     operation: "plan guest memory",
     subject: `linux.resources.${property}`,
-    reason:
-      `the container's memory limit of ${limit} bytes is too little: ${monitor.name} itself ` +
+    reason: `the container's memory limit of ${limit} bytes is too low: ${monitor.name} itself ` +
       `takes up to ${Math.ceil(overhead(needed) / MIB)} MiB and ${guestNeed(minimum, input)}`,
     remedy: `set a memory limit of at least ${needed} MiB`,
   });
@@ -111,10 +110,10 @@ function guestNeed(minimum: number, input: MemoryInput): string {
     : `the guest at least ${minimum} MiB`;
 }
 
-/** The least limit that leaves a guest so much. */
+/** The lowest limit that leaves a guest this much. */
 function neededLimitMiB(guestMiB: number, input: MemoryInput): number {
   let limit = guestMiB;
-  // The overhead grows by far less than the limit, so that few rounds lead there.
+  // The overhead grows far slower than the limit, so this takes few rounds.
   for (;;) {
     const next = guestMiB + Math.ceil(overheadBytes(limit, input) / MIB);
     if (next <= limit) return limit;

@@ -39,7 +39,7 @@ export interface RootInput {
   /** Steps that bind or open the guest's disk images. */
   disks?: Step[];
   /** An archive that is prepended to the initial RAM disk. */
-  handed?: GuestProcess;
+  initrdProcess?: GuestProcess;
   /** Files written for the monitor. */
   files?: MonitorFile[];
 }
@@ -51,7 +51,7 @@ export interface RootInput {
  */
 export function planRoot(input: RootInput): Step[] {
   const { facts, user } = input;
-  const bootFiles = bootFilesOf(facts, input.handed);
+  const bootFiles = bootFilesOf(facts, input.initrdProcess);
   const copied = bootFiles.filter((file) => mustBeCopied(file, user, facts));
   const tree = new Tree();
 
@@ -100,14 +100,16 @@ export function planRoot(input: RootInput): Step[] {
  * Bytes of boot files that must be copied: because this user could not read them, an archive is
  * prepended to them, or their file system becomes the guest's disk.
  */
-export function copiedBytes(facts: HostFacts, user: User, handed?: GuestProcess): number {
-  return totalSize(bootFilesOf(facts, handed).filter((file) => mustBeCopied(file, user, facts)));
+export function copiedBytes(facts: HostFacts, user: User, initrdProcess?: GuestProcess): number {
+  return totalSize(
+    bootFilesOf(facts, initrdProcess).filter((file) => mustBeCopied(file, user, facts)),
+  );
 }
 
-function bootFilesOf(facts: HostFacts, handed?: GuestProcess): BootFile[] {
+function bootFilesOf(facts: HostFacts, initrdProcess?: GuestProcess): BootFile[] {
   const files: BootFile[] = [{ facts: facts.kernel, target: GUEST_KERNEL }];
   if (facts.initrd !== undefined) {
-    files.push({ facts: facts.initrd, target: GUEST_INITRD, prepend: handed });
+    files.push({ facts: facts.initrd, target: GUEST_INITRD, prepend: initrdProcess });
   }
   return files;
 }

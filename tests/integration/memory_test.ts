@@ -1,4 +1,4 @@
-/** Memory limits: a guest that uses all its RAM is never killed, and what is too little is refused. */
+/** Memory limits: a guest that uses all its RAM is never killed, and a limit that is too low is refused. */
 import assert from "node:assert/strict";
 import { cgroupDirectories } from "../support/cgroups.ts";
 import { assertFailed, assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
@@ -66,7 +66,7 @@ for (const { accelerator, limits, needs } of GUESTS) {
     });
   }
 
-  testIf(`on ${accelerator} a limit that is too little is refused, and what it asks for works`, {
+  testIf(`on ${accelerator} a limit that is too low is refused, and what it asks for works`, {
     needs: [...needs],
     inNode: false,
   }, async () => {
@@ -79,7 +79,7 @@ for (const { accelerator, limits, needs } of GUESTS) {
     const result = await container.create();
     assertFailed(result, [
       "plan guest memory linux.resources.memory.limit",
-      "limit of 16777216 bytes is too little",
+      "limit of 16777216 bytes is too low",
     ]);
     assertNothingLeft(container);
 

@@ -27,7 +27,7 @@ export function argumentsOf({ args, cmdline = "" }: GuestInput): GuestArguments 
  * @param subject where it comes from
  * @param found the text
  */
-export function untellable(
+export function inexpressible(
   subject: string,
   found: string,
   reason: string,

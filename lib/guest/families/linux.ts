@@ -66,14 +66,14 @@ export const linux: Guest = {
     fileSystems: ["ext2", "ext3", "ext4", "xfs", "btrfs"],
   },
   commandLine(input) {
-    const handed = handedProcess(input);
+    const initrdProcess = processInInitrd(input);
     const init = `rdinit=${GUEST_INIT_PATH}`;
-    return lineWith(input, handed === undefined ? processWords(input) : [init]);
+    return lineWith(input, initrdProcess === undefined ? processWords(input) : [init]);
   },
-  handedProcess,
+  processInInitrd,
 };
 
-function handedProcess(input: GuestInput): GuestProcess | undefined {
+function processInInitrd(input: GuestInput): GuestProcess | undefined {
   if (input.environment === "cmdline") return undefined;
   if (rootOf(input) !== undefined && input.environment === undefined) return undefined;
   if (!input.hasInitrd || !input.isInitramfs || rootOf(input) !== undefined) {
@@ -91,13 +91,13 @@ function handedProcess(input: GuestInput): GuestProcess | undefined {
         "which the host's ps shows",
     });
   }
-  const handedAnyway = input.environment === "initrd" || input.env.length > 0 ||
-    tellsMoreThanLine(input);
-  return handedAnyway || !fitsLine(input) ? processOf(input) : undefined;
+  const belongsThere = input.environment === "initrd" || input.env.length > 0 ||
+    exceedsLine(input);
+  return belongsThere || !fitsLine(input) ? processOf(input) : undefined;
 }
 
 /** IPv6 and name servers, for which a kernel has no parameters. */
-function tellsMoreThanLine({ network, resolvConf }: GuestInput): boolean {
+function exceedsLine({ network, resolvConf }: GuestInput): boolean {
   return network !== undefined && (network.ipv6 !== undefined || resolvConf !== undefined);
 }
 

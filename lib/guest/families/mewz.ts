@@ -1,6 +1,6 @@
 import { UnsupportedError } from "../../errors.ts";
 import type { GuestNetwork } from "../types.ts";
-import { argumentsOf, untellable } from "./arguments.ts";
+import { argumentsOf, inexpressible } from "./arguments.ts";
 import type { Guest } from "./types.ts";
 
 /** Parameters of its kernel, which it finds in every word, after `--` too (src/param.zig). */
@@ -66,5 +66,5 @@ function checkArgument(argument: string, subject: string): void {
     : PARAMETERS.some((name) => argument.startsWith(`${name}=`))
     ? "Mewz takes it for a parameter of its kernel"
     : undefined;
-  if (reason !== undefined) throw untellable(subject, argument, reason);
+  if (reason !== undefined) throw inexpressible(subject, argument, reason);
 }

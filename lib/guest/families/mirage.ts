@@ -1,4 +1,4 @@
-import { argumentsOf, untellable } from "./arguments.ts";
+import { argumentsOf, inexpressible } from "./arguments.ts";
 import type { Guest } from "./types.ts";
 
 /** The option of its resolver, since 4.11; a guest without a resolver exits when it is given it. */
@@ -51,8 +51,10 @@ function withNameservers(words: string[], nameservers: string[]): string[] {
 }
 
 function quoted(argument: string, subject: string): string {
-  if (argument === "") throw untellable(subject, argument, "MirageOS drops an empty argument");
-  if (argument.includes("\0")) throw untellable(subject, argument, "it contains a NUL character");
+  if (argument === "") throw inexpressible(subject, argument, "MirageOS drops an empty argument");
+  if (argument.includes("\0")) {
+    throw inexpressible(subject, argument, "it contains a NUL character");
+  }
   if (!/[ "\\]/.test(argument)) return argument;
   return `"${argument.replaceAll(/["\\]/g, "\\$&")}"`;
 }

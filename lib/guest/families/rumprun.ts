@@ -1,5 +1,5 @@
 import type { GuestDisk, GuestNetwork } from "../types.ts";
-import { argumentsOf, untellable } from "./arguments.ts";
+import { argumentsOf, inexpressible } from "./arguments.ts";
 import type { Guest } from "./types.ts";
 
 /** Anywhere in the line, it refers to a configuration in the root file system, which replaces the rest. */
@@ -38,7 +38,7 @@ export const rumprun: Guest = {
     ];
     const line = `{${members.join(",")}}`;
     if (line.includes(FILE_MARK)) {
-      throw untellable("process", FILE_MARK, "Rumprun would look for a configuration file");
+      throw inexpressible("process", FILE_MARK, "Rumprun would look for a configuration file");
     }
     return line;
   },
@@ -54,19 +54,21 @@ export const rumprun: Guest = {
  */
 function quoted(argument: string, subject: string): string {
   if (argument.includes("'")) {
-    throw untellable(subject, argument, "Rumprun cannot read a single quote");
+    throw inexpressible(subject, argument, "Rumprun cannot read a single quote");
   }
-  if (argument.includes("\0")) throw untellable(subject, argument, "it contains a NUL character");
+  if (argument.includes("\0")) {
+    throw inexpressible(subject, argument, "it contains a NUL character");
+  }
   const escaped = argument.replaceAll(/["\\]/g, "\\$&");
   return argument === "" || /[ \t\n]/.test(argument) ? `'${escaped}'` : escaped;
 }
 
 /** Variables keep their escapes, so they cannot have any. */
 function variable(entry: string, subject: string): string {
-  if (entry.indexOf("=") <= 0) throw untellable(subject, entry, "not NAME=VALUE");
+  if (entry.indexOf("=") <= 0) throw inexpressible(subject, entry, "not NAME=VALUE");
   if (!/["\\\0]/.test(entry)) return entry;
   const name = entry.slice(0, entry.indexOf("="));
-  throw untellable(subject, name, "Rumprun cannot read a double quote or a backslash in it");
+  throw inexpressible(subject, name, "Rumprun cannot read a double quote or a backslash in it");
 }
 
 /** With the names of Solo5's driver in Rumprun; `cloner` creates the interface. */

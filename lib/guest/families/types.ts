@@ -47,7 +47,7 @@ export interface Guest {
    * @returns undefined when nothing is
    * @throws InvalidConfigurationError naming what cannot be passed
    */
-  handedProcess?(input: GuestInput): GuestProcess | undefined;
+  processInInitrd?(input: GuestInput): GuestProcess | undefined;
 }
 
 /** How the guests of a family use disks. */

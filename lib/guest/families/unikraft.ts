@@ -1,6 +1,6 @@
 import { UnsupportedError } from "../../errors.ts";
 import type { BootingMonitor, GuestInput, GuestNetwork } from "../types.ts";
-import { argumentsOf, untellable } from "./arguments.ts";
+import { argumentsOf, inexpressible } from "./arguments.ts";
 import { CRASHED } from "./exit_codes.ts";
 import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";
@@ -94,7 +94,7 @@ function requireFoundEnd(line: string, expected: number, { title }: BootingMonit
     if (at === expected) return;
     break;
   }
-  throw untellable("process", line, `${title} would misread " -- " among its quotes`);
+  throw inexpressible("process", line, `${title} would misread " -- " among its quotes`);
 }
 
 /** @param version of a guest; without one it counts as new */
@@ -160,9 +160,13 @@ function environment(env: string[]): string[] {
   const words = env.map((entry, index) => {
     const subject = `process.env[${index}]`;
     const name = entry.slice(0, Math.max(0, entry.indexOf("=")));
-    if (name === "") throw untellable(subject, entry, "not NAME=VALUE");
+    if (name === "") throw inexpressible(subject, entry, "not NAME=VALUE");
     if (entry.endsWith("]")) {
-      throw untellable(subject, name, "Unikraft treats a ] at its end as the end of all variables");
+      throw inexpressible(
+        subject,
+        name,
+        "Unikraft treats a ] at its end as the end of all variables",
+      );
     }
     return quoted(entry, subject);
   });
@@ -175,9 +179,9 @@ function environment(env: string[]): string[] {
  */
 function quoted(word: string, subject: string): string {
   if (word === "") {
-    throw untellable(subject, word, "Unikraft drops an empty word");
+    throw inexpressible(subject, word, "Unikraft drops an empty word");
   }
-  if (word.includes("\0")) throw untellable(subject, word, "it contains a NUL character");
+  if (word.includes("\0")) throw inexpressible(subject, word, "it contains a NUL character");
   if (!/[ \r\n\t\v'"\\]/.test(word)) return word;
   return word.includes("'") ? `"${word.replaceAll(/["\\]/g, "\\$&")}"` : `'${word}'`;
 }

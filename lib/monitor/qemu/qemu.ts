@@ -22,8 +22,8 @@ const MACHINE = [
 
 /**
  * By which a guest says that it panicked (docs/specs/pvpanic.rst). QEMU then stops the guest's processor at
- * once, so that nothing it does later changes the exit code, and exits with 1, or as the debug exit port
- * was told before.
+ * once, so that nothing it does later changes the exit code, and exits with 1, or with what was
+ * written to the debug exit port before.
  */
 const PANIC = ["-device", arch.qemu.panicDevice, "-action", "panic=exit-failure"];
 

@@ -137,7 +137,8 @@ for (const [name, head, is] of heads) {
 
 const withInitrd: GuestInput = { args: ["/init"], env: [], hasInitrd: true, isInitramfs: true };
 const lineOf = (input: Partial<GuestInput>) => linux.commandLine({ ...withInitrd, ...input });
-const handedOf = (input: Partial<GuestInput>) => linux.handedProcess!({ ...withInitrd, ...input });
+const initrdOf = (input: Partial<GuestInput>) =>
+  linux.processInInitrd!({ ...withInitrd, ...input });
 const PRESET = ["HOME=/", "TERM=linux"];
 
 const ROOT: GuestInput["disks"] = [{ mountPoint: "/", readOnly: false, fileSystem: "ext4" }];
@@ -172,7 +173,7 @@ const ways: { name: string; input: Partial<GuestInput>; way: "cmdline" | "initrd
 
 for (const { name, input, way } of ways) {
   Deno.test(`linux guest with ${name}: passed by the ${way}`, () => {
-    const handed = handedOf(input);
+    const handed = initrdOf(input);
     assert.equal(handed === undefined ? "cmdline" : "initrd", way);
     const line = lineOf(input)!;
     assert.equal(line.endsWith(" rdinit=/urunc/init"), way === "initrd", line);
@@ -187,19 +188,19 @@ for (const { name, input, way } of ways) {
 
 Deno.test("linux: variables that a command line could not carry arrive unchanged", () => {
   const env = ["console=x", "my.name=1", 'Q=a "b', "NL=a\nb", "HOME=/root", "A=1", "A=2"];
-  assert.deepEqual(handedOf({ env })!.env, [
+  assert.deepEqual(initrdOf({ env })!.env, [
     ...["HOME=/root", "TERM=linux", "console=x", "my.name=1", 'Q=a "b', "NL=a\nb", "A=2"],
   ]);
 });
 
 Deno.test("linux: the image's command line is used without arguments", () => {
   const env = ["A=1"];
-  assert.deepEqual(handedOf({ args: [], cmdline: ' /sh  -c "a b" ', env })!.args, [
+  assert.deepEqual(initrdOf({ args: [], cmdline: ' /sh  -c "a b" ', env })!.args, [
     "/sh",
     "-c",
     "a b",
   ]);
-  assert.deepEqual(handedOf({ args: [], env })!.args, ["/init"]);
+  assert.deepEqual(initrdOf({ args: [], env })!.args, ["/init"]);
 });
 
 const refused: { name: string; input: Partial<GuestInput>; message: RegExp }[] = [
@@ -250,7 +251,7 @@ const refused: { name: string; input: Partial<GuestInput>; message: RegExp }[] =
 
 for (const { name, input, message } of refused) {
   Deno.test(`linux guest refuses ${name}`, () => {
-    const tell = () => [handedOf(input), lineOf(input)];
+    const tell = () => [initrdOf(input), lineOf(input)];
     assert.throws(tell, (error) => {
       assert.ok(error instanceof InvalidConfigurationError);
       assert.match(error.message, message);

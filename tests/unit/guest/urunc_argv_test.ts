@@ -221,7 +221,7 @@ const REFUSALS: { reason: string; applies(it: Case): boolean; message: RegExp }[
   {
     reason: "Solo5's guests get no initial RAM disk; theirs is dropped without a word",
     applies: (it) => it.initrd === true && onSolo5(it),
-    message: /initrd.*gives guests no initial RAM disk/,
+    message: /initrd.*does not support an initial RAM disk/,
   },
   {
     reason: "Unikraft's and Mewz's guests mount no disk; theirs is dropped without a word",
