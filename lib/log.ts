@@ -1,5 +1,6 @@
 import { formatError } from "./errors.ts";
 import { readableStack } from "./os/stack.ts";
+import { sendToSyslog } from "./os/syslog.ts";
 import { printError } from "./output.ts";
 
 /** Where and how log lines are written. */
@@ -34,7 +35,16 @@ export class Logger {
     this.#write("info", message);
   }
 
+  /**
+   * A program that names a log file reads errors in it, and no warnings; and docker's shim removes the
+   * file. So standard error gets them, which of a `create` is the container's (a guest itself has only
+   * an output: `docker logs` shows them beside it), and the system's log does for every command.
+   */
   warning(message: string): void {
+    if (this.#options.file !== undefined) {
+      printError(`urunc: warning: ${formatError(message)}\n`);
+      sendToSyslog(`warning: ${formatError(message)}`);
+    }
     this.#write("warning", message);
   }
 

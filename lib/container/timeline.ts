@@ -1,4 +1,4 @@
-import type { StepTimes } from "../launch/step_clock.ts";
+import type { StepTimes } from "../launch/observer.ts";
 import type { LaunchPlan } from "../plan/types.ts";
 import { debug, isWatched, roundTo2 } from "../watch.ts";
 

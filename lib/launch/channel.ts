@@ -12,7 +12,7 @@ import type { State } from "../oci/state.ts";
 import type { LogFields } from "../log.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { LaunchPlan } from "../plan/types.ts";
-import type { StepTimes } from "./step_clock.ts";
+import type { StepTimes } from "./observer.ts";
 
 /**
  * The handshake between the creator (the command line or the shim) and init:

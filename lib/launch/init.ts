@@ -3,9 +3,8 @@ import { readNetwork } from "../network/discover.ts";
 import { preload } from "../os/preload.ts";
 import { listen, roundTo2 } from "../watch.ts";
 import { Channel, type CreatorMessage, type InitMessage, type StepFailure } from "./channel.ts";
-import type { Observer } from "./observer.ts";
+import { type Observer, StepClock } from "./observer.ts";
 import { perform, StepError } from "./perform.ts";
-import { StepClock } from "./step_clock.ts";
 import type { PerformContext } from "./context.ts";
 import { receiveStdio } from "./stdio.ts";
 import { errorMessage } from "../errors.ts";
@@ -82,7 +81,6 @@ export function runInit(observer: Observer): number {
 /** The creator has much to read before it sends anything: what every container needs is ready then. */
 function preloadSteps(): void {
   preload("./init.ts");
-  preload("./step_clock.ts");
   preload("./steps/namespaces.ts");
   preload("./steps/root.ts");
   preload("./steps/credentials.ts");

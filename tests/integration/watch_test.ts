@@ -257,3 +257,24 @@ testIf("a step that fails in init has a stack trace, too", { needs }, async () =
   const stack = log.filter(({ msg }) => msg.includes("\n    at runHooks (lib/hooks.ts:"));
   assert.equal(stack.length, 1, created.stderr);
 });
+
+testIf("a warning reaches a person although the log is a file", { needs }, async () => {
+  await using scope = new Scope();
+  const file = `${await scope.temporaryDirectory("log")}/log.json`;
+  // As containerd's shim for runc calls it: what `create` writes is the container's standard error.
+  const container = await doubleContainer(scope, "idle", {
+    globals: ["--log", file, "--log-format", "json"],
+    edit: (config) => {
+      config.process.cwd = "/app";
+      config.hooks = { poststart: [{ path: "/bin/false" }] };
+    },
+  });
+  const created = await container.create();
+  assertSucceeded(created, "create");
+  assert.match(created.stderr, /^urunc: warning: config\.json process\.cwd \/app: .*\n$/);
+  const started = await container.start();
+  assertSucceeded(started, "start");
+  assert.match(started.stderr, /^urunc: warning: run poststart hook \/bin\/false: exit code 1\n$/);
+  const log = parseLog(await Deno.readTextFile(file));
+  assert.deepEqual(log.map(({ level }) => level), ["warning", "warning"]);
+});
