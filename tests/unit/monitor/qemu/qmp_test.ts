@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import {
   CTRL_ALT_DELETE,
+  describeExchange,
   isInKernel,
   lastProgram,
   MAXIMUM_CONVERSATION,
@@ -8,6 +9,7 @@ import {
   qmpCommand,
   QmpReader,
   READ_ENABLED_EVENTS,
+  READ_REGISTERS,
   wantsPowerButton,
 } from "../../../../lib/monitor/qemu/qmp.ts";
 
@@ -107,3 +109,12 @@ for (const [answer, program] of programs) {
     assert.equal(lastProgram({ return: answer }), program);
   });
 }
+
+Deno.test("a log has short answers whole, and of registers only how long they are", () => {
+  assert.equal(
+    describeExchange(qmpCommand("query-kvm"), { return: { enabled: true } }),
+    '{"execute":"query-kvm"} → {"return":{"enabled":true}}',
+  );
+  const registers = { return: `RAX=${"0".repeat(200)}` };
+  assert.match(describeExchange(READ_REGISTERS, registers), / → \d{3} characters$/);
+});
