@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import * as linux from "../../ffi/linux.ts";
 import { type CommandResult, parseStatus, run } from "../support/process.ts";
+import { markedMounts } from "../support/leaks.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -17,11 +18,10 @@ function act(...args: string[]): Promise<CommandResult> {
 async function inMonitorRoot(script: string): Promise<string> {
   await using scope = new Scope();
   const directory = await scope.temporaryDirectory("root");
-  const mounts = () => Deno.readTextFileSync("/proc/self/mountinfo");
-  const before = { mounts: mounts(), hostname: Deno.hostname() };
+  const before = { mounts: markedMounts(), hostname: Deno.hostname() };
   const { stdout } = await act("becomeMonitor", directory, "sh", "-c", script);
   assert.deepEqual(
-    { mounts: mounts(), hostname: Deno.hostname() },
+    { mounts: markedMounts(), hostname: Deno.hostname() },
     before,
     "the host is as before",
   );

@@ -3,7 +3,7 @@
  * outlive it, so that it can be killed and started again. The machine's own never notices.
  */
 import { cgroupProcesses, removeCgroupTree } from "./cgroups.ts";
-import { type Daemon, daemon, waitForSocket } from "./daemon.ts";
+import { type Daemon, daemon, DETACH_OTHERS, waitForSocket } from "./daemon.ts";
 import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, listPids, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
@@ -105,7 +105,7 @@ export async function startContainerd(
     "sh",
     "-c",
     // Shims put their sockets below /run/containerd whatever they are told.
-    `${mountRun(directory)} && ip link set lo up && ${
+    `${DETACH_OTHERS}${mountRun(directory)} && ip link set lo up && ${
       options.uruncConfiguration === undefined ? "" : `${overlayEtc(directory)} && `
     }touch ${directory}/ready && exec sleep infinity`,
   ]);

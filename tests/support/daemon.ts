@@ -10,6 +10,13 @@ export interface Daemon {
   hasEnded(): boolean;
 }
 
+/**
+ * Shell commands that begin a mount namespace of a daemon's: what other tests have mounted is detached from
+ * it, a copy would hold their disks for as long as it lives.
+ */
+export const DETACH_OTHERS = `awk '$5 ~ "/urunc-test-" { print $5 }' /proc/self/mountinfo |
+  while read -r it; do umount --lazy "$it" 2>/dev/null; done; `;
+
 /** Starts a daemon that ends on SIGTERM; its output goes to a file. */
 export async function daemon(
   scope: Scope,

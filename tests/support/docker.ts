@@ -4,7 +4,7 @@
  * the machine's own docker, if there is one, never notices.
  */
 import { cgroupProcesses, removeCgroupTree } from "./cgroups.ts";
-import { daemon, waitForSocket } from "./daemon.ts";
+import { daemon, DETACH_OTHERS, waitForSocket } from "./daemon.ts";
 import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, listPids, run, waitFor } from "./process.ts";
 import { findProgram } from "./skip.ts";
@@ -118,7 +118,7 @@ export async function startDocker(
     "sh",
     "-c",
     // Shims put their sockets below /run/containerd whatever they are told.
-    'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"',
+    DETACH_OTHERS + 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"',
     "sh",
   ]);
   const into = (pid: number) => ["nsenter", "--target", `${pid}`, "--net", "--mount"];

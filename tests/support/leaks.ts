@@ -121,6 +121,11 @@ function mounts(): Map<string, string> {
   return found;
 }
 
+/** What this run has mounted in a process's namespace, as mountinfo has it: others' come and go. */
+export function markedMounts(pid: number | "self" = "self"): string[] {
+  return readText(`/proc/${pid}/mountinfo`).split("\n").filter((it) => it.includes(RUN_MARK));
+}
+
 /** One of a pair that a namespace holds is not looked for: it goes with what holds the namespace. */
 function networkLinks(): string[] {
   return namesIn("/sys/class/net").filter((it) => isOurs(it));

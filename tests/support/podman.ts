@@ -4,7 +4,7 @@
  * runtime.
  */
 import { cgroupProcesses, removeCgroupTree } from "./cgroups.ts";
-import { daemon } from "./daemon.ts";
+import { daemon, DETACH_OTHERS } from "./daemon.ts";
 import { type ImageFile, makeLayer } from "./image.ts";
 import { type CommandOptions, type CommandResult, isAlive, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
@@ -60,6 +60,7 @@ export async function startPodman(
     "--propagation=private",
     "sh",
     "-c",
+    DETACH_OTHERS +
     'mount -t tmpfs tmpfs /run && ip link set lo up && touch "$1/ready" && exec sleep infinity',
     "sh",
     directory,
