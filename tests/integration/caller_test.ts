@@ -109,7 +109,7 @@ for (const accelerator of ["kvm", "tcg"] as const) {
   });
 }
 
-testIf("caller: nothing of it is in the monitor, which says so itself", {
+testIf("caller: nothing of it reaches the monitor, by the monitor's own report", {
   needs: [...needs, "gcc"],
 }, async () => {
   await using scope = new Scope();

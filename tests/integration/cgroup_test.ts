@@ -104,7 +104,7 @@ testIf("a cgroup with many processes that are born meanwhile is emptied", ROOT, 
   assert.deepEqual(left(), []);
 });
 
-testIf("the end of one container leaves its neighbour and their parent alone", ROOT, async () => {
+testIf("deleting a container leaves its neighbour and their parent alone", ROOT, async () => {
   const first = planCgroup(LAYOUT, `${PARENT}/one`, "one", limits());
   makeCgroup(first);
   const second = planCgroup(LAYOUT, `${PARENT}/two`, "two", limits());
@@ -125,7 +125,7 @@ testIf("the end of one container leaves its neighbour and their parent alone", R
   assert.deepEqual(left(), []);
 });
 
-testIf("a cgroup that is in use is nobody's to take", ROOT, async () => {
+testIf("a cgroup that is in use is not taken over", ROOT, async () => {
   const cgroup = planCgroup(LAYOUT, `${PARENT}/one`, "one", limits());
   const process = sleeper();
   try {
@@ -238,7 +238,7 @@ testIf("containers that come and go under one parent at the same time do not mee
 
 const UNIFIED = LAYOUT.v2;
 
-testIf("cgroup v2: controllers are handed down and limit", {
+testIf("cgroup v2: controllers are delegated and limit", {
   needs: ["root"],
   skip: UNIFIED?.controllers.includes("hugetlb")
     ? undefined

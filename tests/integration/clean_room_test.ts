@@ -121,7 +121,7 @@ test("the root is read-only, nosuid, nodev, noexec; no /proc, /sys, /etc, /tmp",
   }
 });
 
-test("no device where none is needed; /dev is read-only, noexec, nosuid", {}, (report) => {
+test("no devices unless needed; /dev is read-only, noexec, nosuid", {}, (report) => {
   assert.deepEqual(report.dev, []);
   const flags = BigInt(`0x${report.devFlags}`);
   for (const flag of [ST_RDONLY, ST_NOSUID, ST_NOEXEC]) assert.ok(flags & flag);

@@ -16,7 +16,7 @@ testIf("an ordinary container: run gives its output and exit code", { needs: NEE
   assert.deepEqual(result, { code: 9, stdout: "out\n", stderr: "error\n" });
 });
 
-testIf("Knative's queue-proxy is told where the guest of its pod is", {
+testIf("Knative's queue-proxy gets the address of its pod's guest", {
   needs: NEEDS,
 }, async () => {
   await using scope = new Scope();
@@ -83,7 +83,7 @@ testIf("an ordinary container: create, start, exec, ps, pause, kill, delete", {
   assert.match((await call("state", "idle")).stderr, /does not exist/);
 });
 
-testIf("what says that it is a guest is never handed to the OCI runtime", {
+testIf("a container that describes a guest is never run by the OCI runtime", {
   needs: NEEDS,
 }, async () => {
   await using scope = new Scope();

@@ -156,7 +156,7 @@ async function doubleWithAll(scope: Scope, commands: string, options: ContainerO
   return { container, own, read };
 }
 
-testIf("a monitor has what it was handed, no more of it, and finds nothing else", {
+testIf("a monitor has its inherited descriptors, and finds nothing else", {
   needs: ["root", "kvm", "gcc", "losetup", "ip", "tc"],
 }, async () => {
   await using scope = new Scope();
@@ -190,7 +190,7 @@ testIf("a monitor has what it was handed, no more of it, and finds nothing else"
   assert.deepEqual([own.device, read.device, "/dev/kvm"].map((path) => readDevice(path)), before);
 });
 
-testIf("by a descriptor nothing is written beyond the end of a disk", {
+testIf("a descriptor cannot be written beyond the end of a disk", {
   needs: ["root", "kvm", "gcc", "losetup", "ip", "tc"],
 }, async () => {
   await using scope = new Scope();

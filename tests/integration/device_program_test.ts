@@ -116,7 +116,7 @@ testIf("a container's rules replace those of the one before in the same cgroup",
   assert.deepEqual(await attempts(child, commands), { null: "no", zero: "yes" });
 });
 
-testIf("a program that the verifier refuses is refused in its words", ROOT, () => {
+testIf("a program that the verifier rejects is reported with its message", ROOT, () => {
   const instructions = new Uint8Array(new ArrayBuffer(8));
   instructions[0] = 0x95; // exit, without an answer in r0
   assert.throws(

@@ -386,7 +386,7 @@ function giveDevices(
   };
 }
 
-testIf("a volume that is no disk is refused by name", { needs: ["root", "gcc"] }, async () => {
+testIf("a volume that is not a disk is rejected by name", { needs: ["root", "gcc"] }, async () => {
   await using scope = new Scope();
   const directory = await scope.temporaryDirectory("volume");
   await Deno.mkdir(`${directory}/directory.img`);

@@ -13,7 +13,7 @@ async function double(commands: string, stdin?: string) {
   });
 }
 
-testIf("double: what it says of itself is what the kernel says", { needs }, async () => {
+testIf("double: its report agrees with the kernel", { needs }, async () => {
   const { code, stdout } = await double("report /proc/self/status /no/such/file; exit 3");
   assert.equal(code, 3);
   const report = parseReport(stdout);
@@ -74,7 +74,7 @@ testIf("double: copies stdin, and writes as many bytes as asked", { needs }, asy
   }
 });
 
-testIf("double: as PID 1 SIGTERM ends it, unless it is told to ignore it", {
+testIf("double: as PID 1 SIGTERM ends it, unless asked to ignore it", {
   needs: [...needs, "root", "unshare"],
 }, async () => {
   for (const [commands, ends] of [["idle", true], ["ignore 15; idle", false]] as const) {

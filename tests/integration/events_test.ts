@@ -98,7 +98,7 @@ testIf("events come at their interval until the container ends", NEEDS, async ()
   assert.ok(events.every(({ id }) => id === container.id));
 });
 
-testIf("a monitor that is killed for want of memory is told of", NEEDS, async () => {
+testIf("an OOM kill of the monitor is reported", NEEDS, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "sleep 1000; alloc 200; idle", {
     edit(config) {
@@ -114,7 +114,7 @@ testIf("a monitor that is killed for want of memory is told of", NEEDS, async ()
   assert.equal((await container.state()).status, "stopped");
 });
 
-testIf("intervals that are none are refused", NEEDS, async () => {
+testIf("invalid intervals are rejected", NEEDS, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle");
   await container.mustStart();

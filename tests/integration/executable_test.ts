@@ -74,7 +74,7 @@ Deno.test("what only tests may do is absent from the bundle", async () => {
   assert.doesNotMatch(text, /only in tests/);
 });
 
-Deno.test("an inspected bundle tells its imports and its use of process", () => {
+Deno.test("an inspected bundle shows its imports and its use of process", () => {
   const inspect = (text: string) => inspectBundle(new TextEncoder().encode(text));
   assert.deepEqual(inspect(`console.log({ process: 1 }.process, "node:fs process.env")`), {
     imports: [],

@@ -9,7 +9,7 @@ const needs = ["root", "qemu-system-x86_64"];
 const linuxNeeds = [...needs, "busybox", "cpio", "apt-get"];
 
 for (const code of [0, 1, 2, 42, 126, 127]) {
-  testIf(`exit code: a guest that says ${code}`, { needs }, async () => {
+  testIf(`exit code: a guest that exits with ${code}`, { needs }, async () => {
     await using scope = new Scope();
     const args = ["hello", "over", String(code)];
     const container = await Container.prepare(scope, { args, accelerator: "tcg" });
@@ -18,7 +18,7 @@ for (const code of [0, 1, 2, 42, 126, 127]) {
   });
 }
 
-testIf("exit code: a monitor that fails by itself is 1, with its own words", {
+testIf("exit code: a monitor that fails by itself is 1, with its own message", {
   needs,
 }, async () => {
   await using scope = new Scope();

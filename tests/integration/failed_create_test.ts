@@ -18,7 +18,7 @@ import { assertNothingLeft, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
-testIf("an init that is not started is ended once, and not who has its number then", {
+testIf("an unused init is killed once, and no process that reuses its pid", {
   needs: ["root", "gcc", "sleep"],
 }, async () => {
   await using scope = new Scope();
@@ -74,7 +74,7 @@ class ToldReaper extends Reaper {
   }
 }
 
-testIf("nobody waits for an init that was waited for", { needs: ["root", "true"] }, async () => {
+testIf("an init that was reaped is not waited for again", { needs: ["root", "true"] }, async () => {
   const reaper = new ToldReaper(new Reactor());
   const inits = new WarmInit(SILENT_OBSERVER, reaper);
   const [ours, theirs] = socketpair(SOCK_STREAM);

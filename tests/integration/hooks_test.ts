@@ -177,7 +177,7 @@ testIf("a container whose process a hook moves out of its cgroup is not made", {
   assertNothingLeft(container);
 });
 
-testIf("what a failed create could not undo is told with why it failed", { needs }, async () => {
+testIf("what a failed create could not undo is reported with its error", { needs }, async () => {
   await using scope = new Scope();
   const { container } = await hookedContainer(scope, () => ({
     createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", "exit 7"] }],

@@ -42,7 +42,7 @@ const CREDENTIALS = [
 const WANTS = [{ bits: 6, redirection: "<>" }, { bits: 4, redirection: "<" }];
 
 testIf(
-  "who may open a device node is answered as the kernel answers it",
+  "access to a device node is decided as by the kernel",
   { needs: ["root", "setpriv", "setfacl"] },
   () => {
     // Not in /tmp: it may be nodev.

@@ -36,7 +36,7 @@ wait`;
   assert.equal((await ended).code, 137);
 });
 
-testIf("what an earlier build left is removed, and what cannot be is told", { needs }, async () => {
+testIf("leftovers of an earlier build are removed, or reported", { needs }, async () => {
   await using scope = new Scope();
   const cache = await scope.temporaryDirectory("cache");
   for (const path of ["work-busy/mounted", "work-old/tree", "image-new"]) {

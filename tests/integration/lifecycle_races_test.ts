@@ -41,7 +41,7 @@ testIf("of 10 starts at once exactly one wins", { needs }, async () => {
   assert.equal(await container.waitForOutput("once"), "once\n");
 });
 
-testIf("10 deletes at once: it is gone, and none says anything else", { needs }, async () => {
+testIf("10 concurrent deletes: it is gone, and all agree", { needs }, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "exit 0");
   const pid = await container.mustStart();

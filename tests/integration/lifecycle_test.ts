@@ -162,7 +162,7 @@ testIf("ids that could be a path are refused, by every command", { needs: ["root
   assert.equal(container.exists(), false);
 });
 
-testIf("state is the specification's, and tells who the monitor is", { needs }, async () => {
+testIf("state is the specification's, with the monitor's identity", { needs }, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle", {
     annotations: { "org.example.key": "value" },

@@ -102,7 +102,7 @@ for (const { accelerator, limits, needs } of GUESTS) {
   });
 }
 
-testIf("without a limit the guest has what the configuration says", {
+testIf("without a limit the guest has the configured memory", {
   needs: ["root", "qemu-system-x86_64"],
   inNode: false,
 }, async () => {

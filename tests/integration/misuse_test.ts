@@ -51,7 +51,7 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
   }
 });
 
-testIf("every command says which word it misses, and which is one too many", {}, async () => {
+testIf("every command names a missing and an unexpected argument", {}, async () => {
   await using scope = new Scope();
   const directory = await scope.temporaryDirectory("cwd");
   const root = ["--root", `${directory}/state`];
@@ -70,7 +70,7 @@ testIf("every command says which word it misses, and which is one too many", {},
   assert.deepEqual([...Deno.readDirSync(directory)], []);
 });
 
-testIf("every command that works on a container says that there is none", {}, async () => {
+testIf("every command on a container reports a missing one", {}, async () => {
   await using scope = new Scope();
   const root = `${await scope.temporaryDirectory("root")}/state`;
   const options: Record<string, string[]> = {
@@ -88,7 +88,7 @@ testIf("every command that works on a container says that there is none", {}, as
   }
 });
 
-testIf("spec never writes over a file, and says where it cannot write", {}, async () => {
+testIf("spec never overwrites a file, and reports where it cannot write", {}, async () => {
   await using scope = new Scope();
   const bundle = await scope.temporaryDirectory("bundle");
   const spec = async (directory: string) =>
@@ -100,7 +100,7 @@ testIf("spec never writes over a file, and says where it cannot write", {}, asyn
   assertFailed(await spec(`${bundle}/none`), [`${bundle}/none`, "no such directory", "--bundle"]);
 });
 
-testIf("a command line that is wrong is told to the log that it names, too", {}, async () => {
+testIf("a usage error is written to the log that the command line names, too", {}, async () => {
   await using scope = new Scope();
   const log = `${await scope.temporaryDirectory("log")}/log.json`;
   const logging = ["--log", log, "--log-format", "json"];
@@ -112,7 +112,7 @@ testIf("a command line that is wrong is told to the log that it names, too", {},
 });
 
 testIf(
-  "what no guest can do is refused by name, whatever follows, and told to the log",
+  "unsupported commands are rejected by name, whatever follows, and logged",
   {},
   async () => {
     const cases: [args: string[], texts: string[]][] = [
@@ -133,7 +133,7 @@ testIf(
   },
 );
 
-testIf("help and version, everywhere, are no mistakes", {}, async () => {
+testIf("help and version are accepted everywhere", {}, async () => {
   const verbs = [...Object.keys(commands), ...Object.keys(refusedVerbs)];
   const cases = [
     ...[["--help"], ["-h"], ["help"], ["help", "--help"], ["help", "help"]],
@@ -151,7 +151,7 @@ testIf("help and version, everywhere, are no mistakes", {}, async () => {
   assert.match(stdout, /^urunc version \d+\.\d+\.\d+\n/);
 });
 
-testIf("output that nobody reads, or has no room: one line says so", {}, async () => {
+testIf("output without a reader, or to a full disk: one line reports it", {}, async () => {
   for (const args of ["--version", "help spec", "features", "completion bash"]) {
     for (const to of [">/dev/full", "| true"]) {
       const script = `{ sleep 0.2; "$0" ${args}; echo "code $?" >&2; } ${to}`;
@@ -278,24 +278,28 @@ function assertLogged({ stderr }: CommandResult, log: string): void {
   assert.ok(Math.abs(Date.parse(last.time) - Date.now()) < 60_000);
 }
 
-testIf("misuse: a console socket that is none, or nobody listens on", { needs }, async () => {
-  await using scope = new Scope();
-  const container = await doubleContainer(scope, "idle", { terminal: true });
-  const socket = `${await scope.temporaryDirectory("socket")}/socket`;
-  const create = () => container.create({ args: ["--console-socket", socket] });
-  assertFailed(await create(), ["sendTerminal", socket, "ENOENT"]);
-  await Deno.writeTextFile(socket, "");
-  assertFailed(await create(), ["sendTerminal", socket, "ECONNREFUSED"]);
-  await Deno.remove(socket);
-  // A socket's file may outlive who listened; Deno removes the one it made.
-  const listener = Deno.listen({ transport: "unix", path: `${socket}.made` });
-  await Deno.link(`${socket}.made`, socket);
-  listener.close();
-  assertFailed(await create(), ["sendTerminal", socket, "ECONNREFUSED"]);
-  assertNothingLeft(container);
-});
+testIf(
+  "misuse: a console socket that is not a socket, or without a listener",
+  { needs },
+  async () => {
+    await using scope = new Scope();
+    const container = await doubleContainer(scope, "idle", { terminal: true });
+    const socket = `${await scope.temporaryDirectory("socket")}/socket`;
+    const create = () => container.create({ args: ["--console-socket", socket] });
+    assertFailed(await create(), ["sendTerminal", socket, "ENOENT"]);
+    await Deno.writeTextFile(socket, "");
+    assertFailed(await create(), ["sendTerminal", socket, "ECONNREFUSED"]);
+    await Deno.remove(socket);
+    // A socket's file may outlive who listened; Deno removes the one it made.
+    const listener = Deno.listen({ transport: "unix", path: `${socket}.made` });
+    await Deno.link(`${socket}.made`, socket);
+    listener.close();
+    assertFailed(await create(), ["sendTerminal", socket, "ECONNREFUSED"]);
+    assertNothingLeft(container);
+  },
+);
 
-testIf("misuse: bundles that are none", { needs }, async () => {
+testIf("misuse: invalid bundles", { needs }, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle");
   const create = (bundle: string) => container.urunc(["create", "--bundle", bundle, container.id]);
@@ -384,7 +388,7 @@ testIf("misuse: state directories and logs that cannot be written", { needs }, a
   assertNothingLeft(other);
 });
 
-testIf("misuse: an image that says too little of its unikernel", { needs }, async () => {
+testIf("misuse: an image with an incomplete description", { needs }, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle");
   await Deno.writeTextFile(`${container.rootfs}/urunc.json`, "{}");
@@ -412,7 +416,7 @@ testIf("misuse: a kernel for another processor", { needs }, async () => {
   assertNothingLeft(container);
 });
 
-testIf("misuse: a configuration that says something impossible", { needs }, async () => {
+testIf("misuse: an impossible configuration", { needs }, async () => {
   const cases: [toml: string, texts: string[]][] = [
     ["device_access = 1", ["read the configuration device_access", "the number 1", "private"]],
     ["devise_access = 'private'", ["devise_access", 'did you mean "device_access"?']],
@@ -448,7 +452,7 @@ const GROUP_NODE = (directory: string) =>
   `mount -t tmpfs none ${directory}; mknod ${directory}/kvm c 10 232; ` +
   `chgrp 108 ${directory}/kvm; chmod 660 ${directory}/kvm; mount --bind ${directory}/kvm /dev/kvm`;
 
-testIf("misuse: no /dev/kvm, and one that is none: how to go without", {
+testIf("misuse: no /dev/kvm, or a file in its place: how to do without", {
   needs: [...needs, "kvm", "unshare"],
 }, async () => {
   for (const [script, text] of [[HIDDEN, "/dev/kvm"], [NO_KVM, "/dev/kvm"]] as const) {

@@ -164,17 +164,21 @@ test(
 );
 
 for (const hypervisor of ["firecracker", "hvt"]) {
-  test(`${hypervisor}: emulation is refused, whoever asks for it`, [], async (scope) => {
-    const guest = commands(hypervisor, "report");
-    const byNode = await prepare(scope, hypervisor, guest, 'accelerator = "tcg"');
-    assertFailed(await byNode.create(), [
-      `${hypervisor} cannot emulate a processor`,
-      "configuration",
-    ]);
-    assertNothingLeft(byNode);
-    const byImage = await prepare(scope, hypervisor, { ...guest, accelerator: "tcg" });
-    assertFailed(await byImage.create(), ["com.urunc.unikernel.accelerator"]);
-  });
+  test(
+    `${hypervisor}: emulation is rejected, by configuration and by annotation`,
+    [],
+    async (scope) => {
+      const guest = commands(hypervisor, "report");
+      const byNode = await prepare(scope, hypervisor, guest, 'accelerator = "tcg"');
+      assertFailed(await byNode.create(), [
+        `${hypervisor} cannot emulate a processor`,
+        "configuration",
+      ]);
+      assertNothingLeft(byNode);
+      const byImage = await prepare(scope, hypervisor, { ...guest, accelerator: "tcg" });
+      assertFailed(await byImage.create(), ["com.urunc.unikernel.accelerator"]);
+    },
+  );
 }
 
 test("a pair that does not work is refused with those that do", [], async (scope) => {

@@ -85,7 +85,7 @@ testIf("namespaces without a path are new ones, of the container alone", { needs
 });
 
 testIf(
-  "with none listed the monitor has namespaces of its own all the same",
+  "with none listed the monitor still has namespaces of its own",
   { needs },
   async () => {
     await using scope = new Scope();
@@ -160,7 +160,7 @@ testIf("all namespaces are joined, the network by its name", { needs }, async ()
   assertNothingLeft(container, pid);
 });
 
-testIf("the runtime's own network namespace by its path is refused, and stays as it is", {
+testIf("the path of the runtime's own network namespace is rejected, and it stays unchanged", {
   needs,
 }, async () => {
   await using scope = new Scope();
@@ -195,7 +195,7 @@ testIf("the runtime's own network namespace by its path is refused, and stays as
   assert.equal(await describe(), before);
 });
 
-testIf("what stands at a namespace's path and is none, or another one", { needs }, async () => {
+testIf("a namespace's path that is not a namespace, or of another type", { needs }, async () => {
   const cases: [type: Type, path: string, texts: string[]][] = [
     ["network", "/no/such/namespace", ["/no/such/namespace", "ENOENT"]],
     ["network", "/etc/hostname", ["setns", "EINVAL"]],

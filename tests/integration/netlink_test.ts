@@ -12,7 +12,7 @@ function netlinkPorts(): number[] {
     .map(([, , port]) => Number(port));
 }
 
-testIf("nobody but the kernel can send to a netlink socket of ours", { needs: ["root"] }, () => {
+testIf("only the kernel can send to our netlink sockets", { needs: ["root"] }, () => {
   const before = netlinkPorts();
   using ours = new NetlinkSocket();
   const port = netlinkPorts().find((it) => !before.includes(it))!;

@@ -67,7 +67,7 @@ async function describe(lanes: Lane[]): Promise<string> {
   return texts.join("\n") + (await run(["ip", "tuntap"], { check: true })).stdout;
 }
 
-testIf(`${STARTS} starts leave namespaces, taps and tc as they were`, {
+testIf(`${STARTS} starts leave namespaces, taps and tc unchanged`, {
   needs: ["root", "gcc", "ip", "tc", "nft"],
   timeoutSeconds: 240,
 }, async () => {

@@ -321,7 +321,7 @@ testIf("removeTap takes a stale tap, and not one in use", {
   );
 });
 
-testIf("removeTap takes a tap whose owner has ended from whoever holds it", {
+testIf("removeTap removes a tap whose owner has exited, even when it is held", {
   needs: [...needs, "gcc", "setpriv"],
 }, async () => {
   await using scope = new Scope();
@@ -343,7 +343,7 @@ testIf("removeTap takes a tap whose owner has ended from whoever holds it", {
   assert.match(refused?.error ?? "", /^WrongStateError: remove tap tap0_urunc: EBUSY/);
 });
 
-testIf("removeTap refuses an interface that is no tap of ours", { needs }, async () => {
+testIf("removeTap rejects an interface that is not our tap", { needs }, async () => {
   await using scope = new Scope();
   const namespace = await Namespace.make(scope);
   await namespace.setUp("ip link add eth0 type veth peer name p0", "ip tuntap add tun3 mode tun");

@@ -32,7 +32,7 @@ for (
   });
 }
 
-testIf("a node that halts says when there is no room for its files", {
+testIf("a halted node reports when there is no room for its files", {
   needs: [...needs, "root", "mount"],
 }, async () => {
   await using scope = new Scope();

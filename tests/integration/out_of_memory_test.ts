@@ -127,7 +127,7 @@ class KnowingReactor extends Reactor {
   }
 }
 
-testIf("nothing stays open when they cannot be watched", NEEDS, async () => {
+testIf("nothing stays open when kills cannot be watched", NEEDS, async () => {
   await using scope = new Scope();
   const directory = await limitedCgroup(scope);
   assert.equal(await use(directory, 64), 137);

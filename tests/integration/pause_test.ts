@@ -33,7 +33,7 @@ async function listed(container: Container): Promise<string> {
   return rows.find(({ id }) => id === container.id)!.status;
 }
 
-testIf("a paused container stands still, and goes on where it was", NEEDS, async () => {
+testIf("a paused container stops, and resumes where it was", NEEDS, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, counting(60));
   const pid = await container.mustStart();
@@ -91,7 +91,7 @@ for (const how of [["kill"], ["kill", "--all"], ["delete", "--force"]]) {
   });
 }
 
-testIf("a signal that can wait waits until the container goes on", NEEDS, async () => {
+testIf("a signal that can wait waits until the container is resumed", NEEDS, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle");
   const pid = await container.mustStart();
@@ -133,7 +133,7 @@ testIf("ps lists the monitor, in both formats, also while it is paused", NEEDS, 
   assert.deepEqual(rest, []);
 });
 
-testIf("cgroup v2: processes stop, are seen to be stopped, and go on", {
+testIf("cgroup v2: processes stop, are seen to be stopped, and resume", {
   needs: ["root"],
   skip: LAYOUT.v2 === undefined ? "needs a cgroup2 tree" : undefined,
 }, async () => {

@@ -73,7 +73,7 @@ testIf(
   },
 );
 
-testIf("an init that waits is handed out with its pending move", {
+testIf("a waiting init is handed out with its pending move", {
   needs: ["root", "sleep"],
 }, async () => {
   const child = new Deno.Command("sleep", { args: ["60"] }).spawn();

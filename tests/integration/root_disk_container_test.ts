@@ -46,7 +46,7 @@ const mountAgain = async (scope: Scope, device: string) => {
   return result;
 };
 
-testIf("create takes the root off the host, and nobody can mount it while the guest lives", {
+testIf("create unmounts the root on the host, and it cannot be mounted while the guest runs", {
   needs: NEEDS,
 }, async () => {
   await using scope = new Scope();
@@ -157,7 +157,7 @@ testIf("a disk that may only be read has a node, and device rules, that say so",
   assert.deepEqual(answers.map((line) => JSON.parse(line).errno), [EACCES, 0]);
 });
 
-testIf("a root that somebody else has mounted too is not handed over, and he is named", {
+testIf("a root that another process has mounted too is not handed over, and the process is named", {
   needs: [...NEEDS, "unshare"],
 }, async () => {
   await using scope = new Scope();
@@ -204,7 +204,7 @@ testIf("without its steps the hand-over is refused: each is needed", {
   }
 });
 
-testIf("a root that is no disk is refused by the key's name, and nothing is made", {
+testIf("a root that is not a disk is rejected by the key's name, and nothing is made", {
   needs: ["root", "gcc"],
 }, async () => {
   await using scope = new Scope();
@@ -213,7 +213,7 @@ testIf("a root that is no disk is refused by the key's name, and nothing is made
   assert.ok(!container.exists());
 });
 
-testIf("100 rounds leave the device's owner, mode and access list, and all devices, as they were", {
+testIf("100 rounds leave the device's owner, mode and access list, and all devices, unchanged", {
   needs: [...NEEDS, "getfacl"],
   timeoutSeconds: 300,
 }, async () => {

@@ -104,7 +104,7 @@ for (
   ] satisfies { signals: Deno.Signal[]; code: number }[]
 ) {
   testIf(
-    `a test run that gets ${signals.join(" and ")} cleans up and says its sum`,
+    `a test run that gets ${signals.join(" and ")} cleans up and prints its summary`,
     {},
     async () => {
       await using scope = new Scope();

@@ -214,7 +214,7 @@ async function networkNamespace(scope: Scope, name: string): Promise<string> {
 const linksOf = async (path: string) =>
   (await run(["nsenter", `--net=${path}`, "ip", "-br", "link"], { check: true })).stdout;
 
-testIf("the host's own network, or its sysctls, cannot be had by naming its namespace", {
+testIf("the host's own network and its sysctls cannot be reached by naming its namespace", {
   needs: [...needs, "ip", "nsenter"],
 }, async () => {
   await using scope = new Scope();
@@ -269,7 +269,7 @@ testIf("delete touches no network namespace that only has the path of the contai
   assert.match(await linksOf(other), /tap0_urunc/);
 });
 
-testIf("who lives in a mount namespace that is named does not get hooks to run their files", {
+testIf("processes of a named mount namespace cannot get hooks to run their files", {
   needs: [...needs, "unshare", "mount"],
 }, async () => {
   await using scope = new Scope();

@@ -135,7 +135,7 @@ async function endOf(pid: number): Promise<void> {
   await waitFor(() => !isAlive(pid), { timeoutSeconds: 10, what: "the shim to end" });
 }
 
-testIf("a shim to which nonsense was said goes on", { needs: ["root"] }, async () => {
+testIf("a shim survives malformed input", { needs: ["root"] }, async () => {
   await using scope = new Scope();
   const shim = await Shim.start(scope, new Uint8Array());
   const pid = await shim.pid();

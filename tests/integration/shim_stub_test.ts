@@ -191,23 +191,27 @@ testIf("delete of what is gone answers at once, and right", { needs: ["root"] },
   }
 });
 
-testIf("a shim that is called wrongly says so, and nothing else", { needs: ["root"] }, async () => {
-  await using scope = new Scope();
-  const shim = await shimBinary(scope);
-  const bundle = await scope.temporaryDirectory("bundle");
-  const cases: [args: string[], says: RegExp][] = [
-    [[], /start or delete: it is missing/],
-    [["start"], /-namespace: it is required/],
-    [["-namespace", "n", "-id", "i", "-address", "a", "-colour", "start"], /-colour/],
-    [["-namespace", "n", "-id", "i", "-address", "a", "start"], /config\.json/],
-  ];
-  for (const [args, says] of cases) {
-    const result = await run([shim, ...args], { cwd: bundle, stdin: "" });
-    assert.notEqual(result.code, 0);
-    assert.equal(result.stdout, "");
-    assert.match(result.stderr, says);
-  }
-  assert.match((await run([shim, "-v"])).stdout, /version/);
-  const { stdout } = await new Deno.Command(shim, { args: ["-info"], stdin: "null" }).output();
-  assert.match(new TextDecoder().decode(stdout), /io\.containerd\.urunc\.v2/);
-});
+testIf(
+  "a shim that is called wrongly prints the error, and nothing else",
+  { needs: ["root"] },
+  async () => {
+    await using scope = new Scope();
+    const shim = await shimBinary(scope);
+    const bundle = await scope.temporaryDirectory("bundle");
+    const cases: [args: string[], says: RegExp][] = [
+      [[], /start or delete: it is missing/],
+      [["start"], /-namespace: it is required/],
+      [["-namespace", "n", "-id", "i", "-address", "a", "-colour", "start"], /-colour/],
+      [["-namespace", "n", "-id", "i", "-address", "a", "start"], /config\.json/],
+    ];
+    for (const [args, says] of cases) {
+      const result = await run([shim, ...args], { cwd: bundle, stdin: "" });
+      assert.notEqual(result.code, 0);
+      assert.equal(result.stdout, "");
+      assert.match(result.stderr, says);
+    }
+    assert.match((await run([shim, "-v"])).stdout, /version/);
+    const { stdout } = await new Deno.Command(shim, { args: ["-info"], stdin: "null" }).output();
+    assert.match(new TextDecoder().decode(stdout), /io\.containerd\.urunc\.v2/);
+  },
+);

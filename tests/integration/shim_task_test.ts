@@ -97,7 +97,7 @@ function children(): number[] {
   });
 }
 
-testIf("a guest whose terminal cannot be served is taken back", { needs }, async () => {
+testIf("a guest whose terminal cannot be served is removed", { needs }, async () => {
   await using scope = new Scope();
   const it = await shim(scope, () => ({ terminal: true }), new ReactorWithoutTerminals());
   // Other tests in this process may have some.
@@ -126,7 +126,7 @@ testIf("limits that cannot be read are refused as the request's, not config.json
   await task.update(new TextEncoder().encode('{"pids": {"limit": 100}}'));
 });
 
-testIf("what cannot be taken back is left to containerd's clean-up", { needs }, async () => {
+testIf("what cannot be removed is left to containerd's clean-up", { needs }, async () => {
   await using scope = new Scope();
   // A mount in its directory, which then cannot be removed.
   const it = await shim(scope, (root) => ({
@@ -165,7 +165,7 @@ class ReaperWithoutDescriptors extends Reaper {
   }
 }
 
-testIf("a guest whose end nobody can wait for has an end all the same", { needs }, async () => {
+testIf("a guest that cannot be waited for has an exit all the same", { needs }, async () => {
   await using scope = new Scope();
   const it = await shim(scope, () => ({}), new Reactor(), ReaperWithoutDescriptors);
   const task = await it.tasks.create(it.request());
@@ -185,7 +185,7 @@ case "$*" in
 esac
 `;
 
-testIf("what an OCI runtime cannot take back is left to it, too", { needs }, async () => {
+testIf("what an OCI runtime cannot remove is left to it, too", { needs }, async () => {
   await using scope = new Scope();
   const program = `${await scope.temporaryDirectory("runtime")}/runtime`;
   await Deno.writeTextFile(program, RUNTIME, { mode: 0o755 });

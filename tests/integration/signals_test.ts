@@ -13,7 +13,7 @@ import { testIf } from "../support/skip.ts";
 
 const needs = ["root", "gcc"];
 
-testIf("kill takes names and numbers, SIGTERM when none is given", { needs }, async () => {
+testIf("kill takes names and numbers, SIGTERM by default", { needs }, async () => {
   for (const signal of [[], ["TERM"], ["SIGTERM"], ["sigterm"], ["15"], ["KILL"], ["9"]]) {
     await using scope = new Scope();
     const container = await doubleContainer(scope, "print ready; idle");

@@ -189,7 +189,7 @@ testIf("stop: a Linux guest that listens to nothing ends soon, whatever the sign
   assert.match(container.output(), /Restarting system/);
 });
 
-testIf("stop: a Linux guest whose init listens to Ctrl-Alt-Delete is told by it", {
+testIf("stop: a Linux guest whose init listens to Ctrl-Alt-Delete is asked by it", {
   needs: linuxNeeds,
 }, async () => {
   await using scope = new Scope();
@@ -352,7 +352,7 @@ testIf("stop: signals that ask for nothing, and the image's own stop signal amon
   assert.equal((await plain.state()).status, "running");
 });
 
-testIf("stop: SIGSTOP and SIGTSTP stop the guest where it is, SIGCONT lets it go on", {
+testIf("stop: SIGSTOP and SIGTSTP stop the guest, SIGCONT resumes it", {
   needs: ["root", "gcc"],
 }, async () => {
   await using scope = new Scope();
@@ -368,7 +368,7 @@ testIf("stop: SIGSTOP and SIGTSTP stop the guest where it is, SIGCONT lets it go
   }
 });
 
-testIf("stop: the control socket is handed to the monitor, and to nobody else", {
+testIf("stop: the control socket is passed to the monitor only", {
   needs: ["root", "gcc"],
 }, async () => {
   await using scope = new Scope();

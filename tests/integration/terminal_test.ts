@@ -191,7 +191,7 @@ testIf("create's output ends with it: init keeps no copy of the caller's files",
   );
 });
 
-testIf("output up to the very end arrives, then the end", DOUBLE, async () => {
+testIf("all output arrives, then end of file", DOUBLE, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, `output ${MIB}; exit 7`, { terminal: true });
   const { master } = await startOnTerminal(scope, container);
@@ -246,26 +246,33 @@ testIf("the console socket may have a long path, or a relative one", DOUBLE, asy
   }
 });
 
-testIf("a terminal that nobody takes, or that nobody asked for, is refused", DOUBLE, async () => {
-  await using scope = new Scope();
-  const console = await ConsoleSocket.listen(scope);
-  const gone = `${await scope.temporaryDirectory("gone")}/console.sock`;
-  const rows: ["create" | "run", boolean, string[], (string | RegExp)[]][] = [
-    ["create", true, [], ["process.terminal", "--console-socket"]],
-    ["run", true, ["--detach"], ["process.terminal", "--console-socket"]],
-    ["run", true, ["--console-socket", console.path], ["--console-socket", "--detach"]],
-    ["create", false, ["--console-socket", console.path], ["--console-socket", "process.terminal"]],
-    ["run", false, ["--console-socket", console.path], ["--console-socket", "process.terminal"]],
-    ["create", true, ["--console-socket", gone], ["sendTerminal", gone, "ENOENT"]],
-  ];
-  for (const [verb, terminal, args, texts] of rows) {
-    const container = await doubleContainer(scope, "exit 0", { terminal });
-    assertFailed(await container[verb]({ args }), texts);
-    assertNothingLeft(container);
-  }
-  // conmon takes a connection for the promise of a terminal, and reports nothing else then.
-  assert.ok(!await console.isAsked(), "whatever was refused had not connected");
-});
+testIf(
+  "a terminal without a receiver, or that was not asked for, is rejected",
+  DOUBLE,
+  async () => {
+    await using scope = new Scope();
+    const console = await ConsoleSocket.listen(scope);
+    const gone = `${await scope.temporaryDirectory("gone")}/console.sock`;
+    const rows: ["create" | "run", boolean, string[], (string | RegExp)[]][] = [
+      ["create", true, [], ["process.terminal", "--console-socket"]],
+      ["run", true, ["--detach"], ["process.terminal", "--console-socket"]],
+      ["run", true, ["--console-socket", console.path], ["--console-socket", "--detach"]],
+      ["create", false, ["--console-socket", console.path], [
+        "--console-socket",
+        "process.terminal",
+      ]],
+      ["run", false, ["--console-socket", console.path], ["--console-socket", "process.terminal"]],
+      ["create", true, ["--console-socket", gone], ["sendTerminal", gone, "ENOENT"]],
+    ];
+    for (const [verb, terminal, args, texts] of rows) {
+      const container = await doubleContainer(scope, "exit 0", { terminal });
+      assertFailed(await container[verb]({ args }), texts);
+      assertNothingLeft(container);
+    }
+    // conmon takes a connection for the promise of a terminal, and reports nothing else then.
+    assert.ok(!await console.isAsked(), "whatever was refused had not connected");
+  },
+);
 
 testIf("run joins the caller's terminal: no doubled echo, whole lines, the guest's code", {
   ...QEMU,
@@ -353,7 +360,7 @@ testIf("run writes all output to a terminal that reads late", DOUBLE, async () =
   assert.equal(run.terminal.modes(), run.before);
 });
 
-testIf("run ends the guest when nobody is left to read its terminal", DOUBLE, async () => {
+testIf("run ends the guest when its terminal has no reader any more", DOUBLE, async () => {
   await using scope = new Scope();
   const [ours, theirs] = socketpair(SOCK_STREAM);
   const options = await doubleOptions(scope, `output ${16 * MIB}; idle`);

@@ -120,7 +120,7 @@ for (const [ending, end] of Object.entries(ENDINGS)) {
   });
 }
 
-testIf("upgrade: a create in whose hook it happens goes on", { needs }, async () => {
+testIf("upgrade: a create continues when it happens in a hook", { needs }, async () => {
   await using scope = new Scope();
   const directory = await scope.temporaryDirectory("hook");
   await run(["mkfifo", `${directory}/fifo`], { check: true });
@@ -148,7 +148,7 @@ testIf("upgrade: a create in whose hook it happens goes on", { needs }, async ()
   assertNothingLeft(container);
 });
 
-testIf("upgrade: a run that waits for its guest deletes it in the end", { needs }, async () => {
+testIf("upgrade: a run that waits for its guest deletes it", { needs }, async () => {
   await using scope = new Scope();
   const installed = await installedContainer(scope);
   const { container, urunc, upgrade } = installed;

@@ -115,7 +115,7 @@ for (const name of ["createRuntime", "createContainer"] as const) {
   });
 }
 
-testIf("a hook that fails does not tell its environment", { needs }, async () => {
+testIf("a failed hook's error does not show its environment", { needs }, async () => {
   await using scope = new Scope();
   for (const name of ["createRuntime", "createContainer"]) {
     const container = await doubleContainer(scope, "idle", {
@@ -207,7 +207,7 @@ testIf("the timeline of a start: phases add up to what the commands took", { nee
   }
 });
 
-testIf("there is no timeline of a container that is not there", { needs: ["root"] }, async () => {
+testIf("a missing container has no timeline", { needs: ["root"] }, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle");
   const events = await container.urunc(["events", "--timeline", container.id]);

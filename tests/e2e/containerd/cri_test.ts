@@ -146,7 +146,7 @@ testIf("CRI: Knative's pod, and the securityContext of urunc's tutorial", {
   await assertNothingLeft(it);
 });
 
-testIf("CRI: a guest that meets its memory limit is told of as Kubernetes calls it", {
+testIf("CRI: an OOM kill is reported as Kubernetes calls it", {
   needs: CRI_NEEDS,
   skip: missingPlugins() ?? missingMemoryController(),
   timeoutSeconds: 120,
@@ -166,7 +166,7 @@ testIf("CRI: a guest that meets its memory limit is told of as Kubernetes calls 
   await assertNothingLeft(it);
 });
 
-testIf("CRI: a pod goes on while containerd is killed and started again, and is logged", {
+testIf("CRI: a pod survives a restart of containerd, and its log continues", {
   needs: CRI_NEEDS,
   skip: missingPlugins(),
   timeoutSeconds: 120,

@@ -83,7 +83,7 @@ testIf("an ordinary container: run, exec, ps, metrics, pause, kill", {
   await assertNothingLeft(it);
 });
 
-testIf("a process killed for want of memory is told of while its container goes on", {
+testIf("an OOM kill is reported while the container keeps running", {
   needs: DOUBLE_NEEDS,
   skip: missingMemoryController(),
 }, async () => {

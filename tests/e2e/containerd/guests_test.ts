@@ -20,7 +20,7 @@ import {
 const QEMU_NEEDS = [...CONTAINERD_NEEDS, "qemu-system-x86_64"];
 
 for (const accelerator of ["kvm", "tcg"] as const) {
-  testIf(`ctr run: a guest under ${accelerator} as 65534 says its line and ends`, {
+  testIf(`ctr run: a guest under ${accelerator} as 65534 prints its line and exits`, {
     needs: accelerator === "kvm" ? [...QEMU_NEEDS, "kvm"] : QEMU_NEEDS,
   }, async () => {
     await using scope = new Scope();

@@ -98,7 +98,7 @@ testIf("behind containerd's shim for runc, too, which has mounted the root itsel
   await assertNothingLeft(it);
 });
 
-testIf("an overlay is no disk, and the error says which snapshotters make one", {
+testIf("an overlay is not a disk; the error names snapshotters that make one", {
   needs: NEEDS,
 }, async () => {
   await using scope = new Scope();

@@ -112,7 +112,7 @@ testIf("ctr task: ls, ps, metrics, pause, resume, exec, kill, delete", {
   await assertNothingLeft(it);
 });
 
-testIf("what cannot be created is said, and leaves nothing", {
+testIf("a failed create is reported and leaves nothing", {
   needs: DOUBLE_NEEDS,
 }, async () => {
   await using scope = new Scope();

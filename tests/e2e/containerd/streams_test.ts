@@ -22,7 +22,7 @@ const AFTER = 40_000;
 /** What an echo owes when containerd is killed: in two pipes, and in the guest's own hands. */
 const OWED = 120_000;
 
-testIf("containerd killed and started again amid streams: no byte of theirs is lost", {
+testIf("containerd restarted amid streams: no byte is lost", {
   needs: DOUBLE_NEEDS,
 }, async () => {
   await using scope = new Scope();

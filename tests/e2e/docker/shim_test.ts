@@ -29,7 +29,7 @@ async function startWithShim(scope: Scope): Promise<StartedDocker> {
   return await startDocker(scope, { double: { runtimeType: shim, options } });
 }
 
-testIf("docker --runtime io.containerd.urunc.v2: a guest as 65534 says its line and ends", {
+testIf("docker --runtime io.containerd.urunc.v2: a guest as 65534 prints its line and exits", {
   needs: NEEDS,
   timeoutSeconds: 120,
 }, async () => {
@@ -133,7 +133,7 @@ async function assertUpdated({ docker }: Docker, id: string): Promise<void> {
   assert.match(stdout, /\/ 320MiB$/m);
 }
 
-testIf("docker with the shim: a guest that meets its memory limit is told of", {
+testIf("docker with the shim: an OOM kill is reported", {
   needs: [...DOCKER_NEEDS, "gcc"],
   skip: missingMemoryController(),
 }, async () => {

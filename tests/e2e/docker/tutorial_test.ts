@@ -38,7 +38,7 @@ async function type({ directory }: Docker): Promise<{ output: string; code: numb
   return { output: stdout.replaceAll("\r", ""), code };
 }
 
-testIf("the tutorial's command: Unikraft on Firecracker, which the test double stands for", {
+testIf("the tutorial's command: Unikraft on Firecracker, played by the test double", {
   needs: [...DOCKER_NEEDS, "gcc", "script"],
   timeoutSeconds: 120,
 }, async () => {

@@ -10,7 +10,7 @@ import { testIf } from "../../support/skip.ts";
 import { AS_NOBODY, assertIdentity, logsWith, NEEDS, startWithUrunc } from "./_common.ts";
 
 for (const accelerator of ["kvm", "tcg"] as const) {
-  testIf(`docker with urunc: a guest under ${accelerator} as 65534 says its line and ends`, {
+  testIf(`docker with urunc: a guest under ${accelerator} as 65534 prints its line and exits`, {
     needs: accelerator === "kvm" ? [...NEEDS, "kvm"] : NEEDS,
     timeoutSeconds: 180,
   }, async () => {
@@ -131,7 +131,7 @@ testIf("docker with urunc: the monitor gets what docker asked for, and nothing o
   await docker(["rm", "--force", stubborn, "much"], { check: true });
 });
 
-testIf("docker with urunc: what cannot be honoured is said by docker, and leaves nothing", {
+testIf("docker with urunc: an unsupported option is reported by docker and leaves nothing", {
   needs: [...DOCKER_NEEDS, "gcc"],
   timeoutSeconds: 120,
 }, async () => {

@@ -120,7 +120,7 @@ testIf("podman: what the runtime refuses is what the user reads", {
   assert.equal((await it.inspect("idle")).State.Status, "running");
 });
 
-testIf("podman: a container that is no guest is an ordinary one, on a terminal too", {
+testIf("podman: a container that is not a guest is an ordinary one, on a terminal too", {
   needs: [...NEEDS, "runc", "busybox"],
   timeoutSeconds: 120,
 }, async () => {

@@ -147,7 +147,7 @@ const ROUNDS = 100;
 const ROUNDS_A_LINE = 25;
 
 testIf(
-  `${ROUNDS} rounds leave owners, modes, access lists and device mapper's tables as they were`,
+  `${ROUNDS} rounds leave owners, modes, access lists and device mapper's tables unchanged`,
   {
     needs: [...needs, "gcc"],
     timeoutSeconds: 1200,

@@ -29,7 +29,7 @@ testIf("docker: systemd makes the cgroups, version 2, AppArmor is on", { needs }
   assert.match(stdout, /^systemd 2 .*apparmor.*seccomp/);
 });
 
-testIf("docker: a guest on nested KVM says its line and ends; one idles under systemd's scope", {
+testIf("docker: a guest on nested KVM prints its line and exits; one idles under systemd's scope", {
   needs,
   timeoutSeconds: 240,
 }, async () => {

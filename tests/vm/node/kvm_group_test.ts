@@ -23,7 +23,7 @@ async function kvmGid(): Promise<number> {
   return Number(stdout.split(":")[2]);
 }
 
-testIf("the host's /dev/kvm is the kvm group's, and stays it while guests run", {
+testIf("the host's /dev/kvm belongs to the kvm group, and still does while guests run", {
   needs,
   timeoutSeconds: 240,
 }, async () => {

@@ -17,7 +17,7 @@ import {
 
 const needs = ["root", "kvm", "podman"];
 
-testIf("podman: a guest on nested KVM says its line and ends; one idles under systemd's scope", {
+testIf("podman: a guest on nested KVM prints its line and exits; one idles under systemd's scope", {
   needs,
   timeoutSeconds: 240,
 }, async () => {

@@ -151,7 +151,7 @@ testIf("a creator that was killed leaves nothing after delete --force", { needs 
   await assertGone(unit, directory);
 });
 
-testIf("a scope of somebody else's is refused and left alone", { needs }, async () => {
+testIf("a foreign scope is rejected and left alone", { needs }, async () => {
   await using scope = new Scope();
   const { container, unit, directory } = await place(scope);
   const name = unit.replace(/\.scope$/, "");
