@@ -71,6 +71,14 @@ export const configurationKeys = {
     default: 256,
     help: "Memory in MiB of a guest whose container has no memory limit.",
   },
+  default_vcpus: {
+    kind: "integer",
+    minimum: 1,
+    // Of QEMU: see its maximumVcpus.
+    maximum: 255,
+    default: 1,
+    help: "Virtual processors of a guest whose container has no limit of processors.",
+  },
   denied_kernel_parameters: {
     kind: "texts",
     form: parameterPattern,

@@ -266,6 +266,7 @@ async function launch(
     ...state,
     expectedIdentity: planned.identity,
     memoryBytes: planned.memoryBytes,
+    vcpus: planned.vcpus,
     stop: planned.stop,
   };
   directory.writeState(state);

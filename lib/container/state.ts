@@ -66,6 +66,8 @@ export interface ContainerState {
   expectedIdentity?: ExpectedIdentity;
   /** What guest and monitor take up at most: the least that a limit may be changed to. */
   memoryBytes?: number;
+  /** The guest's virtual processors. */
+  vcpus?: number;
   /** As it was read from the kernel and found to be as planned, on one line. */
   identity?: string;
   /** The monitor's name. */
@@ -144,6 +146,7 @@ function readState(state: Fields): ContainerState {
     }),
     expectedIdentity: state.optional("expectedIdentity", readIdentity),
     memoryBytes: state.optional("memoryBytes", count),
+    vcpus: state.optional("vcpus", count),
     identity: state.optional("identity", plainText),
     monitor: state.required("monitor", plainText),
     owner: state.required("owner", count),

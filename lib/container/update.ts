@@ -1,5 +1,6 @@
 import { InvalidConfigurationError, WrongStateError } from "../errors.ts";
 import { readCgroupLayout } from "../cgroups/layout.ts";
+import { processorLimit } from "../oci/processors.ts";
 import { memoryLimits } from "../oci/memory_limits.ts";
 import type { Resources } from "../oci/types.ts";
 import { completeResources, readCurrentLimits } from "../cgroups/resources/current.ts";
@@ -19,6 +20,7 @@ import type { Store } from "./store.ts";
  * exactly the monitor's own nodes.
  *
  * @param changes what is not mentioned stays
+ * @param warn takes what is changed of the monitor and not of the guest, a sentence each
  * @throws NotFoundError; WrongStateError when it is stopped or not created yet;
  *   InvalidConfigurationError, UnsupportedError or HostError naming the property or the file
  */
@@ -26,6 +28,7 @@ export async function updateContainer(
   store: Store,
   id: string,
   changes: Resources,
+  warn?: (warning: string) => void,
 ): Promise<void> {
   const directory = store.open(id);
   requireUpdatable(requireState(directory));
@@ -35,6 +38,7 @@ export async function updateContainer(
   const plan = locateCgroup(readCgroupLayout(), state.cgroupPaths);
   const current = readCurrentLimits(plan);
   checkMemory(changes, state, current.memory);
+  warnOfProcessors(changes, state, warn);
   const writes = planResources(completeResources(changes, current), plan);
   changeResources(writes, () => {
     if (state.systemdUnit === undefined) return;
@@ -53,6 +57,20 @@ function requireUpdatable(state: ContainerState): void {
     // As runc words it.
     reason: `container not running: it is ${status}`,
   });
+}
+
+/** A monitor that may use more or fewer processors still shows its guest as many as before. */
+function warnOfProcessors(
+  changes: Resources,
+  { vcpus }: ContainerState,
+  warn?: (warning: string) => void,
+): void {
+  const limit = processorLimit(changes);
+  if (limit === undefined || vcpus === undefined || limit === vcpus) return;
+  warn?.(
+    `the guest keeps the virtual processors that it was created with, ${vcpus}; the container may now ` +
+      `use ${limit}`,
+  );
 }
 
 /** @throws InvalidConfigurationError for a limit that the guest, once it uses its memory, dies of */

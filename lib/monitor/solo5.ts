@@ -90,6 +90,7 @@ function tender(tender: Tender): Monitor {
     binaryNames: [`solo5-${name}`],
     dataPaths: [],
     firmwareDirectories: [],
+    maximumVcpus: 1,
     minimumMemoryMiB,
     maximumMemoryMiB,
     memoryStepMiB,

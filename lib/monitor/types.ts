@@ -103,8 +103,12 @@ export interface Monitor extends BootingMonitor {
       accelerator: "kvm" | "tcg";
       /** Size of the kernel file, of which a monitor may keep a copy; 0 when not given. */
       kernelBytes?: number;
+      /** The soft limit of open files, for which a monitor may make room; 0 when not given. */
+      openFiles?: number;
     },
   ): number;
+  /** How many virtual processors it can give a guest. */
+  maximumVcpus: number;
   /** The smallest guest that the monitor can run, in MiB. */
   minimumMemoryMiB: number;
   /** The largest, in MiB; undefined: whatever the host has. */

@@ -96,3 +96,8 @@ function rlimitsOf(process: Process): (Rlimit & { tolerate?: string[] })[] {
     tolerate: ["EPERM"],
   }];
 }
+
+/** The monitor's soft limit of open files. */
+export function openFilesLimit(process: Process): number {
+  return Number(rlimitsOf(process).find(({ type }) => type === "RLIMIT_NOFILE")!.soft);
+}

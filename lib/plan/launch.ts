@@ -15,11 +15,17 @@ import type { GuestProcess } from "../guest/initrd/segment.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { Asking, GuestInput, UnikernelConfig } from "../guest/types.ts";
 import { planAppArmor } from "./apparmor.ts";
-import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
+import {
+  type CredentialsInput,
+  expectedIdentity,
+  openFilesLimit,
+  planCredentials,
+} from "./credentials.ts";
 import { planDevices, type PlannedDevices } from "./devices.ts";
 import { planDisks, type PlannedDisks } from "./disks.ts";
 import { bootMemoryBytes, requireKernel } from "./kernel.ts";
 import { manifestDevices, type ManifestInput } from "./solo5.ts";
+import { virtualProcessors } from "./processors.ts";
 import { kernelParameters } from "./kernel_parameters.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import { guestNetwork, networkMode, planNetwork } from "./network.ts";
@@ -69,6 +75,8 @@ export interface Launch {
   identity: ExpectedIdentity;
   /** What guest and monitor use at most. */
   memoryBytes: number;
+  /** The guest's virtual processors. */
+  vcpus: number;
   /** How the container will be stopped. */
   stop: { signal: number; asking?: Asking };
   /** What the guest may lose, one sentence each. */
@@ -79,8 +87,6 @@ export interface Launch {
 
 /** Number of the monitor's first descriptor besides its standard files. */
 const FIRST_INHERITED_FD = 3;
-
-const VCPUS = 1;
 
 /**
  * The second plan: network, root and devices, device rules, pivot, credentials, barrier, exec.
@@ -183,6 +189,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   return {
     plan: { version: PLAN_VERSION, phase: "launch", steps },
     identity: expectedIdentity(credentials),
+    vcpus: vcpusOf(input),
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, initrdProcess })),
     stop,
     warnings: [
@@ -276,10 +283,11 @@ function memoryInput(
     monitor,
     limit: lowestMemoryLimit(spec.linux.resources),
     defaultMemoryMiB: configuration.default_memory_mib,
-    vcpus: VCPUS,
+    vcpus: vcpusOf(input),
     network: network !== undefined,
     disks: facts.disks?.length ?? 0,
     accelerator,
+    openFiles: openFilesLimit(spec.process),
     kernelBytes: facts.kernel.size,
     bootBytes: bootMemoryBytes(facts.kernelFormat, facts.initrd?.size ?? 0),
     copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),
@@ -290,6 +298,10 @@ function memoryInput(
 export function guestMemoryOf(input: LaunchInput): number {
   const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
   return guestMemoryMiB(memoryInput(input, { accelerator: acceleratorOf(input), initrdProcess }));
+}
+
+function vcpusOf(input: LaunchInput): number {
+  return virtualProcessors({ ...input, resources: input.spec.linux.resources });
 }
 
 /** The container, as the guest's family sees it. */
@@ -338,7 +350,7 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     initrd: facts.initrd === undefined ? undefined : GUEST_INITRD,
     commandLine: guest.commandLine(guestInput(input)),
     memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
-    vcpus: VCPUS,
+    vcpus: vcpusOf(input),
     accelerator,
     kvmFd: devices.kvmFd,
     processorVendor: facts.kvm.processorVendor,

@@ -15,6 +15,8 @@ export interface MemoryInput {
   /** How many; none when undefined. */
   disks?: number;
   accelerator: "kvm" | "tcg";
+  /** The monitor's soft limit of open files. */
+  openFiles: number;
   /** Size of the guest kernel's file. */
   kernelBytes: number;
   /** Guest memory that kernel and initial RAM disk need before the guest runs; 0: unknown. */
@@ -61,7 +63,8 @@ export function neededMemoryBytes(input: MemoryInput): number {
 }
 
 function overheadBytes(memoryMiB: number, input: MemoryInput): number {
-  const { monitor, vcpus, network, disks, accelerator, kernelBytes, copiedBytes } = input;
+  const { monitor, vcpus, network, disks, accelerator, kernelBytes, openFiles, copiedBytes } =
+    input;
   const monitorBytes = monitor.memoryOverheadBytes({
     memoryMiB,
     vcpus,
@@ -69,6 +72,7 @@ function overheadBytes(memoryMiB: number, input: MemoryInput): number {
     disks,
     accelerator,
     kernelBytes,
+    openFiles,
   });
   return monitorBytes + copiedBytes;
 }

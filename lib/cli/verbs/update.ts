@@ -26,7 +26,12 @@ export async function update(command: CommandOf<"update">, context: Context): Pr
   const limits = resources === undefined
     ? readUpdate(given)
     : parseUpdate(readInput(resources), resources === "-" ? STANDARD_INPUT : resources);
-  await updateContainer(context.store, command.id, limits);
+  await updateContainer(
+    context.store,
+    command.id,
+    limits,
+    (warning) => context.log.warning(warning),
+  );
   return 0;
 }
 

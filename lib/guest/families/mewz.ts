@@ -20,6 +20,7 @@ const MAXIMUM_ARGUMENTS = 64;
 export const mewz: Guest = {
   type: "mewz",
   shutsDown: false,
+  singleProcessor: true,
   // src/pci.zig uses a device's BARs as it finds them.
   needsBios: true,
   modernVirtio: true,

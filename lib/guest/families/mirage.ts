@@ -18,6 +18,7 @@ const DNS_SERVERS = "--dns-servers";
 export const mirage: Guest = {
   type: "mirage",
   shutsDown: false,
+  singleProcessor: true,
   // Solo5's virtio bindings use a PCI device's BAR as they find it (bindings/virtio/pci.c).
   needsBios: true,
   takesNameservers: true,

@@ -19,6 +19,7 @@ const MOUNT_POINT = "/data";
 export const rumprun: Guest = {
   type: "rumprun",
   shutsDown: false,
+  singleProcessor: true,
   disks: {
     most: 1,
     mount: "below",

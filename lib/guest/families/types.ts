@@ -12,6 +12,8 @@ export interface Guest {
   shutsDown: boolean;
   /** How its guests use disks; undefined: not at all. */
   disks?: GuestDisks;
+  /** Whether its guests use one processor, however many there are. */
+  singleProcessor?: boolean;
   /** Whether their network drivers support only virtio 1.0, and not its predecessor. */
   modernVirtio?: boolean;
   /**

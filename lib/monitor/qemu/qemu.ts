@@ -51,6 +51,8 @@ export const qemu: Monitor = {
   firmwareDirectories: arch.qemu.romDirectories,
   firmware: arch.qemu.firmware,
   memoryOverheadBytes,
+  // More need x2APIC and an IOMMU.
+  maximumVcpus: 255,
   minimumMemoryMiB: MINIMUM_MEMORY_MIB,
   accelerators: ["kvm", "tcg"],
   takesInitrd: true,

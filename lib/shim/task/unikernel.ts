@@ -194,7 +194,14 @@ export class UnikernelTask implements Task {
   async update(resources: Uint8Array): Promise<void> {
     const { updateContainer } = await import("../../container/update.ts");
     const { parseUpdate } = await import("../../oci/parse_resources.ts");
-    await updateContainer(this.#store, this.id, parseUpdate(resources, "of the request"));
+    const changes = parseUpdate(resources, "of the request");
+    const { log } = this.#services;
+    await updateContainer(
+      this.#store,
+      this.id,
+      changes,
+      (warning) => log.warning(`${this.id}: ${warning}`),
+    );
   }
 
   async pids(): Promise<number[]> {

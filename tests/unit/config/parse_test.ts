@@ -9,6 +9,7 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["groups", 'device_access = "groups"', { device_access: "groups" }],
   ["emulation", 'accelerator = "tcg"', { accelerator: "tcg" }],
   ["memory", "default_memory_mib = 1_024", { default_memory_mib: 1024 }],
+  ["processors", "default_vcpus = 4", { default_vcpus: 4 }],
   ["denied parameters", 'denied_kernel_parameters = ["mitigations", "spec_*", "*"]', {
     denied_kernel_parameters: ["mitigations", "spec_*", "*"],
   }],
@@ -58,6 +59,7 @@ const refused: [toml: string, subject: string, says: string][] = [
   ['device_access = "host"', "device_access", 'the string "host", allowed: "private" or "groups"'],
   ["accelerator = true", "accelerator", "the boolean true"],
   ['default_memory_mib = "256"', "default_memory_mib", 'the string "256", allowed: a whole number'],
+  ["default_vcpus = 0", "default_vcpus", "from 1 to 255"],
   ["default_memory_mib = 0", "default_memory_mib", "from 1"],
   ["default_memory_mib = 0.5", "default_memory_mib", "the number 0.5"],
   ["default_memory_mib = 268435456", "default_memory_mib", "to 1048576"],

@@ -70,8 +70,12 @@ const monitors: Record<string, Expected> = {
     memory: '"mem_size_mib":64',
     network: ['"host_dev_name":"tap0_urunc"', '"guest_mac":"02:42:0a:58:03:07"'],
     disks: {
-      written: ['"path_on_host":"/guest/disk0","is_root_device":false,"is_read_only":false'],
-      read: ['"path_on_host":"/dev/disk0","is_root_device":false,"is_read_only":true'],
+      written: [
+        '"path_on_host":"/guest/disk0","is_root_device":false,"is_read_only":false,"cache_type":"Writeback"',
+      ],
+      read: [
+        '"path_on_host":"/dev/disk0","is_root_device":false,"is_read_only":true,"cache_type":"Writeback"',
+      ],
     },
     diskDescriptor: /opens its disks by their paths/,
     takesAnyText: false,
@@ -348,6 +352,8 @@ Deno.test("firecracker: the whole configuration", () => {
     "--no-api",
     "--config-file",
     "/guest/firecracker.json",
+    "--level",
+    "Error",
   ]);
   const [file] = monitor.files!(input);
   assert.deepEqual(JSON.parse(file!.content), {
@@ -365,6 +371,22 @@ Deno.test("firecracker: the whole configuration", () => {
       mtu: 1450,
     }],
   });
+});
+
+Deno.test("firecracker: its memory is what was measured, with a margin", () => {
+  const { memoryOverheadBytes } = monitorByName("firecracker");
+  const overhead = (memoryMiB: number, openFiles = 1024) =>
+    memoryOverheadBytes({ memoryMiB, vcpus: 1, network: false, accelerator: "kvm", openFiles }) /
+    MIB;
+  // Without the 4 MiB for pages of its binary, which can be reclaimed.
+  const measured = [[16, 1.1], [64, 1.4], [256, 2.1], [1024, 5.4]] as const;
+  for (const [memoryMiB, MiB] of measured) {
+    const own = overhead(memoryMiB) - 4;
+    assert.ok(own > 1.5 * MiB, `${own} MiB at ${memoryMiB}`);
+    assert.ok(own < MiB + 6, `${own} MiB at ${memoryMiB} is wasteful`);
+  }
+  // Its table of descriptors is as large as the limit.
+  assert.ok(overhead(64, 2 ** 21) - overhead(64) >= 8.5 * 2);
 });
 
 Deno.test("firecracker: an MTU of 1500 goes without saying, for versions that do not know it", () => {

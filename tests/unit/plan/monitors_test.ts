@@ -147,6 +147,7 @@ for (const [name, limit, expected] of memoryCases) {
       kernelBytes: 0,
       copiedBytes: 0,
       bootBytes: 0,
+      openFiles: 1024,
     });
     assert.equal(memoryMiB, expected);
   });
