@@ -16,6 +16,7 @@ export const MS_NOATIME = 0x400;
 export const MS_NODIRATIME = 0x800;
 export const MS_BIND = 0x1000;
 export const MS_REC = 0x4000;
+export const MS_PRIVATE = 0x40000;
 export const MS_SLAVE = 0x80000;
 export const MS_RELATIME = 0x200000;
 export const MS_STRICTATIME = 0x1000000;

@@ -180,6 +180,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     ...deviceRuleSteps(input.deviceCgroup, [...devices.allowed, ...disks.allowed]),
     ...planAppArmor(spec.process.apparmorProfile, facts),
     { step: "pivotRoot" },
+    { step: "privateMounts" },
     { step: "remountReadOnly", path: "/dev", ...withoutDevices(configuration) },
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),

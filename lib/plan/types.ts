@@ -164,6 +164,8 @@ export type StepBody =
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
   | { step: "apparmorProfile"; profile: string }
   | { step: "pivotRoot" }
+  /** From then on mounts and unmounts of the host no longer reach the monitor's root. */
+  | { step: "privateMounts" }
   /** With `noDevices`, device nodes there can no longer be opened. */
   | { step: "remountReadOnly"; path: string; noDevices?: true }
   | { step: "setRlimit"; type: string; soft: string; hard: string }

@@ -16,8 +16,8 @@ interface Case {
   wrapper?: string[];
   /** What create fails with. */
   fails?: RegExp;
-  /** True when a report shows that the step was done. */
-  done?: (report: DoubleReport) => boolean;
+  /** True when a report, or the monitor's mountinfo, shows that the step was done. */
+  done?: (report: DoubleReport, mounts: string) => boolean;
 }
 
 /** SIGPIPE is 13: Deno itself ignores it, whoever called. */
@@ -69,6 +69,15 @@ const CASES: Case[] = [
     wrapper: ["unshare", "--mount", "--propagation", "shared"],
     fails: /pivotRoot/,
   },
+  {
+    step: "privateMounts",
+    // As on a machine with systemd; and the caller's namespace, which mounts come from, stays.
+    wrapper: [
+      ...["unshare", "--mount", "--propagation", "shared"],
+      ...["sh", "-c", 'sleep 20 & exec "$@"', "sh"],
+    ],
+    done: (_report, mounts) => !/ (master|shared):/.test(mounts),
+  },
   { step: "pivotRoot", done: (report) => !report.root.some(({ name }) => name === "etc") },
   {
     step: "setRlimit",
@@ -86,11 +95,13 @@ testIf("each step that gives something up is needed, and its lack is noticed", {
   for (const it of CASES) {
     const full = await create(binary, it, {});
     assert.equal(full.error, undefined, `with ${it.step}: ${full.error}`);
-    if (it.done) assert.ok(it.done(full.report!), `${it.step} is done, and does not show`);
+    if (it.done) {
+      assert.ok(it.done(full.report!, full.mounts!), `${it.step} is done, and does not show`);
+    }
 
-    const { error, report } = await create(binary, it, { URUNC_WITHOUT: it.step });
+    const { error, report, mounts } = await create(binary, it, { URUNC_WITHOUT: it.step });
     if (it.fails) assert.match(error ?? "it was created", it.fails, it.step);
-    else assert.ok(!it.done!(report!), `the lack of ${it.step} is not noticed`);
+    else assert.ok(!it.done!(report!, mounts!), `the lack of ${it.step} is not noticed`);
   }
 });
 
@@ -98,12 +109,14 @@ async function create(
   binary: string,
   { user, wrapper }: Case,
   env: CreateCall["env"],
-): Promise<{ error?: string; report?: DoubleReport }> {
+): Promise<{ error?: string; report?: DoubleReport; mounts?: string }> {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "report; idle", { binary, user });
   const { code, stderr } = await container.create({ wrapper, env });
   if (code !== 0) return { error: stderr };
   const started = await container.start();
   if (started.code !== 0) return { error: started.stderr };
-  return { report: await container.report() };
+  const report = await container.report();
+  const { pid } = await container.state();
+  return { report, mounts: Deno.readTextFileSync(`/proc/${pid}/mountinfo`) };
 }

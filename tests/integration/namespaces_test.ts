@@ -212,6 +212,24 @@ testIf("a namespace's path that is not a namespace, or of another type", { needs
   }
 });
 
+testIf("what the host mounts later does not appear in the monitor's root", {
+  needs: [...needs, "mount", "findmnt"],
+}, async () => {
+  await using scope = new Scope();
+  const held = await holder(scope);
+  // As on a machine with systemd, where everything mounted is shared, but only with this namespace.
+  await inNamespace(held, "-m", "mount", "--make-rshared", "/");
+  const container = await doubleContainer(scope, "idle");
+  const pid = await container.mustStart({ wrapper: ["nsenter", "-t", `${held}`, "-m"] });
+  const below = [...Deno.readDirSync("/usr/lib")].find(({ isDirectory }) => isDirectory)!.name;
+  const before = Deno.readTextFileSync(`/proc/${pid}/mountinfo`);
+  assert.match(before, / \/usr\/lib /);
+  await inNamespace(held, "-m", "mount", "-t", "tmpfs", "later", `/usr/lib/${below}`);
+  await inNamespace(held, "-m", "findmnt", `/usr/lib/${below}`);
+  assert.equal(Deno.readTextFileSync(`/proc/${pid}/mountinfo`), before);
+  assert.doesNotMatch(before, / (master|shared):\d/);
+});
+
 testIf("sysctls are set in the container's namespaces, never on the host", { needs }, async () => {
   await using scope = new Scope();
   const netns = `${RUN_PREFIX}${crypto.randomUUID().slice(0, 8)}`;

@@ -24,6 +24,8 @@ import {
   MS_NODEV,
   MS_NOEXEC,
   MS_NOSUID,
+  MS_PRIVATE,
+  MS_REC,
   O_CREAT,
   O_DIRECTORY,
   O_EXCL,
@@ -78,6 +80,7 @@ export const ROOT_STEPS: StepHandlers<
   | "openDevice"
   | "bindDevice"
   | "pivotRoot"
+  | "privateMounts"
   | "remountReadOnly"
 > = {
   openImageRoot({ path }, context) {
@@ -209,6 +212,12 @@ export const ROOT_STEPS: StepHandlers<
     if (context.imageRoot !== undefined) close(context.imageRoot);
     context.root = undefined;
     context.imageRoot = undefined;
+  },
+
+  privateMounts() {
+    // What was bound from the host is a slave until here (`privatePropagation`): whatever the host mounts
+    // below a library directory later would appear in the running monitor's root.
+    mount(null, "/", null, MS_REC | MS_PRIVATE, null);
   },
 
   remountReadOnly({ path, noDevices }) {

@@ -35,6 +35,7 @@ Deno.test("security depends on this order, whatever else is in the plan", () => 
     "mknod",
     "deviceRule",
     "pivotRoot",
+    "privateMounts",
     "remountReadOnly",
     "setRlimit",
     "dropBoundingSet",
