@@ -176,7 +176,8 @@ function valuesOf(spec: KeySpec): string {
       return `Values: ${values}. Default: "${spec.default}".`;
     }
     case "integer":
-      return `Values: ${spec.minimum} to ${spec.maximum}. Default: ${spec.default}.`;
+      return `Values: ${spec.minimum} to ${spec.maximum}.` +
+        (spec.default === undefined ? "" : ` Default: ${spec.default}.`);
     case "text": {
       const usual = spec.default === undefined ? "" : ` Default: "${spec.default}".`;
       return `Value: ${spec.form.allowed}.${usual}`;

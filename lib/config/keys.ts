@@ -9,13 +9,14 @@ export interface Form {
 /** A key of config.toml and its values. Pure data: the parser and the manual page read it. */
 export type KeySpec =
   | { kind: "choice"; choices: readonly string[]; default: string; help: string }
-  | { kind: "integer"; minimum: number; maximum: number; default: number; help: string }
+  | { kind: "integer"; minimum: number; maximum: number; default?: number; help: string }
   | { kind: "text"; form: Form; default?: string; help: string }
   | { kind: "texts"; form: Form; help: string };
 
 export type KeySpecs = Record<string, KeySpec>;
 
-type ValueOf<Spec extends KeySpec> = Spec extends { kind: "integer" } ? number
+type ValueOf<Spec extends KeySpec> = Spec extends { kind: "integer"; default: number } ? number
+  : Spec extends { kind: "integer" } ? number | undefined
   : Spec extends { kind: "texts" } ? string[]
   : Spec extends { kind: "choice"; choices: readonly (infer Choice)[] } ? Choice
   : Spec extends { default: string } ? string
@@ -123,6 +124,18 @@ export const monitorKeys = {
     kind: "texts",
     form: capability,
     help: "Capabilities that the monitor keeps. None by default.",
+  },
+  default_memory_mib: {
+    kind: "integer",
+    minimum: 1,
+    maximum: 2 ** 20,
+    help: "As the key of that name above, for guests on this monitor.",
+  },
+  default_vcpus: {
+    kind: "integer",
+    minimum: 1,
+    maximum: 255,
+    help: "As the key of that name above, for guests on this monitor.",
   },
   data_paths: {
     kind: "texts",

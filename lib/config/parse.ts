@@ -1,5 +1,6 @@
 import { type Decoder, describe, Fields, integer, Place } from "../decode/decode.ts";
 import { InvalidConfigurationError } from "../errors.ts";
+import { adoptGoUrunc } from "./go_urunc.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { suggestion } from "../os/suggestion.ts";
@@ -29,6 +30,8 @@ export function defaultConfiguration(): Configuration {
  * Reads the operator's configuration, `/etc/urunc/config.toml`. Every key is optional; `keys.ts` lists
  * them.
  *
+ * A file of the Go implementation is read, too: see {@linkcode adoptGoUrunc}.
+ *
  * Asynchronous, because the TOML parser is loaded only when there is a file to parse.
  *
  * @param toml the text of the file
@@ -37,10 +40,12 @@ export function defaultConfiguration(): Configuration {
  * and what is allowed
  */
 export async function parseConfiguration(toml: string): Promise<Configuration> {
-  const document = new Fields(await parseToml(toml), CONFIGURATION);
+  const { document: adopted, warnings } = adoptGoUrunc(await parseToml(toml));
+  const document = new Fields(adopted, CONFIGURATION);
   const configuration = {
     ...readKeys(document, configurationKeys),
     monitors: readMonitors(document.section("monitors")),
+    ...(warnings.length === 0 ? {} : { warnings }),
   };
   refuseOthers(document);
   return configuration;

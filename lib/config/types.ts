@@ -3,11 +3,16 @@ import type { configurationKeys, KeyValues } from "./keys.ts";
 /** What the operator of a node decides: `/etc/urunc/config.toml`, every key of `keys.ts` or its default. */
 export interface Configuration extends KeyValues<typeof configurationKeys> {
   monitors: Record<string, MonitorConfiguration>;
+  /** What of the file is ignored, a sentence each. */
+  warnings?: string[];
 }
 
 export interface MonitorConfiguration {
   /** Absolute path of the monitor's binary; undefined: looked up by name. */
   path?: string;
+  /** In place of the keys of these names above. */
+  default_memory_mib?: number;
+  default_vcpus?: number;
   /** Capability names (`CAP_…`) the monitor keeps. Empty by default. */
   capabilities: string[];
   /** Absolute paths of firmware by name; undefined: looked up where distributions keep it. */

@@ -120,7 +120,9 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   did("start init");
   try {
     if (options.stdio !== undefined) sendStdio(init.channel, options.stdio);
-    const prepared = prepare(bundle, await options.configuration());
+    const configuration = await options.configuration();
+    for (const warning of configuration.warnings ?? []) options.warn?.(warning);
+    const prepared = prepare(bundle, configuration);
     stopwatch.did("read image and host");
     // The plan without a network: whatever is refused is refused here, before anything is made.
     planDry(options, prepared);

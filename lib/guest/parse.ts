@@ -158,14 +158,11 @@ type Values = Partial<Record<Key, string>>;
 function decodeAll(raw: Record<string, string>, source: Source, grammars: Grammars): Values {
   const values: Values = {};
   for (const [name, value] of Object.entries(raw)) {
-    if (!name.startsWith(keyPrefix)) {
-      const isOurs = name.startsWith(projectPrefix) && value !== "";
-      if (source === "file" || isOurs) throw unknownKey(name);
-      continue;
-    }
-    const key = name.slice(keyPrefix.length);
+    // Image builders put labels of any name beside ours, and an empty value for every key of theirs.
+    if (!name.startsWith(projectPrefix) || value === "") continue;
+    const key = name.startsWith(keyPrefix) ? name.slice(keyPrefix.length) : "";
     if (!isKey(key)) throw unknownKey(name);
-    if (value !== "") values[key] = decodeValue(name, value, grammars[key], source);
+    values[key] = decodeValue(name, value, grammars[key], source);
   }
   return values;
 }
@@ -199,12 +196,12 @@ function parseUruncJson(text: string): Record<string, string> {
   if (typeof document !== "object" || document === null || Array.isArray(document)) {
     throw invalid("not a JSON object");
   }
-  for (const [key, value] of Object.entries(document)) {
-    if (typeof value !== "string") {
-      throw invalid(`the value of ${JSON.stringify(shorten(key))} is not a string`);
-    }
+  const ours = Object.entries(document).filter(([key]) => key.startsWith(projectPrefix));
+  for (const [key, value] of ours) {
+    if (typeof value === "string" || value === null) continue;
+    throw invalid(`the value of ${JSON.stringify(shorten(key))} is not a string`);
   }
-  return document as Record<string, string>;
+  return Object.fromEntries(ours.map(([key, value]) => [key, value ?? ""]));
 }
 
 /** The disks that are asked for. Throws for keys that contradict each other or need another key. */

@@ -279,11 +279,11 @@ function memoryInput(
   input: LaunchInput,
   { accelerator, initrdProcess }: Pick<Decided, "accelerator" | "initrdProcess">,
 ): MemoryInput {
-  const { spec, facts, network, configuration, monitor } = input;
+  const { spec, facts, network, monitor } = input;
   return {
     monitor,
     limit: lowestMemoryLimit(spec.linux.resources),
-    defaultMemoryMiB: configuration.default_memory_mib,
+    defaultMemoryMiB: monitorDefaults(input).default_memory_mib,
     vcpus: vcpusOf(input),
     network: network !== undefined,
     disks: facts.disks?.length ?? 0,
@@ -302,7 +302,18 @@ export function guestMemoryOf(input: LaunchInput): number {
 }
 
 function vcpusOf(input: LaunchInput): number {
-  return virtualProcessors({ ...input, resources: input.spec.linux.resources });
+  const { default_vcpus } = monitorDefaults(input);
+  const { resources } = input.spec.linux;
+  return virtualProcessors({ ...input, resources, configuration: { default_vcpus } });
+}
+
+/** What the operator says of this monitor, over what holds for all. */
+function monitorDefaults({ configuration, monitor }: LaunchInput) {
+  const own = configuration.monitors[monitor.name];
+  return {
+    default_memory_mib: own?.default_memory_mib ?? configuration.default_memory_mib,
+    default_vcpus: own?.default_vcpus ?? configuration.default_vcpus,
+  };
 }
 
 /** The container, as the guest's family sees it. */

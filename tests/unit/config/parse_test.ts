@@ -3,6 +3,15 @@ import { InvalidConfigurationError } from "../../../lib/errors.ts";
 import { defaultConfiguration, parseConfiguration } from "../../../lib/config/parse.ts";
 import type { Configuration } from "../../../lib/config/types.ts";
 
+/** A monitor of which nothing is said. */
+const BARE = {
+  path: undefined,
+  capabilities: [],
+  data_paths: [],
+  default_memory_mib: undefined,
+  default_vcpus: undefined,
+};
+
 const accepted: [name: string, toml: string, changes: Partial<Configuration>][] = [
   ["nothing", "", {}],
   ["a comment", "# nothing\n", {}],
@@ -16,9 +25,37 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["one shim", 'shim_group = "namespace"', { shim_group: "namespace" }],
   ["another runtime", 'oci_runtime = "crun"', { oci_runtime: "crun" }],
   ["a runtime's path", 'oci_runtime = "/opt/runc"', { oci_runtime: "/opt/runc" }],
+  ["a monitor's own defaults", "[monitors.hvt]\ndefault_memory_mib = 64\ndefault_vcpus = 2", {
+    monitors: { hvt: { ...BARE, default_memory_mib: 64, default_vcpus: 2 } },
+  }],
+  [
+    "the Go implementation's file",
+    '[log]\nlevel = "info"\nsyslog = false\n[timestamps]\nenabled = false\ndestination = "/x"\n' +
+    '[monitors.qemu]\ndefault_memory_mb = 512\ndefault_vcpus = 2\npath = ""\n' +
+    'data_path = "/usr/local/share"\n[monitors.hvt]\ndefault_memory_mb = 256\ndata_path = ""\n' +
+    '[extra_binaries.virtiofsd]\npath = "/usr/libexec/virtiofsd"',
+    {
+      monitors: {
+        qemu: {
+          ...BARE,
+          default_memory_mib: 512,
+          default_vcpus: 2,
+          data_paths: ["/usr/local/share"],
+        },
+        hvt: { ...BARE, default_memory_mib: 256 },
+      },
+      warnings: [
+        "the configuration's table log is ignored: logs go where the caller says (--log), and " +
+        "--debug logs more",
+        "the configuration's table timestamps is ignored: --debug logs how long each step takes",
+        "the configuration's table extra_binaries is ignored: no further programs are run beside " +
+        "the monitor",
+      ],
+    },
+  ],
   ["no monitor", "[monitors]", {}],
   ["a bare monitor", "[monitors.qemu]", {
-    monitors: { qemu: { path: undefined, capabilities: [], data_paths: [] } },
+    monitors: { qemu: { ...BARE } },
   }],
   [
     "a monitor",
@@ -27,6 +64,7 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
     {
       monitors: {
         qemu: {
+          ...BARE,
           path: "/opt/qemu",
           capabilities: ["CAP_NET_ADMIN"],
           data_paths: ["/opt/firmware"],
@@ -37,9 +75,7 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["firmware", '[monitors.qemu.firmware]\nseabios = "/opt/bios.bin"', {
     monitors: {
       qemu: {
-        path: undefined,
-        capabilities: [],
-        data_paths: [],
+        ...BARE,
         firmware: { qboot: undefined, seabios: "/opt/bios.bin" },
       },
     },
@@ -88,6 +124,10 @@ const refused: [toml: string, subject: string, says: string][] = [
   ['[monitors.qemu.firmware]\nbios = "/x"', "monitors.qemu.firmware.bios", "no such key"],
   ['[monitors.qemu.firmware]\nqboot = "x"', "monitors.qemu.firmware.qboot", "absolute"],
   ["[monitors.hvt.firmware]", "monitors.hvt.firmware", "no such key"],
+  ["log = 1", "log", "no such key"],
+  ["[monitors.qemu]\ndefault_memory_mb = 0", "monitors.qemu.default_memory_mib", "from 1"],
+  ['[monitors.qemu]\ndata_path = "x"', "monitors.qemu.data_paths[0]", "absolute"],
+  ["[monitors.qemu]\ndefault_memory = 1", "monitors.qemu.default_memory", "no such key"],
   ["a = 1\nb = ", "line 2, column", "not TOML"],
   ["a = 1\na = 2", "line 2, column", "not TOML"],
 ];

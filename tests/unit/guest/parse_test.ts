@@ -59,6 +59,19 @@ const accepted: {
 }[] = [
   { name: "plain annotations", annotations: minimal, config: {} },
   {
+    name: "keys of others in the file, and empty values of any",
+    uruncJson: JSON.stringify({
+      ...JSON.parse(file(minimal)),
+      "org.opencontainers.image.source": "https://example.org",
+      maintainer: "somebody",
+      labels: { a: 1 },
+      "com.urunc.unikernel.cmdline": "",
+      "com.urunc.unikernel.initrd": null,
+      "com.urunc.unikernel.ofNewerTools": "",
+    }),
+    config: {},
+  },
+  {
     name: "parameters of the kernel",
     annotations: { ...minimal, kernelParameters: "quiet loglevel=3" },
     config: { kernelParameters: "quiet loglevel=3" },
@@ -353,10 +366,10 @@ const refused: {
     message: [prefix + "cmdline", "in base64"],
   },
   {
-    name: "a foreign key in the file",
-    uruncJson: JSON.stringify({ ...JSON.parse(file(minimal)), other: "eA==" }),
+    name: "a key in the file that is almost ours",
+    uruncJson: JSON.stringify({ ...JSON.parse(file(minimal)), "com.urunc.other": "eA==" }),
     error: invalid,
-    message: ['"other"', "no such key"],
+    message: ['"com.urunc.other"', "no such key"],
   },
   { name: "no JSON", uruncJson: "{", error: invalid, message: ["/urunc.json", "not JSON"] },
   { name: "an array", uruncJson: "[]", error: invalid, message: ["/urunc.json", "object"] },
@@ -375,7 +388,7 @@ const refused: {
   },
   {
     name: "a file of great depth",
-    uruncJson: `{"a":${"[".repeat(10000)}${"]".repeat(10000)}}`,
+    uruncJson: `{"com.urunc.unikernel.binary":${"[".repeat(10000)}${"]".repeat(10000)}}`,
     error: invalid,
     message: ["/urunc.json", "not a string"],
   },
