@@ -41,6 +41,11 @@ export class UnsupportedError extends UruncError {
   override name = "UnsupportedError";
 }
 
+/** Understood, and the operator of this node does not allow it. */
+export class NotAllowedError extends UruncError {
+  override name = "NotAllowedError";
+}
+
 /** No such container. Callers match the text `does not exist`. */
 export class NotFoundError extends UruncError {
   override name = "NotFoundError";

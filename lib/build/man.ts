@@ -15,7 +15,13 @@ import {
   type PositionalSpec,
 } from "../cli/parser/options.ts";
 import { refusedVerbs } from "../cli/refused.ts";
-import { configurationKeys, firmwareKey, type KeySpec, monitorKeys } from "../config/keys.ts";
+import {
+  configurationKeys,
+  configurationTables,
+  firmwareKey,
+  type KeySpec,
+  monitorKeys,
+} from "../config/keys.ts";
 import { CONFIGURATION_PATH } from "../host/configuration.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
 import { shimActions, shimFlags, shimTexts } from "../shim/command/arguments.ts";
@@ -130,6 +136,9 @@ function configurationPage(): string[] {
       ),
     ),
     ...roffSection("KEYS", ...keys("", configurationKeys)),
+    ...Object.entries(configurationTables).flatMap(([table, specs]) =>
+      roffSection(`TABLE [${table}]`, ...keys(`${table}.`, specs))
+    ),
     ...roffSection(
       "TABLES [monitors.NAME]",
       roffText(`NAME is one of ${monitorNames().join(", ")}.`),
@@ -178,6 +187,8 @@ function valuesOf(spec: KeySpec): string {
     case "integer":
       return `Values: ${spec.minimum} to ${spec.maximum}.` +
         (spec.default === undefined ? "" : ` Default: ${spec.default}.`);
+    case "boolean":
+      return `Values: true, false. Default: ${spec.default}.`;
     case "text": {
       const usual = spec.default === undefined ? "" : ` Default: "${spec.default}".`;
       return `Value: ${spec.form.allowed}.${usual}`;

@@ -1,4 +1,7 @@
+import { keys as imageKeys } from "../guest/keys.ts";
+import { monitorNames } from "../monitor/registry.ts";
 import { capabilityNames } from "./capabilities.ts";
+import { matchesPattern } from "./pattern.ts";
 
 /** A form that a string must have: what is allowed, as text, and the test for it. */
 export interface Form {
@@ -10,13 +13,15 @@ export interface Form {
 export type KeySpec =
   | { kind: "choice"; choices: readonly string[]; default: string; help: string }
   | { kind: "integer"; minimum: number; maximum: number; default?: number; help: string }
+  | { kind: "boolean"; default: boolean; help: string }
   | { kind: "text"; form: Form; default?: string; help: string }
-  | { kind: "texts"; form: Form; help: string };
+  | { kind: "texts"; form: Form; default?: readonly string[]; help: string };
 
 export type KeySpecs = Record<string, KeySpec>;
 
 type ValueOf<Spec extends KeySpec> = Spec extends { kind: "integer"; default: number } ? number
   : Spec extends { kind: "integer" } ? number | undefined
+  : Spec extends { kind: "boolean" } ? boolean
   : Spec extends { kind: "texts" } ? string[]
   : Spec extends { kind: "choice"; choices: readonly (infer Choice)[] } ? Choice
   : Spec extends { default: string } ? string
@@ -40,6 +45,22 @@ const program: Form = {
 const parameterPattern: Form = {
   allowed: "a kernel parameter's name, or the beginning of names and a *",
   accepts: (value) => /^[A-Za-z0-9_.-]*\*?$/.test(value) && value !== "",
+};
+
+const monitorPattern: Form = {
+  allowed: `a monitor's name, ${monitorNames().join(", ")}, or "*"`,
+  accepts: (value) => value === "*" || monitorNames().includes(value),
+};
+
+const acceleratorPattern: Form = {
+  allowed: '"kvm", "tcg" or "*"',
+  accepts: (value) => ["kvm", "tcg", "*"].includes(value),
+};
+
+/** One that matches none is misspelt. */
+const imageKeyPattern: Form = {
+  allowed: "a key of a guest's description, as cmdline, or the beginning of keys and a *",
+  accepts: (value) => imageKeys.some((key) => matchesPattern(value, key)),
 };
 
 const capability: Form = {
@@ -111,6 +132,42 @@ export const configurationKeys = {
       "description. They run on the host's kernel.",
   },
 } as const satisfies KeySpecs;
+
+/** The keys of other tables, by table. */
+export const configurationTables = {
+  allow: {
+    monitors: {
+      kind: "texts",
+      form: monitorPattern,
+      default: ["*"],
+      help: "Monitors that image and annotations may choose. Every one by default.",
+    },
+    accelerators: {
+      kind: "texts",
+      form: acceleratorPattern,
+      default: ["*"],
+      help:
+        'Accelerators that guests may run with: without "tcg" an image that asks for emulation is ' +
+        "refused. Both by default. Solo5's spt needs none, and is not concerned.",
+    },
+    annotations: {
+      kind: "texts",
+      form: imageKeyPattern,
+      default: ["*"],
+      help:
+        "Keys of a guest's description, without com.urunc.unikernel., that annotations and the image's " +
+        "/urunc.json may set. unikernelType, hypervisor and binary are needed by every guest. All by " +
+        "default.",
+    },
+    host_devices: {
+      kind: "boolean",
+      default: true,
+      help:
+        "Whether a container may be given block devices of the host as disks of its guest, by a " +
+        "volume or by linux.devices. The disk of an image with mountRootfs is not concerned.",
+    },
+  },
+} as const satisfies Record<string, KeySpecs>;
 
 /** The keys of a table `monitors.NAME`. */
 export const monitorKeys = {

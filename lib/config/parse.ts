@@ -1,4 +1,12 @@
-import { type Decoder, describe, Fields, integer, Place } from "../decode/decode.ts";
+import {
+  boolean,
+  type Decoder,
+  describe,
+  Fields,
+  integer,
+  listOf,
+  Place,
+} from "../decode/decode.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { adoptGoUrunc } from "./go_urunc.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
@@ -6,6 +14,7 @@ import type { Monitor } from "../monitor/types.ts";
 import { suggestion } from "../os/suggestion.ts";
 import {
   configurationKeys,
+  configurationTables,
   firmwareKey,
   type Form,
   type KeySpec,
@@ -13,7 +22,7 @@ import {
   type KeyValues,
   monitorKeys,
 } from "./keys.ts";
-import type { Configuration, MonitorConfiguration } from "./types.ts";
+import type { Configuration, MonitorConfiguration, TableValues } from "./types.ts";
 
 const CONFIGURATION = new Place({
   object: "a table",
@@ -23,7 +32,8 @@ const CONFIGURATION = new Place({
 
 /** What holds on a node without a configuration file. */
 export function defaultConfiguration(): Configuration {
-  return { ...readKeys(new Fields({}, CONFIGURATION), configurationKeys), monitors: {} };
+  const document = new Fields({}, CONFIGURATION);
+  return { ...readKeys(document, configurationKeys), ...readTables(document), monitors: {} };
 }
 
 /**
@@ -44,6 +54,7 @@ export async function parseConfiguration(toml: string): Promise<Configuration> {
   const document = new Fields(adopted, CONFIGURATION);
   const configuration = {
     ...readKeys(document, configurationKeys),
+    ...readTables(document),
     monitors: readMonitors(document.section("monitors")),
     ...(warnings.length === 0 ? {} : { warnings }),
   };
@@ -66,6 +77,17 @@ async function parseToml(toml: string): Promise<unknown> {
       cause,
     });
   }
+}
+
+function readTables(document: Fields): TableValues {
+  const tables = Object.entries(configurationTables).map(([name, specs]) => {
+    const table = document.section(name);
+    const values = readKeys<KeySpecs>(table, specs);
+    refuseOthers(table);
+    return [name, values];
+  });
+  // The type was made from the tables that the values are read by.
+  return Object.fromEntries(tables) as TableValues;
 }
 
 function readMonitors(monitors: Fields): Record<string, MonitorConfiguration> {
@@ -111,10 +133,12 @@ function readKey(table: Fields, key: string, spec: KeySpec) {
       return table.optional(key, choice(spec.choices)) ?? spec.default;
     case "integer":
       return table.optional(key, integer(spec.minimum, spec.maximum)) ?? spec.default;
+    case "boolean":
+      return table.optional(key, boolean) ?? spec.default;
     case "text":
       return table.optional(key, formed(spec.form)) ?? spec.default;
     case "texts":
-      return table.list(key, formed(spec.form));
+      return table.optional(key, listOf(formed(spec.form))) ?? [...spec.default ?? []];
   }
 }
 

@@ -1,7 +1,12 @@
-import type { configurationKeys, KeyValues } from "./keys.ts";
+import type { configurationKeys, configurationTables, KeyValues } from "./keys.ts";
+
+/** The values of {@linkcode configurationTables}. */
+export type TableValues = {
+  [Table in keyof typeof configurationTables]: KeyValues<typeof configurationTables[Table]>;
+};
 
 /** What the operator of a node decides: `/etc/urunc/config.toml`, every key of `keys.ts` or its default. */
-export interface Configuration extends KeyValues<typeof configurationKeys> {
+export interface Configuration extends KeyValues<typeof configurationKeys>, TableValues {
   monitors: Record<string, MonitorConfiguration>;
   /** What of the file is ignored, a sentence each. */
   warnings?: string[];

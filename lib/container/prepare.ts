@@ -17,6 +17,7 @@ import { diskMounts } from "../oci/unsupported.ts";
 import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../os/path.ts";
 import { acceleratorOf } from "../plan/launch.ts";
+import { requireAllowedDevice, requireAllowedKey, requireAllowedMonitor } from "../plan/policy.ts";
 import { ROOT_DISK } from "../plan/root.ts";
 import { mountPointOf } from "../guest/disks.ts";
 import { guestOf } from "../guest/families/registry.ts";
@@ -73,8 +74,11 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       annotations: bundle.spec.annotations,
       uruncJson: json === undefined ? undefined : decodeText(json),
       monitors: supportedMonitors,
+      requireAllowed: (key) => requireAllowedKey(key, configuration),
     });
     const monitor = monitorByName(unikernel.hypervisor);
+    const accelerator = acceleratorOf({ unikernel, configuration });
+    requireAllowedMonitor(monitor, accelerator, configuration);
     const guest = guestOf(unikernel.unikernelType);
     const facts = gatherHostFacts({
       monitor,
@@ -83,10 +87,10 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       imageRoot,
       kernel: unikernel.binary,
       initrd: unikernel.initrd,
-      accelerator: acceleratorOf({ unikernel, configuration }),
+      accelerator,
       groupNames: configuration.device_access === "groups",
     });
-    facts.disks = disksOf(bundle, unikernel, guest, imageRoot);
+    facts.disks = disksOf(bundle, { unikernel, guest, configuration }, imageRoot);
     if (unikernel.rootDisk) addRootDisk(facts, bundle, unikernel, guest);
     if (facts.groupNames !== undefined) {
       const nodes = facts.disks.flatMap(({ source }) => "device" in source ? [source.device] : []);
@@ -104,8 +108,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
 /** In the order in which the guest counts them. */
 function disksOf(
   { spec }: Bundle,
-  unikernel: UnikernelConfig,
-  guest: Guest,
+  { unikernel, guest, configuration }: Pick<Prepared, "unikernel" | "guest" | "configuration">,
   imageRoot: number,
 ): DiskFacts[] {
   const disks: DiskFacts[] = [];
@@ -118,8 +121,9 @@ function disksOf(
     }));
   }
   const taken = () => [ROOT_DISK, ...disks.map(({ name }) => name)];
-  disks.push(...volumeDisks(diskMounts(spec), taken()));
-  disks.push(...deviceDisks(diskDevices(spec), taken()));
+  const allow = (subject: string) => requireAllowedDevice(subject, configuration);
+  disks.push(...volumeDisks(diskMounts(spec), taken(), allow));
+  disks.push(...deviceDisks(diskDevices(spec), taken(), allow));
   return disks;
 }
 

@@ -25,6 +25,8 @@ export interface UnikernelSources {
   /** The text of `/urunc.json` in the image, if there is one. */
   uruncJson?: string;
   monitors: MonitorSupport;
+  /** Throws for a key that may not be set. */
+  requireAllowed?(key: Key): void;
 }
 
 /** The monitors and what they boot. */
@@ -94,13 +96,14 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
  */
 export function parseUnikernel(
-  { annotations, uruncJson, monitors }: UnikernelSources,
+  { annotations, uruncJson, monitors, requireAllowed }: UnikernelSources,
 ): UnikernelConfig {
   const grammars = grammarsOf(monitors);
   const values = {
     ...decodeAll(uruncJson === undefined ? {} : parseUruncJson(uruncJson), "file", grammars),
     ...decodeAll(annotations, "annotation", grammars),
   };
+  for (const key of Object.keys(values)) requireAllowed?.(key as Key);
   return {
     ...supportedPair(values, monitors, grammars),
     unikernelVersion: values.unikernelVersion,

@@ -54,6 +54,9 @@ export function blockImage(input: BlockImageInput): DiskFacts {
 /** Of a regular file that is a disk: a rest would be cut off, or make a monitor refuse it. */
 const SECTOR_BYTES = 512;
 
+/** Throws when the operator does not allow block devices of the host; the subject names one. */
+type RequireAllowedDevice = (subject: string) => void;
+
 /** What a guest reads of a serial number: VIRTIO_BLK_ID_BYTES, linux/virtio_blk.h. */
 const SERIAL = /^[A-Za-z0-9._-]{1,20}$/;
 
@@ -66,13 +69,19 @@ const SERIAL = /^[A-Za-z0-9._-]{1,20}$/;
  * file.
  *
  * @param taken names of disks that the guest has already
+ * @param allowDevice is called for a volume that is a block device, before that is opened
  * @throws UnsupportedError naming the volume that is neither
  * @throws HostError naming the volume whose source cannot be read
  */
-export function volumeDisks(mounts: DiskMount[], taken: string[]): DiskFacts[] {
+export function volumeDisks(
+  mounts: DiskMount[],
+  taken: string[],
+  allowDevice: RequireAllowedDevice,
+): DiskFacts[] {
   const names = new Set(taken);
   return mounts.map((volume, number) => {
     const { source, mayWrite } = sourceOf(volume);
+    if (source.kind === "device") allowDevice(subjectOf(volume));
     const readOnly = !mayWrite || isReadOnlyMount(volume.mount.options);
     if (!readOnly && source.kind === "device") requireUnused(volume);
     const name = nameOf(volume.mount.destination, names, `volume${number}`);
@@ -85,11 +94,17 @@ export function volumeDisks(mounts: DiskMount[], taken: string[]): DiskFacts[] {
  * /dev: `/dev/xvda` is `xvda`. Whether the host uses one is seen when it is claimed.
  *
  * @param taken names of disks that the guest has already
+ * @param allowDevice is called for each
  * @throws UnsupportedError naming the device that is not there, or may not even be read
  */
-export function deviceDisks(devices: DiskDevice[], taken: string[]): DiskFacts[] {
+export function deviceDisks(
+  devices: DiskDevice[],
+  taken: string[],
+  allowDevice: RequireAllowedDevice,
+): DiskFacts[] {
   const names = new Set(taken);
   return devices.map(({ device: { path, major, minor }, access }, number) => {
+    allowDevice(`linux.devices ${path}`);
     const refuse = (reason: string, remedy: string) =>
       new UnsupportedError({
         operation: "give the guest a disk",
@@ -148,11 +163,15 @@ function look({ mount, index }: DiskMount) {
   } catch (cause) {
     throw new HostError({
       operation: "give the guest a disk",
-      subject: `mounts[${index}] ${mount.source}`,
+      subject: subjectOf({ mount, index }),
       reason: errorMessage(cause),
       cause,
     });
   }
+}
+
+function subjectOf({ mount, index }: DiskMount): string {
+  return `mounts[${index}] ${mount.source}`;
 }
 
 /**
@@ -166,7 +185,7 @@ function requireUnused({ mount, index }: DiskMount): void {
     const isUsed = error instanceof LinuxError && error.code === "EBUSY";
     throw new HostError({
       operation: "give the guest a disk",
-      subject: `mounts[${index}] ${mount.source}`,
+      subject: subjectOf({ mount, index }),
       reason: isUsed
         ? "the host uses it: it is mounted, a part of another device, or another guest's disk"
         : errorMessage(error),

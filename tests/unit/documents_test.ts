@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { parse as parseToml } from "smol-toml";
 import { parseDocument } from "yaml";
-import { configurationKeys, monitorKeys } from "../../lib/config/keys.ts";
+import { configurationKeys, configurationTables, monitorKeys } from "../../lib/config/keys.ts";
 import { parseConfiguration } from "../../lib/config/parse.ts";
 import { keys as imageKeys } from "../../lib/guest/keys.ts";
 import { parseUnikernel } from "../../lib/guest/parse.ts";
@@ -148,7 +148,10 @@ Deno.test("the README leads to every document", () => {
 Deno.test("docs/configuration.md has every key", () => {
   const text = documents.get("docs/configuration.md")!;
   const monitors = Object.keys(monitorKeys).map((key) => `monitors.NAME.${key}`);
-  const keys = [...Object.keys(configurationKeys), ...monitors];
+  const tables = Object.entries(configurationTables).flatMap(([table, specs]) =>
+    Object.keys(specs).map((key) => `${table}.${key}`)
+  );
+  const keys = [...Object.keys(configurationKeys), ...tables, ...monitors];
   assert.deepEqual(keys.filter((key) => !text.includes(`\`${key}\``)), []);
 });
 

@@ -5,7 +5,7 @@ import { roffText } from "../../../lib/build/roff.ts";
 import { commands } from "../../../lib/cli/parser/commands.ts";
 import { globalOptions } from "../../../lib/cli/parser/options.ts";
 import { refusedVerbs } from "../../../lib/cli/refused.ts";
-import { configurationKeys, monitorKeys } from "../../../lib/config/keys.ts";
+import { configurationKeys, configurationTables, monitorKeys } from "../../../lib/config/keys.ts";
 import { shimActions, shimFlags, shimTexts } from "../../../lib/shim/command/arguments.ts";
 import { run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
@@ -42,6 +42,9 @@ Deno.test("urunc-config(5) has every key", () => {
   const found = terms("urunc-config.5");
   const expected = [
     ...Object.keys(configurationKeys),
+    ...Object.entries(configurationTables).flatMap(([table, specs]) =>
+      Object.keys(specs).map((key) => `${table}.${key}`)
+    ),
     ...Object.keys(monitorKeys).map((key) => `monitors.NAME.${key}`),
     "monitors.qemu.firmware.qboot",
     "monitors.qemu.firmware.seabios",

@@ -53,6 +53,24 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
       ],
     },
   ],
+  ["an empty policy", "[allow]", {}],
+  [
+    "a policy",
+    '[allow]\nmonitors = ["qemu", "spt"]\naccelerators = ["kvm"]\n' +
+    'annotations = ["unikernelType", "solo5*"]\nhost_devices = false',
+    {
+      allow: {
+        ...defaultConfiguration().allow,
+        monitors: ["qemu", "spt"],
+        accelerators: ["kvm"],
+        annotations: ["unikernelType", "solo5*"],
+        host_devices: false,
+      },
+    },
+  ],
+  ["a policy that allows nothing", "[allow]\nmonitors = []", {
+    allow: { ...defaultConfiguration().allow, monitors: [] },
+  }],
   ["no monitor", "[monitors]", {}],
   ["a bare monitor", "[monitors.qemu]", {
     monitors: { qemu: { ...BARE } },
@@ -107,6 +125,14 @@ const refused: [toml: string, subject: string, says: string][] = [
   ['denied_kernel_parameters = ["*x"]', "denied_kernel_parameters[0]", "a kernel parameter's name"],
   ['shim_group = "pod"', "shim_group", '"container" or "namespace"'],
   ['oci_runtime = "bin/runc"', "oci_runtime", "absolute path"],
+  ["allow = true", "allow", "found the boolean true, allowed: a table"],
+  ['[allow]\nmonitor = ["qemu"]', "allow.monitor", 'did you mean "monitors"?'],
+  ['[allow]\nmonitors = "qemu"', "allow.monitors", "allowed: an array"],
+  ['[allow]\nmonitors = ["xen"]', "allow.monitors[0]", "qemu, firecracker, hvt, spt"],
+  ['[allow]\naccelerators = ["hvf"]', "allow.accelerators[0]", '"kvm", "tcg" or "*"'],
+  ['[allow]\nannotations = ["cmdlin"]', "allow.annotations[0]", "as cmdline"],
+  ['[allow]\nannotations = ["x*"]', "allow.annotations[0]", "as cmdline"],
+  ["[allow]\nhost_devices = 1", "allow.host_devices", "the number 1"],
   ["monitors = []", "monitors", "found an array, allowed: a table"],
   ["monitors = 1979-05-27", "monitors", "found a date"],
   ["[monitors.qemuu]", "monitors.qemuu", 'did you mean "qemu"?'],

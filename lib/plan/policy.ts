@@ -1,0 +1,77 @@
+import { matchesPattern } from "../config/pattern.ts";
+import type { Configuration } from "../config/types.ts";
+import { NotAllowedError } from "../errors.ts";
+import { keyPrefix } from "../guest/keys.ts";
+import type { Monitor } from "../monitor/types.ts";
+
+/** What the operator of a node allows. */
+export type Policy = Pick<Configuration, "allow">;
+
+/**
+ * @param key of the guest's description, without `com.urunc.unikernel.`
+ * @throws NotAllowedError naming the key, unless `allow.annotations` has it
+ */
+export function requireAllowedKey(key: string, { allow }: Policy): void {
+  if (isListed(allow.annotations, key)) return;
+  throw notAllowed(
+    keyPrefix + key,
+    `allow.annotations has only ${listed(allow.annotations)}`,
+    `leave the key out, or allow "${key}" there`,
+  );
+}
+
+/**
+ * @param accelerator what the guest would run with
+ * @throws NotAllowedError naming the key that asks for a monitor, or an accelerator, that `allow.monitors`
+ *   and `allow.accelerators` do not have
+ */
+export function requireAllowedMonitor(
+  { name, accelerators }: Pick<Monitor, "name" | "accelerators">,
+  accelerator: "kvm" | "tcg",
+  { allow }: Policy,
+): void {
+  if (!isListed(allow.monitors, name)) {
+    throw notAllowed(
+      `${keyPrefix}hypervisor "${name}"`,
+      `allow.monitors has only ${listed(allow.monitors)}`,
+      "use an image for one of these, or add it there",
+    );
+  }
+  // One that needs none runs with none.
+  if (accelerators.length === 0 || isListed(allow.accelerators, accelerator)) return;
+  throw notAllowed(
+    `accelerator "${accelerator}"`,
+    `allow.accelerators has only ${listed(allow.accelerators)}`,
+    `${keyPrefix}accelerator of the image, and accelerator in the configuration, choose another`,
+  );
+}
+
+/**
+ * @param subject names the volume or device of config.json, and its path
+ * @throws NotAllowedError unless `allow.host_devices`
+ */
+export function requireAllowedDevice(subject: string, { allow }: Policy): void {
+  if (allow.host_devices) return;
+  throw notAllowed(
+    subject,
+    "it is a block device of the host, and allow.host_devices is false",
+    "give the guest a disk image (*.img), or allow it there",
+  );
+}
+
+function isListed(patterns: readonly string[], name: string): boolean {
+  return patterns.some((pattern) => matchesPattern(pattern, name));
+}
+
+function listed(patterns: readonly string[]): string {
+  return patterns.length === 0 ? "an empty list" : patterns.map((it) => `"${it}"`).join(", ");
+}
+
+function notAllowed(subject: string, reason: string, remedy: string): NotAllowedError {
+  return new NotAllowedError({
+    operation: "check the operator's policy",
+    subject,
+    reason: `${reason} in the configuration`,
+    remedy,
+  });
+}

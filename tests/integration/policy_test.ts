@@ -1,0 +1,84 @@
+/** What the operator does not allow is refused before anything is made. */
+import { run } from "../support/process.ts";
+import { assertFailed, assertNothingLeft, doubleContainer } from "../support/runtime.ts";
+import type { ContainerOptions } from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+
+const needs = ["root", "gcc"];
+
+/** Numbers of a block device that this machine has. */
+function someDevice(): { major: number; minor: number } {
+  const [first] = Deno.readDirSync("/sys/dev/block");
+  const [major, minor] = first!.name.split(":").map(Number);
+  return { major: major!, minor: minor! };
+}
+
+const cases: { name: string; policy: string; options: ContainerOptions; texts: string[] }[] = [
+  {
+    name: "a monitor",
+    policy: 'monitors = ["spt"]',
+    options: {},
+    texts: [
+      'check the operator\'s policy com.urunc.unikernel.hypervisor "qemu"',
+      'allow.monitors has only "spt" in the configuration',
+    ],
+  },
+  {
+    name: "emulation",
+    policy: 'accelerators = ["kvm"]',
+    options: { unikernel: { accelerator: "tcg" } },
+    texts: ['accelerator "tcg"', 'allow.accelerators has only "kvm" in the configuration'],
+  },
+  {
+    name: "a key of the image",
+    policy: 'annotations = ["unikernelType", "hypervisor", "binary"]',
+    options: { unikernel: { cmdline: "secret" } },
+    texts: ["com.urunc.unikernel.cmdline", "allow.annotations has only", "in the configuration"],
+  },
+  {
+    name: "a key of the caller",
+    policy: 'annotations = ["unikernelType", "hypervisor", "binary"]',
+    options: { annotations: { "com.urunc.unikernel.stop": "button" } },
+    texts: ["com.urunc.unikernel.stop", "allow.annotations has only", "in the configuration"],
+  },
+  {
+    name: "a device of the host",
+    policy: "host_devices = false",
+    options: {
+      edit: (config) => {
+        const device = { path: "/dev/xvda", type: "b", ...someDevice() };
+        config.linux = { ...config.linux as object, devices: [device] };
+      },
+    },
+    texts: ["linux.devices /dev/xvda", "allow.host_devices is false in the configuration"],
+  },
+];
+
+for (const { name, policy, options, texts } of cases) {
+  testIf(`${name} that the operator does not allow is refused`, { needs }, async () => {
+    await using scope = new Scope();
+    const configuration = `accelerator = "tcg"\n[allow]\n${policy}`;
+    const container = await doubleContainer(scope, "idle", { ...options, configuration });
+    assertFailed(await container.create(), texts);
+    assertNothingLeft(container);
+  });
+}
+
+testIf("a volume that is a device of the host is refused where none is allowed", {
+  needs: [...needs, "mknod"],
+}, async () => {
+  await using scope = new Scope();
+  const source = `${await scope.temporaryDirectory("device")}/disk.img`;
+  const { major, minor } = someDevice();
+  await run(["mknod", source, "b", `${major}`, `${minor}`], { check: true });
+  const container = await doubleContainer(scope, "idle", {
+    configuration: 'accelerator = "tcg"\n[allow]\nhost_devices = false',
+    edit: (config) => {
+      const mount = { type: "bind", source, destination: "/dev/xvda", options: ["bind"] };
+      config.mounts = [...config.mounts as object[] ?? [], mount];
+    },
+  });
+  assertFailed(await container.create(), [source, "allow.host_devices is false"]);
+  assertNothingLeft(container);
+});

@@ -1,0 +1,84 @@
+import assert from "node:assert/strict";
+import { defaultConfiguration } from "../../../lib/config/parse.ts";
+import type { Configuration } from "../../../lib/config/types.ts";
+import { NotAllowedError } from "../../../lib/errors.ts";
+import { monitorByName } from "../../../lib/monitor/registry.ts";
+import {
+  requireAllowedDevice,
+  requireAllowedKey,
+  requireAllowedMonitor,
+} from "../../../lib/plan/policy.ts";
+
+function policy(allow: Partial<Configuration["allow"]>): Configuration {
+  const configuration = defaultConfiguration();
+  return { ...configuration, allow: { ...configuration.allow, ...allow } };
+}
+
+function refuses(check: () => void, texts: string[]): void {
+  assert.throws(check, (error) => {
+    assert.ok(error instanceof NotAllowedError, String(error));
+    for (const text of texts) {
+      assert.ok(error.message.includes(text), `${text} in ${error.message}`);
+    }
+    return true;
+  });
+}
+
+const monitors: [
+  name: string,
+  accelerator: "kvm" | "tcg",
+  allow: Partial<Configuration["allow"]>,
+  refused?: string[],
+][] = [
+  ["qemu", "kvm", {}],
+  ["qemu", "tcg", {}],
+  ["spt", "kvm", {}],
+  ["qemu", "kvm", { monitors: ["hvt", "qemu"], accelerators: ["kvm"] }],
+  ["hvt", "kvm", { monitors: ["qemu"] }, [
+    'com.urunc.unikernel.hypervisor "hvt"',
+    'allow.monitors has only "qemu" in the configuration',
+  ]],
+  ["qemu", "kvm", { monitors: [] }, ["hypervisor", "allow.monitors has only an empty list"]],
+  ["qemu", "tcg", { accelerators: ["kvm"] }, [
+    'accelerator "tcg"',
+    'allow.accelerators has only "kvm" in the configuration',
+  ]],
+  ["qemu", "kvm", { accelerators: ["tcg"] }, ['accelerator "kvm"', "allow.accelerators"]],
+  // It needs no accelerator, whatever the node's default is.
+  ["spt", "kvm", { accelerators: [] }],
+];
+
+for (const [name, accelerator, allow, refused] of monitors) {
+  const verb = refused === undefined ? "allows" : "refuses";
+  Deno.test(`${JSON.stringify(allow)} ${verb} ${name} with ${accelerator}`, () => {
+    const check = () => requireAllowedMonitor(monitorByName(name), accelerator, policy(allow));
+    if (refused === undefined) check();
+    else refuses(check, refused);
+  });
+}
+
+const keys: [key: string, annotations: string[], allowed: boolean][] = [
+  ["cmdline", ["*"], true],
+  ["cmdline", ["binary", "cmdline"], true],
+  ["cmdline", ["cmd"], false],
+  ["cmdline", [], false],
+  ["block", ["bl*"], true],
+  ["blkMntPoint", ["block*"], false],
+];
+
+for (const [key, annotations, allowed] of keys) {
+  Deno.test(`${JSON.stringify(annotations)} ${allowed ? "allows" : "refuses"} ${key}`, () => {
+    const check = () => requireAllowedKey(key, policy({ annotations }));
+    if (allowed) check();
+    else refuses(check, [`com.urunc.unikernel.${key}`, "allow.annotations"]);
+  });
+}
+
+Deno.test("host devices are allowed unless allow.host_devices is false", () => {
+  const subject = "mounts[3] /dev/vdb";
+  requireAllowedDevice(subject, policy({}));
+  refuses(() => requireAllowedDevice(subject, policy({ host_devices: false })), [
+    subject,
+    "allow.host_devices is false in the configuration",
+  ]);
+});
