@@ -429,7 +429,8 @@ async function expect<Type extends InitMessage["type"]>(
   if (message.type === "failed") {
     const { step, kind, code, message: text, stack } = message.failure;
     if (stack !== undefined) debug(readableStack(stack), { id: creation.options.id });
-    const { rootDisk } = creation.prepared.facts;
+    // Before that it is busy by our own doing.
+    const rootDisk = type === "barrier" ? creation.prepared.facts.rootDisk : undefined;
     if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
       throw rootDiskInUse(rootDisk);
     }

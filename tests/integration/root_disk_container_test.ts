@@ -185,7 +185,7 @@ testIf("without its steps the hand-over is refused: each is needed", {
     const [step, error] of [
       // It is mounted still: in the container's namespace, which ends with the failure, or the host's.
       ["unmountRootfs", /hand over the root disk .*: the host still uses it/],
-      ["releaseRootfs", /claimRootDisk .*EBUSY/],
+      ["releaseRootfs", /claimRootDisk.*EBUSY/],
       ["openRootDisk", /claimRootDisk/],
       ["claimRootDisk", undefined],
     ] as const
