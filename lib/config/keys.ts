@@ -63,6 +63,14 @@ const imageKeyPattern: Form = {
   accepts: (value) => imageKeys.some((key) => matchesPattern(value, key)),
 };
 
+/** Neither is 0: the key is there to get away from it. */
+const unprivilegedUser: Form = {
+  allowed: '"UID:GID", two numbers from 1 to 4294967294',
+  accepts: (value) =>
+    /^\d{1,10}:\d{1,10}$/.test(value) &&
+    value.split(":").map(Number).every((id) => id >= 1 && id <= 2 ** 32 - 2),
+};
+
 const capability: Form = {
   allowed: "a capability's name, as CAP_NET_ADMIN (capabilities(7))",
   accepts: (value) => capabilityNames.includes(value),
@@ -165,6 +173,22 @@ export const configurationTables = {
       help:
         "Whether a container may be given block devices of the host as disks of its guest, by a " +
         "volume or by linux.devices. The disk of an image with mountRootfs is not concerned.",
+    },
+    root_monitor: {
+      kind: "boolean",
+      default: true,
+      help:
+        "Whether a monitor may run as uid 0, which it does for a container without a user. false refuses " +
+        "such a container, unless ids.default_user gives it another one.",
+    },
+  },
+  ids: {
+    default_user: {
+      kind: "text",
+      form: unprivilegedUser,
+      help:
+        "The user and group of the monitor of a container whose user is uid 0, in place of uid 0, its " +
+        "group and its additional groups. None by default.",
     },
   },
 } as const satisfies Record<string, KeySpecs>;

@@ -15,6 +15,7 @@ import type { Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
 import { decisions } from "../plan/decisions.ts";
 import { type Launch, type LaunchInput, planLaunch } from "../plan/launch.ts";
+import { withDefaultUser } from "../plan/policy.ts";
 import type { DeviceCgroup } from "../cgroups/plan.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
 import { TAP_NAME } from "../network/names.ts";
@@ -333,7 +334,7 @@ function launchInput(
 ): LaunchInput {
   return {
     ...prepared,
-    spec: options.bundle.spec,
+    spec: withDefaultUser(options.bundle.spec, prepared.configuration),
     network: network === "later" ? undefined : network,
     networkComesLater: network === "later" ? true : undefined,
     paths: {

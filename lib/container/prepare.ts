@@ -17,7 +17,12 @@ import { diskMounts } from "../oci/unsupported.ts";
 import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../os/path.ts";
 import { acceleratorOf } from "../plan/launch.ts";
-import { requireAllowedDevice, requireAllowedKey, requireAllowedMonitor } from "../plan/policy.ts";
+import {
+  requireAllowedDevice,
+  requireAllowedKey,
+  requireAllowedMonitor,
+  requireAllowedUser,
+} from "../plan/policy.ts";
 import { ROOT_DISK } from "../plan/root.ts";
 import { mountPointOf } from "../guest/disks.ts";
 import { guestOf } from "../guest/families/registry.ts";
@@ -79,6 +84,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     const monitor = monitorByName(unikernel.hypervisor);
     const accelerator = acceleratorOf({ unikernel, configuration });
     requireAllowedMonitor(monitor, accelerator, configuration);
+    requireAllowedUser(bundle.spec.process.user, configuration);
     const guest = guestOf(unikernel.unikernelType);
     const facts = gatherHostFacts({
       monitor,

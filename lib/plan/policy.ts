@@ -3,15 +3,16 @@ import type { Configuration } from "../config/types.ts";
 import { NotAllowedError } from "../errors.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { Monitor } from "../monitor/types.ts";
+import type { Spec, User } from "../oci/types.ts";
 
 /** What the operator of a node allows. */
-export type Policy = Pick<Configuration, "allow">;
+export type Policy = Pick<Configuration, "allow" | "ids">;
 
 /**
  * @param key of the guest's description, without `com.urunc.unikernel.`
  * @throws NotAllowedError naming the key, unless `allow.annotations` has it
  */
-export function requireAllowedKey(key: string, { allow }: Policy): void {
+export function requireAllowedKey(key: string, { allow }: Pick<Policy, "allow">): void {
   if (isListed(allow.annotations, key)) return;
   throw notAllowed(
     keyPrefix + key,
@@ -28,7 +29,7 @@ export function requireAllowedKey(key: string, { allow }: Policy): void {
 export function requireAllowedMonitor(
   { name, accelerators }: Pick<Monitor, "name" | "accelerators">,
   accelerator: "kvm" | "tcg",
-  { allow }: Policy,
+  { allow }: Pick<Policy, "allow">,
 ): void {
   if (!isListed(allow.monitors, name)) {
     throw notAllowed(
@@ -50,13 +51,42 @@ export function requireAllowedMonitor(
  * @param subject names the volume or device of config.json, and its path
  * @throws NotAllowedError unless `allow.host_devices`
  */
-export function requireAllowedDevice(subject: string, { allow }: Policy): void {
+export function requireAllowedDevice(subject: string, { allow }: Pick<Policy, "allow">): void {
   if (allow.host_devices) return;
   throw notAllowed(
     subject,
     "it is a block device of the host, and allow.host_devices is false",
     "give the guest a disk image (*.img), or allow it there",
   );
+}
+
+/** @throws NotAllowedError for uid 0, unless `allow.root_monitor`, or `ids.default_user` is taken for it */
+export function requireAllowedUser(
+  { uid }: Pick<User, "uid">,
+  { allow, ids }: Policy,
+): void {
+  if (uid !== 0 || allow.root_monitor || ids.default_user !== undefined) return;
+  throw notAllowed(
+    "process.user.uid 0",
+    "the monitor would run as root, and allow.root_monitor is false",
+    "give the container a user (docker: --user; Kubernetes: securityContext.runAsUser), or set " +
+      "ids.default_user there",
+  );
+}
+
+/**
+ * A container as the operator has it run: with `ids.default_user` in place of uid 0. config.json does not
+ * say whether 0 was asked for, or no user was. Root's groups go, too: docker adds those that the image's
+ * /etc/group has for root, such as 6, `disk`.
+ */
+export function withDefaultUser(spec: Spec, { ids }: Pick<Policy, "ids">): Spec {
+  const { user } = spec.process;
+  if (user.uid !== 0 || ids.default_user === undefined) return spec;
+  const [uid, gid] = ids.default_user.split(":").map(Number);
+  return {
+    ...spec,
+    process: { ...spec.process, user: { ...user, uid: uid!, gid: gid!, additionalGids: [] } },
+  };
 }
 
 function isListed(patterns: readonly string[], name: string): boolean {

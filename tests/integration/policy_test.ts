@@ -1,5 +1,6 @@
 /** What the operator does not allow is refused before anything is made. */
-import { run } from "../support/process.ts";
+import assert from "node:assert/strict";
+import { readStatus, run } from "../support/process.ts";
 import { assertFailed, assertNothingLeft, doubleContainer } from "../support/runtime.ts";
 import type { ContainerOptions } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
@@ -53,6 +54,12 @@ const cases: { name: string; policy: string; options: ContainerOptions; texts: s
     },
     texts: ["linux.devices /dev/xvda", "allow.host_devices is false in the configuration"],
   },
+  {
+    name: "a monitor of root",
+    policy: "root_monitor = false",
+    options: { user: { uid: 0, gid: 0 } },
+    texts: ["process.user.uid 0", "allow.root_monitor is false in the configuration"],
+  },
 ];
 
 for (const { name, policy, options, texts } of cases) {
@@ -81,4 +88,19 @@ testIf("a volume that is a device of the host is refused where none is allowed",
   });
   assertFailed(await container.create(), [source, "allow.host_devices is false"]);
   assertNothingLeft(container);
+});
+
+testIf("a container without a user gets the operator's, and none of root's groups", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "report; idle", {
+    configuration: 'accelerator = "tcg"\n[allow]\nroot_monitor = false\n[ids]\n' +
+      'default_user = "64000:64001"',
+    user: { uid: 0, gid: 0, additionalGids: [0, 6] },
+  });
+  const { uids, gids, groups } = readStatus(await container.mustStart());
+  assert.deepEqual(uids, [64000, 64000, 64000, 64000]);
+  assert.deepEqual(gids, [64001, 64001, 64001, 64001]);
+  assert.deepEqual(groups, []);
 });

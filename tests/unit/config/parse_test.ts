@@ -71,6 +71,12 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["a policy that allows nothing", "[allow]\nmonitors = []", {
     allow: { ...defaultConfiguration().allow, monitors: [] },
   }],
+  ["no monitors of root", "[allow]\nroot_monitor = false", {
+    allow: { ...defaultConfiguration().allow, root_monitor: false },
+  }],
+  ["a default user", '[ids]\ndefault_user = "65534:4294967294"', {
+    ids: { default_user: "65534:4294967294" },
+  }],
   ["no monitor", "[monitors]", {}],
   ["a bare monitor", "[monitors.qemu]", {
     monitors: { qemu: { ...BARE } },
@@ -133,6 +139,9 @@ const refused: [toml: string, subject: string, says: string][] = [
   ['[allow]\nannotations = ["cmdlin"]', "allow.annotations[0]", "as cmdline"],
   ['[allow]\nannotations = ["x*"]', "allow.annotations[0]", "as cmdline"],
   ["[allow]\nhost_devices = 1", "allow.host_devices", "the number 1"],
+  ...["0:0", "1000:0", "1000", "nobody:nogroup", "1000:4294967295", "1:2:3"].map((user) =>
+    [`[ids]\ndefault_user = "${user}"`, "ids.default_user", '"UID:GID"'] as [string, string, string]
+  ),
   ["monitors = []", "monitors", "found an array, allowed: a table"],
   ["monitors = 1979-05-27", "monitors", "found a date"],
   ["[monitors.qemuu]", "monitors.qemuu", 'did you mean "qemu"?'],

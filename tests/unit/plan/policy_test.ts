@@ -2,11 +2,14 @@ import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import type { Configuration } from "../../../lib/config/types.ts";
 import { NotAllowedError } from "../../../lib/errors.ts";
+import { specOf } from "../../support/plan_inputs.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import {
   requireAllowedDevice,
   requireAllowedKey,
   requireAllowedMonitor,
+  requireAllowedUser,
+  withDefaultUser,
 } from "../../../lib/plan/policy.ts";
 
 function policy(allow: Partial<Configuration["allow"]>): Configuration {
@@ -81,4 +84,41 @@ Deno.test("host devices are allowed unless allow.host_devices is false", () => {
     subject,
     "allow.host_devices is false in the configuration",
   ]);
+});
+
+const users: [uid: number, root_monitor: boolean, default_user?: string][] = [
+  [0, true],
+  [65534, false],
+  [0, false, "1000:1000"],
+];
+
+for (const [uid, root_monitor, default_user] of users) {
+  Deno.test(`uid ${uid} is allowed: root_monitor ${root_monitor}, ${default_user}`, () => {
+    requireAllowedUser({ uid }, { ...policy({ root_monitor }), ids: { default_user } });
+  });
+}
+
+Deno.test("uid 0 is refused where no monitor may be root", () => {
+  refuses(() => requireAllowedUser({ uid: 0 }, policy({ root_monitor: false })), [
+    "process.user.uid 0",
+    "allow.root_monitor is false in the configuration",
+    "ids.default_user",
+  ]);
+});
+
+Deno.test("ids.default_user replaces root and its groups, and nobody else", () => {
+  const user = { uid: 0, gid: 5, additionalGids: [0, 6], umask: 0o27 };
+  const process = { user, args: ["x"], cwd: "/" };
+  const ids = { default_user: "1000:1001" };
+  assert.deepEqual(withDefaultUser(specOf({ process }), { ids }).process.user, {
+    uid: 1000,
+    gid: 1001,
+    additionalGids: [],
+    umask: 0o27,
+  });
+  assert.deepEqual(
+    withDefaultUser(specOf({ process }), { ids: { default_user: undefined } }),
+    specOf({ process }),
+  );
+  assert.deepEqual(withDefaultUser(specOf(), { ids }), specOf());
 });
