@@ -38,8 +38,9 @@ export async function updateContainer(
   const plan = locateCgroup(readCgroupLayout(), state.cgroupPaths);
   const current = readCurrentLimits(plan);
   checkMemory(changes, state, current.memory);
-  warnOfProcessors(changes, state, warn);
-  const writes = planResources(completeResources(changes, current), plan);
+  const complete = completeResources(changes, current);
+  if (changesProcessors(changes)) warnOfProcessors(complete, state, warn);
+  const writes = planResources(complete, plan);
   changeResources(writes, () => {
     if (state.systemdUnit === undefined) return;
     updateScope(state.systemdUnit, writes);
@@ -59,17 +60,23 @@ function requireUpdatable(state: ContainerState): void {
   });
 }
 
+function changesProcessors({ cpu, unified }: Resources): boolean {
+  const { quota, period, cpus } = cpu;
+  const own = [unified["cpu.max"], unified["cpuset.cpus"]];
+  return [quota, period, cpus, ...own].some((it) => it !== undefined);
+}
+
 /** A monitor that may use more or fewer processors still shows its guest as many as before. */
 function warnOfProcessors(
-  changes: Resources,
+  resources: Resources,
   { vcpus }: ContainerState,
   warn?: (warning: string) => void,
 ): void {
-  const limit = processorLimit(changes);
+  const limit = processorLimit(resources);
   if (limit === undefined || vcpus === undefined || limit === vcpus) return;
   warn?.(
-    `the guest keeps the virtual processors that it was created with, ${vcpus}; the container may now ` +
-      `use ${limit}`,
+    `the guest keeps the virtual processors that it was created with, ${vcpus}; the limit is ` +
+      `now ${limit}`,
   );
 }
 

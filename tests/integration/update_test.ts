@@ -105,6 +105,11 @@ testIf("update changes what is given and leaves the rest", NEEDS, async () => {
   assertSucceeded(await container.urunc(["pause", container.id]));
   await update(["--resources", file]);
   expect({ "pids.max": "77" });
+  // Of 50 ms, which the container has since before.
+  const { stderr } = await container.urunc(["update", "--cpu-quota", "120000", container.id]);
+  assert.match(stderr, /the guest keeps the virtual processors .*, 1; the limit is now 3/);
+  expect({ "cpu.cfs_quota_us": "120000" });
+  await update(["--memory", "161m"]);
 });
 
 testIf("an update that is refused changes nothing", NEEDS, async () => {

@@ -12,6 +12,9 @@ const MAXIMUM_WORDS = 60;
 /** Default of CONFIG_LIBPOSIX_ENVIRON_LIBPARAM_MAXCOUNT: further variables are dropped, too. */
 const DEFAULT_VARIABLES = 8;
 
+/** What its network stack takes without another: UK_ETH_PAYLOAD_MAXLEN, lib/uknetdev. */
+const DEFAULT_MTU = 1500;
+
 /** Of name servers in `netdev.ip`: dns0 and dns1 (lib/uknetdev/netdev.c). */
 const MAXIMUM_NAMESERVERS = 2;
 
@@ -65,12 +68,17 @@ export const unikraft: Guest = {
     if (monitor?.insertsParameters) requireFoundEnd(line, before.join(" ").length, monitor);
     return line;
   },
-  warnings: ({ env }) =>
-    env.length <= DEFAULT_VARIABLES ? [] : [
+  warnings: ({ env, network }) => [
+    ...env.length <= DEFAULT_VARIABLES ? [] : [
       `process.env has ${env.length} variables: a Unikraft guest drops those after its first ` +
       `${DEFAULT_VARIABLES} unless it is built with more ` +
       "(CONFIG_LIBPOSIX_ENVIRON_LIBPARAM_MAXCOUNT)",
     ],
+    ...network === undefined || network.mtu >= DEFAULT_MTU ? [] : [
+      `the network's MTU is ${network.mtu}, which a Unikraft guest is not given, since it would misread ` +
+      `it: it sends up to ${DEFAULT_MTU} bytes`,
+    ],
+  ],
 };
 
 /** @throws UnsupportedError for more words than the monitor's own leave room for */

@@ -365,6 +365,9 @@ Deno.test("unikraft: more variables than a usual build takes are warned of", () 
     guestOf("unikraft").warnings!(inputOf({ env: variables(count) }));
   assert.deepEqual(warnings(8), []);
   assert.match(warnings(9)[0]!, /9 variables: .* drops those after its first 8 /);
+  const small = guestOf("unikraft").warnings!(inputOf({ network: { ...network, mtu: 1450 } }));
+  assert.match(small.join(), /MTU is 1450, which a Unikraft guest is not given/);
+  assert.deepEqual(guestOf("unikraft").warnings!(inputOf({ network })), []);
 });
 
 Deno.test("unikraft on Firecracker: arguments survive what Firecracker does to the line", () => {
