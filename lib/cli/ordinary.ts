@@ -1,5 +1,5 @@
 import { become } from "../runc/become.ts";
-import { isGuest, summarizeBundle } from "../runc/kind.ts";
+import { isGuest, requireOrdinaryAllowed, summarizeBundle } from "../runc/kind.ts";
 import { isId } from "../container/id.ts";
 import { Store } from "../container/store.ts";
 import { findRuntime } from "../runc/runtime_program.ts";
@@ -68,7 +68,7 @@ function readRecord(directory: string, id: string): string {
  * Has the OCI runtime create a container that is not a guest.
  *
  * @returns only when it is a guest
- * @throws InvalidConfigurationError, HostError
+ * @throws InvalidConfigurationError, HostError, NotAllowedError
  */
 export async function handOverCreation(
   command: GlobalOptions & (CommandOf<"create"> | CommandOf<"run">),
@@ -77,11 +77,13 @@ export async function handOverCreation(
   const bundle = resolvePath(Deno.cwd(), command.bundle);
   if (!isOrdinary(bundle)) return;
   context.store.requireFree(command.id);
-  const { oci_runtime } = await context.configuration();
-  const program = findRuntime(oci_runtime);
+  const configuration = await context.configuration();
+  const summary = summarizeBundle(bundle);
+  requireOrdinaryAllowed(summary, configuration);
+  const program = findRuntime(configuration.oci_runtime);
   const directory = delegatedDirectory(command.root);
   const { redirectQueueProxy } = await import("../runc/queue_proxy.ts");
-  redirectQueueProxy(bundle, summarizeBundle(bundle).annotations);
+  redirectQueueProxy(bundle, summary.annotations);
   Deno.mkdirSync(directory, { recursive: true, mode: 0o700 });
   removeStaleRecords(directory);
   context.log.debug(`exec ${program}`, { id: command.id });

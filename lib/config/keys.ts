@@ -182,6 +182,17 @@ export const configurationTables = {
         "such a container, unless ids.default_user gives it another one.",
     },
   },
+  guests: {
+    undescribed: {
+      kind: "choice",
+      choices: ["runc", "refuse"],
+      default: "runc",
+      help:
+        "What becomes of a container that neither annotations nor /urunc.json of its image describe as a " +
+        "guest, and of Knative's queue-proxy. runc: oci_runtime runs it on the host's kernel. refuse: it " +
+        "is an error. A pod's sandbox is run by oci_runtime always.",
+    },
+  },
   ids: {
     default_user: {
       kind: "text",

@@ -1,5 +1,6 @@
 import { close } from "../../ffi/linux.ts";
-import { InvalidConfigurationError } from "../errors.ts";
+import type { Configuration } from "../config/types.ts";
+import { InvalidConfigurationError, NotAllowedError } from "../errors.ts";
 import { CONTAINER_NAME, SANDBOX_ID } from "../oci/annotations.ts";
 import { readBounded } from "../os/files.ts";
 import { openImageRoot } from "../inspect/image.ts";
@@ -65,9 +66,7 @@ export function summarizeBundle(bundle: string): BundleSummary {
  * @throws HostError when the image's root cannot be opened
  */
 export function isGuest({ annotations, rootfs }: BundleSummary): boolean {
-  if (annotations["io.kubernetes.cri.container-type"] === "sandbox") {
-    return decided(false, "it is a pod's sandbox");
-  }
+  if (isSandbox(annotations)) return decided(false, "it is a pod's sandbox");
   if (annotations[CONTAINER_NAME] === QUEUE_PROXY) return decided(false, "it is the queue-proxy");
   if (isUnikernel(annotations)) return decided(true, "its annotations describe one");
   const root = openImageRoot(rootfs);
@@ -79,6 +78,32 @@ export function isGuest({ annotations, rootfs }: BundleSummary): boolean {
   } finally {
     close(root);
   }
+}
+
+/**
+ * Looks at a container that is not a guest ({@linkcode isGuest}): what else it may be the operator decides.
+ * Anybody may call a container of a pod `queue-proxy`; containerd alone says what a sandbox is.
+ *
+ * @throws NotAllowedError unless it is a pod's sandbox, or `guests.undescribed` is "runc"
+ */
+export function requireOrdinaryAllowed(
+  { annotations }: Pick<BundleSummary, "annotations">,
+  { guests }: Pick<Configuration, "guests">,
+): void {
+  if (guests.undescribed === "runc" || isSandbox(annotations)) return;
+  const isProxy = annotations[CONTAINER_NAME] === QUEUE_PROXY;
+  throw new NotAllowedError({
+    operation: "check the operator's policy",
+    subject: isProxy ? `the container ${QUEUE_PROXY}` : "the container",
+    reason: `${
+      isProxy ? "it is not a guest" : "neither its annotations nor /urunc.json describe a guest"
+    }, and guests.undescribed is "refuse" in the configuration`,
+    remedy: "it would run on the host's kernel; use another runtime for it",
+  });
+}
+
+function isSandbox(annotations: BundleSummary["annotations"]): boolean {
+  return annotations["io.kubernetes.cri.container-type"] === "sandbox";
 }
 
 function decided(isGuest: boolean, why: string): boolean {

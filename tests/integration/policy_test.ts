@@ -104,3 +104,18 @@ testIf("a container without a user gets the operator's, and none of root's group
   assert.deepEqual(gids, [64001, 64001, 64001, 64001]);
   assert.deepEqual(groups, []);
 });
+
+testIf("a container that nothing describes as a guest is refused where only guests run", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle", {
+    configuration: 'accelerator = "tcg"\n[guests]\nundescribed = "refuse"',
+  });
+  await Deno.remove(`${container.rootfs}/urunc.json`);
+  assertFailed(await container.create(), [
+    "check the operator's policy the container: neither its annotations nor /urunc.json describe",
+    'guests.undescribed is "refuse" in the configuration',
+  ]);
+  assertNothingLeft(container);
+});

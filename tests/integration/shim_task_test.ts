@@ -177,6 +177,18 @@ testIf("a guest that cannot be waited for has an exit all the same", { needs }, 
   waitpid(task.pid, 0);
 });
 
+testIf("a container that is not a guest is refused where the operator allows guests only", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  // It would succeed at anything.
+  const extra = 'oci_runtime = "/bin/true"\n[guests]\nundescribed = "refuse"';
+  const it = await shim(scope, () => ({}), new Reactor(), Reaper, extra);
+  await Deno.remove(`${it.bundle}/rootfs/urunc.json`);
+  await assert.rejects(it.tasks.create(it.request()), /guests\.undescribed is "refuse"/);
+  assert.equal(readRecord(it.bundle), undefined);
+});
+
 /** An OCI runtime that can neither make a container nor delete it, until it is told. */
 const RUNTIME = `#!/bin/sh
 case "$*" in

@@ -31,6 +31,10 @@ export class ShimLog {
     if (this.#debug) this.#write("debug", message, fields);
   }
 
+  info(message: string): void {
+    this.#write("info", message);
+  }
+
   warning(message: string): void {
     this.#write("warning", message);
   }

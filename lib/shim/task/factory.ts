@@ -5,7 +5,7 @@ import { removeRecord, type TaskRecord, writeRecord } from "../command/record.ts
 import { allowWriting, mountRootfs, unmountRootfs } from "../rootfs/rootfs.ts";
 import type { TaskFactory } from "../service.ts";
 import type { ShimServices } from "../daemon/services.ts";
-import { isGuest, isInPod, summarizeBundle } from "../../runc/kind.ts";
+import { isGuest, isInPod, requireOrdinaryAllowed, summarizeBundle } from "../../runc/kind.ts";
 import { decodeOptions } from "./options.ts";
 import { Stopwatch } from "../../container/timeline.ts";
 import type { Task } from "./task.ts";
@@ -58,21 +58,23 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
       if (services.shared) services.inits.prepareSoon();
       return task;
     }
+    const configuration = await services.configuration(options.configurationPath);
+    requireOrdinaryAllowed(summary, configuration);
     // A container after a pod's sandbox may be a guest.
     if (!services.shared && !isInPod(summary)) services.inits.drop();
     const { DelegatedTask } = await import("./delegated.ts");
     const { redirectQueueProxy } = await import("../../runc/queue_proxy.ts");
     redirectQueueProxy(bundle, summary.annotations);
     const { findRuntime } = await import("../../runc/runtime_program.ts");
-    const { oci_runtime } = await services.configuration(options.configurationPath);
     const root = options.root === undefined ? DELEGATED_ROOT : `${options.root}/runc`;
     const delegated: TaskRecord = {
       version: 1,
       kind: "delegated",
       root: `${root}/${namespace}`,
-      runtime: findRuntime(options.runtime ?? oci_runtime),
+      runtime: findRuntime(options.runtime ?? configuration.oci_runtime),
       systemdCgroup: options.systemdCgroup,
     };
+    services.log.info(`${id} is not a guest: ${delegated.runtime} runs it on the host's kernel`);
     writeRecord(bundle, delegated);
     const request = { ...common, root: delegated.root };
     return await DelegatedTask.create(services, request, delegated.runtime!);

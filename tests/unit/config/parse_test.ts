@@ -77,6 +77,7 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["a default user", '[ids]\ndefault_user = "65534:4294967294"', {
     ids: { default_user: "65534:4294967294" },
   }],
+  ["guests only", '[guests]\nundescribed = "refuse"', { guests: { undescribed: "refuse" } }],
   ["no monitor", "[monitors]", {}],
   ["a bare monitor", "[monitors.qemu]", {
     monitors: { qemu: { ...BARE } },
@@ -142,6 +143,7 @@ const refused: [toml: string, subject: string, says: string][] = [
   ...["0:0", "1000:0", "1000", "nobody:nogroup", "1000:4294967295", "1:2:3"].map((user) =>
     [`[ids]\ndefault_user = "${user}"`, "ids.default_user", '"UID:GID"'] as [string, string, string]
   ),
+  ['[guests]\nundescribed = "crun"', "guests.undescribed", '"runc" or "refuse"'],
   ["monitors = []", "monitors", "found an array, allowed: a table"],
   ["monitors = 1979-05-27", "monitors", "found a date"],
   ["[monitors.qemuu]", "monitors.qemuu", 'did you mean "qemu"?'],
