@@ -96,7 +96,7 @@ export const specTable: SpecRow[] = [
   {
     property: "process.rlimits",
     treatment: "honoured",
-    how: "the monitor's; RLIMIT_NOFILE is 1024 without it",
+    how: "the monitor's; RLIMIT_NOFILE is 1024 and RLIMIT_CORE 0 without it",
   },
   { property: "process.noNewPrivileges", treatment: "by design", how: "it is always set" },
   {

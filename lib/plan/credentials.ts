@@ -13,6 +13,22 @@ const DEFAULT_NOFILE_HARD = 4096n;
 /** runc's default, and what a login shell has. */
 const DEFAULT_UMASK = 0o022;
 
+type PlannedRlimit = Rlimit & { tolerate?: string[] };
+
+/** Each is for a container that asks for no limit of this type. */
+const DEFAULT_RLIMITS: PlannedRlimit[] = [
+  {
+    type: "RLIMIT_NOFILE",
+    soft: DEFAULT_NOFILE_SOFT,
+    hard: DEFAULT_NOFILE_HARD,
+    // A caller without CAP_SYS_RESOURCE and with a lower hard limit: this default was not asked for.
+    tolerate: ["EPERM"],
+  },
+  // A monitor's core has all of its guest's memory, and core_pattern may name a program of the host that
+  // gets it as root (core(5)).
+  { type: "RLIMIT_CORE", soft: 0n, hard: 0n },
+];
+
 /** What credential planning knows. */
 export interface CredentialsInput {
   process: Process;
@@ -85,16 +101,11 @@ function groupsOf(process: Process): number[] {
   return [...new Set(process.user.additionalGids)].sort((a, b) => a - b);
 }
 
-function rlimitsOf(process: Process): (Rlimit & { tolerate?: string[] })[] {
+/** What config.json asks for, and defaults in place of the caller's own limits. */
+function rlimitsOf(process: Process): PlannedRlimit[] {
   const asked = process.rlimits;
-  if (asked.some((rlimit) => rlimit.type === "RLIMIT_NOFILE")) return asked;
-  return [...asked, {
-    type: "RLIMIT_NOFILE",
-    soft: DEFAULT_NOFILE_SOFT,
-    hard: DEFAULT_NOFILE_HARD,
-    // A caller without CAP_SYS_RESOURCE and with a lower hard limit: this default was not asked for.
-    tolerate: ["EPERM"],
-  }];
+  const missing = DEFAULT_RLIMITS.filter(({ type }) => !asked.some((it) => it.type === type));
+  return [...asked, ...missing];
 }
 
 /** The monitor's soft limit of open files. */

@@ -60,6 +60,13 @@ test("what the runtime, Deno and the test had is not there", {}, (report) => {
   assert.deepEqual(rlimit(report, RLIMIT_NOFILE), [1024n, 4096n]);
 });
 
+testIf("clean room: it leaves no core, whatever the caller's limit is", { needs }, async () => {
+  await using scope = new Scope();
+  const wrapper = ["sh", "-c", 'ulimit -c unlimited; exec "$@"', "sh"];
+  const { report } = await reportOf(scope, {}, { wrapper });
+  assert.deepEqual(rlimit(report, RLIMIT_CORE), [0n, 0n]);
+});
+
 test("it is process 1, leads its session, and has the container's name", {
   hostname: "a-name",
   edit: (config) => config.domainname = "a.domain",
