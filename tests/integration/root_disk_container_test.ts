@@ -195,7 +195,7 @@ testIf("without its steps the hand-over is refused: each is needed", {
     const { code, stderr } = await container.create({ env: { URUNC_WITHOUT: step } });
     if (error !== undefined) {
       assert.notEqual(code, 0, step);
-      assert.match(stderr, error, step);
+      assert.match(stderr, error, `${step}: ${stderr}`);
       continue;
     }
     // Without the claim nothing fails: what it is for does.
