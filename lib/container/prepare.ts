@@ -2,6 +2,7 @@ import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { findRootDisk, hostNode } from "../block/root_disk.ts";
 import { InvalidConfigurationError } from "../errors.ts";
+import type { Credentials } from "../host/access.ts";
 import { blockImage, deviceDisks, volumeDisks } from "../inspect/disks.ts";
 import { gatherHostFacts, groupNamesOf } from "../inspect/facts.ts";
 import { openImageRoot } from "../inspect/image.ts";
@@ -22,6 +23,7 @@ import {
   requireAllowedKey,
   requireAllowedMonitor,
   requireAllowedUser,
+  withDefaultUser,
 } from "../plan/policy.ts";
 import { ROOT_DISK } from "../plan/root.ts";
 import { mountPointOf } from "../guest/disks.ts";
@@ -103,12 +105,22 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       Object.assign(facts.groupNames, groupNamesOf(nodes));
     }
     if (guest.takesNameservers) {
-      facts.resolvConf = readResolvConf(bundle.spec.mounts, imageRoot);
+      facts.resolvConf = readResolvConf(
+        bundle.spec.mounts,
+        imageRoot,
+        userOf(bundle, configuration),
+      );
     }
     return { configuration, unikernel, guest, monitor, facts };
   } finally {
     close(imageRoot);
   }
+}
+
+/** Who the monitor will run as: what the container names must be open to it. */
+function userOf({ spec }: Bundle, configuration: Configuration): Credentials {
+  const { uid, gid, additionalGids } = withDefaultUser(spec, configuration).process.user;
+  return { uid, gid, groups: additionalGids };
 }
 
 /** In the order in which the guest counts them. */

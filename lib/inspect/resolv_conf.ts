@@ -1,4 +1,7 @@
-import { readBounded } from "../os/files.ts";
+import { close, fstat, O_RDONLY, read, S_IFMT, S_IFREG } from "../../ffi/linux.ts";
+import { errorMessage, HostError } from "../errors.ts";
+import { type Credentials, READ } from "../host/access.ts";
+import { explainRefusal, openNamed, reopen, userMayOpen } from "../host/named.ts";
 import { readImageFile } from "./image.ts";
 
 const PATH = "/etc/resolv.conf";
@@ -12,17 +15,61 @@ const MAXIMUM_BYTES = 64 * 1024;
  *
  * @param mounts of config.json
  * @param imageRoot from `openImageRoot`
+ * @param user of the container, who must be able to read the mounted file
  * @returns undefined when there is neither
  * @throws HostError when the mounted file cannot be read
  */
 export function readResolvConf(
   mounts: readonly { destination: string; source?: string }[],
   imageRoot: number,
+  user: Credentials,
 ): string | undefined {
   // Of several mounts on one place the last is seen.
   const source = mounts.findLast(({ destination }) => destination === PATH)?.source;
   const bytes = source === undefined
     ? readImageFile(imageRoot, PATH, MAXIMUM_BYTES)
-    : readBounded(source, MAXIMUM_BYTES, { operation: "read the container's name servers" });
+    : readMounted(source, user);
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
+}
+
+function readMounted(source: string, user: Credentials): Uint8Array {
+  const fail = (reason: string, cause?: unknown) =>
+    new HostError({
+      operation: "read the container's name servers",
+      subject: source,
+      reason,
+      cause,
+    });
+  let found: number;
+  try {
+    found = openNamed(source);
+  } catch (cause) {
+    throw fail(errorMessage(cause), cause);
+  }
+  try {
+    const { mode, size } = fstat(found);
+    if ((mode & S_IFMT) !== S_IFREG) throw fail("it is not a regular file");
+    if (size > MAXIMUM_BYTES) {
+      throw fail(`it has ${size} bytes, at most ${MAXIMUM_BYTES} are read`);
+    }
+    if (!userMayOpen(found, user, READ)) throw fail(explainRefusal(found, user));
+    return readStart(found, size);
+  } finally {
+    close(found);
+  }
+}
+
+/** A file that grows meanwhile is cut. */
+function readStart(found: number, size: number): Uint8Array {
+  const fd = reopen(found, O_RDONLY);
+  try {
+    const content = new Uint8Array(size);
+    let filled = 0;
+    for (let count = 1; count > 0 && filled < size; filled += count) {
+      count = read(fd, content.subarray(filled));
+    }
+    return content.subarray(0, filled);
+  } finally {
+    close(fd);
+  }
 }

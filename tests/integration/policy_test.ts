@@ -119,3 +119,28 @@ testIf("a container that nothing describes as a guest is refused where only gues
   ]);
   assertNothingLeft(container);
 });
+
+testIf("name servers in a file that the container's user may not read are refused", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const source = `${await scope.temporaryDirectory("resolv")}/resolv.conf`;
+  await Deno.writeTextFile(source, "nameserver 10.0.0.1\n", { mode: 0o600 });
+  const container = await doubleContainer(scope, "idle", {
+    unikernelType: "linux",
+    edit: (config) => {
+      config.mounts = [{
+        type: "bind",
+        source,
+        destination: "/etc/resolv.conf",
+        options: ["bind"],
+      }];
+    },
+  });
+  assertFailed(await container.create(), [
+    `read the container's name servers ${source}: it belongs to uid 0, group 0, with mode 0600`,
+  ]);
+  assertNothingLeft(container);
+  await Deno.chmod(source, 0o644);
+  await container.mustCreate();
+});
