@@ -28,7 +28,13 @@ export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const F_OFD_SETLK = 37;
 export const F_DUPFD_CLOEXEC = 1030;
+export const F_ADD_SEALS = 1033;
 export const FD_CLOEXEC = 1;
+
+export const F_SEAL_SEAL = 0x1;
+export const F_SEAL_SHRINK = 0x2;
+export const F_SEAL_GROW = 0x4;
+export const F_SEAL_FUTURE_WRITE = 0x10;
 
 export const F_WRLCK = 1;
 

@@ -3,6 +3,7 @@
  * @module
  */
 import {
+  F_ADD_SEALS,
   F_DUPFD_CLOEXEC,
   F_GETFL,
   F_OFD_SETLK,
@@ -352,6 +353,16 @@ export function copyFile(inFd: number, outFd: number, maximumBytes: number): num
 export function memfdCreate(name: string, flags: number): number {
   const bytes = cString(name, "memfd_create");
   return checked("memfd_create", name, () => sysMman.memfd_create(bytes, flags));
+}
+
+/**
+ * @param fd of a file that was made with MFD_ALLOW_SEALING
+ * @param seals F_SEAL_*
+ * @throws {LinuxError}
+ * @see fcntl(2), F_ADD_SEALS
+ */
+export function addSeals(fd: number, seals: number): void {
+  checked("fcntl", `fd ${fd}`, () => fcntl.fcntl(fd, F_ADD_SEALS, seals));
 }
 
 /**

@@ -39,6 +39,21 @@ export function execve(path: string, argv: string[], env: string[]): never {
 }
 
 /**
+ * As `execve`, of an open file: no path leads to it.
+ *
+ * @param fd of the program
+ * @param argv its arguments, the first being its name
+ * @param env `NAME=value`
+ * @throws {LinuxError}
+ * @see fexecve(3); execveat(2) with AT_EMPTY_PATH
+ */
+export function fexecve(fd: number, argv: string[], env: string[]): never {
+  const [args, environment] = [cStringVector(argv, "fexecve"), cStringVector(env, "fexecve")];
+  checked("fexecve", argv[0] ?? `fd ${fd}`, () => unistd.fexecve(fd, args, environment));
+  throw new TypeError("fexecve returned");
+}
+
+/**
  * @param pid of a process
  * @returns a descriptor, closed at exec, that is ready to read when the process has ended
  * @throws {LinuxError} ESRCH: no such process

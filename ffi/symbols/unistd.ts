@@ -104,4 +104,13 @@ export const execve = declare("execve", {
   result: "i32",
 });
 
+export const fexecve = declare("fexecve", {
+  parameters: [
+    /* int fd */ "i32",
+    /* char *const argv[] */ "buffer",
+    /* char *const envp[] */ "buffer",
+  ],
+  result: "i32",
+});
+
 export const setsid = declare("setsid", { parameters: [], result: /* pid_t */ "i32" });
