@@ -82,15 +82,14 @@ function formatModule({ name, directory, output }: NativeProgram, bytes: Bytes):
   ].join("\n");
 }
 
-/** `gcc-14 14.2.0-19, binutils 2.44-2 (not 2.44-3)` */
+/** `gcc-14 14.2.0-19, binutils 2.44-3` */
 async function describeVersions(compiler: Compiler): Promise<string> {
-  const versions: string[] = [];
-  for (const [name, expected] of Object.entries(compiler.packages)) {
-    const query = ["-W", "-f", "${Version}", name];
-    const version = await run("dpkg-query", query, { operation: "find the compiler", compiler });
-    versions.push(`${name} ${version}${version === expected ? "" : ` (not ${expected})`}`);
-  }
-  return versions.join(", ");
+  const format = "${Package} ${Version}\n";
+  const text = await run("dpkg-query", ["-W", "-f", format, ...compiler.packages], {
+    operation: "find the compiler",
+    compiler,
+  });
+  return text.trim().split("\n").join(", ");
 }
 
 interface RunOptions {
@@ -102,7 +101,7 @@ interface RunOptions {
 /** Returns what it prints. */
 async function run(program: string, args: string[], options: RunOptions): Promise<string> {
   const { operation, compiler, cwd } = options;
-  const remedy = `apt-get install ${Object.keys(compiler.packages).join(" ")}`;
+  const remedy = `apt-get install ${compiler.packages.join(" ")}`;
   const env = { ...compiler.env, LC_ALL: "C" };
   let result: Deno.CommandOutput;
   try {
@@ -128,7 +127,7 @@ async function check(program: NativeProgram): Promise<boolean> {
   const built = await compileNative(program, ROOT);
   const difference = describeDifference(built, await readCommitted(program, ROOT));
   const versions = await describeVersions(program.compiler);
-  console.log(`${program.name}: ${difference ?? `${built.length} bytes, the same`}; ${versions}`);
+  console.log(`${program.name}: ${difference ?? `${built.length} bytes, the same`} (${versions})`);
   return difference === undefined;
 }
 
@@ -138,7 +137,7 @@ async function write(program: NativeProgram): Promise<void> {
   await writeCommitted(program, built);
   const versions = await describeVersions(program.compiler);
   const change = isNew ? "changed" : "the same";
-  console.log(`${program.name}: ${built.length} bytes, ${change}; ${versions}`);
+  console.log(`${program.name}: ${built.length} bytes, ${change} (${versions})`);
 }
 
 async function checkAll(): Promise<void> {
@@ -158,7 +157,7 @@ async function main(args: readonly string[]): Promise<void> {
   if (rest.length > 0) throw usage(rest[0]!);
   if (action === "--check") return await checkAll();
   if (action === "--packages") {
-    const names = NATIVE_PROGRAMS.flatMap(({ compiler }) => Object.keys(compiler.packages));
+    const names = NATIVE_PROGRAMS.flatMap(({ compiler }) => compiler.packages);
     return console.log([...new Set(names)].join("\n"));
   }
   if (action !== undefined) throw usage(action);

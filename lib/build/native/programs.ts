@@ -7,8 +7,7 @@
 export interface Compiler {
   /** The command: one that names its version, not the distribution's default. */
   program: string;
-  /** Name → the version that the committed bytes are from; another one may write the same. */
-  packages: Readonly<Record<string, string>>;
+  packages: readonly string[];
   /** Variables that it is run with. */
   env?: Readonly<Record<string, string>>;
 }
@@ -33,9 +32,14 @@ export interface NativeProgram {
 }
 
 /** What `apt-get install gcc` installs on Debian 13. */
-const GCC: Compiler = {
-  program: "gcc-14",
-  packages: { "gcc-14": "14.2.0-19", binutils: "2.44-3" },
+const GCC: Compiler = { program: "gcc-14", packages: ["gcc-14", "binutils"] };
+
+/** The same with Debian's static C library, musl. */
+const MUSL_GCC: Compiler = {
+  program: "musl-gcc",
+  packages: [...GCC.packages, "musl-dev"],
+  // What the wrapper runs (/usr/bin/musl-gcc).
+  env: { REALGCC: GCC.program },
 };
 
 /** No C library, and nothing that a distribution's gcc turns on by itself. */
@@ -89,6 +93,28 @@ const GUEST_INIT_FLAGS = [
   "-Wl,-z,max-page-size=4096",
 ];
 
+/** Of the container's process, its tests' builds with sanitizers included. */
+export const WAITER_WARNINGS = ["-std=gnu17", "-Wall", "-Wextra", "-Werror"];
+
+const WAITER_FLAGS = [
+  ...WAITER_WARNINGS,
+  "-Os",
+  // Monitors are hostile: at an address of its own, with guarded stacks and read-only relocations.
+  "-static-pie",
+  "-fPIE",
+  "-fstack-protector-strong",
+  "-Wl,-z,relro,-z,now,-z,noexecstack",
+  // The base instruction set.
+  "-march=x86-64",
+  // What a distribution's gcc turns on by itself.
+  "-fno-stack-clash-protection",
+  "-fcf-protection=none",
+  "-fno-asynchronous-unwind-tables",
+  "-fno-ident",
+  "-s",
+  "-Wl,--build-id=none,-z,noseparate-code,-z,max-page-size=4096",
+];
+
 const FIXTURE_GUEST_FLAGS = [
   ...FREESTANDING,
   "-m32",
@@ -120,6 +146,14 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
     sources: ["init.c"],
     flags: GUEST_INIT_FLAGS,
     output: { module: "lib/guest/initrd/init_bytes.ts", constant: "GUEST_INIT" },
+  },
+  {
+    name: "waiter",
+    compiler: MUSL_GCC,
+    directory: "lib/build/waiter",
+    sources: ["waiter.c"],
+    flags: WAITER_FLAGS,
+    output: { module: "lib/launch/waiter_bytes.ts", constant: "WAITER" },
   },
   {
     name: "fixture guest",

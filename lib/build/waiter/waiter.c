@@ -1,0 +1,453 @@
+/*
+ * The container's process: PID 1 of its PID namespace, and the pid that callers get. It runs the
+ * monitor as its child, forwards the standard files and signals, and exits with the container's code.
+ * init executes it in its own place (launch/steps/exec.ts), with every privilege given up:
+ *
+ *   urunc-waiter WORD... -- PROGRAM ARGUMENT...
+ *
+ *   start=FD     the connection of `start`: closed when the program is executed, an error before;
+ *                descriptors from 3 up to it are the program's
+ *   events=FD    a QMP connection to the program, which is ended when it reports an internal error
+ *   end=SIGNAL   what ends the program, as orderly as it can; 15 without it
+ *   input        forward standard input; without it the program's is at its end
+ *   blocking     keep the program's output blocking, whatever it does: it drops what does not fit
+ *   debug-exit   exit code 2n+1 is n, for n from 1 to 127: QEMU's isa-debug-exit
+ *   code=FROM:TO exit code FROM is TO; goes before debug-exit
+ *
+ * A SIGURG with the number of a signal as its value announces that what ends the program next is done
+ * because of that signal: Ctrl-Alt-Delete on the guest's keyboard, of which the monitor knows no cause.
+ *
+ * The caller's files are never changed: O_NONBLOCK is a flag of the open file, which others share.
+ * So nothing is read or written before poll(2) allows it, and then little enough not to wait.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A pipe that poll(2) says is writable takes so much without waiting (pipe(7), PIPE_BUF). */
+#define CHUNK 4096
+/* A terminal takes one buffer whatever is in the others (drivers/tty/tty_buffer.c). */
+#define TERMINAL_CHUNK 256
+/* Output that nobody has taken so long after the program's exit is given up. Milliseconds. */
+#define DRAIN 10000
+/* The waiter's own failures; what a shell says of a program that it cannot run. */
+#define OWN_FAILURE 125
+/* The program reported that it cannot go on. */
+#define INTERNAL_ERROR 255
+#define SIGNAL_BASE 128
+#define MOST_CODES 8
+/* sizeof the kernel's sigset_t; musl's keeps signals 32 to 34 to itself. */
+#define KERNEL_SIGSET 8
+
+struct options {
+  int start, events, end, input, blocking, debug_exit, codes;
+  struct { int from, to; } code[MOST_CODES];
+  char **program;
+};
+
+/* Bytes on their way from one descriptor to another; `from` is -1 after its end. */
+struct flow {
+  int from, to;
+  size_t at, end, most;
+  char bytes[CHUNK];
+};
+
+/* A text that is looked for in a stream; it begins with a byte that it has nowhere else but at its end. */
+struct needle {
+  const char *text;
+  size_t matched;
+};
+
+static struct options options = {.start = -1, .events = -1, .end = SIGTERM};
+static struct flow input, output, errors;
+static int signals = -1;
+/* Write ends of output pipes that are kept blocking. */
+static int held[2] = {-1, -1};
+
+static struct {
+  pid_t pid;
+  int ended, status;
+  /* The signal that it was ended for, and whether it reported an internal error. */
+  int cause, failed;
+} monitor;
+
+static void report(const char *what, const char *which, int error) {
+  int fd = options.start < 0 ? 2 : options.start;
+  const char *parts[] = {what, " ", which, ": ", strerror(error)};
+  char text[512];
+  size_t length = 0;
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    size_t more = strnlen(parts[i], sizeof text - length);
+    memcpy(text + length, parts[i], more);
+    length += more;
+  }
+  if (write(fd, text, length) < 0) return;
+}
+
+static _Noreturn void fail(const char *what, const char *which, int error) {
+  report(what, which, error);
+  _exit(OWN_FAILURE);
+}
+
+/* Decimal digits up to `stop`, which is passed over; -1 when there are none, or it is more than `most`. */
+static int number(const char **text, char stop, int most) {
+  int value = 0;
+  const char *digit = *text;
+  for (; *digit >= '0' && *digit <= '9' && value <= most; digit++) value = value * 10 + *digit - '0';
+  if (digit == *text || *digit != stop || value > most) return -1;
+  *text = digit + 1;
+  return value;
+}
+
+static int valued(const char *word, const char *name, int least, int most, int *value) {
+  size_t length = strlen(name);
+  if (strncmp(word, name, length) != 0) return 0;
+  const char *text = word + length;
+  *value = number(&text, 0, most);
+  return *value >= least;
+}
+
+static int code(const char *word) {
+  if (strncmp(word, "code=", 5) != 0 || options.codes == MOST_CODES) return 0;
+  const char *text = word + 5;
+  int from = number(&text, ':', 255);
+  int to = from < 0 ? -1 : number(&text, 0, 255);
+  if (to < 0) return 0;
+  options.code[options.codes].from = from;
+  options.code[options.codes++].to = to;
+  return 1;
+}
+
+static int flag(const char *word, const char *name, int *set) {
+  return strcmp(word, name) == 0 && (*set = 1);
+}
+
+static int parse_word(const char *word) {
+  return valued(word, "start=", 3, 1 << 20, &options.start) ||
+         valued(word, "events=", 3, 1 << 20, &options.events) ||
+         valued(word, "end=", 1, 64, &options.end) || code(word) ||
+         flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
+         flag(word, "debug-exit", &options.debug_exit);
+}
+
+static void parse(char **word) {
+  if (*word) word++;
+  for (; *word && strcmp(*word, "--") != 0; word++) {
+    if (!parse_word(*word)) fail("urunc-waiter", *word, EINVAL);
+  }
+  if (!*word || !word[1]) fail("urunc-waiter", "--", EINVAL);
+  options.program = word + 1;
+}
+
+static void mask_signals(unsigned long mask) {
+  syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, 0, KERNEL_SIGSET);
+}
+
+/* They wait for signalfd(2) from here on; a PID 1 would lose those that it has no handler for. */
+static void open_signals(void) {
+  unsigned long all = ~0UL;
+  mask_signals(all);
+  signals = syscall(SYS_signalfd4, -1, &all, KERNEL_SIGSET, SFD_CLOEXEC | SFD_NONBLOCK);
+  if (signals < 0) fail("signalfd", "", errno);
+}
+
+static void release(int *fd) {
+  if (*fd >= 0) close(*fd);
+  *fd = -1;
+}
+
+static void close_on_exec(int fd) {
+  if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) fail("fcntl", "descriptor", errno);
+}
+
+static void make_pipe(int ends[2]) {
+  if (pipe2(ends, O_CLOEXEC) < 0) fail("pipe", "", errno);
+}
+
+static int same_file(int one, int other) {
+  struct stat a, b;
+  return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev &&
+         a.st_ino == b.st_ino && a.st_rdev == b.st_rdev;
+}
+
+/* `from` may be -1: then nothing comes. */
+static void forward(struct flow *flow, int from, int to) {
+  struct stat status;
+  int terminal = fstat(to, &status) == 0 && S_ISCHR(status.st_mode);
+  flow->from = from;
+  flow->to = to;
+  flow->most = terminal ? TERMINAL_CHUNK : CHUNK;
+}
+
+/* No more comes. Pipes are closed: the program then reads the end of its input. */
+static void end_of(struct flow *flow) {
+  if (flow->from > 2) close(flow->from);
+  flow->from = -1;
+  if (flow->at == flow->end && flow->to > 2) release(&flow->to);
+}
+
+/* In the child, which shares this process's memory until it executes the program. Returns an errno. */
+static int execute(pid_t parent, const int files[3]) {
+  char *environment[] = {0};
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) return ESRCH;
+  setsid(); /* the caller's terminal is not for the monitor to control */
+  for (int fd = 0; fd < 3; fd++) {
+    if (dup2(files[fd], fd) < 0) return errno;
+  }
+  mask_signals(0);
+  execve(options.program[0], options.program, environment);
+  return errno;
+}
+
+static void spawn(const int files[3]) {
+  volatile int error = 0;
+  pid_t parent = getpid();
+  monitor.pid = vfork();
+  if (monitor.pid == 0) {
+    error = execute(parent, files);
+    _exit(OWN_FAILURE);
+  }
+  if (monitor.pid < 0) fail("vfork", "", errno);
+  if (error) fail("execve", options.program[0], error);
+}
+
+/* One pipe for output and errors that go to one file: what is written first arrives first. */
+static void start_monitor(void) {
+  int in[2], out[2], err[2];
+  int together = same_file(1, 2);
+  make_pipe(in);
+  make_pipe(out);
+  if (together) memcpy(err, out, sizeof out);
+  else make_pipe(err);
+  spawn((int[]){in[0], out[1], err[1]});
+  close(in[0]);
+  forward(&input, options.input ? 0 : -1, in[1]);
+  if (!options.input) end_of(&input);
+  forward(&output, out[0], 1);
+  forward(&errors, together ? -1 : err[0], 2);
+  held[0] = out[1];
+  held[1] = together ? -1 : err[1];
+}
+
+/* The monitor has everything: what is kept here is the waiter's own. */
+static void release_inherited(void) {
+  for (int fd = 3; fd < options.start; fd++) close(fd);
+  release(&options.start);
+  if (!options.blocking) {
+    release(&held[0]);
+    release(&held[1]);
+  }
+}
+
+static void keep_blocking(void) {
+  for (int i = 0; i < 2; i++) {
+    int flags = held[i] < 0 ? 0 : fcntl(held[i], F_GETFL);
+    if (flags > 0 && flags & O_NONBLOCK) fcntl(held[i], F_SETFL, flags & ~O_NONBLOCK);
+  }
+}
+
+static int is_waiting(int error) {
+  return error == EAGAIN || error == EINTR;
+}
+
+static int is_open(const struct flow *flow) {
+  return flow->from >= 0 || flow->at < flow->end;
+}
+
+static void take(struct flow *flow) {
+  ssize_t count = read(flow->from, flow->bytes, flow->most);
+  if (count < 0 && is_waiting(errno)) return;
+  flow->at = 0;
+  flow->end = count > 0 ? count : 0;
+  if (count <= 0) end_of(flow);
+}
+
+/* Whose reader has gone goes on, as with a terminal that is hung up; a new reader gets what is new. */
+static void give(struct flow *flow) {
+  ssize_t count = write(flow->to, flow->bytes + flow->at, flow->end - flow->at);
+  if (count < 0 && is_waiting(errno)) return;
+  flow->at = count < 0 ? flow->end : flow->at + count;
+  if (count < 0 && flow == &input) end_of(flow);
+  if (flow->from < 0) end_of(flow);
+}
+
+static struct pollfd wanted(const struct flow *flow) {
+  if (flow->at < flow->end) return (struct pollfd){flow->to, POLLOUT, 0};
+  return (struct pollfd){flow->from, POLLIN, 0};
+}
+
+/* Asks once more before it writes: another flow may have filled the same pipe since. */
+static void move(struct flow *flow, int ready) {
+  if (!ready) return;
+  if (flow->at == flow->end) {
+    take(flow);
+    return;
+  }
+  struct pollfd now = wanted(flow);
+  if (poll(&now, 1, 0) > 0) give(flow);
+}
+
+/* After the exit of the program: others that it started may hold its pipes open for ever. */
+static void end_if_empty(struct flow *flow) {
+  int left = 0;
+  if (flow->from < 0 || flow->at < flow->end) return;
+  if (ioctl(flow->from, FIONREAD, &left) < 0 || left == 0) end_of(flow);
+}
+
+static void drop(struct flow *flow) {
+  flow->at = flow->end;
+  end_of(flow);
+}
+
+static void reap(void) {
+  int status;
+  for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
+    if (pid != monitor.pid) continue;
+    monitor.ended = 1;
+    monitor.status = status;
+    release(&held[0]);
+    release(&held[1]);
+    end_of(&input);
+  }
+}
+
+static void signal_monitor(int number) {
+  if (!monitor.ended) kill(monitor.pid, number);
+}
+
+static void note_cause(int number) {
+  if (!monitor.ended && !monitor.cause && number > 0 && number <= 64) monitor.cause = number;
+}
+
+/* lib/monitor/signals.ts: what a signal does to a program without handlers, it does to the guest. */
+static void heard(const struct signalfd_siginfo *info) {
+  int number = info->ssi_signo;
+  switch (number) {
+    case SIGCHLD:
+      reap();
+      return;
+    case SIGURG:
+      if (info->ssi_code == SI_QUEUE) note_cause(info->ssi_int);
+      return;
+    case SIGWINCH:
+      return;
+    case SIGTSTP:
+    case SIGTTIN:
+    case SIGTTOU:
+      signal_monitor(SIGSTOP);
+      return;
+    case SIGCONT:
+      signal_monitor(SIGCONT);
+      return;
+  }
+  /* A reader has gone: write(2) says so, too. */
+  if (number == SIGPIPE && (pid_t)info->ssi_pid == getpid()) return;
+  /* The reader has had its time. */
+  if (monitor.ended) drop(&output), drop(&errors);
+  note_cause(number);
+  signal_monitor(options.end);
+}
+
+/* SIGCHLD comes after signals with lower numbers, for which one that has exited was not ended. */
+static void read_signals(void) {
+  struct signalfd_siginfo info;
+  reap();
+  while (read(signals, &info, sizeof info) == sizeof info) heard(&info);
+}
+
+static int completes(struct needle *needle, char byte) {
+  if (byte != needle->text[needle->matched]) needle->matched = 0;
+  if (byte == needle->text[needle->matched]) needle->matched++;
+  if (needle->text[needle->matched]) return 0;
+  needle->matched = 0;
+  return 1;
+}
+
+static void say(const char *line) {
+  if (options.events >= 0) send(options.events, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static const char QUERY_STATUS[] = "{\"execute\":\"query-status\"}\n";
+
+/* It may have stopped before it could send the event. */
+static void subscribe(void) {
+  say("{\"execute\":\"qmp_capabilities\"}\n");
+  say(QUERY_STATUS);
+}
+
+/* QMP: after the event STOP the status has the reason. Other lines are of no concern. */
+static void read_events(void) {
+  static struct needle stop = {"\"STOP\"", 0}, internal = {"\"internal-error\"", 0};
+  char bytes[512];
+  ssize_t count = recv(options.events, bytes, sizeof bytes, MSG_DONTWAIT);
+  if (count < 0 && is_waiting(errno)) return;
+  if (count <= 0) release(&options.events);
+  for (ssize_t i = 0; i < count; i++) {
+    if (completes(&stop, bytes[i])) say(QUERY_STATUS);
+    if (!completes(&internal, bytes[i])) continue;
+    monitor.failed = 1;
+    signal_monitor(SIGKILL);
+  }
+}
+
+static int is_done(void) {
+  return monitor.ended && !is_open(&output) && !is_open(&errors);
+}
+
+/* Returns when the monitor has exited and its output is where it belongs. */
+static void run(void) {
+  while (!is_done()) {
+    struct pollfd fds[] = {wanted(&input), wanted(&output), wanted(&errors),
+                           {signals, POLLIN, 0}, {options.events, POLLIN, 0}};
+    int ready = poll(fds, sizeof fds / sizeof *fds, monitor.ended ? DRAIN : -1);
+    if (ready == 0) return;
+    if (ready < 0) continue;
+    move(&input, fds[0].revents);
+    move(&output, fds[1].revents);
+    move(&errors, fds[2].revents);
+    keep_blocking();
+    if (fds[3].revents) read_signals();
+    if (fds[4].revents) read_events();
+    if (monitor.ended) end_if_empty(&output), end_if_empty(&errors);
+  }
+}
+
+/* docs/signals.md, "How a guest ends". */
+static int exit_code(void) {
+  if (monitor.failed) return INTERNAL_ERROR;
+  if (monitor.cause) return SIGNAL_BASE + monitor.cause;
+  if (WIFSIGNALED(monitor.status)) return SIGNAL_BASE + WTERMSIG(monitor.status);
+  int exited = WEXITSTATUS(monitor.status);
+  for (int i = 0; i < options.codes; i++) {
+    if (options.code[i].from == exited) return options.code[i].to;
+  }
+  return options.debug_exit && exited > 1 && exited % 2 ? exited / 2 : exited;
+}
+
+int main(int argc, char **argv) {
+  (void)argc;
+  prctl(PR_SET_DUMPABLE, 0);
+  prctl(PR_SET_NAME, "urunc-waiter");
+  parse(argv);
+  close_on_exec(options.start);
+  close_on_exec(options.events);
+  open_signals();
+  start_monitor();
+  release_inherited();
+  subscribe();
+  run();
+  _exit(exit_code());
+}
