@@ -71,10 +71,8 @@ export interface QemuFacts {
   firmware: Readonly<Record<string, Firmware>>;
   /** Where distributions keep what the machine loads besides: directories for `-L`. */
   romDirectories: readonly string[];
-  /** `-device` by which a guest ends with a code. */
+  /** `-device` by which a guest ends with a code; QEMU's own is 2 * code + 1 then. */
   exitDevice: string;
-  /** The guest's code, from the one that QEMU exits with because of that device. */
-  exitCode(monitorExitCode: number): number;
   /** `-device` by which a guest says that it panicked. */
   panicDevice: string;
   /**

@@ -81,8 +81,8 @@ export const x86_64: Architecture = {
     // Option ROMs that q35 loads: pvh.bin, kvmvapic.bin, linuxboot_dma.bin, multiboot_dma.bin. iPXE's
     // directory is not needed.
     romDirectories: ["/usr/share/qemu", "/usr/local/share/qemu"],
+    // hw/misc/debugexit.c
     exitDevice: "isa-debug-exit,iobase=0x501,iosize=2",
-    exitCode,
     // At a port: its PCI variant would need an address, and Unikraft knows only the port.
     panicDevice: "pvpanic",
     hostProcessor,
@@ -109,16 +109,6 @@ export const x86_64: Architecture = {
     memoryStepMiB: 2,
   },
 };
-
-/**
- * isa-debug-exit makes QEMU exit with 2 * code + 1 (hw/misc/debugexit.c), so a guest can report 1 to
- * 127. An exit code of 1 is QEMU's own failure, which must not pass for a guest's success: a guest
- * succeeds by resetting or powering off, with which QEMU exits 0.
- */
-function exitCode(monitorExitCode: number): number {
-  const fromGuest = monitorExitCode > 1 && monitorExitCode % 2 === 1;
-  return fromGuest ? (monitorExitCode - 1) / 2 : monitorExitCode;
-}
 
 /**
  * AMD's processors have no register IA32_ARCH_CAPABILITIES. KVM emulates one all the same, which

@@ -87,12 +87,16 @@ function killAtOnce(leaf: string): void {
 /**
  * Sends a signal to everything in a container's cgroups.
  *
- * @param except is left alone
+ * @param except are left alone
  * @returns whether there was anything else
  */
-export function signalCgroup(directories: string[], number: number, except?: number): boolean {
+export function signalCgroup(
+  directories: string[],
+  number: number,
+  except: (number | undefined)[] = [],
+): boolean {
   const leaves = leavesOf(directories);
-  const pids = cgroupProcesses(leaves).filter((pid) => pid !== except);
+  const pids = cgroupProcesses(leaves).filter((pid) => !except.includes(pid));
   signalEach(leaves, pids, number);
   return pids.length > 0;
 }

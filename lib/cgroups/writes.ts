@@ -38,3 +38,15 @@ export function missingController(property: string, controller: string): HostErr
 export function digits(value: number): string {
   return BigInt(value).toString();
 }
+
+/** The container's own process, beside the monitor: it takes nothing of the caller's limit. */
+const WAITER_PROCESSES = 1;
+
+/**
+ * What `pids.max` is set to.
+ *
+ * @param limit of config.json; less than 0: none
+ */
+export function processLimit(limit: number): string {
+  return limit < 0 ? "max" : digits(limit + WAITER_PROCESSES);
+}

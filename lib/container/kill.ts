@@ -2,13 +2,11 @@ import {
   close,
   LinuxError,
   pidfdOpen,
+  pidfdQueueSignal,
   pidfdSendSignal,
-  pollAsync,
-  POLLIN,
   SIGKILL,
 } from "../../ffi/linux.ts";
 import { WrongStateError } from "../errors.ts";
-import { signalFate } from "../os/signals.ts";
 import {
   effectOf,
   requireSignal,
@@ -16,12 +14,15 @@ import {
   type SignalEffect,
   SIGSTOP,
   SIGTERM,
+  SIGTSTP,
+  SIGURG,
 } from "../monitor/signals.ts";
 import { signalCgroup } from "../cgroups/cgroup.ts";
 import { thawCgroup } from "../cgroups/freezer.ts";
 import type { Asking } from "../guest/types.ts";
 import type { StopOutcome } from "../monitor/types.ts";
 import { debug, since } from "../watch.ts";
+import { monitorPid } from "./monitor_process.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus, isAlive } from "./status.ts";
@@ -35,15 +36,6 @@ export interface KillOptions {
   /** A signal that would ask the guest to stop ends it without asking. */
   atOnce?: boolean;
 }
-
-/**
- * How long a monitor that has just begun may take until it handles the signal that ends it. QEMU takes
- * 50 ms on an idle machine.
- */
-const HANDLER_MILLISECONDS = 500;
-
-/** How often it is looked at, in milliseconds. */
-const HANDLER_INTERVAL = 5;
 
 /**
  * Does to a container what a signal means for it (`lib/monitor/signals.ts`). Returns when a guest
@@ -69,9 +61,10 @@ export async function killContainer(
   if (status === "creating") throw notRunning(id);
   const effect = effectOf(signal, state.annotations);
   const isCreated = status === "created";
-  let number = isCreated ? numberBeforeStart(effect, state) : numberOf(effect, state);
-  // Nothing but the monitor is in there, unless somebody put it there: it gets the signal itself.
-  if (all) signalCgroup(state.cgroupPaths, isCreated ? number : signal, state.pid);
+  const number = isCreated ? numberBeforeStart(effect, signal) : numberOf(effect, signal);
+  const monitor = monitorPid(state);
+  // Nothing but waiter and monitor is in there, unless somebody put it there: it gets the signal itself.
+  if (all) signalCgroup(state.cgroupPaths, isCreated ? number : signal, [state.pid, monitor]);
   if (status === "stopped") {
     if (all) return;
     throw notRunning(id);
@@ -82,10 +75,10 @@ export async function killContainer(
   if (pidfd === undefined) throw notRunning(id);
   try {
     if (
-      asking !== undefined && await askGuest(directory, state, pidfd, asking) !== "unresponsive"
+      asking !== undefined &&
+      await askGuest(directory, state, { pidfd, asking, signal: number }) !== "unresponsive"
     ) return;
-    if (effect === "stop") number = await heardBy(state.pid!, pidfd, number);
-    debug(`kill: signal ${number} to the monitor`, { id, pid: state.pid });
+    debug(`kill: signal ${number} to the waiter`, { id, pid: state.pid });
     pidfdSendSignal(pidfd, number);
   } catch (error) {
     if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
@@ -101,48 +94,35 @@ export async function killContainer(
 /** Asks the guest to shut down, in its monitor's way. */
 async function askGuest(
   { id, path }: ContainerDirectory,
-  { monitor, pid }: ContainerState,
-  pidfd: number,
-  asking: Asking,
+  state: ContainerState,
+  { pidfd, asking, signal }: { pidfd: number; asking: Asking; signal: number },
 ): Promise<StopOutcome> {
   // Another version may know monitors that this one does not.
+  const { monitor } = state;
   if (!monitorNames().includes(monitor)) return "unresponsive";
+  const pid = monitorPid(state)!;
   const controlSocket = `${path}/${CONTROL_SOCKET}`;
   const began = performance.now();
-  const outcome =
-    await monitorByName(monitor).stop?.({ controlSocket, pid: pid!, pidfd, asking }) ??
-      "unresponsive";
+  // The waiter exits with its number, as if it had ended the monitor itself (lib/build/waiter).
+  const ending = () => pidfdQueueSignal(pidfd, SIGURG, signal);
+  const guest = { controlSocket, pid, pidfd, asking, ending };
+  const outcome = await monitorByName(monitor).stop?.(guest) ?? "unresponsive";
   debug(`kill: asked the guest to stop: ${outcome}`, { ms: since(began), asking, id });
   return outcome;
 }
 
 /**
- * A signal that certainly ends a monitor: as the first process of its namespace it loses what it has no
- * handler for, and right after start it has none. One that takes too long is killed: its guest has not
- * begun, so that there is nothing to be put in order. One that blocks the signal all the time waits for
- * it in a way of its own.
+ * The signal by which the waiter has this effect on the monitor. One that ends it is the caller's own:
+ * the container's exit code has its number.
  */
-async function heardBy(pid: number, pidfd: number, number: number): Promise<number> {
-  if (number === SIGKILL) return number;
-  const deadline = performance.now() + HANDLER_MILLISECONDS;
-  for (;;) {
-    const fate = signalFate(pid, number);
-    if (fate === "decided") return number;
-    if (performance.now() > deadline) return fate === "blocked" ? number : SIGKILL;
-    const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], HANDLER_INTERVAL);
-    if (events !== 0) return number;
-  }
-}
-
-/** The signal that has an effect on a monitor. */
-function numberOf(effect: SignalEffect, state: ContainerState): number {
+function numberOf(effect: SignalEffect, signal: number): number {
   switch (effect) {
     case "stop":
-      return state.stop?.signal ?? SIGTERM;
+      return effectOf(signal) === "stop" ? signal : SIGTERM;
     case "end":
       return SIGKILL;
     case "pause":
-      return SIGSTOP;
+      return SIGTSTP; // SIGSTOP would stop the waiter alone
     case "resume":
       return SIGCONT;
     case "test":
@@ -153,10 +133,11 @@ function numberOf(effect: SignalEffect, state: ContainerState): number {
 
 /**
  * Before `start` the process is still init, as PID 1 of its namespace: the kernel drops every signal
- * but SIGKILL that it has no handler for. Whoever terminates a created container means it.
+ * but SIGKILL and SIGSTOP that it has no handler for. Whoever terminates a created container means it.
  */
-function numberBeforeStart(effect: SignalEffect, state: ContainerState): number {
-  return effect === "stop" ? SIGKILL : numberOf(effect, state);
+function numberBeforeStart(effect: SignalEffect, signal: number): number {
+  if (effect === "stop") return SIGKILL;
+  return effect === "pause" ? SIGSTOP : numberOf(effect, signal);
 }
 
 /**

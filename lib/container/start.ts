@@ -27,6 +27,7 @@ import { Stopwatch } from "./timeline.ts";
 import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
 import { killProcess } from "./kill.ts";
+import { monitorPid } from "./monitor_process.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { containerStatus } from "./pause.ts";
 import { isAlive } from "./status.ts";
@@ -190,25 +191,38 @@ async function execTimeout(state: ContainerState, timeout: number): Promise<Host
 }
 
 /**
- * Reads the identity again, now of the monitor itself. One that has ended already is no error;
- * seccomp filters may have grown, since monitors add their own.
+ * Reads identities again, now of the waiter and of the monitor itself. One that has exited already is
+ * no error; seccomp filters may have grown, since monitors add their own.
  *
- * @throws HostError after the container was killed, when the identity is not the planned one
+ * @throws HostError after the container was killed, when an identity is not the planned one
  */
 async function proveAfterExec(
   directory: ContainerDirectory,
   state: ContainerState,
 ): Promise<ContainerState> {
-  const started: ContainerState = { ...state, phase: "started" };
-  const identity = await readIdentityOf(directory, state);
-  if (identity === undefined) return started;
+  let started: ContainerState = { ...state, phase: "started" };
+  for (const pid of new Set([state.pid!, monitorPid(state)!])) {
+    const identity = await proveProcess(directory, state, pid);
+    if (identity !== undefined) started = { ...started, identity: printIdentity(identity) };
+  }
+  return started;
+}
+
+/** Undefined when the process has exited. */
+async function proveProcess(
+  directory: ContainerDirectory,
+  state: ContainerState,
+  pid: number,
+): Promise<Identity | undefined> {
+  const began = readProcessStat(pid)?.startTime;
+  const identity = await readIdentityOf(directory, state, pid);
+  if (identity === undefined) return undefined;
   const differences = [
     ...compareIdentity(identity, state.expectedIdentity!),
-    ...compareProfile(state),
+    ...compareProfile(state, pid),
   ];
-  if (differences.length === 0 || !isAlive(state.pid, state.pidStartTime)) {
-    return { ...started, identity: printIdentity(identity) };
-  }
+  if (differences.length === 0) return identity;
+  if (!isAlive(pid, began)) return undefined;
   await forceDelete(directory, state);
   throw new HostError({
     operation: "prove the monitor's identity",
@@ -219,16 +233,17 @@ async function proveAfterExec(
 }
 
 /**
- * Undefined when the monitor has ended. One whose identity cannot be read for any other reason is
+ * Undefined when the process has exited. One whose identity cannot be read for any other reason is
  * killed: nothing would be proven.
  */
 async function readIdentityOf(
   directory: ContainerDirectory,
   state: ContainerState,
+  pid: number,
 ): Promise<Identity | undefined> {
   try {
-    waitForExec(state.pid!);
-    return readIdentity(state.pid!);
+    waitForExec(pid);
+    return readIdentity(pid);
   } catch (error) {
     if (isGone(error)) return undefined;
     await forceDelete(directory, state);
@@ -237,17 +252,17 @@ async function readIdentityOf(
 }
 
 /** AppArmor confines from the exec on, so this is the first moment to see it. */
-function compareProfile(state: ContainerState): string[] {
+function compareProfile(state: ContainerState, pid: number): string[] {
   const planned = state.expectedIdentity!.apparmorProfile;
   if (planned === undefined) return [];
-  const actual = readAppArmorProfile(state.pid!);
+  const actual = readAppArmorProfile(pid);
   if (actual === planned) return [];
   return [`AppArmor profile is ${actual}, planned was ${planned}`];
 }
 
 /**
- * Descriptors are closed before the new credentials take effect, so the end of file alone does not
- * mean that /proc/PID/status tells the monitor's. Opening `environ` takes the lock that execve holds
+ * The waiter goes on before the new credentials of what it executes take effect, so the end of file
+ * alone does not mean that /proc/PID/status has the monitor's. Opening `environ` takes the lock that execve holds
  * until it is through (exec_update_lock: fs/exec.c, mm_access in kernel/fork.c).
  */
 function waitForExec(pid: number): void {

@@ -24,6 +24,9 @@ export const STATE_VERSION = 1;
 /** An annotation of `urunc state`: the identity that the monitor was proven to have. */
 const IDENTITY_ANNOTATION = "com.urunc.identity";
 
+/** Another: the monitor's pid, while it runs; `pid` is the waiter's. */
+export const MONITOR_PID_ANNOTATION = "com.urunc.monitor.pid";
+
 const PHASES = ["creating", "created", "started"] as const;
 
 /** What is kept of a container between one command and the next. */
@@ -36,7 +39,7 @@ export interface ContainerState {
   /** Absolute path of the image's root; an older urunc did not write it down. */
   rootfs?: string;
   annotations: Record<string, string>;
-  /** Of the init process, which becomes the monitor. */
+  /** Of the init process, which becomes the waiter. */
   pid?: number;
   /** Field 22 of /proc/PID/stat: tells it from a later process with the same number. */
   pidStartTime?: string;
@@ -76,11 +79,8 @@ export interface ContainerState {
   owner: number;
   /** Where the time of its start went. */
   timeline?: Timeline;
-  /** How it is stopped: without it by SIGTERM. */
   stop?: {
-    /** Number of the signal that ends the monitor, in order as far as it goes. */
-    signal: number;
-    /** How the guest is asked before that; undefined when it cannot be. */
+    /** How the guest is asked before it is ended; undefined when it cannot be. */
     asking?: Asking;
   };
 }
@@ -178,10 +178,7 @@ const readNetwork: Decoder<ContainerState["network"]> = (value, at) => {
 
 const readStop: Decoder<ContainerState["stop"]> = (value, at) => {
   const stop = new Fields(value, at);
-  return {
-    signal: stop.required("signal", integer(1, 64)),
-    asking: stop.optional("asking", oneOf(["button", "auto"])),
-  };
+  return { asking: stop.optional("asking", oneOf(["button", "auto"])) };
 };
 
 const readHook: Decoder<Hook> = (value, at) => {
@@ -231,8 +228,8 @@ export function ociState(state: ContainerState, status: OciState["status"]): Oci
   };
 }
 
-/** Only what was proven stands under that key: an image may have written anything there. */
+/** Only what we found stands under these keys: an image may have written anything there. */
 function withIdentity({ annotations, identity }: ContainerState): Record<string, string> {
-  const { [IDENTITY_ANNOTATION]: _, ...others } = annotations;
+  const { [IDENTITY_ANNOTATION]: _, [MONITOR_PID_ANNOTATION]: __, ...others } = annotations;
   return identity === undefined ? others : { ...others, [IDENTITY_ANNOTATION]: identity };
 }

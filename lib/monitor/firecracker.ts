@@ -85,9 +85,11 @@ export const firecracker: Monitor = {
     );
   },
   devices: ({ network }) => network ? ["kvm", "net/tun"] : ["kvm"],
-  // 0 for a guest that resets by the keyboard controller, its only way to end; 148 and up for what
-  // Firecracker's own failures (FcExitCode). A guest cannot report a code.
-  exitCode: (monitorExitCode) => monitorExitCode,
+  // Its exit code: 0 for a guest that resets by the keyboard controller, its only way to end; 148 and
+  // up for Firecracker's own failures (FcExitCode). A guest cannot report a code.
+  readsInput: true,
+  // What its serial device cannot write at once is lost (src/vmm/src/devices/legacy/serial.rs).
+  dropsOutput: true,
   // SIGTERM has no handler, and SIGHUP's exits with 156. Asking the guest needs its HTTP API, off.
   endSignal: SIGKILL,
   files,

@@ -10,8 +10,7 @@ import { UsageError } from "../errors.ts";
  * - `test`: only checks that there is a process;
  * - `nothing`.
  *
- * The monitors' own handling differs: as PID 1 of their namespace they ignore signals without a
- * handler (pid_namespaces(7)); QEMU handles only SIGHUP, SIGINT and SIGTERM, Solo5's tenders none.
+ * The waiter does so with signals that others send to the container's process (lib/build/waiter).
  */
 export type SignalEffect = "stop" | "end" | "pause" | "resume" | "test" | "nothing";
 
@@ -49,6 +48,8 @@ export const SIGKILL = 9;
 export const SIGTERM = 15;
 export const SIGCONT = 18;
 export const SIGSTOP = 19;
+export const SIGTSTP = 20;
+export const SIGURG = 23;
 
 /** Annotation with the image's STOPSIGNAL (image-spec, conversion.md), which podman sets. */
 export const STOP_SIGNAL_ANNOTATION = "org.opencontainers.image.stopSignal";

@@ -111,8 +111,8 @@ function tender(tender: Tender): Monitor {
       const nodes: MonitorDevice[] = accelerators.includes("kvm") ? ["kvm"] : [];
       return network ? [...nodes, "net/tun"] : nodes;
     },
-    // solo5_exit() passes its code on; 255 is an abort, 1 also the tender's own failure.
-    exitCode: (monitorExitCode) => monitorExitCode,
+    // Its exit code: solo5_exit()'s; 255 is an abort, 1 also the tender's own failure.
+    readsInput: false,
     // spt has no handlers, hvt since 0.10 one that only exits with 1; neither can ask its guest.
     endSignal: SIGKILL,
     argv: (input) => argv(tender, input),

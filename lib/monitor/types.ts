@@ -41,6 +41,8 @@ export interface MonitorInput {
   disks?: MonitorDisk[];
   /** An open descriptor of a listening socket, on which the monitor takes commands. */
   controlFd?: number;
+  /** One of a connection to the container's process, on which it reports events. */
+  eventsFd?: number;
 }
 
 /** A disk for a monitor: either a path or an open descriptor. */
@@ -127,12 +129,14 @@ export interface Monitor extends BootingMonitor {
   takesDescriptors: boolean;
   /** Device nodes that this guest needs in the private /dev, besides disks. */
   devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
-  /**
-   * The guest's exit code, from the monitor's.
-   */
-  exitCode(monitorExitCode: number): number;
   /** Whether a guest exits with a code by a debug exit port: see `Guest.debugExitCodes`. */
   debugExit?: boolean;
+  /** Whether it reports events in QMP, on a connection that it inherits. */
+  reportsEvents?: boolean;
+  /** Whether its guest's console reads standard input. */
+  readsInput: boolean;
+  /** Whether it makes standard output nonblocking and drops what does not fit. */
+  dropsOutput?: boolean;
   /** Number of the signal that terminates the monitor, in the most orderly way that it has. */
   endSignal: number;
   /**
@@ -178,6 +182,8 @@ export interface RunningGuest {
   pid: number;
   pidfd: number;
   asking: Asking;
+  /** Is called before the guest is ended without its own doing: its exit code says so. */
+  ending(): void;
 }
 
 /**

@@ -34,7 +34,7 @@ export function decisions(input: LaunchInput, launch: Launch): Line[] {
     ...(input.facts.disks ?? []).map(disk),
     ["device access " + input.configuration.device_access],
     identity(launch),
-    stop(launch),
+    stop(launch, input),
     ["exec " + maskedArgv(input).map(quote).join(" ")],
   ];
 }
@@ -110,8 +110,9 @@ function identity({ identity }: Launch): Line {
   }];
 }
 
-function stop({ stop }: Launch): Line {
-  const { signal, asking } = stop;
+function stop({ stop }: Launch, { monitor }: LaunchInput): Line {
+  const { asking } = stop;
+  const signal = monitor.endSignal;
   return asking === undefined
     ? [`stop by signal ${signal}`]
     : [`stop by asking the guest (${asking}), else by signal ${signal}`];

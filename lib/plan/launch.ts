@@ -32,10 +32,16 @@ import { guestNetwork, networkMode, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { planTerminal } from "./terminal.ts";
-import type { InheritedFd, LaunchPlan, Step, TerminalReceiver } from "./types.ts";
+import {
+  type InheritedFd,
+  type LaunchPlan,
+  PLAN_VERSION,
+  type Step,
+  type TerminalReceiver,
+} from "./types.ts";
+import { waiterArguments } from "./waiter.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 import type { AllowedDevice } from "../cgroups/device_program.ts";
-import { PLAN_VERSION } from "./types.ts";
 
 /** Input for the second plan. */
 export interface LaunchInput {
@@ -77,15 +83,15 @@ export interface Launch {
   memoryBytes: number;
   /** The guest's virtual processors. */
   vcpus: number;
-  /** How the container will be stopped. */
-  stop: { signal: number; asking?: Asking };
+  /** How the guest is asked to stop, before it is ended. */
+  stop: { asking?: Asking };
   /** What the guest may lose, one sentence each. */
   warnings: string[];
   /** Whether the guest uses the container's network. */
   usesNetwork: boolean;
 }
 
-/** Number of the monitor's first descriptor besides its standard files. */
+/** Number of the first descriptor besides the standard files: the monitor's first. */
 const FIRST_INHERITED_FD = 3;
 
 /**
@@ -136,16 +142,20 @@ export function planLaunch(asked: LaunchInput): Launch {
     inherit,
   });
   const networkDevice = manifest?.network;
+  // The monitor does not use it: it keeps the disk from being mounted while the monitor runs.
+  if (facts.rootDisk !== undefined) inherit(ROOT_DISK_CLAIM);
+  const eventsFd = input.monitor.reportsEvents ? inherit("events") : undefined;
+  const startFd = inherit("start");
+  const watchFd = eventsFd === undefined ? undefined : inherit("watch");
   const monitorInput = monitorInputOf(input, {
     accelerator,
     initrdProcess,
     controlFd,
+    eventsFd,
     devices,
     disks,
     networkDevice,
   });
-  // The monitor does not use it: it keeps the disk from being mounted while the monitor runs.
-  if (facts.rootDisk !== undefined) inherit(ROOT_DISK_CLAIM);
 
   const steps: Step[] = [
     ...hookSteps(spec),
@@ -154,6 +164,9 @@ export function planLaunch(asked: LaunchInput): Launch {
     ...(stop.asking === undefined
       ? []
       : [{ step: "listenForControl", path: paths.controlSocket } as const]),
+    // As root: the file is not the monitor's user's to change.
+    { step: "openWaiter" },
+    ...(eventsFd === undefined ? [] : [{ step: "connectEvents" } as const]),
     ...(network === undefined ? [] : planNetwork(network, {
       user,
       mode: networkMode(spec),
@@ -185,7 +198,18 @@ export function planLaunch(asked: LaunchInput): Launch {
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),
     { step: "barrier" },
-    execStep(input.monitor.argv(monitorInput), monitorInput, fds),
+    // The environments of waiter and monitor are empty: process.env belongs to the guest.
+    {
+      step: "exec",
+      argv: waiterArguments({
+        ...input,
+        startFd,
+        watchFd,
+        program: input.monitor.argv(monitorInput),
+      }),
+      env: [],
+      fds,
+    },
   ];
   return {
     plan: { version: PLAN_VERSION, phase: "launch", steps },
@@ -237,9 +261,8 @@ function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerato
 
 /** A guest is asked to stop if it may react and its monitor can ask it. */
 function planStop({ guest, monitor, unikernel }: LaunchInput): Launch["stop"] {
-  const signal = monitor.endSignal;
-  if (!guest.shutsDown || monitor.stop === undefined) return { signal };
-  return { signal, asking: unikernel.stop ?? "auto" };
+  if (!guest.shutsDown || monitor.stop === undefined) return {};
+  return { asking: unikernel.stop ?? "auto" };
 }
 
 /** KVM, unless the image or the operator asked for emulation: never as a silent fallback. */
@@ -347,6 +370,7 @@ interface Decided {
   accelerator: "kvm" | "tcg";
   initrdProcess: GuestProcess | undefined;
   controlFd: number | undefined;
+  eventsFd: number | undefined;
   devices: PlannedDevices;
   disks: PlannedDisks;
   /** Name of the network device in the guest's manifest. */
@@ -355,7 +379,7 @@ interface Decided {
 
 function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
   const { facts, network, monitor, guest } = input;
-  const { accelerator, controlFd, devices, disks, networkDevice } = decided;
+  const { accelerator, controlFd, eventsFd, devices, disks, networkDevice } = decided;
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
@@ -381,16 +405,6 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     },
     disks: disks.disks,
     controlFd,
-  };
-}
-
-function execStep(argv: string[], { binary }: MonitorInput, fds: InheritedFd[]): Step {
-  return {
-    step: "exec",
-    path: binary,
-    argv,
-    // The monitor's environment is empty: process.env belongs to the guest.
-    env: [],
-    ...(fds.length === 0 ? {} : { fds }),
+    eventsFd,
   };
 }

@@ -1,6 +1,7 @@
 import { HostError } from "../errors.ts";
 import type { Monitor } from "../monitor/types.ts";
 import type { MemoryLimit } from "../oci/memory_limits.ts";
+import { WAITER_BYTES } from "./waiter.ts";
 
 const MIB = 1024 * 1024;
 
@@ -74,7 +75,7 @@ function overheadBytes(memoryMiB: number, input: MemoryInput): number {
     kernelBytes,
     openFiles,
   });
-  return monitorBytes + copiedBytes;
+  return monitorBytes + WAITER_BYTES + copiedBytes;
 }
 
 /** How much of that the monitor can use: at most its maximum, in whole steps. */

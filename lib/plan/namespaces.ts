@@ -1,6 +1,5 @@
 import type { NamespaceType, Spec } from "../oci/types.ts";
-import type { InitNamespace, LaunchPlan, Step } from "./types.ts";
-import { PLAN_VERSION } from "./types.ts";
+import { type InitNamespace, type LaunchPlan, PLAN_VERSION, type Step } from "./types.ts";
 
 /** The namespaces that are joined or created as config.json says, in that order. */
 const JOINED: Exclude<InitNamespace, "mount">[] = ["cgroup", "ipc", "uts", "network"];

@@ -3,7 +3,7 @@ import type { Hook, NamespaceType } from "../oci/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
-export const PLAN_VERSION = 1;
+export const PLAN_VERSION = 2;
 
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
@@ -180,13 +180,18 @@ export type StepBody =
   | { step: "umask"; mask: number }
   | { step: "newSessionKeyring" }
   | { step: "closeFds" }
+  /** Opens the program that `exec` executes: the container's process (lib/build/waiter). */
+  | { step: "openWaiter" }
+  /** A connection between the container's process, `watch`, and the monitor, `events`. */
+  | { step: "connectEvents" }
   /** Reports to the creator that only the exec is left, and waits for `start`. */
   | { step: "barrier" }
-  | { step: "exec"; path: string; argv: string[]; env: string[]; fds?: InheritedFd[] };
+  /** Executes the container's process, which starts the monitor: see plan/waiter.ts. */
+  | { step: "exec"; argv: string[]; env: string[]; fds: InheritedFd[] };
 
-/** A descriptor that the monitor inherits besides its standard files, and its number there. */
+/** A descriptor that `exec` passes on besides the standard files, and its number there. */
 export interface InheritedFd {
-  /** `control`, or as the step that opened it says. */
+  /** `start` is the connection of that command; others as the step that opened it says. */
   name: string;
   fd: number;
 }

@@ -1,6 +1,13 @@
 import type { Resources } from "../../oci/types.ts";
 import type { HierarchyPlan } from "../plan.ts";
-import { type CgroupWrite, digits, isRequest, missingController, unsupported } from "../writes.ts";
+import {
+  type CgroupWrite,
+  digits,
+  isRequest,
+  missingController,
+  processLimit,
+  unsupported,
+} from "../writes.ts";
 
 /**
  * The writes for cgroup v1.
@@ -79,7 +86,7 @@ export function writesV1(resources: Resources, hierarchies: HierarchyPlan[]): Cg
   const { limit: processes = 0 } = pids;
   set("pids.limit", processes, "pids", {
     file: "pids.max",
-    value: processes < 0 ? "max" : digits(processes),
+    value: processLimit(processes),
   });
   return writes;
 }

@@ -1,7 +1,14 @@
 import { InvalidConfigurationError } from "../../errors.ts";
 import type { Resources } from "../../oci/types.ts";
 import type { HierarchyPlan } from "../plan.ts";
-import { type CgroupWrite, digits, isRequest, missingController, unsupported } from "../writes.ts";
+import {
+  type CgroupWrite,
+  digits,
+  isRequest,
+  missingController,
+  processLimit,
+  unsupported,
+} from "../writes.ts";
 
 /** Microseconds; the kernel's own default in cpu.max. */
 const DEFAULT_PERIOD = 100_000;
@@ -70,7 +77,7 @@ export function writesV2(
   set("cpu.mems", cpu.mems, "cpuset", "cpuset.mems", () => cpu.mems ?? "");
 
   const { limit: processes = 0 } = pids;
-  set("pids.limit", processes, "pids", "pids.max", () => orMax(processes));
+  set("pids.limit", processes, "pids", "pids.max", () => processLimit(processes));
 
   for (const [file, value] of Object.entries(resources.unified)) {
     const property = `unified.${file}`;

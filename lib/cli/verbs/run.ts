@@ -4,7 +4,6 @@ import { waitpidAsync } from "../../../ffi/linux.ts";
 import { planContainer } from "../../container/create.ts";
 import { startContainer } from "../../container/start.ts";
 import { formatError } from "../../errors.ts";
-import { monitorByName } from "../../monitor/registry.ts";
 import { effectOf, parseSignal } from "../../monitor/signals.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
@@ -58,8 +57,7 @@ export async function run(command: CommandOf<"run">, context: Context): Promise<
     await relay?.ended;
     stopForwarding();
     await remove(command.id, context);
-    if (ended.signal !== undefined) return SIGNAL_EXIT_BASE + ended.signal;
-    return monitorByName(state.monitor).exitCode(ended.exitCode!);
+    return ended.signal === undefined ? ended.exitCode! : SIGNAL_EXIT_BASE + ended.signal;
   } catch (error) {
     await remove(command.id, context);
     throw error;

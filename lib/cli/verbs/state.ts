@@ -1,6 +1,8 @@
-import { observeContainer } from "../../container/observe.ts";
+import { monitorPid } from "../../container/monitor_process.ts";
+import { type Observation, observeContainer } from "../../container/observe.ts";
 import { withoutState } from "../../container/require.ts";
-import { ociState } from "../../container/state.ts";
+import { MONITOR_PID_ANNOTATION, ociState } from "../../container/state.ts";
+import type { State } from "../../oci/state.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { printJson } from "../../output.ts";
@@ -10,9 +12,16 @@ export function printState(command: CommandOf<"state">, context: Context): numbe
   const directory = context.store.open(command.id);
   const observation = observeContainer(directory);
   if (observation === undefined) throw withoutState(directory);
-  const { state, status } = observation;
   // The specification's properties, and those that runc adds.
-  const { rootfs, created } = state;
-  printJson({ ...ociState(state, status), rootfs, created });
+  const { rootfs, created } = observation.state;
+  printJson({ ...withMonitor(observation), rootfs, created });
   return 0;
+}
+
+function withMonitor({ state, status }: Observation): State {
+  const printed = ociState(state, status);
+  const pid = status === "running" || status === "paused" ? monitorPid(state) : undefined;
+  if (pid === undefined || pid === state.pid) return printed;
+  const annotations = { ...printed.annotations, [MONITOR_PID_ANNOTATION]: String(pid) };
+  return { ...printed, annotations };
 }

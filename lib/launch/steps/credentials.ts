@@ -28,6 +28,7 @@ import type { StepHandlers } from "../context.ts";
 /** First descriptor that is not standard input, output or error. */
 const FIRST_EXTRA_FD = 3;
 const LAST_FD = 0xffffffff;
+const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
 
 /** What the process is allowed, given up one by one; the plan has the order and its reasons. */
 export const CREDENTIAL_STEPS: StepHandlers<
@@ -102,9 +103,10 @@ export const CREDENTIAL_STEPS: StepHandlers<
   },
 
   resetSignals() {
-    // Ignored signals and the mask survive execve; handlers do not.
+    // Ignored signals and the mask survive execve; handlers do not. The waiter reads signals when it
+    // is ready, and as PID 1 it would lose what comes before, were it not blocked.
     resetSignalHandlers();
-    setSignalMask(0n);
+    setSignalMask(ALL_SIGNALS);
   },
 
   umask({ mask }) {

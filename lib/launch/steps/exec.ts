@@ -1,19 +1,33 @@
 import {
   accept,
+  addSeals,
   AF_UNIX,
   close,
   dup2,
   dupAbove,
-  execve,
+  F_SEAL_FUTURE_WRITE,
+  F_SEAL_GROW,
+  F_SEAL_SEAL,
+  F_SEAL_SHRINK,
+  fchmod,
+  fexecve,
+  LinuxError,
   listen,
+  memfdCreate,
+  MFD_ALLOW_SEALING,
+  MFD_CLOEXEC,
+  MFD_EXEC,
   MSG_NOSIGNAL,
   read,
   send,
   SOCK_STREAM,
   socket,
+  socketpair,
   umask,
+  writeAll,
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../../os/sockets.ts";
+import { WAITER } from "../waiter_bytes.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import type { PerformContext, StepHandlers } from "../context.ts";
 import { errorMessage } from "../../errors.ts";
@@ -26,7 +40,7 @@ const CONTROL_BACKLOG = 4;
 
 /** The barrier: everything before it is `create`, the one step after it is `start`. */
 export const EXEC_STEPS: StepHandlers<
-  "listenForStart" | "listenForControl" | "barrier" | "exec"
+  "listenForStart" | "listenForControl" | "openWaiter" | "connectEvents" | "barrier" | "exec"
 > = {
   listenForStart({ path }, context) {
     context.startListener = listenAt(path, 1);
@@ -34,6 +48,23 @@ export const EXEC_STEPS: StepHandlers<
 
   listenForControl({ path }, context) {
     context.opened.set("control", listenAt(path, CONTROL_BACKLOG));
+  },
+
+  openWaiter(_step, context) {
+    const fd = createExecutable("urunc-waiter");
+    writeAll(fd, WAITER);
+    // Nobody may read it: the kernel then keeps its process undumpable, from the exec on
+    // (would_dump() in fs/exec.c).
+    fchmod(fd, 0o111);
+    // Not F_SEAL_WRITE, which waits until no processor has pages of it in its batches (mm/memfd.c):
+    // 7 ms. Nobody has it mapped.
+    addSeals(fd, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+    context.opened.set("waiter", fd);
+  },
+
+  connectEvents(_step, context) {
+    const [watch, events] = socketpair(SOCK_STREAM);
+    context.opened.set("watch", watch).set("events", events);
   },
 
   barrier(_step, context) {
@@ -51,11 +82,12 @@ export const EXEC_STEPS: StepHandlers<
     }
   },
 
-  exec({ path, argv, env, fds = [] }, context) {
-    // The connection is close-on-exec: its end of file is how `start` learns that it worked.
+  exec({ argv, env, fds }, context) {
+    // What is left when this fails; when the monitor cannot be executed, the waiter writes the error.
+    // End of file is how `start` learns that it was.
     try {
       giveNumbers(fds, context);
-      execve(path, argv, env);
+      fexecve(openedBy(context, "waiter"), argv, env);
     } catch (error) {
       const text = errorMessage(error);
       send(context.startConnection!, new TextEncoder().encode(text), MSG_NOSIGNAL);
@@ -64,15 +96,29 @@ export const EXEC_STEPS: StepHandlers<
   },
 };
 
+/** A file in memory that can be executed whatever sysctl vm.memfd_noexec says, if it allows any. */
+function createExecutable(name: string): number {
+  const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  try {
+    return memfdCreate(name, flags | MFD_EXEC);
+  } catch (error) {
+    // A kernel before 6.3 does not know the flag, and needs none.
+    if (error instanceof LinuxError && error.code === "EINVAL") return memfdCreate(name, flags);
+    throw error;
+  }
+}
+
 /**
- * Gives descriptors the numbers that the monitor was told. The last thing before the exec: whatever had
- * these numbers, the channel to the creator for one, has served its purpose. What is still needed is
- * moved out of their way first, the connection of `start` for one: closed, it would tell of success.
+ * Gives descriptors the numbers that waiter and monitor were told. The last thing before the exec:
+ * whatever had these numbers, the channel to the creator for one, has served its purpose. What is still
+ * needed is moved out of their way first.
  */
 function giveNumbers(fds: InheritedFd[], context: PerformContext): void {
-  const last = Math.max(0, ...fds.map(({ fd }) => fd));
+  const last = Math.max(...fds.map(({ fd }) => fd));
   const above = (fd: number) => fd > last ? fd : dupAbove(fd, last + 1);
   context.startConnection = above(context.startConnection!);
+  context.opened.set("start", context.startConnection);
+  context.opened.set("waiter", above(openedBy(context, "waiter")));
   const sources = fds.map(({ name, fd }) => ({ from: above(openedBy(context, name)), fd }));
   // A copy is not close-on-exec (dup(2)), and is of another number than what it is made of.
   for (const { from, fd } of sources) dup2(from, fd);

@@ -60,9 +60,10 @@ export const qemu: Monitor = {
   readOnlyDisks: true,
   takesDescriptors: true,
   devices,
-  exitCode: arch.qemu.exitCode,
   debugExit: true,
-  // Handled like SIGINT and SIGHUP: devices are flushed, and the exit code is 0.
+  reportsEvents: true,
+  readsInput: true,
+  // Handled like SIGINT and SIGHUP: devices are flushed.
   endSignal: SIGTERM,
   stop: async (guest) => (await import("./running/stop.ts")).stopGuest(guest),
   argv,
@@ -126,6 +127,7 @@ function argv(input: MonitorInput): string[] {
     ...["-serial", "chardev:console"],
     ...["-monitor", "none"],
     ...control(input),
+    ...events(input),
     ...["-device", arch.qemu.exitDevice],
     ...PANIC,
     ...network(input),
@@ -155,6 +157,16 @@ function control({ controlFd }: MonitorInput): string[] {
   return [
     ...["-chardev", `socket,id=control,fd=${controlFd},server=on,wait=off`],
     ...["-mon", "chardev=control,mode=control"],
+  ];
+}
+
+/** The other end is the waiter's, which ends a QEMU that stands still after an internal error. */
+function events({ eventsFd }: MonitorInput): string[] {
+  if (eventsFd === undefined) return [];
+  checkCount(checked("events descriptor"), eventsFd, 3);
+  return [
+    ...["-chardev", `socket,id=events,fd=${eventsFd}`],
+    ...["-mon", "chardev=events,mode=control"],
   ];
 }
 

@@ -9,7 +9,6 @@ import { containerStatus } from "../../container/pause.ts";
 import { Store } from "../../container/store.ts";
 import { notUndone } from "../../container/undo.ts";
 import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
-import { monitorByName } from "../../monitor/registry.ts";
 import { preload } from "../../os/preload.ts";
 import type { ChildExit } from "../daemon/reaper.ts";
 import type { ShimServices } from "../daemon/services.ts";
@@ -234,8 +233,7 @@ export class UnikernelTask implements Task {
   }
 
   #statusOf({ exitCode, signal }: ChildExit): number {
-    if (signal !== undefined) return SIGNAL_EXIT_BASE + signal;
-    return monitorByName(this.#created.monitor).exitCode(exitCode!);
+    return signal === undefined ? exitCode! : SIGNAL_EXIT_BASE + signal;
   }
 
   #warn(warnings: string[]): void {

@@ -422,7 +422,8 @@ function ours(it: Case): Meaning {
   const steps: StepBody[] = plan.steps;
   const exec = steps.find((step) => step.step === "exec")!;
   const file_ = steps.find((step) => step.step === "writeFile");
-  const meaning = readMonitor(it, exec.argv, file_ && JSON.parse(file_.content));
+  const program = exec.argv.slice(exec.argv.indexOf("--") + 1);
+  const meaning = readMonitor(it, program, file_ && JSON.parse(file_.content));
   if (it.memory !== undefined) meaning.memory = judgeMemory(it, meaning.memory as number);
   return meaning;
 }

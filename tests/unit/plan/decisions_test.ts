@@ -124,7 +124,7 @@ const DECIDED: [what: string, input: LaunchInput, line: RegExp][] = [
   [
     "argv",
     input,
-    /^msg="exec \/usr\/bin\/qemu-system-x86_64 -machine q35,.* -kernel \/guest\/ker/m,
+    /^msg="exec urunc-waiter .* -- \/usr\/bin\/qemu-system-x86_64 -machine q35,.* -kernel \/guest\/ker/m,
   ],
 ];
 
@@ -173,8 +173,8 @@ const STEPS: [Step, string][] = [
   [{ step: "sendTerminal", to: { kind: "socket", path: "/s" } }, "sendTerminal /s"],
   [{ step: "setGroups", gids: [] }, "setGroups none"],
   [
-    { step: "exec", path: "/bin/monitor", argv: ["monitor", "secret"], env: ["A=secret"] },
-    "exec /bin/monitor",
+    { step: "exec", argv: ["urunc-waiter", "--", "/bin/monitor", "secret"], env: [], fds: [] },
+    "exec",
   ],
 ];
 

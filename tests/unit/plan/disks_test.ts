@@ -77,6 +77,19 @@ function stepsOf(disks: DiskFacts[], wanted: Wanted = {}): Step[] {
   })).plan.steps;
 }
 
+/** Descriptors of the monitor: those after them are the waiter's. */
+function inherited(steps: Step[]) {
+  const { fds } = find(steps, "exec")[0]!;
+  const rest = fds.filter(({ name }) => ["events", "start", "watch"].includes(name));
+  assert.deepEqual(
+    rest,
+    ["events", "start", "watch"].map((name, index) => (
+      { name, fd: 3 + fds.length - 3 + index }
+    )),
+  );
+  return fds.slice(0, -3);
+}
+
 function find<Name extends Step["step"]>(steps: Step[], name: Name) {
   return steps.filter((it): it is Extract<Step, { step: Name }> => it.step === name);
 }
@@ -130,7 +143,7 @@ Deno.test("a loop device is passed open: by its number a monitor could open a la
     assert.deepEqual(find(steps, "openDevice"), [
       { step: "openDevice", name: "disk0", type: "block", major: 7, minor: 0, access: "rw" },
     ]);
-    assert.deepEqual(find(steps, "exec")[0]!.fds, [{ name: "disk0", fd: 3 }]);
+    assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
   }
   // Who opens it himself has a node.
   const steps = stepsOf([disk], { type: "linux", monitor: "firecracker" });
@@ -202,7 +215,7 @@ Deno.test("what a guest may write is claimed for it, and the monitor inherits th
   for (const access of ["private", "groups"] as const) {
     const steps = stepsOf([volume], { access, groups: [6] });
     assert.deepEqual(find(steps, "openDevice"), [claim]);
-    assert.deepEqual(find(steps, "exec")[0]!.fds, [{ name: "claim0", fd: 3 }]);
+    assert.deepEqual(inherited(steps), [{ name: "claim0", fd: 3 }]);
     // The device rules let the monitor open it, and are no reason for the claim to fail.
     const names = steps.map(({ step }) => step);
     assert.ok(names.indexOf("openDevice") < names.indexOf("deviceRule"));
@@ -232,8 +245,7 @@ Deno.test("a file that the user may not open is opened for it, before privileges
     ]);
     const names = steps.map(({ step }) => step);
     assert.ok(names.indexOf("openFile") < names.indexOf("pivotRoot"));
-    const [{ fds = [] } = {}] = find(steps, "exec");
-    assert.deepEqual(fds, [{ name: "disk0", fd: 3 }]);
+    assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
     assert.match(toldOf(steps), /-add-fd fd=3,set=3 .*driver=file,\S*filename=\/dev\/fdset\/3,/);
   }
   // It may be read by all, and is to be written.
@@ -246,8 +258,7 @@ Deno.test("descriptors have numbers of their own", () => {
   const input = { unikernel: undefined } as unknown as Partial<LaunchInput>;
   delete (input as Record<string, unknown>).unikernel;
   const steps = stepsOf([file(locked), file(), file(locked)], { type: "linux", input });
-  const [{ fds } = {}] = find(steps, "exec");
-  assert.deepEqual(fds, [
+  assert.deepEqual(inherited(steps), [
     { name: "control", fd: 3 },
     { name: "disk0", fd: 4 },
     { name: "claim1", fd: 5 },
@@ -279,7 +290,7 @@ Deno.test("fd: no node, and no device is allowed", () => {
     name,
     fd: 3 + index,
   }));
-  assert.deepEqual(find(steps, "exec")[0]!.fds, fds);
+  assert.deepEqual(inherited(steps), fds);
   const told = toldOf(steps);
   for (const text of ["kvm,device=/dev/fdset/3", "tap,id=net0,fd=4", "filename=/dev/fdset/5,"]) {
     assert.ok(told.includes(text), `${text} in ${told}`);

@@ -97,6 +97,8 @@ export async function stopGuest(guest: RunningGuest): Promise<StopOutcome> {
     } else if (await isBooting(guest, control, accelerator)) {
       return "unresponsive";
     }
+    // A kernel restarts at once, unless init is notified: that is the guest's end in most cases.
+    guest.ending();
     return await watch(guest, control, CTRL_ALT_DELETE, KEYS_BURST);
   } catch (error) {
     debug(`QMP: ${formatError(error)}`, { pid: guest.pid });

@@ -88,7 +88,7 @@ const V1_CASES: [string, Partial<Resources>, string[]][] = [
   [
     "processors and memory nodes",
     { cpu: { cpus: "0-1", mems: "0" }, pids: { limit: 32 } },
-    ["cpuset.cpus=0-1", "cpuset.mems=0", "pids.max=32"],
+    ["cpuset.cpus=0-1", "cpuset.mems=0", "pids.max=33"],
   ],
 ];
 
@@ -130,7 +130,7 @@ const V2_CASES: [string, Partial<Resources>, string[]][] = [
       "cpu.max.burst=5",
       "cpuset.cpus=0",
       "cpuset.mems=0",
-      "pids.max=5",
+      "pids.max=6",
     ],
   ],
   [

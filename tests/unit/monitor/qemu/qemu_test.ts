@@ -172,6 +172,18 @@ for (const { name, change, says } of refused) {
   });
 }
 
+Deno.test("events go to a connection that is handed over, in QMP", () => {
+  const argv = qemu.argv({ ...plain, eventsFd: 7 });
+  const at = argv.indexOf("socket,id=events,fd=7");
+  assert.deepEqual(argv.slice(at - 1, at + 3), [
+    "-chardev",
+    "socket,id=events,fd=7",
+    "-mon",
+    "chardev=events,mode=control",
+  ]);
+  assert.ok(!qemu.argv(plain).some((it) => it.includes("events")));
+});
+
 Deno.test("devices are those that the guest's needs name", () => {
   assert.deepEqual(qemu.devices({ accelerator: "kvm", network: true }), ["kvm", "net/tun"]);
   assert.deepEqual(qemu.devices({ accelerator: "kvm", network: false }), ["kvm"]);
@@ -181,12 +193,6 @@ Deno.test("devices are those that the guest's needs name", () => {
 Deno.test("firmware directories are among the data paths", () => {
   for (const directory of qemu.firmwareDirectories) assert.ok(qemu.dataPaths.includes(directory));
 });
-
-for (const [ofQemu, ofGuest] of [[0, 0], [1, 1], [3, 1], [7, 3], [255, 127], [2, 2], [126, 126]]) {
-  Deno.test(`exit code ${ofQemu} of QEMU is ${ofGuest} of the guest`, () => {
-    assert.equal(qemu.exitCode(ofQemu!), ofGuest);
-  });
-}
 
 Deno.test("what a guest discards of a disk that it may write is given back to the host", () => {
   const disk = { path: "/guest/disk0", kind: "file" as const };

@@ -46,6 +46,7 @@ Deno.test("a monitor without its socket is given up on at once", async () => {
     pid: idle.pid,
     pidfd,
     asking: "auto",
+    ending: () => assert.fail("nothing is done to it"),
   } as const;
   assert.equal(await stopGuest(guest), "unresponsive");
   close(pidfd);
@@ -65,7 +66,7 @@ Deno.test("a guest without a driver of the power button is asked by the keyboard
     answer: (line) => line.includes("i /h") ? '{"return":"portw[0x0602] = 0x0020\\r\\n"}\n' : OK,
   });
   const asked = lines.filter((line) => line !== "human-monitor-command");
-  assert.deepEqual(asked, ["qmp_capabilities", "query-kvm", "send-key"]);
+  assert.deepEqual(asked, ["qmp_capabilities", "query-kvm", "ending", "send-key"]);
 });
 
 /** Registers as QEMU 10 prints them; 64 bits unless told. */
@@ -159,7 +160,13 @@ Deno.test("a guest that ends when it is asked has ended", async () => {
   };
   const serving = listener.accept().then((it) => serve(it, [], GREETING, answer));
   const pidfd = pidfdOpen(victim.pid);
-  const outcome = await stopGuest({ controlSocket, pid: victim.pid, pidfd, asking: "auto" });
+  const outcome = await stopGuest({
+    controlSocket,
+    pid: victim.pid,
+    pidfd,
+    asking: "auto",
+    ending() {},
+  });
   assert.equal(outcome, "ended");
   close(pidfd);
   await victim.status;

@@ -1,0 +1,27 @@
+import { cgroupProcesses } from "../cgroups/processes.ts";
+import { readProcessStat } from "../os/process.ts";
+import type { ContainerState } from "./state.ts";
+
+/**
+ * The monitor's pid, as this process's PID namespace has it: the container's process is the waiter
+ * (lib/build/waiter), and the monitor its first child. It is looked for, never remembered.
+ *
+ * @returns the container's process itself when it has no child: the monitor has exited, or the container
+ *   is one of a urunc that had no waiter; undefined when there is no process
+ */
+export function monitorPid({ pid, cgroupPaths }: ContainerState): number | undefined {
+  if (pid === undefined) return undefined;
+  const candidates = cgroupPaths.length === 0 ? allProcesses() : cgroupProcesses(cgroupPaths);
+  const children = candidates.flatMap((candidate) => {
+    const stat = readProcessStat(candidate);
+    return stat?.parentPid === pid ? [{ pid: candidate, began: BigInt(stat.startTime) }] : [];
+  });
+  // What a monitor starts and leaves behind becomes the waiter's child, too, but began later.
+  children.sort((a, b) => a.began === b.began ? a.pid - b.pid : a.began < b.began ? -1 : 1);
+  return children[0]?.pid ?? pid;
+}
+
+/** Where no hierarchy of cgroups is to be had. */
+function allProcesses(): number[] {
+  return [...Deno.readDirSync("/proc")].map(({ name }) => Number(name)).filter(Number.isInteger);
+}

@@ -1,0 +1,55 @@
+import type { Guest } from "../guest/families/types.ts";
+import type { Monitor } from "../monitor/types.ts";
+
+/** Its arguments' first word, and what `ps` shows of it. */
+const NAME = "urunc-waiter";
+
+/**
+ * Memory that the container's process costs beside the monitor, in bytes. Measured in a memory cgroup
+ * (v1): 124 KiB, of which 28 are its own, 20 its program, and 76 the kernel's for one more process. The
+ * rest is for its three pipes, which hold 64 KiB each (pipe(7)) when nobody reads the output.
+ */
+export const WAITER_BYTES = 384 * 1024;
+
+/** What the container's process is told: the words of lib/build/waiter/waiter.c. */
+export interface WaiterInput {
+  monitor: Pick<Monitor, "endSignal" | "readsInput" | "dropsOutput" | "debugExit">;
+  guest: Pick<Guest, "debugExitCodes">;
+  /** Number of the descriptor of the connection of `start`: those from 3 up to it are the monitor's. */
+  startFd: number;
+  /** Its end of the connection on which the monitor reports events. */
+  watchFd?: number;
+  /** The monitor's argument vector, its path first. */
+  program: string[];
+}
+
+/** The argument vector of the container's process. */
+export function waiterArguments(input: WaiterInput): string[] {
+  const { monitor, guest, startFd, watchFd, program } = input;
+  return [
+    NAME,
+    `start=${startFd}`,
+    ...(watchFd === undefined ? [] : [`events=${watchFd}`]),
+    `end=${monitor.endSignal}`,
+    ...(monitor.readsInput ? ["input"] : []),
+    ...(monitor.dropsOutput ? ["blocking"] : []),
+    ...endWords(monitor, guest),
+    "--",
+    ...program,
+  ];
+}
+
+/**
+ * How the monitor's exit code becomes the container's: docs/signals.md, "How a guest ends".
+ *
+ * QEMU's debug exit device makes it exit with 2 * code + 1 (hw/misc/debugexit.c), so a guest has 1 to
+ * 127 there. An exit code of 1 is QEMU's own failure, which must not pass for a guest's success: a
+ * guest succeeds by resetting or powering off, with which QEMU exits with 0.
+ */
+function endWords({ debugExit }: WaiterInput["monitor"], guest: WaiterInput["guest"]): string[] {
+  if (!debugExit) return [];
+  const words = Object.entries(guest.debugExitCodes ?? {}).map(([written, code]) =>
+    `code=${2 * Number(written) + 1}:${code}`
+  );
+  return [...words, "debug-exit"];
+}

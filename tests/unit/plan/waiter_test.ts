@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
+import { monitorByName, monitorNames } from "../../../lib/monitor/registry.ts";
+import { waiterArguments } from "../../../lib/plan/waiter.ts";
+import { ENDS } from "../../support/ends.ts";
+
+const words: [monitor: string, guest: Parameters<typeof guestOf>[0], expected: string[]][] = [
+  ["qemu", "linux", ["end=15", "input", "debug-exit"]],
+  ["qemu", "elf", ["end=15", "input", "debug-exit"]],
+  ["qemu", "unikraft", ["end=15", "input", "code=83:0", "code=85:255", "debug-exit"]],
+  ["qemu", "mirage", ["end=15", "input", "code=83:0", "debug-exit"]],
+  ["firecracker", "linux", ["end=9", "input", "blocking"]],
+  ["firecracker", "unikraft", ["end=9", "input", "blocking"]],
+  ["hvt", "mirage", ["end=9"]],
+  ["spt", "rumprun", ["end=9"]],
+];
+
+for (const [monitor, guest, expected] of words) {
+  Deno.test(`what the waiter is told of ${guest} on ${monitor}`, () => {
+    const program = ["/usr/bin/monitor", "--", "input"];
+    const input = { monitor: monitorByName(monitor), guest: guestOf(guest), startFd: 5, program };
+    assert.deepEqual(waiterArguments(input), [
+      "urunc-waiter",
+      "start=5",
+      ...expected,
+      "--",
+      ...program,
+    ]);
+    assert.deepEqual(waiterArguments({ ...input, watchFd: 6 })[2], "events=6");
+  });
+}
+
+Deno.test("the table of ends has rows for every monitor and QEMU's every guest", () => {
+  const has = (monitor: string, guest?: string) =>
+    ENDS.some((it) => it.monitor === monitor && (guest === undefined || it.guest === guest));
+  for (const monitor of monitorNames()) assert.ok(has(monitor), monitor);
+  for (const type of monitorByName("qemu").guests) assert.ok(has("qemu", type), type);
+});
