@@ -54,7 +54,8 @@ async function main(): Promise<void> {
   ]);
   await urunc(["start", ID], { root, check: true });
   const state = JSON.parse((await urunc(["state", ID], { root, check: true })).stdout);
-  const kernelView = readKernelView(state.pid);
+  const monitor = state.annotations["com.urunc.monitor.pid"];
+  const kernelView = readKernelView(monitor);
 
   await waitFor(async () => (await stateOf(root)).status === "stopped", {
     timeoutSeconds: 60,
@@ -64,7 +65,7 @@ async function main(): Promise<void> {
   console.log(indent(await Deno.readTextFile(output)));
   console.log("urunc proved, after the exec:");
   console.log(indent(state.annotations["com.urunc.identity"].replaceAll(" ", "\n")));
-  console.log(`/proc/${state.pid}/status said meanwhile:`);
+  console.log(`/proc/${monitor}/status said meanwhile:`);
   console.log(indent(kernelView));
   await urunc(["delete", ID], { root, check: true });
 }
@@ -80,7 +81,7 @@ async function stateOf(root: string): Promise<{ status: string }> {
   return JSON.parse((await urunc(["state", ID], { root, check: true })).stdout);
 }
 
-function readKernelView(pid: number | undefined): string {
+function readKernelView(pid: string | undefined): string {
   if (pid === undefined) return "(the guest had ended by then)";
   const wanted = /^(Name|Uid|Gid|Groups|Cap\w+|NoNewPrivs|Seccomp):/;
   try {

@@ -1,5 +1,6 @@
 /** device_access = "fd": the monitor has open descriptors, and no device node at all. */
 import assert from "node:assert/strict";
+import { extraFds } from "../support/double.ts";
 import { readDevice } from "../../lib/host/devices.ts";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { readStatus, run, waitFor } from "../support/process.ts";
@@ -178,7 +179,7 @@ testIf("a monitor has its inherited descriptors, and finds nothing else", {
     const { major, minor } = readDevice(path)!;
     return { major, minor };
   };
-  const found = report.fds.filter(({ fd }) => fd > 2)
+  const found = extraFds(report)
     .map(({ fd, type, major, minor, flags }) => ({ fd, type, major, minor, access: flags & 3 }));
   assert.deepEqual(found, [
     { fd: 3, type: "char", ...numbersOf("/dev/kvm"), access: 2 },

@@ -1,5 +1,6 @@
 /** Disks of guests: images in the image, and what monitor and guest can do with them. */
 import assert from "node:assert/strict";
+import { extraFds } from "../support/double.ts";
 import { readDevice } from "../../lib/host/devices.ts";
 import { run } from "../support/process.ts";
 import {
@@ -444,7 +445,7 @@ for (const { name, image, write, descriptor } of seen) {
     const report = await container.report();
     const [tried] = container.output().split("\n");
     assert.deepEqual(JSON.parse(tried!), { errno: write });
-    const extra = report.fds.filter(({ fd }) => fd > 2);
+    const extra = extraFds(report);
     if (descriptor === undefined) {
       assert.deepEqual(extra, []);
     } else {

@@ -1,7 +1,7 @@
 /** What `run` exits with: the guest's own code, the monitor's failure, the signal that ended it. */
 import assert from "node:assert/strict";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
-import { assertNothingLeft, Container } from "../support/runtime.ts";
+import { assertNothingLeft, Container, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -23,10 +23,11 @@ testIf("exit code: a monitor that fails by itself is 1, with its own message", {
 }, async () => {
   await using scope = new Scope();
   const container = await Container.prepare(scope, { accelerator: "tcg" });
-  await Deno.writeTextFile(`${container.rootfs}/unikernel/guest.elf`, "no kernel");
+  // Its headers are right, and what they describe is not there.
+  await Deno.truncate(`${container.rootfs}/unikernel/guest.elf`, 4608);
   const result = await container.run();
   assert.equal(result.code, 1);
-  assert.match(result.stderr, /^qemu: /);
+  assert.match(result.stderr, /^qemu-system-x86_64: /);
   assertNothingLeft(container);
 });
 
@@ -37,6 +38,16 @@ testIf("exit code: a monitor that is killed is 128 and the signal", { needs }, a
   await container.waitForOutput("idle");
   await container.kill("KILL");
   assert.equal(await code, 137);
+});
+
+testIf("exit code: a monitor that reports an internal error is ended, with its own words", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "print stopped; internal-error 3; idle");
+  const { code, stdout } = await container.run();
+  assert.deepEqual([code, stdout], [255, "stopped\n"]);
+  assertNothingLeft(container);
 });
 
 for (const end of ["poweroff", "reboot"] as const) {

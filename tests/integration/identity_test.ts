@@ -111,7 +111,7 @@ for (const it of CASES) {
 
     assertSucceeded(await container.start(), "start");
     const report = await container.report();
-    assertIdentity(readStatus(pid), it);
+    for (const each of [pid, await container.monitorPid()]) assertIdentity(readStatus(each), it);
     const running = await container.state();
     assert.equal(running.annotations?.["com.urunc.identity"], annotationOf(readStatus(pid)));
 
@@ -134,8 +134,11 @@ for (const accelerator of ["kvm", "tcg"] as const) {
     const container = await Container.prepare(scope, { args: ["idle"], accelerator, user });
     const pid = await container.mustStart();
     await container.waitForOutput("idle");
-    assert.match(readStatus(pid).name, /^qemu-system/);
-    for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
+    assert.equal(readStatus(pid).name, "urunc-waiter");
+    assertIdentity(readStatus(pid), { user });
+    const monitor = await container.monitorPid();
+    assert.match(readStatus(monitor).name, /^qemu-system/);
+    for (const { name } of Deno.readDirSync(`/proc/${monitor}/task`)) {
       assertIdentity(readStatus(Number(name)), { user });
       assert.equal(readStatus(Number(name)).seccomp, 2, "QEMU's own filters");
     }

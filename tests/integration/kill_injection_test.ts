@@ -7,7 +7,7 @@ import { doubleConfiguration } from "../support/double.ts";
 import { FAULT_MARK, faultBinary } from "../support/fault.ts";
 import { makeBundle } from "../support/fixtures.ts";
 import { assertNoLeaks, takeSnapshot } from "../support/leaks.ts";
-import { isAlive, run, waitFor } from "../support/process.ts";
+import { childrenOf, isAlive, run, waitFor } from "../support/process.ts";
 import {
   assertReleased,
   isMountPoint,
@@ -123,7 +123,7 @@ async function killAfter(
   }).spawn();
   const reached = await readsMark(creator.stdout);
   if (reached) {
-    const init = childOf(creator.pid);
+    const [init] = childrenOf(creator.pid);
     const pid = victim === "init" ? init : creator.pid;
     if (pid !== undefined) Deno.kill(pid, "SIGKILL");
   }
@@ -164,11 +164,6 @@ async function readsMark(stdout: ReadableStream<Uint8Array>): Promise<boolean> {
   clearTimeout(timer);
   await reader.cancel();
   return text.includes(FAULT_MARK);
-}
-
-function childOf(pid: number): number | undefined {
-  const text = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim();
-  return text === "" ? undefined : Number(text.split(" ")[0]);
 }
 
 /** Processes of this container that have not ended yet. */

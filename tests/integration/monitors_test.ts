@@ -3,7 +3,7 @@
  * by the operator's configuration. (Solo5's real tenders: solo5_test.ts.)
  */
 import assert from "node:assert/strict";
-import { doubleBinary } from "../support/double.ts";
+import { doubleBinary, extraFds } from "../support/double.ts";
 import {
   assertFailed,
   assertNothingLeft,
@@ -105,9 +105,9 @@ for (const { hypervisor, needs, devices, memory, network } of MONITORS) {
     assert.deepEqual(report.groups, [99]);
     for (const set of Object.values(report.capabilities)) assert.match(set, /^0+$/);
     assert.equal(report.noNewPrivs, 1);
-    assert.equal(report.pid, 1);
+    assert.equal(report.ppid, 1);
     assert.deepEqual(report.env, []);
-    assert.deepEqual(report.fds.map(({ fd }) => fd), [0, 1, 2]);
+    assert.deepEqual(extraFds(report), []);
     assert.deepEqual(report.dev.map(({ name }) => name), devices);
     for (const node of report.dev) {
       assert.deepEqual([node.type, node.uid, node.gid, node.mode], ["char", 1234, 4321, 0o600]);

@@ -98,7 +98,7 @@ testIf(
       const same = namespaceOf(pid, type) === namespaceOf("self", type);
       assert.equal(same, type === "cgroup", type);
     }
-    assert.equal(report.pid, 1);
+    assert.equal(report.ppid, 1);
     assert.equal(report.hostname, name);
     const mine = (text: string) => text.split("\n").filter((it) => it.includes(container.root));
     assert.deepEqual(mine(Deno.readTextFileSync("/proc/self/mountinfo")), mine(before));
@@ -125,7 +125,7 @@ for (const type of TYPES) {
       assert.equal(joined, it === type && it !== "mount", it);
     }
     assert.equal(report.hostname, type === "uts" ? "of-the-holder" : "guest");
-    assert.equal(report.pid === 1, type !== "pid");
+    assert.equal(report.ppid === 1, type !== "pid");
     assert.deepEqual(markedMounts(held), mounts);
 
     assertSucceeded(await container.delete("--force"), "delete");

@@ -45,7 +45,7 @@ async function copyFiles(from: string, to: string): Promise<void> {
 
 Deno.test("a compiler that is not installed is an error that names its packages", async () => {
   const [program] = NATIVE_PROGRAMS;
-  const compiler = { program: "urunc-test-no-compiler", packages: { "a-package": "1" } };
+  const compiler = { program: "urunc-test-no-compiler", packages: ["a-package"] };
   await assert.rejects(compileNative({ ...program!, compiler }, ROOT), (error) => {
     assert.ok(error instanceof HostError);
     assert.match(error.message, /urunc-test-no-compiler.*apt-get install a-package/);

@@ -110,7 +110,8 @@ testIf("a monitor that owns the host's device node cannot change it", {
       user: ROOT,
       configuration: `device_access = "${access}"`,
     });
-    const pid = await container.mustStart();
+    await container.mustStart();
+    const pid = await container.monitorPid();
     assert.deepEqual((await container.report()).dev.map(({ name }) => name), ["kvm"]);
     await container.waitForOutput('{"errno":0}');
     const chmod = ["chmod", "0606", `/proc/${pid}/root/dev/kvm`];

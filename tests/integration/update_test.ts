@@ -72,7 +72,7 @@ testIf("update changes what is given and leaves the rest", NEEDS, async () => {
   expect({
     "memory.limit_in_bytes": String(192 * MIB),
     "cpu.shares": "100",
-    "pids.max": "30",
+    "pids.max": "31",
   });
   await update(["--cpu-quota", "20000"]);
   expect({ "cpu.cfs_quota_us": "20000" });
@@ -104,7 +104,7 @@ testIf("update changes what is given and leaves the rest", NEEDS, async () => {
   await Deno.writeTextFile(file, JSON.stringify({ pids: { limit: 77 }, blockIO: { weight: 0 } }));
   assertSucceeded(await container.urunc(["pause", container.id]));
   await update(["--resources", file]);
-  expect({ "pids.max": "77" });
+  expect({ "pids.max": "78" });
   // Of 50 ms, which the container has since before.
   const { stderr } = await container.urunc(["update", "--cpu-quota", "120000", container.id]);
   assert.match(stderr, /the guest keeps the virtual processors .*, 1; the limit is now 3/);
@@ -207,7 +207,7 @@ testIf("an update that waits for another command blocks nothing else in its proc
   await updateContainer(new Store(container.root), container.id, changes);
   clearInterval(clock);
   assert.ok(ticks > 5, `${ticks} ticks of 50 ms in a second`);
-  assert.equal(limit(container, "pids.max"), "9");
+  assert.equal(limit(container, "pids.max"), "10");
   await reader.cancel();
   await holder.status;
 });

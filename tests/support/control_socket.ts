@@ -32,7 +32,7 @@ export interface Asked {
   milliseconds: number;
   /** Of the machine meanwhile (`Stopwatch`). */
   allowance: number;
-  /** What the monitor was sent, by its command. */
+  /** What the monitor was sent, by its command; `ending` where that was announced. */
   lines: string[];
 }
 
@@ -59,7 +59,8 @@ export async function askGuest(
   try {
     await settle?.(process.pid);
     const watch = new Stopwatch();
-    const outcome = await stopGuest({ controlSocket, pid: process.pid, pidfd, asking });
+    const ending = () => void lines.push("ending");
+    const outcome = await stopGuest({ controlSocket, pid: process.pid, pidfd, asking, ending });
     const [milliseconds, allowance] = [watch.milliseconds(), watch.allowance()];
     return { outcome, milliseconds, allowance, lines };
   } finally {

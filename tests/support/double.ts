@@ -128,3 +128,9 @@ export function parseReport(output: string): DoubleReport {
   if (line === undefined) throw new Error(`no report in the output: ${JSON.stringify(output)}`);
   return JSON.parse(line);
 }
+
+/** Descriptors besides the standard files, and besides QEMU's connection for events. */
+export function extraFds({ argv, fds }: DoubleReport): DoubleReport["fds"] {
+  const [, events] = /\bsocket,id=events,fd=(\d+)\b/.exec(argv.join("\n")) ?? [];
+  return fds.filter(({ fd }) => fd > 2 && fd !== Number(events));
+}

@@ -189,7 +189,7 @@ function textsBelow(directory: string): string[] {
 /**
  * What the tests started, and what that started: the mark is in the environment, in the arguments, in
  * the name of the cgroup, or in the paths of what is mounted for it (a monitor has no environment). In a
- * node, ours by executable or argument; a QEMU when it runs in another mount namespace.
+ * node, ours by executable or argument; a QEMU or waiter when it runs in another mount namespace.
  */
 function processes(): string[] {
   const isStarted = inNode() ? isStartedInNode() : isMarked;
@@ -224,7 +224,8 @@ function isStartedInNode(): (pid: number) => boolean {
     return executable.startsWith(`${repositoryDirectory()}dist/`) ||
       executable.includes("/urunc-tests/") ||
       readCommandLine(pid).some((it) => it.includes("/urunc-test-")) ||
-      (/\/qemu-system-[^/]*$/.test(executable) && link(`/proc/${pid}/ns/mnt`) !== ownMounts);
+      (/\/qemu-system-[^/]*$|memfd:urunc-waiter/.test(executable) &&
+        link(`/proc/${pid}/ns/mnt`) !== ownMounts);
   };
 }
 

@@ -109,6 +109,25 @@ export function readCommandLine(pid: number): string[] {
   }
 }
 
+/** The children of a process that have not exited. */
+export function childrenOf(pid: number): number[] {
+  const parent = new RegExp(`^PPid:\\t${pid}$`, "m");
+  return listPids().filter((it) => {
+    try {
+      return parent.test(Deno.readTextFileSync(`/proc/${it}/status`)) && isAlive(it);
+    } catch {
+      return false; // it has just exited
+    }
+  });
+}
+
+/** The monitor of a container, by the pid that callers get: the waiter's. */
+export function monitorOf(pid: number): number {
+  const [monitor] = childrenOf(pid);
+  if (monitor === undefined) throw new Error(`process ${pid} has no child`);
+  return monitor;
+}
+
 /** Every process id there is now. */
 export function listPids(): number[] {
   return [...Deno.readDirSync("/proc")].map((it) => Number(it.name)).filter(Number.isInteger);

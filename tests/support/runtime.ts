@@ -184,6 +184,14 @@ export class Container {
     return pid;
   }
 
+  /** The monitor of a running container; `pid` of its state is the waiter's. */
+  async monitorPid(): Promise<number> {
+    const { annotations } = await this.state();
+    const pid = annotations?.["com.urunc.monitor.pid"];
+    if (pid === undefined) throw new Error(`${this.id} has no monitor`);
+    return Number(pid);
+  }
+
   /** Waits until `state` says this. */
   async waitForStatus(status: string, timeoutSeconds = 20): Promise<PrintedState> {
     return await waitFor(async () => {

@@ -84,7 +84,7 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
 
     await cri.stop(guest, 5);
     const ended = await cri.status(guest);
-    assert.deepEqual([ended.state, ended.exitCode], [2, 0]);
+    assert.deepEqual([ended.state, ended.exitCode], [2, 143]);
     assert.ok(!isAlive(pid));
     await cri.remove(guest);
 

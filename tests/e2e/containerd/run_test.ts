@@ -1,6 +1,6 @@
 /** containerd with the shim: guests in the shape of the monitor's test double. */
 import assert from "node:assert/strict";
-import { parseReport } from "../../support/double.ts";
+import { extraFds, parseReport } from "../../support/double.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
 import { readStatus, run, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
@@ -26,7 +26,7 @@ testIf("ctr run: output, input, exit code, user, events; nothing is left", {
     const it = await startWithDouble(scope);
     const events = await collectEvents(scope, it);
 
-    // The exit device of QEMU makes 2n+1 of the guest's n, and the shim n of that.
+    // The exit device of QEMU makes 2n+1 of the guest's n, and the waiter n of that.
     const hello = await it.ctrRun(["--rm"], GUEST, "hello", ["print hello; exit 7"]);
     assert.deepEqual([hello.code, hello.stdout, hello.stderr], [3, "hello\n", ""]);
     await events.expect("hello", LIFE);
@@ -45,7 +45,7 @@ testIf("ctr run: output, input, exit code, user, events; nothing is left", {
     // containerd adds the primary group.
     assert.deepEqual(report.groups, [65534]);
     assert.deepEqual(report.env, []);
-    assert.deepEqual(report.fds.map(({ fd }) => fd), [0, 1, 2]);
+    assert.deepEqual(extraFds(report), []);
     assert.equal(report.noNewPrivs, 1);
     assert.deepEqual(new Set(Object.values(report.capabilities)), new Set(["0".repeat(16)]));
     await assertNothingLeft(it);

@@ -52,7 +52,7 @@ testIf("docker pauses, updates, lists and measures a container of urunc", {
   const [, used, limit] = /^([\d.]+)MiB \/ ([\d.]+)MiB$/.exec(MemUsage) ?? [];
   assert.ok(Number(used) >= 40 && Number(used) < 50, MemUsage);
   assert.equal(Number(limit), 192);
-  assert.equal(PIDs, "1");
+  assert.equal(PIDs, "2", "waiter and monitor");
 
   // Paused containers are stopped and removed, too.
   await docker(["pause", id], { check: true });

@@ -10,7 +10,7 @@ import {
 import { doubleConfiguration, parseReport } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
-import { isAlive, waitFor } from "../../support/process.ts";
+import { isAlive, monitorOf, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { uruncBinary } from "../../support/urunc.ts";
@@ -54,7 +54,7 @@ testIf("docker --runtime io.containerd.urunc.v2: a guest as 65534 prints its lin
     })).stdout.trim();
     await logsWith(it, id, "idle");
     const { State } = await inspect(id);
-    assert.match(await Deno.readLink(`/proc/${State.Pid}/exe`), /qemu-system-x86_64$/);
+    assert.match(await Deno.readLink(`/proc/${monitorOf(State.Pid)}/exe`), /qemu-system-x86_64$/);
     await assertIdentity(it, id, State.Pid);
     await docker(["stop", "--time=10", id], { check: true });
     assert.ok(!isAlive(State.Pid));

@@ -1,10 +1,10 @@
 /** Docker with dist/urunc as a runtime: guests and the monitor's test double. */
 import assert from "node:assert/strict";
-import { DOCKER_NEEDS } from "../../support/docker.ts";
-import { parseReport } from "../../support/double.ts";
+import { busyboxFiles, DOCKER_NEEDS } from "../../support/docker.ts";
+import { extraFds, parseReport } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
-import { isAlive } from "../../support/process.ts";
+import { isAlive, monitorOf } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { AS_NOBODY, assertIdentity, logsWith, NEEDS, startWithUrunc } from "./_common.ts";
@@ -21,7 +21,6 @@ for (const accelerator of ["kvm", "tcg"] as const) {
       const { docker, inspect } = it;
       await it.makeImage("guest", guestImage(accelerator));
 
-      // The exit device of QEMU makes 2n+1 of the guest's n.
       const result = await docker([
         "run",
         "--runtime=urunc",
@@ -35,8 +34,8 @@ for (const accelerator of ["kvm", "tcg"] as const) {
         "3",
       ], { timeoutSeconds: 60 });
       assert.equal(result.stdout.replaceAll("\r", ""), "Hello from docker\n", result.stderr);
-      assert.equal(result.code, 7, result.stderr);
-      assert.equal((await inspect("hello")).State.ExitCode, 7);
+      assert.equal(result.code, 3, result.stderr);
+      assert.equal((await inspect("hello")).State.ExitCode, 3);
       await docker(["rm", "hello"], { check: true });
 
       const id = (await docker([
@@ -50,14 +49,15 @@ for (const accelerator of ["kvm", "tcg"] as const) {
       await logsWith(it, id, "idle");
       const { State } = await inspect(id);
       assert.equal(State.Status, "running");
-      assert.match(await Deno.readLink(`/proc/${State.Pid}/exe`), /qemu-system-x86_64$/);
+      const monitor = monitorOf(State.Pid);
+      assert.match(await Deno.readLink(`/proc/${monitor}/exe`), /qemu-system-x86_64$/);
       const { user } = JSON.parse(await Deno.readTextFile(`${it.bundle(id)}/config.json`)).process;
       assert.equal(user.uid, 65534);
       assert.ok(user.additionalGids.includes(108));
-      await assertIdentity(it, id, State.Pid);
+      for (const pid of [State.Pid, monitor]) await assertIdentity(it, id, pid);
 
       await docker(["stop", "--time=10", id], { check: true });
-      assert.equal((await inspect(id)).State.ExitCode, 0);
+      assert.equal((await inspect(id)).State.ExitCode, 143);
       assert.ok(!isAlive(State.Pid));
       assert.match((await docker(["logs", id])).stdout, /^idle/);
       await docker(["rm", id], { check: true });
@@ -94,7 +94,7 @@ testIf("docker with urunc: the monitor gets what docker asked for, and nothing o
   assert.deepEqual(report.env, []);
   assert.equal(report.cwd, "/");
   assert.equal(report.hostname, "box");
-  assert.deepEqual(report.fds.map((fd) => fd.fd), [0, 1, 2]);
+  assert.deepEqual(extraFds(report), []);
   assert.deepEqual(report.opens, { "/etc/passwd": { errno: 2 } });
   assert.equal(report.noNewPrivs, 1);
   assert.ok(!report.root.some((entry) => ["proc", "sys", "etc", "home"].includes(entry.name)));
@@ -107,7 +107,7 @@ testIf("docker with urunc: the monitor gets what docker asked for, and nothing o
   assert.deepEqual(new Set(Object.values(asRoot.capabilities)), new Set(["0".repeat(16)]));
 
   // Input, much output, codes and a signal that is ignored.
-  const echo = await docker([...run, "--rm", "--interactive", "guest", "read; exit 9"], {
+  const echo = await docker([...run, "--rm", "--interactive", "guest", "read; exit 19"], {
     stdin: "one\ntwo\n",
   });
   assert.deepEqual([echo.code, echo.stdout], [9, "one\ntwo\n"]);
@@ -156,4 +156,37 @@ testIf("docker with urunc: dockerd warns of nothing about the runtime", {
   assert.ok("urunc" in JSON.parse(info.stdout));
   const log = await Deno.readTextFile(`${directory}/dockerd.log`);
   assert.doesNotMatch(log, /level=(warning|error).*urunc/);
+});
+
+testIf("docker with urunc: another container joins a guest's network and PID namespace", {
+  needs: NEEDS,
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithUrunc(scope);
+  const { docker } = it;
+  await it.makeImage("guest", guestImage("tcg"));
+  await it.makeImage("ordinary", busyboxFiles());
+  const id = (await docker(
+    ["run", "--detach", "--runtime=urunc", ...AS_NOBODY, "guest", "idle"],
+    { check: true },
+  )).stdout.trim();
+  await logsWith(it, id, "idle");
+  const beside = async (...words: string[]) =>
+    (await docker(["run", "--rm", ...words], { check: true })).stdout;
+
+  const network = await beside(
+    `--network=container:${id}`,
+    "ordinary",
+    "/bin/cat",
+    "/proc/net/dev",
+  );
+  assert.match(network, /\btap0_urunc:/);
+  assert.match(network, /\beth0:/);
+
+  const processes = await beside(`--pid=container:${id}`, "ordinary", "/bin/busybox", "ps");
+  assert.match(processes, /^\s*1 65534 .*urunc-waiter/m);
+  assert.match(processes, /qemu-system-x86_64 /);
+
+  await docker(["rm", "--force", id], { check: true });
 });

@@ -4,7 +4,7 @@ import { assertIdentity } from "../../e2e/docker/_common.ts";
 import { exists } from "../../../lib/os/files.ts";
 import type { Docker } from "../../support/docker.ts";
 import { guestImage, linuxImage } from "../../support/guest_images.ts";
-import { isAlive, readStatus, waitFor } from "../../support/process.ts";
+import { isAlive, monitorOf, readStatus, waitFor } from "../../support/process.ts";
 import type { Scope } from "../../support/scope.ts";
 import { lines } from "../../support/streams.ts";
 import type { NodeDocker } from "./_docker.ts";
@@ -81,7 +81,7 @@ export async function makeLinuxImage(scope: Scope, it: Docker, script = ""): Pro
 /** The monitor is who config.json says, in no group but its own, and holds /dev/kvm open. */
 export async function assertUnprivileged(it: Docker, { id, pid }: Guest): Promise<void> {
   await assertIdentity(it, id, pid);
-  assertNobodyWithKvm(pid);
+  assertNobodyWithKvm(monitorOf(pid));
 }
 
 /** The monitor is 65534, in no group but its own, and holds /dev/kvm open. */

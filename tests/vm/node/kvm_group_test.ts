@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { GUEST } from "../../e2e/containerd/_common.ts";
 import { missingPlugins, startWithCri } from "../../e2e/containerd/_cri.ts";
 import { Pod, runAs } from "../../support/pod.ts";
-import { run } from "../../support/process.ts";
+import { monitorOf, run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { nodeDocker } from "./_docker.ts";
@@ -54,7 +54,7 @@ testIf("the same pod, without any supplemental group, runs whatever number the k
   const config = { image: GUEST, args: ["idle"], linux: runAs(65534, 65534) };
   const guest = await pod.start("guest", config);
   await pod.logsWith("guest", "idle", 120);
-  assertNobodyWithKvm(await pod.cri.pid(guest));
+  assertNobodyWithKvm(monitorOf(await pod.cri.pid(guest)));
   await pod.stopAndRemove(guest, 1);
   await pod.remove();
 });

@@ -1,6 +1,6 @@
 /** Containers in cgroups that systemd makes. */
 import assert from "node:assert/strict";
-import { run, waitFor } from "../../support/process.ts";
+import { monitorOf, run, waitFor } from "../../support/process.ts";
 import { assertFailed, type Container, doubleContainer } from "../../support/runtime.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
@@ -74,9 +74,9 @@ testIf("a scope with its limits, for systemd and in the files, which it does not
     "cpu.max": "33333 100000",
     "cpuset.cpus": "0",
     "cpuset.mems": "0",
-    "pids.max": "64",
+    "pids.max": "65",
     "hugetlb.2MB.max": "0",
-    "cgroup.procs": String(pid),
+    "cgroup.procs": [pid, monitorOf(pid)].join("\n"),
   };
   assert.deepEqual(readFiles(directory, Object.keys(expected)), expected);
   const properties = {
@@ -93,7 +93,7 @@ testIf("a scope with its limits, for systemd and in the files, which it does not
     CPUQuotaPeriodUSec: "100ms",
     AllowedCPUs: "0",
     AllowedMemoryNodes: "0",
-    TasksMax: "64",
+    TasksMax: "65",
     ActiveState: "active",
   };
   assert.deepEqual(await show(unit, ...Object.keys(properties)), properties);

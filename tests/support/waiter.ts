@@ -1,0 +1,59 @@
+/** The container's process by itself, without a container: lib/build/waiter. */
+import { close, SOCK_STREAM, socketpair, spawn, waitpidAsync } from "../../ffi/linux.ts";
+import { WAITER_WARNINGS } from "../../lib/build/native/programs.ts";
+import { WAITER } from "../../lib/launch/waiter_bytes.ts";
+import { run } from "./process.ts";
+import type { Scope } from "./scope.ts";
+import { repositoryDirectory } from "./urunc.ts";
+
+/** As it is shipped, and with checks of every access. */
+export const WAITER_KINDS = ["shipped", "sanitized"] as const;
+
+/** Writes or builds it, for the time of the scope. Needs gcc. */
+export async function waiterProgram(
+  scope: Scope,
+  kind: (typeof WAITER_KINDS)[number],
+): Promise<string> {
+  const path = `${await scope.temporaryDirectory("waiter")}/waiter`;
+  if (kind === "shipped") {
+    await Deno.writeFile(path, WAITER, { mode: 0o755 });
+  } else {
+    const source = `${repositoryDirectory()}lib/build/waiter/waiter.c`;
+    const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    await run(["gcc", ...WAITER_WARNINGS, "-g", "-O1", ...sanitizers, source, "-o", path], {
+      check: true,
+    });
+  }
+  return path;
+}
+
+/** One that runs, with its sockets. */
+export interface RunningWaiter {
+  pid: number;
+  /** The other ends of `start` and `events`. */
+  start: number;
+  events: number;
+  ended: Promise<{ exitCode?: number; signal?: number }>;
+}
+
+/**
+ * Starts one with `start=3` and `events=4`, in front of the words given.
+ *
+ * @param fds standard files; our own unless named
+ */
+export function startWaiter(
+  path: string,
+  words: string[],
+  fds: { from: number; to: number }[] = [],
+): RunningWaiter {
+  const [start, theirStart] = socketpair(SOCK_STREAM);
+  const [events, theirEvents] = socketpair(SOCK_STREAM);
+  const pid = spawn({
+    path,
+    argv: ["urunc-waiter", "start=3", "events=4", ...words],
+    env: ["PATH=/usr/bin:/bin"],
+    fds: [...fds, { from: theirStart, to: 3 }, { from: theirEvents, to: 4 }],
+  });
+  for (const fd of [theirStart, theirEvents]) close(fd);
+  return { pid, start, events, ended: waitpidAsync(pid) };
+}
