@@ -67,7 +67,7 @@ function isMember(who: Credentials, gid: number): boolean {
  * @returns a sentence fragment without a full stop
  */
 export function explainAccess(
-  device: DeviceFacts,
+  device: Guarded & { path: string },
   who: Credentials,
   want: number = READ | WRITE,
   groupName: (gid: number) => string | undefined = () => undefined,
@@ -93,7 +93,7 @@ export function explainAccess(
     `(docker: --group-add ${gid}; Kubernetes: securityContext.supplementalGroups: [${gid}])`;
 }
 
-function grantingGroup(device: DeviceFacts, who: Credentials, want: number): number | undefined {
+function grantingGroup(device: Guarded, who: Credentials, want: number): number | undefined {
   const candidates = [
     device.gid,
     ...(device.acl ?? []).flatMap((entry) =>

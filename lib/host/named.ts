@@ -66,7 +66,8 @@ export function userMayOpen(fd: number, user: Credentials, want: number): boolea
   return user.uid === 0 || mayAccess(guardOf(fd), user, want);
 }
 
-function guardOf(fd: number): Guarded {
+/** Who may open a file, whatever it was opened for. */
+export function guardOf(fd: number): Guarded {
   const { uid, gid, mode } = fstat(fd);
   const acl = getxattr(`/proc/self/fd/${fd}`, "system.posix_acl_access");
   return { uid, gid, mode: mode & 0o7777, ...(acl === undefined ? {} : { acl: parseAcl(acl) }) };

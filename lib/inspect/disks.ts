@@ -1,13 +1,12 @@
 import {
   close,
+  fstat,
   LinuxError,
   O_EXCL,
   O_RDONLY,
-  open,
   S_IFBLK,
   S_IFMT,
   S_IFREG,
-  statPath,
 } from "../../ffi/linux.ts";
 import { readBlockDevice } from "../block/device.ts";
 import { hostNode } from "../block/root_disk.ts";
@@ -16,6 +15,7 @@ import type { DiskDevice } from "../oci/disk_devices.ts";
 import { type DiskMount, unseenVolume } from "../oci/unsupported.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import { readDevice } from "../host/devices.ts";
+import { guardOf, openNamed, reopen } from "../host/named.ts";
 import { statImageFile } from "./image.ts";
 import type { DeviceFacts } from "../host/types.ts";
 import type { DiskFacts, DiskSource } from "./types.ts";
@@ -80,10 +80,7 @@ export function volumeDisks(
 ): DiskFacts[] {
   const names = new Set(taken);
   return mounts.map((volume, number) => {
-    const { source, mayWrite } = sourceOf(volume);
-    if (source.kind === "device") allowDevice(subjectOf(volume));
-    const readOnly = !mayWrite || isReadOnlyMount(volume.mount.options);
-    if (!readOnly && source.kind === "device") requireUnused(volume);
+    const { source, readOnly } = lookAt(volume, allowDevice);
     const name = nameOf(volume.mount.destination, names, `volume${number}`);
     return { name, source, readOnly };
   });
@@ -136,11 +133,31 @@ function nameOf(path: string, names: Set<string>, otherwise: string): string {
   return name;
 }
 
-function sourceOf(volume: DiskMount): { source: DiskSource; mayWrite: boolean } {
+/** What a volume is; its path is looked up once. */
+function lookAt(
+  volume: DiskMount,
+  allowDevice: RequireAllowedDevice,
+): Pick<DiskFacts, "source" | "readOnly"> {
+  const found = openVolume(volume);
+  try {
+    const { source, mayWrite } = sourceOf(volume, found);
+    if (source.kind === "device") allowDevice(subjectOf(volume));
+    const readOnly = !mayWrite || isReadOnlyMount(volume.mount.options);
+    if (!readOnly && source.kind === "device") requireUnused(volume, found);
+    return { source, readOnly };
+  } finally {
+    close(found);
+  }
+}
+
+function sourceOf(
+  volume: DiskMount,
+  found: number,
+): { source: DiskSource; mayWrite: boolean } {
   const { source: path } = volume.mount;
-  const { mode, uid, gid, size } = look(volume);
+  const { mode, size } = fstat(found);
   if ((mode & S_IFMT) === S_IFBLK) {
-    const device = readDevice(path)!;
+    const device = { ...readDevice(`/proc/self/fd/${found}`)!, path };
     return { source: { kind: "device", device }, mayWrite: !isReadOnly(device) };
   }
   const isDisk = (mode & S_IFMT) === S_IFREG && size > 0 && size % SECTOR_BYTES === 0;
@@ -153,17 +170,17 @@ function sourceOf(volume: DiskMount): { source: DiskSource; mayWrite: boolean } 
       remedy,
     });
   }
-  const file = { path, size, uid, gid, mode: mode & 0o7777 };
+  const file = { path, size, ...guardOf(found) };
   return { source: { kind: "hostFile", file }, mayWrite: (mode & WRITE_BITS) !== 0 };
 }
 
-function look({ mount, index }: DiskMount) {
+function openVolume(volume: DiskMount): number {
   try {
-    return statPath(mount.source);
+    return openNamed(volume.mount.source);
   } catch (cause) {
     throw new HostError({
       operation: "give the guest a disk",
-      subject: subjectOf({ mount, index }),
+      subject: subjectOf(volume),
       reason: errorMessage(cause),
       cause,
     });
@@ -178,14 +195,14 @@ function subjectOf({ mount, index }: DiskMount): string {
  * Two that write to one file system without knowing of each other destroy it. The kernel claims a
  * device for what is mounted of it, or made of it (block/bdev.c, bd_prepare_to_claim).
  */
-function requireUnused({ mount, index }: DiskMount): void {
+function requireUnused(volume: DiskMount, found: number): void {
   try {
-    close(open(mount.source, O_RDONLY | O_EXCL));
+    close(reopen(found, O_RDONLY | O_EXCL));
   } catch (error) {
     const isUsed = error instanceof LinuxError && error.code === "EBUSY";
     throw new HostError({
       operation: "give the guest a disk",
-      subject: subjectOf({ mount, index }),
+      subject: subjectOf(volume),
       reason: isUsed
         ? "the host uses it: it is mounted, a part of another device, or another guest's disk"
         : errorMessage(error),

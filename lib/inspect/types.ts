@@ -1,3 +1,4 @@
+import type { Guarded } from "../host/access.ts";
 import type { KernelFormat } from "../guest/kernel/types.ts";
 import type { MountedDisk } from "../block/types.ts";
 import type {
@@ -26,7 +27,10 @@ export type DiskSource =
   /** Inside the image, and opened inside it. */
   | { kind: "imageFile"; file: ImageFileFacts }
   /** By a path of the host, which the caller named. */
-  | { kind: "hostFile"; file: ImageFileFacts };
+  | { kind: "hostFile"; file: VolumeFacts };
+
+/** A regular file of the host. */
+export type VolumeFacts = ImageFileFacts & Guarded;
 
 /** All that planning may know of the machine; gathered before any decision is made. */
 export interface HostFacts {

@@ -2,7 +2,7 @@ import type { DeviceAccess } from "../config/types.ts";
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { explainAccess, mayAccess, READ, WRITE } from "../host/access.ts";
 import type { DeviceFacts } from "../host/types.ts";
-import type { DiskFacts, HostFacts, ImageFileFacts } from "../inspect/types.ts";
+import type { DiskFacts, HostFacts, ImageFileFacts, VolumeFacts } from "../inspect/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { Monitor, MonitorDisk } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
@@ -53,8 +53,9 @@ export interface PlannedDisks {
  *   device and the monitor inherits it; so for a loop device, if the monitor takes descriptors: see
  *   `isOpenedByInit`;
  * - a file that the monitor's user may open is bound;
- * - one that this user may not open is opened by init and inherited, if the monitor takes descriptors.
- *   It is the container's own file, of its image or its volumes, whoever owns it.
+ * - one of the image that this user may not open is opened by init and inherited, if the monitor takes
+ *   descriptors. It is the container's own file, whoever owns it;
+ * - one of the host, a volume, must be open to this user; to uid 0 all are.
  *
  * A writable disk belongs to one guest for its lifetime: two writers destroy a file system. Init opens it
  * exclusively, and the monitor inherits that descriptor, although it may use a path: the claim lasts
@@ -93,6 +94,8 @@ export function planDisks(input: DisksInput): PlannedDisks {
         planned.opened.push({ ...openStep(claim, source.device, "r"), exclusive: true });
         input.inherit(claim);
       }
+    } else if (source.kind === "hostFile") {
+      planVolume(planned, index, { ...disk, source }, monitorDisk, input);
     } else if (mayAccess(source.file, credentials(input.user), wanted(disk))) {
       const path = `/guest/disk${index}`;
       planned.files.push(bindStep(path, disk));
@@ -110,6 +113,47 @@ export function planDisks(input: DisksInput): PlannedDisks {
     }
   });
   return planned;
+}
+
+/** A disk image that is a volume; one lookup of its path, whatever it is opened for. */
+function planVolume(
+  planned: PlannedDisks,
+  index: number,
+  disk: DiskFacts & { source: { kind: "hostFile"; file: VolumeFacts } },
+  monitorDisk: MonitorDisk,
+  input: DisksInput,
+): void {
+  const { file } = disk.source;
+  const user = credentials(input.user);
+  const access = disk.readOnly ? "r" : "rw";
+  const open = (name: string) =>
+    planned.files.push({
+      ...{ step: "openVolume", name, path: file.path, access, ...exclusive(disk) },
+      user,
+    });
+  if (mayAccess(file, user, wanted(disk))) {
+    const name = isExclusive(disk) ? claimName(index) : `volume${index}`;
+    const target = `/guest/disk${index}`;
+    open(name);
+    const writable = disk.readOnly ? {} : { writable: true as const };
+    planned.files.push({ step: "bindVolume", name, target, ...writable });
+    planned.disks.push({ ...monitorDisk, path: target });
+    if (isExclusive(disk)) input.inherit(name);
+    return;
+  }
+  if (user.uid !== 0) {
+    throw new HostError({
+      operation: "plan disk",
+      subject: subjectOf(disk),
+      reason: explainAccess(file, user, wanted(disk)),
+      remedy: "change its owner or mode, or run the container as its owner",
+    });
+  }
+  // Root of a container could open it by its capabilities, which the monitor does not have.
+  requireFileDescriptors(file, disk, input);
+  const name = `disk${index}`;
+  open(name);
+  planned.disks.push({ ...monitorDisk, fd: input.inherit(name) });
 }
 
 function isExclusive({ name, readOnly }: DiskFacts): boolean {
@@ -237,18 +281,14 @@ function allowedDevice(
 
 function bindStep(target: string, { source, readOnly }: DiskFacts): Step {
   const writable = readOnly ? {} : { writable: true as const };
-  if (source.kind === "imageFile") {
-    return { step: "bindImageFile", source: source.file.path, target, ...writable };
-  }
   const { path } = (source as { file: ImageFileFacts }).file;
-  return { step: "bindHost", source: path, target, kind: "file", ...writable };
+  return { step: "bindImageFile", source: path, target, ...writable };
 }
 
 function openFileStep(name: string, source: DiskFacts["source"], disk: DiskFacts): Step {
   const { readOnly } = disk;
   const { path } = (source as { file: ImageFileFacts }).file;
-  const from = source.kind === "imageFile" ? "image" : "host";
-  return { step: "openFile", name, from, path, access: readOnly ? "r" : "rw", ...exclusive(disk) };
+  return { step: "openFile", name, path, access: readOnly ? "r" : "rw", ...exclusive(disk) };
 }
 
 function requireFileDescriptors(file: ImageFileFacts, disk: DiskFacts, input: DisksInput): void {

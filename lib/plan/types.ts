@@ -1,9 +1,10 @@
 import type { AllowedDevice } from "../cgroups/device_program.ts";
+import type { Credentials } from "../host/access.ts";
 import type { Hook, NamespaceType } from "../oci/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
-export const PLAN_VERSION = 2;
+export const PLAN_VERSION = 3;
 
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
@@ -61,31 +62,29 @@ export type StepBody =
   | { step: "mkdir"; path: string; mode: number }
   | { step: "symlink"; path: string; target: string }
   | { step: "mountTmpfs"; path: string; sizeBytes: number; mode: number; devices: boolean }
-  /** Binds a host file or directory, nosuid, nodev; read-only unless it is `writable`. */
-  | {
-    step: "bindHost";
-    source: string;
-    target: string;
-    kind: "directory" | "file";
-    writable?: true;
-  }
+  /** Binds a file or directory that the operator or the system has, read-only, nosuid, nodev. */
+  | { step: "bindHost"; source: string; target: string; kind: "directory" | "file" }
   /**
    * Binds a file of the image, opened inside the image, nosuid, nodev, noexec; read-only unless it is
    * `writable`.
    */
   | { step: "bindImageFile"; source: string; target: string; writable?: true }
   /**
-   * Opens a regular file that the monitor's user could not open, and that the monitor inherits. While
-   * an `exclusive` one is open, no other guest can use it, nor QEMU outside of containers.
+   * Opens a regular file of the image, that the monitor inherits. While an `exclusive` one is open, no
+   * other guest can use it, nor QEMU outside of containers.
    */
+  | { step: "openFile"; name: string; path: string; access: "r" | "rw"; exclusive?: true }
+  /** As `openFile`, a file of the host that the container names: its user must be able to open it. */
   | {
-    step: "openFile";
+    step: "openVolume";
     name: string;
-    from: "image" | "host";
     path: string;
     access: "r" | "rw";
     exclusive?: true;
+    user: Credentials;
   }
+  /** Binds what `openVolume` has opened, nosuid, nodev, noexec; read-only unless it is `writable`. */
+  | { step: "bindVolume"; name: string; target: string; writable?: true }
   /**
    * Copies a file of the image that the monitor's user could not read, or that an archive for the
    * guest's kernel is prepended to (`guest/initrd/segment.ts`).

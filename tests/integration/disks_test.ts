@@ -134,6 +134,7 @@ testIf("volumes that are devices and disk images are disks, by their places' nam
   const locked = await loopDevice(scope, ["--read-only"]);
   const image = `${await scope.temporaryDirectory("volume")}/data.img`;
   await Deno.writeFile(image, new Uint8Array(4 * SECTOR), { mode: 0o600 });
+  await Deno.chown(image, 65534, 65534);
   const before = [device, locked.device, image].map(guardOf);
   const container = await Container.prepare(scope, {
     ...withVolumes(
@@ -264,15 +265,20 @@ testIf("no other guest, and no other QEMU, has a disk that a guest may write", {
   const directory = await scope.temporaryDirectory("volume");
   const image = `${directory}/data.img`;
   const cases = [
-    { source: device, uid: 65534, reason: /mounts\[0\] .*, or another guest's disk/ },
+    { source: device, user: 65534, reason: /mounts\[0\] .*, or another guest's disk/ },
     // Bound, and by a descriptor.
-    { source: image, uid: 65534, reason: /openFile .*data.img.*: another guest, or another QEMU/ },
-    { source: image, uid: 0, reason: /openFile .*data.img.*: another guest, or another QEMU/ },
+    {
+      source: image,
+      user: 65534,
+      reason: /openVolume .*data.img.*: another guest, or another QEMU/,
+    },
+    { source: image, user: 0, reason: /openVolume .*data.img.*: another guest, or another QEMU/ },
   ];
-  for (const { source, uid, reason } of cases) {
+  for (const { source, user, reason } of cases) {
     await Deno.writeFile(image, new Uint8Array(64 * SECTOR), { mode: 0o600 });
-    await Deno.chown(image, uid, uid);
-    const volumes = withVolumes({ source, destination: "/data" });
+    await Deno.chown(image, 65534, 65534);
+    const as = { user: { uid: user, gid: user } };
+    const volumes = { ...withVolumes({ source, destination: "/data" }), ...as };
     const first = await doubleContainer(scope, "idle", volumes);
     await first.mustStart();
     const second = await doubleContainer(scope, "idle", volumes);
@@ -281,7 +287,7 @@ testIf("no other guest, and no other QEMU, has a disk that a guest may write", {
     const reader = await doubleContainer(
       scope,
       "idle",
-      withVolumes({ source, destination: "/data", readOnly: true }),
+      { ...withVolumes({ source, destination: "/data", readOnly: true }), ...as },
     );
     await reader.mustStart();
     if (source === image) {
@@ -298,6 +304,68 @@ testIf("no other guest, and no other QEMU, has a disk that a guest may write", {
     assertSucceeded(await first.delete("--force"));
     await second.mustStart();
     for (const it of [second, reader]) assertSucceeded(await it.delete("--force"));
+  }
+});
+
+testIf("a volume that the container's user may not open is refused, also behind a link", {
+  needs: ["root", "gcc", "chown"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("volume");
+  const [secret, link, own] = ["secret.img", "link.img", "own.img"].map((it) =>
+    `${directory}/${it}`
+  );
+  await Deno.writeFile(secret!, new Uint8Array(4 * SECTOR), { mode: 0o600 });
+  await Deno.writeFile(own!, new Uint8Array(4 * SECTOR), { mode: 0o600 });
+  await Deno.chown(own!, 65534, 65534);
+  await Deno.symlink("own.img", link!);
+  await run(["chown", "-h", "65534", link!], { check: true });
+  const cases: [source: string, text: string][] = [
+    [secret!, `${secret} belongs to uid 0, group 0, with mode 0600: uid 65534`],
+    [link!, `${link} is a symbolic link of uid 65534: name the file itself`],
+  ];
+  for (const [source, text] of cases) {
+    for (const readOnly of [false, true]) {
+      const volumes = withVolumes({ source, destination: "/data", readOnly });
+      const container = await doubleContainer(scope, "idle", volumes);
+      assertFailed(await container.create(), [text]);
+    }
+  }
+  const volumes = withVolumes({ source: own!, destination: "/data" });
+  const container = await doubleContainer(scope, "report; idle", volumes);
+  await container.mustStart();
+  const { fds } = await container.report();
+  const files = fds.filter(({ fd, type }) => fd > 2 && type === "file");
+  assert.deepEqual(files.map(({ ino }) => ino), [Deno.statSync(own!).ino]);
+});
+
+testIf("a volume that is swapped while its container is created is not opened for its user", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("volume");
+  const [secret, image] = ["secret.img", "data.img"].map((it) => `${directory}/${it}`);
+  await Deno.writeFile(secret!, new Uint8Array(4 * SECTOR), { mode: 0o600 });
+  for (
+    const [swap, text] of [
+      [`mv ${secret} ${image}`, "it belongs to uid 0, group 0, with mode 0600"],
+      [`ln -sf secret.img ${image}; chown -h 65534 ${image}`, "is a symbolic link of uid 65534"],
+    ]
+  ) {
+    await Deno.writeFile(image!, new Uint8Array(4 * SECTOR), { mode: 0o600 });
+    await Deno.chown(image!, 65534, 65534);
+    const volumes = withVolumes({ source: image!, destination: "/data" });
+    const container = await doubleContainer(scope, "idle", {
+      edit: (config) => {
+        volumes.edit!(config);
+        // After the volume was looked at, and before init opens it.
+        const args = ["sh", "-c", swap!];
+        config.hooks = { createRuntime: [{ path: "/bin/sh", args, env: ["PATH=/usr/bin:/bin"] }] };
+      },
+    });
+    assertFailed(await container.create(), ["openVolume", text!]);
+    assert.ok(!container.exists());
+    await Deno.writeFile(secret!, new Uint8Array(4 * SECTOR), { mode: 0o600 });
   }
 });
 

@@ -30,7 +30,6 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
-  O_NONBLOCK,
   O_PATH,
   O_RDONLY,
   O_RDWR,
@@ -51,6 +50,8 @@ import {
   umount2,
   writeAll,
 } from "../../../ffi/linux.ts";
+import { type Credentials, READ, WRITE } from "../../host/access.ts";
+import { explainRefusal, openNamed, reopen, userMayOpen } from "../../host/named.ts";
 import { openImageFile } from "../../inspect/image.ts";
 import { initrdSegment } from "../../guest/initrd/segment.ts";
 import { claimFile, openClaimed } from "./disk_claims.ts";
@@ -74,6 +75,8 @@ export const ROOT_STEPS: StepHandlers<
   | "bindHost"
   | "bindImageFile"
   | "openFile"
+  | "openVolume"
+  | "bindVolume"
   | "copyImageFile"
   | "writeFile"
   | "mknod"
@@ -108,10 +111,9 @@ export const ROOT_STEPS: StepHandlers<
     });
   },
 
-  bindHost({ source, target, kind, writable }, context) {
+  bindHost({ source, target, kind }, context) {
     // Not recursive: what the host has mounted below a library directory is no library.
-    const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-      (writable ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_RDONLY);
+    const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
     const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE);
     attach(context, tree, target, kind, attributes);
   },
@@ -128,13 +130,23 @@ export const ROOT_STEPS: StepHandlers<
     }
   },
 
-  openFile({ name, from, path, access, exclusive }, context) {
-    const flags = access === "r" ? O_RDONLY : O_RDWR;
-    const fd = from === "image"
-      ? openImageFile(context.imageRoot!, path, flags)
-      : openHostFile(path, flags);
+  openFile({ name, path, access, exclusive }, context) {
+    const fd = openImageFile(context.imageRoot!, path, access === "r" ? O_RDONLY : O_RDWR);
     if (exclusive) claimFile(fd);
     context.opened.set(name, fd);
+  },
+
+  openVolume({ name, path, access, exclusive, user }, context) {
+    const fd = openVolume(path, access, user);
+    if (exclusive) claimFile(fd);
+    context.opened.set(name, fd);
+  },
+
+  bindVolume({ name, target, writable }, context) {
+    const tree = openTree(context.opened.get(name)!, "", AT_EMPTY_PATH | OPEN_TREE_CLONE);
+    const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+      (writable ? 0 : MOUNT_ATTR_RDONLY);
+    attach(context, tree, target, "file", attributes);
   },
 
   copyImageFile({ source, target, uid, gid, maximumBytes, prepend }, context) {
@@ -227,12 +239,21 @@ export const ROOT_STEPS: StepHandlers<
   },
 };
 
-/** Opens a regular file that a caller named; what has no end of its own must not be waited for. */
-function openHostFile(path: string, flags: number): number {
-  const fd = open(path, flags | O_NONBLOCK);
-  if ((fstat(fd).mode & S_IFMT) === S_IFREG) return fd;
-  close(fd);
-  throw new Error(`${path} is no regular file`);
+/**
+ * Opens a regular file of the host for a container's user. It was looked at before the plan was made, and
+ * something else may have its name by now: what counts is the file that is opened here.
+ */
+function openVolume(path: string, access: "r" | "rw", user: Credentials): number {
+  const found = openNamed(path);
+  try {
+    if ((fstat(found).mode & S_IFMT) !== S_IFREG) throw new Error(`${path} is not a regular file`);
+    if (!userMayOpen(found, user, access === "r" ? READ : READ | WRITE)) {
+      throw new Error(`${path}: ${explainRefusal(found, user)}`);
+    }
+    return reopen(found, access === "r" ? O_RDONLY : O_RDWR);
+  } finally {
+    close(found);
+  }
 }
 
 /** @see tmpfs(5); inodes are bounded too, or a small size would still hold any number of them. */

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import type { DeviceAccess } from "../../../lib/config/types.ts";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
-import type { DeviceFacts } from "../../../lib/host/types.ts";
-import type { DiskFacts, ImageFileFacts } from "../../../lib/inspect/types.ts";
+import type { AclEntry, DeviceFacts } from "../../../lib/host/types.ts";
+import type { DiskFacts, VolumeFacts } from "../../../lib/inspect/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import type { Step } from "../../../lib/plan/types.ts";
@@ -33,7 +33,7 @@ function device(changes: Partial<DiskFacts> = {}): DiskFacts {
 }
 
 function file(
-  changes: Partial<ImageFileFacts> = {},
+  changes: Partial<VolumeFacts> = {},
   kind: "imageFile" | "hostFile" = "imageFile",
   readOnly = false,
 ): DiskFacts {
@@ -197,14 +197,13 @@ Deno.test("a file that the user may open is bound, with no more rights than the 
   });
   const readOnly = find(stepsOf([file({}, "imageFile", true)]), "bindImageFile").at(-1);
   assert.ok(!("writable" in readOnly!));
-  const onHost = find(stepsOf([file({}, "hostFile")]), "bindHost").at(-1);
-  assert.deepEqual(onHost, {
-    step: "bindHost",
-    source: "/disk.img",
-    target: "/guest/disk0",
-    kind: "file",
-    writable: true,
-  });
+  const bound = { step: "bindVolume", target: "/guest/disk0" };
+  assert.deepEqual(find(stepsOf([file({}, "hostFile")]), "bindVolume"), [
+    { ...bound, name: "claim0", writable: true },
+  ]);
+  assert.deepEqual(find(stepsOf([file({}, "hostFile", true)]), "bindVolume"), [
+    { ...bound, name: "volume0" },
+  ]);
   assert.deepEqual(rulesOf(stepsOf([file()])), []);
 });
 
@@ -222,36 +221,75 @@ Deno.test("what a guest may write is claimed for it, and the monitor inherits th
   }
   const [handed] = find(stepsOf([volume], { access: "fd" }), "openDevice").slice(-1);
   assert.deepEqual(handed, { ...claim, name: "disk0", access: "rw" });
-  for (const [kind, from] of [["imageFile", "image"], ["hostFile", "host"]] as const) {
-    assert.deepEqual(find(stepsOf([file({}, kind)]), "openFile"), [
-      { step: "openFile", name: "claim0", from, path: "/disk.img", access: "rw", exclusive: true },
-    ]);
-  }
+  const opened = { name: "claim0", path: "/disk.img", access: "rw", exclusive: true };
+  assert.deepEqual(find(stepsOf([file()]), "openFile"), [{ step: "openFile", ...opened }]);
+  const onHost = stepsOf([file({}, "hostFile")]);
+  const user = { uid: 65534, gid: 65534, groups: [] };
+  assert.deepEqual(find(onHost, "openVolume"), [{ step: "openVolume", ...opened, user }]);
+  assert.deepEqual(inherited(onHost), [{ name: "claim0", fd: 3 }]);
   // Reading disturbs nobody, and the root's own steps claim the root.
   const others = [device({ name: "data", readOnly: true }), device(), file({}, "hostFile", true)];
   for (const disk of others) {
     const steps = stepsOf([disk]);
+    assert.deepEqual(find(steps, "openVolume").filter(({ exclusive }) => exclusive), []);
+    assert.equal(
+      inherited(steps).some(({ name }) => name === "volume0") ?? false,
+      false,
+    );
     assert.deepEqual([...find(steps, "openDevice"), ...find(steps, "openFile")], []);
   }
 });
 
 const locked = { uid: 0, gid: 0, mode: 0o600 };
 
-Deno.test("a file that the user may not open is opened for it, before privileges are dropped", () => {
-  for (const [kind, from] of [["imageFile", "image"], ["hostFile", "host"]] as const) {
-    const steps = stepsOf([file(locked, kind)]);
-    assert.deepEqual(find(steps, "openFile"), [
-      { step: "openFile", name: "disk0", from, path: "/disk.img", access: "rw", exclusive: true },
-    ]);
-    const names = steps.map(({ step }) => step);
-    assert.ok(names.indexOf("openFile") < names.indexOf("pivotRoot"));
-    assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
-    assert.match(toldOf(steps), /-add-fd fd=3,set=3 .*driver=file,\S*filename=\/dev\/fdset\/3,/);
-  }
+Deno.test("a file of the image that the user may not open is opened for it, while init is root", () => {
+  const steps = stepsOf([file(locked)]);
+  assert.deepEqual(find(steps, "openFile"), [
+    { step: "openFile", name: "disk0", path: "/disk.img", access: "rw", exclusive: true },
+  ]);
+  const names = steps.map(({ step }) => step);
+  assert.ok(names.indexOf("openFile") < names.indexOf("pivotRoot"));
+  assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
+  assert.match(toldOf(steps), /-add-fd fd=3,set=3 .*driver=file,\S*filename=\/dev\/fdset\/3,/);
   // It may be read by all, and is to be written.
   assert.equal(find(stepsOf([file({ ...locked, mode: 0o644 })]), "openFile").length, 1);
   const readOnly = stepsOf([file(locked, "imageFile", true)]);
   assert.equal(find(readOnly, "openFile")[0]!.access, "r");
+});
+
+Deno.test("a volume must be open to the container's user; to uid 0 all are", () => {
+  const acl: AclEntry[] = [
+    { tag: "user_obj", permissions: 6 },
+    { tag: "user", id: 65534, permissions: 6 },
+    { tag: "group_obj", permissions: 0 },
+    { tag: "mask", permissions: 6 },
+    { tag: "other", permissions: 0 },
+  ];
+  const cases: [guard: Partial<VolumeFacts>, readOnly: boolean, refused?: RegExp][] = [
+    [locked, false, /block \(\/disk.img\): .* uid 0, group 0, with mode 0600: uid 65534.* may not/],
+    [locked, true, /uid 0, group 0, with mode 0600/],
+    [{ ...locked, mode: 0o644 }, false, /mode 0644/],
+    [{ ...locked, mode: 0o644 }, true],
+    [{ ...locked, mode: 0o660, acl }, false],
+    // The mode's group bits are the list's mask, and the group itself has none.
+    [{ uid: 0, gid: 65534, mode: 0o660, acl: acl.slice(2) }, true, /access control list/],
+  ];
+  for (const [guard, readOnly, refused] of cases) {
+    const disk = file(guard, "hostFile", readOnly);
+    if (refused === undefined) assert.equal(find(stepsOf([disk]), "bindVolume").length, 1);
+    else {
+      assert.throws(() => stepsOf([disk]), (error) => {
+        assert.ok(error instanceof HostError, String(error));
+        assert.match(error.message, refused);
+        return true;
+      });
+    }
+  }
+  const process = { user: { uid: 0, gid: 0 }, args: ["x"], cwd: "/" };
+  const input = { spec: specOf({ process }) };
+  const steps = stepsOf([file({ uid: 1000, gid: 1000, mode: 0o600 }, "hostFile")], { input });
+  assert.deepEqual(find(steps, "openVolume").map(({ name }) => name), ["disk0"]);
+  assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
 });
 
 Deno.test("descriptors have numbers of their own", () => {
