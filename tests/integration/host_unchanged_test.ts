@@ -196,6 +196,7 @@ const IMAGES: HostileImage[] = [
   {
     name: "the kernel is empty",
     prepare: (rootfs) => Deno.truncateSync(`${rootfs}/${KERNEL}`),
+    fails: ["/unikernel/guest.elf", "it is an empty file"],
   },
   {
     name: "urunc.json is a link to the host, so that there is none",
