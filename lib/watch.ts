@@ -13,7 +13,7 @@ import { after } from "./os/timer.ts";
 /** Takes one line. */
 export type Listener = (message: string, fields?: LogFields) => void;
 
-/** After so long an action that goes on is mentioned, then after twice that, and so on. Milliseconds. */
+/** A running action is mentioned after so long, then after twice that, and so on. Milliseconds. */
 const FIRST_REMINDER = 1000;
 
 let listener: Listener | undefined;
@@ -60,7 +60,7 @@ export function timedSync<T>(what: string, action: () => T, fields?: LogFields):
 
 /**
  * Does something, and says how long it took, or that it failed. What takes a second or more is mentioned
- * while it goes on.
+ * while it runs.
  */
 export async function timed<T>(
   what: string,
@@ -83,9 +83,9 @@ export async function timed<T>(
 }
 
 /**
- * Mentions after 1, 2, 4 … seconds that something still goes on.
+ * Mentions after 1, 2, 4 … seconds that something still runs.
  *
- * @param what goes on at that moment
+ * @param what runs at that moment
  * @returns ends that
  */
 export function remind(what: () => string, fields?: LogFields): () => void {

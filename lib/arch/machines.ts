@@ -1,7 +1,7 @@
 import { arch } from "./arch.ts";
 
 /**
- * Bytes of a kernel that tell its processor.
+ * Bytes of a kernel that identify its processor.
  *
  * @see elf(5); the kernel's Documentation/arch/arm64/booting.rst and arch/riscv/boot-image-header.rst
  */
@@ -24,7 +24,7 @@ const MACHINES: Readonly<Record<number, string>> = {
   258: "loong64",
 };
 
-/** Linux images that are no ELF have their magic here. */
+/** Linux images that are not ELF have their magic here. */
 const IMAGE_MAGIC = 56;
 const IMAGES: Readonly<Record<string, string>> = { "ARM\x64": "arm64", "RSC\x05": "riscv64" };
 

@@ -81,7 +81,7 @@ export interface QemuFacts {
    * @param vendor the processor's maker, as /proc/cpuinfo names it; undefined when it does not
    */
   hostProcessor(vendor?: string): string;
-  /** The monitor's command that reads which power management events a guest's kernel wants. */
+  /** The monitor's command that reads which power management events a guest's kernel has enabled. */
   readEnabledEvents: string;
   /** In the value that it prints: the kernel handles the power button. */
   powerButtonEnabled: number;

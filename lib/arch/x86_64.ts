@@ -112,7 +112,7 @@ export const x86_64: Architecture = {
 
 /**
  * AMD's processors have no register IA32_ARCH_CAPABILITIES. KVM emulates one all the same, which
- * QEMU before 10.1 hands on, and dies when KVM then refuses the value.
+ * QEMU before 10.1 passes on, and dies when KVM then rejects the value.
  */
 function hostProcessor(vendor?: string): string {
   const isAmd = vendor === "AuthenticAMD" || vendor === "HygonGenuine";

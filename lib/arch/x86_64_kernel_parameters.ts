@@ -1,6 +1,6 @@
 /**
  * Names that a Linux kernel on x86 takes from its command line for itself, with `_` for `-`, which
- * it does not tell apart. A variable of such a name would not reach init, and might stop the guest
+ * it does not distinguish. A variable of such a name would not reach init, and might stop the guest
  * from booting. The names after those of Documentation/admin-guide/kernel-parameters.txt (6.12)
  * that are not bound to another architecture, and `BOOT_IMAGE` and `kexec`, which init/main.c drops.
  *

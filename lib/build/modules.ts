@@ -38,7 +38,7 @@ export class Modules {
   /**
    * Finds the module that defines an export, which the given one may only re-export.
    *
-   * @throws HostError when there is no such export
+   * @throws HostError when the export does not exist
    */
   async definition(file: string, name: string): Promise<string> {
     const found = await this.#find(file, name);

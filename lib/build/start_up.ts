@@ -45,7 +45,7 @@ export const DENO_ENVIRONMENT: readonly string[] = [
   "DENO_NO_PACKAGE_JSON=1",
   // Where there is no node on PATH, Deno would make one in DENO_DIR and change PATH.
   "DENO_DISABLE_NODE_SHIM=1",
-  // Deno reads $HOME/.npmrc in every run and exits if it is invalid. /proc/self never has one, and nobody
+  // Deno reads $HOME/.npmrc in every run and exits if it is invalid. /proc/self never has one, and nothing
   // can create one; without HOME Deno would take the home directory from the user database.
   "HOME=/proc/self",
 ];

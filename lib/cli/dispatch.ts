@@ -19,7 +19,7 @@ import { resume } from "./verbs/resume.ts";
 import { run } from "./verbs/run.ts";
 import { spec } from "./verbs/spec.ts";
 import { start } from "./verbs/start.ts";
-import { printState } from "./verbs/state.ts";
+import { formatState } from "./verbs/state.ts";
 import { update } from "./verbs/update.ts";
 
 /**
@@ -72,7 +72,7 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
     case "run":
       return run(command, context);
     case "state":
-      return printState(command, context);
+      return formatState(command, context);
     case "kill":
       return kill(command, context);
     case "delete":

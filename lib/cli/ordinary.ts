@@ -1,4 +1,4 @@
-import { become } from "../runc/become.ts";
+import { execRuntime } from "../runc/exec.ts";
 import { isGuest, requireOrdinaryAllowed, summarizeBundle } from "../runc/kind.ts";
 import { isId } from "../container/id.ts";
 import { Store } from "../container/store.ts";
@@ -46,7 +46,7 @@ export function handOver(args: string[]): void {
   if (id === undefined || isGuestsId(id)) return;
   // What it names is executed as root.
   store.requireTrusted();
-  become(readRecord(directory, id), withoutOwnOptions(args, verbIndex, directory));
+  execRuntime(readRecord(directory, id), withoutOwnOptions(args, verbIndex, directory));
 }
 
 /** The program that runs a container. */
@@ -89,7 +89,7 @@ export async function handOverCreation(
   context.log.debug(`exec ${program}`, { id: command.id });
   Deno.writeTextFileSync(`${directory}/${command.id}${RUNTIME_SUFFIX}`, program, { mode: 0o600 });
   const args = context.commandLine;
-  become(program, withoutOwnOptions(args, findVerb(args), directory));
+  execRuntime(program, withoutOwnOptions(args, findVerb(args), directory));
 }
 
 /** What cannot be read is for those who say what is wrong with it. */

@@ -3,7 +3,7 @@ import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
 import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, UruncError } from "../errors.ts";
-import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
+import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts } from "../inspect/types.ts";
 import type { InitMessage, Report } from "../launch/channel.ts";
@@ -29,7 +29,7 @@ import { requireMember } from "../cgroups/membership.ts";
 import { runHooksAsync } from "../hooks.ts";
 import { debug, isWatched, timed } from "../watch.ts";
 import { InitLog } from "./init_log.ts";
-import { refuseOwnNamespaces, requireMountNamespace } from "./joined.ts";
+import { refuseOwnNamespaces, requireMountNamespace } from "./joined_namespaces.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import { type ContainerDirectory, CONTROL_SOCKET, START_SOCKET, type Store } from "./store.ts";
@@ -61,7 +61,7 @@ export interface CreateOptions {
   allowWriting?(): void;
   /** Is called while init does most of its work, for which this process only waits. */
   meanwhile?(): void;
-  /** Runs since whoever asks was asked. */
+  /** Started when the command was. */
   stopwatch?: Stopwatch;
 }
 
@@ -109,7 +109,7 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
 
   using taker = options.terminal?.kind === "creator" ? new TerminalTaker() : undefined;
   // Boots while we read the host: on a second processor it costs nothing. It has done nothing yet
-  // and ends by itself when we do.
+  // and exits when we do.
   const spawn = options.spawn ?? spawnInit;
   const init = spawn(planPidNamespace(bundle.spec), observer, taker?.theirs);
   // One that was moving when it was started, a while ago, may wait again. All of it must be over
@@ -227,7 +227,7 @@ async function launch(
   const watched = log === undefined ? undefined : true;
   channel.send(
     { type: "perform", plan: namespaces, state: hookState, watched },
-    // Hooks may attach a network. Without any, init goes on at once.
+    // Hooks may attach a network. Without any, init continues at once.
     ...(ownNetwork && !hasHooks ? [{ type: "readNetwork" } as const] : []),
   );
   preload("../host/identity.ts");
@@ -292,7 +292,7 @@ async function launch(
   proveIdentity(identity, planned);
   requireMember(creation.cgroup.plan, init.pid);
   did("prove identity");
-  return { ...state, phase: "created", identity: printIdentity(identity), timeline };
+  return { ...state, phase: "created", identity: formatIdentity(identity), timeline };
 }
 
 /** Where the container's directory will be; nothing is there yet when only a plan is made. */
@@ -464,7 +464,7 @@ async function endInit(init: SpawnedInit, moving: Promise<void>): Promise<void> 
     kill(init.pid, SIGKILL);
     waitpid(init.pid, 0);
   } catch {
-    // It ended by itself and was reaped.
+    // It exited and was reaped.
   }
   init.reaped?.();
 }

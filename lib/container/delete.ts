@@ -20,7 +20,7 @@ import type { LogFields } from "../log.ts";
 import { timed } from "../watch.ts";
 import { killOpened, killProcess, openProcess } from "./kill.ts";
 import { containerStatus } from "./pause.ts";
-import { salvageState } from "./salvage.ts";
+import { recoverState } from "./recover.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { computeStatus } from "./status.ts";
 import type { ContainerDirectory, Lock, Store } from "./store.ts";
@@ -34,7 +34,7 @@ const KILL_TIMEOUT = 10;
  *
  * @param force kill it first if it still runs; a missing container is then no error, since callers
  *   clean up with it (runc does the same)
- * @returns warnings: poststop hooks that failed, as the specification wants them
+ * @returns warnings: poststop hooks that failed, as the specification requires
  * @throws NotFoundError, WrongStateError when it is not stopped
  */
 export async function deleteContainer(
@@ -49,7 +49,7 @@ export async function deleteContainer(
     if (force && error instanceof NotFoundError) return [];
     throw error;
   }
-  // Before the lock: a creator holds it for as long as its hooks take. Whoever waits for the
+  // Before the lock: a creator holds it for as long as its hooks take. A command that waits for the
   // container's process, which may be stopped, holds it as long: the end of that one lets them go on.
   if (force) await killFirst(directory);
   else requireStopped(id, directory.readState());
@@ -111,7 +111,7 @@ function readAnyState(directory: ContainerDirectory): ReadState {
     if (!(error instanceof UruncError) || text === undefined) throw error;
     const { operation, subject, reason } = error.parts;
     return {
-      state: salvageState(directory.id, text),
+      state: recoverState(directory.id, text),
       warnings: [`${operation} ${subject}: ${reason}: what could be found of it is removed`],
     };
   }
@@ -211,19 +211,19 @@ function cleanNetwork({ network, pid, pidStartTime }: ContainerState, attempt: A
   // Another guest has the namespace: this one was refused it, or ended before that one began. Then
   // the redirection is that guest's, too.
   if (attempt(() => isTapOfAnother(tap, own)).value) return;
-  // What else has the name is no business of ours: somebody has deleted the tap then.
+  // Another interface of that name is not ours: the tap was deleted then.
   const { error } = attempt(() => tapExists(tap) && removeTap(tap));
   if (error instanceof WrongStateError) return;
   attempt(() => routed === undefined ? removeIngress(link) : stopRouting(link, routed));
 }
 
-/** What a killed creator had not come to is undone, too: it was as it will be then. */
+/** Also undoes what a killed creator had not reached yet, which changes nothing. */
 function stopRouting(link: string, { forwarding }: { forwarding: boolean }): void {
   removeMasquerade();
   try {
     setForwarding(link, forwarding);
   } catch (error) {
-    // Whoever made the pod's interface has taken it away already.
+    // The pod's interface was removed already.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
@@ -253,7 +253,7 @@ function openNetwork(path: string, expected: FileIdentity | undefined): number |
   return undefined;
 }
 
-/** Returns false when what is left at the path (an unmounted file) is no namespace any more. */
+/** Returns false when what is left at the path (an unmounted file) is not a namespace any more. */
 function enterNetwork(fd: number): boolean {
   try {
     setns(fd, CLONE_NEWNET);

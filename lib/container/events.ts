@@ -8,12 +8,12 @@ import { requireCounting } from "./stats.ts";
 /** What happens to a container while it runs. */
 export type ContainerEvent = { type: "stats"; stats: Stats } | { type: "oom" };
 
-/** How long somebody who waits for it is not told of a process killed for want of memory. */
+/** How long an OOM kill may take to be reported. */
 const OOM_MILLISECONDS = 500;
 
 /**
- * Tells of a container until its process ends: its statistics at an interval, and every process
- * that the kernel killed for want of memory, even if that was the end of it.
+ * Reports a container's events until its process exits: its statistics at an interval, and every
+ * OOM kill, even if that ended it.
  *
  * @param intervalMilliseconds between statistics
  * @throws WrongStateError when it has ended already
@@ -21,7 +21,7 @@ const OOM_MILLISECONDS = 500;
 export async function watchContainer(
   state: ContainerState,
   intervalMilliseconds: number,
-  tell: (event: ContainerEvent) => void,
+  report: (event: ContainerEvent) => void,
 ): Promise<void> {
   const plan = requireCounting(state);
   const pidfd = openProcess(state);
@@ -33,10 +33,10 @@ export async function watchContainer(
       const wait = Math.min(next - performance.now(), OOM_MILLISECONDS);
       const [ended] = await pollAsync([{ fd: pidfd, events: POLLIN }], Math.max(wait, 0));
       const now = readOomKills(plan) ?? kills;
-      for (; kills < now; kills++) tell({ type: "oom" });
+      for (; kills < now; kills++) report({ type: "oom" });
       if (ended !== 0) return;
       if (performance.now() < next) continue;
-      tell({ type: "stats", stats: readStats(plan) });
+      report({ type: "stats", stats: readStats(plan) });
       next += intervalMilliseconds;
     }
   } finally {

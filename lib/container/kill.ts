@@ -63,7 +63,7 @@ export async function killContainer(
   const isCreated = status === "created";
   const number = isCreated ? numberBeforeStart(effect, signal) : numberOf(effect, signal);
   const monitor = monitorPid(state);
-  // Nothing but waiter and monitor is in there, unless somebody put it there: it gets the signal itself.
+  // Nothing but waiter and monitor is in there, unless it was put there: it gets the signal itself.
   if (all) signalCgroup(state.cgroupPaths, isCreated ? number : signal, [state.pid, monitor]);
   if (status === "stopped") {
     if (all) return;
@@ -87,7 +87,7 @@ export async function killContainer(
   } finally {
     close(pidfd);
   }
-  // A paused one dies only when it goes on (v1), and does not get as far as its own code.
+  // A paused one dies only when it is thawed (v1), and does not run any code of its own.
   if (number === SIGKILL) await thawCgroup(state.cgroupPaths);
 }
 
@@ -127,13 +127,13 @@ function numberOf(effect: SignalEffect, signal: number): number {
       return SIGCONT;
     case "test":
     case "nothing":
-      return 0; // which still tells whether there is a process
+      return 0; // which still checks whether the process exists
   }
 }
 
 /**
  * Before `start` the process is still init, as PID 1 of its namespace: the kernel drops every signal
- * but SIGKILL and SIGSTOP that it has no handler for. Whoever terminates a created container means it.
+ * but SIGKILL and SIGSTOP that it has no handler for. A signal that terminates is meant to end a created container.
  */
 function numberBeforeStart(effect: SignalEffect, signal: number): number {
   if (effect === "stop") return SIGKILL;
@@ -162,7 +162,7 @@ export async function killOpened(state: ContainerState, pidfd: number): Promise<
   } catch (error) {
     if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
   }
-  // A paused one dies of it only when it goes on (v1); it does not get as far as its own code.
+  // A paused one dies of it only when it is thawed (v1), and does not run any code of its own.
   await thawCgroup(state.cgroupPaths);
 }
 

@@ -7,7 +7,7 @@ import type { ContainerState } from "./state.ts";
  * (lib/build/waiter), and the monitor its first child. It is looked for, never remembered.
  *
  * @returns the container's process itself when it has no child: the monitor has exited, or the container
- *   is one of a urunc that had no waiter; undefined when there is no process
+ *   is one of a urunc that had no waiter; undefined without a process
  */
 export function monitorPid({ pid, cgroupPaths }: ContainerState): number | undefined {
   if (pid === undefined) return undefined;

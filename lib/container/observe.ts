@@ -12,7 +12,7 @@ export interface Observation {
 /**
  * A container's state, and the status that goes with it, without waiting for who works on it.
  *
- * @returns undefined when there is no state: not yet, not any more, or its creator was killed
+ * @returns undefined without a state: not yet, no longer, or its creator was killed
  * @throws UruncError when state.json is of another version or damaged
  */
 export function observeContainer(

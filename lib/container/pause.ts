@@ -8,7 +8,7 @@ import type { Store } from "./store.ts";
 
 /**
  * A container's status as users see it: `paused` is a created or running container whose cgroup is
- * frozen, whoever froze it. It is looked at, never remembered.
+ * frozen, by whatever process. It is read, never remembered.
  */
 export function containerStatus(state: ContainerState): Status {
   const status = computeStatus(state);
@@ -20,7 +20,7 @@ export function containerStatus(state: ContainerState): Status {
  * Stops a container's monitor, and with it the guest, where it is.
  *
  * @throws NotFoundError; WrongStateError unless it is created or running; HostError when the
- *   processes do not stop, and then go on
+ *   processes do not stop; they are thawed then
  */
 export async function pauseContainer(store: Store, id: string): Promise<void> {
   const directory = store.open(id);
@@ -32,7 +32,7 @@ export async function pauseContainer(store: Store, id: string): Promise<void> {
 }
 
 /**
- * Lets a paused container go on.
+ * Resumes a paused container.
  *
  * @throws NotFoundError; WrongStateError unless it is paused
  */

@@ -3,7 +3,7 @@ import type { ContainerState } from "./state.ts";
 import { type ContainerDirectory, notFound } from "./store.ts";
 
 /**
- * The state of a container that a command wants to do something with.
+ * The state of a container that a command is about.
  *
  * @throws NotFoundError when it is not made yet, or just removed; WrongStateError when its creator
  *   was killed before it wrote any down

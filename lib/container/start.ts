@@ -16,7 +16,7 @@ import {
 } from "../../ffi/linux.ts";
 import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
-import { compareIdentity, type Identity, printIdentity, readIdentity } from "../host/identity.ts";
+import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
 import { isGone } from "../os/os_error.ts";
 import { readProcessStat } from "../os/process.ts";
 import { connectAt } from "../os/sockets.ts";
@@ -43,10 +43,10 @@ const EXEC_TIMEOUT = 30;
 /** How often is tried to connect while others wait for init, in milliseconds. */
 const CONNECT_INTERVAL = 20;
 
-/** What start found out, for whoever waits for the monitor. */
+/** What start found out, for callers that wait for the monitor. */
 export interface Started {
   state: ContainerState;
-  /** Problems that do not undo a start, as the specification wants them: failed poststart hooks. */
+  /** Problems that do not undo a start, as the specification requires: failed poststart hooks. */
   warnings: string[];
 }
 
@@ -54,7 +54,7 @@ export interface Started {
  * Starts a created container: lets init exec the monitor, and proves its identity again.
  *
  * @param timeout seconds that the exec may take
- * @param stopwatch runs since whoever asks was asked
+ * @param stopwatch started when the command was
  * @throws NotFoundError, WrongStateError unless it is created, HostError when the exec failed, or took
  *   too long: then the container was killed
  */
@@ -73,7 +73,7 @@ export async function startContainer(
   const started = await proveAfterExec(directory, state);
   stopwatch.did("prove identity");
   directory.writeState(withStart(started, stopwatch));
-  // A failed poststart hook is logged, and the container goes on (runtime.md, lifecycle step 9).
+  // A failed poststart hook is logged, and the container keeps running (runtime.md, lifecycle step 9).
   const warnings = await runEveryHook(started.hooks.poststart, ociState(started, "running"), {
     name: "poststart",
   });
@@ -117,7 +117,7 @@ function requireCreated(directory: ContainerDirectory): ContainerState {
 }
 
 /**
- * Connects to the waiting init, asks for the exec, and waits until it happened. Whoever has the
+ * Connects to the waiting init, asks for the exec, and waits until it happened. The process that has the
  * container's uid may stop init, so none of it is waited for without an end.
  */
 async function letExec(
@@ -134,12 +134,12 @@ async function letExec(
     send(fd, new Uint8Array([START_BYTE]), MSG_NOSIGNAL);
     const left = Math.max(0, deadline - performance.now());
     const [events] = await pollAsync([{ fd, events: POLLIN }], left);
-    // It would execute the monitor later, whose identity nobody proves then.
+    // It would execute the monitor later, whose identity would not be verified then.
     if (events === 0) throw await execTimeout(state, timeout);
     const buffer = new Uint8Array(4096);
     const count = readAnswer(fd, buffer);
     // End of file: the socket is close-on-exec, so the exec happened (or init was killed, and the
-    // container is stopped, which the next state tells).
+    // container is stopped, as the next state shows).
     if (count === 0) return;
     throw new HostError({
       operation: "start container",
@@ -185,7 +185,7 @@ async function execTimeout(state: ContainerState, timeout: number): Promise<Host
     subject: state.id,
     reason: `process ${state.pid} did not execute the monitor within ${timeout} s ` +
       `(its state was ${letter ?? "not to be seen"}), and was killed`,
-    remedy: "T: somebody stopped it, who has its uid or is root; D: a disk does not answer; " +
+    remedy: "T: a process of its uid, or root, stopped it; D: a disk does not answer; " +
       "R: the machine is overloaded. Delete the container, and create it again",
   });
 }
@@ -203,7 +203,7 @@ async function proveAfterExec(
   let started: ContainerState = { ...state, phase: "started" };
   for (const pid of new Set([state.pid!, monitorPid(state)!])) {
     const identity = await proveProcess(directory, state, pid);
-    if (identity !== undefined) started = { ...started, identity: printIdentity(identity) };
+    if (identity !== undefined) started = { ...started, identity: formatIdentity(identity) };
   }
   return started;
 }
@@ -261,7 +261,7 @@ function compareProfile(state: ContainerState, pid: number): string[] {
 }
 
 /**
- * The waiter goes on before the new credentials of what it executes take effect, so the end of file
+ * The waiter continues before the new credentials of what it executes take effect, so the end of file
  * alone does not mean that /proc/PID/status has the monitor's. Opening `environ` takes the lock that execve holds
  * until it is through (exec_update_lock: fs/exec.c, mm_access in kernel/fork.c).
  */

@@ -41,9 +41,9 @@ export interface ContainerState {
   annotations: Record<string, string>;
   /** Of the init process, which becomes the waiter. */
   pid?: number;
-  /** Field 22 of /proc/PID/stat: tells it from a later process with the same number. */
+  /** Field 22 of /proc/PID/stat: distinguishes it from a later process with the same pid. */
   pidStartTime?: string;
-  /** What init executes before it executes the monitor, as stat(2) tells it. */
+  /** What init executes before it executes the monitor, as stat(2) reports it. */
   initExecutable?: { dev: number; ino: number };
   /** The process that creates the container, while it does. */
   creatorPid?: number;
@@ -58,7 +58,7 @@ export interface ContainerState {
   network?: {
     /** Names the network namespace to the host, when anything does. */
     namespacePath?: string;
-    /** Tells it from another that the path names later: `/proc/PID/ns/net` of another process. */
+    /** Distinguishes it from another that the path names later: `/proc/PID/ns/net` of another process. */
     namespace?: { dev: number; ino: number };
     tap: string;
     interface: string;
@@ -207,7 +207,7 @@ const readIdentity: Decoder<ExpectedIdentity> = (value, at) => {
 };
 
 /** The text of state.json. */
-export function printState(state: ContainerState): string {
+export function formatState(state: ContainerState): string {
   return JSON.stringify(state) + "\n";
 }
 

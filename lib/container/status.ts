@@ -14,7 +14,7 @@ const LINUX: ProcessView = {
   executable: (pid) => readFileIdentity(`/proc/${pid}/exe`),
 };
 
-/** What the processes tell; whether they are frozen, `containerStatus` finds out. */
+/** By the processes alone; whether they are frozen, `containerStatus` finds out. */
 export type ProcessStatus = Exclude<OciState["status"], "paused">;
 
 /** What the status depends on. */
@@ -42,7 +42,7 @@ export function computeStatus(
   const { phase, pid, pidStartTime } = state;
   if (pid !== undefined && !isAlive(pid, pidStartTime, processes)) return "stopped";
   if (phase === "creating") {
-    // Killed before it was done: nobody is left to finish.
+    // Killed before it was done: it will not be finished.
     return isAlive(state.creatorPid, state.creatorStartTime, processes) ? "creating" : "stopped";
   }
   if (pid === undefined) return "stopped";

@@ -16,7 +16,7 @@ import {
 import { AlreadyExistsError, errorMessage, HostError, NotFoundError } from "../errors.ts";
 import { timed } from "../watch.ts";
 import { isId, validateId } from "./id.ts";
-import { type ContainerState, parseState, printState } from "./state.ts";
+import { type ContainerState, formatState, parseState } from "./state.ts";
 import { isDirectory, isThere, readIfThere, removeIfThere } from "../os/files.ts";
 import { isCode } from "../os/os_error.ts";
 
@@ -77,7 +77,7 @@ export class Store {
   }
 
   /**
-   * @throws NotFoundError when there is no such container; InvalidConfigurationError for an
+   * @throws NotFoundError when the container does not exist; InvalidConfigurationError for an
    *   impossible id; HostError when the root is open to others
    */
   open(id: string): ContainerDirectory {
@@ -119,7 +119,7 @@ export class Store {
   }
 
   #holds({ path }: ContainerDirectory): boolean {
-    // What cannot be looked at is an error, not absent.
+    // What cannot be read is an error, not absent.
     return this.#exists() && isThere(path) && isDirectory(path);
   }
 
@@ -151,7 +151,7 @@ export class Store {
     });
   }
 
-  /** What state.json says is acted upon as root: nobody else may be able to write it. */
+  /** What state.json says is acted upon as root: no other user may be able to write it. */
   #checkRoot(): void {
     const { uid, mode, isDirectory } = Deno.lstatSync(this.root);
     const refuse = (reason: string, remedy: string) =>
@@ -198,7 +198,7 @@ export class ContainerDirectory {
   /**
    * As `lockAsync`, without waiting.
    *
-   * @returns undefined when somebody else has it
+   * @returns undefined when another process has it
    * @throws NotFoundError when the container is deleted meanwhile
    */
   tryLock(): Lock | undefined {
@@ -225,8 +225,8 @@ export class ContainerDirectory {
 
   #locked(fd: number): Lock {
     try {
-      // Whoever held it may have deleted the container, and another may have taken the id since:
-      // then this is the lock of a directory that is no more.
+      // Its holder may have deleted the container, and another may have taken the id since:
+      // then this is the lock of a deleted directory.
       if (!isSameFile(fd, `${this.path}/${LOCK_FILE}`)) throw notFound(this.id);
     } catch (error) {
       close(fd);
@@ -275,20 +275,20 @@ export class ContainerDirectory {
     const path = `${this.path}/${STATE_FILE}`;
     const temporary = `${path}.new`;
     // Over one that was being written when its writer was killed, if there is one.
-    Deno.writeTextFileSync(temporary, printState(state), { mode: FILE_MODE });
+    Deno.writeTextFileSync(temporary, formatState(state), { mode: FILE_MODE });
     Deno.renameSync(temporary, path);
   }
 
   /**
    * Removes the directory; the id is free again. The caller holds the lock. Removing what is gone
-   * is no error.
+   * is not an error.
    */
   remove(): void {
     for (let attempt = 1;; attempt++) {
       try {
         return removeIfThere(this.path, { recursive: true });
       } catch (error) {
-        // Another command that wanted the lock made its file anew; it will find nothing else here.
+        // Another command that waited for the lock made its file anew; it will find nothing else here.
         if (!isCode(error, "ENOTEMPTY") || attempt === REMOVE_ATTEMPTS) throw error;
       }
     }
@@ -303,7 +303,7 @@ export class Lock implements Disposable {
     this.#fd = fd;
   }
 
-  /** Releasing twice is no error. */
+  /** Releasing twice is not an error. */
   release(): void {
     if (this.#fd !== undefined) close(this.#fd);
     this.#fd = undefined;

@@ -4,7 +4,7 @@ import { HostError } from "../errors.ts";
 /** Longer than what the master is called in the message that carries it. Bytes. */
 const NAME_SIZE = 64;
 
-/** A pair of sockets over which init hands its terminal's master to the creator. */
+/** A pair of sockets over which init sends its terminal's master to the creator. */
 export class TerminalTaker implements Disposable {
   /** For init, as TERMINAL_FD. */
   readonly theirs: number;

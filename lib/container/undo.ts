@@ -18,7 +18,7 @@ export async function undoCreate(
   let warnings: string[];
   try {
     // Poststop hooks run as well: a prestart hook may have attached a network that they detach
-    // (runtime.md: after a failed hook the lifecycle goes on with deletion).
+    // (runtime.md: after a failed hook the lifecycle continues with deletion).
     warnings = await forceDelete(directory, state);
   } catch (error) {
     const { id } = state;
@@ -32,9 +32,9 @@ export async function undoCreate(
 }
 
 /**
- * What to tell when a container cannot be taken back.
+ * What to report when a container cannot be removed.
  *
- * @param container which one, of which runtime (urunc unless told)
+ * @param container which one, of which runtime (urunc by default)
  * @param error what came of it
  * @param cause why it was not to stay
  */

@@ -25,7 +25,7 @@ const ENTRY_BYTES = 8;
  * @param bytes the attribute's value (struct posix_acl_xattr_header and entries, little endian)
  * @param subject what carries the attribute, for the error
  * @returns the entries in the kernel's order
- * @throws HostError when the bytes are no access control list of version 2
+ * @throws HostError when the bytes are not an access control list of version 2
  * @see linux/posix_acl_xattr.h, acl(5)
  */
 export function parseAcl(bytes: Uint8Array, subject = "system.posix_acl_access"): AclEntry[] {

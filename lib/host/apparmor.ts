@@ -15,7 +15,7 @@ export function apparmorEnabled(): boolean {
 /**
  * The profile that confines a process, without its mode: `docker-default`, `unconfined`.
  *
- * @returns undefined when there is no such process
+ * @returns undefined when the process does not exist
  * @see proc_pid_attr(5); the text is `NAME (enforce)`, or the name alone for `unconfined`
  */
 export function readAppArmorProfile(pid: number): string | undefined {

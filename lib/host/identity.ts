@@ -64,7 +64,7 @@ export function parseIdentity(text: string): Identity {
  * Reads a process's identity.
  *
  * @param pid in this process's PID namespace
- * @throws Deno.errors.NotFound when there is no such process; HostError when the file cannot be parsed
+ * @throws Deno.errors.NotFound when the process does not exist; HostError when the file cannot be parsed
  */
 export function readIdentity(pid: number): Identity {
   return parseIdentity(Deno.readTextFileSync(`/proc/${pid}/status`));
@@ -137,7 +137,7 @@ function hex(set: bigint): string {
 }
 
 /** An identity on one line, with the names of /proc/PID/status, for people and for annotations. */
-export function printIdentity(identity: Identity): string {
+export function formatIdentity(identity: Identity): string {
   return [
     `Uid=${identity.uids.join(",")}`,
     `Gid=${identity.gids.join(",")}`,

@@ -18,7 +18,7 @@ import { type Credentials, type Guarded, mayAccess } from "./access.ts";
 const MAXIMUM_LINKS = 40;
 
 /**
- * Opens a file of the host that a container names, as the source of a mount, so that it can be looked at
+ * Opens a file of the host that a container names, as the source of a mount, so that it can be checked
  * before anything is done with it. The directories on the way are root's to pass, as they are for every
  * OCI runtime: an engine's own are closed to others.
  *

@@ -21,7 +21,7 @@ export interface PerformContext {
   startConnection?: number;
   /** Has the creator unmount the container's root, and returns when it has. */
   releaseRootfs(): void;
-  /** Tells the creator that the barrier is reached. */
+  /** Reports to the creator that the barrier is reached. */
   announceBarrier(): void;
 }
 

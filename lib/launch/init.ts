@@ -12,12 +12,12 @@ import { errorMessage } from "../errors.ts";
 /** Where the creator puts init's end of the channel. */
 export const CHANNEL_FD = 3;
 
-/** How many calls of a stack trace are worth seeing, when somebody looks: V8's own number. */
+/** How many calls a stack trace shows: V8's own number. */
 const STACK_TRACE_LIMIT = 10;
 
 type InitChannel = Channel<InitMessage, CreatorMessage>;
 
-/** Whether the process was started by a creator, which puts a socket there: nobody types that. */
+/** Whether the process was started by a creator, which puts a socket there. */
 export function hasCreator(): boolean {
   try {
     return (fstat(CHANNEL_FD).mode & S_IFMT) === S_IFSOCK;
@@ -39,7 +39,7 @@ export function runInit(observer: Observer): number {
   let clock: StepClock;
   for (;;) {
     const message = channel.receive();
-    // The creator is gone: nobody would ever start this container.
+    // The creator is gone: this container would never be started.
     if (message === undefined) return 1;
     try {
       if (message.type === "readNetwork") {
@@ -72,7 +72,7 @@ export function runInit(observer: Observer): number {
       perform(message.plan, context);
       channel.send({ type: "performed", times: clock.times() });
     } catch (error) {
-      tell(channel, failureOf(error));
+      reportFailure(channel, failureOf(error));
       return 1;
     }
   }
@@ -107,10 +107,10 @@ function failureOf(error: unknown): StepFailure {
   return { step: "init", message: errorMessage(error) };
 }
 
-function tell(channel: InitChannel, failure: StepFailure): void {
+function reportFailure(channel: InitChannel, failure: StepFailure): void {
   try {
     channel.send({ type: "failed", failure });
   } catch {
-    // The creator does not listen any more: after the barrier `start` was told instead.
+    // The creator does not listen any more: after the barrier the error was sent to `start`.
   }
 }

@@ -2,7 +2,7 @@
 export type ObservedPhase = "command" | "namespaces" | "launch";
 
 /**
- * Is told of every step after it was done. The executable has only the silent one; tests pass one
+ * Called after every step. The executable has only the silent one; tests pass one
  * that ends the process at a chosen step, to see what is left behind.
  */
 export interface Observer {

@@ -15,8 +15,8 @@ import type { Channel, CreatorMessage, InitMessage } from "./channel.ts";
 export type Stdio = readonly [stdin: number, stdout: number, stderr: number];
 
 /**
- * Hands an init process its standard files, before its first plan. It may have been started before
- * anybody knew them.
+ * Gives an init process its standard files, before its first plan. It may have been started before
+ * they were known.
  *
  * @param stdio they stay open here
  * @throws LinuxError; HostError when one is a directory

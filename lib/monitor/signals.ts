@@ -75,7 +75,7 @@ export function requireSignal(number: number | undefined, text = `${number}`): n
   throw new UsageError({
     operation: "parse signal",
     subject: text,
-    reason: "there is no such signal",
+    reason: "no such signal",
     remedy: `use a name such as SIGTERM, TERM or RTMIN+3, or a number from 0 to ${SIGRTMAX}`,
   });
 }

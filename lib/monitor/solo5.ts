@@ -119,7 +119,7 @@ function tender(tender: Tender): Monitor {
   };
 }
 
-/** A tender's own words are only that there is no ABI information, or that it is not for it. */
+/** A tender itself only reports missing ABI information, or that it is for another tender. */
 function refuseKernel(
   kernel: ElfKernel | LinuxImage,
   name: Tender["name"],

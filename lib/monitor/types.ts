@@ -89,7 +89,7 @@ export interface Monitor extends BootingMonitor {
   dataPaths: readonly string[];
   /** Directories among dataPaths to search for firmware. */
   firmwareDirectories: readonly string[];
-  /** Firmware that it can start a guest in, by name; undefined: it starts kernels by itself. */
+  /** Firmware that it can start a guest in, by name; undefined: it starts kernels itself. */
   firmware?: Readonly<Record<string, Firmware>>;
   /**
    * Memory that the monitor itself uses beside the guest's, in bytes, for a guest of

@@ -28,7 +28,7 @@ export function decisions(input: LaunchInput, launch: Launch): Line[] {
     guest(input),
     ["monitor " + input.monitor.name, { path: input.facts.monitor.binary }],
     accelerator(input),
-    ["firmware " + (input.facts.monitor.firmware ?? "none: the monitor starts kernels by itself")],
+    ["firmware " + (input.facts.monitor.firmware ?? "none: the monitor starts kernels itself")],
     memory(input, launch),
     network(input),
     ...(input.facts.disks ?? []).map(disk),

@@ -54,7 +54,7 @@ export interface PlannedDisks {
  *   `isOpenedByInit`;
  * - a file that the monitor's user may open is bound;
  * - one of the image that this user may not open is opened by init and inherited, if the monitor takes
- *   descriptors. It is the container's own file, whoever owns it;
+ *   descriptors. It is the container's own file, of whatever owner;
  * - one of the host, a volume, must be open to this user; to uid 0 all are.
  *
  * A writable disk belongs to one guest for its lifetime: two writers destroy a file system. Init opens it

@@ -7,11 +7,11 @@ const NAME = "urunc-waiter";
 /**
  * Memory that the container's process costs beside the monitor, in bytes. Measured in a memory cgroup
  * (v1): 124 KiB, of which 28 are its own, 20 its program, and 76 the kernel's for one more process. The
- * rest is for its three pipes, which hold 64 KiB each (pipe(7)) when nobody reads the output.
+ * rest is for its three pipes, which hold 64 KiB each (pipe(7)) when the output is not read.
  */
 export const WAITER_BYTES = 384 * 1024;
 
-/** What the container's process is told: the words of lib/build/waiter/waiter.c. */
+/** The arguments of the container's process, lib/build/waiter/waiter.c. */
 export interface WaiterInput {
   monitor: Pick<Monitor, "endSignal" | "readsInput" | "dropsOutput" | "debugExit">;
   guest: Pick<Guest, "debugExitCodes">;

@@ -294,8 +294,8 @@ testIf("processes of a named mount namespace cannot get hooks to run their files
 
   const cases: [path: string, ran: string | undefined, error: string][] = [
     [`/proc/${holder.pid}/ns/mnt`, "harmless\n", ""],
-    ["/proc/self/ns/net", undefined, "it is no mount namespace"],
-    ["/etc/passwd", undefined, "it is no namespace"],
+    ["/proc/self/ns/net", undefined, "not a mount namespace"],
+    ["/etc/passwd", undefined, "not a namespace"],
     ["/no/such/path", undefined, "ENOENT"],
   ];
   for (const [path, ran, error] of cases) {

@@ -65,7 +65,7 @@ for (const waiting of [0, 2]) {
         error.message,
         new RegExp(
           `^start container ${container.id}: process ${pid} did not execute the monitor ` +
-            "within 1 s \\(its state was T\\), and was killed \\(T: somebody stopped it",
+            "within 1 s \\(its state was T\\), and was killed \\(T: a process of its uid, or root, stopped it",
         ),
       );
       return true;

@@ -232,7 +232,7 @@ testIf("a stack trace of the executable names functions, files and lines", {
   assert.deepEqual(calls.slice(0, 3).map(({ name, file }) => [name, file]), [
     ["notFound", "lib/container/store.ts"],
     ["Store.open", "lib/container/store.ts"],
-    ["printState", "lib/cli/verbs/state.ts"],
+    ["formatState", "lib/cli/verbs/state.ts"],
   ]);
   // And the line is the one where the next call is.
   for (

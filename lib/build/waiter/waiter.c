@@ -40,11 +40,11 @@
 #define CHUNK 4096
 /* A terminal takes one buffer whatever is in the others (drivers/tty/tty_buffer.c). */
 #define TERMINAL_CHUNK 256
-/* Output that nobody has taken so long after the program's exit is given up. Milliseconds. */
+/* Output that was not read for so long after the program's exit is given up. Milliseconds. */
 #define DRAIN 10000
 /* The waiter's own failures; what a shell says of a program that it cannot run. */
 #define OWN_FAILURE 125
-/* The program reported that it cannot go on. */
+/* The program reported an internal error. */
 #define INTERNAL_ERROR 255
 #define SIGNAL_BASE 128
 #define MOST_CODES 8
@@ -191,7 +191,7 @@ static void forward(struct flow *flow, int from, int to) {
   flow->most = terminal ? TERMINAL_CHUNK : CHUNK;
 }
 
-/* No more comes. Pipes are closed: the program then reads the end of its input. */
+/* End of input. Pipes are closed: the program then reads end of file. */
 static void end_of(struct flow *flow) {
   if (flow->from > 2) close(flow->from);
   flow->from = -1;
@@ -275,7 +275,7 @@ static void take(struct flow *flow) {
   if (count <= 0) end_of(flow);
 }
 
-/* Whose reader has gone goes on, as with a terminal that is hung up; a new reader gets what is new. */
+/* Without a reader it continues, as with a terminal that is hung up; a new reader gets what is new. */
 static void give(struct flow *flow) {
   ssize_t count = write(flow->to, flow->bytes + flow->at, flow->end - flow->at);
   if (count < 0 && is_waiting(errno)) return;

@@ -8,7 +8,7 @@ import type { Context } from "../context.ts";
 import { printJson } from "../../output.ts";
 
 /** `urunc state` */
-export function printState(command: CommandOf<"state">, context: Context): number {
+export function formatState(command: CommandOf<"state">, context: Context): number {
   const directory = context.store.open(command.id);
   const observation = observeContainer(directory);
   if (observation === undefined) throw withoutState(directory);

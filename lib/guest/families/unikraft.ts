@@ -183,7 +183,7 @@ function environment(env: string[]): string[] {
 
 /**
  * Single quotes protect everything but themselves; in double ones a backslash protects `"` and `\`.
- * Quotes with nothing in them are no word.
+ * Empty quotes are not an argument.
  */
 function quoted(word: string, subject: string): string {
   if (word === "") {

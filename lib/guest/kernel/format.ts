@@ -24,7 +24,7 @@ const BEGINNINGS: readonly [magic: string, what: string][] = [
 /**
  * What a guest's kernel is.
  *
- * @param read never throws for what is in the file: whoever made it may be hostile
+ * @param read never throws for what is in the file, which may be hostile
  */
 export function readKernelFormat(read: KernelReader): KernelFormat {
   const head = read(0, HEAD_BYTES);

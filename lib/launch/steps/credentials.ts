@@ -114,7 +114,7 @@ export const CREDENTIAL_STEPS: StepHandlers<
   },
 
   newSessionKeyring() {
-    // Anonymous, so that nobody else can join it: the caller's keys stay out of reach.
+    // Anonymous, so that no other process can join it: the caller's keys stay out of reach.
     keyctlJoinSessionKeyring(null);
   },
 

@@ -20,7 +20,7 @@ import type { StepHandlers } from "../context.ts";
 /** By it our own program is known among others. */
 const PROGRAM_NAME = "urunc_devices";
 
-/** Which devices the container's cgroup lets be opened, whatever node somebody finds a way to. */
+/** Which devices the container's cgroup lets be opened, through any node. */
 export const DEVICE_STEPS: StepHandlers<"deviceRule" | "deviceProgram"> = {
   deviceRule({ file, rule }) {
     Deno.writeTextFileSync(file, rule);
@@ -36,7 +36,7 @@ export const DEVICE_STEPS: StepHandlers<"deviceRule" | "deviceProgram"> = {
         name: PROGRAM_NAME,
       });
       // Every program must agree: one that systemd attached, here or above, keeps its say. It stays
-      // for as long as the cgroup, whoever has it open.
+      // for as long as the cgroup, even when nothing has it open.
       bpfProgAttach(directory, program, BPF_CGROUP_DEVICE, BPF_F_ALLOW_MULTI);
       close(program);
       for (const id of former) detachOurs(directory, id);

@@ -1,7 +1,7 @@
 import { LinuxError, lockByte } from "../../../ffi/linux.ts";
 
 /**
- * The bytes by which QEMU tells others that it writes to a file, and that nobody else may: of
+ * The bytes that QEMU locks while it writes to a file, so that no other process does: of
  * RAW_LOCK_PERM_BASE and RAW_LOCK_SHARED_BASE (block/file-posix.c) those of BLK_PERM_WRITE
  * (include/block/block-common.h). So a virtual machine of the host's keeps us out, and we keep out it.
  */
@@ -12,7 +12,7 @@ const QEMU_SHARES_NO_WRITES = 200 + 1;
  * Makes a disk image this guest's alone, for as long as the descriptor is open anywhere.
  *
  * @param fd open for writing
- * @throws Error saying that somebody else writes to it; LinuxError
+ * @throws Error when another process writes to it; LinuxError
  */
 export function claimFile(fd: number): void {
   explained("EAGAIN", "another guest, or another QEMU, uses it as a disk", () => {

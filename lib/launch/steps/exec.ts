@@ -53,11 +53,11 @@ export const EXEC_STEPS: StepHandlers<
   openWaiter(_step, context) {
     const fd = createExecutable("urunc-waiter");
     writeAll(fd, WAITER);
-    // Nobody may read it: the kernel then keeps its process undumpable, from the exec on
+    // It is not readable: the kernel then keeps its process undumpable, from the exec on
     // (would_dump() in fs/exec.c).
     fchmod(fd, 0o111);
     // Not F_SEAL_WRITE, which waits until no processor has pages of it in its batches (mm/memfd.c):
-    // 7 ms. Nobody has it mapped.
+    // 7 ms. It is not mapped.
     addSeals(fd, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
     context.opened.set("waiter", fd);
   },
@@ -70,7 +70,7 @@ export const EXEC_STEPS: StepHandlers<
   barrier(_step, context) {
     context.announceBarrier();
     // Anything that connects and does not ask for a start (a probe, a caller that was killed) is
-    // dropped, and the wait goes on.
+    // dropped, and the wait continues.
     for (;;) {
       const connection = accept(context.startListener!);
       const byte = new Uint8Array(1);
@@ -109,7 +109,7 @@ function createExecutable(name: string): number {
 }
 
 /**
- * Gives descriptors the numbers that waiter and monitor were told. The last thing before the exec:
+ * Gives descriptors the numbers that waiter and monitor expect. The last thing before the exec:
  * whatever had these numbers, the channel to the creator for one, has served its purpose. What is still
  * needed is moved out of their way first.
  */

@@ -65,7 +65,7 @@ export const NAMESPACE_STEPS: StepHandlers<
 
   privatePropagation() {
     // Slave rather than private: an unmount on the host still reaches us, so that this namespace
-    // does not keep somebody else's file system busy; nothing of ours goes the other way.
+    // does not keep another's file system busy; none of ours propagates the other way.
     mount(null, "/", null, MS_REC | MS_SLAVE, null);
   },
 

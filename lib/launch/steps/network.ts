@@ -6,7 +6,7 @@ import { masquerade } from "../../network/masquerade.ts";
 import { filterGuest, redirectIngress, shareIngress } from "../../network/redirect.ts";
 import type { StepHandlers } from "../context.ts";
 
-/** The tap, and how packets come to it. All in the network namespace of the calling thread. */
+/** The tap, and how packets reach it. All in the network namespace of the calling thread. */
 export const NETWORK_STEPS: StepHandlers<
   | "removeStaleTap"
   | "createTap"

@@ -64,7 +64,7 @@ import type { PerformContext, StepHandlers } from "../context.ts";
  * - A path of the image is only ever resolved by `openImageFile`, which cannot leave the image, and
  *   is used as a descriptor from then on.
  * - A target in the new root is resolved without following any symlink. We are the only ones who
- *   write there, so a symlink would be our own mistake; it must not become somebody's way out.
+ *   write there, so a symlink would be our own mistake; it must not become a way out.
  */
 export const ROOT_STEPS: StepHandlers<
   | "openImageRoot"
@@ -112,7 +112,7 @@ export const ROOT_STEPS: StepHandlers<
   },
 
   bindHost({ source, target, kind }, context) {
-    // Not recursive: what the host has mounted below a library directory is no library.
+    // Not recursive: what the host has mounted below a library directory is not a library.
     const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
     const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE);
     attach(context, tree, target, kind, attributes);
@@ -240,7 +240,7 @@ export const ROOT_STEPS: StepHandlers<
 };
 
 /**
- * Opens a regular file of the host for a container's user. It was looked at before the plan was made, and
+ * Opens a regular file of the host for a container's user. It was checked before the plan was made, and
  * something else may have its name by now: what counts is the file that is opened here.
  */
 function openVolume(path: string, access: "r" | "rw", user: Credentials): number {

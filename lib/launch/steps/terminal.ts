@@ -23,12 +23,12 @@ import { TERMINAL_FD } from "../channel.ts";
 import { connectAt } from "../../os/sockets.ts";
 import type { StepHandlers } from "../context.ts";
 
-/** What the master is called in the message that carries it, as in runc's; it tells nothing. */
+/** What the master is called in the message that carries it, as in runc's; it carries no information. */
 const MASTER_NAME = new TextEncoder().encode("/dev/ptmx");
 
 const STANDARD_FILES = [0, 1, 2] as const;
 
-/** The monitor's terminal: made, handed over, used. */
+/** The monitor's terminal: created, sent, used. */
 export const TERMINAL_STEPS: StepHandlers<"openTerminal" | "sendTerminal" | "useTerminal"> = {
   openTerminal({ uid, gid, mode, size }, context) {
     const terminal = openPrivatePty();
@@ -52,7 +52,7 @@ export const TERMINAL_STEPS: StepHandlers<"openTerminal" | "sendTerminal" | "use
   useTerminal(_step, context) {
     const { slave } = context.terminal!;
     setControllingTerminal(slave);
-    // Found before they are replaced: whoever reads the caller's pipe to its end, as containerd's shim
+    // Found before they are replaced: a reader of the caller's pipe, as containerd's shim
     // for runc does until `create` is done, must not wait for copies that Deno keeps until the exec.
     for (const fd of copiesOf(STANDARD_FILES)) {
       dup2(slave, fd);

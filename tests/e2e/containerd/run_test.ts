@@ -90,7 +90,7 @@ testIf("ctr task: ls, ps, metrics, pause, resume, exec, kill, delete", {
   assert.notEqual(early.code, 0);
 
   const none = await it.ctr(["task", "kill", "--signal", "99", "idle"]);
-  assert.match(none.stderr, /there is no such signal/);
+  assert.match(none.stderr, /no such signal/);
   assert.match((await it.ctr(["task", "ls"])).stdout, /idle\s+\d+\s+RUNNING/);
   await it.ctr(["task", "kill", "--signal", "SIGKILL", "idle"], { check: true });
   await waitForStatus(it, "idle", "STOPPED");

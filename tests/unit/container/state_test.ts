@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
-import { ociState, parseState, printState } from "../../../lib/container/state.ts";
+import { formatState, ociState, parseState } from "../../../lib/container/state.ts";
 import { STATE } from "./_state.ts";
 
 Deno.test("a state is read as it was written", () => {
-  const read = parseState(printState(STATE), "state.json");
+  const read = parseState(formatState(STATE), "state.json");
   // Through JSON, where a field that is undefined is one that is not there.
-  assert.deepEqual(JSON.parse(printState(read)), JSON.parse(printState(STATE)));
+  assert.deepEqual(JSON.parse(formatState(read)), JSON.parse(formatState(STATE)));
 });
 
 const DAMAGED: [string, string, RegExp][] = [
   ["nothing", "", /it is not JSON/],
-  ["half a file", printState(STATE).slice(0, 50), /it is not JSON/],
+  ["half a file", formatState(STATE).slice(0, 50), /it is not JSON/],
   ["a list", "[]", /found an array, allowed: an object/],
   ["null", "null", /found null, allowed: an object/],
   ["another version", JSON.stringify({ ...STATE, version: 2 }), /version 2, this urunc reads 1/],

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import {
   compareIdentity,
+  formatIdentity,
   type Identity,
   parseIdentity,
-  printIdentity,
   readIdentity,
 } from "../../../lib/host/identity.ts";
 import type { ExpectedIdentity } from "../../../lib/host/identity.ts";
@@ -125,7 +125,7 @@ for (const [what, change, message] of DIFFERENCES) {
 
 Deno.test("an identity is printed on one line under the kernel's names", () => {
   assert.equal(
-    printIdentity({ ...NOBODY, groups: [20, 108] }),
+    formatIdentity({ ...NOBODY, groups: [20, 108] }),
     "Uid=65534,65534,65534,65534 Gid=65534,65534,65534,65534 Groups=20,108 " +
       "CapInh=0000000000000000 CapPrm=0000000000000000 CapEff=0000000000000000 " +
       "CapBnd=0000000000000000 CapAmb=0000000000000000 NoNewPrivs=1 Seccomp=2",

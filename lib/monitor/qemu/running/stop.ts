@@ -39,7 +39,7 @@ const WATCH_INTERVAL = 25;
 /**
  * Processor time in milliseconds, in the first moment, that is more than a kernel alone takes for
  * the event. It reveals a program that leaves no trace in the registers, because it ran last. Measured
- * with Linux 6.12: with TCG, up to 7.9 ms when nobody listens (30 times, most of it on a busy machine),
+ * with Linux 6.12: with TCG, up to 7.9 ms without a listener (30 times, most of it on a busy machine),
  * and 10.8 to 33 ms when a shell wakes up and starts `sleep`; with KVM in a machine that is emulated
  * itself, 0.7 and 25 ms. For KVM on bare metal the number is estimated, not measured: a kernel alone some
  * 0.2 ms, a process that is started about 1 ms. Rather too low: then the caller kills a guest that does not

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { salvageState } from "../../../lib/container/salvage.ts";
+import { recoverState } from "../../../lib/container/recover.ts";
 
 const UNITS: [told: unknown, believed: string | undefined][] = [
   ["docker-1.scope", "docker-1.scope"],
@@ -13,7 +13,7 @@ const UNITS: [told: unknown, believed: string | undefined][] = [
 
 for (const [told, believed] of UNITS) {
   Deno.test(`of a damaged state the unit ${JSON.stringify(told)} is trusted: ${believed}`, () => {
-    const { systemdUnit } = salvageState("one", JSON.stringify({ systemdUnit: told }));
+    const { systemdUnit } = recoverState("one", JSON.stringify({ systemdUnit: told }));
     assert.equal(systemdUnit, believed);
   });
 }

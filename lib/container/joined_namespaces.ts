@@ -21,7 +21,7 @@ const NS_GET_NSTYPE = 0xb703;
  * Checks the path of a mount namespace, which is not entered (see lib/plan/namespaces.ts) and could
  * so be anything.
  *
- * @throws InvalidConfigurationError when there is no mount namespace
+ * @throws InvalidConfigurationError without a mount namespace
  */
 export function requireMountNamespace({ linux }: Spec): void {
   const index = linux.namespaces.findIndex(({ type }) => type === "mount");
@@ -40,10 +40,10 @@ function objectionToMount(path: string): string | undefined {
   let fd: number | undefined;
   try {
     fd = open(path, O_RDONLY | O_NONBLOCK);
-    return ioctl(fd, NS_GET_NSTYPE, 0) === CLONE_NEWNS ? undefined : "it is no mount namespace";
+    return ioctl(fd, NS_GET_NSTYPE, 0) === CLONE_NEWNS ? undefined : "not a mount namespace";
   } catch (error) {
     if (!(error instanceof LinuxError)) throw error;
-    return error.code === "ENOTTY" ? "it is no namespace" : error.code;
+    return error.code === "ENOTTY" ? "not a namespace" : error.code;
   } finally {
     if (fd !== undefined) close(fd);
   }

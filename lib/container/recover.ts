@@ -15,7 +15,7 @@ import { type ContainerState, processId, STATE_VERSION } from "./state.ts";
  *
  * @param json the text of state.json
  */
-export function salvageState(id: string, json: string): ContainerState {
+export function recoverState(id: string, json: string): ContainerState {
   const fields = record(parse(json));
   const network = record(fields.network);
   const namespacePath = believed(network.namespacePath, absolutePath);
@@ -45,7 +45,7 @@ export function salvageState(id: string, json: string): ContainerState {
 }
 
 const NOWHERE = new Place({
-  error: (_, reason) => new UruncError({ operation: "salvage container state", reason }),
+  error: (_, reason) => new UruncError({ operation: "recover container state", reason }),
 });
 
 /** What `decode` takes; undefined for anything else. */

@@ -9,7 +9,7 @@ import { callersEnvironment } from "./environment.ts";
  * @param args after its name
  * @throws LinuxError
  */
-export function become(path: string, args: string[]): never {
+export function execRuntime(path: string, args: string[]): never {
   const environment = callersEnvironment();
   restoreFileLimit();
   setSignalMask(0n);
