@@ -96,7 +96,7 @@ testIf("-debug logs a task's requests and steps, with its id, and nothing secret
       /^request Create$/,
       /^launch step \d+ exec qemu$/,
       /^request Start$/,
-      /^kill: signal 9 to the monitor$/,
+      /^kill: signal 9 to the waiter$/,
       /^delete: remove the state$/,
       /^request Delete$/,
     ]

