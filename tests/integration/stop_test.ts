@@ -337,6 +337,22 @@ for (const [signal, number] of Object.entries(ENDING)) {
   });
 }
 
+testIf(
+  "stop: a signal to the container's pid itself, as conmon and containerd send it, ends the guest",
+  {
+    needs: elfNeeds,
+  },
+  async () => {
+    await using scope = new Scope();
+    const container = await Container.prepare(scope, { args: ["idle"], accelerator: "tcg" });
+    const { code } = await container.spawn(scope, "run");
+    await container.waitForOutput("idle");
+    const { pid } = await container.state();
+    for (const signal of ["SIGUSR1", "SIGTERM"] as const) Deno.kill(pid!, signal);
+    assert.equal(await code, 138, "the first one's");
+  },
+);
+
 testIf("stop: signals that ask for nothing, and the image's own stop signal among them", {
   needs: elfNeeds,
 }, async () => {
