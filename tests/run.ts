@@ -3,7 +3,7 @@
  * executable, runs every group of tests in a process of its own, and looks at what they left on the
  * machine. The last line is the sum; before it stands what passed only in another node than the first.
  *
- * A group that takes longer than its share (tests/support/groups.ts) is told to clean up, and counts as
+ * A group that takes longer than its share (tests/support/groups.ts) is asked to clean up, and counts as
  * failed. What is below tests/vm/node is run by the vm group's tests, in a node.
  */
 import { whenOver } from "./support/busy.ts";

@@ -1,4 +1,4 @@
-/** How the tests are run by Deno, whoever runs them. */
+/** How Deno runs the tests, by any of the tasks. */
 
 /**
  * The arguments of `deno` before the files. Types are checked by `deno task ok`. V8 as in the linked

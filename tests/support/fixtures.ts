@@ -20,7 +20,7 @@ export interface BundleOptions {
    * guest, or for a monitor that does not start it, one that only says in its headers what it is.
    */
   kernel?: string;
-  /** What the manifest of a Solo5 guest declares, where no kernel is told. */
+  /** What the manifest of a Solo5 guest declares, where the kernel is not known. */
   solo5Devices?: Solo5Device[];
   /** Host path of an initial RAM disk, copied to /unikernel/initrd in the image. */
   initrd?: string;

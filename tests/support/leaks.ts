@@ -1,6 +1,6 @@
 /**
  * What this run of the tests could leave behind on the machine, and what it could change there: looked
- * at before and after. Others may come and go meanwhile: what is looked at bears the run's mark.
+ * at before and after. Others may come and go meanwhile: what is compared bears the run's mark.
  */
 import { RUN_MARK } from "./mark.ts";
 import { listPids, readCommandLine } from "./process.ts";

@@ -16,7 +16,7 @@ const words: [monitor: string, guest: Parameters<typeof guestOf>[0], expected: s
 ];
 
 for (const [monitor, guest, expected] of words) {
-  Deno.test(`what the waiter is told of ${guest} on ${monitor}`, () => {
+  Deno.test(`the arguments of the waiter for ${guest} on ${monitor}`, () => {
     const program = ["/usr/bin/monitor", "--", "input"];
     const input = { monitor: monitorByName(monitor), guest: guestOf(guest), startFd: 5, program };
     assert.deepEqual(waiterArguments(input), [
