@@ -121,6 +121,8 @@ export interface FirecrackerFacts {
   linuxParameters: readonly string[];
   /** Its own limit of a guest's command line in bytes, the closing NUL included. */
   commandLineBytes: number;
+  /** `BootingMonitor.reservesVideoMemory`. */
+  reservesVideoMemory: boolean;
 }
 
 /** Solo5's hvt for it; memory in MiB. */

@@ -100,6 +100,8 @@ export const x86_64: Architecture = {
     linuxParameters: ["reboot=k"],
     // CMDLINE_MAX_SIZE, src/vmm/src/arch/x86_64/layout.rs.
     commandLineBytes: 2048,
+    // Since 1.8: SYSTEM_MEM_START in the same file.
+    reservesVideoMemory: true,
   },
   solo5: {
     // It takes whole pages of 2 MiB and gives at least one; in a single one no guest has a heap.

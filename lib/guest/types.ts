@@ -84,6 +84,8 @@ export interface BootingMonitor {
    * double quotes, or at the end without one, and drops a `--` that nothing follows.
    */
   insertsParameters?: boolean;
+  /** Whether its memory map reserves the end of the first 640 KiB and the video memory in one region. */
+  reservesVideoMemory?: boolean;
 }
 
 /** A disk, as far as a guest's command line mentions it. */

@@ -64,6 +64,7 @@ export const firecracker: Monitor = {
   linuxParameters: arch.firecracker.linuxParameters,
   // linux-loader, src/cmdline/mod.rs.
   insertsParameters: true,
+  reservesVideoMemory: arch.firecracker.reservesVideoMemory,
   kernels: "an uncompressed ELF kernel of 64 bits (vmlinux)",
   refuseKernel,
   versionArguments: ["--version"],

@@ -24,6 +24,12 @@ const WITH_NETDEV_IP = [0, 16, 1];
 const WITH_RAMFS_OPTION = [0, 16, 2];
 
 /**
+ * The first that does not insert the video memory as a region of its own, which must not overlap a reserved
+ * one (plat/common/memory.c): https://github.com/unikraft/unikraft/issues/1410.
+ */
+const WITHOUT_VIDEO_MEMORY = [0, 17, 1];
+
+/**
  * Not a parameter of any library: words without a dot are skipped. Without a word before `--` Unikraft
  * passes all words to the program, `--` too (lib/ukboot/boot.c).
  */
@@ -68,7 +74,11 @@ export const unikraft: Guest = {
     if (monitor?.insertsParameters) requireFoundEnd(line, before.join(" ").length, monitor);
     return line;
   },
-  warnings: ({ env, network }) => [
+  warnings: ({ env, network, monitor, version }) => [
+    ...!monitor?.reservesVideoMemory || isSince(version, WITHOUT_VIDEO_MEMORY) ? [] : [
+      `the guest is of Unikraft ${version}: up to 0.17.0 it stops at an assertion when it boots on ` +
+      `${monitor.title} 1.8 or later, and the container's exit code is 0`,
+    ],
     ...env.length <= DEFAULT_VARIABLES ? [] : [
       `process.env has ${env.length} variables: a Unikraft guest drops those after its first ` +
       `${DEFAULT_VARIABLES} unless it is built with more ` +

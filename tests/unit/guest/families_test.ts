@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
-import type { GuestInput, GuestNetwork, UnikernelType } from "../../../lib/guest/types.ts";
+import type {
+  BootingMonitor,
+  GuestInput,
+  GuestNetwork,
+  UnikernelType,
+} from "../../../lib/guest/types.ts";
 import { firecracker } from "../../../lib/monitor/firecracker.ts";
 import { qemu } from "../../../lib/monitor/qemu/qemu.ts";
 import {
@@ -368,6 +373,18 @@ Deno.test("unikraft: more variables than a usual build takes are warned of", () 
   const small = guestOf("unikraft").warnings!(inputOf({ network: { ...network, mtu: 1450 } }));
   assert.match(small.join(), /MTU is 1450, which a Unikraft guest is not given/);
   assert.deepEqual(guestOf("unikraft").warnings!(inputOf({ network })), []);
+});
+
+Deno.test("unikraft on Firecracker: versions that do not boot there are warned of", () => {
+  const warnings = (version: string | undefined, monitor: BootingMonitor) =>
+    guestOf("unikraft").warnings!(inputOf({ version, monitor }));
+  for (const version of ["0.15.0", "0.16.3", "0.17.0"]) {
+    assert.match(warnings(version, firecracker).join(), new RegExp(`${version}: .* assertion`));
+    assert.deepEqual(warnings(version, qemu), []);
+  }
+  for (const version of [undefined, "0.18.0"]) {
+    assert.deepEqual(warnings(version, firecracker), []);
+  }
 });
 
 Deno.test("unikraft on Firecracker: arguments survive what Firecracker does to the line", () => {
