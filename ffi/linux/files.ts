@@ -12,6 +12,9 @@ import * as sysStat from "../symbols/sys_stat.ts";
 import * as sysXattr from "../symbols/sys_xattr.ts";
 import * as unistd from "../symbols/unistd.ts";
 
+/** linux/limits.h; the target of a symbolic link is shorter. */
+const PATH_MAX = 4096;
+
 export interface DeviceNumber {
   major: number;
   minor: number;
@@ -129,6 +132,23 @@ export function mkdirat(dirfd: number, path: string, mode: number): void {
 export function symlinkat(target: string, dirfd: number, path: string): void {
   const [to, name] = [cString(target, "symlinkat"), cString(path, "symlinkat")];
   checked("symlinkat", `${path} to ${target}`, () => unistd.symlinkat(to, dirfd, name));
+}
+
+/**
+ * Where a symbolic link leads, of the one that was opened, whatever its name is by now.
+ *
+ * @param fd of the link, opened with O_PATH and O_NOFOLLOW
+ * @throws {LinuxError}
+ * @see readlink(2), on an empty path
+ */
+export function readLink(fd: number): string {
+  const [path, target] = [cString("", "readlinkat"), allocate(PATH_MAX)];
+  const length = retried(
+    "readlinkat",
+    `fd ${fd}`,
+    () => unistd.readlinkat(fd, path, target, BigInt(PATH_MAX)),
+  );
+  return new TextDecoder().decode(target.subarray(0, length));
 }
 
 /**

@@ -42,6 +42,16 @@ export const symlinkat = declare("symlinkat", {
   result: "i32",
 });
 
+export const readlinkat = declare("readlinkat", {
+  parameters: [
+    /* int dirfd */ "i32",
+    /* const char *pathname */ "buffer",
+    /* char *buf */ "buffer",
+    /* size_t bufsiz */ "usize",
+  ],
+  result: "isize",
+});
+
 export const unlinkat = declare("unlinkat", {
   parameters: [/* int dirfd */ "i32", /* const char *path */ "buffer", /* int flags */ "i32"],
   result: "i32",

@@ -7,6 +7,7 @@ import {
   O_NONBLOCK,
   O_PATH,
   open,
+  readLink,
   S_IFLNK,
   S_IFMT,
 } from "../../ffi/linux.ts";
@@ -35,9 +36,10 @@ export function openNamed(path: string): number {
     const fd = open(at, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     const { mode, uid } = fstat(fd);
     if ((mode & S_IFMT) !== S_IFLNK) return fd;
+    // Of the link whose owner was checked: another may have its name by now.
+    const target = readLink(fd);
     close(fd);
     if (uid !== 0) throw new Error(`${at} is a symbolic link of uid ${uid}: name the file itself`);
-    const target = Deno.readLinkSync(at);
     at = target.startsWith("/") ? target : `${parentPath(at)}/${target}`;
   }
   throw new Error(`${path} leads through too many symbolic links`);

@@ -29,6 +29,9 @@ Deno.test("a symbolic link is followed, or read itself", async () => {
   const fd = linux.open(`${path}/link`, linux.O_PATH | linux.O_NOFOLLOW);
   try {
     assert.equal(linux.fstat(fd).mode & linux.S_IFMT, linux.S_IFLNK);
+    Deno.removeSync(`${path}/link`);
+    linux.symlinkat("/etc/passwd", linux.AT_FDCWD, `${path}/link`);
+    assert.equal(linux.readLink(fd), "/dev/null");
   } finally {
     linux.close(fd);
   }
