@@ -4,6 +4,10 @@ import type { Guest } from "./types.ts";
 /** The option of its resolver, since 4.11; a guest without a resolver exits when it is given it. */
 const DNS_SERVERS = "--dns-servers";
 
+/** The options of its network stack. */
+const IPV4 = "--ipv4";
+const GATEWAY = "--ipv4-gateway";
+
 /**
  * A MirageOS unikernel, on Solo5's tenders or its virtio bindings.
  *
@@ -30,25 +34,36 @@ export const mirage: Guest = {
     const { args, subject } = argumentsOf(input);
     const ipv4 = input.network?.ipv4;
     const own = args[0]?.startsWith("-") ? 0 : 1;
-    const options = args.slice(own)
-      .map((argument, index) => quoted(argument, subject(index + own)));
+    const given = args.slice(own);
     const words = [
-      ...(ipv4 === undefined ? [] : [`--ipv4=${ipv4.address}/${ipv4.prefixLength}`]),
-      ...(ipv4?.gateway === undefined ? [] : [`--ipv4-gateway=${ipv4.gateway}`]),
-      ...withNameservers(options, input.nameservers ?? []),
+      ...unlessGiven(IPV4, ipv4 && `${ipv4.address}/${ipv4.prefixLength}`, given),
+      ...unlessGiven(GATEWAY, ipv4?.gateway, given),
+      ...given.flatMap((argument, index) =>
+        isWithoutValue(given, index)
+          ? nameservers(input.nameservers ?? [])
+          : [quoted(argument, subject(index + own))]
+      ),
     ];
     return words.length === 0 ? undefined : words.join(" ");
   },
 };
 
+/** An option of the container's network; a guest exits on one that is repeated. */
+function unlessGiven(option: string, value: string | undefined, given: string[]): string[] {
+  const isGiven = given.some((it) => it === option || it.startsWith(`${option}=`));
+  return value === undefined || isGiven ? [] : [`${option}=${value}`];
+}
+
+/** Whether an argument is the option for name servers, and the next one is not its value. */
+function isWithoutValue(given: string[], index: number): boolean {
+  const next = given[index + 1];
+  return given[index] === DNS_SERVERS && (next === undefined || next.startsWith("-"));
+}
+
 /** Without any name server the option is left out: the guest has a default. */
-function withNameservers(words: string[], nameservers: string[]): string[] {
-  return words.flatMap((word, index) => {
-    const next = words[index + 1];
-    if (word !== DNS_SERVERS || (next !== undefined && !next.startsWith("-"))) return [word];
-    if (nameservers.length === 0) return [];
-    return [`${DNS_SERVERS}=${nameservers.map((it) => `udp:${it}`).join(",")}`];
-  });
+function nameservers(addresses: string[]): string[] {
+  if (addresses.length === 0) return [];
+  return [`${DNS_SERVERS}=${addresses.map((it) => `udp:${it}`).join(",")}`];
 }
 
 function quoted(argument: string, subject: string): string {

@@ -76,9 +76,11 @@ const texts = [
   "-n\n\n",
 ];
 
-/** MirageOS has a name of its own for the program. */
+/** MirageOS has a name of its own for the program, and takes its own options out. */
 function reachingOf(type: UnikernelType, args: string[]): string[] {
-  return type === "mirage" && !args[0]!.startsWith("-") ? args.slice(1) : args;
+  if (type !== "mirage") return args;
+  const given = args[0]!.startsWith("-") ? args : args.slice(1);
+  return given.filter((it) => !it.startsWith("--ipv4="));
 }
 
 for (const type of families) {
@@ -178,6 +180,28 @@ const addressCases: AddressCase[] = [
     },
     line: "--dns-servers=udp:10.96.0.10,udp:9.9.9.9 -l --dns-servers tls:9.9.9.9 " +
       "--dns-servers=udp:10.96.0.10,udp:9.9.9.9",
+  },
+  {
+    type: "mirage",
+    name: "name servers before an option that is quoted",
+    changes: {
+      network: undefined,
+      args: ["app", "--dns-servers", '--hello=a "b"'],
+      nameservers: ["9.9.9.9"],
+    },
+    line: '--dns-servers=udp:9.9.9.9 "--hello=a \\"b\\""',
+  },
+  {
+    type: "mirage",
+    name: "an address of its own",
+    changes: { args: ["app", "--ipv4=10.0.0.9/8"] },
+    line: "--ipv4-gateway=10.88.0.1 --ipv4=10.0.0.9/8",
+  },
+  {
+    type: "mirage",
+    name: "address and gateway of its own",
+    changes: { args: ["app", "--ipv4", "10.0.0.9/8", "--ipv4-gateway=10.0.0.1"] },
+    line: "--ipv4 10.0.0.9/8 --ipv4-gateway=10.0.0.1",
   },
   {
     type: "mirage",

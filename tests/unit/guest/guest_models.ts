@@ -39,7 +39,8 @@ export function bootMirage(line: string): Booted {
   const booted: Booted = { args: [], env: [], parameters: {} };
   for (const word of words.map(fromBytes)) {
     const [, name, value] = /^--(ipv4|ipv4-gateway|dns-servers)=(.*)$/s.exec(word) ?? [];
-    if (name === undefined || name in booted.parameters) booted.args.push(word);
+    if (name === undefined) booted.args.push(word);
+    else if (name in booted.parameters) throw new Error(`option '--${name}' cannot be repeated`);
     else booted.parameters[name] = value;
   }
   return booted;
