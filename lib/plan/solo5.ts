@@ -24,16 +24,17 @@ export interface ManifestDevices {
 
 /**
  * The names of a Solo5 guest's devices. A tender starts a guest only with every device that its manifest
- * declares, and with no other: what is missing or too many is known before anything is made. Except the
+ * declares, and with no other, and on QEMU the guest itself aborts (bindings/virtio, with an exit code
+ * that says nothing): what is missing or too many is known before anything is made. Except the
  * container's network: engines give one to every container, and a guest that declares none does without.
  *
  * A disk is the block device of its own name, and otherwise the first that no disk has the name of.
  *
- * @returns undefined when the monitor starts other guests, too
+ * @returns undefined for a guest without a manifest, on a monitor that starts such guests
  * @throws InvalidConfigurationError naming what is missing, or too many
  */
 export function manifestDevices(input: ManifestInput): ManifestDevices | undefined {
-  if (!input.monitor.attachesManifest) return undefined;
+  if (!input.monitor.attachesManifest && manifestOf(input) === undefined) return undefined;
   const declared = declaredDevices(input);
   const named = (kind: Solo5Device["kind"]) =>
     declared.filter((device) => device.kind === kind).map(({ name }) => name);
@@ -47,9 +48,13 @@ export function manifestDevices(input: ManifestInput): ManifestDevices | undefin
   };
 }
 
+function manifestOf({ facts }: ManifestInput): Solo5Device[] | undefined {
+  const format: KernelFormat = facts.kernelFormat;
+  return format.kind === "elf" ? format.solo5?.devices : undefined;
+}
+
 function declaredDevices(input: ManifestInput): Solo5Device[] {
-  const format: KernelFormat = input.facts.kernelFormat;
-  const devices = format.kind === "elf" ? format.solo5?.devices : undefined;
+  const devices = manifestOf(input);
   if (devices !== undefined) return devices;
   throw refused(
     input,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError } from "../../../lib/errors.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
-import type { Solo5Device } from "../../../lib/guest/kernel/types.ts";
+import type { KernelFormat, Solo5Device } from "../../../lib/guest/kernel/types.ts";
 import type { DiskFacts } from "../../../lib/inspect/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
@@ -43,6 +43,35 @@ Deno.test("a guest that declares no network device does without the container's 
   assert.match(warnings.join(), /declares no network device/);
   assert.doesNotMatch(JSON.stringify(plan), /tap|ipv4|net\/tun/);
   assert.deepEqual(launch([]).warnings, []);
+});
+
+/** Solo5's virtio bindings have a manifest as well, on a monitor that starts guests without one. */
+function launchOnQemu(devices: Solo5Device[], changes: Partial<LaunchInput> = {}) {
+  const kernelFormat = { ...kernelFormatFor("qemu"), solo5: { target: "virtio", devices } };
+  return launch(devices, {
+    monitor: monitorByName("qemu"),
+    facts: factsOf({ kernelFormat: kernelFormat as KernelFormat }),
+    unikernel: { unikernelType: "mirage", hypervisor: "qemu", binary: "/k", accelerator: "kvm" },
+    ...changes,
+  });
+}
+
+Deno.test("on QEMU a guest has the devices of its manifest, too", () => {
+  const { plan, usesNetwork } = launchOnQemu([], { network: NETWORK });
+  assert.equal(usesNetwork, false);
+  assert.doesNotMatch(JSON.stringify(plan), /tap|ipv4|virtio-net/);
+  assert.match(
+    JSON.stringify(launchOnQemu(net("service"), { network: NETWORK }).plan),
+    /virtio-net/,
+  );
+  assert.throws(() => launchOnQemu(net("service")), {
+    name: "InvalidConfigurationError",
+    message: /declares the network device service, and the container has no network/,
+  });
+  assert.throws(() => launchOnQemu(block("storage")), {
+    name: "InvalidConfigurationError",
+    message: /declares these block devices: storage; the container has these disks: none/,
+  });
 });
 
 Deno.test("disks are the block devices of their names, others in order", () => {
