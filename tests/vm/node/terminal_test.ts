@@ -28,7 +28,7 @@ for (const { name, client, command } of CALLERS) {
       pid: async () => (await it.inspect("sit")).State.Pid,
       bootSeconds: 180,
     });
-    assert.equal(exitCode, 11);
+    assert.equal(exitCode, 5);
     assert.equal((await it.docker(["logs", "sit"])).stdout, SEEN);
   });
 }
