@@ -21,7 +21,7 @@ const NODES = [
   { path: "/dev/net/tun", minor: 200, mode: "0666", gid: 0 },
 ];
 
-/** What {@linkcode runDocument} may be told. */
+/** Options of {@linkcode runDocument}. */
 export interface DocumentOptions {
   /** Shell commands that run first: what the document says that the reader has already. */
   before?: string;

@@ -28,13 +28,13 @@ export function validateManifest(manifest: Manifest): void {
   const seen = new Set<string>();
   const Kind = KINDS.find((it) => it.is(manifest));
   assert.ok(Kind, `there is no ${manifest.apiVersion} ${manifest.kind}`);
-  // A model would be a copy, for which everything is looked at.
+  // A model would be a copy, for which every property is read.
   Kind.prototype.validate.call(watched(manifest, "", seen));
   const unknown = paths(manifest, "").filter((path) => !seen.has(path));
   assert.deepEqual(unknown, [], "the schema does not know");
 }
 
-/** The same object, which writes down whatever is looked at. */
+/** The same object, which records the properties that are read. */
 function watched(value: Manifest, path: string, seen: Set<string>): Manifest {
   if (typeof value !== "object" || value === null) return value;
   return new Proxy(value, {

@@ -8,7 +8,7 @@ import { scopesFromNow } from "./scope.ts";
 /** `root`, `kvm` (/dev/kvm opens), or the name of a program on the search path. */
 export type Need = "root" | "kvm" | "gcc" | "qemu-system-x86_64" | (string & Record<never, never>);
 
-/** What {@linkcode testIf} may be told. */
+/** Options of {@linkcode testIf}. */
 export interface TestIfOptions {
   /** All of these must be there. */
   needs?: Need[];

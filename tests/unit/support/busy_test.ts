@@ -3,7 +3,7 @@ import { ALLOWANCE, Stopwatch, whenOver } from "../../support/busy.ts";
 
 const sleep = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** An account that gives what it is told, one after the other. */
+/** An account that returns the given values one after the other. */
 function account(...readings: [idle: number, all: number][]) {
   let next = 0;
   return () => {
