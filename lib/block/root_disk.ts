@@ -13,7 +13,7 @@ export interface RootDisk {
   mountPoint: string;
   /** Name of its file system's driver: `ext4`. */
   fileSystem: string;
-  /** The mount, the file system or the device refuses writes. */
+  /** The mount (or what it is meant to be), the file system or the device refuses writes. */
   readOnly: boolean;
 }
 
@@ -30,6 +30,8 @@ export interface RootDiskInput {
    * read sectors themselves.
    */
   fileSystems?: readonly string[];
+  /** Whether it is not to be written to, in place of what its mount says. */
+  readOnly?: boolean;
 }
 
 /** What is read of the host; replaced in tests. */
@@ -86,7 +88,8 @@ export function findRootDisk(input: RootDiskInput, facts: BlockFacts = LINUX): R
       "have the snapshotter make such a file system, or leave the key out",
     );
   }
-  const readOnly = [mount.options, mount.superOptions].some((options) => options.includes("ro"));
+  const readOnly = input.readOnly ??
+    [mount.options, mount.superOptions].some((options) => options.includes("ro"));
   return {
     device,
     mountPoint: path,

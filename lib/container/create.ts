@@ -58,7 +58,7 @@ export interface CreateOptions {
   /** Starts init, or takes one that was started before; `spawnInit` when it is not given. */
   spawn?: typeof spawnInit;
   /** Is called before a file of the image is opened for writing, when the guest has one as its disk. */
-  allowWriting?(): void;
+  allowWriting?(): Promise<void>;
   /** Is called while init does most of its work, for which this process only waits. */
   meanwhile?(): void;
   /** Started when the command was. */
@@ -128,7 +128,7 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
     // The plan without a network: whatever is refused is refused here, before anything is made.
     planDry(options, prepared);
     const cgroup = planFreeCgroup(options, prepared);
-    if (prepared.facts.disks?.some(isWrittenInImage)) options.allowWriting?.();
+    if (prepared.facts.disks?.some(isWrittenInImage)) await options.allowWriting?.();
     did("plan");
 
     const directory = options.store.create(options.id);

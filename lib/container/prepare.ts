@@ -40,6 +40,8 @@ export interface Bundle {
   spec: Spec;
   /** Absolute path of the image's root. */
   rootfs: string;
+  /** Whether the root is not to be written to, where its mount does not say it: undefined, it does. */
+  rootReadOnly?: boolean;
 }
 
 /** Everything that planning needs, gathered without changing anything. */
@@ -148,13 +150,14 @@ function disksOf(
 /** Puts the root before all other disks. Nothing is unmounted yet. */
 function addRootDisk(
   facts: HostFacts,
-  { spec, rootfs }: Bundle,
+  { spec, rootfs, rootReadOnly }: Bundle,
   unikernel: UnikernelConfig,
   guest: Guest,
 ): void {
   const mountPoint = mountPointOf(unikernel, guest);
   const disk = findRootDisk({
     rootfs,
+    readOnly: rootReadOnly,
     key: `${keyPrefix}mountRootfs`,
     guest: guest.type,
     // Who mounts nothing reads sectors, whatever is in them.

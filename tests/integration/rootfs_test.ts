@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { readMounts } from "../../lib/host/mounts.ts";
 import {
-  allowWriting,
+  isMeantReadOnly,
   mountRootfs,
+  remountRootfs,
   type RootfsMount,
   unmountRootfs,
 } from "../../lib/shim/rootfs/rootfs.ts";
+import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -74,7 +76,7 @@ testIf("a snapshot can be written to when that is allowed, and not before", {
   const mounts = [{ type: "overlay", source: "overlay", target: "", options: layers }];
   await mountRootfs(mounts, root);
   await assert.rejects(() => Deno.writeTextFile(`${root}/new`, ""), /Read-only/);
-  allowWriting(mounts, root);
+  await remountRootfs(mounts, root, "writing");
   await Deno.writeTextFile(`${root}/new`, "new");
   unmountRootfs(root);
   assert.equal(await Deno.readTextFile(`${directory}/upper/new`), "new");
@@ -82,7 +84,82 @@ testIf("a snapshot can be written to when that is allowed, and not before", {
   // A view, which says itself that nobody is to write to it.
   const view = [{ ...mounts[0]!, options: ["ro", ...layers] }];
   await mountRootfs(view, root);
-  allowWriting(view, root);
+  await remountRootfs(view, root, "writing");
   await assert.rejects(() => Deno.writeTextFile(`${root}/new`, ""), /Read-only/);
   unmountRootfs(root);
+});
+
+/** A file system that asks the kernel to panic, with a program, as a guest may leave it. */
+async function fileSystem(scope: Scope): Promise<{ mounts: RootfsMount[]; root: string }> {
+  const directory = await scope.temporaryDirectory("filesystem");
+  for (const name of ["tree", "root"]) await Deno.mkdir(`${directory}/${name}`);
+  await Deno.copyFile("/bin/true", `${directory}/tree/true`);
+  const image = `${directory}/ext4.raw`;
+  await Deno.writeFile(image, new Uint8Array());
+  await Deno.truncate(image, 8 * 1024 * 1024);
+  await run(["mkfs.ext4", "-q", "-F", "-d", `${directory}/tree`, image], { check: true });
+  await run(["tune2fs", "-e", "panic", image], { check: true });
+  const root = `${directory}/root`;
+  scope.defer(`unmount ${root}`, () => unmountRootfs(root));
+  // As containerd's blockfile snapshotter asks for it.
+  return { mounts: [{ type: "ext4", source: image, target: "", options: ["rw", "loop"] }], root };
+}
+
+/** Of the mount and of its file system. */
+function optionsAt(root: string): string[] {
+  const mount = readMounts().find(({ mountPoint }) => mountPoint === root)!;
+  return [...mount.options, ...mount.superOptions];
+}
+
+const forGuests = ["nosuid", "nodev", "noexec"];
+
+testIf("a file system that a guest may have written is only read, and never a reason to panic", {
+  needs: [...needs, "mkfs.ext4", "tune2fs"],
+}, async () => {
+  await using scope = new Scope();
+  const { mounts, root } = await fileSystem(scope);
+  assert.equal(isMeantReadOnly(mounts), false);
+  for (const purpose of ["reading", "hooks"] as const) {
+    if (purpose === "reading") await mountRootfs(mounts, root);
+    else await remountRootfs(mounts, root, purpose);
+    const options = optionsAt(root);
+    for (const wanted of [...forGuests, "ro", "norecovery", "errors=remount-ro"]) {
+      assert(options.includes(wanted), `${purpose}: ${wanted} of ${options}`);
+    }
+    await assert.rejects(() => run([`${root}/true`], { check: true }));
+  }
+});
+
+testIf("a disk image in such a file system can be written to, and nothing in it runs", {
+  needs: [...needs, "mkfs.ext4", "tune2fs"],
+}, async () => {
+  await using scope = new Scope();
+  const { mounts, root } = await fileSystem(scope);
+  await mountRootfs(mounts, root);
+  await remountRootfs(mounts, root, "writing");
+  await Deno.writeTextFile(`${root}/new`, "new");
+  const options = optionsAt(root);
+  for (const wanted of [...forGuests, "errors=remount-ro"]) {
+    assert(options.includes(wanted), `${wanted} of ${options}`);
+  }
+  await assert.rejects(() => run([`${root}/true`], { check: true }));
+});
+
+testIf("an ordinary container's file system is mounted as the snapshotter says", {
+  needs: [...needs, "mkfs.ext4", "tune2fs"],
+}, async () => {
+  await using scope = new Scope();
+  const { mounts, root } = await fileSystem(scope);
+  await mountRootfs(mounts, root);
+  await remountRootfs(mounts, root, "ordinary");
+  await Deno.writeTextFile(`${root}/new`, "new");
+  await run([`${root}/true`], { check: true });
+  for (const wanted of forGuests) assert(!optionsAt(root).includes(wanted), wanted);
+  const { image } = await prepare(scope);
+  const bound = `${root}/bound`;
+  scope.defer(`unmount ${bound}`, () => unmountRootfs(bound));
+  await mountRootfs([image], bound);
+  for (const wanted of forGuests) assert(optionsAt(bound).includes(wanted), wanted);
+  await remountRootfs([image], bound, "ordinary");
+  for (const wanted of forGuests) assert(!optionsAt(bound).includes(wanted), wanted);
 });

@@ -32,12 +32,42 @@ export interface RootfsMount {
 const MAXIMUM_DATA = 4095;
 
 /**
- * Mounts a container's root file system. When one fails, those mounted before are unmounted.
+ * What a root file system is needed for:
  *
- * A snapshot that could be written to is mounted read-only, see `allowWriting`: of a guest's nothing but a
- * disk image is ever written to, and when a writable overlay is unmounted the kernel writes back the
- * whole file system that holds its upper directory (ovl_sync_fs, fs/overlayfs/super.c), whichever process wrote to
- * that.
+ * - `reading`: what a guest boots from, and what says whether it is one;
+ * - `hooks`: the caller's programs, besides;
+ * - `writing`: a disk image in it, which a guest writes to;
+ * - `ordinary`: a container on the host's kernel, for which everything is as the snapshotter says.
+ */
+export type RootfsPurpose = "reading" | "hooks" | "writing" | "ordinary";
+
+/** Nothing of a guest's image runs on the host, and none of its nodes is opened there. */
+const RESTRICTED = ["nosuid", "nodev", "noexec"];
+
+/**
+ * A guest may have written to a file system of its own whatever it liked, its journal and what the host's
+ * kernel is to do about errors included: so it is not mounted in a way that could write, and an error is
+ * never the panic that its superblock may ask for.
+ *
+ * @see ext4(5); xfs(5), norecovery; btrfs(5), rescue
+ */
+const UNTRUSTED: Readonly<Record<string, { always: string[]; readOnly: string[] }>> = {
+  ext2: { always: ["errors=remount-ro"], readOnly: [] },
+  ext3: { always: ["errors=remount-ro"], readOnly: ["noload"] },
+  ext4: { always: ["errors=remount-ro"], readOnly: ["noload"] },
+  xfs: { always: [], readOnly: ["norecovery"] },
+  btrfs: { always: [], readOnly: ["rescue=nologreplay"] },
+};
+
+/** Mounts of directories of the host, to whose file system a guest cannot write past its kernel. */
+const OF_DIRECTORIES = ["bind", "overlay", "tmpfs"];
+
+/**
+ * Mounts a container's root file system for `reading`. When one fails, those mounted before are unmounted.
+ *
+ * A snapshot that could be written to is mounted read-only: of a guest's nothing but a disk image is ever
+ * written to, and when a writable overlay is unmounted the kernel writes back the whole file system that
+ * holds its upper directory (ovl_sync_fs, fs/overlayfs/super.c), whichever process wrote to that.
  *
  * @param directory of the root; made when it is not there
  * @throws HostError naming the mount
@@ -45,35 +75,73 @@ const MAXIMUM_DATA = 4095;
 export async function mountRootfs(mounts: RootfsMount[], directory: string): Promise<void> {
   if (mounts.length === 0) return;
   makeDirectory(directory);
-  const options = isWritableOverlay(mounts) ? ["ro"] : [];
+  await mountAll(mounts, directory, "reading");
+}
+
+/**
+ * Makes what `mountRootfs` has mounted fit for another purpose. Nobody may use it meanwhile.
+ *
+ * @param mounts the same
+ * @throws HostError naming the mount; LinuxError
+ */
+export async function remountRootfs(
+  mounts: RootfsMount[],
+  directory: string,
+  purpose: RootfsPurpose,
+): Promise<void> {
+  if (!mounts.some((one) => differs(one, purpose))) return;
+  const [first] = mounts;
+  if (mounts.length === 1 && first?.type === "overlay") {
+    const { flags } = parseMountOptions([...first.options, ...optionsFor(first, purpose)]);
+    mount(null, directory, null, flags | MS_REMOUNT, null);
+    return;
+  }
+  // Anew: a journal that was left alone has to be read now.
+  unmountRootfs(directory);
+  await mountAll(mounts, directory, purpose);
+}
+
+/** Whether a root is not to be written to, whatever `mountRootfs` has made of it; undefined: it mounts none. */
+export function isMeantReadOnly(mounts: RootfsMount[]): boolean | undefined {
+  const root = mounts.find(({ target }) => target === "");
+  return root === undefined ? undefined : isReadOnly(root);
+}
+
+async function mountAll(
+  mounts: RootfsMount[],
+  directory: string,
+  purpose: RootfsPurpose,
+): Promise<void> {
   try {
-    for (const one of mounts) {
-      await mountOne({ ...one, options: [...one.options, ...options] }, directory);
-    }
+    for (const one of mounts) await mountOne(one, optionsFor(one, purpose), directory);
   } catch (error) {
     unmountRootfs(directory);
     throw error;
   }
 }
 
-/**
- * Makes what `mountRootfs` has mounted as writable as it was meant to be.
- *
- * @param mounts the same
- * @throws LinuxError
- */
-export function allowWriting(mounts: RootfsMount[], directory: string): void {
-  if (!isWritableOverlay(mounts)) return;
-  const { flags } = parseMountOptions(mounts[0]!.options);
-  mount(null, directory, null, flags | MS_REMOUNT, null);
+function differs(one: RootfsMount, purpose: RootfsPurpose): boolean {
+  return optionsFor(one, purpose).join() !== optionsFor(one, "reading").join();
 }
 
-/** A snapshot of containerd's usual snapshotter. */
-function isWritableOverlay(mounts: RootfsMount[]): boolean {
-  const [first] = mounts;
-  if (mounts.length !== 1 || first?.type !== "overlay" || first.target !== "") return false;
-  const { flags, data } = parseMountOptions(first.options);
-  return (flags & MS_RDONLY) === 0 && data.some((option) => option.startsWith("upperdir="));
+/** What is added to the options that the snapshotter gives a mount. */
+function optionsFor(one: RootfsMount, purpose: RootfsPurpose): string[] {
+  if (purpose === "ordinary") return [];
+  if (isOfDirectories(one)) {
+    if (purpose !== "reading") return [];
+    return [...RESTRICTED, ...(one.type === "overlay" ? ["ro"] : [])];
+  }
+  const { always, readOnly } = UNTRUSTED[one.type] ?? { always: [], readOnly: [] };
+  const writable = purpose === "writing" && !isReadOnly(one);
+  return [...RESTRICTED, ...always, ...(writable ? [] : ["ro", ...readOnly])];
+}
+
+function isReadOnly({ options }: RootfsMount): boolean {
+  return (parseMountOptions(options).flags & MS_RDONLY) !== 0;
+}
+
+function isOfDirectories({ type, options }: RootfsMount): boolean {
+  return OF_DIRECTORIES.includes(type) || (parseMountOptions(options).flags & MS_BIND) !== 0;
 }
 
 /**
@@ -104,14 +172,15 @@ function makeDirectory(directory: string): void {
   }
 }
 
-async function mountOne(one: RootfsMount, root: string): Promise<void> {
-  const { flags, data, loop } = parseMountOptions(one.options);
+async function mountOne(one: RootfsMount, more: string[], root: string): Promise<void> {
+  const { flags, data, loop } = parseMountOptions([...one.options, ...more]);
   try {
     if (loop) {
       const { withLoopDevice } = await import("./loop_device.ts");
       withLoopDevice(
         one.source,
-        (flags & MS_RDONLY) !== 0,
+        // The device may become the guest's disk.
+        isReadOnly(one),
         (device) => atTarget(root, one, (at) => mount(device, at, one.type, flags, data.join(","))),
       );
     } else if ((flags & MS_BIND) !== 0 || one.type === "bind") {

@@ -2,7 +2,13 @@ import { NotUndoneError, UnsupportedError } from "../../errors.ts";
 import { MemoryWatch } from "../oom/watch.ts";
 import type { CreateTaskRequest } from "../../protocol/containerd/messages.ts";
 import { removeRecord, type TaskRecord, writeRecord } from "../command/record.ts";
-import { allowWriting, mountRootfs, unmountRootfs } from "../rootfs/rootfs.ts";
+import {
+  isMeantReadOnly,
+  mountRootfs,
+  remountRootfs,
+  type RootfsPurpose,
+  unmountRootfs,
+} from "../rootfs/rootfs.ts";
 import type { TaskFactory } from "../service.ts";
 import type { ShimServices } from "../daemon/services.ts";
 import { isGuest, isInPod, requireOrdinaryAllowed, summarizeBundle } from "../../runc/kind.ts";
@@ -50,10 +56,16 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const common = { id, bundle, io, options };
     const summary = summarizeBundle(bundle);
     const isOurs = isGuest(summary);
-    const writable = () => allowWriting(rootfs, `${bundle}/rootfs`);
-    if (!isOurs || summary.hasHooks) writable();
+    const mountFor = (purpose: RootfsPurpose) => remountRootfs(rootfs, `${bundle}/rootfs`, purpose);
+    if (!isOurs || summary.hasHooks) await mountFor(isOurs ? "hooks" : "ordinary");
     if (isOurs) {
-      const guest = { ...common, root: record.root, allowWriting: writable, stopwatch };
+      const guest = {
+        ...common,
+        root: record.root,
+        rootReadOnly: isMeantReadOnly(rootfs),
+        allowWriting: () => mountFor("writing"),
+        stopwatch,
+      };
       const task = await UnikernelTask.create(services, guest);
       if (services.shared) services.inits.prepareSoon();
       return task;

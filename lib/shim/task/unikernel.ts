@@ -27,8 +27,10 @@ export interface TaskRequest {
   options: TaskOptions;
   /** State directory, namespace included. */
   root: string;
+  /** How the image's root was meant to be mounted. */
+  rootReadOnly?: boolean;
   /** Makes the image's root writable, if it was meant to be. */
-  allowWriting?(): void;
+  allowWriting?(): Promise<void>;
   /** Runs since the task was asked for. */
   stopwatch?: Stopwatch;
 }
@@ -70,7 +72,7 @@ export class UnikernelTask implements Task {
    */
   static async create(services: ShimServices, request: TaskRequest): Promise<UnikernelTask> {
     const { id, io, options, root } = request;
-    const bundle = readBundle(request.bundle);
+    const bundle = { ...readBundle(request.bundle), rootReadOnly: request.rootReadOnly };
     const { process, unsupported, linux } = bundle.spec;
     for (const { property, reason } of unsupported.warned) {
       services.log.warning(`${id}: config.json ${property}: ${reason}`);

@@ -67,6 +67,12 @@ for (
   });
 }
 
+Deno.test("what a mount is meant to be counts in place of what it is", () => {
+  const mounted = facts([SNAPSHOT.replace("rw,relatime", "ro,relatime")]);
+  assert.equal(findRootDisk({ ...input, readOnly: false }, mounted).readOnly, false);
+  assert.equal(findRootDisk({ ...input, readOnly: true }, facts([SNAPSHOT])).readOnly, true);
+});
+
 Deno.test("guests that read sectors take any file system", () => {
   const lines = [SNAPSHOT.replace("ext4", "f2fs")];
   const raw = { ...input, guest: "elf", fileSystems: undefined };
