@@ -92,9 +92,13 @@ export function doubleBinary(): Promise<string> {
 }
 
 async function build(): Promise<string> {
-  const source = `${repositoryDirectory()}fixtures/double/double.c`;
-  const content = await Deno.readFile(source);
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", content));
+  const directory = `${repositoryDirectory()}fixtures/double`;
+  const source = `${directory}/double.c`;
+  const content = await Promise.all(
+    [source, `${directory}/attempts.h`].map((it) => Deno.readTextFile(it)),
+  );
+  const bytes = new TextEncoder().encode(content.join(""));
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   const name = Array.from(digest.slice(0, 8), (it) => it.toString(16).padStart(2, "0")).join("");
   const path = `${await cacheDirectory("double")}/double-${name}`;
   try {

@@ -1,0 +1,85 @@
+/** What the double's command `attack` tried (fixtures/double/attempts.h), and what came of it. */
+import { type ContainerOptions, doubleContainer } from "./runtime.ts";
+import { Scope } from "./scope.ts";
+
+/** An attempt's result: 0 is success; a signal means that a filter ended the process. */
+export interface Attempt {
+  attempt: string;
+  errno?: number;
+  signal?: number;
+}
+
+/** errno.h: what counts as a refusal. */
+const REFUSED = {
+  EPERM: 1,
+  ENOENT: 2,
+  EBADF: 9,
+  EACCES: 13,
+  /** Its own program is busy: the kernel says so before it looks at a mount that is read-only. */
+  ETXTBSY: 26,
+  EROFS: 30,
+  ENOSYS: 38,
+  EAFNOSUPPORT: 97,
+} as const;
+
+/** The errnos with which the kernel refuses what a process lacks the privilege for. */
+const UNPRIVILEGED: readonly (number | undefined)[] = [REFUSED.EPERM, REFUSED.EACCES];
+
+/** A filter's answer, and what a program gets that uses a call which the kernel was built without. */
+const SIGSYS = 31;
+const SIGSEGV = 11;
+
+/** True unless it did something. */
+export function isRefused({ errno, signal }: Attempt): boolean {
+  if (signal !== undefined) return signal === SIGSYS || signal === SIGSEGV;
+  return Object.values<number | undefined>(REFUSED).includes(errno);
+}
+
+/** True when it was refused to a process because of what that lacks. */
+export function lacksPrivilege({ errno }: Attempt): boolean {
+  return UNPRIVILEGED.includes(errno);
+}
+
+/**
+ * @param output of the double
+ * @returns what is complete, and the name of the attempt during which the double was killed
+ */
+export function parseAttempts(output: string): { attempts: Attempt[]; killedBy?: string } {
+  const lines = output.split("\n").filter((it) => it.startsWith('{"attempt"'));
+  const cut = lines.findIndex((it) => !it.endsWith("}"));
+  const complete = cut < 0 ? lines : lines.slice(0, cut);
+  const attempts = complete.map((it) => JSON.parse(it));
+  if (cut < 0) return { attempts };
+  const [, killedBy] = /^\{"attempt":"(\w+)"/.exec(lines[cut]!) ?? [];
+  return { attempts, killedBy };
+}
+
+/**
+ * All attempts of a monitor in a container. A filter that lets it make no child and kills it for an
+ * attempt costs one more container, in which the double goes on behind that attempt.
+ *
+ * @param options of the containers
+ */
+export async function attemptsIn(
+  options: Parameters<typeof doubleContainer>[2] = {},
+): Promise<Attempt[]> {
+  const all: Attempt[] = [];
+  let after = "";
+  while (true) {
+    const { attempts, killedBy } = parseAttempts(await attackOnce(after, options));
+    all.push(...attempts);
+    if (killedBy === undefined) return all;
+    all.push({ attempt: killedBy, signal: SIGSYS });
+    after = ` ${killedBy}`;
+  }
+}
+
+async function attackOnce(after: string, options: ContainerOptions): Promise<string> {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, `attack${after}`, options);
+  await container.mustStart();
+  await container.waitForStatus("stopped");
+  const output = container.output();
+  if (output.includes('{"attack":"done"}') || parseAttempts(output).killedBy) return output;
+  throw new Error(`the attack did not end: ${output}; errors: ${container.errors()}`);
+}
