@@ -14,8 +14,22 @@ import type { KernelRefusal, Monitor, MonitorDisk, MonitorFile, MonitorInput } f
 const MIB = 1024 * 1024;
 const name = "firecracker";
 
-/** Path of its configuration in the clean room. */
+/** Paths of its configuration and its log in the clean room. */
 const CONFIGURATION_FILE = "/guest/firecracker.json";
+const LOG_FILE = "/guest/firecracker.log";
+
+/**
+ * What it logs when a virtual processor cannot go on (vcpu.rs in src/vmm/src/vstate and in src/vmm/src/arch).
+ * Its exit code is then 0 or 1, by which of its threads is first. Up to 1.14 a triple fault is not among
+ * them, and is 0.
+ */
+const FAILURES = [
+  "Received KVM_EXIT_",
+  "Received KVM_SYSTEM_EVENT signal",
+  "Received ENOSYS error",
+  "Unexpected exit reason on vcpu run",
+  "Failure during vcpu run",
+];
 
 /**
  * What is left of a command line with what it adds itself: `pci=off`, and
@@ -87,11 +101,12 @@ export const firecracker: Monitor = {
     );
   },
   devices: ({ network }) => network ? ["kvm", "net/tun"] : ["kvm"],
-  // Its exit code: 0 for a guest that resets by the keyboard controller, its only way to end; 148 and
+  // Its exit code: 0 for a guest that resets by the keyboard controller, its orderly way to end; 148 and
   // up for Firecracker's own failures (FcExitCode). A guest cannot report a code.
   readsInput: true,
   // What its serial device cannot write at once is lost (src/vmm/src/devices/legacy/serial.rs).
   dropsOutput: true,
+  failures: { texts: FAILURES, log: LOG_FILE },
   // SIGTERM has no handler, and SIGHUP's exits with 156. Asking the guest needs its HTTP API, off.
   endSignal: SIGKILL,
   files,
@@ -141,8 +156,9 @@ function argv(input: MonitorInput): string[] {
     "--no-api",
     "--config-file",
     CONFIGURATION_FILE,
-    // Its log is on standard output, between the guest's bytes, and says more than errors by default. In
-    // the file it would be too late for the first line.
+    // By default its log is on standard output, between the guest's bytes, and says more than errors. In
+    // the configuration it would be too late for the first line.
+    ...["--log-path", LOG_FILE],
     ...["--level", "Error"],
   ];
 }

@@ -41,7 +41,7 @@ export interface MonitorInput {
   disks?: MonitorDisk[];
   /** An open descriptor of a listening socket, on which the monitor takes commands. */
   controlFd?: number;
-  /** One of a connection to the container's process, on which it reports events. */
+  /** One of a connection to the container's process, on which it reports events in QMP. */
   eventsFd?: number;
 }
 
@@ -131,8 +131,13 @@ export interface Monitor extends BootingMonitor {
   devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
   /** Whether a guest exits with a code by a debug exit port: see `Guest.debugExitCodes`. */
   debugExit?: boolean;
-  /** Whether it reports events in QMP, on a connection that it inherits. */
-  reportsEvents?: boolean;
+  /** How it reports that it cannot go on, whatever it exits with; undefined: its exit code says so. */
+  failures?: {
+    /** One of these. Each begins with a character that it has nowhere else but at its end. */
+    texts: readonly string[];
+    /** In a log, which it opens by this path in the clean room; undefined: on its `eventsFd`. */
+    log?: string;
+  };
   /** Whether its guest's console reads standard input. */
   readsInput: boolean;
   /** Whether it makes standard output nonblocking and drops what does not fit. */

@@ -144,9 +144,11 @@ export function planLaunch(asked: LaunchInput): Launch {
   const networkDevice = manifest?.network;
   // The monitor does not use it: it keeps the disk from being mounted while the monitor runs.
   if (facts.rootDisk !== undefined) inherit(ROOT_DISK_CLAIM);
-  const eventsFd = input.monitor.reportsEvents ? inherit("events") : undefined;
+  const { failures } = input.monitor;
+  const connects = failures !== undefined && failures.log === undefined;
+  const eventsFd = connects ? inherit("events") : undefined;
   const startFd = inherit("start");
-  const watchFd = eventsFd === undefined ? undefined : inherit("watch");
+  const watchFd = failures === undefined ? undefined : inherit("watch");
   const monitorInput = monitorInputOf(input, {
     accelerator,
     initrdProcess,
@@ -182,6 +184,7 @@ export function planLaunch(asked: LaunchInput): Launch {
       needsTunDirectory: network !== undefined && devices.tapFd === undefined,
       initrdProcess,
       files: input.monitor.files?.(monitorInput),
+      log: failures?.log,
     }),
     // Everything that is needed from the image is in the root by now.
     ...planRootDisk(facts.rootDisk),

@@ -42,6 +42,8 @@ export interface RootInput {
   initrdProcess?: GuestProcess;
   /** Files written for the monitor. */
   files?: MonitorFile[];
+  /** Where the monitor writes a log that the container's process reads. */
+  log?: string;
 }
 
 /**
@@ -89,6 +91,9 @@ export function planRoot(input: RootInput): Step[] {
     ...(input.files ?? []).map(({ path, content }): Step => (
       { step: "writeFile", path, uid: user.uid, gid: user.gid, content }
     )),
+    ...(input.log === undefined
+      ? []
+      : [{ step: "openLog", path: input.log, uid: user.uid, gid: user.gid } as const]),
     { step: "mkdir", path: "/dev", mode: 0o755 },
     { step: "mountTmpfs", path: "/dev", sizeBytes: DEV_TMPFS_BYTES, mode: 0o755, devices: true },
     ...(input.needsTunDirectory ? [mkdirStep("/dev/net")] : []),

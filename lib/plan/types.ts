@@ -101,6 +101,8 @@ export type StepBody =
   }
   /** Writes a file that only the monitor's user may read. */
   | { step: "writeFile"; path: string; uid: number; gid: number; content: string }
+  /** A named pipe for the monitor's log, whose other end is the container's process's: `watch`. */
+  | { step: "openLog"; path: string; uid: number; gid: number }
   | {
     step: "mknod";
     path: string;

@@ -7,17 +7,17 @@ const NAME = "urunc-waiter";
 /**
  * Memory that the container's process costs beside the monitor, in bytes. Measured in a memory cgroup
  * (v1): 124 KiB, of which 28 are its own, 20 its program, and 76 the kernel's for one more process. The
- * rest is for its three pipes, which hold 64 KiB each (pipe(7)) when the output is not read.
+ * rest is for its pipes, at most four, which hold 64 KiB each (pipe(7)) when the output is not read.
  */
 export const WAITER_BYTES = 384 * 1024;
 
 /** The arguments of the container's process, lib/build/waiter/waiter.c. */
 export interface WaiterInput {
-  monitor: Pick<Monitor, "endSignal" | "readsInput" | "dropsOutput" | "debugExit">;
+  monitor: Pick<Monitor, "endSignal" | "readsInput" | "dropsOutput" | "debugExit" | "failures">;
   guest: Pick<Guest, "debugExitCodes">;
   /** Number of the descriptor of the connection of `start`: those from 3 up to it are the monitor's. */
   startFd: number;
-  /** Its end of the connection on which the monitor reports events. */
+  /** Its end of the connection on which the monitor reports events, or of its log. */
   watchFd?: number;
   /** The monitor's argument vector, its path first. */
   program: string[];
@@ -29,7 +29,7 @@ export function waiterArguments(input: WaiterInput): string[] {
   return [
     NAME,
     `start=${startFd}`,
-    ...(watchFd === undefined ? [] : [`events=${watchFd}`]),
+    ...(watchFd === undefined ? [] : watchWords(monitor, watchFd)),
     `end=${monitor.endSignal}`,
     ...(monitor.readsInput ? ["input"] : []),
     ...(monitor.dropsOutput ? ["blocking"] : []),
@@ -37,6 +37,11 @@ export function waiterArguments(input: WaiterInput): string[] {
     "--",
     ...program,
   ];
+}
+
+function watchWords({ failures }: WaiterInput["monitor"], fd: number): string[] {
+  const kind = failures?.log === undefined ? "events" : "log";
+  return [`${kind}=${fd}`, ...(failures?.texts ?? []).map((text) => `failure=${text}`)];
 }
 
 /**

@@ -1,7 +1,12 @@
 /** What `run` exits with: the guest's own code, the monitor's failure, the signal that ended it. */
 import assert from "node:assert/strict";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
-import { assertNothingLeft, Container, doubleContainer } from "../support/runtime.ts";
+import {
+  assertNothingLeft,
+  Container,
+  doubleContainer,
+  nodeDoubleContainer,
+} from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -49,6 +54,32 @@ testIf("exit code: a monitor that reports an internal error is ended, with its o
   assert.deepEqual([code, stdout], [255, "stopped\n"]);
   assertNothingLeft(container);
 });
+
+/** What Firecracker 1.16 logs, and its exit code: it is 0 or 1 by which of its threads is first. */
+const FIRECRACKER_ENDS: [logged: string, exits: number, code: number][] = [
+  ["Received KVM_EXIT_INTERNAL_ERROR signal", 0, 255],
+  ["Received KVM_EXIT_INTERNAL_ERROR signal", 1, 255],
+  ["Received KVM_EXIT_FAIL_ENTRY signal: 7 on cpu 0", 0, 255],
+  ["Unexpected exit reason on vcpu run: Shutdown", 0, 255],
+  ["Received KVM_SYSTEM_EVENT signal type: 3, flag: []", 0, 255],
+  ["Received ENOSYS error because KVM failed to emulate an instruction.", 0, 255],
+  ["Failure during vcpu run: Bad address (os error 14)", 1, 255],
+  ["Failed to process queue: it is the guest's affair", 0, 0],
+  ["Failed to trigger an interrupt", 148, 148],
+];
+
+for (const [logged, exits, code] of FIRECRACKER_ENDS) {
+  testIf(`exit code: Firecracker that exits with ${exits} and logs "${logged}" is ${code}`, {
+    needs: ["root", "gcc", "kvm"],
+  }, async () => {
+    await using scope = new Scope();
+    const commands = `print up; log /guest/firecracker.log ${logged}; exit ${exits}`;
+    const container = await nodeDoubleContainer(scope, commands);
+    const result = await container.run();
+    assert.deepEqual(result, { code, stdout: "up\n", stderr: `${logged}\n` });
+    assertNothingLeft(container);
+  });
+}
 
 for (const end of ["poweroff", "reboot"] as const) {
   testIf(`exit code: a Linux guest that does ${end} has succeeded`, {

@@ -19,7 +19,7 @@ import type { UnikernelType } from "../../lib/guest/types.ts";
 import { monitorByName } from "../../lib/monitor/registry.ts";
 import { waiterArguments } from "../../lib/plan/waiter.ts";
 import { ENDS } from "../support/ends.ts";
-import { childrenOf, isAlive, waitFor } from "../support/process.ts";
+import { childrenOf, isAlive, run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { startWaiter, WAITER_KINDS, waiterProgram } from "../support/waiter.ts";
@@ -102,7 +102,7 @@ test("a monitor that a signal ends is 128 and the signal, and one code is mapped
 const refused = [
   ...["start=", "start=2", "start=x", "start=3x", "start=99999999999", "start", "end=0", "end=65"],
   ...["events=-1", "code=1", "code=:1", "code=1:", "code=256:1", "code=1:256", "code=1:1x"],
-  ...["inputs", "", "-", "blocking=1"],
+  ...["inputs", "", "-", "blocking=1", "log=2", "failure=", "failures=x"],
 ];
 
 test("what it does not understand is refused, and named", async (waiter) => {
@@ -113,6 +113,8 @@ test("what it does not understand is refused, and named", async (waiter) => {
   }
   const many = Array.from({ length: 9 }, (_, i) => `code=${i}:1`);
   assert.equal((await shell(waiter, many, "echo started")).code, 125);
+  const texts = Array.from({ length: 9 }, (_, i) => `failure=${i}`);
+  assert.equal((await shell(waiter, texts, "echo started")).code, 125);
   for (const args of [[], ["input"], ["--"]]) {
     const { code } = await new Deno.Command(waiter, { args, stderr: "null" }).output();
     assert.equal(code, 125, args.join());
@@ -408,7 +410,7 @@ const INTERNAL = '{"return": {"status": "internal-error", "running": false}}\r\n
 
 test("a monitor that reports an internal error is ended, with its words before", async (waiter) => {
   const script = `trap '' TERM; echo ready; echo 'KVM internal error' >&2; ${IDLE}`;
-  const { ended, events, out } = await ready(waiter, [], script);
+  const { ended, events, out } = await ready(waiter, ['failure="internal-error"'], script);
   const heard = lines(events);
   assert.equal(await heard(), '{"execute":"qmp_capabilities"}');
   assert.equal(await heard(), '{"execute":"query-status"}');
@@ -421,7 +423,8 @@ test("a monitor that reports an internal error is ended, with its words before",
 });
 
 test("a monitor that stops for another reason goes on, as does one that says anything", async (waiter) => {
-  const { pid, ended, events, out } = await ready(waiter, [], `echo ready; ${IDLE}`);
+  const words = ['failure="internal-error"'];
+  const { pid, ended, events, out } = await ready(waiter, words, `echo ready; ${IDLE}`);
   const paused = '{"return": {"status": "paused", "running": false}}\r\n';
   const near = '"STO"STOP ""internal-erro"internal"-error" {{{{ \0\xff';
   for (const text of [GREETING, STOPPED, paused, near, RUNNING]) {
@@ -437,6 +440,47 @@ test("a monitor that stops for another reason goes on, as does one that says any
   assert.equal((await ended).exitCode, 143);
   close(out);
 });
+
+/** Runs a shell's script whose descriptor 9 is a named pipe for a log, as a monitor would open it. */
+async function logging(waiter: string, scope: Scope, words: string[], script: string) {
+  const path = `${await scope.temporaryDirectory("log")}/fifo`;
+  await run(["mkfifo", path], { check: true });
+  // For reading and writing, so that the shell does not wait for a writer.
+  const started = `exec 4<>"$1"; exec "$0" log=4 ${words.join(" ")} -- /bin/sh -c "$2" sh "$1"`;
+  const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
+    args: ["-c", started, waiter, path, `exec 9>"$1"; ${script}`],
+    stdin: "null",
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+test(
+  "a log belongs to standard error, and a failure in it counts more than the exit code",
+  async (waiter, scope) => {
+    const words = ["'failure=Received KVM_EXIT_'", "'failure=vcpu run'"];
+    const cases: [script: string, code: number, stderr: string][] = [
+      ["echo said >&9; exit 3", 3, "said\n"],
+      ["echo 'x Received KVM_EXIT_SHUTDOWN' >&9; exit 0", 255, "x Received KVM_EXIT_SHUTDOWN\n"],
+      ["echo 'Unexpected exit reason on vcpu run: Shutdown' >&9; exec sleep 60", 255, ""],
+      ["echo 'Received KVM_SYSTEM_EVENT; vcpu  run' >&9; exit 0", 0, ""],
+      [
+        "printf 'Received KVM' >&9; sleep 0.1; echo _EXIT_ >&9; exit 1",
+        255,
+        "Received KVM_EXIT_\n",
+      ],
+      ["echo 'Received KVM_EXIT_'; exit 0", 0, ""],
+    ];
+    for (const [script, code, stderr] of cases) {
+      const result = await logging(waiter, scope, words, script);
+      assert.equal(result.code, code, script);
+      if (stderr !== "") assert.equal(result.stderr, stderr);
+    }
+    const long = "head -c 60000 /dev/zero | tr '\\0' x >&9; echo 'Received KVM_EXIT_' >&9";
+    const { code, stderr } = await logging(waiter, scope, words, long);
+    assert.deepEqual([code, stderr.length], [255, 60019]);
+  },
+);
 
 /** Lines of a connection, one after the other. */
 function lines(fd: number): () => Promise<string> {

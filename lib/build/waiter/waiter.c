@@ -7,7 +7,9 @@
  *
  *   start=FD     the connection of `start`: closed when the program is executed, an error before;
  *                descriptors from 3 up to it are the program's
- *   events=FD    a QMP connection to the program, which is ended when it reports an internal error
+ *   events=FD    a QMP connection to the program
+ *   log=FD       what the program logs, which belongs to standard error
+ *   failure=TEXT the program is ended when its events or its log have this text: exit code 255
  *   end=SIGNAL   what ends the program, as orderly as it can; 15 without it
  *   input        forward standard input; without it the program's is at its end
  *   blocking     keep the program's output blocking, whatever it does: it drops what does not fit
@@ -44,15 +46,16 @@
 #define DRAIN 10000
 /* The waiter's own failures; what a shell says of a program that it cannot run. */
 #define OWN_FAILURE 125
-/* The program reported an internal error. */
-#define INTERNAL_ERROR 255
+/* The program reported that it cannot go on. */
+#define REPORTED_FAILURE 255
 #define SIGNAL_BASE 128
 #define MOST_CODES 8
+#define MOST_FAILURES 8
 /* sizeof the kernel's sigset_t; musl's keeps signals 32 to 34 to itself. */
 #define KERNEL_SIGSET 8
 
 struct options {
-  int start, events, end, input, blocking, debug_exit, codes;
+  int start, events, log, end, input, blocking, debug_exit, codes, failures;
   struct { int from, to; } code[MOST_CODES];
   char **program;
 };
@@ -70,8 +73,10 @@ struct needle {
   size_t matched;
 };
 
-static struct options options = {.start = -1, .events = -1, .end = SIGTERM};
-static struct flow input, output, errors;
+static struct options options = {.start = -1, .events = -1, .log = -1, .end = SIGTERM};
+/* What the program reports of itself: its events, which go nowhere, or its log. */
+static struct flow input, output, errors, watched;
+static struct needle failure[MOST_FAILURES];
 static int signals = -1;
 /* Write ends of output pipes that are kept blocking. */
 static int held[2] = {-1, -1};
@@ -79,7 +84,7 @@ static int held[2] = {-1, -1};
 static struct {
   pid_t pid;
   int ended, status;
-  /* The signal that it was ended for, and whether it reported an internal error. */
+  /* The signal that it was ended for, and whether it reported that it cannot go on. */
   int cause, failed;
 } monitor;
 
@@ -130,6 +135,12 @@ static int code(const char *word) {
   return 1;
 }
 
+static int failure_text(const char *word) {
+  if (strncmp(word, "failure=", 8) != 0 || !word[8] || options.failures == MOST_FAILURES) return 0;
+  failure[options.failures++].text = word + 8;
+  return 1;
+}
+
 static int flag(const char *word, const char *name, int *set) {
   return strcmp(word, name) == 0 && (*set = 1);
 }
@@ -137,7 +148,8 @@ static int flag(const char *word, const char *name, int *set) {
 static int parse_word(const char *word) {
   return valued(word, "start=", 3, 1 << 20, &options.start) ||
          valued(word, "events=", 3, 1 << 20, &options.events) ||
-         valued(word, "end=", 1, 64, &options.end) || code(word) ||
+         valued(word, "log=", 3, 1 << 20, &options.log) ||
+         valued(word, "end=", 1, 64, &options.end) || code(word) || failure_text(word) ||
          flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
          flag(word, "debug-exit", &options.debug_exit);
 }
@@ -267,11 +279,44 @@ static int is_open(const struct flow *flow) {
   return flow->from >= 0 || flow->at < flow->end;
 }
 
+static void signal_monitor(int number) {
+  if (!monitor.ended) kill(monitor.pid, number);
+}
+
+static int completes(struct needle *needle, char byte) {
+  if (byte != needle->text[needle->matched]) needle->matched = 0;
+  if (byte == needle->text[needle->matched]) needle->matched++;
+  if (needle->text[needle->matched]) return 0;
+  needle->matched = 0;
+  return 1;
+}
+
+/* Not to a log, which is not a socket, or after the connection's end. */
+static void say(const char *line) {
+  send(watched.from, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static const char QUERY_STATUS[] = "{\"execute\":\"query-status\"}\n";
+
+/* In QMP the reason follows the event STOP only when the status is asked for. */
+static void scan(void) {
+  static struct needle stop = {"\"STOP\"", 0};
+  for (size_t at = 0; at < watched.end; at++) {
+    if (completes(&stop, watched.bytes[at])) say(QUERY_STATUS);
+    for (int i = 0; i < options.failures; i++) {
+      if (!completes(&failure[i], watched.bytes[at])) continue;
+      monitor.failed = 1;
+      signal_monitor(SIGKILL);
+    }
+  }
+}
+
 static void take(struct flow *flow) {
   ssize_t count = read(flow->from, flow->bytes, flow->most);
   if (count < 0 && is_waiting(errno)) return;
   flow->at = 0;
   flow->end = count > 0 ? count : 0;
+  if (flow == &watched) scan();
   if (count <= 0) end_of(flow);
 }
 
@@ -324,10 +369,6 @@ static void reap(void) {
   }
 }
 
-static void signal_monitor(int number) {
-  if (!monitor.ended) kill(monitor.pid, number);
-}
-
 static void note_cause(int number) {
   if (!monitor.ended && !monitor.cause && number > 0 && number <= 64) monitor.cause = number;
 }
@@ -356,7 +397,7 @@ static void heard(const struct signalfd_siginfo *info) {
   /* A reader has gone: write(2) says so, too. */
   if (number == SIGPIPE && (pid_t)info->ssi_pid == getpid()) return;
   /* The reader has had its time. */
-  if (monitor.ended) drop(&output), drop(&errors);
+  if (monitor.ended) drop(&output), drop(&errors), drop(&watched);
   note_cause(number);
   signal_monitor(options.end);
 }
@@ -368,66 +409,45 @@ static void read_signals(void) {
   while (read(signals, &info, sizeof info) == sizeof info) heard(&info);
 }
 
-static int completes(struct needle *needle, char byte) {
-  if (byte != needle->text[needle->matched]) needle->matched = 0;
-  if (byte == needle->text[needle->matched]) needle->matched++;
-  if (needle->text[needle->matched]) return 0;
-  needle->matched = 0;
-  return 1;
-}
-
-static void say(const char *line) {
-  if (options.events >= 0) send(options.events, line, strlen(line), MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static const char QUERY_STATUS[] = "{\"execute\":\"query-status\"}\n";
-
 /* It may have stopped before it could send the event. */
-static void subscribe(void) {
+static void watch_program(void) {
+  int log = options.log >= 0;
+  forward(&watched, log ? options.log : options.events, log ? 2 : -1);
   say("{\"execute\":\"qmp_capabilities\"}\n");
   say(QUERY_STATUS);
 }
 
-/* QMP: after the event STOP the status has the reason. Other lines are of no concern. */
-static void read_events(void) {
-  static struct needle stop = {"\"STOP\"", 0}, internal = {"\"internal-error\"", 0};
-  char bytes[512];
-  ssize_t count = recv(options.events, bytes, sizeof bytes, MSG_DONTWAIT);
-  if (count < 0 && is_waiting(errno)) return;
-  if (count <= 0) release(&options.events);
-  for (ssize_t i = 0; i < count; i++) {
-    if (completes(&stop, bytes[i])) say(QUERY_STATUS);
-    if (!completes(&internal, bytes[i])) continue;
-    monitor.failed = 1;
-    signal_monitor(SIGKILL);
-  }
+/* Events are of no further concern. */
+static void move_watched(int ready) {
+  move(&watched, ready);
+  if (options.log < 0) watched.at = watched.end;
 }
 
 static int is_done(void) {
-  return monitor.ended && !is_open(&output) && !is_open(&errors);
+  return monitor.ended && !is_open(&output) && !is_open(&errors) && !is_open(&watched);
 }
 
 /* Returns when the monitor has exited and its output is where it belongs. */
 static void run(void) {
   while (!is_done()) {
     struct pollfd fds[] = {wanted(&input), wanted(&output), wanted(&errors),
-                           {signals, POLLIN, 0}, {options.events, POLLIN, 0}};
+                           wanted(&watched), {signals, POLLIN, 0}};
     int ready = poll(fds, sizeof fds / sizeof *fds, monitor.ended ? DRAIN : -1);
     if (ready == 0) return;
     if (ready < 0) continue;
     move(&input, fds[0].revents);
     move(&output, fds[1].revents);
     move(&errors, fds[2].revents);
+    move_watched(fds[3].revents);
     keep_blocking();
-    if (fds[3].revents) read_signals();
-    if (fds[4].revents) read_events();
-    if (monitor.ended) end_if_empty(&output), end_if_empty(&errors);
+    if (fds[4].revents) read_signals();
+    if (monitor.ended) end_if_empty(&output), end_if_empty(&errors), end_if_empty(&watched);
   }
 }
 
 /* docs/signals.md, "How a guest ends". */
 static int exit_code(void) {
-  if (monitor.failed) return INTERNAL_ERROR;
+  if (monitor.failed) return REPORTED_FAILURE;
   if (monitor.cause) return SIGNAL_BASE + monitor.cause;
   if (WIFSIGNALED(monitor.status)) return SIGNAL_BASE + WTERMSIG(monitor.status);
   int exited = WEXITSTATUS(monitor.status);
@@ -444,10 +464,11 @@ int main(int argc, char **argv) {
   parse(argv);
   close_on_exec(options.start);
   close_on_exec(options.events);
+  close_on_exec(options.log);
   open_signals();
   start_monitor();
   release_inherited();
-  subscribe();
+  watch_program();
   run();
   _exit(exit_code());
 }

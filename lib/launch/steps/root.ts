@@ -30,6 +30,7 @@ import {
   O_DIRECTORY,
   O_EXCL,
   O_NOFOLLOW,
+  O_NONBLOCK,
   O_PATH,
   O_RDONLY,
   O_RDWR,
@@ -44,6 +45,7 @@ import {
   RESOLVE_NO_SYMLINKS,
   S_IFBLK,
   S_IFCHR,
+  S_IFIFO,
   S_IFMT,
   S_IFREG,
   symlinkat,
@@ -79,6 +81,7 @@ export const ROOT_STEPS: StepHandlers<
   | "bindVolume"
   | "copyImageFile"
   | "writeFile"
+  | "openLog"
   | "mknod"
   | "openDevice"
   | "bindDevice"
@@ -181,6 +184,18 @@ export const ROOT_STEPS: StepHandlers<
       } finally {
         close(file);
       }
+    });
+  },
+
+  openLog({ path, uid, gid }, context) {
+    inParent(context, path, (parent, name) => {
+      // Mode 0 until the owner is right. Nonblocking: nobody writes to it before the monitor runs.
+      mknodat(parent, name, S_IFIFO, { major: 0, minor: 0 });
+      const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW;
+      const log = openat2(parent, name, { flags, resolve: RESOLVE_NO_SYMLINKS });
+      context.opened.set("watch", log);
+      fchownat(log, "", uid, gid, AT_EMPTY_PATH);
+      fchmod(log, 0o600);
     });
   },
 

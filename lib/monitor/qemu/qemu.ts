@@ -61,7 +61,8 @@ export const qemu: Monitor = {
   takesDescriptors: true,
   devices,
   debugExit: true,
-  reportsEvents: true,
+  // What the waiter asks after each event STOP (RunState, qapi/run-state.json).
+  failures: { texts: ['"internal-error"'] },
   readsInput: true,
   // Handled like SIGINT and SIGHUP: devices are flushed.
   endSignal: SIGTERM,

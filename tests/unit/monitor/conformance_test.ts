@@ -337,6 +337,8 @@ Deno.test("firecracker: the whole configuration", () => {
     "--no-api",
     "--config-file",
     "/guest/firecracker.json",
+    "--log-path",
+    "/guest/firecracker.log",
     "--level",
     "Error",
   ]);

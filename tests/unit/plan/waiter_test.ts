@@ -26,9 +26,24 @@ for (const [monitor, guest, expected] of words) {
       "--",
       ...program,
     ]);
-    assert.deepEqual(waiterArguments({ ...input, watchFd: 6 })[2], "events=6");
+    const watching = waiterArguments({ ...input, watchFd: 6 }).slice(2);
+    const added = watching.slice(0, watching.indexOf(expected[0]!));
+    const { log, texts = [] } = input.monitor.failures ?? {};
+    const kind = log === undefined ? "events" : "log";
+    assert.deepEqual(added, [`${kind}=6`, ...texts.map((text) => `failure=${text}`)]);
   });
 }
+
+Deno.test("a text that reports a failure is found by its first character, and there is room for all", () => {
+  for (const name of monitorNames()) {
+    const { texts = [] } = monitorByName(name).failures ?? {};
+    assert.ok(texts.length <= 8, "MOST_FAILURES in waiter.c");
+    for (const text of texts) {
+      const again = text.indexOf(text[0]!, 1);
+      assert.ok(again === -1 || again === text.length - 1, text);
+    }
+  }
+});
 
 Deno.test("the table of ends has rows for every monitor and QEMU's every guest", () => {
   const has = (monitor: string, guest?: string) =>
