@@ -96,7 +96,9 @@ export const specTable: SpecRow[] = [
   {
     property: "process.rlimits",
     treatment: "honoured",
-    how: "the monitor's; RLIMIT_NOFILE is 1024 and RLIMIT_CORE 0 without it",
+    how:
+      "the monitor's; RLIMIT_NOFILE is 1024, RLIMIT_CORE 0, and RLIMIT_FSIZE the largest of guest " +
+      "memory and disk images without it",
   },
   { property: "process.noNewPrivileges", treatment: "by design", how: "it is always set" },
   {

@@ -29,6 +29,20 @@ const DEFAULT_RLIMITS: PlannedRlimit[] = [
   { type: "RLIMIT_CORE", soft: 0n, hard: 0n },
 ];
 
+/** RLIM_INFINITY (getrlimit(2)). */
+const UNLIMITED = 2n ** 64n - 1n;
+
+/**
+ * The waiter's, whose output may be a file of any size; it sets the monitor's (`file_size.ts`). Without
+ * CAP_SYS_RESOURCE the caller's own stays.
+ */
+const FILE_SIZE: PlannedRlimit = {
+  type: "RLIMIT_FSIZE",
+  soft: UNLIMITED,
+  hard: UNLIMITED,
+  tolerate: ["EPERM"],
+};
+
 /** What credential planning knows. */
 export interface CredentialsInput {
   process: Process;
@@ -103,9 +117,9 @@ function groupsOf(process: Process): number[] {
 
 /** What config.json asks for, and defaults in place of the caller's own limits. */
 function rlimitsOf(process: Process): PlannedRlimit[] {
-  const asked = process.rlimits;
+  const asked = process.rlimits.filter(({ type }) => type !== FILE_SIZE.type);
   const missing = DEFAULT_RLIMITS.filter(({ type }) => !asked.some((it) => it.type === type));
-  return [...asked, ...missing];
+  return [...asked, ...missing, FILE_SIZE];
 }
 
 /** The monitor's soft limit of open files. */

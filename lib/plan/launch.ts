@@ -26,6 +26,7 @@ import { planDisks, type PlannedDisks } from "./disks.ts";
 import { bootMemoryBytes, requireKernel } from "./kernel.ts";
 import { manifestDevices, type ManifestInput } from "./solo5.ts";
 import { virtualProcessors } from "./processors.ts";
+import { fileSizeLimit } from "./file_size.ts";
 import { kernelParameters } from "./kernel_parameters.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import { guestNetwork, networkMode, planNetwork } from "./network.ts";
@@ -208,6 +209,11 @@ export function planLaunch(asked: LaunchInput): Launch {
         ...input,
         startFd,
         watchFd,
+        fileSize: fileSizeLimit({
+          process: spec.process,
+          guestMemoryMiB: monitorInput.memoryMiB,
+          disks: facts.disks ?? [],
+        }),
         program: input.monitor.argv(monitorInput),
       }),
       env: [],

@@ -1,3 +1,4 @@
+import type { Rlimit } from "../oci/types.ts";
 import type { Guest } from "../guest/families/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 
@@ -19,16 +20,19 @@ export interface WaiterInput {
   startFd: number;
   /** Its end of the connection on which the monitor reports events, or of its log. */
   watchFd?: number;
+  /** The monitor's RLIMIT_FSIZE, which is not the waiter's: its output may be a file. */
+  fileSize: Pick<Rlimit, "soft" | "hard">;
   /** The monitor's argument vector, its path first. */
   program: string[];
 }
 
 /** The argument vector of the container's process. */
 export function waiterArguments(input: WaiterInput): string[] {
-  const { monitor, guest, startFd, watchFd, program } = input;
+  const { monitor, guest, startFd, watchFd, fileSize, program } = input;
   return [
     NAME,
     `start=${startFd}`,
+    `fsize=${fileSize.soft}:${fileSize.hard}`,
     ...(watchFd === undefined ? [] : watchWords(monitor, watchFd)),
     `end=${monitor.endSignal}`,
     ...(monitor.readsInput ? ["input"] : []),

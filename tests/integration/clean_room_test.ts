@@ -20,6 +20,7 @@ const ST_NODEV = 4n;
 const ST_NOEXEC = 8n;
 
 /** Indices of resource limits, include/uapi/asm-generic/resource.h. */
+const RLIMIT_FSIZE = 1;
 const RLIMIT_CORE = 4;
 const RLIMIT_NOFILE = 7;
 const RLIMIT_MEMLOCK = 8;
@@ -92,12 +93,14 @@ test("rlimits and umask are as asked", {
       { type: "RLIMIT_NOFILE", soft: 100, hard: 200 },
       { type: "RLIMIT_CORE", soft: 0, hard: 0 },
       { type: "RLIMIT_MEMLOCK", soft: 65536, hard: 1 << 20 },
+      { type: "RLIMIT_FSIZE", soft: 1000, hard: 2000 },
     ],
 }, (report) => {
   assert.equal(report.umask, 0o027);
   assert.deepEqual(rlimit(report, RLIMIT_NOFILE), [100n, 200n]);
   assert.deepEqual(rlimit(report, RLIMIT_CORE), [0n, 0n]);
   assert.deepEqual(rlimit(report, RLIMIT_MEMLOCK), [65536n, 1n << 20n]);
+  assert.deepEqual(rlimit(report, RLIMIT_FSIZE), [1000n, 2000n]);
 });
 
 testIf("clean room: rlimits above the caller's are raised, infinity is exact", {

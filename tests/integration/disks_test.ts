@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { extraFds } from "../support/double.ts";
 import { readDevice } from "../../lib/host/devices.ts";
-import { run } from "../support/process.ts";
+import { run, waitFor } from "../support/process.ts";
 import {
   assertFailed,
   assertSucceeded,
@@ -16,6 +16,9 @@ import { testIf } from "../support/skip.ts";
 import { loopDevice, SECTOR, SECTORS, textAt, withVolumes } from "../support/volumes.ts";
 
 const IMAGE = "/unikernel/disk.img";
+/** SIGXFSZ, signal(7). */
+const BEYOND_LIMIT = 25;
+const EFBIG = 27;
 /** open(2) */
 const EACCES = 13;
 const ENOENT = 2;
@@ -84,6 +87,54 @@ for (const { name, image } of images) {
     assert.deepEqual([uid, mode! & 0o7777], [image.uid ?? 65534, image.mode ?? 0o600]);
   });
 }
+
+testIf("a monitor cannot make its guest's disk image larger than the guest's memory", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const tries: [offset: number, errno: number][] = [
+    [0, 0],
+    [(256 << 20) - 1, 0],
+    [256 << 20, EFBIG],
+    [2 ** 36, EFBIG],
+  ];
+  const writes = tries.map(([offset]) => `write-at /guest/disk0 ${offset}`);
+  const container = await doubleContainer(
+    scope,
+    [`ignore ${BEYOND_LIMIT}`, ...writes, "idle"].join("; "),
+    withImage(),
+  );
+  await makeImage(container.rootfs);
+  await container.mustStart();
+  await waitFor(() => container.output().split("\n").length > tries.length, {
+    timeoutSeconds: 10,
+    what: "the last write",
+  });
+  const lines = container.output().split("\n");
+  tries.forEach(([offset, errno], at) => {
+    assert.deepEqual(JSON.parse(lines[at]!), { errno }, `${offset}`);
+  });
+  assert.equal(Deno.statSync(`${container.rootfs}${IMAGE}`).size, 256 << 20);
+});
+
+testIf("what QEMU cannot write for a limit of config.json on files fails for its guest, too", {
+  needs: ["root", "kvm", "qemu-system-x86_64"],
+}, async () => {
+  await using scope = new Scope();
+  // It writes whole blocks of 4 KiB.
+  const limit = 8 * SECTOR;
+  const container = await Container.prepare(scope, {
+    ...withImage(),
+    edit: (config) => {
+      config.root = { path: "rootfs", readonly: false };
+      config.process.rlimits = [{ type: "RLIMIT_FSIZE", soft: limit, hard: limit }];
+    },
+    args: ["disk", "0", "write", "7", "within", "write", "8", "beyond", "write", "3", "again"],
+  });
+  await makeImage(container.rootfs);
+  const { stdout } = await container.run();
+  assert.equal(stdout, "wrote 7\nwrite 8 failed: 1\nwrote 3\n");
+});
 
 const readOnly: { name: string; image: ImageOptions }[] = [
   { name: "of a read-only container", image: { readOnlyRoot: true } },

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import {
   close,
   kill,
+  O_CREAT,
   O_NONBLOCK,
   O_RDONLY,
   O_WRONLY,
@@ -72,12 +73,36 @@ function noise(length: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
+test(
+  "the size of files is limited for the program, and not for what is done with its output",
+  async (
+    waiter,
+    scope,
+  ) => {
+    const directory = await scope.temporaryDirectory("files");
+    const script =
+      'ulimit -f; dd if=/dev/zero bs=1k count=3 of="$0/image"; dd if=/dev/zero bs=4k count=1';
+    const output = open(`${directory}/output`, O_WRONLY | O_CREAT, 0o600);
+    const child = startWaiter(
+      waiter,
+      ["fsize=2048:18446744073709551615", "--", "/bin/sh", "-c", script, directory],
+      [{ from: output, to: 1 }],
+    );
+    close(output);
+    const { exitCode } = await child.ended;
+    assert.equal(exitCode, 0);
+    assert.equal(Deno.statSync(`${directory}/image`).size, 2048);
+    assert.equal(Deno.statSync(`${directory}/output`).size, "4\n".length + 4096);
+  },
+);
+
 test("every exit code is the table's", async (waiter) => {
   for (const { monitor, guest, exited, code } of ENDS) {
     const [, ...words] = waiterArguments({
       monitor: monitorByName(monitor),
       guest: guestOf(guest as UnikernelType),
       startFd: 3,
+      fileSize: { soft: 2n ** 20n, hard: 2n ** 20n },
       program: ["/bin/sh", "-c", `exit ${exited}`],
     });
     const { code: actual } = await new Deno.Command("/bin/sh", {

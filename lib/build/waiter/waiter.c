@@ -7,6 +7,7 @@
  *
  *   start=FD     the connection of `start`: closed when the program is executed, an error before;
  *                descriptors from 3 up to it are the program's
+ *   fsize=SOFT:HARD  the program's RLIMIT_FSIZE; the waiter's output may be a file of any size
  *   events=FD    a QMP connection to the program
  *   log=FD       what the program logs, which belongs to standard error
  *   failure=TEXT the program is ended when its events or its log have this text: exit code 255
@@ -31,6 +32,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -55,7 +57,8 @@
 #define KERNEL_SIGSET 8
 
 struct options {
-  int start, events, log, end, input, blocking, debug_exit, codes, failures;
+  int start, events, log, end, input, blocking, debug_exit, codes, failures, limits_files;
+  struct rlimit file_size;
   struct { int from, to; } code[MOST_CODES];
   char **program;
 };
@@ -141,6 +144,22 @@ static int failure_text(const char *word) {
   return 1;
 }
 
+/* As `number`, of up to 64 bits; 0 when there is none. */
+static int bytes(const char **text, char stop, rlim_t *value) {
+  const char *digit = *text;
+  for (*value = 0; *digit >= '0' && *digit <= '9'; digit++) *value = *value * 10 + *digit - '0';
+  if (digit == *text || *digit != stop) return 0;
+  *text = digit + 1;
+  return 1;
+}
+
+static int file_size(const char *word) {
+  const char *text = word + 6;
+  if (strncmp(word, "fsize=", 6) != 0) return 0;
+  return options.limits_files = bytes(&text, ':', &options.file_size.rlim_cur) &&
+                                bytes(&text, 0, &options.file_size.rlim_max);
+}
+
 static int flag(const char *word, const char *name, int *set) {
   return strcmp(word, name) == 0 && (*set = 1);
 }
@@ -150,6 +169,7 @@ static int parse_word(const char *word) {
          valued(word, "events=", 3, 1 << 20, &options.events) ||
          valued(word, "log=", 3, 1 << 20, &options.log) ||
          valued(word, "end=", 1, 64, &options.end) || code(word) || failure_text(word) ||
+         file_size(word) ||
          flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
          flag(word, "debug-exit", &options.debug_exit);
 }
@@ -210,6 +230,14 @@ static void end_of(struct flow *flow) {
   if (flow->at == flow->end && flow->to > 2) release(&flow->to);
 }
 
+/* The caller of the runtime may have allowed less: that holds, too. */
+static int limit_files(void) {
+  if (!options.limits_files) return 0;
+  /* Not setrlimit(3), which in musl prepares for other threads. */
+  if (syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, &options.file_size, 0) == 0) return 0;
+  return errno == EPERM ? 0 : errno;
+}
+
 /* In the child, which shares this process's memory until it executes the program. Returns an errno. */
 static int execute(pid_t parent, const int files[3]) {
   char *environment[] = {0};
@@ -219,6 +247,8 @@ static int execute(pid_t parent, const int files[3]) {
   for (int fd = 0; fd < 3; fd++) {
     if (dup2(files[fd], fd) < 0) return errno;
   }
+  int error = limit_files();
+  if (error) return error;
   mask_signals(0);
   execve(options.program[0], options.program, environment);
   return errno;

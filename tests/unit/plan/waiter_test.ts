@@ -18,15 +18,23 @@ const words: [monitor: string, guest: Parameters<typeof guestOf>[0], expected: s
 for (const [monitor, guest, expected] of words) {
   Deno.test(`the arguments of the waiter for ${guest} on ${monitor}`, () => {
     const program = ["/usr/bin/monitor", "--", "input"];
-    const input = { monitor: monitorByName(monitor), guest: guestOf(guest), startFd: 5, program };
+    const fileSize = { soft: 2n ** 20n, hard: 2n ** 64n - 1n };
+    const input = {
+      monitor: monitorByName(monitor),
+      guest: guestOf(guest),
+      startFd: 5,
+      fileSize,
+      program,
+    };
     assert.deepEqual(waiterArguments(input), [
       "urunc-waiter",
       "start=5",
+      "fsize=1048576:18446744073709551615",
       ...expected,
       "--",
       ...program,
     ]);
-    const watching = waiterArguments({ ...input, watchFd: 6 }).slice(2);
+    const watching = waiterArguments({ ...input, watchFd: 6 }).slice(3);
     const added = watching.slice(0, watching.indexOf(expected[0]!));
     const { log, texts = [] } = input.monitor.failures ?? {};
     const kind = log === undefined ? "events" : "log";
