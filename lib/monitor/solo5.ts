@@ -8,13 +8,11 @@ import {
   refusedValue,
 } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
+import { SOLO5_COMMAND_LINE_BYTES } from "../guest/kernel/solo5.ts";
 import type { ElfKernel, LinuxImage } from "../guest/kernel/types.ts";
 import type { KernelRefusal, Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "./types.ts";
 
 const MIB = 1024 * 1024;
-
-/** HVT_CMDLINE_SIZE, SPT_CMDLINE_SIZE (include/hvt_abi.h, spt_abi.h), the closing NUL included. */
-const COMMAND_LINE_BYTES = 8192;
 
 /** MFT_NAME_MAX (include/mft_abi.h), and the characters that `--net:` takes. */
 const DEVICE_NAME = /^[A-Za-z0-9]{1,67}$/;
@@ -192,7 +190,7 @@ function checkCommandLine(monitor: string, text: string): string {
   const checked = { monitor, what: "guest command line" };
   if (text.includes("\0")) throw refusedValue(checked, text, "it contains a NUL character");
   const length = new TextEncoder().encode(text).length;
-  if (length < COMMAND_LINE_BYTES) return text;
-  const most = COMMAND_LINE_BYTES - 1;
+  if (length < SOLO5_COMMAND_LINE_BYTES) return text;
+  const most = SOLO5_COMMAND_LINE_BYTES - 1;
   throw refusedValue(checked, text, `it is ${length} bytes long, and Solo5 takes at most ${most}`);
 }

@@ -46,13 +46,13 @@ function refused(
 }
 
 /**
- * Where the memory ends that the kernel takes before its guest runs, with its initial RAM disk beside
- * it: a guest with less does not boot, and mostly does not say so.
+ * Where the memory ends that the kernel takes before its guest runs, with its initial RAM disk and what
+ * its runtime allocates beside it: a guest with less does not boot, and mostly does not say so.
  *
- * @param initrdBytes 0 without one
+ * @param besideBytes of RAM disk and runtime
  * @returns bytes; 0 for a kernel that does not say
  */
-export function bootMemoryBytes(kernel: KernelFormat, initrdBytes: number): number {
+export function bootMemoryBytes(kernel: KernelFormat, besideBytes: number): number {
   const end = kernel.kind === "other" ? undefined : kernel.memoryEnd;
-  return end === undefined ? 0 : end + initrdBytes;
+  return end === undefined ? 0 : end + besideBytes;
 }

@@ -24,7 +24,7 @@ import {
 import { planDevices, type PlannedDevices } from "./devices.ts";
 import { planDisks, type PlannedDisks } from "./disks.ts";
 import { bootMemoryBytes, requireKernel } from "./kernel.ts";
-import { manifestDevices, type ManifestInput } from "./solo5.ts";
+import { checkSolo5CommandLine, manifestDevices, type ManifestInput } from "./solo5.ts";
 import { virtualProcessors } from "./processors.ts";
 import { fileSizeLimit } from "./file_size.ts";
 import { kernelParameters } from "./kernel_parameters.ts";
@@ -311,7 +311,7 @@ function memoryInput(
   input: LaunchInput,
   { accelerator, initrdProcess }: Pick<Decided, "accelerator" | "initrdProcess">,
 ): MemoryInput {
-  const { spec, facts, network, monitor } = input;
+  const { spec, facts, network, monitor, guest } = input;
   return {
     monitor,
     limit: lowestMemoryLimit(spec.linux.resources),
@@ -322,7 +322,10 @@ function memoryInput(
     accelerator,
     openFiles: openFilesLimit(spec.process),
     kernelBytes: facts.kernel.size,
-    bootBytes: bootMemoryBytes(facts.kernelFormat, facts.initrd?.size ?? 0),
+    bootBytes: bootMemoryBytes(
+      facts.kernelFormat,
+      (facts.initrd?.size ?? 0) + (guest.runtimeBytes ?? 0),
+    ),
     copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),
   };
 }
@@ -393,7 +396,7 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
     initrd: facts.initrd === undefined ? undefined : GUEST_INITRD,
-    commandLine: guest.commandLine(guestInput(input)),
+    commandLine: checkSolo5CommandLine(guest.commandLine(guestInput(input)), facts.kernelFormat),
     memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
     vcpus: vcpusOf(input),
     accelerator,

@@ -20,7 +20,7 @@ export interface MemoryInput {
   openFiles: number;
   /** Size of the guest kernel's file. */
   kernelBytes: number;
-  /** Guest memory that kernel and initial RAM disk need before the guest runs; 0: unknown. */
+  /** Guest memory that kernel, runtime and initial RAM disk need before the guest runs; 0: unknown. */
   bootBytes: number;
   /** Kernel and initrd copied into the private root, which the limit is charged for. */
   copiedBytes: number;
@@ -111,7 +111,7 @@ function bootMiB({ bootBytes }: MemoryInput): number {
 
 function guestNeed(minimum: number, input: MemoryInput): string {
   return minimum === bootMiB(input)
-    ? `the guest's kernel needs ${minimum} MiB, its initial RAM disk included, before it runs`
+    ? `the guest's kernel needs ${minimum} MiB before it runs, with its runtime and initial RAM disk`
     : `the guest at least ${minimum} MiB`;
 }
 

@@ -1,5 +1,6 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { keyPrefix } from "../guest/keys.ts";
+import { SOLO5_COMMAND_LINE_BYTES } from "../guest/kernel/solo5.ts";
 import type { KernelFormat, Solo5Device } from "../guest/kernel/types.ts";
 import type { UnikernelConfig } from "../guest/types.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
@@ -46,6 +47,29 @@ export function manifestDevices(input: ManifestInput): ManifestDevices | undefin
     ...networkDevice(named("network"), input),
     disks: diskDevices(named("block"), input),
   };
+}
+
+/**
+ * Refuses a command line that is too long for a Solo5 guest: on QEMU the guest cuts it off and goes on.
+ *
+ * @param line undefined: none
+ * @returns the line
+ * @throws InvalidConfigurationError with both lengths
+ */
+export function checkSolo5CommandLine(
+  line: string | undefined,
+  kernel: KernelFormat,
+): string | undefined {
+  if (line === undefined || kernel.kind !== "elf" || kernel.solo5 === undefined) return line;
+  const length = new TextEncoder().encode(line).length;
+  const most = SOLO5_COMMAND_LINE_BYTES - 1;
+  if (length <= most) return line;
+  throw new InvalidConfigurationError({
+    operation: "write the guest's command line",
+    subject: "process.args",
+    reason: `the line is ${length} bytes long, and a Solo5 guest reads at most ${most}`,
+    remedy: "pass fewer or shorter arguments",
+  });
 }
 
 function manifestOf({ facts }: ManifestInput): Solo5Device[] | undefined {

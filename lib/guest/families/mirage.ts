@@ -8,6 +8,12 @@ const DNS_SERVERS = "--dns-servers";
 const IPV4 = "--ipv4";
 const GATEWAY = "--ipv4-gateway";
 
+/** The same of a stack in a group, which has its own prefix (lib_runtime/mirage_runtime_network.ml). */
+const GROUPED = /^--[^=]+-ipv4(-gateway)?(=|$)/;
+
+/** Stack, and OCaml's heaps: measured 4.6 with OCaml 5.3.0 (ocaml-solo5 1.2.0), on spt and virtio. */
+const RUNTIME_BYTES = 4.6 * 1024 * 1024;
+
 /**
  * A MirageOS unikernel, on Solo5's tenders or its virtio bindings.
  *
@@ -15,7 +21,7 @@ const GATEWAY = "--ipv4-gateway";
  * and backslashes protect (parse-argv, src/parse_argv.ml), and puts a name of its own before them. So the
  * container's first argument, the program's name, is left out unless it is an option: a guest exits with
  * 64 on one that is neither. Its addresses are arguments that MirageOS
- * itself defines (`--ipv4`, `--ipv4-gateway`); `--ipv6` is not, in a unikernel whose stack is IPv4
+ * itself defines (`--ipv4`, `--ipv4-gateway`), unless they are given, for a group, too; `--ipv6` is not, in a unikernel whose stack is IPv4
  * only, which exits on an unknown option, so IPv6 is left to router advertisements. `--dns-servers`
  * without a value gets the container's name servers. It has no environment.
  */
@@ -23,6 +29,7 @@ export const mirage: Guest = {
   type: "mirage",
   shutsDown: false,
   singleProcessor: true,
+  runtimeBytes: RUNTIME_BYTES,
   // Solo5's virtio bindings use a PCI device's BAR as they find it (bindings/virtio/pci.c).
   needsBios: true,
   takesNameservers: true,
@@ -50,7 +57,9 @@ export const mirage: Guest = {
 
 /** An option of the container's network; a guest exits on one that is repeated. */
 function unlessGiven(option: string, value: string | undefined, given: string[]): string[] {
-  const isGiven = given.some((it) => it === option || it.startsWith(`${option}=`));
+  const isGiven = given.some((it) =>
+    it === option || it.startsWith(`${option}=`) || GROUPED.test(it)
+  );
   return value === undefined || isGiven ? [] : [`${option}=${value}`];
 }
 

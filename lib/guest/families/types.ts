@@ -28,6 +28,8 @@ export interface Guest {
    * (`Monitor.debugExit`), where these are not exit codes of a program.
    */
   debugExitCodes?: Readonly<Record<number, number>>;
+  /** What its runtime allocates before the program begins, in bytes. */
+  runtimeBytes?: number;
   /** Whether its kernels may have Linux's own compressed form. */
   takesLinuxImage?: boolean;
   /** Whether its kernels take parameters that an image or a caller chooses. */

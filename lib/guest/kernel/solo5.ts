@@ -20,6 +20,12 @@ const KINDS: Readonly<Record<number, Solo5Device["kind"]>> = { 1: "block", 2: "n
 /** MFT_RESERVED_FIRST: not a device; every manifest begins with one. */
 const RESERVED = 2 ** 30;
 
+/**
+ * The command line of every Solo5 guest, the closing NUL included: HVT_CMDLINE_SIZE, SPT_CMDLINE_SIZE
+ * (include/hvt_abi.h, spt_abi.h), and `cmdline` in bindings/virtio/platform.c.
+ */
+export const SOLO5_COMMAND_LINE_BYTES = 8192;
+
 /** What an ELF file's notes say of a Solo5 guest; nothing for other files. */
 export function readSolo5(notes: ElfNote[]): Pick<ElfKernel, "solo5"> {
   const find = (wanted: number) =>

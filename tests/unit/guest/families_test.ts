@@ -205,6 +205,24 @@ const addressCases: AddressCase[] = [
   },
   {
     type: "mirage",
+    name: "an address of its own for a group",
+    changes: { args: ["app", "--xx-ipv4=10.0.0.9/8"] },
+    line: "--xx-ipv4=10.0.0.9/8",
+  },
+  {
+    type: "mirage",
+    name: "a gateway of its own for a group",
+    changes: { args: ["app", "--a-b-ipv4-gateway", "10.0.0.1"] },
+    line: "--a-b-ipv4-gateway 10.0.0.1",
+  },
+  {
+    type: "mirage",
+    name: "what only looks like an address of a group",
+    changes: { args: ["app", "--x=-ipv4", "--xx-ipv4-only", "--ipv4x=1"] },
+    line: "--ipv4=10.88.3.7/20 --ipv4-gateway=10.88.0.1 --x=-ipv4 --xx-ipv4-only --ipv4x=1",
+  },
+  {
+    type: "mirage",
     name: "no name server for the option",
     changes: { network: undefined, args: ["app", "--dns-servers"] },
     line: undefined,

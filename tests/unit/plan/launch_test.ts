@@ -339,7 +339,7 @@ Deno.test("a kernel that does not fit is refused with how much it needs", () => 
     return parseInt(argv[argv.indexOf("-m") + 1]!.replace("size=", ""));
   };
   assert.throws(() => memoryOf(100), (error: Error) => {
-    assert.match(error.message, /the guest's kernel needs 75 MiB, its initial RAM disk included/);
+    assert.match(error.message, /the guest's kernel needs 75 MiB before it runs/);
     const needed = Number(/a memory limit of at least (\d+) MiB/.exec(error.message)?.[1]);
     assert.ok(needed > 100 && needed < 140, error.message);
     assert.ok(memoryOf(needed) >= 75);

@@ -74,6 +74,37 @@ Deno.test("on QEMU a guest has the devices of its manifest, too", () => {
   });
 });
 
+Deno.test("a command line that a Solo5 guest would cut off is refused with its length", () => {
+  const args = (length: number) => {
+    const { spec } = launchInputOf();
+    spec.process.args = ["app", "x".repeat(length)];
+    return { spec };
+  };
+  for (const launchIt of [launch, launchOnQemu]) {
+    assert.match(JSON.stringify(launchIt([], args(8191)).plan), /x{8191}/);
+    assert.throws(() => launchIt([], args(8192)), {
+      name: "InvalidConfigurationError",
+      message: /the line is 8192 bytes long, and a Solo5 guest reads at most 8191/,
+    });
+  }
+  const guest = { guest: guestOf("elf"), monitor: monitorByName("qemu") };
+  const facts = factsOf({ kernelFormat: kernelFormatFor("qemu") });
+  assert.match(JSON.stringify(launch([], { ...args(9000), ...guest, facts }).plan), /x{9000}/);
+});
+
+Deno.test("a MirageOS guest's memory has room for its runtime", () => {
+  const memoryEnd = 2959 * 1024;
+  const limited = (limitMiB: number) => {
+    const { spec } = launchInputOf();
+    spec.linux.resources.memory.limit = limitMiB * 1024 * 1024;
+    const kernelFormat = { ...kernelFormatFor("spt"), memoryEnd } as KernelFormat;
+    return () => toldOf([], { spec, facts: factsOf({ kernelFormat }) });
+  };
+  assert.throws(limited(10), /the guest's kernel needs 8 MiB.* a memory limit of at least 15 MiB/);
+  assert.match(limited(15)(), /--mem=8 /);
+  assert.throws(limited(14), /a memory limit of at least 15 MiB/);
+});
+
 Deno.test("disks are the block devices of their names, others in order", () => {
   const disks = [disk("block"), disk("logs"), disk("data")];
   const told = toldOf(block("data", "first", "second"), { disks });
