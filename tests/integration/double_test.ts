@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { doubleBinary, parseReport } from "../support/double.ts";
-import { isAlive, readStatus, run, waitFor } from "../support/process.ts";
+import { isAlive, readStatus, run, signalChild, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -83,9 +83,7 @@ testIf("double: as PID 1 SIGTERM ends it, unless asked to ignore it", {
       args: ["--pid", "--fork", "--kill-child", await doubleBinary(), "-append", commands],
     }).spawn();
     scope.defer("end unshare", async () => {
-      try {
-        child.kill("SIGKILL");
-      } catch { /* it has ended */ }
+      signalChild(child, "SIGKILL");
       await child.status;
     });
     const inner = await waitFor(

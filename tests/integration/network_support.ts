@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { TAP_NAME } from "../../lib/network/names.ts";
 import type { TapOwner } from "../../lib/network/owner.ts";
-import { run, waitFor } from "../support/process.ts";
+import { run, signalChild, waitFor } from "../support/process.ts";
 import type { Scope } from "../support/scope.ts";
 import type { Call, Outcome } from "./network_child.ts";
 import { RUN_PREFIX } from "../support/mark.ts";
@@ -130,9 +130,7 @@ export async function startAndWait(
   const [command, ...args] = argv;
   const child = new Deno.Command(command!, { args, stdin: "piped", stdout: "piped" }).spawn();
   const end = async () => {
-    try {
-      child.kill("SIGKILL");
-    } catch { /* it has ended */ }
+    signalChild(child, "SIGKILL");
     await child.status;
   };
   scope.defer(`end ${argv.join(" ")}`, async () => {

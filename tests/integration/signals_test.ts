@@ -1,6 +1,6 @@
 /** `kill`, `run` and `list`: signals by every name, exit codes, and what a caller reads. */
 import assert from "node:assert/strict";
-import { isAlive, run, waitFor } from "../support/process.ts";
+import { isAlive, run, signalChild, waitFor } from "../support/process.ts";
 import {
   assertFailed,
   assertNothingLeft,
@@ -74,9 +74,8 @@ testIf("kill --all reaches every process of the container's cgroup", { needs }, 
   await container.mustStart();
   await container.waitForOutput("ready");
   const other = new Deno.Command("sleep", { args: ["60"] }).spawn();
-  let ended = false;
-  const status = other.status.finally(() => ended = true);
-  scope.defer("end sleep", () => ended || other.kill("SIGKILL"));
+  const { status } = other;
+  scope.defer("end sleep", () => signalChild(other, "SIGKILL"));
   const procs = `/sys/fs/cgroup/unified/urunc/${container.id}/cgroup.procs`;
   const fallback = `/sys/fs/cgroup/urunc/${container.id}/cgroup.procs`;
   const file = await Deno.stat(procs).then(() => procs, () => fallback);

@@ -4,7 +4,7 @@ import { startContainer } from "../../lib/container/start.ts";
 import { Store } from "../../lib/container/store.ts";
 import { HostError } from "../../lib/errors.ts";
 import { readProcessStat } from "../../lib/os/process.ts";
-import { waitFor } from "../support/process.ts";
+import { signalChild, waitFor } from "../support/process.ts";
 import {
   assertFailed,
   assertNothingLeft,
@@ -23,9 +23,7 @@ function guard(scope: Scope, pid: number): void {
   const script = `trap 'kill $!; exit' TERM; sleep 20 & wait; kill -KILL ${pid}`;
   const child = new Deno.Command("sh", { args: ["-c", script] }).spawn();
   scope.defer("end the guard", async () => {
-    try {
-      child.kill("SIGTERM");
-    } catch { /* it has ended */ }
+    signalChild(child, "SIGTERM");
     await child.status;
   });
 }

@@ -1,6 +1,6 @@
 /** Daemons that belong to a test. */
 import { RUN_MARK, RUN_VARIABLE } from "./mark.ts";
-import { waitFor } from "./process.ts";
+import { signalChild, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
 
 /** A daemon that was started. */
@@ -41,8 +41,8 @@ export async function daemon(
   let ended = false;
   const status = child.status.then(() => ended = true);
   scope.defer(`stop ${log}`, async () => {
-    if (!ended) child.kill("SIGTERM");
-    const timer = setTimeout(() => ended || child.kill("SIGKILL"), 20_000);
+    signalChild(child, "SIGTERM");
+    const timer = setTimeout(() => signalChild(child, "SIGKILL"), 20_000);
     await status;
     clearTimeout(timer);
   });

@@ -134,6 +134,18 @@ export function listPids(): number[] {
 }
 
 /**
+ * Signals a child, which may have ended: that it did is known to Deno before its `status` says so,
+ * and then `kill` throws.
+ */
+export function signalChild(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
+/**
  * Polls until the condition holds. A busy machine is given more time (`Stopwatch`).
  *
  * @param condition holds when it returns something truthy; errors it throws are final
