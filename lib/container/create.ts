@@ -267,6 +267,7 @@ async function launch(
   }
   state = {
     ...state,
+    lacksNetwork: ownNetwork && network === undefined ? true : undefined,
     expectedIdentity: planned.identity,
     memoryBytes: planned.memoryBytes,
     vcpus: planned.vcpus,

@@ -17,6 +17,7 @@ import {
 import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
+import { hasAddress } from "../network/arrival.ts";
 import { isGone } from "../os/os_error.ts";
 import { readProcessStat } from "../os/process.ts";
 import { connectAt } from "../os/sockets.ts";
@@ -46,7 +47,7 @@ const CONNECT_INTERVAL = 20;
 /** What start found out, for callers that wait for the monitor. */
 export interface Started {
   state: ContainerState;
-  /** Problems that do not undo a start, as the specification requires: failed poststart hooks. */
+  /** Problems that do not undo a start: failed poststart hooks, by the specification, and others. */
   warnings: string[];
 }
 
@@ -68,6 +69,7 @@ export async function startContainer(
   using _lock = await lockCreated(directory);
   const state = requireCreated(directory);
   stopwatch.did("read");
+  const late = warnOfNetwork(state);
   await timed(execTitle(state), () => letExec(directory, state, timeout), { id });
   stopwatch.did("exec");
   const started = await proveAfterExec(directory, state);
@@ -77,7 +79,16 @@ export async function startContainer(
   const warnings = await runEveryHook(started.hooks.poststart, ociState(started, "running"), {
     name: "poststart",
   });
-  return { state: started, warnings };
+  return { state: started, warnings: [...late, ...warnings] };
+}
+
+/** The guest was planned without what has been attached since: by `ctr run --cni`, for one. */
+function warnOfNetwork({ lacksNetwork, pid }: ContainerState): string[] {
+  if (!lacksNetwork || pid === undefined || !hasAddress(pid)) return [];
+  return [
+    "the container's network was attached after it was created: the guest does without it. Hooks may " +
+    "attach one, or the container may join a namespace that has one",
+  ];
 }
 
 /** As the steps before it were logged by `create`. */

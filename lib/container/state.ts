@@ -65,6 +65,8 @@ export interface ContainerState {
     /** The guest has a subnet of its own, and this was the interface's forwarding before. */
     routed?: { forwarding: boolean };
   };
+  /** Its network namespace was empty when it was created. */
+  lacksNetwork?: boolean;
   hooks: { poststart: Hook[]; poststop: Hook[] };
   expectedIdentity?: ExpectedIdentity;
   /** What guest and monitor take up at most: the least that a limit may be changed to. */
@@ -137,6 +139,7 @@ function readState(state: Fields): ContainerState {
     cgroupPaths: state.required("cgroupPaths", listOf(absolutePath)),
     systemdUnit: state.optional("systemdUnit", plainText),
     network: state.optional("network", readNetwork),
+    lacksNetwork: state.optional("lacksNetwork", boolean),
     hooks: state.required("hooks", (value, at) => {
       const hooks = new Fields(value, at);
       return {

@@ -7,7 +7,7 @@ import type { Scope } from "../../support/scope.ts";
 import { GUEST, ORDINARY } from "./_common.ts";
 import { RUN_PREFIX } from "../../support/mark.ts";
 
-const PLUGINS = "/usr/lib/cni";
+export const PLUGINS = "/usr/lib/cni";
 export const CRI_NEEDS = [...CONTAINERD_NEEDS, "gcc", "iptables"];
 const PAUSE = "docker.io/library/pause:latest";
 

@@ -12,6 +12,7 @@ export const STATE: ContainerState = {
   initExecutable: { dev: 1, ino: 2 },
   phase: "created",
   created: "2026-01-01T00:00:00.000Z",
+  lacksNetwork: true,
   cgroupPaths: ["/sys/fs/cgroup/urunc/one", "/sys/fs/cgroup/urunc"],
   hooks: { poststart: [], poststop: [{ path: "/bin/true", args: [], env: [], timeout: 1 }] },
   expectedIdentity: { uid: 1, gid: 2, groups: [3], capabilities: [], noNewPrivileges: true },
