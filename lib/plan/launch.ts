@@ -168,7 +168,7 @@ export function planLaunch(asked: LaunchInput): Launch {
       ? []
       : [{ step: "listenForControl", path: paths.controlSocket } as const]),
     // As root: the file is not the monitor's user's to change.
-    { step: "openWaiter" },
+    { step: "openWaiter", mountPoint: paths.mountPoint },
     ...(eventsFd === undefined ? [] : [{ step: "connectEvents" } as const]),
     ...(network === undefined ? [] : planNetwork(network, {
       user,

@@ -181,8 +181,11 @@ export type StepBody =
   | { step: "umask"; mask: number }
   | { step: "newSessionKeyring" }
   | { step: "closeFds" }
-  /** Opens the program that `exec` executes: the container's process (lib/build/waiter). */
-  | { step: "openWaiter" }
+  /**
+   * Opens the program that `exec` executes: the container's process (lib/build/waiter). Where files in
+   * memory must not be executable, a file system is mounted for it, and unmounted again.
+   */
+  | { step: "openWaiter"; mountPoint: string }
   /** A connection between the container's process, `watch`, and the monitor, `events`. */
   | { step: "connectEvents" }
   /** Reports to the creator that only the exec is left, and waits for `start`. */

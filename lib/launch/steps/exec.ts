@@ -17,13 +17,26 @@ import {
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
   MFD_EXEC,
+  MNT_DETACH,
+  mount,
+  MS_NODEV,
+  MS_NOSUID,
   MSG_NOSIGNAL,
+  O_CREAT,
+  O_DIRECTORY,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_PATH,
+  O_WRONLY,
+  open,
+  openat,
   read,
   send,
   SOCK_STREAM,
   socket,
   socketpair,
   umask,
+  umount2,
   writeAll,
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../../os/sockets.ts";
@@ -50,16 +63,8 @@ export const EXEC_STEPS: StepHandlers<
     context.opened.set("control", listenAt(path, CONTROL_BACKLOG));
   },
 
-  openWaiter(_step, context) {
-    const fd = createExecutable("urunc-waiter");
-    writeAll(fd, WAITER);
-    // It is not readable: the kernel then keeps its process undumpable, from the exec on
-    // (would_dump() in fs/exec.c).
-    fchmod(fd, 0o111);
-    // Not F_SEAL_WRITE, which waits until no processor has pages of it in its batches (mm/memfd.c):
-    // 7 ms. It is not mapped.
-    addSeals(fd, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
-    context.opened.set("waiter", fd);
+  openWaiter({ mountPoint }, context) {
+    context.opened.set("waiter", waiterInMemory() ?? waiterInFile(mountPoint));
   },
 
   connectEvents(_step, context) {
@@ -96,16 +101,56 @@ export const EXEC_STEPS: StepHandlers<
   },
 };
 
-/** A file in memory that can be executed whatever sysctl vm.memfd_noexec says, if it allows any. */
-function createExecutable(name: string): number {
+/** Its name for `/proc/PID/exe`. */
+const WAITER_NAME = "urunc-waiter";
+
+/** Undefined: sysctl vm.memfd_noexec is 2, and no file in memory can be executed. */
+function waiterInMemory(): number | undefined {
+  const fd = createExecutable(WAITER_NAME);
+  if (fd === undefined) return undefined;
+  writeWaiter(fd);
+  // Not F_SEAL_WRITE, which waits until no processor has pages of it in its batches (mm/memfd.c):
+  // 7 ms. It is not mapped.
+  addSeals(fd, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
+  return fd;
+}
+
+/** A file in memory that can be executed, if sysctl vm.memfd_noexec allows any. */
+function createExecutable(name: string): number | undefined {
   const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
   try {
     return memfdCreate(name, flags | MFD_EXEC);
   } catch (error) {
+    if (!(error instanceof LinuxError)) throw error;
+    if (error.code === "EACCES") return undefined;
     // A kernel before 6.3 does not know the flag, and needs none.
-    if (error instanceof LinuxError && error.code === "EINVAL") return memfdCreate(name, flags);
+    if (error.code === "EINVAL") return memfdCreate(name, flags);
     throw error;
   }
+}
+
+/** In a file system that no path leads to any more. The writer is closed: ETXTBSY (execve(2)). */
+function waiterInFile(mountPoint: string): number {
+  mount("tmpfs", mountPoint, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,nr_inodes=2,mode=700");
+  const directory = open(mountPoint, O_PATH | O_DIRECTORY);
+  umount2(mountPoint, MNT_DETACH);
+  try {
+    const written = openat(directory, WAITER_NAME, O_WRONLY | O_CREAT | O_EXCL, 0o100);
+    writeWaiter(written);
+    close(written);
+    return openat(directory, WAITER_NAME, O_PATH | O_NOFOLLOW);
+  } finally {
+    close(directory);
+  }
+}
+
+/**
+ * It is not readable: the kernel then keeps its process undumpable, from the exec on (would_dump() in
+ * fs/exec.c).
+ */
+function writeWaiter(fd: number): void {
+  writeAll(fd, WAITER);
+  fchmod(fd, 0o111);
 }
 
 /**
