@@ -9,10 +9,12 @@ import { RUN_PREFIX } from "../../support/mark.ts";
 
 export const PLUGINS = "/usr/lib/cni";
 export const CRI_NEEDS = [...CONTAINERD_NEEDS, "gcc", "iptables"];
+/** What users are to add to a node's; `version` is in the tests' own already. */
+const NODE_CONFIGURATION = new URL("../../../fixtures/kubernetes/containerd.toml", import.meta.url);
 const PAUSE = "docker.io/library/pause:latest";
 
 /**
- * containerd with the CRI plugin, a bridge network, and a runtime class `urunc`.
+ * containerd with the CRI plugin, a bridge network, and the runtimes that users are to configure.
  *
  * @param systemd makes the cgroups, as Kubernetes has it by default
  * @param monitor the test double in QEMU's place, or QEMU with KVM
@@ -43,11 +45,13 @@ export async function startWithCri(
     }),
   );
   const double = async () => `[monitors.qemu]\npath = ${JSON.stringify(await doubleBinary())}\n`;
+  const node = await Deno.readTextFile(NODE_CONFIGURATION);
   const it = await startContainerd(scope, {
     cri: true,
     // Empty is not none: with it comes the resolv.conf that the plugin copies.
     uruncConfiguration: monitor === "double" ? await double() : "",
     configuration: `
+${node.replace("version = 2\n", "")}
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${PAUSE}"
   # A sandbox's own is lower than what a machine without CAP_SYS_RESOURCE may set.
@@ -55,12 +59,6 @@ export async function startWithCri(
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${PLUGINS}"
     conf_dir = "${cni}/conf"
-  [plugins."io.containerd.grpc.v1.cri".containerd]
-    default_runtime_name = "urunc"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.urunc]
-    runtime_type = "io.containerd.urunc.v2"
-    container_annotations = ["com.urunc.unikernel.*"]
-    pod_annotations = ["com.urunc.unikernel.*"]
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.urunc.options]
       SystemdCgroup = ${systemd}
 `,

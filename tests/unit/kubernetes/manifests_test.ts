@@ -47,4 +47,6 @@ Deno.test("the manifests agree with one another and with containerd's configurat
   const toml: Manifest = parseToml(Deno.readTextFileSync(`${DIRECTORY}/containerd.toml`));
   const { runtimes } = toml.plugins["io.containerd.grpc.v1.cri"].containerd;
   assert.equal(runtimes[runtimeClass.handler].runtime_type, "io.containerd.urunc.v2");
+  // containerd's default_runtime_name, which it does not add beside others.
+  assert.equal(runtimes.runc.runtime_type, "io.containerd.runc.v2");
 });
