@@ -51,7 +51,7 @@ export function planCgroup(
   resources: Resources,
 ): Cgroup {
   const plan = placeCgroup(layout, cgroupsPath, id);
-  const limits = planResources(resources, plan);
+  const limits = [...planResources(resources, plan), ...endTogether(plan)];
   const directories = surveyDirectories(plan);
   return {
     plan,
@@ -83,7 +83,7 @@ export function planScope(
 ): Cgroup {
   requireSystemd();
   const { scope, plan } = placeScope(layout, cgroupsPath, id);
-  const limits = planResources(resources, plan);
+  const limits = [...planResources(resources, plan), ...endTogether(plan)];
   const directories = [plan.v2!.directory];
   directories.forEach(requireUnused);
   const properties = [
@@ -105,6 +105,15 @@ export function planScope(
       applyResources(limits);
     },
   };
+}
+
+/**
+ * Of a container that runs out of memory all processes are killed, and not the largest alone: the monitor
+ * cannot go on without its waiter, nor the guest without what serves it.
+ */
+function endTogether({ v1, v2 }: CgroupPlan): CgroupWrite[] {
+  if (v1.length > 0 || !v2?.controllers.includes("memory")) return [];
+  return [{ file: `${v2.directory}/memory.oom.group`, value: "1", mayBeMissing: true }];
 }
 
 /**

@@ -56,6 +56,12 @@ export function placeCgroup(
   return { path, v1, v2: { mountPoint, directory: below(mountPoint, path), controllers } };
 }
 
+/** Whether this host has a controller where a container's limits are set: in v1, if it has that at all. */
+export function offersController({ v1, v2 }: CgroupLayout, controller: string): boolean {
+  if (Object.keys(v1).length > 0) return v1[controller] !== undefined;
+  return v2?.controllers.includes(controller) ?? false;
+}
+
 /**
  * Finds the hierarchies of cgroups that were made earlier.
  *

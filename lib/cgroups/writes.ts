@@ -1,4 +1,5 @@
 import { HostError, UnsupportedError } from "../errors.ts";
+import { WAITER_PROCESSES } from "../oci/process_limits.ts";
 
 /** One write to a file of a cgroup. */
 export interface CgroupWrite {
@@ -38,9 +39,6 @@ export function missingController(property: string, controller: string): HostErr
 export function digits(value: number): string {
   return BigInt(value).toString();
 }
-
-/** The container's own process, beside the monitor: it takes nothing of the caller's limit. */
-const WAITER_PROCESSES = 1;
 
 /**
  * What `pids.max` is set to.

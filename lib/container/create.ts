@@ -16,7 +16,8 @@ import { validate } from "../oci/validate.ts";
 import { decisions } from "../plan/decisions.ts";
 import { type Launch, type LaunchInput, planLaunch } from "../plan/launch.ts";
 import { withDefaultUser } from "../plan/policy.ts";
-import type { DeviceCgroup } from "../cgroups/plan.ts";
+import { type ProcessesPlan, withStandardLimits } from "../plan/processes.ts";
+import { type DeviceCgroup, offersController } from "../cgroups/plan.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
 import { TAP_NAME } from "../network/names.ts";
 import { networkMode } from "../plan/network.ts";
@@ -126,8 +127,8 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
     const prepared = prepare(bundle, configuration);
     stopwatch.did("read image and host");
     // The plan without a network: whatever is refused is refused here, before anything is made.
-    planDry(options, prepared);
-    const cgroup = planFreeCgroup(options, prepared);
+    const { processes } = planDry(options, prepared);
+    const cgroup = planFreeCgroup(options, prepared, processes);
     if (prepared.facts.disks?.some(isWrittenInImage)) await options.allowWriting?.();
     did("plan");
 
@@ -149,10 +150,18 @@ function isWrittenInImage({ source, readOnly }: DiskFacts): boolean {
 }
 
 /** @throws AlreadyExistsError when the cgroup is in use because the id was taken meanwhile */
-function planFreeCgroup(options: CreateOptions, prepared: Prepared): Cgroup {
+function planFreeCgroup(
+  options: CreateOptions,
+  prepared: Prepared,
+  processes: ProcessesPlan,
+): Cgroup {
   const { id, bundle, store } = options;
-  const { cgroupsPath, resources } = bundle.spec.linux;
+  const { cgroupsPath } = bundle.spec.linux;
   const { cgroups } = prepared.facts;
+  // Where there is no such controller, what nobody asked for is left out.
+  const resources = offersController(cgroups, "pids")
+    ? withStandardLimits(bundle.spec.linux.resources, processes)
+    : bundle.spec.linux.resources;
   try {
     return options.systemdCgroup
       ? planScope(cgroups, cgroupsPath, id, resources, bundle.spec.annotations)
@@ -270,6 +279,7 @@ async function launch(
     lacksNetwork: ownNetwork && network === undefined ? true : undefined,
     expectedIdentity: planned.identity,
     memoryBytes: planned.memoryBytes,
+    processes: planned.processes.needed,
     vcpus: planned.vcpus,
     stop: planned.stop,
   };

@@ -71,6 +71,8 @@ export interface ContainerState {
   expectedIdentity?: ExpectedIdentity;
   /** What guest and monitor take up at most: the least that a limit may be changed to. */
   memoryBytes?: number;
+  /** How many processes and threads the monitor may have: the least that a limit may be changed to. */
+  processes?: number;
   /** The guest's virtual processors. */
   vcpus?: number;
   /** As it was read from the kernel and found to be as planned, on one line. */
@@ -149,6 +151,7 @@ function readState(state: Fields): ContainerState {
     }),
     expectedIdentity: state.optional("expectedIdentity", readIdentity),
     memoryBytes: state.optional("memoryBytes", count),
+    processes: state.optional("processes", count),
     vcpus: state.optional("vcpus", count),
     identity: state.optional("identity", plainText),
     monitor: state.required("monitor", plainText),

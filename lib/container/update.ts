@@ -6,6 +6,7 @@ import type { Resources } from "../oci/types.ts";
 import { completeResources, readCurrentLimits } from "../cgroups/resources/current.ts";
 import { locateCgroup } from "../cgroups/plan.ts";
 import { applyResources, changeResources, planResources } from "../cgroups/resources/resources.ts";
+import { requireEnough } from "../plan/processes.ts";
 import { updateScope } from "../cgroups/systemd/scope_cgroup.ts";
 import { containerStatus } from "./pause.ts";
 import { requireState } from "./require.ts";
@@ -38,6 +39,7 @@ export async function updateContainer(
   const plan = locateCgroup(readCgroupLayout(), state.cgroupPaths);
   const current = readCurrentLimits(plan);
   checkMemory(changes, state, current.memory);
+  requireEnough(changes, { operation: "update container", needed: state.processes ?? 0 });
   const complete = completeResources(changes, current);
   if (changesProcessors(changes)) warnOfProcessors(complete, state, warn);
   const writes = planResources(complete, plan);

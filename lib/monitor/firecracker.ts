@@ -8,6 +8,7 @@ import {
   refusedValue,
 } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
+import { KVM_THREADS } from "./threads.ts";
 import type { ElfKernel, LinuxImage } from "../guest/kernel/types.ts";
 import type { KernelRefusal, Monitor, MonitorDisk, MonitorFile, MonitorInput } from "./types.ts";
 
@@ -100,6 +101,8 @@ export const firecracker: Monitor = {
         descriptorTable(openFiles) * OPEN_FILE_BYTES,
     );
   },
+  // Its own, one for each processor, and the kernel's. There is no API, which would have one, too.
+  threads: ({ vcpus }) => 1 + vcpus + KVM_THREADS,
   devices: ({ network }) => network ? ["kvm", "net/tun"] : ["kvm"],
   // Its exit code: 0 for a guest that resets by the keyboard controller, its orderly way to end; 148 and
   // up for Firecracker's own failures (FcExitCode). A guest cannot report a code.

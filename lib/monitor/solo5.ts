@@ -9,6 +9,7 @@ import {
 } from "./checks.ts";
 import { SIGKILL } from "./signals.ts";
 import { SOLO5_COMMAND_LINE_BYTES } from "../guest/kernel/solo5.ts";
+import { KVM_THREADS } from "./threads.ts";
 import type { ElfKernel, LinuxImage } from "../guest/kernel/types.ts";
 import type { KernelRefusal, Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "./types.ts";
 
@@ -105,6 +106,8 @@ function tender(tender: Tender): Monitor {
           (network ? tender.networkBytes : 0) + PAGE_CACHE_BYTES,
       );
     },
+    // It is the guest's processor itself.
+    threads: () => 1 + (accelerators.includes("kvm") ? KVM_THREADS : 0),
     devices({ network }) {
       const nodes: MonitorDevice[] = accelerators.includes("kvm") ? ["kvm"] : [];
       return network ? [...nodes, "net/tun"] : nodes;

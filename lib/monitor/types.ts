@@ -109,6 +109,16 @@ export interface Monitor extends BootingMonitor {
       openFiles?: number;
     },
   ): number;
+  /**
+   * The most processes and threads that it may have at a time, what the kernel makes for it included: of a
+   * guest with `vcpus` processors. A monitor that cannot make one mostly ends.
+   */
+  threads(guest: {
+    vcpus: number;
+    /** How many. */
+    disks: number;
+    accelerator: "kvm" | "tcg";
+  }): number;
   /** How many virtual processors it can give a guest. */
   maximumVcpus: number;
   /** The smallest guest that the monitor can run, in MiB. */

@@ -31,6 +31,7 @@ import { kernelParameters } from "./kernel_parameters.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import { guestNetwork, networkMode, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
+import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { planTerminal } from "./terminal.ts";
 import {
@@ -84,6 +85,8 @@ export interface Launch {
   memoryBytes: number;
   /** The guest's virtual processors. */
   vcpus: number;
+  /** How many processes and threads the container may have. */
+  processes: ProcessesPlan;
   /** How the guest is asked to stop, before it is ended. */
   stop: { asking?: Asking };
   /** What the guest may lose, one sentence each. */
@@ -224,6 +227,12 @@ export function planLaunch(asked: LaunchInput): Launch {
     plan: { version: PLAN_VERSION, phase: "launch", steps },
     identity: expectedIdentity(credentials),
     vcpus: vcpusOf(input),
+    processes: planProcesses({
+      ...input,
+      vcpus: vcpusOf(input),
+      disks: facts.disks?.length ?? 0,
+      accelerator,
+    }),
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, initrdProcess })),
     stop,
     warnings: [

@@ -44,7 +44,8 @@ testIf("statistics are what the container used", NEEDS, async () => {
   assert.ok(data.cpu.usage.total > 1_000_000, "an init has run, for a millisecond at least");
   assert.ok(data.cpu.usage.total < 30_000_000_000);
   // Waiter and monitor, with one thread each; init's have exited.
-  assert.deepEqual(data.pids, { current: 2, limit: 0 });
+  assert.equal(data.pids.current, 2);
+  assert.ok(data.pids.limit > 2 && data.pids.limit < 100, `${data.pids.limit}`);
 
   const later = await stats(container);
   assert.ok(later.cpu.usage.total >= data.cpu.usage.total);

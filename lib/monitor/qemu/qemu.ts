@@ -10,6 +10,7 @@ import {
 } from "../checks.ts";
 import { memoryOverheadBytes, translationBufferMiB } from "./memory.ts";
 import { SIGTERM } from "../signals.ts";
+import { KVM_THREADS } from "../threads.ts";
 import type { ElfKernel, LinuxImage } from "../../guest/kernel/types.ts";
 import type { KernelRefusal, Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "../types.ts";
 
@@ -37,6 +38,14 @@ const MAXIMUM_MTU = 65535;
 /** With 1 MiB there is no memory where kernels are loaded to; 2 MiB is the first to boot. */
 const MINIMUM_MEMORY_MIB = 2;
 
+const OWN_THREADS = 3;
+
+/**
+ * How many threads read and write for all disks together. It is 64 without an option, and QEMU aborts when
+ * the cgroup does not allow one. Of QEMU 7.1 and later.
+ */
+const POOL_THREADS = 16;
+
 /** QEMU's system emulator. */
 export const qemu: Monitor = {
   name: "qemu",
@@ -51,6 +60,7 @@ export const qemu: Monitor = {
   firmwareDirectories: arch.qemu.romDirectories,
   firmware: arch.qemu.firmware,
   memoryOverheadBytes,
+  threads,
   // More need x2APIC and an IOMMU.
   maximumVcpus: 255,
   minimumMemoryMiB: MINIMUM_MEMORY_MIB,
@@ -90,6 +100,17 @@ function refuseKernel(kernel: ElfKernel | LinuxImage): KernelRefusal | undefined
     reason: "it is a multiboot kernel of 64 bits",
     remedy: `convert it: ${arch.qemu.convertToElf32}`,
   };
+}
+
+/**
+ * Its own: the main one, the one of RCU, and that of its monitors' connections (monitor_iothread_init() in
+ * monitor/monitor.c). One for each processor. With KVM the kernel's, which recovers large pages
+ * (kvm_mmu_post_init_vm()). With disks those that read and write, twice: a thread that has left the pool
+ * may not have exited when another takes its place (util/thread-pool.c).
+ */
+function threads({ vcpus, disks, accelerator }: Parameters<Monitor["threads"]>[0]): number {
+  const kernel = accelerator === "kvm" ? KVM_THREADS : 0;
+  return OWN_THREADS + vcpus + kernel + (disks > 0 ? 2 * POOL_THREADS : 0);
 }
 
 function devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[] {
@@ -132,6 +153,7 @@ function argv(input: MonitorInput): string[] {
     ...["-device", arch.qemu.exitDevice],
     ...PANIC,
     ...network(input),
+    ...pool(input),
     ...(input.disks ?? []).flatMap(disk),
     ...["-kernel", path("kernel", input.kernel)],
     ...(input.initrd === undefined ? [] : ["-initrd", initrd(input.initrd)]),
@@ -169,6 +191,11 @@ function events({ eventsFd }: MonitorInput): string[] {
     ...["-chardev", `socket,id=events,fd=${eventsFd}`],
     ...["-mon", "chardev=events,mode=control"],
   ];
+}
+
+function pool({ disks = [] }: MonitorInput): string[] {
+  if (disks.length === 0) return [];
+  return ["-object", `main-loop,id=main-loop,thread-pool-max=${POOL_THREADS}`];
 }
 
 function network({ network }: MonitorInput): string[] {

@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { planCgroup } from "../../../lib/cgroups/cgroup.ts";
+import type { CgroupLayout } from "../../../lib/host/types.ts";
+import { parseUpdate } from "../../../lib/oci/parse_resources.ts";
 import { placeCgroup, v1Directory } from "../../../lib/cgroups/plan.ts";
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
 import { HYBRID, V1, V2 } from "./_layouts.ts";
@@ -63,4 +66,21 @@ Deno.test("a controller's directory is found, one that is not mounted is not", (
   assert.equal(v1Directory(plan, "cpuacct"), "/cg/cpu/urunc/one");
   assert.equal(v1Directory(plan, "freezer"), undefined);
   assert.equal(v1Directory(placeCgroup(V2, undefined, "one"), "devices"), undefined);
+});
+
+Deno.test("a container that runs out of memory ends as a whole, where the kernel can do that", () => {
+  const directory = Deno.makeTempDirSync();
+  try {
+    const limitsOf = (layout: CgroupLayout) =>
+      planCgroup(layout, "/one", "one", parseUpdate(new TextEncoder().encode("{}"), "")).limits;
+    const v2 = { mountPoint: directory, controllers: ["cpu", "memory"] };
+    assert.deepEqual(limitsOf({ mode: "v2", v1: {}, v2 }), [
+      { file: `${directory}/one/memory.oom.group`, value: "1", mayBeMissing: true },
+    ]);
+    assert.deepEqual(limitsOf({ mode: "v2", v1: {}, v2: { ...v2, controllers: ["cpu"] } }), []);
+    const v1 = { memory: `${directory}/memory` };
+    assert.deepEqual(limitsOf({ mode: "hybrid", v1, v2 }), []);
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
 });

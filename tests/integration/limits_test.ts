@@ -1,0 +1,58 @@
+/** What bounds a monitor that was taken over, without a limit of config.json's. */
+import assert from "node:assert/strict";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
+import { offersController } from "../../lib/cgroups/plan.ts";
+import {
+  assertFailed,
+  assertSucceeded,
+  type ContainerOptions,
+  doubleContainer,
+} from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+
+const needs = ["root", "gcc"];
+const skip = offersController(readCgroupLayout(), "pids") ? undefined : "needs the pids controller";
+
+/** pids(7) of cgroups: what fork(2) says. */
+const EAGAIN = 11;
+
+function withPids(limit: number): ContainerOptions {
+  return {
+    edit: (config) => (config.linux as Record<string, unknown>).resources = { pids: { limit } },
+  };
+}
+
+testIf("a monitor cannot use up the machine's processes", { needs, skip }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "threads; print done; idle");
+  await container.mustStart();
+  await container.waitForOutput("done");
+  const { errno, threads } = JSON.parse(container.output().split("\n")[0]!);
+  assert.equal(errno, EAGAIN);
+  assert.ok(threads >= 4 && threads < 40, `${threads} threads were made`);
+  assertSucceeded(await container.kill("KILL"));
+  await container.waitForStatus("stopped");
+});
+
+testIf("a limit on processes that the monitor would die of is refused, with what it needs", {
+  needs,
+  skip,
+}, async () => {
+  await using scope = new Scope();
+  const refused = await doubleContainer(scope, "idle", withPids(1));
+  assertFailed(await refused.create(), [
+    "linux.resources.pids.limit",
+    "and 1 are allowed",
+    /allow at least [45] \(docker, podman: --pids-limit\)/,
+  ]);
+  await using other = new Scope();
+  const container = await doubleContainer(other, "idle", withPids(5));
+  await container.mustStart();
+  assertFailed(await container.urunc(["update", "--pids-limit", "1", container.id]), [
+    "update container",
+    "linux.resources.pids.limit",
+    "and 1 are allowed",
+  ]);
+  assertSucceeded(await container.urunc(["update", "--pids-limit", "6", container.id]));
+});
