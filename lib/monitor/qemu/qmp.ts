@@ -1,4 +1,6 @@
 import { arch } from "../../arch/arch.ts";
+import { Place, rawObject } from "../../decode/decode.ts";
+import { HostError } from "../../errors.ts";
 
 /**
  * QEMU's control protocol: JSON objects, one per line in each direction.
@@ -14,6 +16,8 @@ import { arch } from "../../arch/arch.ts";
  * registers, which are up to 8 KiB with AVX-512.
  */
 export const MAXIMUM_CONVERSATION = 256 * 1024;
+
+const NEWLINE = 0x0a;
 
 /** An object from the monitor, not yet checked. */
 export type QmpMessage = Record<string, unknown>;
@@ -34,26 +38,37 @@ export class QmpReader {
   /**
    * @param chunk as it arrived
    * @returns the messages that it completes
-   * @throws Error when it is not QMP, or exceeds {@linkcode MAXIMUM_CONVERSATION}
+   * @throws HostError when it is not QMP, or exceeds {@linkcode MAXIMUM_CONVERSATION}
    */
   feed(chunk: Uint8Array): QmpMessage[] {
     this.#bytes += chunk.length;
     if (this.#bytes > MAXIMUM_CONVERSATION) {
-      throw new Error(`the monitor sent more than ${MAXIMUM_CONVERSATION} bytes`);
+      throw malformed(`it is more than ${MAXIMUM_CONVERSATION} bytes`);
     }
-    const lines = (this.#rest + this.#decoder.decode(chunk, { stream: true })).split("\n");
+    this.#rest += this.#decoder.decode(chunk, { stream: true });
+    // A monitor may send byte by byte: a line is searched for its end only once.
+    if (!chunk.includes(NEWLINE)) return [];
+    const lines = this.#rest.split("\n");
     this.#rest = lines.pop()!;
     return lines.filter((line) => line.trim() !== "").map(parseMessage);
   }
 }
 
 function parseMessage(line: string): QmpMessage {
-  const message: unknown = JSON.parse(line);
-  if (typeof message !== "object" || message === null || Array.isArray(message)) {
-    throw new Error("the monitor sent something other than a JSON object");
+  let message: unknown;
+  try {
+    message = JSON.parse(line);
+  } catch {
+    throw malformed("a line is not JSON");
   }
-  return message as QmpMessage;
+  return rawObject(message, MESSAGE);
 }
+
+function malformed(reason: string): HostError {
+  return new HostError({ operation: "read what the monitor sent", reason });
+}
+
+const MESSAGE = new Place({ error: (_, reason) => malformed(reason) });
 
 /** Of an answer that a log may show whole: registers, which are longer, are the guest's own business. */
 const SHORT_ANSWER = 100;
@@ -88,7 +103,7 @@ export const READ_ENABLED_EVENTS = qmpCommand("human-monitor-command", {
  * @returns true when the answer cannot be read: asking a guest in vain takes only a second
  */
 export function wantsPowerButton(answer: QmpMessage): boolean {
-  const [, value] = /= 0x([0-9a-f]{1,8})\s*$/.exec(String(answer.return)) ?? [];
+  const [, value] = /= 0x([0-9a-f]{1,8})\s*$/.exec(textOf(answer)) ?? [];
   // All ones: nothing answers at that port, because the firmware has not set it up yet.
   if (value !== undefined && /^f+$/.test(value)) return false;
   return value === undefined || (parseInt(value, 16) & arch.qemu.powerButtonEnabled) !== 0;
@@ -106,7 +121,7 @@ export const READ_REGISTERS = qmpCommand("human-monitor-command", {
  * @returns false when it cannot be read
  */
 export function isInKernel(answer: QmpMessage): boolean {
-  return arch.qemu.isInKernel(String(answer.return));
+  return arch.qemu.isInKernel(textOf(answer));
 }
 
 /**
@@ -116,5 +131,10 @@ export function isInKernel(answer: QmpMessage): boolean {
  * @returns something to compare; undefined when it cannot be read
  */
 export function lastProgram(answer: QmpMessage): string | undefined {
-  return arch.qemu.lastProgram(String(answer.return));
+  return arch.qemu.lastProgram(textOf(answer));
+}
+
+/** Anything but a text, which these commands answer with, cannot be read. */
+function textOf({ return: value }: QmpMessage): string {
+  return typeof value === "string" ? value : "";
 }

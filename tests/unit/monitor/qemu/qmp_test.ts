@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { HostError } from "../../../../lib/errors.ts";
 import {
   CTRL_ALT_DELETE,
   describeExchange,
@@ -33,11 +34,32 @@ Deno.test("messages arrive whole however they are cut", () => {
   assert.deepEqual(reader.feed(bytes('rn":1}\n')), [{ return: 1 }]);
 });
 
-for (const nonsense of ["hello\n", "[]\n", "null\n", "1\n", '{"a"\n', "\0\n", '"x"\n']) {
-  Deno.test(`a monitor that says ${JSON.stringify(nonsense)} is not believed`, () => {
-    assert.throws(() => new QmpReader().feed(bytes(nonsense)));
+const deep = `{"return":${"[".repeat(20_000)}${"]".repeat(20_000)}}\n`;
+for (const nonsense of ["hello\n", "[]\n", "null\n", "1\n", '{"a"\n', "\0\n", '"x"\n', deep]) {
+  Deno.test(`a monitor that says ${JSON.stringify(nonsense.slice(0, 20))} is not believed`, () => {
+    assert.throws(() => new QmpReader().feed(bytes(nonsense)), HostError);
   });
 }
+
+Deno.test("a monitor that sends a long line byte by byte costs little", () => {
+  const reader = new QmpReader();
+  const began = processorMilliseconds();
+  for (let sent = 0; sent < MAXIMUM_CONVERSATION; sent++) reader.feed(Uint8Array.of(0x20));
+  const took = processorMilliseconds() - began;
+  assert.ok(took < 5000, `${took} ms of a processor`);
+});
+
+/** Of this thread: proc_pid_schedstat(5), in nanoseconds there. */
+function processorMilliseconds(): number {
+  return Number(Deno.readTextFileSync("/proc/thread-self/schedstat").split(" ")[0]) / 1e6;
+}
+
+Deno.test("an answer that is not a text is not read as one", () => {
+  const answer = { return: { toString: "0x0020" } };
+  assert.equal(wantsPowerButton(answer), true);
+  assert.equal(isInKernel(answer), false);
+  assert.equal(lastProgram(answer), undefined);
+});
 
 Deno.test("a monitor that never stops talking is not listened to", () => {
   const line = bytes(`{"event":"${"x".repeat(1000)}"}\n`);
