@@ -71,10 +71,17 @@ export class NotUndoneError extends UruncError {
   override name = "NotUndoneError";
 }
 
-function formatParts(parts: ErrorParts): string {
-  const subject = parts.subject === undefined ? "" : ` ${parts.subject}`;
-  const remedy = parts.remedy === undefined ? "" : ` (${parts.remedy})`;
-  return `${parts.operation}${subject}: ${parts.reason}${remedy}`;
+/** Of each part, in characters: what an image or a config.json says may be of any length. */
+const LONGEST_PART = 2000;
+
+function formatParts({ operation, subject, reason, remedy }: ErrorParts): string {
+  const about = subject === undefined ? "" : ` ${shorten(subject) || '""'}`;
+  const advice = remedy === undefined ? "" : ` (${shorten(remedy)})`;
+  return `${operation}${about}: ${shorten(reason)}${advice}`;
+}
+
+function shorten(text: string): string {
+  return text.length > LONGEST_PART ? `${text.slice(0, LONGEST_PART)}…` : text;
 }
 
 /** What an error says, whatever was thrown; its name when it says nothing. */
