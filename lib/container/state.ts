@@ -16,7 +16,7 @@ import type { State as OciState } from "../oci/state.ts";
 import type { Hook } from "../oci/types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 import type { Asking } from "../guest/types.ts";
-import type { Timeline } from "./timeline.ts";
+import type { Course, Timeline } from "./timeline.ts";
 
 /** Format of state.json; another version's file is refused rather than guessed at. */
 export const STATE_VERSION = 1;
@@ -113,9 +113,11 @@ export function parseState(text: string, path: string): ContainerState {
     throw place.error("it is not JSON");
   }
   const state = new Fields(json, place);
-  const version = JSON.stringify(state.optional("version", (it) => it));
-  if (version !== JSON.stringify(STATE_VERSION)) {
-    throw place.error(`it has format version ${version}, this urunc reads ${STATE_VERSION}`);
+  const version = state.optional("version", (it) => it);
+  if (version !== STATE_VERSION) {
+    const isShort = version === undefined || typeof version === "number";
+    const found = isShort ? `${version}` : describe(version);
+    throw place.error(`it has format version ${found}, this urunc reads ${STATE_VERSION}`);
   }
   return readState(state);
 }
@@ -157,12 +159,44 @@ function readState(state: Fields): ContainerState {
     monitor: state.required("monitor", plainText),
     owner: state.required("owner", count),
     stop: state.optional("stop", readStop),
-    timeline: state.optional("timeline", asItIs),
+    timeline: state.optional("timeline", readTimeline),
   };
 }
 
-/** Nothing is done by it: who prints it looks at it. */
-const asItIs: Decoder<Timeline> = (value) => value as Timeline;
+const readTimeline: Decoder<Timeline> = (value, at) => {
+  const timeline = new Fields(value, at);
+  const init = timeline.section("init");
+  return {
+    create: timeline.required("create", readCourse),
+    init: {
+      namespaces: init.optional("namespaces", readCourse),
+      launch: init.optional("launch", readCourse),
+    },
+    start: timeline.optional("start", readCourse),
+  };
+};
+
+const readCourse: Decoder<Course> = (value, at) => {
+  const course = new Fields(value, at);
+  return {
+    pid: course.required("pid", processId),
+    began: course.required("began", milliseconds),
+    phases: course.required("phases", listOf(readPhase)),
+  };
+};
+
+const readPhase: Decoder<Course["phases"][number]> = (value, at) => {
+  if (!Array.isArray(value) || value.length !== 2) {
+    throw at.invalid(describe(value), "a name and a number");
+  }
+  return [plainText(value[0], at.element(0)), milliseconds(value[1], at.element(1))];
+};
+
+/** They have fractions. */
+const milliseconds: Decoder<number> = (value, at) => {
+  if (typeof value === "number" && Number.isFinite(value)) return value;
+  throw at.invalid(describe(value), "a number");
+};
 
 const readInode: Decoder<{ dev: number; ino: number }> = (value, at) => {
   const inode = new Fields(value, at);

@@ -18,6 +18,8 @@ const DAMAGED: [string, string, RegExp][] = [
   ["pid 0", JSON.stringify({ ...STATE, pid: 0 }), /pid/],
   ["an unknown phase", JSON.stringify({ ...STATE, phase: "paused" }), /phase/],
   ["a relative cgroup", JSON.stringify({ ...STATE, cgroupPaths: ["x"] }), /cgroupPaths\[0\]/],
+  ["a damaged timeline", JSON.stringify({ ...STATE, timeline: { create: [] } }), /timeline/],
+  ["a version of any length", JSON.stringify({ ...STATE, version: "x".repeat(9000) }), /x{60}…/],
   ["no hooks", JSON.stringify({ ...STATE, hooks: undefined }), /hooks/],
 ];
 
