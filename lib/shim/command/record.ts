@@ -1,3 +1,13 @@
+import {
+  boolean,
+  type Decoder,
+  describe,
+  Fields,
+  nonEmptyText,
+  oneOf,
+  Place,
+} from "../../decode/decode.ts";
+import { UruncError } from "../../errors.ts";
 import { readIfThere, removeIfThere } from "../../os/files.ts";
 /** What `delete`, which may be called after this process was killed, must know of a task. */
 export interface TaskRecord {
@@ -24,11 +34,51 @@ export function writeRecord(bundle: string, record: TaskRecord): void {
   Deno.renameSync(`${path}.new`, path);
 }
 
-/** Undefined when nothing of a task is left. */
+/**
+ * @returns undefined when nothing of a task is left
+ * @throws UruncError when the file was damaged
+ */
 export function readRecord(bundle: string): TaskRecord | undefined {
-  const text = readIfThere(`${bundle}/${RECORD_FILE}`);
-  return text === undefined ? undefined : JSON.parse(text);
+  const path = `${bundle}/${RECORD_FILE}`;
+  const text = readIfThere(path);
+  return text === undefined ? undefined : parseRecord(text, path);
 }
+
+/** @param path where the text comes from, for the error */
+export function parseRecord(text: string, path: string): TaskRecord {
+  const place = new Place({
+    error: (field, reason) =>
+      new UruncError({
+        operation: "read the shim's record",
+        subject: path,
+        reason: field === "" ? reason : `${field}: ${reason}`,
+      }),
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    throw place.error("it is not JSON");
+  }
+  const record = new Fields(json, place);
+  const version = record.required("version", ours);
+  const kind = record.required("kind", oneOf(["unikernel", "delegated"] as const));
+  return {
+    version,
+    kind,
+    root: record.required("root", nonEmptyText),
+    runtime: kind === "delegated"
+      ? record.required("runtime", nonEmptyText)
+      : record.optional("runtime", nonEmptyText),
+    systemdCgroup: record.optional("systemdCgroup", boolean),
+  };
+}
+
+/** An older urunc wrote no other. */
+const ours: Decoder<1> = (value, at) => {
+  if (value !== 1) throw at.invalid(describe(value), "1");
+  return value;
+};
 
 /**
  * Nothing of a task is left. Without an address in the bundle `delete` has nothing to do, and the

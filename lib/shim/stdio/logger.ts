@@ -38,7 +38,7 @@ export interface LoggerCommand {
  */
 export function parseLoggerUri(uri: string): LoggerCommand {
   const url = URL.canParse(uri) ? new URL(uri) : undefined;
-  const path = url === undefined || url.host !== "" ? "" : decodeURIComponent(url.pathname);
+  const path = url === undefined || url.host !== "" ? "" : decodePath(url);
   if (!path.startsWith("/") || path.includes("\0")) {
     throw new HostError({
       operation: "start the logging program",
@@ -50,6 +50,15 @@ export function parseLoggerUri(uri: string): LoggerCommand {
   // The first value of a name counts, as in Go's url.Values.
   const names = [...new Set(url!.searchParams.keys())];
   return { path, args: names.flatMap((name) => [name, url!.searchParams.get(name)!]) };
+}
+
+/** @returns the empty string when what follows a % is not an encoded character */
+function decodePath({ pathname }: URL): string {
+  try {
+    return decodeURIComponent(pathname);
+  } catch {
+    return "";
+  }
 }
 
 /** Services that a logging program is started with. */

@@ -23,7 +23,14 @@ for (const [uri, path, args] of commands) {
   });
 }
 
-for (const uri of ["binary://", "binary://host/bin/log", "binary:bin/log", "binary:///a%00b"]) {
+const NONE = [
+  "binary://",
+  "binary://host/bin/log",
+  "binary:bin/log",
+  "binary:///a%00b",
+  "binary:///%",
+];
+for (const uri of NONE) {
   Deno.test(`no logging program is in ${uri}`, () => {
     assert.throws(() => parseLoggerUri(uri), /found no absolute path/);
   });
