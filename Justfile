@@ -49,6 +49,10 @@ test-vm *ARGS:
 vm *ARGS:
     {{deno}} task vm {{ARGS}}
 
+# hostile inputs for every parser: just test-fuzz SECONDS SEED
+test-fuzz *ARGS:
+    {{deno}} task test:fuzz {{ARGS}}
+
 # a thousand containers, and what is left of them
 test-soak *ARGS:
     {{deno}} task test:soak {{ARGS}}
