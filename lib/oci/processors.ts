@@ -22,10 +22,10 @@ function quotaOf(quota = 0, period = 0): number | undefined {
   return quota > 0 ? Math.ceil(quota / (period > 0 ? period : DEFAULT_PERIOD)) : undefined;
 }
 
-/** `MAX PERIOD`, where MAX may be `max`. */
+/** `MAX PERIOD`, where MAX may be `max`; what else it may be only the kernel can judge. */
 function quotaOfMax(text: string): number | undefined {
-  const [max = "", period = ""] = text.trim().split(/\s+/);
-  return quotaOf(Number(max) || 0, Number(period) || 0);
+  const [, max, period] = /^\s*(\d{1,20})(?:\s+(\d{1,20}))?\s*$/.exec(text) ?? [];
+  return max === undefined ? undefined : quotaOf(Number(max), Number(period ?? 0));
 }
 
 /** `0-3,7`: cpuset(7), "List format". */

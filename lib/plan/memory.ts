@@ -118,10 +118,10 @@ function guestNeed(minimum: number, input: MemoryInput): string {
 /** The lowest limit that leaves a guest this much. */
 function neededLimitMiB(guestMiB: number, input: MemoryInput): number {
   let limit = guestMiB;
-  // The overhead grows far slower than the limit, so this takes few rounds.
+  // The overhead grows far slower than the limit, so this takes few rounds; and it ends with NaN, too.
   for (;;) {
     const next = guestMiB + Math.ceil(overheadBytes(limit, input) / MIB);
-    if (next <= limit) return limit;
+    if (!(next > limit)) return limit;
     limit = next;
   }
 }

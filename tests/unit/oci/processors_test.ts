@@ -30,6 +30,11 @@ const cases: [name: string, resources: unknown, limit: number | undefined][] = [
     cpu: { quota: 100_000, period: 100_000 },
     unified: { "cpu.max": "max 100000" },
   }, undefined],
+  // Infinity / Infinity is not a number.
+  ["what is not a quota", { unified: { "cpu.max": "Infinity Infinity" } }, undefined],
+  ["more than a number holds", {
+    unified: { "cpu.max": `${"9".repeat(400)} ${"9".repeat(400)}` },
+  }, undefined],
   ["cgroup v2's own set", { cpu: { cpus: "0-7" }, unified: { "cpuset.cpus": "1-2" } }, 2],
 ];
 

@@ -1,7 +1,7 @@
 /** What plans are for monitors other than QEMU. */
 import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
-import { UnsupportedError } from "../../../lib/errors.ts";
+import { HostError, UnsupportedError } from "../../../lib/errors.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import { guestMemoryMiB } from "../../../lib/plan/memory.ts";
@@ -120,6 +120,26 @@ Deno.test("what a monitor cannot do is refused by the key's name", () => {
     });
   }
   assert.ok(stepsOf("spt", { configuration }).length > 0);
+});
+
+Deno.test("memory is planned, or refused, whatever the numbers are", () => {
+  const input = {
+    monitor: monitorByName("qemu"),
+    limit: { property: "memory.limit", bytes: 64 * MIB },
+    defaultMemoryMiB: 256,
+    vcpus: 1,
+    network: false,
+    accelerator: "kvm" as const,
+    kernelBytes: 0,
+    copiedBytes: 0,
+    bootBytes: 0,
+    openFiles: 1024,
+  };
+  for (const key of ["vcpus", "kernelBytes", "copiedBytes", "bootBytes"] as const) {
+    for (const value of [NaN, Infinity, 2 ** 63]) {
+      assert.throws(() => guestMemoryMiB({ ...input, [key]: value }), HostError, `${key} ${value}`);
+    }
+  }
 });
 
 const memoryCases: [monitor: string, limitMiB: number | undefined, guestMiB: number][] = [
