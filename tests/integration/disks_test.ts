@@ -221,6 +221,28 @@ testIf("volumes that are devices and disk images are disks, by their places' nam
   assert.deepEqual([device, locked.device, image].map(guardOf), before);
 });
 
+testIf("a guest gets the error of a write for which the host has no room, and goes on", {
+  needs: ["root", "kvm", "qemu-system-x86_64", "mount"],
+}, async () => {
+  await using scope = new Scope();
+  const full = await scope.temporaryDirectory("full");
+  await run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", full], { check: true });
+  scope.defer(`unmount ${full}`, () => run(["umount", full], { check: true }));
+  const image = `${full}/sparse.img`;
+  await Deno.writeFile(image, new Uint8Array(SECTOR), { mode: 0o600 });
+  await Deno.chown(image, 65534, 65534);
+  await Deno.truncate(image, 2 * 1024 * 1024);
+  await run(["dd", "if=/dev/zero", `of=${full}/rest`, "bs=4k"]);
+  const container = await Container.prepare(scope, {
+    ...withVolumes({ source: image, destination: "/data" }),
+    args: "disk 0 write 0 fits write 4000 full read 0".split(" "),
+  });
+  const { code, stdout } = await container.run();
+  assert.equal(stdout, "wrote 0\nwrite 4000 failed: 1\nread 0: fits\n");
+  // As of any disk that fails: the fixture ends with it.
+  assert.equal(code, 1);
+});
+
 testIf(
   "a monitor has the node of its guest's device, and reaches no other and not beyond its end",
   {

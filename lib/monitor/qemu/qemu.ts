@@ -227,6 +227,9 @@ function network({ network }: MonitorInput): string[] {
  *
  * What the guest discards is given back to the host, so that a file shrinks again. virtio-blk cannot
  * report that a disk does not rotate: Linux treats every one as rotating.
+ *
+ * The guest gets errors of the disk. By default QEMU stops it when the host's disk is full, until somebody
+ * makes room and continues it.
  */
 function disk({ path: place, fd, kind, readOnly, serial }: MonitorDisk, index: number): string[] {
   const node = `disk${index}`;
@@ -242,7 +245,7 @@ function disk({ path: place, fd, kind, readOnly, serial }: MonitorDisk, index: n
     ],
     ...["-blockdev", `driver=raw,node-name=${node},file=${node}-file,${access}`],
     "-device",
-    `virtio-blk-pci,drive=${node}` +
+    `virtio-blk-pci,drive=${node},werror=report,rerror=report` +
     (serial === undefined ? "" : `,serial=${checkSerial(checked("serial number"), serial)}`),
   ];
 }
