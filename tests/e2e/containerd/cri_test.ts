@@ -12,6 +12,7 @@ import { testIf } from "../../support/skip.ts";
 import { assertNothingLeft, GUEST, ORDINARY } from "./_common.ts";
 import { CRI_NEEDS, missingPlugins, startWithCri } from "./_cri.ts";
 
+const UNIKRAFT = "docker.io/library/unikraft:latest";
 /** In the tutorial on running the monitor as another user. */
 const TUTORIAL_IMAGE = "harbor.nbfc.io/nubificus/urunc/nginx-firecracker-unikraft-initrd:latest";
 
@@ -142,6 +143,45 @@ testIf("CRI: Knative's pod, and the securityContext of urunc's tutorial", {
   await pod.logsWith("queue-proxy", "to 172.16.1.2");
   await pod.stopAndRemove(guest, 5);
   await pod.stopAndRemove(proxy, 0);
+  await pod.remove();
+  await assertNothingLeft(it);
+});
+
+testIf("CRI: an evicted guest has failed, and one that ended by itself only if it says so", {
+  needs: CRI_NEEDS,
+  skip: missingPlugins(),
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope);
+  await it.makeImage(UNIKRAFT, guestImage("tcg", { unikernelType: "unikraft" }));
+  const pod = await Pod.run(scope, it);
+
+  // QEMU's own exit codes; the debug exit device makes 2n+1 of the guest's n.
+  const byItself: [image: string, args: string[], code: number, reason: string][] = [
+    [GUEST, ["exit", "0"], 0, "Completed"],
+    [GUEST, ["exit", "15"], 7, "Error"],
+    [UNIKRAFT, ["app", "exit", "83"], 0, "Completed"],
+    [UNIKRAFT, ["app", "exit", "85"], 255, "Error"],
+  ];
+  for (const [image, args, code, reason] of byItself) {
+    const name = args.join("-");
+    const guest = await pod.start(name, { image, args });
+    const status = await pod.ended(guest, 20);
+    assert.deepEqual([status.exitCode, status.reason], [code, reason], name);
+    await pod.cri.remove(guest);
+  }
+
+  // An eviction is a stop with the pod's grace period. On SIGTERM QEMU exits with 0, or does not.
+  for (const [commands, grace, code] of [["", 20, 143], ["ignore 15; ", 1, 137]] as const) {
+    const name = `evicted-${code}`;
+    const guest = await pod.start(name, { image: GUEST, args: [`${commands}print up; idle`] });
+    await pod.logsWith(name, "up");
+    await pod.cri.stop(guest, grace);
+    const status = await pod.cri.status(guest);
+    assert.deepEqual([status.exitCode, status.reason], [code, "Error"], name);
+    await pod.cri.remove(guest);
+  }
   await pod.remove();
   await assertNothingLeft(it);
 });
