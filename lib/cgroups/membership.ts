@@ -1,4 +1,5 @@
 import { HostError } from "../errors.ts";
+import { isAlive } from "../os/alive.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { CgroupPlan, HierarchyPlan } from "./plan.ts";
 import { cgroupProcesses } from "./processes.ts";
@@ -29,11 +30,6 @@ function pathOf(line: string): string {
   return line.slice(line.indexOf(":", line.indexOf(":") + 1) + 1);
 }
 
-function isRunning(pid: number): boolean {
-  const state = readProcessStat(pid)?.state;
-  return state !== undefined && state !== "Z" && state !== "X";
-}
-
 /**
  * Checks that a process is in all cgroups that were made for it: outside of one it would run without
  * its limits, and outlive the container.
@@ -45,7 +41,7 @@ export function requireMember(plan: CgroupPlan, pid: number): void {
     // Where a hierarchy's mount shows a part of it only, paths in it are other ones.
     .find((directory) => !cgroupProcesses([directory]).includes(pid));
   // Nothing can be seen there of a process that has exited; its state shows that.
-  if (missed === undefined || !isRunning(pid)) return;
+  if (missed === undefined || !isAlive(pid, readProcessStat(pid)?.startTime)) return;
   throw new HostError({
     operation: "prove the container's cgroup",
     subject: missed,

@@ -18,6 +18,7 @@ import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
 import { hasAddress } from "../network/arrival.ts";
+import { isAlive } from "../os/alive.ts";
 import { isGone } from "../os/os_error.ts";
 import { readProcessStat } from "../os/process.ts";
 import { connectAt } from "../os/sockets.ts";
@@ -31,7 +32,6 @@ import { killProcess } from "./kill.ts";
 import { monitorPid } from "./monitor_process.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { containerStatus } from "./pause.ts";
-import { isAlive } from "./status.ts";
 import { requireState } from "./require.ts";
 import { type ContainerDirectory, type Lock, START_SOCKET, type Store } from "./store.ts";
 

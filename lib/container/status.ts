@@ -1,18 +1,19 @@
-import { type ProcessStat, readProcessStat } from "../os/process.ts";
+import { cgroupProcesses } from "../cgroups/processes.ts";
 import type { State as OciState } from "../oci/state.ts";
+import { isAlive } from "../os/alive.ts";
+import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
+import { readThreads } from "../os/process.ts";
 import type { ContainerState } from "./state.ts";
-import { type FileIdentity, readFileIdentity } from "../os/files.ts";
 
 /** The processes of this host; replaced in tests. */
 export interface ProcessView {
-  stat(pid: number): ProcessStat | undefined;
+  isAlive: typeof isAlive;
   executable(pid: number): FileIdentity | undefined;
+  /** Pids in cgroups. */
+  inCgroup(directories: string[]): number[];
 }
 
-const LINUX: ProcessView = {
-  stat: readProcessStat,
-  executable: (pid) => readFileIdentity(`/proc/${pid}/exe`),
-};
+const LINUX: ProcessView = { isAlive, executable, inCgroup: cgroupProcesses };
 
 /** By the processes alone; whether they are frozen, `containerStatus` finds out. */
 export type ProcessStatus = Exclude<OciState["status"], "paused">;
@@ -26,6 +27,7 @@ export type StatusInput = Pick<
   | "initExecutable"
   | "creatorPid"
   | "creatorStartTime"
+  | "cgroupPaths"
 >;
 
 /**
@@ -34,37 +36,36 @@ export type StatusInput = Pick<
  *
  * Created and running differ by what the process executes: init until `start`, then the monitor.
  * So a `start` that is killed midway leaves no wrong answer.
+ *
+ * A container is running, too, while something is left in its cgroup: where others share its PID
+ * namespace, a monitor can outlive the waiter.
  */
 export function computeStatus(
   state: StatusInput,
   processes: ProcessView = LINUX,
 ): ProcessStatus {
   const { phase, pid, pidStartTime } = state;
-  if (pid !== undefined && !isAlive(pid, pidStartTime, processes)) return "stopped";
+  const isLiving = processes.isAlive(pid, pidStartTime);
   if (phase === "creating") {
+    if (pid !== undefined && !isLiving) return "stopped";
     // Killed before it was done: it will not be finished.
-    return isAlive(state.creatorPid, state.creatorStartTime, processes) ? "creating" : "stopped";
+    return processes.isAlive(state.creatorPid, state.creatorStartTime) ? "creating" : "stopped";
   }
   if (pid === undefined) return "stopped";
-  const executable = processes.executable(pid);
-  if (executable === undefined) return "stopped"; // It ended since the line above.
-  const isInit = executable.dev === state.initExecutable?.dev &&
-    executable.ino === state.initExecutable.ino;
-  return isInit ? "created" : "running";
+  if (!isLiving) return processes.inCgroup(state.cgroupPaths).length > 0 ? "running" : "stopped";
+  const found = processes.executable(pid);
+  // It is exiting: its memory is gone already.
+  if (found === undefined) return phase === "started" ? "running" : "created";
+  return isSameIdentity(found, state.initExecutable) ? "created" : "running";
 }
 
-/**
- * Is this very process alive? A zombie is not, and neither is a later one with the same number.
- *
- * @param startTime field 22 of /proc/PID/stat when the process was recorded
- */
-export function isAlive(
-  pid: number | undefined,
-  startTime: string | undefined,
-  processes: Pick<ProcessView, "stat"> = LINUX,
-): boolean {
-  if (pid === undefined) return false;
-  const stat = processes.stat(pid);
-  return stat !== undefined && stat.startTime === startTime &&
-    stat.state !== "Z" && stat.state !== "X";
+/** Of any thread: one that has exited has no executable, and the first one may have. */
+function executable(pid: number): FileIdentity | undefined {
+  const own = readFileIdentity(`/proc/${pid}/exe`);
+  if (own !== undefined) return own;
+  for (const thread of readThreads(pid)) {
+    const found = readFileIdentity(`/proc/${pid}/task/${thread}/exe`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }

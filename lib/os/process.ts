@@ -37,6 +37,16 @@ export function readProcessStat(pid: number): ProcessStat | undefined {
   }
 }
 
+/** @returns the numbers of a process's threads; none when it does not exist */
+export function readThreads(pid: number): number[] {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => Number(name));
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
 /**
  * This process as others see it: by its number in the PID namespace that /proc was mounted in, which
  * for an init process is not its own.
