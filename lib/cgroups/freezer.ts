@@ -31,13 +31,7 @@ interface Freezer {
  */
 export async function freezeCgroup(directories: string[]): Promise<void> {
   const freezer = requireFreezer(directories);
-  const deadline = performance.now() + FREEZE_MILLISECONDS;
-  for (let look = 1; performance.now() < deadline; look++) {
-    write(freezer, "frozen");
-    if (isIn(freezer, "frozen")) return;
-    if (look % LOOKS_PER_ATTEMPT === 0) write(freezer, "thawed");
-    await delay(Math.min(look, 10));
-  }
+  if (await freezeWithin(freezer, FREEZE_MILLISECONDS)) return;
   write(freezer, "thawed");
   throw new HostError({
     operation: "freeze cgroup",
@@ -45,6 +39,23 @@ export async function freezeCgroup(directories: string[]): Promise<void> {
     reason: `its processes did not all stop within ${FREEZE_MILLISECONDS} ms`,
     remedy: "one may hang in the kernel: see their states in /proc",
   });
+}
+
+/** As `freezeCgroup`, where it works: they may be stopped or not, and are to be thawed. */
+export async function tryFreeze(directories: string[], milliseconds: number): Promise<void> {
+  const freezer = findFreezer(directories);
+  if (freezer !== undefined) await freezeWithin(freezer, milliseconds);
+}
+
+async function freezeWithin(freezer: Freezer, milliseconds: number): Promise<boolean> {
+  const deadline = performance.now() + milliseconds;
+  for (let look = 1; performance.now() < deadline; look++) {
+    write(freezer, "frozen");
+    if (isIn(freezer, "frozen")) return true;
+    if (look % LOOKS_PER_ATTEMPT === 0) write(freezer, "thawed");
+    await delay(Math.min(look, 10));
+  }
+  return false;
 }
 
 /**

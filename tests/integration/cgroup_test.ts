@@ -8,8 +8,11 @@ import {
 } from "../../lib/cgroups/cgroup.ts";
 import { HostError } from "../../lib/errors.ts";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
+import type { CgroupLayout } from "../../lib/host/types.ts";
+import { delay } from "../../lib/os/timer.ts";
 import type { Resources } from "../../lib/oci/types.ts";
-import { waitFor } from "../support/process.ts";
+import { run, waitFor } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { RUN_PREFIX } from "../support/mark.ts";
 
@@ -96,6 +99,80 @@ testIf("a cgroup with many processes that are born meanwhile is emptied", ROOT, 
     });
     await killCgroup(cgroup.directories);
     await shell.status;
+    await stdin.abort().catch(() => {});
+  } finally {
+    await killCgroup(cgroup.directories);
+    await removeCgroup(cgroup.directories);
+  }
+  assert.deepEqual(left(), []);
+});
+
+/** As on a host that has version 1 alone; nothing where it has version 2 alone. */
+const WITHOUT_V2: CgroupLayout[] = LAYOUT.mode === "hybrid" ? [{ mode: "v1", v1: LAYOUT.v1 }] : [];
+
+/** Its pid is another one by the time that it is signalled. */
+const RUNS_AWAY = `
+#include <unistd.h>
+int main(void) { for (;;) if (fork() > 0) _exit(0); }
+`;
+
+testIf("what runs away by forking is killed, also where there is no cgroup2 tree", {
+  ...ROOT,
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const program = `${await scope.temporaryDirectory("program")}/runs-away`;
+  await Deno.writeTextFile(`${program}.c`, RUNS_AWAY);
+  await run(["gcc", "-O2", "-static", "-o", program, `${program}.c`], { check: true });
+  for (const layout of [LAYOUT, ...WITHOUT_V2]) {
+    for (let round = 0; round < 5; round++) await killRunaway(layout, program);
+  }
+  assert.deepEqual(left(), []);
+});
+
+/** At the first attempt. */
+async function killRunaway(layout: CgroupLayout, program: string): Promise<void> {
+  const cgroup = planCgroup(layout, `${PARENT}/one`, "one", limits());
+  const shell = new Deno.Command("sh", {
+    args: ["-c", 'read go; exec "$0"', program],
+    stdin: "piped",
+  }).spawn();
+  const count = () => cgroupProcesses(cgroup.directories).length;
+  try {
+    makeCgroup(cgroup);
+    cgroup.join(shell.pid);
+    const stdin = shell.stdin.getWriter();
+    await stdin.write(new TextEncoder().encode("go\n"));
+    await shell.status;
+    await stdin.abort().catch(() => {});
+    await killCgroup(cgroup.directories, 0);
+    await waitFor(() => count() === 0, { timeoutSeconds: 2, what: `its end (${layout.mode})` });
+    await delay(20);
+    assert.equal(count(), 0, `it has run away (${layout.mode})`);
+  } finally {
+    await killCgroup(cgroup.directories);
+    await removeCgroup(cgroup.directories);
+  }
+}
+
+testIf("more processes than descriptors are open at a time are killed together", {
+  ...ROOT,
+  needs: ["root", "perl"],
+}, async () => {
+  const [layout = LAYOUT] = WITHOUT_V2;
+  const cgroup = planCgroup(layout, `${PARENT}/one`, "one", limits());
+  const script = "<STDIN>; for (1..600) { last unless fork } sleep 1000";
+  const parent = new Deno.Command("perl", { args: ["-e", script], stdin: "piped" }).spawn();
+  try {
+    makeCgroup(cgroup);
+    cgroup.join(parent.pid);
+    const stdin = parent.stdin.getWriter();
+    await stdin.write(new TextEncoder().encode("go\n"));
+    const count = () => cgroupProcesses(cgroup.directories).length;
+    await waitFor(() => count() === 601, { timeoutSeconds: 20, what: "the processes" });
+    await killCgroup(cgroup.directories, 0);
+    await waitFor(() => count() === 0, { timeoutSeconds: 20, what: "their end" });
+    await parent.status;
     await stdin.abort().catch(() => {});
   } finally {
     await killCgroup(cgroup.directories);
