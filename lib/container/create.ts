@@ -17,9 +17,10 @@ import { decisions } from "../plan/decisions.ts";
 import { type Launch, type LaunchInput, planLaunch } from "../plan/launch.ts";
 import { withDefaultUser } from "../plan/policy.ts";
 import { type ProcessesPlan, withStandardLimits } from "../plan/processes.ts";
-import { type DeviceCgroup, offersController } from "../cgroups/plan.ts";
+import { offersController } from "../cgroups/plan.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
 import { TAP_NAME } from "../network/names.ts";
+import { tapInUse } from "../network/tap.ts";
 import { networkMode } from "../plan/network.ts";
 import { preload } from "../os/preload.ts";
 import { readableStack } from "../os/stack.ts";
@@ -34,6 +35,7 @@ import { refuseOwnNamespaces, requireMountNamespace } from "./joined_namespaces.
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import { type ContainerDirectory, CONTROL_SOCKET, START_SOCKET, type Store } from "./store.ts";
+import { isGuestAlive } from "./tap_owner.ts";
 import { TerminalTaker } from "./terminal.ts";
 import { courseOf, Stopwatch, type Timeline } from "./timeline.ts";
 import { undoCreate } from "./undo.ts";
@@ -253,12 +255,12 @@ async function launch(
   if (ownNetwork && hasHooks) channel.send({ type: "readNetwork" });
   const network = ownNetwork ? (await expect(creation, "network")).network ?? undefined : undefined;
   if (network !== undefined) requireOwnNetwork(init.pid);
-  const { deviceCgroup } = creation.cgroup;
-  const input = launchInput(options, prepared, directory.path, network, deviceCgroup);
+  const input = launchInput(options, prepared, directory.path, network, creation.cgroup);
   const planned = planLaunch(input);
   for (const warning of planned.warnings) options.warn?.(warning);
   if (isWatched()) logDecisions(creation, input, planned);
   if (network !== undefined && planned.usesNetwork) {
+    requireNoOtherGuest(network, creation.cgroup.plan.path);
     // A namespace that outlives the container keeps the tap; `delete` takes it away.
     const path = spec.linux.namespaces.find(({ type }) => type === "network")?.path;
     state = {
@@ -333,7 +335,7 @@ function checkSpec(spec: Spec): void {
 function planDry(options: CreateOptions, prepared: Prepared): Launch {
   const directory = dryDirectory(options);
   const network = hasOwnNetwork(options.bundle.spec) ? "later" : undefined;
-  return planLaunch(launchInput(options, prepared, directory, network, undefined));
+  return planLaunch(launchInput(options, prepared, directory, network));
 }
 
 function launchInput(
@@ -341,7 +343,7 @@ function launchInput(
   prepared: Prepared,
   directory: string,
   network: NetworkFacts | "later" | undefined,
-  deviceCgroup: DeviceCgroup | undefined,
+  cgroup?: Cgroup,
 ): LaunchInput {
   return {
     ...prepared,
@@ -354,7 +356,8 @@ function launchInput(
       startSocket: `${directory}/${START_SOCKET}`,
       controlSocket: `${directory}/${CONTROL_SOCKET}`,
     },
-    deviceCgroup,
+    deviceCgroup: cgroup?.deviceCgroup,
+    cgroup: cgroup?.plan.path,
     newKeyring: options.newKeyring,
     terminal: options.terminal,
   };
@@ -408,6 +411,13 @@ function requireOwnNetwork(pid: number): void {
     reason: "the container is in the runtime's own network namespace",
     remedy: "this is a defect of urunc: nothing was changed in it",
   });
+}
+
+/** @throws WrongStateError when another container's guest has the network */
+function requireNoOtherGuest({ tapOwner }: NetworkFacts, ownCgroup: string): void {
+  if (tapOwner !== undefined && isGuestAlive(tapOwner, ownCgroup)) {
+    throw tapInUse(TAP_NAME, tapOwner);
+  }
 }
 
 type Answer = Exclude<InitMessage, Report>;

@@ -1,33 +1,22 @@
-import {
-  CLONE_NEWNET,
-  close,
-  LinuxError,
-  O_RDONLY,
-  open,
-  pollAsync,
-  POLLIN,
-  setns,
-} from "../../ffi/linux.ts";
-import { errorMessage, HostError, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
+import { CLONE_NEWNET, close, LinuxError, O_RDONLY, open, setns } from "../../ffi/linux.ts";
+import { errorMessage, NotFoundError, UruncError, WrongStateError } from "../errors.ts";
 import { setForwarding } from "../network/forwarding.ts";
 import { removeMasquerade } from "../network/masquerade.ts";
 import { removeIngress } from "../network/redirect.ts";
 import { isTapOfAnother, removeTap, tapExists } from "../network/tap.ts";
-import { killCgroup, removeCgroup } from "../cgroups/cgroup.ts";
+import { removeCgroup } from "../cgroups/cgroup.ts";
 import { stopScope } from "../cgroups/systemd/scope_cgroup.ts";
 import { runEveryHook } from "../hooks.ts";
 import type { LogFields } from "../log.ts";
 import { timed } from "../watch.ts";
-import { killOpened, killProcess, openProcess } from "./kill.ts";
+import { endContainer, killProcess } from "./kill.ts";
 import { containerStatus } from "./pause.ts";
 import { recoverState } from "./recover.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { computeStatus } from "./status.ts";
+import { isGuestAlive } from "./tap_owner.ts";
 import type { ContainerDirectory, Lock, Store } from "./store.ts";
 import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
-
-/** How long a killed monitor may take to end: the kernel tears down the guest's memory. Seconds. */
-const KILL_TIMEOUT = 10;
 
 /**
  * Removes what is left of a stopped container, and only what urunc made.
@@ -125,8 +114,7 @@ export async function forceDelete(
   const { id, pid, network, cgroupPaths, systemdUnit } = state;
   const step = <T>(what: string, action: () => T | Promise<T>, fields?: LogFields) =>
     timed(`delete: ${what}`, action, { ...fields, id });
-  await step("kill the monitor", () => killMonitor(state), { pid });
-  await step("kill the cgroup", () => killCgroup(cgroupPaths));
+  await step("kill the monitor", () => endContainer(state), { pid });
   const warnings = [
     ...await step("remove the network", () => removeNetwork(state), { tap: network?.tap }),
     ...(systemdUnit === undefined ? [] : stopScope(systemdUnit)),
@@ -138,26 +126,6 @@ export async function forceDelete(
   const stopped = ociState(state, "stopped");
   const failed = await runEveryHook(state.hooks.poststop, stopped, { name: "poststop" });
   return [...warnings, ...failed];
-}
-
-/** Kills the container's process and waits until it has ended (a zombie has). */
-async function killMonitor(state: ContainerState): Promise<void> {
-  const pidfd = openProcess(state);
-  if (pidfd === undefined) return;
-  try {
-    await killOpened(state, pidfd);
-    const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], KILL_TIMEOUT * 1000);
-    if (events === 0) {
-      throw new HostError({
-        operation: "delete container",
-        subject: state.id,
-        reason: `process ${state.pid} did not end within ${KILL_TIMEOUT} s of SIGKILL`,
-        remedy: "it hangs in the kernel: see its state in /proc, then delete again",
-      });
-    }
-  } finally {
-    close(pidfd);
-  }
 }
 
 /**
@@ -210,9 +178,9 @@ function cleanNetwork({ network, pid, pidStartTime }: ContainerState, attempt: A
     : { pid, startTime: pidStartTime };
   // Another guest has the namespace: this one was refused it, or ended before that one began. Then
   // the redirection is that guest's, too.
-  if (attempt(() => isTapOfAnother(tap, own)).value) return;
+  if (attempt(() => isTapOfAnother(tap, own, isGuestAlive)).value) return;
   // Another interface of that name is not ours: the tap was deleted then.
-  const { error } = attempt(() => tapExists(tap) && removeTap(tap));
+  const { error } = attempt(() => tapExists(tap) && removeTap(tap, isGuestAlive));
   if (error instanceof WrongStateError) return;
   attempt(() => routed === undefined ? removeIngress(link) : stopRouting(link, routed));
 }

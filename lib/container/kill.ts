@@ -1,12 +1,13 @@
 import {
   close,
   LinuxError,
-  pidfdOpen,
   pidfdQueueSignal,
   pidfdSendSignal,
+  pollAsync,
+  POLLIN,
   SIGKILL,
 } from "../../ffi/linux.ts";
-import { WrongStateError } from "../errors.ts";
+import { HostError, WrongStateError } from "../errors.ts";
 import {
   effectOf,
   requireSignal,
@@ -17,17 +18,22 @@ import {
   SIGTSTP,
   SIGURG,
 } from "../monitor/signals.ts";
-import { signalCgroup } from "../cgroups/cgroup.ts";
+import { cgroupProcesses, killCgroup, signalCgroup } from "../cgroups/cgroup.ts";
 import { thawCgroup } from "../cgroups/freezer.ts";
+import type { Status } from "../oci/state.ts";
 import type { Asking } from "../guest/types.ts";
 import type { StopOutcome } from "../monitor/types.ts";
+import { openAlive } from "../os/alive.ts";
 import { debug, since } from "../watch.ts";
 import { monitorPid } from "./monitor_process.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
-import { computeStatus, isAlive } from "./status.ts";
+import { computeStatus } from "./status.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
 import { type ContainerDirectory, CONTROL_SOCKET, type Store } from "./store.ts";
+
+/** How long a killed process may take to end: the kernel tears down the guest's memory. Seconds. */
+const KILL_TIMEOUT = 10;
 
 /** How a signal is to be sent. */
 export interface KillOptions {
@@ -62,33 +68,68 @@ export async function killContainer(
   const effect = effectOf(signal, state.annotations);
   const isCreated = status === "created";
   const number = isCreated ? numberBeforeStart(effect, signal) : numberOf(effect, signal);
-  const monitor = monitorPid(state);
-  // Nothing but waiter and monitor is in there, unless it was put there: it gets the signal itself.
-  if (all) signalCgroup(state.cgroupPaths, isCreated ? number : signal, [state.pid, monitor]);
-  if (status === "stopped") {
-    if (all) return;
-    throw notRunning(id);
-  }
   debug(`kill: signal ${signal} means ${effect}`, { id, status, number, all });
-  const asking = effect === "stop" && !isCreated && !atOnce ? state.stop?.asking : undefined;
-  const pidfd = openProcess(state);
-  if (pidfd === undefined) throw notRunning(id);
+  const pidfd = status === "stopped" ? undefined : openProcess(state);
   try {
+    if (pidfd === undefined) return await signalRest(directory, { status, number, all });
+    // Nothing but waiter and monitor is in there, unless it was put there: it gets the signal itself.
+    if (all) signalOthers(state, isCreated ? number : signal);
+    const asking = effect === "stop" && !isCreated && !atOnce ? state.stop?.asking : undefined;
     if (
       asking !== undefined &&
       await askGuest(directory, state, { pidfd, asking, signal: number }) !== "unresponsive"
     ) return;
     debug(`kill: signal ${number} to the waiter`, { id, pid: state.pid });
+    // One that was asked may have ended since.
+    if (!await signalProcess(state, pidfd, number) && asking === undefined) throw notRunning(id);
+  } finally {
+    if (pidfd !== undefined) close(pidfd);
+  }
+}
+
+/**
+ * Signals what lives on without the container's process; nothing can be asked of it.
+ *
+ * @throws WrongStateError when there is nothing; NotFoundError when the container is deleted meanwhile
+ */
+async function signalRest(
+  directory: ContainerDirectory,
+  { status, number, all }: { status: Status; number: number; all: boolean },
+): Promise<void> {
+  if (status === "stopped" && !all) throw notRunning(directory.id);
+  // Its cgroup could be another container's by now.
+  using _lock = await directory.lockAsync();
+  const { cgroupPaths } = requireState(directory);
+  if (!all && cgroupProcesses(cgroupPaths).length === 0) throw notRunning(directory.id);
+  if (number === 0) return;
+  if (number === SIGTSTP) signalCgroup(cgroupPaths, SIGSTOP);
+  else if (number === SIGCONT) signalCgroup(cgroupPaths, SIGCONT);
+  else await killCgroup(cgroupPaths, 0);
+}
+
+function signalOthers(state: ContainerState, number: number): void {
+  signalCgroup(state.cgroupPaths, number, [state.pid, monitorPid(state)]);
+}
+
+/**
+ * SIGKILL goes to everything in the container's cgroup: where others share its PID namespace, the
+ * kernel would kill the waiter alone, and a monitor could live on.
+ *
+ * @returns false when the process has exited before
+ */
+async function signalProcess(
+  { cgroupPaths }: ContainerState,
+  pidfd: number,
+  number: number,
+): Promise<boolean> {
+  try {
     pidfdSendSignal(pidfd, number);
   } catch (error) {
-    if (!(error instanceof LinuxError && error.code === "ESRCH")) throw error;
-    // One that was asked may have ended since.
-    if (asking === undefined) throw notRunning(id);
-  } finally {
-    close(pidfd);
+    if (error instanceof LinuxError && error.code === "ESRCH") return false;
+    throw error;
   }
-  // A paused one dies only when it is thawed (v1), and does not run any code of its own.
-  if (number === SIGKILL) await thawCgroup(state.cgroupPaths);
+  if (number === SIGKILL) await killCgroup(cgroupPaths, 0);
+  return true;
 }
 
 /** Asks the guest to shut down, in its monitor's way. */
@@ -155,8 +196,7 @@ export async function killProcess(state: ContainerState): Promise<void> {
   }
 }
 
-/** As `killProcess`, by the process's descriptor, which stays open. */
-export async function killOpened(state: ContainerState, pidfd: number): Promise<void> {
+async function killOpened(state: ContainerState, pidfd: number): Promise<void> {
   try {
     pidfdSendSignal(pidfd, SIGKILL);
   } catch (error) {
@@ -167,24 +207,42 @@ export async function killOpened(state: ContainerState, pidfd: number): Promise<
 }
 
 /**
- * A pidfd of the container's process, so that never a later one with the same number is signalled;
- * undefined when it is gone. The start time is compared after
- * the pidfd was opened: from then on the id cannot be reused unnoticed.
+ * Ends everything that a container runs, its process and what is in its cgroup, and waits until it has
+ * exited. The caller holds the container's lock, or is the parent of its process: otherwise the cgroup
+ * may be another container's by now.
+ *
+ * @throws HostError when something outlives SIGKILL
  */
-export function openProcess(state: ContainerState): number | undefined {
-  if (state.pid === undefined) return undefined;
-  let pidfd: number;
+export async function endContainer(state: ContainerState): Promise<void> {
+  const pidfd = openProcess(state);
   try {
-    pidfd = pidfdOpen(state.pid);
-  } catch (error) {
-    if (error instanceof LinuxError && (error.code === "ESRCH" || error.code === "EINVAL")) {
-      return undefined;
-    }
-    throw error;
+    // Before it is in its cgroup.
+    if (pidfd !== undefined) await killOpened(state, pidfd);
+    await killCgroup(state.cgroupPaths);
+    if (pidfd !== undefined) await waitForExit(state, pidfd);
+  } finally {
+    if (pidfd !== undefined) close(pidfd);
   }
-  if (isAlive(state.pid, state.pidStartTime)) return pidfd;
-  close(pidfd);
-  return undefined;
+}
+
+async function waitForExit({ id, pid }: ContainerState, pidfd: number): Promise<void> {
+  const [events] = await pollAsync([{ fd: pidfd, events: POLLIN }], KILL_TIMEOUT * 1000);
+  if (events !== 0) return;
+  throw new HostError({
+    operation: "kill container",
+    subject: id,
+    reason: `process ${pid} did not end within ${KILL_TIMEOUT} s of SIGKILL`,
+    remedy: "it hangs in the kernel: see its state in /proc, then delete again",
+  });
+}
+
+/**
+ * A pidfd of the container's process; undefined when it has exited.
+ *
+ * @throws LinuxError EMFILE and the like
+ */
+export function openProcess({ pid, pidStartTime }: ContainerState): number | undefined {
+  return openAlive(pid, pidStartTime);
 }
 
 function notRunning(id: string): WrongStateError {

@@ -1,4 +1,5 @@
 import { cgroupProcesses } from "../cgroups/processes.ts";
+import { isAlive } from "../os/alive.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { ContainerState } from "./state.ts";
 
@@ -7,9 +8,12 @@ import type { ContainerState } from "./state.ts";
  * (lib/build/waiter), and the monitor its first child. It is looked for, never remembered.
  *
  * @returns the container's process itself when it has no child: the monitor has exited, or the container
- *   is one of a urunc that had no waiter; undefined without a process
+ *   is one of a urunc that had no waiter. What is left in the cgroup when that process has exited.
+ *   Undefined without a process
  */
-export function monitorPid({ pid, cgroupPaths }: ContainerState): number | undefined {
+export function monitorPid(
+  { pid, pidStartTime, cgroupPaths }: ContainerState,
+): number | undefined {
   if (pid === undefined) return undefined;
   const candidates = cgroupPaths.length === 0 ? allProcesses() : cgroupProcesses(cgroupPaths);
   const children = candidates.flatMap((candidate) => {
@@ -18,7 +22,8 @@ export function monitorPid({ pid, cgroupPaths }: ContainerState): number | undef
   });
   // What a monitor starts and leaves behind becomes the waiter's child, too, but began later.
   children.sort((a, b) => a.began === b.began ? a.pid - b.pid : a.began < b.began ? -1 : 1);
-  return children[0]?.pid ?? pid;
+  if (children.length > 0) return children[0]!.pid;
+  return isAlive(pid, pidStartTime) ? pid : cgroupProcesses(cgroupPaths)[0] ?? pid;
 }
 
 /** Where no hierarchy of cgroups is to be had. */

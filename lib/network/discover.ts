@@ -5,6 +5,8 @@ import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "../protocol/netlink/cons
 import { listLinks, parseLink } from "../protocol/netlink/link.ts";
 import { listRoutes, parseDefaultRoute } from "../protocol/netlink/route.ts";
 import { NetlinkSocket } from "../protocol/netlink/socket.ts";
+import { TAP_NAME } from "./names.ts";
+import { tapOwner } from "./owner.ts";
 import type { NetworkFacts } from "./types.ts";
 
 /**
@@ -16,8 +18,12 @@ import type { NetworkFacts } from "./types.ts";
  */
 export function readNetwork(): NetworkFacts | undefined {
   using socket = new NetlinkSocket();
-  const network = chooseInterface(readTables(socket));
-  return network && { ...network, forwarding: isForwarding(network.name) };
+  const tables = readTables(socket);
+  const network = chooseInterface(tables);
+  if (network === undefined) return undefined;
+  const owner = tapOwner(tables.links.find(({ name }) => name === TAP_NAME));
+  const forwarding = isForwarding(network.name);
+  return { ...network, forwarding, ...(owner !== undefined && { tapOwner: owner }) };
 }
 
 function readTables(socket: NetlinkSocket): NetworkTables {

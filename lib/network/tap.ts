@@ -1,6 +1,5 @@
 import { close, ioctl, LinuxError, O_RDWR, open } from "../../ffi/linux.ts";
 import { AlreadyExistsError, HostError, WrongStateError } from "../errors.ts";
-import { readProcessStat } from "../os/process.ts";
 import { findLink, keepQuiet, setAlias, setMtu } from "./link.ts";
 import { validateInterfaceName } from "./names.ts";
 import {
@@ -15,13 +14,18 @@ import {
 } from "../protocol/netlink/constants.ts";
 import { deleteLink, type Link } from "../protocol/netlink/link.ts";
 import { NetlinkSocket } from "../protocol/netlink/socket.ts";
-import { formatOwner, parseOwner, type TapOwner } from "./owner.ts";
+import {
+  formatOwner,
+  type IsAlive,
+  isSameOwner,
+  type TapOwner,
+  tapOwner,
+  TUN_KIND,
+} from "./owner.ts";
 
 export { TAP_NAME } from "./names.ts";
 
 const TUN_NODE = "/dev/net/tun";
-/** The driver family of taps, and of their like. */
-const TUN_KIND = "tun";
 /** Size of `struct ifreq` in bytes (linux/if.h): the name, then a union that starts with flags. */
 const IFREQ_SIZE = 40;
 
@@ -85,43 +89,45 @@ export function createTap({ name, uid, gid, mtu, owner }: TapOptions): void {
  * belongs to a container that lives stays, be that container only created: no monitor is attached
  * then, and taking the tap away would leave its guest without a network.
  *
- * @throws {WrongStateError} when it is in use
+ * @param gone the owner that was found to have ended; a process in a PID namespace cannot find out
+ * @throws {WrongStateError} when it is in use, or belongs to another
  * @throws {HostError} when an interface of that name is not one of our taps
  */
-export function removeStaleTap(name: string): void {
-  const owner = readOwner(name);
-  if (owner !== undefined && isAlive(owner)) {
-    throw new WrongStateError({
-      operation: "remove tap",
-      subject: name,
-      reason: `it belongs to another container's guest, process ${owner.pid}`,
-      remedy: ONE_GUEST,
-    });
-  }
-  removeTap(name);
+export function removeStaleTap(name: string, gone?: TapOwner): void {
+  using socket = new NetlinkSocket();
+  const link = findLink(socket, name);
+  if (link === undefined) return;
+  const owner = tapOwner(link);
+  if (owner !== undefined && !isSameOwner(owner, gone)) throw tapInUse(name, owner);
+  removeLink(socket, link, owner !== undefined);
+}
+
+/** The error about a tap that another guest has. */
+export function tapInUse(name: string, owner: TapOwner): WrongStateError {
+  return new WrongStateError({
+    operation: "remove tap",
+    subject: name,
+    reason: `it belongs to another container's guest, process ${owner.pid}`,
+    remedy: ONE_GUEST,
+  });
 }
 
 /**
  * @param own who asks; undefined when that is not known
+ * @param isAlive whether a tap's owner is
  * @returns whether a tap in the calling thread's network namespace was made by another container: one
  *   who is not known must be alive for that
  */
-export function isTapOfAnother(name: string, own?: TapOwner): boolean {
-  const owner = readOwner(name);
+export function isTapOfAnother(name: string, own: TapOwner | undefined, isAlive: IsAlive): boolean {
+  const owner = readTapOwner(name);
   if (owner === undefined) return false;
-  if (own === undefined) return isAlive(owner);
-  return owner.pid !== own.pid || owner.startTime !== own.startTime;
+  return own === undefined ? isAlive(owner) : !isSameOwner(owner, own);
 }
 
-function readOwner(name: string): TapOwner | undefined {
+/** Undefined when the calling thread's network namespace has no tap of that name that was made here. */
+function readTapOwner(name: string): TapOwner | undefined {
   using socket = new NetlinkSocket();
-  return parseOwner(findLink(socket, name)?.alias);
-}
-
-/** A zombie's descriptors are closed, so that its guest is gone. */
-function isAlive({ pid, startTime }: TapOwner): boolean {
-  const stat = readProcessStat(pid);
-  return stat?.startTime === startTime && stat.state !== "Z" && stat.state !== "X";
+  return tapOwner(findLink(socket, name));
 }
 
 /**
@@ -131,19 +137,25 @@ function isAlive({ pid, startTime }: TapOwner): boolean {
  * One whose owner has ended has no guest. It is removed even when a process is attached: a monitor can give its
  * descriptor away, to another container of its pod.
  *
+ * @param isAlive whether a tap's owner is
  * @returns whether there was one
  * @throws {WrongStateError} when it is in use
  * @throws {HostError} when an interface of that name is not one of our taps
  */
-export function removeTap(name: string): boolean {
+export function removeTap(name: string, isAlive: IsAlive): boolean {
   using socket = new NetlinkSocket();
   const link = findLink(socket, name);
   if (link === undefined) return false;
-  const owner = link.kind === TUN_KIND ? parseOwner(link.alias) : undefined;
-  if (owner !== undefined && !isAlive(owner)) return deleteByIndex(socket, link);
+  const owner = tapOwner(link);
+  return removeLink(socket, link, owner !== undefined && !isAlive(owner));
+}
+
+/** Returns false when another process has removed it. */
+function removeLink(socket: NetlinkSocket, link: Link, isStale: boolean): boolean {
+  if (isStale) return deleteByIndex(socket, link);
   // Attaching to it and giving up its persistence lets the close remove it. A deletion by netlink
   // would also take it from under a monitor.
-  const fd = attach("remove tap", name);
+  const fd = attach("remove tap", link.name);
   try {
     ioctl(fd, TUNSETPERSIST, 0);
   } finally {

@@ -1,4 +1,5 @@
 import type { InterfaceAddress } from "../protocol/netlink/address.ts";
+import type { TapOwner } from "./owner.ts";
 /** The container's interface: the one that the default route leaves by. */
 export interface NetworkFacts {
   /** Interface name in the container's network namespace; seldom other than `eth0`. */
@@ -12,4 +13,6 @@ export interface NetworkFacts {
   gateway?: { inet?: string; inet6?: string };
   /** Whether IPv4 packets that come in by it and are for another address are forwarded. */
   forwarding?: boolean;
+  /** Of the tap that is in the namespace already. */
+  tapOwner?: TapOwner;
 }

@@ -60,6 +60,8 @@ export interface LaunchInput {
   paths: LaunchPaths;
   /** For device rules; undefined when this host has no hierarchy for them. */
   deviceCgroup?: DeviceCgroup;
+  /** The container's cgroup, below each mount point. */
+  cgroup?: string;
   newKeyring: boolean;
   /** Undefined: the monitor's standard files are the caller's. */
   terminal?: TerminalReceiver;
@@ -177,6 +179,7 @@ export function planLaunch(asked: LaunchInput): Launch {
       user,
       mode: networkMode(spec),
       filter: configuration.network_filter === "addresses",
+      cgroup: input.cgroup,
     })),
     ...planRoot({
       facts,

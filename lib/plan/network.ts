@@ -41,16 +41,26 @@ export function networkMode(spec: Spec): NetworkMode {
  */
 export function planNetwork(
   network: NetworkFacts,
-  { user, mode, filter }: {
+  { user, mode, filter, cgroup }: {
     user: { uid: number; gid: number };
     mode: NetworkMode;
     /** Whether the guest may send only under its own addresses. */
     filter: boolean;
+    /** The container's, which the tap names. */
+    cgroup?: string;
   },
 ): Step[] {
+  const { mtu, tapOwner: owner } = network;
   return [
-    { step: "removeStaleTap", name: TAP_NAME },
-    { step: "createTap", name: TAP_NAME, uid: user.uid, gid: user.gid, mtu: network.mtu },
+    { step: "removeStaleTap", name: TAP_NAME, ...(owner !== undefined && { owner }) },
+    {
+      step: "createTap",
+      name: TAP_NAME,
+      uid: user.uid,
+      gid: user.gid,
+      mtu,
+      ...(cgroup !== undefined && { cgroup }),
+    },
     { step: "linkUp", name: TAP_NAME },
     ...(mode === "static" ? routeSteps(network) : [
       { step: mode === "shared" ? "share" : "redirect", from: network.name, to: TAP_NAME } as const,

@@ -1,6 +1,7 @@
 import type { AllowedDevice } from "../cgroups/device_program.ts";
 import type { Credentials } from "../host/access.ts";
 import type { Hook, NamespaceType } from "../oci/types.ts";
+import type { TapOwner } from "../network/owner.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
@@ -41,8 +42,8 @@ export type StepBody =
   /** Hooks that run in the container's namespaces, before the pivot, with paths of the host. */
   | { step: "runHooks"; name: "createContainer" | "startContainer"; hooks: Hook[] }
   /** Removes a tap of this name that an earlier, killed container left behind. */
-  | { step: "removeStaleTap"; name: string }
-  | { step: "createTap"; name: string; uid: number; gid: number; mtu: number }
+  | { step: "removeStaleTap"; name: string; owner?: TapOwner }
+  | { step: "createTap"; name: string; uid: number; gid: number; mtu: number; cgroup?: string }
   /** tc ingress on `from` sends every packet out of `to`. */
   | { step: "redirect"; from: string; to: string }
   /** As `redirect`, except for packets that sockets of the namespace would receive. */

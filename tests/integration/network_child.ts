@@ -10,6 +10,8 @@ import {
   removeIngress,
   shareIngress,
 } from "../../lib/network/redirect.ts";
+import type { TapOwner } from "../../lib/network/owner.ts";
+import { isAlive } from "../../lib/os/alive.ts";
 import {
   createTap,
   isTapOfAnother,
@@ -17,6 +19,9 @@ import {
   removeTap,
   tapExists,
 } from "../../lib/network/tap.ts";
+
+/** All are in one PID namespace, and none has a cgroup of its own. */
+const isOwnerAlive = ({ pid, startTime }: TapOwner) => isAlive(pid, startTime);
 
 const functions = {
   readNetwork,
@@ -27,9 +32,9 @@ const functions = {
   filterGuest,
   removeIngress,
   createTap,
-  removeTap,
+  removeTap: (name: string) => removeTap(name, isOwnerAlive),
   removeStaleTap,
-  isTapOfAnother,
+  isTapOfAnother: (name: string, own?: TapOwner) => isTapOfAnother(name, own, isOwnerAlive),
   tapExists,
 };
 

@@ -329,10 +329,10 @@ testIf("removeTap removes a tap whose owner has exited, even when it is held", {
   const before = await namespace.snapshot();
   const { program, tun } = await makeGuest(scope);
   const hold = as(65534, 65534, program, "hold", tun, TAP_NAME);
-  for (const remove of ["removeTap", "removeStaleTap"] as const) {
+  for (const remove of [["removeTap", TAP_NAME], ["removeStaleTap", TAP_NAME, ENDED]] as Call[]) {
     await namespace.succeed(["createTap", MONITOR]);
     const holder = await startAndWait(scope, namespace.command(...hold), "attached");
-    await namespace.succeed([remove, TAP_NAME]);
+    await namespace.succeed(remove);
     assert.equal(await namespace.snapshot(), before);
     await holder.end();
   }
@@ -382,7 +382,7 @@ testIf("a tap is its container's from the moment it is made", { needs }, async (
       ["createTap", MONITOR],
       ["isTapOfAnother", TAP_NAME, living],
       ["isTapOfAnother", TAP_NAME],
-      ["removeStaleTap", TAP_NAME],
+      ["removeStaleTap", TAP_NAME, ENDED],
       ["tapExists", TAP_NAME],
     ),
     [true, undefined, true, false, undefined, false],

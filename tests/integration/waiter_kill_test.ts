@@ -1,5 +1,6 @@
 /** kill -9 of the waiter, or of the monitor, at any time from `start` on: nothing is left. */
 import assert from "node:assert/strict";
+import { heldPidNamespace } from "../support/pid_namespace.ts";
 import { childrenOf, isAlive, waitFor } from "../support/process.ts";
 import { assertNothingLeft, assertSucceeded, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
@@ -9,21 +10,6 @@ const needs = ["root", "gcc", "unshare"];
 
 /** From before the exec of the waiter until long after that of the monitor. */
 const DELAYS = [0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 50, 100];
-
-/** A PID namespace that outlives the container, so that nothing dies with it. */
-async function heldNamespace(scope: Scope): Promise<string> {
-  const args = ["--pid", "--fork", "--kill-child", "sleep", "1000"];
-  const child = new Deno.Command("unshare", { args, stdin: "null" }).spawn();
-  scope.defer("end the holder", async () => {
-    child.kill("SIGKILL");
-    await child.status;
-  });
-  const pid = await waitFor(() => childrenOf(child.pid)[0], {
-    timeoutSeconds: 10,
-    what: "the holder",
-  });
-  return `/proc/${pid}/ns/pid`;
-}
 
 for (const shared of [false, true]) {
   for (const victim of ["waiter", "monitor"] as const) {
@@ -35,7 +21,7 @@ for (const shared of [false, true]) {
       async () => {
         for (const delay of DELAYS) {
           await using scope = new Scope();
-          const path = shared ? await heldNamespace(scope) : undefined;
+          const path = shared ? await heldPidNamespace(scope) : undefined;
           const others = ["mount", "ipc", "uts"].map((type) => ({ type }));
           const namespaces = [{ type: "pid", path }, ...others];
           const container = await doubleContainer(scope, "ignore 15; idle", { namespaces });

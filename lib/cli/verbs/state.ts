@@ -2,6 +2,7 @@ import { monitorPid } from "../../container/monitor_process.ts";
 import { type Observation, observeContainer } from "../../container/observe.ts";
 import { withoutState } from "../../container/require.ts";
 import { MONITOR_PID_ANNOTATION, ociState } from "../../container/state.ts";
+import { isAlive } from "../../os/alive.ts";
 import type { State } from "../../oci/state.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
@@ -22,6 +23,8 @@ function withMonitor({ state, status }: Observation): State {
   const printed = ociState(state, status);
   const pid = status === "running" || status === "paused" ? monitorPid(state) : undefined;
   if (pid === undefined || pid === state.pid) return printed;
+  // The monitor has outlived the waiter, whose number may be another process's by now.
+  if (!isAlive(state.pid, state.pidStartTime)) return { ...printed, pid };
   const annotations = { ...printed.annotations, [MONITOR_PID_ANNOTATION]: String(pid) };
   return { ...printed, annotations };
 }

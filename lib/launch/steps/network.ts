@@ -19,13 +19,13 @@ export const NETWORK_STEPS: StepHandlers<
   | "forward"
   | "masquerade"
 > = {
-  removeStaleTap({ name }) {
-    removeStaleTap(name);
+  removeStaleTap({ name, owner }) {
+    removeStaleTap(name, owner);
   },
 
-  createTap({ name, uid, gid, mtu }) {
+  createTap({ name, uid, gid, mtu, cgroup }) {
     // Not a part of the plan: which process performs it is known only here.
-    createTap({ name, uid, gid, mtu, owner: readOwnProcess() });
+    createTap({ name, uid, gid, mtu, owner: { ...readOwnProcess(), cgroup } });
   },
 
   attachTap({ name, tap }, context) {

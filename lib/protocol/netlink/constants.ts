@@ -126,6 +126,7 @@ export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
 /** Size of a name's buffer: 15 characters and the terminating NUL. */
 export const IFNAMSIZ = 16;
+export const IFALIASZ = 256;
 
 // linux/if_arp.h
 export const ARPHRD_ETHER = 1;

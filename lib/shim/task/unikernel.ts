@@ -1,7 +1,6 @@
-import { kill, LinuxError, SIGKILL } from "../../../ffi/linux.ts";
 import { createContainer, type Created } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
-import { killContainer } from "../../container/kill.ts";
+import { endContainer, killContainer } from "../../container/kill.ts";
 import { readBundle } from "../../container/prepare.ts";
 import type { Stopwatch } from "../../container/timeline.ts";
 import { startContainer } from "../../container/start.ts";
@@ -223,15 +222,26 @@ export class UnikernelTask implements Task {
   async #wait(): Promise<TaskExit> {
     try {
       const ended = await this.#services.reaper.wait(this.pid);
+      await this.#endRest();
       this.#exit = { status: this.#statusOf(ended), at: ended.at };
     } catch (error) {
       this.#services.log.error(`wait for process ${this.pid}`, error);
-      // It must not keep running once its exit was reported. It has not been reaped, so its pid is
-      // its own.
-      if (!isNoChild(error)) kill(this.pid, SIGKILL);
+      await this.#endRest();
       this.#exit = { status: 255, at: new Date() };
     }
     return this.#exit;
+  }
+
+  /**
+   * Nothing of it may keep running once its exit was reported: where others share its PID namespace, a
+   * monitor can outlive the waiter.
+   */
+  async #endRest(): Promise<void> {
+    try {
+      await endContainer(this.#created);
+    } catch (error) {
+      this.#services.log.error(`end what container ${this.id} has left`, error);
+    }
   }
 
   #statusOf({ exitCode, signal }: ChildExit): number {
@@ -257,11 +267,6 @@ function preloadRest(): void {
   preload("../oom/watch.ts");
   preload("../../container/start.ts");
   preload("../../container/delete.ts");
-}
-
-/** It has exited and was reaped. */
-function isNoChild(error: unknown): boolean {
-  return error instanceof LinuxError && ["ECHILD", "ESRCH"].includes(error.code);
 }
 
 function terminalMismatch(configured: boolean): UruncError {
