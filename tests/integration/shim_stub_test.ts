@@ -1,6 +1,7 @@
 /** What the entry stub answers without V8 must be what the program would have answered. */
 import assert from "node:assert/strict";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/command/group.ts";
+import { exists } from "../../lib/os/files.ts";
 import { DeleteResponse } from "../../lib/protocol/containerd/messages.ts";
 import { millisecondsOf } from "../support/ttrpc.ts";
 import { run } from "../support/process.ts";
@@ -168,6 +169,51 @@ testIf("start joins a shim that runs without booting Deno", {
   ], { cwd: bundle, stdin: "" });
   assert.deepEqual(result, { code: 0, stdout: `unix://${path}`, stderr: "" });
 });
+
+/** A bundle of which a task was deleted, and whose shim was killed then. */
+async function deletedBundle(scope: Scope): Promise<{ bundle: string; socket: string }> {
+  const bundle = await scope.temporaryDirectory("bundle");
+  withoutSocketDirectories(scope);
+  await Deno.mkdir(SOCKET_DIRECTORY, { recursive: true, mode: 0o711 });
+  const socket = socketPath(`${bundle}.sock`, "test", "one");
+  await Deno.writeTextFile(`${bundle}/address`, `unix://${socket}`);
+  return { bundle, socket };
+}
+
+for (const isBooted of [false, true]) {
+  for (const isListening of [false, true]) {
+    testIf(
+      `delete ${
+        isListening ? "leaves the socket of a shim alone" : "removes the socket of a killed shim"
+      }, ${isBooted ? "also in Deno" : "without booting Deno"}`,
+      { needs: ["root", "unshare"] },
+      async () => {
+        await using scope = new Scope();
+        const { bundle, socket } = await deletedBundle(scope);
+        const listener = Deno.listen({ transport: "unix", path: `${socket}.listening` });
+        await Deno.rename(`${socket}.listening`, socket);
+        scope.defer("remove the socket", () => Deno.remove(socket).catch(() => {}));
+        if (isListening) scope.defer("stop listening", () => listener.close());
+        else listener.close();
+        // With the record, which is of a task that was never made, the program looks itself.
+        if (isBooted) {
+          const record = { version: 1, kind: "unikernel", root: `${bundle}/state` };
+          await Deno.writeTextFile(`${bundle}/urunc.task`, JSON.stringify(record));
+        }
+        const withoutProc = ["sh", "-c", `${isBooted ? "" : "umount -l /proc && "}exec "$0" "$@"`];
+        const { code, stderr } = await run([
+          ...["unshare", "--mount", "--propagation=private", ...withoutProc],
+          await shimBinary(scope),
+          ...["-namespace", "test", "-address", `${bundle}.sock`, "-id", "one"],
+          ...["-bundle", bundle, "delete"],
+        ], { cwd: bundle, stdin: "" });
+        assert.deepEqual([code, stderr], [0, ""]);
+        assert.deepEqual([...Deno.readDirSync(bundle)], []);
+        assert.equal(exists(socket), isListening);
+      },
+    );
+  }
+}
 
 testIf("delete of what is gone answers at once, and right", { needs: ["root"] }, async () => {
   await using scope = new Scope();

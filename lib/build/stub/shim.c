@@ -3,7 +3,8 @@
  *
  * - `start`: the address of the group's shim where one runs. Otherwise this process forks: the parent
  *   prints the address, on which the kernel already listens; the child goes on to boot as the daemon.
- * - `delete` of a container of which nothing is left: containerd asks for it after every task.
+ * - `delete` of a container of which nothing is left but perhaps the socket of a shim that was killed:
+ *   containerd asks for it after every task.
  *
  * It decides as lib/shim/command/start.ts and delete.ts do, and leaves to them what is unusual: then
  * it returns, and Deno boots. Part of stub.c, with the same rules. tests/integration/shim_stub_test.ts
@@ -251,12 +252,53 @@ __attribute__((noreturn)) static void answer(const void *bytes, u64 size) {
   for (;;) system_call(SYS_exit_group, system_call(SYS_write, 1, (i64)bytes, size) != (i64)size, 0, 0);
 }
 
+/* Held until it is closed: one shim for a group, and not one that is shutting down. */
+static i64 lock_sockets(void) {
+  i64 lock = system_call(SYS_open, (i64)SOCKET_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (lock >= 0 && system_call(SYS_flock, lock, LOCK_EX, 0) != 0) {
+    system_call(SYS_close, lock, 0, 0);
+    return -EINVAL;
+  }
+  return lock;
+}
+
+/* The socket in a bundle's `address`, `unix://PATH`. Returns 0 when it is not as answer_start names one. */
+static int read_address(struct text file, struct address *address) {
+  if (!skip(&file, "unix://" SOCKET_DIRECTORY "/") || file.end - file.at != GROUP_DIGITS) return 0;
+  char *to = append(address->path, SOCKET_DIRECTORY "/");
+  while (file.at < file.end) {
+    if (*file.at == '/' || *file.at == 0) return 0;
+    *to++ = *file.at++;
+  }
+  return 1;
+}
+
+/* Removes the socket of a shim that was killed. Returns 0 for delete.ts to decide. */
+static int remove_dead_socket(struct text file) {
+  struct address address = {AF_UNIX, ""};
+  if (!read_address(file, &address)) return 0;
+  i64 lock = lock_sockets();
+  if (lock < 0) return lock == -ENOENT;
+  i64 fd = system_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  i64 result = fd < 0 ? fd : system_call(SYS_connect, fd, (i64)&address, sizeof address);
+  if (result == -ECONNREFUSED) result = system_call(SYS_unlink, (i64)address.path, 0, 0);
+  if (fd >= 0) system_call(SYS_close, fd, 0, 0);
+  system_call(SYS_close, lock, 0, 0);
+  return result == 0 || result == -ENOENT;
+}
+
 /* containerd.task.v2.DeleteResponse: exit_status is 137, as SIGKILL makes it; exited_at is now. */
 static void answer_delete(const struct shim_options *options) {
-  char path[4096 + sizeof "/address"];
+  char path[4096 + sizeof "/urunc.task"];
+  struct text file;
   if (options->bundle && length(options->bundle) > 4095) return;
-  append(append(path, options->bundle ? options->bundle : "."), "/address");
+  char *end = append(path, options->bundle ? options->bundle : ".");
+  append(end, "/urunc.task");
   if (system_call(SYS_access, (i64)path, 0, 0) != -ENOENT) return;
+  append(end, "/address");
+  i64 error = map_file(path, &file);
+  if (error != -ENOENT && (error || !remove_dead_socket(file))) return;
+  system_call(SYS_unlink, (i64)path, 0, 0);
   u8 message[16] = {0x10, 0x89, 0x01, 0x1a, 0, 0x08};
   u64 size = 6, seconds = system_call(SYS_time, 0, 0, 0);
   do {
@@ -307,12 +349,9 @@ static void answer_start(const struct shim_options *options, struct shim_process
 
   system_call(SYS_mkdir, (i64) "/run/containerd", 0711, 0);
   system_call(SYS_mkdir, (i64)SOCKET_DIRECTORY, 0711, 0);
-  /* Held until exit: one shim for a group, and not one that is shutting down. */
-  i64 lock = system_call(SYS_open, (i64)SOCKET_DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  i64 lock = lock_sockets();
   if (lock < 0) return;
-  i64 fd = -1;
-  if (system_call(SYS_flock, lock, LOCK_EX, 0) == 0)
-    fd = system_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  i64 fd = system_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   i64 result = fd < 0 ? fd : system_call(SYS_connect, fd, (i64)&address, sizeof address);
   if (result == 0 && write_address(text)) answer(text, length(text));
   if (result == -ECONNREFUSED) system_call(SYS_unlink, (i64)process->socket, 0, 0);

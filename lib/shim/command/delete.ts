@@ -1,12 +1,23 @@
-import { AF_UNIX, close, connectUnix, SOCK_STREAM, socket } from "../../../ffi/linux.ts";
+import {
+  close,
+  flock,
+  LinuxError,
+  LOCK_EX,
+  O_DIRECTORY,
+  O_RDONLY,
+  open,
+} from "../../../ffi/linux.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { Store } from "../../container/store.ts";
+import { readIfThere, removeIfThere } from "../../os/files.ts";
 import { resolvePath } from "../../os/path.ts";
 import { printError } from "../../output.ts";
 import { formatError } from "../../errors.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { DeleteResponse, timestampOf } from "../../protocol/containerd/messages.ts";
 import { ADDRESS_FILE, readRecord, removeRecord, type TaskRecord } from "./record.ts";
+import { SOCKET_DIRECTORY } from "./group.ts";
+import { isListening } from "./listening.ts";
 import { unmountRootfs } from "../rootfs/rootfs.ts";
 
 /** 128 and SIGKILL: the exit code of a task whose shim was lost. */
@@ -70,22 +81,29 @@ async function removeDelegated(id: string, bundle: string, record: TaskRecord): 
 
 /** Of a shim that was killed. Another's, that the group still uses, is left alone. */
 function removeDeadSocket(bundle: string): void {
-  let path: string;
+  const address = readIfThere(`${bundle}/${ADDRESS_FILE}`);
+  if (address === undefined) return;
+  removeUnlessListening(address.replace(/^unix:\/\//, ""));
+  removeIfThere(`${bundle}/${ADDRESS_FILE}`);
+}
+
+/** As in start.ts: nobody is between binding the socket and listening on it. */
+function removeUnlessListening(path: string): void {
+  const lock = openIfThere(SOCKET_DIRECTORY);
+  if (lock === undefined) return;
   try {
-    path = Deno.readTextFileSync(`${bundle}/${ADDRESS_FILE}`).replace(/^unix:\/\//, "");
-  } catch {
-    return;
-  }
-  const fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  try {
-    connectUnix(fd, path);
-  } catch {
-    try {
-      Deno.removeSync(path);
-    } catch {
-      // Gone already.
-    }
+    flock(lock, LOCK_EX);
+    if (!isListening(path)) removeIfThere(path);
   } finally {
-    close(fd);
+    close(lock);
+  }
+}
+
+function openIfThere(directory: string): number | undefined {
+  try {
+    return open(directory, O_RDONLY | O_DIRECTORY);
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "ENOENT") return undefined;
+    throw error;
   }
 }

@@ -81,10 +81,9 @@ const ours: Decoder<1> = (value, at) => {
 };
 
 /**
- * Nothing of a task is left. Without an address in the bundle `delete` has nothing to do, and the
- * executable's entry stub answers it (`lib/build/stub/stub.c`).
+ * Nothing of a task is left: `delete` has nothing to do but to remove the shim's socket, should the shim
+ * be killed before it does. The executable's entry stub answers it (`lib/build/stub/shim.c`).
  */
 export function removeRecord(bundle: string): void {
   removeIfThere(`${bundle}/${RECORD_FILE}`);
-  removeIfThere(`${bundle}/${ADDRESS_FILE}`);
 }

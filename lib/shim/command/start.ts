@@ -2,9 +2,7 @@ import {
   AF_UNIX,
   bindUnix,
   close,
-  connectUnix,
   flock,
-  LinuxError,
   listen,
   LOCK_EX,
   O_DIRECTORY,
@@ -19,6 +17,7 @@ import { invokedAs, selfCommand } from "../../os/self.ts";
 import type { ShimArguments } from "./arguments.ts";
 import { ConfigurationCache } from "../daemon/configuration_cache.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "./group.ts";
+import { isListening } from "./listening.ts";
 import { ADDRESS_FILE } from "./record.ts";
 import { summarizeBundle } from "../../runc/kind.ts";
 import { removeIfThere } from "../../os/files.ts";
@@ -69,20 +68,6 @@ function writeAddress(bundle: string, address: string): void {
   const path = `${bundle}/${ADDRESS_FILE}`;
   Deno.writeTextFileSync(`${path}.new`, address, { mode: 0o600 });
   Deno.renameSync(`${path}.new`, path);
-}
-
-function isListening(path: string): boolean {
-  const fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  try {
-    connectUnix(fd, path);
-    return true;
-  } catch (error) {
-    if (!(error instanceof LinuxError)) throw error;
-    if (error.code === "ECONNREFUSED" || error.code === "ENOENT") return false;
-    throw error;
-  } finally {
-    close(fd);
-  }
 }
 
 /** Replaces a stale socket: its shim was killed. */

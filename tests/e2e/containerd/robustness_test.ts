@@ -1,5 +1,8 @@
 /** What becomes of tasks when containerd or a shim is killed. */
 import assert from "node:assert/strict";
+import { DeleteRequest } from "../../../lib/protocol/containerd/messages.ts";
+import { Client } from "../../../lib/protocol/ttrpc/client.ts";
+import { connectUnix } from "../../../lib/protocol/ttrpc/transport.ts";
 import { isAlive, readStatus, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
@@ -68,6 +71,31 @@ for (const image of [GUEST, ORDINARY]) {
     assert.equal(again.code, 0, again.stderr);
   });
 }
+
+testIf("a shim that is killed after it deleted its task leaves no socket", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  await it.ctrRun(["--detach"], GUEST, "lost", ["exit 0"], { check: true });
+  await waitForStatus(it, "lost", "STOPPED");
+  const { stdout } = await it.onHost(["cat", `${it.bundle("lost")}/address`], { check: true });
+  const socket = stdout.replace(/^unix:\/\//, "");
+  const [shim] = it.shims();
+  const client = new Client(() => connectUnix(`/proc/${shim}/root${socket}`));
+  scope.defer("disconnect", () => client.disconnect());
+  // What containerd does, up to the shutdown.
+  const request = DeleteRequest.encode({ id: "lost" });
+  await client.call("containerd.task.v2.Task", "Delete", request, 20_000);
+  const isThere = async (path: string) => (await it.onHost(["test", "-e", path])).code === 0;
+  assert.ok(await isThere(socket));
+  for (const each of it.shims()) Deno.kill(each, "SIGKILL");
+  await waitFor(async () => !await isThere(it.bundle("lost")), {
+    timeoutSeconds: 20,
+    what: "containerd's clean-up",
+  });
+  assert.ok(!await isThere(socket), `${socket} is left`);
+});
 
 testIf("a shim of several containers that is killed: all of them go, and their group has another", {
   needs: DOUBLE_NEEDS,
