@@ -109,6 +109,15 @@ export const configurationKeys = {
     default: 1,
     help: "Virtual processors of a guest whose container has no limit of processors.",
   },
+  maximum_boot_file_mib: {
+    kind: "integer",
+    minimum: 1,
+    maximum: 2 ** 20,
+    default: 1024,
+    help:
+      "How large a guest's kernel, and its initial RAM disk, may be, in MiB. What is loaded of them " +
+      "must fit into the guest's memory, too.",
+  },
   denied_kernel_parameters: {
     kind: "texts",
     form: parameterPattern,

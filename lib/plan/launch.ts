@@ -23,7 +23,7 @@ import {
 } from "./credentials.ts";
 import { planDevices, type PlannedDevices } from "./devices.ts";
 import { planDisks, type PlannedDisks } from "./disks.ts";
-import { bootMemoryBytes, requireKernel } from "./kernel.ts";
+import { bootMemoryBytes, requireBootFiles, requireKernel } from "./kernel.ts";
 import { checkSolo5CommandLine, manifestDevices, type ManifestInput } from "./solo5.ts";
 import { virtualProcessors } from "./processors.ts";
 import { fileSizeLimit } from "./file_size.ts";
@@ -107,6 +107,7 @@ const FIRST_INHERITED_FD = 3;
  */
 export function planLaunch(asked: LaunchInput): Launch {
   requireKernel(asked);
+  requireBootFiles(asked);
   const manifest = manifestDevices({ ...asked, network: networkOf(asked) });
   // A guest that declares no network device does not use the container's network.
   const leavesNetwork = manifest !== undefined && manifest.network === undefined;
@@ -336,6 +337,7 @@ function memoryInput(
     kernelBytes: facts.kernel.size,
     bootBytes: bootMemoryBytes(
       facts.kernelFormat,
+      facts.kernel.size,
       (facts.initrd?.size ?? 0) + (guest.runtimeBytes ?? 0),
     ),
     copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),

@@ -20,7 +20,7 @@ export interface MemoryInput {
   openFiles: number;
   /** Size of the guest kernel's file. */
   kernelBytes: number;
-  /** Guest memory that kernel, runtime and initial RAM disk need before the guest runs; 0: unknown. */
+  /** Guest memory that kernel, runtime and initial RAM disk need before the guest runs. */
   bootBytes: number;
   /** Kernel and initrd copied into the private root, which the limit is charged for. */
   copiedBytes: number;

@@ -1,5 +1,6 @@
 /** What bounds a monitor that was taken over, without a limit of config.json's. */
 import assert from "node:assert/strict";
+import { makeBzImage } from "../support/kernels.ts";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { offersController } from "../../lib/cgroups/plan.ts";
 import {
@@ -55,4 +56,24 @@ testIf("a limit on processes that the monitor would die of is refused, with what
     "and 1 are allowed",
   ]);
   assertSucceeded(await container.urunc(["update", "--pids-limit", "6", container.id]));
+});
+
+testIf("a kernel that only seems large is refused before the monitor reads it", {
+  needs,
+}, async () => {
+  for (
+    const [edit, text] of [
+      ["maximum_boot_file_mib = 1024", /1610612736 bytes, and maximum_boot_file_mib allows 1024/],
+      ["maximum_boot_file_mib = 4096", /the guest's kernel needs 1536 MiB.* gets 256 MiB/],
+    ] as const
+  ) {
+    await using scope = new Scope();
+    const container = await doubleContainer(scope, "idle", {
+      configuration: `${edit}\naccelerator = "tcg"`,
+      unikernel: { unikernelType: "linux", binary: "/sparse" },
+    });
+    await Deno.writeFile(`${container.rootfs}/sparse`, makeBzImage({}));
+    await Deno.truncate(`${container.rootfs}/sparse`, 1536 * 2 ** 20);
+    assertFailed(await container.create(), [text]);
+  }
 });

@@ -4,7 +4,7 @@ import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { readKernelFormat } from "../../../lib/guest/kernel/format.ts";
 import type { UnikernelType } from "../../../lib/guest/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
-import { bootMemoryBytes, requireKernel } from "../../../lib/plan/kernel.ts";
+import { bootMemoryBytes, requireBootFiles, requireKernel } from "../../../lib/plan/kernel.ts";
 import {
   makeBzImage,
   makeElf,
@@ -111,7 +111,27 @@ for (const [judged, says] of cases) {
 Deno.test("what a kernel needs before its guest runs is in its header", () => {
   const MIB = 2 ** 20;
   const bzImage = formatOf(makeBzImage({ initSize: 56 * MIB }));
-  assert.equal(bootMemoryBytes(bzImage, 3 * MIB), 75 * MIB);
-  assert.equal(bootMemoryBytes(formatOf(makeElf({ memorySize: 9 * MIB })), 0), 10 * MIB);
-  assert.equal(bootMemoryBytes(formatOf(makeBzImage({ version: 0x0200 })), 3 * MIB), 0);
+  assert.equal(bootMemoryBytes(bzImage, 9 * MIB, 3 * MIB), 75 * MIB);
+  assert.equal(bootMemoryBytes(bzImage, 1500 * MIB, 3 * MIB), 1503 * MIB);
+  assert.equal(bootMemoryBytes(formatOf(makeElf({ memorySize: 9 * MIB })), 900 * MIB, 0), 10 * MIB);
+  const silent = formatOf(makeBzImage({ version: 0x0200 }));
+  assert.equal(bootMemoryBytes(silent, 9 * MIB, 3 * MIB), 12 * MIB);
+});
+
+Deno.test("a kernel or RAM disk that is larger than the operator allows is refused by its name", () => {
+  const configuration = { maximum_boot_file_mib: 100 };
+  const check = (kernel: number, initrd?: number) => {
+    const file = { path: "/boot/file", uid: 0, gid: 0, mode: 0o644 };
+    const facts = factsOf({
+      kernel: { ...file, size: kernel },
+      ...(initrd === undefined ? {} : { initrd: { ...file, size: initrd } }),
+    });
+    requireBootFiles({ facts, configuration });
+  };
+  const most = 100 * 2 ** 20;
+  check(most);
+  check(most, most);
+  const large = /boot files \/boot\/file: it has 104857601 bytes, and maximum_boot_file_mib/;
+  assert.throws(() => check(most + 1), large);
+  assert.throws(() => check(most, most + 1), large);
 });

@@ -245,7 +245,7 @@ Deno.test("guest memory", async (t) => {
       spec.linux.resources.memory.limit = limit;
       const plan = (size: number) =>
         planLaunch(launchInputOf({ spec, facts: factsOf({ kernel: { ...kernel, size } }) }));
-      assert.throws(() => plan(2 ** 40), HostError, `${limit}`);
+      assert.throws(() => plan(2 ** 30), HostError, `${limit}`);
       plan(MIB);
     }
   });
