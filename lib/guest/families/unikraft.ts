@@ -55,7 +55,8 @@ export const unikraft: Guest = {
   misreadsMtu: true,
   takesNameservers: true,
   // It powers off by ACPI and then writes 41 to the debug exit port, whichever QEMU is quicker to act on,
-  // and 42 when it crashes (cpu_native.c in plat/common). It does not report what main() returned.
+  // and 42 when it crashes (cpu_native.c in plat/common). 0.14 and 0.15 take any other value of main() than
+  // 0 for a crash (lib/ukboot/boot.c); since 0.16 what it returned is not reported.
   debugExitCodes: { 41: 0, 42: CRASHED },
   commandLine(input) {
     const { monitor } = input;
