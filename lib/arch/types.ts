@@ -18,6 +18,7 @@ export interface Architecture {
   /** The npm package that has Deno for it. */
   denoPackage: string;
   linux: LinuxFacts;
+  calls: CallFacts;
   kvm: KvmFacts;
   qemu: QemuFacts;
   firecracker: FirecrackerFacts;
@@ -47,8 +48,23 @@ export interface LinuxFacts {
   parameterNames(): string;
 }
 
+/** System calls of its programs, for filters (seccomp(2)). */
+export interface CallFacts {
+  /** AUDIT_ARCH_* (linux/audit.h) of the calls that programs of ours make. */
+  auditArchitecture: number;
+  /** From this number on, the same architecture has the calls of another kind of program. */
+  foreignFrom: number;
+  /**
+   * Names by number: each text has the names from its key on, separated by white space. A function, so
+   * that the list is loaded only where it is asked for.
+   */
+  names(): Readonly<Record<number, string>>;
+}
+
 /** What is particular to its KVM. */
 export interface KvmFacts {
+  /** Requests of ioctl(2) that a monitor makes: numbers of linux/kvm.h. */
+  requests(monitor: "qemu" | "firecracker" | "hvt"): number[];
   /** What monitors cannot do without, as KVM_CHECK_EXTENSION takes it. */
   extensions: readonly { name: string; number: number; why: string }[];
   /** The kernel modules, for a person. */

@@ -1,5 +1,7 @@
 import type { Architecture } from "./types.ts";
 import { readBzImage } from "./x86_64_linux_image.ts";
+import { CALLS } from "./x86_64_calls.ts";
+import { kvmRequests } from "./x86_64_kvm_requests.ts";
 import { KERNEL_PARAMETERS } from "./x86_64_kernel_parameters.ts";
 
 /** Intel's and AMD's processors of 64 bits. */
@@ -20,7 +22,15 @@ export const x86_64: Architecture = {
     commandLineBytes: 2048,
     parameterNames: () => KERNEL_PARAMETERS,
   },
+  calls: {
+    // AUDIT_ARCH_X86_64, linux/audit.h. Programs of 32 bits have another one, and are refused by that.
+    auditArchitecture: 0xc000_003e,
+    // __X32_SYSCALL_BIT, asm/unistd.h.
+    foreignFrom: 0x4000_0000,
+    names: () => CALLS,
+  },
   kvm: {
+    requests: kvmRequests,
     // Each is in every kernel since 3.x, so a missing one means that something else answers on /dev/kvm:
     // linux/kvm.h, Documentation/virt/kvm/api.rst of Linux.
     extensions: [

@@ -20,6 +20,7 @@ const ROOM_ORDER = [
   "lib/watch.ts",
   "lib/decode",
   "lib/protocol",
+  "lib/seccomp",
   "lib/oci",
   "lib/hooks.ts",
   "lib/network",
@@ -45,6 +46,7 @@ const ROOM_ORDER = [
 const PURE_ROOMS = [
   "lib/arch/",
   "lib/decode/",
+  "lib/seccomp/",
   "lib/oci/",
   "lib/guest/",
   "lib/monitor/",

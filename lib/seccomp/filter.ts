@@ -1,0 +1,48 @@
+import { FIRECRACKER } from "./tables/firecracker.ts";
+import { INIT } from "./tables/init.ts";
+import { QEMU } from "./tables/qemu.ts";
+import { HVT, SPT } from "./tables/solo5.ts";
+import { WAITER } from "./tables/waiter.ts";
+import { filterProgram } from "./program.ts";
+import { rulesOf } from "./rules.ts";
+import type { CallFilter, CallGroup, TableName } from "./types.ts";
+
+/** Functions, so that only those are loaded that are asked for (lib/build/bundle.ts). */
+const TABLES: Readonly<Record<TableName, () => readonly CallGroup[]>> = {
+  qemu: () => QEMU,
+  firecracker: () => FIRECRACKER,
+  hvt: () => HVT,
+  spt: () => SPT,
+  waiter: () => WAITER,
+  init: () => INIT,
+};
+
+/** The calls of a table, with the reason of each group. */
+export function tableOf(name: TableName): readonly CallGroup[] {
+  return TABLES[name]();
+}
+
+/**
+ * @returns the filter's program: struct sock_filter, one after the other
+ * @throws {TypeError} when there is no call of a name
+ */
+export function assembleFilter(filter: CallFilter): Uint8Array<ArrayBuffer> {
+  const { tables, features, mode, allowed } = filter;
+  const operators = allowed.length === 0 ? [] : [{
+    why: "the operator's configuration",
+    calls: allowed.join(" "),
+  }];
+  const groups = [...tables.flatMap((name) => withoutArguments(name, tables)), ...operators];
+  return filterProgram(rulesOf(groups, features), mode);
+}
+
+/**
+ * Beside init's calls those of the monitor are allowed whatever their arguments: the filter that it gets
+ * itself looks at those. Namespaces and sockets are not for any of them.
+ */
+function withoutArguments(name: TableName, tables: TableName[]): readonly CallGroup[] {
+  if (name === "init" || !tables.includes("init")) return tableOf(name);
+  return tableOf(name).map((group) => {
+    return ["clone", "socket"].includes(group.calls) ? group : { ...group, where: undefined };
+  });
+}

@@ -1,0 +1,108 @@
+/**
+ * Values of arguments that tables compare: constants of the kernel's headers by their names there.
+ * @module
+ */
+import { arch } from "../arch/arch.ts";
+
+/** linux/sched.h */
+export const CLONE_VM = 0x100;
+export const CLONE_THREAD = 0x1_0000;
+/** Every CLONE_NEW* that clone(2) takes; CLONE_NEWTIME is where it takes the signal. */
+export const CLONE_NAMESPACES = 0x7e02_0000;
+
+/** asm-generic/mman-common.h, linux/mman.h */
+export const PROT_WRITE = 2;
+export const PROT_EXEC = 4;
+export const MAP_TYPE = 0x0f;
+export const MAP_PRIVATE = 0x02;
+export const MAP_ANONYMOUS = 0x20;
+
+/** linux/socket.h, linux/net.h, linux/netlink.h */
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_NETLINK = 16;
+export const SOCK_DGRAM = 2;
+/** SOCK_TYPE_MASK; above it are SOCK_CLOEXEC and SOCK_NONBLOCK. */
+export const SOCK_TYPE = 0xf;
+export const NETLINK_ROUTE = 0;
+
+/** linux/personality.h: asks, and changes nothing. */
+export const PERSONALITY_QUERY = 0xffff_ffff;
+
+/** linux/prctl.h */
+export const PR = {
+  SET_PDEATHSIG: 1,
+  SET_DUMPABLE: 4,
+  SET_NAME: 15,
+  SET_SECCOMP: 22,
+  CAPBSET_READ: 23,
+  SET_TIMERSLACK: 29,
+  MCE_KILL: 33,
+  SET_NO_NEW_PRIVS: 38,
+  SET_VMA: 0x5356_4d41,
+} as const;
+
+/** asm-generic/ioctls.h */
+const TERMINAL = {
+  TCGETS: 0x5401,
+  TCSETS: 0x5402,
+  TCSETSW: 0x5403,
+  TCSETSF: 0x5404,
+  TIOCGWINSZ: 0x5413,
+  TCGETS2: 0x802c_542a,
+  FIONREAD: 0x541b,
+  FIONBIO: 0x5421,
+} as const;
+
+/** linux/fs.h, linux/hdreg.h */
+const BLOCK = {
+  HDIO_GETGEO: 0x301,
+  BLKROGET: 0x125e,
+  BLKGETSIZE: 0x1260,
+  BLKSECTGET: 0x1267,
+  BLKSSZGET: 0x1268,
+  BLKDISCARD: 0x1277,
+  BLKPBSZGET: 0x127b,
+  BLKROTATIONAL: 0x127e,
+  BLKZEROOUT: 0x127f,
+  BLKGETSIZE64: 0x8008_1272,
+} as const;
+
+/** linux/if_tun.h, linux/sockios.h */
+const NETWORK = {
+  TUNSETIFF: 0x4004_54ca,
+  TUNGETFEATURES: 0x8004_54cf,
+  TUNSETOFFLOAD: 0x4004_54d0,
+  TUNGETIFF: 0x8004_54d2,
+  TUNSETSNDBUF: 0x4004_54d4,
+  TUNGETVNETHDRSZ: 0x8004_54d7,
+  TUNSETVNETHDRSZ: 0x4004_54d8,
+  TUNSETQUEUE: 0x4004_54d9,
+  TUNSETVNETLE: 0x4004_54dc,
+  TUNSETVNETBE: 0x4004_54de,
+  SIOCGIFMTU: 0x8921,
+  SIOCGIFINDEX: 0x8933,
+  SIOCETHTOOL: 0x8946,
+} as const;
+
+const REQUESTS: Readonly<Record<string, number>> = { ...TERMINAL, ...BLOCK, ...NETWORK };
+
+/**
+ * A condition of ioctl(2): one of these requests.
+ *
+ * @param names separated by spaces
+ * @throws {TypeError} when there is none of a name
+ */
+export function requests(names: string): { argument: number; among: number[] } {
+  const among = names.split(" ").map((name) => {
+    const number = REQUESTS[name];
+    if (number === undefined) throw new TypeError(`there is no request ${name}`);
+    return number;
+  });
+  return { argument: 1, among };
+}
+
+/** A condition of ioctl(2): one of the requests to KVM that this monitor makes. */
+export function kvmRequests(monitor: "qemu" | "firecracker" | "hvt") {
+  return { argument: 1, among: arch.kvm.requests(monitor) };
+}

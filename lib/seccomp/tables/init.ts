@@ -1,0 +1,38 @@
+import { CLONE_NAMESPACES } from "../numbers.ts";
+import type { CallGroup } from "../types.ts";
+
+/**
+ * Init from the barrier on, and the container's process until it has started the monitor. What is
+ * executed there gets a narrower filter than this one, which stays below it.
+ */
+export const INIT: readonly CallGroup[] = [
+  {
+    why: "it waits for `start`, gives descriptors their numbers, executes, and reports an error",
+    calls:
+      "accept4 accept read pread64 write writev sendto sendmsg recvfrom close dup dup2 dup3 fcntl " +
+      "execve execveat",
+  },
+  {
+    why: "the engine of JavaScript: memory, of which some is code that it writes, and threads",
+    calls:
+      "mmap munmap mprotect pkey_mprotect pkey_alloc pkey_free mremap madvise brk futex membarrier " +
+      "sched_yield sched_getaffinity getrandom clock_gettime clock_nanosleep nanosleep getpid gettid " +
+      "poll ppoll epoll_ctl epoll_wait epoll_pwait eventfd2 sysinfo getrusage",
+  },
+  {
+    why: "its signals and exit",
+    calls:
+      "rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack tgkill restart_syscall exit exit_group",
+  },
+  {
+    why: "the container's process makes itself known, its pipes, and the monitor's process",
+    calls:
+      "prctl arch_prctl set_tid_address signalfd4 fstat newfstatat pipe2 getpid getppid setsid " +
+      "vfork seccomp ioctl",
+  },
+  {
+    why: "processes and threads, and no namespace",
+    calls: "clone",
+    where: [{ argument: 0, mask: CLONE_NAMESPACES, equals: 0 }],
+  },
+];

@@ -1,0 +1,105 @@
+import { AF_UNIX, kvmRequests, PR, requests, SOCK_DGRAM, SOCK_TYPE } from "../numbers.ts";
+import type { CallGroup } from "../types.ts";
+import { MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
+
+/**
+ * QEMU. Recorded with 10.0 under KVM and with emulation: the fixture guest and Debian's Linux, disks, a
+ * network by name and by descriptor, stop by QMP and by signal, pause, errors.
+ *
+ * It forks and executes nothing, makes no socket and no namespace: what it is connected to it inherits.
+ */
+export const QEMU: readonly CallGroup[] = [
+  ...PROGRAM_START,
+  ...MEMORY,
+  {
+    why: "translated instructions are written, and executed from the same memory (tcg/region.c)",
+    calls: "mmap mprotect",
+    when: "translation",
+  },
+  ...THREADS,
+  ...SIGNALS_AND_TIME,
+  {
+    why: "its main loop, timers and notifications",
+    calls:
+      "poll ppoll select pselect6 epoll_create1 epoll_ctl epoll_wait epoll_pwait epoll_pwait2 " +
+      "eventfd2 signalfd4 timerfd_create timerfd_settime timerfd_gettime timer_create timer_settime " +
+      "timer_gettime timer_getoverrun timer_delete pipe2",
+  },
+  {
+    why: "disks, consoles and the tap, by descriptors; flushing and giving room back",
+    calls:
+      "write pwrite64 readv writev preadv pwritev preadv2 pwritev2 fsync fdatasync fallocate " +
+      "ftruncate fadvise64 fcntl flock dup dup2 dup3 fstatfs statfs getdents64",
+  },
+  {
+    why: "what those are, and whether something waits in them",
+    calls: "ioctl",
+    where: [requests(
+      "TCGETS TCSETS TCSETSW TCSETSF TCGETS2 TIOCGWINSZ FIONREAD FIONBIO HDIO_GETGEO BLKROGET " +
+        "BLKGETSIZE BLKSECTGET BLKSSZGET BLKDISCARD BLKPBSZGET BLKROTATIONAL BLKZEROOUT BLKGETSIZE64",
+    )],
+  },
+  {
+    why: "requests of disks in the kernel (linux-aio)",
+    calls: "io_setup io_submit io_getevents io_pgetevents io_cancel io_destroy",
+  },
+  {
+    why: "connections that it inherits: commands and events",
+    calls:
+      "accept accept4 listen sendto sendmsg recvfrom recvmsg shutdown getsockname getpeername " +
+      "getsockopt setsockopt",
+  },
+  {
+    why: "at its exit it removes its control socket, of which there is no path in its root",
+    calls: "unlink",
+  },
+  { why: "it tries out whether guest memory could be in a file of memory", calls: "memfd_create" },
+  { why: "libnuma's constructor", calls: "get_mempolicy" },
+  { why: "a filter of its own (-sandbox)", calls: "seccomp" },
+  {
+    why:
+      "libcap-ng's constructor, names of threads, timers without slack, memory errors, its filter",
+    calls: "prctl",
+    where: [{
+      argument: 0,
+      among: [
+        PR.SET_NAME,
+        PR.SET_SECCOMP,
+        PR.CAPBSET_READ,
+        PR.SET_TIMERSLACK,
+        PR.MCE_KILL,
+        PR.SET_NO_NEW_PRIVS,
+        PR.SET_VMA,
+      ],
+    }],
+  },
+  {
+    why: "the tap: its header, offloads and send buffer",
+    calls: "ioctl",
+    where: [requests(
+      "TUNGETFEATURES TUNSETOFFLOAD TUNGETIFF TUNSETSNDBUF TUNGETVNETHDRSZ TUNSETVNETHDRSZ " +
+        "TUNSETVNETLE TUNSETVNETBE",
+    )],
+  },
+  {
+    why: "the tap is attached by its name, which is looked up first (net/tap-linux.c)",
+    calls: "ioctl",
+    where: [requests("TUNSETIFF SIOCGIFINDEX")],
+    when: "namedTap",
+  },
+  {
+    why: "the socket of if_nametoindex(3)",
+    calls: "socket",
+    where: [
+      { argument: 0, among: [AF_UNIX] },
+      { argument: 1, mask: SOCK_TYPE, equals: SOCK_DGRAM },
+    ],
+    when: "namedTap",
+  },
+  {
+    why: "a virtual machine of KVM and its processors",
+    calls: "ioctl",
+    where: [kvmRequests("qemu")],
+    when: "kvm",
+  },
+];

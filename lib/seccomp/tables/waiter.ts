@@ -1,0 +1,17 @@
+import { requests } from "../numbers.ts";
+import type { CallGroup } from "../types.ts";
+
+/** The container's process (lib/build/waiter) when it has started the monitor, to its exit. */
+export const WAITER: readonly CallGroup[] = [
+  {
+    why: "output, input, signals and events are copied and read",
+    calls: "poll read write recvfrom",
+  },
+  { why: "QMP: it asks for events and for the reason of a stop", calls: "sendto" },
+  { why: "whether what it writes to is a terminal", calls: "fstat" },
+  { why: "whether a pipe is empty", calls: "ioctl", where: [requests("FIONREAD")] },
+  { why: "output is kept blocking, and closed when it has ended", calls: "fcntl close" },
+  { why: "the monitor is signalled and waited for", calls: "kill wait4 getpid" },
+  { why: "a poll that was stopped continues", calls: "restart_syscall rt_sigreturn" },
+  { why: "its exit", calls: "exit exit_group" },
+];

@@ -1,0 +1,52 @@
+/**
+ * Something that one argument of a system call must be. Only its lower 32 bits count: the arguments that
+ * are compared are an int, or flags that the kernel takes no more of.
+ */
+export type Condition =
+  /** One of these values. */
+  | { argument: number; among: readonly number[] }
+  /** Of the bits of the mask exactly these are set. */
+  | { argument: number; mask: number; equals: number };
+
+/** What a container has that only some have, and that its monitor makes other system calls for. */
+export type Feature =
+  /** The guest's instructions run by KVM. */
+  | "kvm"
+  /** The monitor translates the guest's instructions to code of its own. */
+  | "translation"
+  /** The monitor opens the tap by its name. */
+  | "namedTap";
+
+/** System calls that are allowed for one reason. */
+export interface CallGroup {
+  why: string;
+  /** Names, separated by spaces. */
+  calls: string;
+  /** All of them must hold; a call that several groups have is allowed when one of them allows it. */
+  where?: readonly Condition[];
+  /** Only for containers with this feature. */
+  when?: Feature;
+}
+
+/** Whose calls a table has: a monitor, the container's process, or init from the barrier on. */
+export type TableName = "qemu" | "firecracker" | "hvt" | "spt" | "waiter" | "init";
+
+/**
+ * What happens to a call that is not allowed.
+ *
+ * - `on`: it fails with EPERM; with ENOSYS when it is a later kernel's, so that libraries fall back; what
+ *   only an attacker calls kills the process
+ * - `log`: it is allowed, and the kernel's log has it
+ * - `strict`: it kills the process
+ */
+export type FilterMode = "on" | "log" | "strict";
+
+/** A filter of system calls, as a plan has it. */
+export interface CallFilter {
+  /** Calls of these tables are allowed. */
+  tables: TableName[];
+  features: Feature[];
+  mode: FilterMode;
+  /** Names of calls that the operator allows besides. */
+  allowed: string[];
+}

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { callNumbers, FATAL_CALLS } from "../../../lib/seccomp/calls.ts";
+import { assembleFilter, tableOf } from "../../../lib/seccomp/filter.ts";
+import { rulesOf } from "../../../lib/seccomp/rules.ts";
+import type { CallFilter, Feature, TableName } from "../../../lib/seccomp/types.ts";
+import { monitorNames } from "../../../lib/monitor/registry.ts";
+import { decideNamed } from "../../support/seccomp.ts";
+
+const FEATURES: Feature[] = ["kvm", "translation", "namedTap"];
+const TABLES: TableName[] = ["qemu", "firecracker", "hvt", "spt", "waiter", "init"];
+/** Constants of the kernel's headers. */
+const [AF_UNIX, AF_INET, AF_NETLINK, AF_VSOCK] = [1, 2, 16, 40];
+const [READ, WRITE, EXEC] = [1, 2, 4];
+const [SHARED, PRIVATE, ANONYMOUS] = [1, 2, 0x20];
+const SIGCHLD = 17;
+const KVM_RUN = 0xae80;
+const THREAD = 0x3d0f00;
+const NAMESPACES = [0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000];
+
+function filter(tables: TableName[], features: Feature[] = [], more: Partial<CallFilter> = {}) {
+  return assembleFilter({ tables, features, mode: "on", allowed: [], ...more });
+}
+
+/** Every filter that a monitor gets. */
+const MONITORS = monitorNames().flatMap((name) => {
+  const features: Feature[][] = name === "qemu"
+    ? [["kvm"], ["kvm", "namedTap"], ["translation"], ["translation", "namedTap"]]
+    : [["kvm"], ["kvm", "namedTap"]];
+  return features.map((features) => ({
+    name: `${name} ${features}`,
+    features,
+    program: filter([name as TableName], features),
+  }));
+});
+
+Deno.test("the table of calls is the kernel's, as far as its header goes", () => {
+  let header: string;
+  try {
+    header = Deno.readTextFileSync("/usr/include/x86_64-linux-gnu/asm/unistd_64.h");
+  } catch {
+    return; // without a compiler there are no headers
+  }
+  const theirs = Array.from(
+    header.matchAll(/^#define __NR_(\w+) (\d+)$/gm),
+    ([, name, number]): [string, number] => [name!, Number(number)],
+  );
+  assert.ok(theirs.length > 300);
+  // A later header has more, an earlier one fewer.
+  const ours = callNumbers();
+  const last = Math.max(...ours.values());
+  for (const [name, number] of theirs) {
+    if (number <= last) assert.equal(ours.get(name), number, name);
+  }
+});
+
+Deno.test("every monitor has a table", () => {
+  assert.deepEqual(monitorNames().filter((name) => !TABLES.includes(name as TableName)), []);
+});
+
+for (const name of TABLES) {
+  Deno.test(`table ${name}: reasons, and calls that there are`, () => {
+    for (const { why, calls } of tableOf(name)) {
+      assert.match(why, /\S/);
+      for (const call of calls.split(" ")) assert.ok(callNumbers().has(call), call);
+    }
+    assert.ok(filter([name], FEATURES).length > 0);
+  });
+
+  Deno.test(`table ${name}: nothing of what attackers call`, () => {
+    const allowed = rulesOf(tableOf(name), FEATURES);
+    for (const call of FATAL_CALLS) assert.ok(!allowed.has(call), call);
+    const never = [
+      ...[
+        "io_uring_enter",
+        "io_uring_register",
+        "userfaultfd",
+        "perf_event_open",
+        "unshare",
+        "setns",
+      ],
+      ...["setuid", "setgroups", "capset", "chroot", "fork", "clone3", "socketpair", "connect"],
+      ...["shmat", "remap_file_pages", "iopl", "ioperm", "modify_ldt", "setns", "mknod"],
+      ...["open_by_handle_at", "pidfd_getfd", "pidfd_open", "process_madvise", "memfd_secret"],
+      ...["chmod", "chown", "symlink", "rename", "reboot", "swapon", "acct", "syslog", "quotactl"],
+    ];
+    for (const call of never) assert.ok(!allowed.has(call), call);
+  });
+}
+
+for (const { name, features, program } of MONITORS) {
+  const decided = (call: string, ...args: (number | bigint)[]) =>
+    decideNamed(program, call, ...args);
+
+  Deno.test(`${name}: no process, no namespace`, () => {
+    assert.equal(decided("clone", SIGCHLD), "EPERM");
+    for (const call of ["fork", "vfork", "unshare", "setns", "execveat"]) {
+      assert.equal(decided(call), "EPERM", call);
+    }
+    assert.equal(decided("clone3"), "ENOSYS");
+    for (const flag of NAMESPACES) assert.equal(decided("clone", THREAD | flag), "EPERM");
+    assert.equal(decided("clone", THREAD), name.startsWith("spt") ? "EPERM" : "allow");
+  });
+
+  Deno.test(`${name}: sockets only as far as attaching a tap needs them`, () => {
+    assert.equal(decided("socket", AF_VSOCK, 1, 0), "EPERM");
+    assert.equal(decided("socket", AF_INET, 1, 0), "EPERM", "TCP");
+    assert.equal(decided("socket", AF_INET, 3, 0), "EPERM", "raw");
+    assert.equal(decided("socket", AF_UNIX, 1, 0), "EPERM");
+    assert.equal(decided("socket", AF_NETLINK, 3, 12), "EPERM", "netfilter");
+    if (features.includes("namedTap")) return;
+    for (const family of [AF_UNIX, AF_INET, AF_NETLINK]) {
+      assert.equal(decided("socket", family, 2, 0), "EPERM");
+    }
+  });
+
+  Deno.test(`${name}: memory is written or executed`, () => {
+    const wx = features.includes("translation") ? "allow" : "EPERM";
+    const mmap = (prot: number, flags: number) => decided("mmap", 0, 4096, prot, flags);
+    assert.equal(mmap(READ | WRITE | EXEC, PRIVATE | ANONYMOUS), wx);
+    assert.equal(mmap(READ | WRITE | EXEC, PRIVATE), wx);
+    assert.equal(mmap(READ | EXEC, PRIVATE | ANONYMOUS), wx);
+    assert.equal(mmap(READ | EXEC, SHARED), wx);
+    assert.equal(mmap(READ | EXEC, PRIVATE), "allow", "libraries");
+    assert.equal(mmap(READ | WRITE, SHARED), "allow");
+    assert.equal(decided("mprotect", 0, 4096, READ | WRITE | EXEC), wx);
+    const exec = name.startsWith("spt") ? "allow" : wx;
+    assert.equal(decided("mprotect", 0, 4096, READ | EXEC), exec, "spt runs the guest itself");
+    assert.equal(decided("mprotect", 0, 4096, READ | WRITE), "allow");
+    assert.equal(decided("pkey_mprotect", 0, 4096, READ | WRITE | EXEC, 0), "EPERM");
+  });
+
+  Deno.test(`${name}: requests of its own devices`, () => {
+    const ioctl = (request: number) => decided("ioctl", 3, request);
+    const hasKvm = features.includes("kvm") && !name.startsWith("spt");
+    assert.equal(ioctl(KVM_RUN), hasKvm ? "allow" : "EPERM");
+    // TIOCSTI, TIOCLINUX, SG_IO, TUNSETPERSIST, LOOP_SET_FD, FS_IOC_SETFLAGS, KVM_CREATE_DEVICE
+    const others = [0x5412, 0x541c, 0x2285, 0x400454cb, 0x4c00, 0x40086602, 0xc00caee0];
+    for (const request of others) assert.equal(ioctl(request), "EPERM", request.toString(16));
+    const TUNSETIFF = 0x400454ca;
+    assert.equal(ioctl(TUNSETIFF), features.includes("namedTap") ? "allow" : "EPERM");
+  });
+
+  Deno.test(`${name}: options of prctl`, () => {
+    const PR_SET_NAME = 15;
+    assert.equal(decided("prctl", PR_SET_NAME), "allow");
+    // PR_SET_DUMPABLE, PR_SET_KEEPCAPS, PR_SET_MM, PR_SET_PTRACER, PR_CAP_AMBIENT, PR_SET_SYSCALL_USER_DISPATCH
+    for (const option of [4, 8, 35, 0x59616d61, 47, 59]) {
+      assert.equal(decided("prctl", option), "EPERM", `${option}`);
+    }
+  });
+}
+
+Deno.test("init's filter allows what waiter and monitor may, and no namespace or other socket", () => {
+  for (const { name, features } of MONITORS) {
+    const monitor = name.split(" ")[0] as TableName;
+    const program = filter(["init", "waiter", monitor], features);
+    const [ours, theirs] = [
+      rulesOf([...tableOf("waiter"), ...tableOf("init")], features),
+      rulesOf(tableOf(monitor), features),
+    ];
+    for (const call of [...ours.keys(), ...theirs.keys()]) {
+      if (["clone", "socket"].includes(call)) continue;
+      assert.equal(decideNamed(program, call, 9, 9, 9, 9), "allow", `${name}: ${call}`);
+    }
+    for (const flag of NAMESPACES) {
+      assert.equal(decideNamed(program, "clone", THREAD | flag), "EPERM");
+    }
+    assert.equal(decideNamed(program, "clone", SIGCHLD), "allow");
+    assert.equal(decideNamed(program, "socket", AF_VSOCK), "EPERM");
+    assert.equal(decideNamed(program, "keyctl"), "kill");
+  }
+});
+
+Deno.test("the operator adds calls", () => {
+  const program = filter(["qemu"], ["kvm"], { allowed: ["keyctl", "socket"] });
+  assert.equal(decideNamed(program, "keyctl"), "allow");
+  assert.equal(decideNamed(program, "socket", AF_VSOCK), "allow");
+  assert.equal(decideNamed(program, "add_key"), "kill");
+});
