@@ -16,6 +16,7 @@ export * from "./constants/poll.ts";
 export * from "./constants/prctl.ts";
 export * from "./constants/resource.ts";
 export * from "./constants/sched.ts";
+export * from "./constants/seccomp.ts";
 export * from "./constants/signal.ts";
 export * from "./constants/socket.ts";
 export * from "./constants/spawn.ts";

@@ -415,3 +415,15 @@ export const BPF_PROG_INFO = define({
     name: { offset: 64, size: 16 },
   },
 });
+
+/** @see linux/filter.h, seccomp(2) */
+export const SOCK_FPROG = define({
+  name: "struct sock_fprog",
+  header: "linux/filter.h",
+  size: 16,
+  alignment: 8,
+  fields: {
+    len: { offset: 0, size: 2 },
+    filter: { offset: 8, size: 8 },
+  },
+});

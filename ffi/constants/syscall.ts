@@ -8,6 +8,7 @@ export const SYS_rt_sigaction = 13;
 export const SYS_rt_sigprocmask = 14;
 export const SYS_pivot_root = 155;
 export const SYS_keyctl = 250;
+export const SYS_seccomp = 317;
 export const SYS_bpf = 321;
 export const SYS_pidfd_send_signal = 424;
 export const SYS_open_tree = 428;

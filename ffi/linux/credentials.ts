@@ -8,9 +8,10 @@
  */
 import { _LINUX_CAPABILITY_VERSION_3 } from "../constants/capability.ts";
 import { KEYCTL_JOIN_SESSION_KEYRING } from "../constants/keyctl.ts";
-import { SYS_keyctl } from "../constants/syscall.ts";
+import { SECCOMP_SET_MODE_FILTER } from "../constants/seccomp.ts";
+import { SYS_keyctl, SYS_seccomp } from "../constants/syscall.ts";
 import { checked } from "../errors.ts";
-import { cStringOrNull } from "../memory.ts";
+import { addressOf, allocate, cStringOrNull } from "../memory.ts";
 import {
   allocateStruct,
   CAP_USER_DATA,
@@ -19,6 +20,7 @@ import {
   getField64,
   RLIMIT64,
   setField,
+  SOCK_FPROG,
 } from "../structs.ts";
 import * as grp from "../symbols/grp.ts";
 import * as sysCapability from "../symbols/sys_capability.ts";
@@ -196,5 +198,29 @@ export function keyctlJoinSessionKeyring(name: string | null): number {
     "keyctl",
     "KEYCTL_JOIN_SESSION_KEYRING",
     () => raw.keyctl_join_session_keyring(BigInt(SYS_keyctl), KEYCTL_JOIN_SESSION_KEYRING, keyring),
+  );
+}
+
+/** struct sock_filter */
+const FILTER_INSTRUCTION_SIZE = 8;
+
+/**
+ * Filters the system calls of the calling thread, and of what it executes and starts, for good. It needs
+ * no_new_privs or CAP_SYS_ADMIN.
+ *
+ * @param program struct sock_filter, one after the other
+ * @throws {LinuxError} EINVAL: the kernel takes no such program, or has no filters
+ * @see seccomp(2), SECCOMP_SET_MODE_FILTER
+ */
+export function seccompSetModeFilter(program: Uint8Array): void {
+  const instructions = allocate(program.length);
+  instructions.set(program);
+  const struct = allocateStruct(SOCK_FPROG);
+  setField(struct, "len", program.length / FILTER_INSTRUCTION_SIZE);
+  setField(struct, "filter", addressOf(instructions));
+  checked(
+    "seccomp",
+    "SECCOMP_SET_MODE_FILTER",
+    () => raw.seccomp(BigInt(SYS_seccomp), SECCOMP_SET_MODE_FILTER, 0, struct.bytes),
   );
 }

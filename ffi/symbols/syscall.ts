@@ -142,6 +142,16 @@ export const keyctl_join_session_keyring = declare("syscall", {
   result: "i64",
 });
 
+export const seccomp = declare("syscall", {
+  parameters: [
+    /* long number */ "i64",
+    /* unsigned int operation */ "u32",
+    /* unsigned int flags */ "u32",
+    /* void *args */ "buffer",
+  ],
+  result: "i64",
+});
+
 export const pidfd_open = declare("syscall", {
   parameters: [/* long number */ "i64", /* pid_t pid */ "i32", /* unsigned int flags */ "u32"],
   result: "i64",

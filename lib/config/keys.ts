@@ -1,5 +1,6 @@
 import { keys as imageKeys } from "../guest/keys.ts";
 import { monitorNames } from "../monitor/registry.ts";
+import { isCall } from "../seccomp/calls.ts";
 import { capabilityNames } from "./capabilities.ts";
 import { matchesPattern } from "./pattern.ts";
 
@@ -76,6 +77,11 @@ const capability: Form = {
   accepts: (value) => capabilityNames.includes(value),
 };
 
+const systemCall: Form = {
+  allowed: "a system call's name, as io_uring_setup (syscalls(2))",
+  accepts: isCall,
+};
+
 /** The keys at the top of config.toml. */
 export const configurationKeys = {
   device_access: {
@@ -132,6 +138,16 @@ export const configurationKeys = {
     help:
       "addresses: a guest can send only under the MAC and the addresses of its container; forged " +
       "ARP, neighbour and router advertisements are dropped. off: it can send anything.",
+  },
+  seccomp: {
+    kind: "choice",
+    choices: ["on", "log", "strict", "off"],
+    default: "on",
+    help:
+      "Filters of system calls for monitors and the container's process, besides those that monitors " +
+      "have themselves. on: what is not on the monitor's list fails, and what only an attacker calls " +
+      "kills it. log: all is allowed, and the kernel's log has what on would refuse. strict: all that on " +
+      "refuses kills. off: no filters.",
   },
   shim_group: {
     kind: "choice",
@@ -225,6 +241,11 @@ export const monitorKeys = {
     kind: "texts",
     form: capability,
     help: "Capabilities that the monitor keeps. None by default.",
+  },
+  system_calls: {
+    kind: "texts",
+    form: systemCall,
+    help: "System calls that the monitor may make besides those of its list. None by default.",
   },
   default_memory_mib: {
     kind: "integer",

@@ -20,6 +20,8 @@ export interface MonitorConfiguration {
   default_vcpus?: number;
   /** Capability names (`CAP_…`) the monitor keeps. Empty by default. */
   capabilities: string[];
+  /** Names of system calls that its filter allows besides those of its table. Empty by default. */
+  system_calls?: string[];
   /** Absolute paths of firmware by name; undefined: looked up where distributions keep it. */
   firmware?: Readonly<Record<string, string | undefined>>;
   /** Host directories or files bound read-only into the clean room besides the monitor's own. */

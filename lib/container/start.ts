@@ -16,7 +16,13 @@ import {
 } from "../../ffi/linux.ts";
 import { HostError, WrongStateError } from "../errors.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
-import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
+import {
+  compareIdentity,
+  type ExpectedIdentity,
+  formatIdentity,
+  type Identity,
+  readIdentity,
+} from "../host/identity.ts";
 import { hasAddress } from "../network/arrival.ts";
 import { isAlive } from "../os/alive.ts";
 import { isGone } from "../os/os_error.ts";
@@ -219,6 +225,14 @@ async function proveAfterExec(
   return started;
 }
 
+/** By then the waiter and the monitor each have a filter of their own. */
+function afterExec(expected: ExpectedIdentity): ExpectedIdentity {
+  const { seccompFilters } = expected;
+  return seccompFilters === undefined
+    ? expected
+    : { ...expected, seccompFilters: seccompFilters + 1 };
+}
+
 /** Undefined when the process has exited. */
 async function proveProcess(
   directory: ContainerDirectory,
@@ -229,7 +243,7 @@ async function proveProcess(
   const identity = await readIdentityOf(directory, state, pid);
   if (identity === undefined) return undefined;
   const differences = [
-    ...compareIdentity(identity, state.expectedIdentity!),
+    ...compareIdentity(identity, afterExec(state.expectedIdentity!)),
     ...compareProfile(state, pid),
   ];
   if (differences.length === 0) return identity;

@@ -242,6 +242,7 @@ const readIdentity: Decoder<ExpectedIdentity> = (value, at) => {
       if (found !== true) throw at.invalid(describe(found), "true");
       return found;
     }),
+    seccompFilters: identity.optional("seccompFilters", count),
     apparmorProfile: identity.optional("apparmorProfile", plainText),
   };
 };

@@ -16,6 +16,16 @@ export interface Identity {
   noNewPrivs: boolean;
   /** 0 off, 1 strict, 2 filter; undefined when the kernel has no seccomp. */
   seccomp?: number;
+  /** How many filters; undefined when the kernel does not say (before 5.9). */
+  seccompFilters?: number;
+}
+
+/** How many filters of system calls the calling thread is in, which all that it starts inherit. */
+export function ownSeccompFilters(): number {
+  const [, count] = /^Seccomp_filters:\t(\d+)$/m.exec(
+    Deno.readTextFileSync("/proc/thread-self/status"),
+  ) ?? [];
+  return Number(count ?? 0);
 }
 
 /**
@@ -57,6 +67,7 @@ export function parseIdentity(text: string): Identity {
     capAmb: set("CapAmb"),
     noNewPrivs: field("NoNewPrivs", /^[01]$/) === "1",
     seccomp: optional("Seccomp"),
+    seccompFilters: optional("Seccomp_filters"),
   };
 }
 
@@ -114,7 +125,23 @@ export function compareIdentity(
   if (actual.noNewPrivs !== expected.noNewPrivileges) {
     differs("no_new_privs", actual.noNewPrivs ? 1 : 0, expected.noNewPrivileges ? 1 : 0);
   }
-  return differences;
+  return [...differences, ...compareFilters(actual, expected)];
+}
+
+/** SECCOMP_MODE_FILTER, linux/seccomp.h. */
+const FILTERED = 2;
+
+/** Monitors add filters of their own. */
+function compareFilters(
+  { seccomp, seccompFilters }: Identity,
+  { seccompFilters: planned }: ExpectedIdentity,
+): string[] {
+  if (planned === undefined) return [];
+  if (seccomp !== FILTERED) {
+    return [`seccomp mode is ${seccomp ?? "unknown"}, planned was ${FILTERED}`];
+  }
+  if (seccompFilters === undefined || seccompFilters >= planned) return [];
+  return [`number of seccomp filters is ${seccompFilters}, planned were at least ${planned}`];
 }
 
 function sortedSet(groups: number[]): number[] {
@@ -149,6 +176,9 @@ export function formatIdentity(identity: Identity): string {
     `CapAmb=${hex(identity.capAmb)}`,
     `NoNewPrivs=${identity.noNewPrivs ? 1 : 0}`,
     `Seccomp=${identity.seccomp ?? "unknown"}`,
+    ...(identity.seccompFilters === undefined
+      ? []
+      : [`Seccomp_filters=${identity.seccompFilters}`]),
   ].join(" ");
 }
 
@@ -161,6 +191,11 @@ export interface ExpectedIdentity {
   /** Capability names in the permitted, effective, inheritable, bounding and ambient sets. */
   capabilities: string[];
   noNewPrivileges: true;
+  /**
+   * How many filters of system calls it must be in at least at the barrier; after the exec one more.
+   * Undefined: the operator wants none.
+   */
+  seccompFilters?: number;
   /** AppArmor profile that confines the monitor; the exec enters it, so it is proven after that. */
   apparmorProfile?: string;
 }

@@ -4,6 +4,7 @@ import { InvalidConfigurationError } from "../errors.ts";
 import { arch } from "../arch/arch.ts";
 import { ARCHITECTURE_BYTES, foreignArchitecture } from "../arch/machines.ts";
 import { apparmorEnabled } from "../host/apparmor.ts";
+import { ownSeccompFilters } from "../host/identity.ts";
 import {
   findFirmware,
   findMonitor,
@@ -58,6 +59,7 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
     cgroups: readCgroupLayout(),
     apparmor: apparmorEnabled(),
     libraryDirectories: readLibraryDirectories(),
+    seccompFilters: ownSeccompFilters(),
   };
   return input.groupNames
     ? { ...facts, groupNames: groupNamesOf([facts.kvm.device, facts.tun]) }

@@ -42,6 +42,8 @@ export interface HostFacts {
   /** AppArmor is among the running kernel's security modules. */
   apparmor?: boolean;
   libraryDirectories: LibraryDirectory[];
+  /** Filters of system calls that this process is in; 0 when not given. */
+  seccompFilters?: number;
   monitor: MonitorFacts;
   kernel: ImageFileFacts;
   /** What the kernel is, by its own headers. */

@@ -149,7 +149,8 @@ export const specTable: SpecRow[] = [
   {
     property: "linux.seccomp",
     treatment: "by design",
-    how: "the profile is for a container's programs; the monitor has its own filter, always on",
+    how:
+      "the profile is for a container's programs; monitors have filters of ours and of their own",
   },
   {
     property: "linux.sysctl",

@@ -49,6 +49,8 @@ export interface CredentialsInput {
   /** Capabilities that the operator's configuration lets this monitor keep. */
   capabilities: string[];
   newKeyring: boolean;
+  /** Filters of system calls that the creator is in, and so all that it starts; 0 when not given. */
+  seccompFilters?: number;
 }
 
 /**
@@ -98,14 +100,19 @@ export function planCredentials(input: CredentialsInput): Step[] {
   return steps;
 }
 
-/** The identity after the credential steps, for the proof at the barrier and after exec. */
-export function expectedIdentity(input: CredentialsInput): ExpectedIdentity {
+/**
+ * The identity after the credential steps, for the proof at the barrier and after exec.
+ *
+ * @param filtered whether a filter of system calls is installed, too
+ */
+export function expectedIdentity(input: CredentialsInput, filtered: boolean): ExpectedIdentity {
   return {
     uid: input.process.user.uid,
     gid: input.process.user.gid,
     groups: groupsOf(input.process),
     capabilities: input.capabilities,
     noNewPrivileges: true,
+    ...(filtered ? { seccompFilters: (input.seccompFilters ?? 0) + 1 } : {}),
     ...(input.process.apparmorProfile ? { apparmorProfile: input.process.apparmorProfile } : {}),
   };
 }

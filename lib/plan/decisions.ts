@@ -100,13 +100,14 @@ function disk({ name, source, readOnly, fileSystem, mountPoint }: NonNullable<
 }
 
 function identity({ identity }: Launch): Line {
-  const { uid, gid, groups, capabilities, apparmorProfile } = identity;
+  const { uid, gid, groups, capabilities, apparmorProfile, seccompFilters } = identity;
   return ["identity of the monitor", {
     uid,
     gid,
     groups: groups.join(","),
     capabilities: capabilities.join(",") || "none",
     apparmorProfile,
+    seccompFilters,
   }];
 }
 

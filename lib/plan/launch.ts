@@ -33,6 +33,7 @@ import { guestNetwork, networkMode, planNetwork } from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
+import { MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
 import { planTerminal } from "./terminal.ts";
 import {
   type InheritedFd,
@@ -121,6 +122,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     process: spec.process,
     capabilities: monitorConfiguration?.capabilities ?? [],
     newKeyring: input.newKeyring,
+    seccompFilters: facts.seccompFilters,
   };
 
   const stop = planStop(input);
@@ -156,6 +158,16 @@ export function planLaunch(asked: LaunchInput): Launch {
   const eventsFd = connects ? inherit("events") : undefined;
   const startFd = inherit("start");
   const watchFd = failures === undefined ? undefined : inherit("watch");
+  const filters = planFilters({
+    monitor: input.monitor,
+    configuration,
+    accelerator,
+    namedTap: network !== undefined && devices.tapFd === undefined,
+  });
+  const filterFds = filters === undefined ? undefined : {
+    monitor: inherit(MONITOR_FILTER),
+    waiter: inherit(WAITER_FILTER),
+  };
   const monitorInput = monitorInputOf(input, {
     accelerator,
     initrdProcess,
@@ -175,6 +187,10 @@ export function planLaunch(asked: LaunchInput): Launch {
       : [{ step: "listenForControl", path: paths.controlSocket } as const]),
     // As root: the file is not the monitor's user's to change.
     { step: "openWaiter", mountPoint: paths.mountPoint },
+    ...(filters === undefined ? [] : [
+      { step: "openFilter", name: MONITOR_FILTER, filter: filters.monitor } as const,
+      { step: "openFilter", name: WAITER_FILTER, filter: filters.waiter } as const,
+    ]),
     ...(eventsFd === undefined ? [] : [{ step: "connectEvents" } as const]),
     ...(network === undefined ? [] : planNetwork(network, {
       user,
@@ -208,6 +224,8 @@ export function planLaunch(asked: LaunchInput): Launch {
     { step: "remountReadOnly", path: "/dev", ...withoutDevices(configuration) },
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),
+    // The last: it allows no more than what the steps after it need.
+    ...(filters === undefined ? [] : [{ step: "filterCalls", filter: filters.init } as const]),
     { step: "barrier" },
     // The environments of waiter and monitor are empty: process.env belongs to the guest.
     {
@@ -216,6 +234,7 @@ export function planLaunch(asked: LaunchInput): Launch {
         ...input,
         startFd,
         watchFd,
+        filterFds,
         fileSize: fileSizeLimit({
           process: spec.process,
           guestMemoryMiB: monitorInput.memoryMiB,
@@ -229,7 +248,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   ];
   return {
     plan: { version: PLAN_VERSION, phase: "launch", steps },
-    identity: expectedIdentity(credentials),
+    identity: expectedIdentity(credentials, filters !== undefined),
     vcpus: vcpusOf(input),
     processes: planProcesses({
       ...input,

@@ -3,9 +3,10 @@ import type { Credentials } from "../host/access.ts";
 import type { Hook, NamespaceType } from "../oci/types.ts";
 import type { TapOwner } from "../network/owner.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
+import type { CallFilter } from "../seccomp/types.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
-export const PLAN_VERSION = 3;
+export const PLAN_VERSION = 4;
 
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
@@ -182,11 +183,15 @@ export type StepBody =
   | { step: "umask"; mask: number }
   | { step: "newSessionKeyring" }
   | { step: "closeFds" }
+  /** Filters the calls of this thread, and of all that it executes. */
+  | { step: "filterCalls"; filter: CallFilter }
   /**
    * Opens the program that `exec` executes: the container's process (lib/build/waiter). Where files in
    * memory must not be executable, a file system is mounted for it, and unmounted again.
    */
   | { step: "openWaiter"; mountPoint: string }
+  /** Opens a file with a filter's program, that the container's process reads. */
+  | { step: "openFilter"; name: string; filter: CallFilter }
   /** A connection between the container's process, `watch`, and the monitor, `events`. */
   | { step: "connectEvents" }
   /** Reports to the creator that only the exec is left, and waits for `start`. */

@@ -20,6 +20,8 @@ export interface WaiterInput {
   startFd: number;
   /** Its end of the connection on which the monitor reports events, or of its log. */
   watchFd?: number;
+  /** Descriptors of the filters of system calls: the monitor's, and its own. */
+  filterFds?: { monitor: number; waiter: number };
   /** The monitor's RLIMIT_FSIZE, which is not the waiter's: its output may be a file. */
   fileSize: Pick<Rlimit, "soft" | "hard">;
   /** The monitor's argument vector, its path first. */
@@ -28,12 +30,15 @@ export interface WaiterInput {
 
 /** The argument vector of the container's process. */
 export function waiterArguments(input: WaiterInput): string[] {
-  const { monitor, guest, startFd, watchFd, fileSize, program } = input;
+  const { monitor, guest, startFd, watchFd, filterFds, fileSize, program } = input;
   return [
     NAME,
     `start=${startFd}`,
     `fsize=${fileSize.soft}:${fileSize.hard}`,
     ...(watchFd === undefined ? [] : watchWords(monitor, watchFd)),
+    ...(filterFds === undefined
+      ? []
+      : [`filter=${filterFds.monitor}`, `own-filter=${filterFds.waiter}`]),
     `end=${monitor.endSignal}`,
     ...(monitor.readsInput ? ["input"] : []),
     ...(monitor.dropsOutput ? ["blocking"] : []),

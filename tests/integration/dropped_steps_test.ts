@@ -52,6 +52,8 @@ const CASES: Case[] = [
   },
   { step: "dropBoundingSet", fails: /identity: bounding capability set is 0*[1-9a-f]/ },
   { step: "noNewPrivileges", fails: /identity: no_new_privs is 0, planned was 1/ },
+  { step: "filterCalls", fails: /identity: seccomp mode is 0, planned was 2/ },
+  { step: "openFilter", fails: /no step has opened monitorFilter/ },
   {
     step: "resetSignals",
     done: (report) => (flags(report.signalsIgnored) & SIGPIPE) === 0n,

@@ -4,13 +4,21 @@
  * needs, the kernel does not refuse it.
  */
 import assert from "node:assert/strict";
-import { attemptsIn, isRefused, lacksPrivilege, parseAttempts } from "../support/attempts.ts";
+import {
+  type Attacker,
+  type Attempt,
+  attemptsIn,
+  isRefused,
+  lacksPrivilege,
+  parseAttempts,
+  SIGSYS,
+} from "../support/attempts.ts";
 import { doubleBinary } from "../support/double.ts";
 import { readStatus, run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
-/** What only a seccomp filter refuses: the double, unlike a monitor, installs none. */
+/** What only a filter of system calls refuses. */
 const LEFT_TO_A_FILTER = [
   ...["unshare_user", "clone_user", "clone3_user", "ptrace_trace_me", "io_uring", "user_fault_fd"],
   ...["add_key", "user_keyring", "join_keyring", "shared_memory", "semaphores", "message_queue"],
@@ -57,11 +65,77 @@ testIf("hostile monitor: with privileges, none of its attempts lacks any", {
   assert.deepEqual(vain.map(({ attempt }) => attempt), here ? [] : ["raise_limit"]);
 });
 
+/** What kills whoever tries it: lib/seccomp/calls.ts. */
+const FATAL = [
+  ...["mount_tmpfs", "mount_proc", "remount_writable", "set_mount_attributes", "unmount"],
+  ...["pivot_root", "open_file_system", "clone_mount"],
+  ...["ptrace_attach", "ptrace_seize", "ptrace_trace_me", "read_memory", "write_memory"],
+  ...["load_kernel", "load_module", "load_module_file", "unload_module", "make_bpf_map"],
+  ...["add_key", "user_keyring", "join_keyring", "call_i386", "call_x32"],
+];
+
+/** A monitor that translates a guest's instructions writes the code that it executes. */
+const OF_TRANSLATORS = ["map_write_execute", "protect_write_execute"];
+
+/** So that an attempt that kills needs no container of its own. */
+const CHILDREN = ["clone", "wait4"];
+/** What the filter then does not refuse. */
+const WITH_CHILDREN = ["clone_user", "clone_mount_namespace"];
+
+const KVM = { configuration: "", needs: ["kvm"] };
+const FILTERS: (Attacker & { needs: string[]; left?: string[] })[] = [
+  { monitor: "qemu", configuration: 'accelerator = "tcg"', needs: [], left: OF_TRANSLATORS },
+  { monitor: "qemu", ...KVM },
+  { monitor: "firecracker", ...KVM },
+  { monitor: "hvt", ...KVM },
+  { monitor: "spt", configuration: "", needs: [] },
+];
+
+function namesOf(attempts: Attempt[], which: (attempt: Attempt) => boolean): string[] {
+  return attempts.filter(which).map(({ attempt }) => attempt);
+}
+
+for (const { needs: more, left = [], ...attacker } of FILTERS) {
+  const { monitor, configuration } = attacker;
+  const name = `${monitor}'s filter${configuration === "" ? "" : ` with ${configuration}`}`;
+  testIf(`hostile monitor: in ${name} it is refused everything`, {
+    needs: [...needs, ...more],
+    timeoutSeconds: 120,
+  }, async () => {
+    for (const user of [NOBODY, ROOT]) {
+      const attempts = await attemptsIn({ ...attacker, user, calls: CHILDREN });
+      assert.ok(attempts.length > 90, `${attempts.length} attempts`);
+      const expected = [...left, ...WITH_CHILDREN];
+      const done = namesOf(attempts, (it) => !isRefused(it));
+      assert.deepEqual(done.filter((it) => !expected.includes(it)), [], `uid ${user.uid}`);
+      assert.deepEqual(done.filter((it) => OF_TRANSLATORS.includes(it)), left);
+      const killed = namesOf(attempts, ({ signal }) => signal === SIGSYS);
+      assert.deepEqual(killed.sort(), [...FATAL].sort(), `uid ${user.uid}`);
+    }
+  });
+}
+
+testIf("hostile monitor: without a child to try in, it is refused everything, too", {
+  needs,
+  timeoutSeconds: 120,
+}, async () => {
+  const attempts = await attemptsIn({ user: NOBODY });
+  assert.ok(attempts.length > 90, `${attempts.length} attempts`);
+  assert.deepEqual(namesOf(attempts, (it) => !isRefused(it)), OF_TRANSLATORS);
+});
+
 for (const user of [NOBODY, ROOT]) {
-  testIf(`hostile monitor: as uid ${user.uid} it is refused everything`, { needs }, async () => {
-    const attempts = await attemptsIn({ user });
+  testIf(`hostile monitor: without filters uid ${user.uid} is refused what privileges are for`, {
+    needs,
+  }, async () => {
+    const configuration = 'seccomp = "off"\naccelerator = "tcg"';
+    const attempts = await attemptsIn({ user, configuration });
     assert.ok(attempts.length > 90, `${attempts.length} attempts`);
-    const done = attempts.filter((it) => !isRefused(it)).map(({ attempt }) => attempt);
+    const done = namesOf(attempts, (it) => !isRefused(it));
     assert.deepEqual(done.filter((it) => !LEFT_TO_A_FILTER.includes(it)), []);
+    // The filters are what refuses these: some of them on any machine.
+    for (const it of ["add_key", "socket_inet", "map_write_execute", "personality"]) {
+      assert.ok(done.includes(it), it);
+    }
   });
 }

@@ -82,7 +82,7 @@ function annotationOf(status: ProcessStatus): string {
   return `Uid=${status.uids} Gid=${status.gids} Groups=${status.groups} ` +
     `CapInh=${hex(inheritable)} CapPrm=${hex(permitted)} CapEff=${hex(effective)} ` +
     `CapBnd=${hex(bounding)} CapAmb=${hex(ambient)} NoNewPrivs=${status.noNewPrivs} ` +
-    `Seccomp=${status.seccomp}`;
+    `Seccomp=${status.seccomp} Seccomp_filters=${status.seccompFilters}`;
 }
 
 function title({ user, listed, monitor }: Case): string {
@@ -106,12 +106,18 @@ for (const it of CASES) {
     });
     const pid = await container.mustCreate();
     assertIdentity(readStatus(pid), it);
+    // Besides those that the tests themselves are in: init's, then that of each program.
+    const inherited = readStatus(Deno.pid).seccompFilters;
+    assert.equal(readStatus(pid).seccompFilters, inherited + 1);
     const created = await container.state();
     assert.equal(created.annotations?.["com.urunc.identity"], annotationOf(readStatus(pid)));
 
     assertSucceeded(await container.start(), "start");
     const report = await container.report();
-    for (const each of [pid, await container.monitorPid()]) assertIdentity(readStatus(each), it);
+    for (const each of [pid, await container.monitorPid()]) {
+      assertIdentity(readStatus(each), it);
+      assert.equal(readStatus(each).seccompFilters, inherited + 2);
+    }
     const running = await container.state();
     assert.equal(running.annotations?.["com.urunc.identity"], annotationOf(readStatus(pid)));
 
@@ -140,7 +146,9 @@ for (const accelerator of ["kvm", "tcg"] as const) {
     assert.match(readStatus(monitor).name, /^qemu-system/);
     for (const { name } of Deno.readDirSync(`/proc/${monitor}/task`)) {
       assertIdentity(readStatus(Number(name)), { user });
-      assert.equal(readStatus(Number(name)).seccomp, 2, "QEMU's own filters");
+      assert.equal(readStatus(Number(name)).seccomp, 2);
+      const filters = readStatus(Number(name)).seccompFilters - readStatus(Deno.pid).seccompFilters;
+      assert.ok(filters >= 3, "init's, ours for QEMU, and QEMU's own");
     }
     const { annotations } = await container.state();
     assert.match(annotations?.["com.urunc.identity"] ?? "", /^Uid=65534,65534,65534,65534 /);

@@ -3,7 +3,7 @@
  * by the operator's configuration. (Solo5's real tenders: solo5_test.ts.)
  */
 import assert from "node:assert/strict";
-import { doubleBinary, extraFds } from "../support/double.ts";
+import { doubleTable, extraFds } from "../support/double.ts";
 import {
   assertFailed,
   assertNothingLeft,
@@ -66,8 +66,7 @@ async function prepare(
   settings = "",
 ): Promise<Container> {
   const config = `${await scope.temporaryDirectory("config")}/config.toml`;
-  const path = JSON.stringify(await doubleBinary());
-  await Deno.writeTextFile(config, `${settings}\n[monitors.${hypervisor}]\npath = ${path}\n`);
+  await Deno.writeTextFile(config, `${settings}\n${await doubleTable(hypervisor)}`);
   return await Container.prepare(scope, {
     ...options,
     unikernel: { hypervisor, ...options.unikernel },

@@ -1,5 +1,6 @@
 /** What the double's command `attack` tried (fixtures/double/attempts.h), and what came of it. */
-import { type ContainerOptions, doubleContainer } from "./runtime.ts";
+import { doubleTable } from "./double.ts";
+import { Container, type ContainerOptions } from "./runtime.ts";
 import { Scope } from "./scope.ts";
 
 /** An attempt's result: 0 is success; a signal means that a filter ended the process. */
@@ -26,7 +27,7 @@ const REFUSED = {
 const UNPRIVILEGED: readonly (number | undefined)[] = [REFUSED.EPERM, REFUSED.EACCES];
 
 /** A filter's answer, and what a program gets that uses a call which the kernel was built without. */
-const SIGSYS = 31;
+export const SIGSYS = 31;
 const SIGSEGV = 11;
 
 /** True unless it did something. */
@@ -54,19 +55,25 @@ export function parseAttempts(output: string): { attempts: Attempt[]; killedBy?:
   return { attempts, killedBy };
 }
 
+/** A container whose monitor attacks. */
+export interface Attacker extends ContainerOptions {
+  /** The monitor that the double takes the place of; `qemu` unless told. */
+  monitor?: "qemu" | "firecracker" | "hvt" | "spt";
+  /** Lines of the operator's configuration; emulation unless told. */
+  configuration?: string;
+  /** Calls that the filter allows besides the monitor's. */
+  calls?: string[];
+}
+
 /**
  * All attempts of a monitor in a container. A filter that lets it make no child and kills it for an
  * attempt costs one more container, in which the double goes on behind that attempt.
- *
- * @param options of the containers
  */
-export async function attemptsIn(
-  options: Parameters<typeof doubleContainer>[2] = {},
-): Promise<Attempt[]> {
+export async function attemptsIn(attacker: Attacker = {}): Promise<Attempt[]> {
   const all: Attempt[] = [];
   let after = "";
   while (true) {
-    const { attempts, killedBy } = parseAttempts(await attackOnce(after, options));
+    const { attempts, killedBy } = parseAttempts(await attackOnce(after, attacker));
     all.push(...attempts);
     if (killedBy === undefined) return all;
     all.push({ attempt: killedBy, signal: SIGSYS });
@@ -74,12 +81,27 @@ export async function attemptsIn(
   }
 }
 
-async function attackOnce(after: string, options: ContainerOptions): Promise<string> {
+async function attackOnce(after: string, attacker: Attacker): Promise<string> {
   await using scope = new Scope();
-  const container = await doubleContainer(scope, `attack${after}`, options);
+  const container = await prepare(scope, `attack${after}`, attacker);
   await container.mustStart();
   await container.waitForStatus("stopped");
   const output = container.output();
   if (output.includes('{"attack":"done"}') || parseAttempts(output).killedBy) return output;
   throw new Error(`the attack did not end: ${output}; errors: ${container.errors()}`);
+}
+
+async function prepare(scope: Scope, command: string, attacker: Attacker): Promise<Container> {
+  const { monitor = "qemu", configuration = 'accelerator = "tcg"', calls = [], ...options } =
+    attacker;
+  const config = `${await scope.temporaryDirectory("config")}/config.toml`;
+  await Deno.writeTextFile(config, `${configuration}\n${await doubleTable(monitor, calls)}`);
+  const isLinux = monitor === "firecracker";
+  return await Container.prepare(scope, {
+    unikernelType: isLinux ? "linux" : "elf",
+    args: isLinux ? ["/init", ...command.split(" ")] : [command],
+    ...options,
+    unikernel: { hypervisor: monitor, ...options.unikernel },
+    config,
+  });
 }

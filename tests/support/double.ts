@@ -113,6 +113,23 @@ async function build(): Promise<string> {
   return path;
 }
 
+/** What the double does to see and to try, and no monitor does. */
+const DOUBLE_CALLS = [
+  ...["capget", "getcwd", "getdents64", "getpgid", "getsid", "keyctl", "prctl", "statfs", "umask"],
+  ...["connect", "ioctl", "mknod", "pwrite64", "socket", "wait4"],
+];
+
+/**
+ * A table of the configuration that makes the double a monitor.
+ *
+ * @param monitor its name
+ * @param calls that its filter allows besides the monitor's
+ */
+export async function doubleTable(monitor: string, calls = DOUBLE_CALLS): Promise<string> {
+  const path = JSON.stringify(await doubleBinary());
+  return `[monitors.${monitor}]\npath = ${path}\nsystem_calls = ${JSON.stringify(calls)}\n`;
+}
+
 /**
  * An operator's configuration in which the monitor QEMU is the double.
  *
@@ -121,8 +138,7 @@ async function build(): Promise<string> {
  */
 export async function doubleConfiguration(scope: Scope, extra = ""): Promise<string> {
   const path = `${await scope.temporaryDirectory("config")}/config.toml`;
-  const binary = JSON.stringify(await doubleBinary());
-  await Deno.writeTextFile(path, `${extra}\n[monitors.qemu]\npath = ${binary}\n`);
+  await Deno.writeTextFile(path, `${extra}\n${await doubleTable("qemu")}`);
   return path;
 }
 

@@ -1,6 +1,6 @@
 /** Containers as a caller of the runtime has them: one object for each, undone with its scope. */
 import { cgroupDirectories } from "./cgroups.ts";
-import { doubleBinary, doubleConfiguration, type DoubleReport, parseReport } from "./double.ts";
+import { doubleConfiguration, type DoubleReport, doubleTable, parseReport } from "./double.ts";
 import { type BundleOptions, makeBundle } from "./fixtures.ts";
 import { RUN_MARK } from "./mark.ts";
 import { type CommandResult, isAlive, listPids, readCommandLine, run, waitFor } from "./process.ts";
@@ -273,8 +273,7 @@ export async function nodeDoubleContainer(
   options: ContainerOptions = {},
 ): Promise<Container> {
   const config = `${await scope.temporaryDirectory("config")}/config.toml`;
-  const path = JSON.stringify(await doubleBinary());
-  await Deno.writeTextFile(config, `[monitors.firecracker]\npath = ${path}\n`);
+  await Deno.writeTextFile(config, await doubleTable("firecracker"));
   return await Container.prepare(scope, {
     unikernelType: "linux",
     unikernel: { hypervisor: "firecracker" },

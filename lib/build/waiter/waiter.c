@@ -11,6 +11,9 @@
  *   events=FD    a QMP connection to the program
  *   log=FD       what the program logs, which belongs to standard error
  *   failure=TEXT the program is ended when its events or its log have this text: exit code 255
+ *   filter=FD    a file with a filter of system calls (seccomp(2)), which the program gets before it is
+ *                executed
+ *   own-filter=FD  the same for this process, when it has started the program
  *   end=SIGNAL   what ends the program, as orderly as it can; 15 without it
  *   input        forward standard input; without it the program's is at its end
  *   blocking     keep the program's output blocking, whatever it does: it drops what does not fit
@@ -55,9 +58,13 @@
 #define MOST_FAILURES 8
 /* sizeof the kernel's sigset_t; musl's keeps signals 32 to 34 to itself. */
 #define KERNEL_SIGSET 8
+/* linux/seccomp.h, linux/bpf_common.h: musl has no headers of the kernel. */
+#define SECCOMP_MODE_FILTER 2
+#define MOST_INSTRUCTIONS 4096
 
 struct options {
-  int start, events, log, end, input, blocking, debug_exit, codes, failures, limits_files;
+  int start, events, log, filter, own_filter, end, input, blocking, debug_exit, codes, failures,
+      limits_files;
   struct rlimit file_size;
   struct { int from, to; } code[MOST_CODES];
   char **program;
@@ -76,7 +83,8 @@ struct needle {
   size_t matched;
 };
 
-static struct options options = {.start = -1, .events = -1, .log = -1, .end = SIGTERM};
+static struct options options = {.start = -1, .events = -1, .log = -1, .filter = -1, .own_filter = -1,
+                                 .end = SIGTERM};
 /* What the program reports of itself: its events, which go nowhere, or its log. */
 static struct flow input, output, errors, watched;
 static struct needle failure[MOST_FAILURES];
@@ -168,6 +176,8 @@ static int parse_word(const char *word) {
   return valued(word, "start=", 3, 1 << 20, &options.start) ||
          valued(word, "events=", 3, 1 << 20, &options.events) ||
          valued(word, "log=", 3, 1 << 20, &options.log) ||
+         valued(word, "filter=", 3, 1 << 20, &options.filter) ||
+         valued(word, "own-filter=", 3, 1 << 20, &options.own_filter) ||
          valued(word, "end=", 1, 64, &options.end) || code(word) || failure_text(word) ||
          file_size(word) ||
          flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
@@ -238,6 +248,17 @@ static int limit_files(void) {
   return errno == EPERM ? 0 : errno;
 }
 
+/* For good, and for what is executed from here on. Without a file there is no filter. Returns an errno. */
+static int install_filter(int fd) {
+  /* struct sock_filter, as it is in the file, and struct sock_fprog: linux/filter.h. */
+  static unsigned long program[MOST_INSTRUCTIONS];
+  if (fd < 0) return 0;
+  ssize_t count = pread(fd, program, sizeof program, 0);
+  if (count < 0) return errno;
+  struct { unsigned short length; void *program; } filter = {count / sizeof *program, program};
+  return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0 ? errno : 0;
+}
+
 /* In the child, which shares this process's memory until it executes the program. Returns an errno. */
 static int execute(pid_t parent, const int files[3]) {
   char *environment[] = {0};
@@ -250,6 +271,8 @@ static int execute(pid_t parent, const int files[3]) {
   int error = limit_files();
   if (error) return error;
   mask_signals(0);
+  error = install_filter(options.filter);
+  if (error) return error;
   execve(options.program[0], options.program, environment);
   return errno;
 }
@@ -287,6 +310,11 @@ static void start_monitor(void) {
 /* The monitor has everything: what is kept here is the waiter's own. */
 static void release_inherited(void) {
   for (int fd = 3; fd < options.start; fd++) close(fd);
+  int error = install_filter(options.own_filter);
+  if (error) fail("filter system calls of", "urunc-waiter", error);
+  release(&options.filter);
+  release(&options.own_filter);
+  /* What waits for its end may look at the filters. */
   release(&options.start);
   if (!options.blocking) {
     release(&held[0]);
@@ -494,6 +522,8 @@ int main(int argc, char **argv) {
   parse(argv);
   close_on_exec(options.start);
   close_on_exec(options.events);
+  close_on_exec(options.filter);
+  close_on_exec(options.own_filter);
   close_on_exec(options.log);
   open_signals();
   start_monitor();

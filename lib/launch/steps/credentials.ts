@@ -14,6 +14,7 @@ import {
   prctl,
   resetSignalHandlers,
   rlimits,
+  seccompSetModeFilter,
   setgroups,
   setresgid,
   setresuid,
@@ -23,6 +24,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { capabilityNumber } from "../../config/capabilities.ts";
 import { exists } from "../../os/files.ts";
+import { assembleFilter } from "../../seccomp/filter.ts";
 import type { StepHandlers } from "../context.ts";
 
 /** First descriptor that is not standard input, output or error. */
@@ -45,6 +47,7 @@ export const CREDENTIAL_STEPS: StepHandlers<
   | "umask"
   | "newSessionKeyring"
   | "closeFds"
+  | "filterCalls"
   | "apparmorProfile"
 > = {
   apparmorProfile({ profile }) {
@@ -121,6 +124,11 @@ export const CREDENTIAL_STEPS: StepHandlers<
   closeFds() {
     // Marked rather than closed: Deno and the barrier use theirs until the very exec.
     closeRange(FIRST_EXTRA_FD, LAST_FD, CLOSE_RANGE_CLOEXEC);
+  },
+
+  filterCalls({ filter }) {
+    // This thread is the one that execve keeps, and Deno's others need other calls until then.
+    seccompSetModeFilter(assembleFilter(filter));
   },
 };
 

@@ -40,6 +40,7 @@ import {
   writeAll,
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../../os/sockets.ts";
+import { assembleFilter } from "../../seccomp/filter.ts";
 import { WAITER } from "../waiter_bytes.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import type { PerformContext, StepHandlers } from "../context.ts";
@@ -53,7 +54,13 @@ const CONTROL_BACKLOG = 4;
 
 /** The barrier: everything before it is `create`, the one step after it is `start`. */
 export const EXEC_STEPS: StepHandlers<
-  "listenForStart" | "listenForControl" | "openWaiter" | "connectEvents" | "barrier" | "exec"
+  | "listenForStart"
+  | "listenForControl"
+  | "openWaiter"
+  | "openFilter"
+  | "connectEvents"
+  | "barrier"
+  | "exec"
 > = {
   listenForStart({ path }, context) {
     context.startListener = listenAt(path, 1);
@@ -65,6 +72,13 @@ export const EXEC_STEPS: StepHandlers<
 
   openWaiter({ mountPoint }, context) {
     context.opened.set("waiter", waiterInMemory() ?? waiterInFile(mountPoint));
+  },
+
+  openFilter({ name, filter }, context) {
+    const fd = memfdCreate("urunc-filter", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    writeAll(fd, assembleFilter(filter));
+    seal(fd);
+    context.opened.set(name, fd);
   },
 
   connectEvents(_step, context) {
@@ -109,10 +123,15 @@ function waiterInMemory(): number | undefined {
   const fd = createExecutable(WAITER_NAME);
   if (fd === undefined) return undefined;
   writeWaiter(fd);
+  seal(fd);
+  return fd;
+}
+
+/** Its content cannot be changed any more. */
+function seal(fd: number): void {
   // Not F_SEAL_WRITE, which waits until no processor has pages of it in its batches (mm/memfd.c):
   // 7 ms. It is not mapped.
   addSeals(fd, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
-  return fd;
 }
 
 /** A file in memory that can be executed, if sysctl vm.memfd_noexec allows any. */

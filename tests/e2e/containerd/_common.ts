@@ -6,7 +6,7 @@ import {
   startContainerd,
 } from "../../support/containerd.ts";
 import { busyboxFiles } from "../../support/docker.ts";
-import { doubleBinary } from "../../support/double.ts";
+import { doubleTable } from "../../support/double.ts";
 import { guestImage, linuxImage } from "../../support/guest_images.ts";
 import type { ImageFile } from "../../support/image.ts";
 import { listPids, run, waitFor } from "../../support/process.ts";
@@ -30,9 +30,8 @@ export async function startWithDouble(
   options: ContainerdOptions = {},
   configuration = "",
 ): Promise<Containerd> {
-  const path = JSON.stringify(await doubleBinary());
   const it = await startContainerd(scope, {
-    uruncConfiguration: `${configuration}\n[monitors.qemu]\npath = ${path}\n`,
+    uruncConfiguration: `${configuration}\n${await doubleTable("qemu")}`,
     ...options,
   });
   await it.makeImage(GUEST, guestImage("tcg"));

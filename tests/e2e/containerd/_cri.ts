@@ -1,7 +1,7 @@
 /** What the tests of containerd's CRI plugin share. */
 import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
 import { busyboxFiles } from "../../support/docker.ts";
-import { doubleBinary } from "../../support/double.ts";
+import { doubleTable } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import type { Scope } from "../../support/scope.ts";
 import { GUEST, ORDINARY } from "./_common.ts";
@@ -44,12 +44,11 @@ export async function startWithCri(
       }],
     }),
   );
-  const double = async () => `[monitors.qemu]\npath = ${JSON.stringify(await doubleBinary())}\n`;
   const node = await Deno.readTextFile(NODE_CONFIGURATION);
   const it = await startContainerd(scope, {
     cri: true,
     // Empty is not none: with it comes the resolv.conf that the plugin copies.
-    uruncConfiguration: monitor === "double" ? await double() : "",
+    uruncConfiguration: monitor === "double" ? await doubleTable("qemu") : "",
     configuration: `
 ${node.replace("version = 2\n", "")}
 [plugins."io.containerd.grpc.v1.cri"]

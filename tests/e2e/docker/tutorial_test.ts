@@ -12,7 +12,7 @@ import {
   startDocker,
   UNDER_TEST,
 } from "../../support/docker.ts";
-import { doubleBinary, parseReport } from "../../support/double.ts";
+import { doubleTable, parseReport } from "../../support/double.ts";
 import { makeElf } from "../../support/kernels.ts";
 import { guestImage, uruncJson } from "../../support/guest_images.ts";
 import { run } from "../../support/process.ts";
@@ -44,8 +44,7 @@ testIf("the tutorial's command: Unikraft on Firecracker, played by the test doub
 }, async () => {
   await using scope = new Scope();
   const configuration = `${await scope.temporaryDirectory("config")}/config.toml`;
-  const double = JSON.stringify(await doubleBinary());
-  await Deno.writeTextFile(configuration, `[monitors.firecracker]\npath = ${double}\n`);
+  await Deno.writeTextFile(configuration, await doubleTable("firecracker"));
   const it = await startDocker(scope, {
     [UNDER_TEST]: {
       runtimeType: UNDER_TEST,

@@ -7,6 +7,7 @@ import type { Configuration } from "../../../lib/config/types.ts";
 const BARE = {
   path: undefined,
   capabilities: [],
+  system_calls: [],
   data_paths: [],
   default_memory_mib: undefined,
   default_vcpus: undefined,
@@ -22,6 +23,7 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["denied parameters", 'denied_kernel_parameters = ["mitigations", "spec_*", "*"]', {
     denied_kernel_parameters: ["mitigations", "spec_*", "*"],
   }],
+  ["filters", 'seccomp = "strict"', { seccomp: "strict" }],
   ["one shim", 'shim_group = "namespace"', { shim_group: "namespace" }],
   ["another runtime", 'oci_runtime = "crun"', { oci_runtime: "crun" }],
   ["a runtime's path", 'oci_runtime = "/opt/runc"', { oci_runtime: "/opt/runc" }],
@@ -85,13 +87,14 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   [
     "a monitor",
     '[monitors.qemu]\npath = "/opt/qemu"\ncapabilities = ["CAP_NET_ADMIN"]\n' +
-    'data_paths = ["/opt/firmware"]',
+    'data_paths = ["/opt/firmware"]\nsystem_calls = ["io_uring_setup"]',
     {
       monitors: {
         qemu: {
           ...BARE,
           path: "/opt/qemu",
           capabilities: ["CAP_NET_ADMIN"],
+          system_calls: ["io_uring_setup"],
           data_paths: ["/opt/firmware"],
         },
       },
@@ -158,6 +161,12 @@ const refused: [toml: string, subject: string, says: string][] = [
     "monitors.qemu.capabilities[0]",
     "CAP_NET_ADMIN",
   ],
+  [
+    '[monitors.qemu]\nsystem_calls = ["io_uring"]',
+    "monitors.qemu.system_calls[0]",
+    "a system call's name",
+  ],
+  ['seccomp = "yes"', "seccomp", '"on" or "log"'],
   ['[monitors.qemu.firmware]\nbios = "/x"', "monitors.qemu.firmware.bios", "no such key"],
   ['[monitors.qemu.firmware]\nqboot = "x"', "monitors.qemu.firmware.qboot", "absolute"],
   ["[monitors.hvt.firmware]", "monitors.hvt.firmware", "no such key"],

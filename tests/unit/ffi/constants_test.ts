@@ -20,6 +20,7 @@ const HEADERS: Record<string, string[]> = {
   prctl: ["sys/prctl.h"],
   resource: ["sys/resource.h"],
   sched: ["sched.h"],
+  seccomp: ["linux/seccomp.h"],
   signal: ["signal.h"],
   socket: ["sys/socket.h"],
   spawn: ["spawn.h"],

@@ -36,6 +36,7 @@ const NOBODY: Identity = {
   capAmb: 0n,
   noNewPrivs: true,
   seccomp: 2,
+  seccompFilters: 1,
 };
 
 const EXPECTED: ExpectedIdentity = {
@@ -123,11 +124,30 @@ for (const [what, change, message] of DIFFERENCES) {
   });
 }
 
+Deno.test("filters of system calls: as many as planned, or more", () => {
+  const expected = { ...EXPECTED, seccompFilters: 2 };
+  const differences = (change: Partial<Identity>) =>
+    compareIdentity({ ...NOBODY, seccompFilters: 2, ...change }, expected);
+  assert.deepEqual(differences({}), []);
+  assert.deepEqual(differences({ seccompFilters: 3 }), [], "the monitor's own");
+  assert.deepEqual(differences({ seccompFilters: undefined }), [], "before Linux 5.9");
+  assert.deepEqual(differences({ seccompFilters: 1 }), [
+    "number of seccomp filters is 1, planned were at least 2",
+  ]);
+  assert.deepEqual(differences({ seccomp: 0, seccompFilters: 0 }), [
+    "seccomp mode is 0, planned was 2",
+  ]);
+  assert.deepEqual(differences({ seccomp: undefined }), [
+    "seccomp mode is unknown, planned was 2",
+  ]);
+  assert.deepEqual(compareIdentity({ ...NOBODY, seccomp: 0, seccompFilters: 0 }, EXPECTED), []);
+});
+
 Deno.test("an identity is printed on one line under the kernel's names", () => {
   assert.equal(
     formatIdentity({ ...NOBODY, groups: [20, 108] }),
     "Uid=65534,65534,65534,65534 Gid=65534,65534,65534,65534 Groups=20,108 " +
       "CapInh=0000000000000000 CapPrm=0000000000000000 CapEff=0000000000000000 " +
-      "CapBnd=0000000000000000 CapAmb=0000000000000000 NoNewPrivs=1 Seccomp=2",
+      "CapBnd=0000000000000000 CapAmb=0000000000000000 NoNewPrivs=1 Seccomp=2 Seccomp_filters=1",
   );
 });

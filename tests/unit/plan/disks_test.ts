@@ -77,17 +77,18 @@ function stepsOf(disks: DiskFacts[], wanted: Wanted = {}): Step[] {
   })).plan.steps;
 }
 
+/** What waiter and monitor inherit besides disks. */
+const OTHERS = ["events", "start", "watch", "monitorFilter", "waiterFilter"];
+
 /** Descriptors of the monitor: those after them are the waiter's. */
 function inherited(steps: Step[]) {
   const { fds } = find(steps, "exec")[0]!;
-  const rest = fds.filter(({ name }) => ["events", "start", "watch"].includes(name));
+  const disks = fds.slice(0, -OTHERS.length);
   assert.deepEqual(
-    rest,
-    ["events", "start", "watch"].map((name, index) => (
-      { name, fd: 3 + fds.length - 3 + index }
-    )),
+    fds.slice(-OTHERS.length),
+    OTHERS.map((name, index) => ({ name, fd: 3 + disks.length + index })),
   );
-  return fds.slice(0, -3);
+  return disks;
 }
 
 function find<Name extends Step["step"]>(steps: Step[], name: Name) {

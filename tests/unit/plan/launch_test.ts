@@ -50,6 +50,7 @@ Deno.test("security depends on this order, whatever else is in the plan", () => 
     "umask",
     "newSessionKeyring",
     "closeFds",
+    "filterCalls",
     "barrier",
     "exec",
   ];

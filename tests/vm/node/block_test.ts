@@ -8,7 +8,7 @@ import {
   waitForStatus,
 } from "../../e2e/containerd/_common.ts";
 import { type Containerd, startContainerd } from "../../support/containerd.ts";
-import { doubleBinary } from "../../support/double.ts";
+import { doubleTable } from "../../support/double.ts";
 import { isAlive, readStatus, run, waitFor } from "../../support/process.ts";
 import { ROOT_DISK_ANNOTATION } from "../../support/root_disk.ts";
 import { doubleContainer } from "../../support/runtime.ts";
@@ -112,8 +112,7 @@ testIf("a hostile monitor reaches its own snapshot only; nothing on the host cha
 }, async () => {
   await using scope = new Scope();
   const pool = await thinPool(scope);
-  const path = JSON.stringify(await doubleBinary());
-  const it = await startWithDevmapper(scope, pool, `[monitors.qemu]\npath = ${path}\n`);
+  const it = await startWithDevmapper(scope, pool, await doubleTable("qemu"));
   await it.makeImage(IMAGE, sectorImage("tcg"), undefined, "devmapper");
   const flags = [SNAPSHOTTER, AS_NOBODY];
   await it.ctrRun(["--detach", ...flags], IMAGE, "neighbour", ["idle"], SLOW);
