@@ -5,8 +5,20 @@ const IGNORED: Readonly<Record<string, string>> = {
   extra_binaries: "no further programs are run beside the monitor",
 };
 
-/** Of its keys in a table `monitors.NAME`, ours. */
-const RENAMED = { default_memory_mb: "default_memory_mib" };
+/** The same of what is in its table `monitors`, by the monitor's name and by the key in that one's table. */
+const IGNORED_MONITORS: Readonly<Record<string, string>> = {
+  "cloud-hypervisor": "no guest runs on that monitor here",
+};
+const IGNORED_KEYS: Readonly<Record<string, string>> = { vhost: "vhost-net is not used" };
+
+/** Of its keys in a table `monitors.NAME`, ours; `binary_path` was in older versions. */
+const RENAMED: Readonly<Record<string, string>> = {
+  default_memory_mb: "default_memory_mib",
+  binary_path: "path",
+};
+
+/** What older versions called the table `monitors`. */
+const OLD_MONITORS = "hypervisors";
 
 /** A document in this implementation's keys. */
 export interface Adopted {
@@ -24,34 +36,57 @@ export interface Adopted {
  */
 export function adoptGoUrunc(document: unknown): Adopted {
   if (!isTable(document)) return { document, warnings: [] };
-  const ignored = Object.keys(IGNORED).filter((name) => isTable(document[name]));
-  const kept = Object.entries(document).filter(([name]) => !ignored.includes(name));
-  const adopted = kept.map(([name, value]) =>
-    [name, name === "monitors" && isTable(value) ? adoptMonitors(value) : value] as const
-  );
-  return {
-    document: Object.fromEntries(adopted),
-    warnings: ignored.map((name) =>
-      `the configuration's table ${name} is ignored: ${IGNORED[name]}`
-    ),
-  };
+  const warnings: string[] = [];
+  const kept = without(document, IGNORED, ["table", ""], warnings);
+  const monitors = withOld(kept);
+  if (!isTable(monitors)) return { document: kept, warnings };
+  const { [OLD_MONITORS]: _, ...rest } = kept;
+  return { document: { ...rest, monitors: adoptMonitors(monitors, warnings) }, warnings };
 }
 
-function adoptMonitors(monitors: Table): Table {
-  const adopted = Object.entries(monitors).map(([name, value]) =>
-    [name, isTable(value) ? adoptMonitor(value) : value] as const
-  );
+/**
+ * @param kind what `ignored` has; others of these names stay
+ * @param prefix of the keys, for the warnings
+ */
+function without(
+  table: Table,
+  ignored: Readonly<Record<string, string>>,
+  [kind, prefix]: [kind: "table" | "key", prefix: string],
+  warnings: string[],
+): Table {
+  const isIgnored = (key: string) =>
+    Object.hasOwn(ignored, key) && isTable(table[key]) === (kind === "table");
+  for (const key of Object.keys(table).filter(isIgnored)) {
+    warnings.push(`the configuration's ${kind} ${prefix}${key} is ignored: ${ignored[key]}`);
+  }
+  return Object.fromEntries(Object.entries(table).filter(([key]) => !isIgnored(key)));
+}
+
+/** The table `monitors`, over what the older one has of other monitors. */
+function withOld(document: Table): unknown {
+  const { monitors, [OLD_MONITORS]: old } = document;
+  return isTable(old) && (monitors === undefined || isTable(monitors))
+    ? { ...old, ...monitors }
+    : monitors;
+}
+
+function adoptMonitors(monitors: Table, warnings: string[]): Table {
+  const adopted = Object.entries(
+    without(monitors, IGNORED_MONITORS, ["table", "monitors."], warnings),
+  )
+    .map(([name, value]) =>
+      [name, isTable(value) ? adoptMonitor(name, value, warnings) : value] as const
+    );
   return Object.fromEntries(adopted);
 }
 
-function adoptMonitor(monitor: Table): Table {
+function adoptMonitor(name: string, monitor: Table, warnings: string[]): Table {
   const { data_path: dataPath, ...rest } = monitor;
-  const entries = Object.entries(rest)
+  const kept = without(rest, IGNORED_KEYS, ["key", `monitors.${name}.`], warnings);
+  const entries = Object.entries(kept)
+    .map(([key, value]) => [Object.hasOwn(RENAMED, key) ? RENAMED[key]! : key, value] as const)
     // An empty path is what it writes for one that is looked up.
-    .filter(([key, value]) => key !== "path" || value !== "")
-    .map((
-      [key, value],
-    ) => [Object.hasOwn(RENAMED, key) ? RENAMED[key as "default_memory_mb"] : key, value]);
+    .filter(([key, value]) => key !== "path" || value !== "");
   const adopted: Table = Object.fromEntries(entries);
   if (dataPath === undefined || dataPath === "") return adopted;
   const own = Array.isArray(adopted.data_paths) ? adopted.data_paths : [];

@@ -55,6 +55,29 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
       ],
     },
   ],
+  [
+    "the Go implementation's newest file",
+    '[monitors.qemu]\nvhost = true\npath = "/q"\n[monitors.cloud-hypervisor]\npath = "/c"',
+    {
+      monitors: { qemu: { ...BARE, path: "/q" } },
+      warnings: [
+        "the configuration's table monitors.cloud-hypervisor is ignored: no guest runs on that " +
+        "monitor here",
+        "the configuration's key monitors.qemu.vhost is ignored: vhost-net is not used",
+      ],
+    },
+  ],
+  [
+    "the Go implementation's older file",
+    '[hypervisors.qemu]\ndefault_memory_mb = 512\nbinary_path = ""\n' +
+    '[hypervisors.hvt]\nbinary_path = "/h"\n[monitors.qemu]\ndefault_memory_mib = 64',
+    {
+      monitors: {
+        qemu: { ...BARE, default_memory_mib: 64 },
+        hvt: { ...BARE, path: "/h" },
+      },
+    },
+  ],
   ["an empty policy", "[allow]", {}],
   [
     "a policy",
@@ -171,6 +194,9 @@ const refused: [toml: string, subject: string, says: string][] = [
   ['[monitors.qemu.firmware]\nqboot = "x"', "monitors.qemu.firmware.qboot", "absolute"],
   ["[monitors.hvt.firmware]", "monitors.hvt.firmware", "no such key"],
   ["log = 1", "log", "no such key"],
+  ["hypervisors = 1", "hypervisors", "no such key"],
+  ["monitors = 1\n[hypervisors.qemu]", "monitors", "a table"],
+  ["[hypervisors.bochs]", "monitors.bochs", "no such key"],
   ["[monitors.qemu]\ndefault_memory_mb = 0", "monitors.qemu.default_memory_mib", "from 1"],
   ['[monitors.qemu]\ndata_path = "x"', "monitors.qemu.data_paths[0]", "absolute"],
   ["[monitors.qemu]\ndefault_memory = 1", "monitors.qemu.default_memory", "no such key"],
