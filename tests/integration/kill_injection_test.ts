@@ -121,7 +121,7 @@ async function killAfter(
     stdout: "piped",
     stderr: "null",
   }).spawn();
-  const reached = await readsMark(creator.stdout);
+  const reached = await readsMark(creator);
   if (reached) {
     const [init] = childrenOf(creator.pid);
     const pid = victim === "init" ? init : creator.pid;
@@ -150,12 +150,13 @@ async function statusOf(id: string, bench: Bench): Promise<string> {
   return JSON.parse(stdout).status;
 }
 
-/** Reads until the mark, or the end: then the step was not reached. */
-async function readsMark(stdout: ReadableStream<Uint8Array>): Promise<boolean> {
+/** Reads until the mark, or until the creator has exited: then the step was not reached. */
+async function readsMark({ stdout, status }: Deno.ChildProcess): Promise<boolean> {
   const reader = stdout.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   // The container holds standard output open, so its end does not come with create's.
-  const timer = setTimeout(() => reader.cancel(), 3000);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  void status.then(() => timer = setTimeout(() => reader.cancel(), 500));
   while (!text.includes(FAULT_MARK)) {
     const { done, value } = await reader.read();
     if (done) break;
