@@ -100,7 +100,7 @@ function readAnyState(directory: ContainerDirectory): ReadState {
     if (!(error instanceof UruncError) || text === undefined) throw error;
     const { operation, subject, reason } = error.parts;
     return {
-      state: recoverState(directory.id, text),
+      state: recoverState(directory.id, text, directory.readPreviousStateText()),
       warnings: [`${operation} ${subject}: ${reason}: what could be found of it is removed`],
     };
   }

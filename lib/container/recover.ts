@@ -14,34 +14,42 @@ import { type ContainerState, processId, STATE_VERSION } from "./state.ts";
  * Hooks are not believed: half a command line is another command.
  *
  * @param json the text of state.json
+ * @param previous what it was before it was last written: for the fields that it has not any more
  */
-export function recoverState(id: string, json: string): ContainerState {
-  const fields = record(parse(json));
-  const network = record(fields.network);
-  const namespacePath = believed(network.namespacePath, absolutePath);
-  const tap = believed(network.tap, text);
-  const link = believed(network.interface, text);
-  const forwarding = believed(record(network.routed).forwarding, boolean);
-  const routed = forwarding === undefined ? undefined : { forwarding };
+export function recoverState(id: string, json: string, previous = ""): ContainerState {
+  const sources = [record(parse(json)), record(parse(previous))];
+  const find = <T>(key: keyof ContainerState, read: (value: unknown) => T | undefined) =>
+    sources.map((fields) => read(fields[key])).find((value) => value !== undefined);
+  const field = <T>(key: keyof ContainerState, decode: Decoder<T>) =>
+    find(key, (value) => believed(value, decode));
   return {
     version: STATE_VERSION,
-    ociVersion: believed(fields.ociVersion, text) ?? "",
+    ociVersion: field("ociVersion", text) ?? "",
     id,
-    bundle: believed(fields.bundle, absolutePath) ?? "/",
+    bundle: field("bundle", absolutePath) ?? "/",
     annotations: {},
-    monitor: believed(fields.monitor, text) ?? "",
-    pid: believed(fields.pid, processId),
-    pidStartTime: believed(fields.pidStartTime, text),
+    monitor: field("monitor", text) ?? "",
+    pid: field("pid", processId),
+    pidStartTime: field("pidStartTime", text),
     phase: "started",
     created: "",
-    cgroupPaths: cgroupPaths(fields.cgroupPaths, id),
-    systemdUnit: scopeName(fields.systemdUnit),
-    network: namespacePath !== undefined && tap !== undefined && link !== undefined
-      ? { namespacePath, tap, interface: link, routed }
-      : undefined,
+    cgroupPaths: find("cgroupPaths", cgroupPaths) ?? usualCgroupPaths(id),
+    systemdUnit: find("systemdUnit", scopeName),
+    network: find("network", network),
     hooks: { poststart: [], poststop: [] },
     owner: 0,
   };
+}
+
+function network(value: unknown): ContainerState["network"] {
+  const fields = record(value);
+  const namespacePath = believed(fields.namespacePath, absolutePath);
+  const tap = believed(fields.tap, text);
+  const link = believed(fields.interface, text);
+  const forwarding = believed(record(fields.routed).forwarding, boolean);
+  const routed = forwarding === undefined ? undefined : { forwarding };
+  if (namespacePath === undefined || tap === undefined || link === undefined) return undefined;
+  return { namespacePath, tap, interface: link, routed };
 }
 
 const NOWHERE = new Place({
@@ -69,18 +77,22 @@ function parse(json: string): unknown {
   }
 }
 
-/** Only directories below a cgroup mount point: what is in them is killed. */
-function cgroupPaths(value: unknown, id: string): string[] {
+/** Only directories below a cgroup mount point: what is in them is killed. Undefined without any. */
+function cgroupPaths(value: unknown): string[] | undefined {
   const layout = readCgroupLayout();
-  if (layout.mode === "none") return [];
   const mountPoints = [...Object.values(layout.v1), ...(layout.v2 ? [layout.v2.mountPoint] : [])];
   const isBelow = (path: string) =>
     !path.split("/").includes("..") &&
     mountPoints.some((it) => path.startsWith(`${it}/`)) && !mountPoints.includes(path);
   const paths = Array.isArray(value) ? value.flatMap((it) => believed(it, absolutePath) ?? []) : [];
   const own = paths.filter(isBelow);
-  if (own.length > 0) return own;
+  return own.length > 0 ? own : undefined;
+}
 
+/** Where its id alone would have put it. */
+function usualCgroupPaths(id: string): string[] {
+  const layout = readCgroupLayout();
+  if (layout.mode === "none") return [];
   const { v1, v2 } = placeCgroup(layout, undefined, id);
   return [...v1, ...(v2 ? [v2] : [])].flatMap(({ directory, mountPoint }) => [
     directory,

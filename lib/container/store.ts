@@ -21,6 +21,8 @@ import { isDirectory, isThere, readIfThere, removeIfThere } from "../os/files.ts
 import { isCode } from "../os/os_error.ts";
 
 const STATE_FILE = "state.json";
+/** The state before the last one: for `delete --force`, should state.json be damaged. */
+const PREVIOUS_STATE_FILE = "state.json.previous";
 const LOCK_FILE = "lock";
 
 /** In a container's directory: on which init waits for `start`. */
@@ -249,6 +251,11 @@ export class ContainerDirectory {
     return readIfThere(`${this.path}/${STATE_FILE}`);
   }
 
+  /** What it held before it was last written; undefined when that is not known. */
+  readPreviousStateText(): string | undefined {
+    return readIfThere(`${this.path}/${PREVIOUS_STATE_FILE}`);
+  }
+
   /**
    * Whether a directory without a state will have one in a moment, or will be gone: a creator writes
    * the first state right after it made the directory, a delete removes the directory right after the
@@ -276,7 +283,19 @@ export class ContainerDirectory {
     const temporary = `${path}.new`;
     // Over one that was being written when its writer was killed, if there is one.
     Deno.writeTextFileSync(temporary, formatState(state), { mode: FILE_MODE });
+    this.#keepState(path);
     Deno.renameSync(temporary, path);
+  }
+
+  /** Another file than the one that will be at the path, so that the two are not damaged together. */
+  #keepState(path: string): void {
+    const previous = `${this.path}/${PREVIOUS_STATE_FILE}`;
+    removeIfThere(previous);
+    try {
+      Deno.linkSync(path, previous);
+    } catch {
+      // It is the first state; or the file system has no hard links, and the state is good without.
+    }
   }
 
   /**

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { cgroupDirectories } from "../support/cgroups.ts";
+import { heldPidNamespace } from "../support/pid_namespace.ts";
 import { isAlive, waitFor } from "../support/process.ts";
 import {
   assertFailed,
@@ -17,6 +18,7 @@ import {
 import { Scope } from "../support/scope.ts";
 import { inNode, testIf } from "../support/skip.ts";
 import { RUN_PREFIX } from "../support/mark.ts";
+import { makePair } from "./network_support.ts";
 
 const needs = ["root", "gcc"];
 
@@ -38,6 +40,9 @@ const DAMAGES: { name: string; change: (text: string) => string; says: string }[
   { name: "another version", change: withField("version", 999), says: "format version 999" },
   { name: "no version", change: withField("version", undefined), says: "format version" },
   { name: "a field of a wrong type", change: withField("bundle", 5), says: "bundle" },
+  { name: "a pid beyond pid_t", change: withField("pid", 2 ** 40), says: "pid" },
+  { name: "a pid that is negative", change: withField("pid", -1), says: "pid" },
+  { name: "a creator beyond pid_t", change: withField("creatorPid", 2 ** 31), says: "creatorPid" },
   { name: "a hook that is none", change: withField("hooks", "x"), says: "hooks" },
   { name: "half of it", change: (it) => it.slice(0, it.length / 2), says: "not JSON" },
   { name: "nothing", change: () => "", says: "not JSON" },
@@ -80,19 +85,34 @@ for (const { name, change, says } of inNode() ? DAMAGES.slice(0, 1) : DAMAGES) {
   });
 }
 
-testIf("damaged state.json with a cgroup of its own: found by what is still readable", {
-  needs,
-}, async () => {
-  await using scope = new Scope();
-  const cgroupsPath = `/${RUN_PREFIX}damage/one`;
-  const container = await doubleContainer(scope, "idle", { cgroupsPath });
-  const pid = await container.mustStart();
-  assert.notDeepEqual(cgroupDirectories(cgroupsPath), []);
-  damage(container, withField("version", 2));
-  assertSucceeded(await container.delete("--force"), "delete --force");
-  assertNothingLeft(container, pid);
-  assert.deepEqual(cgroupDirectories(`/${RUN_PREFIX}damage`), []);
-});
+/** A container whose monitor outlives the waiter, and what is known of it only by its state. */
+for (const { name, change } of inNode() ? DAMAGES.slice(0, 1) : DAMAGES) {
+  testIf(`damaged state.json (${name}) with a cgroup and a network of others: all is found`, {
+    needs: [...needs, "ip", "tc", "unshare"],
+  }, async () => {
+    await using scope = new Scope();
+    const cgroupsPath = `/${RUN_PREFIX}damage/one`;
+    const { container: network } = await makePair(scope);
+    const before = await network.snapshot();
+    const container = await doubleContainer(scope, "outlive; idle", {
+      cgroupsPath,
+      namespaces: [
+        ...["ipc", "uts", "mount"].map((type) => ({ type })),
+        { type: "pid", path: await heldPidNamespace(scope) },
+        { type: "network", path: `/run/netns/${network.name}` },
+      ],
+    });
+    const pid = await container.mustStart();
+    const monitor = await container.monitorPid();
+    assert.notDeepEqual(cgroupDirectories(cgroupsPath), []);
+    damage(container, change);
+    assertSucceeded(await container.delete("--force"), "delete --force");
+    assertNothingLeft(container, pid);
+    assert.ok(!isAlive(monitor), "the monitor lives on");
+    assert.deepEqual(cgroupDirectories(`/${RUN_PREFIX}damage`), []);
+    assert.equal(await network.snapshot(), before);
+  });
+}
 
 testIf("damaged state.json: no process is killed but the container's", { needs }, async () => {
   await using scope = new Scope();

@@ -85,7 +85,12 @@ Deno.test("a state is replaced as a whole, whatever a killed writer left", () =>
     directory.writeState(STATE);
     directory.writeState({ ...STATE, phase: "started" });
     assert.equal(directory.readState()?.phase, "started");
-    assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["state.json"]);
+    const names = [...Deno.readDirSync(directory.path)].map(({ name }) => name).sort();
+    assert.deepEqual(names, ["state.json", "state.json.previous"]);
+    assert.deepEqual(JSON.parse(directory.readPreviousStateText()!), STATE);
+    // What damages the one spares the other.
+    Deno.writeTextFileSync(`${directory.path}/state.json`, "{ half");
+    assert.deepEqual(JSON.parse(directory.readPreviousStateText()!), STATE);
   }));
 
 Deno.test("a reader never sees half a state", () =>
