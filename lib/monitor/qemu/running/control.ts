@@ -18,10 +18,19 @@ import { Patience } from "./patience.ts";
 import { debug, isWatched, since } from "../../../watch.ts";
 
 /**
+ * How long a conversation and the watching in it take at most, whatever the monitor does: a hostile one can
+ * be slow with each answer, and have threads that wait for a processor all the time. An honest one that
+ * has 1 % of a processor needs some 4 s. Milliseconds.
+ */
+const CONVERSATION = 5000;
+
+/**
  * A connection to a monitor, which may be hostile and send anything, or nothing. The kernel drops
  * descriptors that it sends, because they are not asked for.
  */
 export class Control implements Disposable {
+  /** When the whole conversation is to be over, on the clock of `performance.now()`. */
+  readonly deadline = performance.now() + CONVERSATION;
   readonly #fd: number;
   readonly #reader = new QmpReader();
   readonly #messages: QmpMessage[] = [];
@@ -80,7 +89,7 @@ export class Control implements Disposable {
     for (;;) {
       const message = this.#messages.shift();
       if (message !== undefined) return message;
-      const left = this.#patience.left();
+      const left = Math.min(this.#patience.left(), this.deadline - performance.now());
       if (left <= 0) throw new Error("the monitor does not answer");
       const [events] = await pollAsync([{ fd: this.#fd, events: POLLIN }], left);
       if (events === 0) continue;

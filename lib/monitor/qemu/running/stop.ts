@@ -81,7 +81,8 @@ const BUSY = 0.5;
  *
  * It takes at most 2.4 s, half of which only when the guest handles neither, and 1.5 s with an idle
  * guest; twice that when the guest waits for a processor, and 4 s more when the monitor waits for one
- * before it answers (`Patience`).
+ * before it answers (`Patience`). In no case does it take longer than `Control` allows: a guest that was
+ * asked by then has as long as the caller waits, and one that was not is ended.
  */
 export async function stopGuest(guest: RunningGuest): Promise<StopOutcome> {
   try {
@@ -121,7 +122,7 @@ async function isBooting(
   accelerator: "kvm" | "tcg",
 ): Promise<boolean> {
   for (let sample = 0; sample < BOOT_SAMPLES; sample++) {
-    if (sample > 0 && await workIn(guest, BOOT_INTERVAL) === "ended") return false;
+    if (sample > 0 && await workIn(guest, control, BOOT_INTERVAL) === "ended") return false;
     if ((readGuestTime(guest.pid)?.ran ?? Infinity) > BOOT[accelerator]) return false;
     if (!isInKernel(await control.ask(READ_REGISTERS))) return false;
   }
@@ -144,13 +145,13 @@ async function watch(
   const { program, work: before } = await watchAtRest(guest, control);
   if (before === "ended") return "ended";
   await control.ask(event);
-  const first = await workIn(guest, WATCH.first);
+  const first = await workIn(guest, control, WATCH.first);
   if (first === "ended") return "ended";
   if (before === undefined || first === undefined) return "stopping";
   const usual = before / WATCH.before;
   if (usual > BUSY || first - usual * WATCH.first > burst) return "stopping";
   if (await hasRun(control, program)) return "stopping";
-  const then = await workIn(guest, WATCH.then);
+  const then = await workIn(guest, control, WATCH.then);
   if (then === "ended") return "ended";
   if (then === undefined || then / WATCH.then > 2 * usual + WORKING) return "stopping";
   return await hasRun(control, program) ? "stopping" : "unresponsive";
@@ -175,7 +176,7 @@ async function watchAtRest(guest: RunningGuest, control: Control): Promise<Rest>
   let calmest: number | undefined;
   for (let moment = 1;; moment++) {
     const program = await readProgram(control);
-    const work = await workIn(guest, WATCH.before);
+    const work = await workIn(guest, control, WATCH.before);
     if (work === "ended" || work === undefined) return { work };
     calmest = Math.min(work, calmest ?? work);
     if (await readProgram(control) === program) return { program, work };
@@ -202,6 +203,7 @@ async function hasRun(control: Control, program: string | undefined): Promise<bo
  */
 async function workIn(
   { pid, pidfd }: RunningGuest,
+  { deadline }: Control,
   milliseconds: number,
 ): Promise<number | "ended" | undefined> {
   const time = new WaitingTime(() => readGuestTime(pid));
@@ -211,6 +213,7 @@ async function workIn(
       Math.min(left, WATCH_INTERVAL),
     );
     if (events !== 0) return "ended";
+    if (performance.now() > deadline) return undefined;
     const { elapsed, ran, waited } = time.look();
     // Without statistics only its exit can be noticed.
     if (ran === undefined) {

@@ -118,6 +118,12 @@ const traces: {
   { name: "silence", readings: [registers(), registers(), undefined], heard: true },
 ];
 
+/** Has threads, in the place of a guest's, that do nothing. */
+const IDLE = {
+  program: [Deno.execPath(), "eval", "setInterval(() => {}, 1e6)"],
+  settle: untilIdle,
+};
+
 for (const { name, readings, heard } of traces) {
   Deno.test(`an idle guest whose registers tell ${name} has ${heard ? "" : "not "}heard`, async () => {
     let count = 0;
@@ -128,15 +134,25 @@ for (const { name, readings, heard } of traces) {
         if (text === REFUSED) return `{"error":{"class":"x"}}\n`;
         return text === undefined ? undefined : `${JSON.stringify({ return: text })}\n`;
       },
-    }, {
-      program: [Deno.execPath(), "eval", "setInterval(() => {}, 1e6)"],
-      settle: untilIdle,
-    });
+    }, IDLE);
     assert.equal(outcome, heard ? "stopping" : "unresponsive");
     assert.ok(lines.includes("system_powerdown"), "it is asked whatever can be read");
     assert.equal(lines.includes("send-key"), !heard, "the keyboard is for who has not heard");
   });
 }
+
+Deno.test("a monitor that is slow with each answer is not waited for longer than 5 s", async () => {
+  const { outcome, milliseconds, allowance, lines } = await askGuest({
+    answer: (line) => {
+      const answer = line.includes("info registers") ? { return: registers() } : { return: {} };
+      return new Promise((resolve) => setTimeout(resolve, 700, `${JSON.stringify(answer)}\n`));
+    },
+  }, IDLE);
+  assert.ok(milliseconds < 5400 * allowance, `${milliseconds} ms`);
+  // It was asked, and may react: its caller's timeout decides.
+  assert.ok(lines.includes("system_powerdown"), lines.join());
+  assert.equal(outcome, "stopping");
+});
 
 /** Until its threads have had no processor for a while. */
 async function untilIdle(pid: number): Promise<void> {
