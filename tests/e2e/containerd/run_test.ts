@@ -2,7 +2,14 @@
 import assert from "node:assert/strict";
 import { extraFds, parseReport } from "../../support/double.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
-import { readStatus, run, waitFor } from "../../support/process.ts";
+import {
+  childrenOf,
+  listPids,
+  readCommandLine,
+  readStatus,
+  run,
+  waitFor,
+} from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import {
@@ -268,3 +275,30 @@ async function rounds(
     });
   }
 }
+
+testIf("a guest's OOM score is an ordinary container's: the one asked for, or else the shim's", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const file = (pid: number) => `/proc/${pid}/oom_score_adj`;
+  const score = (pid: number) => Number(Deno.readTextFileSync(file(pid)));
+  // Its unit file says -999, which needs a privilege that tests may not have.
+  const containerd = listPids().find((pid) => {
+    const [program, ...args] = readCommandLine(pid);
+    return program?.endsWith("containerd") && args.includes(`${it.directory}/config.toml`);
+  });
+  Deno.writeTextFileSync(file(containerd!), "300");
+  const detached = ["--detach", "--null-io"];
+  await it.ctrRun(detached, GUEST, "guest", ["idle"], { check: true });
+  const runc = [...detached, "--runtime=io.containerd.runc.v2"];
+  await it.ctrRun(runc, ORDINARY, "ordinary", ["/bin/sleep", "1000"], { check: true });
+  const scores: number[] = [];
+  for (const id of ["guest", "ordinary"]) {
+    const pid = await waitForStatus(it, id, "RUNNING");
+    assert.equal(score(readStatus(pid).ppid), 301, `the shim of the ${id}`);
+    scores.push(score(pid));
+    for (const child of childrenOf(pid)) assert.equal(score(child), score(pid));
+  }
+  assert.equal(scores[0], scores[1]);
+});
