@@ -272,5 +272,6 @@ export const monitorKeys = {
 export const firmwareKey = {
   kind: "text",
   form: absolutePath,
-  help: "The file with this firmware. Otherwise it is looked up where distributions keep it.",
+  help:
+    "The file with this firmware. Otherwise it is looked up in data_paths and where distributions keep it.",
 } as const satisfies KeySpec;

@@ -1,6 +1,7 @@
 import type { MonitorConfiguration } from "../config/types.ts";
 import { HostError, InvalidConfigurationError } from "../errors.ts";
 import type { Monitor } from "../monitor/types.ts";
+import { baseName } from "../os/path.ts";
 import type { LibraryDirectory, MonitorFacts } from "./types.ts";
 
 /**
@@ -81,15 +82,24 @@ export function findFirmware(
       reason: `${configured} is not a regular file`,
     });
   }
-  const found = paths.find((path) => statIfThere(path)?.isFile);
+  const places = [...inDataPaths(paths, configuration?.data_paths ?? []), ...paths];
+  const found = places.find((path) => statIfThere(path)?.isFile);
   if (found !== undefined) return Deno.realPathSync(found);
   throw new HostError({
     operation: "find firmware",
     subject: name,
-    reason: `${paths.join(" or ")} does not exist`,
+    reason: `${places.join(" or ")} does not exist`,
     remedy: `install it (Debian: apt-get install ${debianPackage}), or set ${subject} in the ` +
       "configuration",
   });
+}
+
+/** By the same names below directories of the operator's: a monitor that is not the distribution's has its own. */
+function inDataPaths(paths: readonly string[], directories: readonly string[]): string[] {
+  const names = [...new Set(paths.map(baseName))];
+  return directories.flatMap((directory) =>
+    names.flatMap((name) => [`${directory}/${name}`, `${directory}/qemu/${name}`])
+  );
 }
 
 /**

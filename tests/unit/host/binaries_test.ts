@@ -134,6 +134,17 @@ Deno.test("firmware is found by kind in its usual place, or where configured", (
       assert.match(error.message, /\/nonexistent\/a or .* does not exist.*apt-get install seabios/);
       return error.message.includes("monitors.qemu.firmware.qboot");
     });
+    // Beside a monitor of the operator's, as urunc-deploy of the Go implementation installs it.
+    Deno.mkdirSync(`${path}/share/qemu`, { recursive: true });
+    addFile(`${path}/share/qemu/bios.bin`, 0o644);
+    for (const place of [`${path}/share`, `${path}/share/qemu`]) {
+      const own = findFirmware(monitor, configuration({ data_paths: [place] }), true);
+      assert.equal(own, `${path}/share/qemu/bios.bin`);
+    }
+    assert.equal(
+      findFirmware(monitor, configuration({ data_paths: ["/nonexistent"] }), true),
+      `${path}/real.bin`,
+    );
     const configured = configuration({ firmware: { qboot: `${path}/bios.bin` } });
     assert.equal(findFirmware(monitor, configured, false), `${path}/real.bin`);
     for (const qboot of [path, `${path}/none`]) {
