@@ -53,6 +53,10 @@ vm *ARGS:
 test-fuzz *ARGS:
     {{deno}} task test:fuzz {{ARGS}}
 
+# leaves out each step and policy in turn, and expects a test to fail: just test-mutation NAME…
+test-mutation *ARGS:
+    {{deno}} task test:mutation {{ARGS}}
+
 # a thousand containers, and what is left of them
 test-soak *ARGS:
     {{deno}} task test:soak {{ARGS}}

@@ -276,6 +276,34 @@ testIf("a guest shares the interface of a namespace that it joins", {
     await namespace.look(`tc filter show dev ${TAP_NAME} ingress`),
     /bpf .*urunc_filter/,
   );
+  assert.match(await namespace.look(`ip link show ${TAP_NAME}`), /[<,]UP[,>]/);
+});
+
+/** As docker's hook: an interface for the container's own namespace. Its state is on standard input. */
+const ATTACH = `pid=$(sed 's/.*"pid":\\([0-9]*\\).*/\\1/')
+exec nsenter --net=/proc/$pid/ns/net sh -ec '
+ip link add eth0 type veth peer name peer0
+ip address add 10.9.0.2/24 dev eth0
+ip link set eth0 up
+ip link set peer0 up
+'`;
+
+testIf("all packets of a namespace that is the container's own are the guest's", {
+  needs: [...NEEDS, "nsenter", "sed"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle", {
+    edit: (config) =>
+      config.hooks = { createRuntime: [{ path: "/bin/sh", args: ["sh", "-c", ATTACH] }] },
+  });
+  const pid = await container.mustCreate();
+  const look = async (command: string) =>
+    (await run(["nsenter", `--net=/proc/${pid}/ns/net`, ...command.split(" ")], { check: true }))
+      .stdout;
+  const redirection = new RegExp(`Egress Redirect to device ${TAP_NAME}`);
+  assert.match(await look("tc filter show dev eth0 ingress"), redirection);
+  assert.match(await look(`tc filter show dev ${TAP_NAME} ingress`), /bpf .*urunc_filter/);
+  assert.match(await look(`ip link show ${TAP_NAME}`), /[<,]UP[,>]/);
 });
 
 const KNATIVE = { "io.kubernetes.cri.container-name": "user-container" };

@@ -1,0 +1,66 @@
+/**
+ * For each key of the operator's policy a change of the source that takes the key's effect away, and the
+ * test that fails then. A key stands as in config.toml.
+ */
+import type { Patch } from "./types.ts";
+
+const POLICY = "lib/plan/policy.ts";
+const POLICY_TEST = "tests/unit/plan/policy_test.ts";
+
+/** Of every key below `allow`, `guests` and `ids`, and of those at the top that forbid something. */
+export const POLICY_GUARDS: Record<string, Patch> = {
+  "allow.monitors": {
+    file: POLICY,
+    replace: "if (!isListed(allow.monitors, name)) {",
+    by: "if (false) {",
+    test: POLICY_TEST,
+  },
+  "allow.accelerators": {
+    file: POLICY,
+    replace: "if (accelerators.length === 0 || isListed(allow.accelerators, accelerator)) return;",
+    by: "return;",
+    test: POLICY_TEST,
+  },
+  "allow.annotations": {
+    file: POLICY,
+    replace: "if (isListed(allow.annotations, key)) return;",
+    by: "return;",
+    test: POLICY_TEST,
+  },
+  "allow.host_devices": {
+    file: POLICY,
+    replace: "if (allow.host_devices) return;",
+    by: "return;",
+    test: POLICY_TEST,
+  },
+  "allow.root_monitor": {
+    file: POLICY,
+    replace: "if (uid !== 0 || allow.root_monitor || ids.default_user !== undefined) return;",
+    by: "return;",
+    test: POLICY_TEST,
+  },
+  "ids.default_user": {
+    file: POLICY,
+    replace: "if (user.uid !== 0 || ids.default_user === undefined) return spec;",
+    by: "return spec;",
+    test: POLICY_TEST,
+  },
+  "guests.undescribed": {
+    file: "lib/runc/kind.ts",
+    replace: 'if (guests.undescribed === "runc" || isSandbox(annotations)) return;',
+    by: "return;",
+    test: "tests/unit/runc/kind_test.ts",
+  },
+  denied_kernel_parameters: {
+    file: "lib/plan/kernel_parameters.ts",
+    replace: "const rule = denied.find(",
+    by: "const rule = ([] as string[]).find(",
+    test: "tests/unit/plan/kernel_parameters_test.ts",
+  },
+  network_filter: {
+    file: "lib/plan/launch.ts",
+    replace: 'filter: configuration.network_filter === "addresses",',
+    by: "filter: false,",
+    test: "tests/unit/plan/golden_test.ts",
+  },
+};

@@ -1,0 +1,93 @@
+/**
+ * For each step of a launch plan (lib/plan/types.ts) a test that fails when init leaves it out. What a
+ * test of the machine's kind cannot run here is run in a node.
+ */
+import type { StepBody } from "../../lib/plan/types.ts";
+import type { Guard } from "./types.ts";
+
+const at = (name: string, filter?: string): Guard => ({
+  test: `tests/integration/${name}_test.ts`,
+  ...(filter === undefined ? {} : { filter }),
+});
+
+const cleanRoom = (filter: string) => at("clean_room", `clean room: ${filter}`);
+const dropped = at("dropped_steps", "each step that gives something up");
+const namespaces = (filter: string) => at("namespaces", filter);
+const rootDisk = (filter: string) => at("root_disk_container", filter);
+const terminal = at("terminal", "the monitor's standard files are a terminal");
+const routed = at("pod_network", "a guest of Knative's has a subnet");
+const realQemu = at("caller", "caller: nothing of it is in QEMU");
+const everything = at("lifecycle", "state is the specification's");
+
+/** Of every kind of step. */
+export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
+  undumpable: at("security", "no other process of its uid gets into init"),
+  setsid: dropped,
+  oomScoreAdj: cleanRoom("oom_score_adj is as asked"),
+  setns: namespaces("namespace is joined by its path"),
+  unshare: namespaces("namespaces without a path are new ones"),
+  privatePropagation: dropped,
+  privateMounts: namespaces("what the host mounts later"),
+  hostname: at("clean_room"),
+  domainname: at("clean_room"),
+  sysctl: namespaces("sysctls are set in the container's namespaces"),
+  runHooks: at("hooks", "hooks run in their order"),
+  removeStaleTap: at("pod_network", "a guest that ended makes room"),
+  createTap: at("pod_network", "a guest shares the interface"),
+  redirect: at("pod_network", "all packets of a namespace"),
+  share: at("pod_network", "a guest shares the interface"),
+  filter: at("pod_network", "a guest shares the interface"),
+  linkUp: at("pod_network", "a guest shares the interface"),
+  giveAddress: routed,
+  forward: routed,
+  masquerade: routed,
+  openImageRoot: everything,
+  mountRoot: everything,
+  mkdir: everything,
+  symlink: realQemu,
+  mountTmpfs: cleanRoom("/dev/kvm alone"),
+  bindHost: realQemu,
+  bindImageFile: at("host_unchanged", "a kernel that is a link is found"),
+  openFile: at("disks", "a guest writes to a disk image"),
+  openVolume: at("disks", "volumes that are devices and disk images"),
+  bindVolume: at("disks", "volumes that are devices and disk images"),
+  copyImageFile: at("environment", "a Linux guest has every byte"),
+  writeFile: at("monitors"),
+  mknod: cleanRoom("/dev/kvm alone"),
+  openRootDisk: rootDisk("create unmounts the root on the host"),
+  unmountRootfs: rootDisk("create unmounts the root on the host"),
+  releaseRootfs: rootDisk("create unmounts the root on the host"),
+  claimRootDisk: rootDisk("create unmounts the root on the host"),
+  openDevice: at("descriptors", "a monitor has its inherited descriptors"),
+  attachTap: at("descriptors", "a monitor has its inherited descriptors"),
+  bindDevice: at("misuse", "device_access groups: with the group"),
+  deviceRule: cleanRoom("a device node of the host made by its numbers"),
+  deviceProgram: at("device_program", "cgroup v2: a container's cgroup is refused"),
+  openTerminal: terminal,
+  sendTerminal: terminal,
+  useTerminal: terminal,
+  listenForStart: everything,
+  listenForControl: at("stop", "stop: the control socket is passed"),
+  apparmorProfile: { test: "tests/vm/node/docker_test.ts", inNode: true },
+  pivotRoot: at("security"),
+  remountReadOnly: cleanRoom("the host's directories are read-only"),
+  setRlimit: dropped,
+  dropBoundingSet: at("identity", "identity: "),
+  keepCapabilities: at("identity", "identity: "),
+  setGroups: at("caller", "caller: nothing of it reaches the monitor"),
+  setGid: at("identity", "identity: "),
+  setUid: at("identity", "identity: "),
+  setCapabilities: at("identity", "identity: "),
+  noNewPrivileges: at("identity", "identity: "),
+  filterCalls: at("hostile_monitor", "hostile monitor: without a child"),
+  openFilter: at("hostile_monitor", "hostile monitor: without a child"),
+  resetSignals: at("caller", "caller: nothing of it reaches the monitor"),
+  umask: at("caller", "caller: nothing of it reaches the monitor"),
+  newSessionKeyring: cleanRoom("a session keyring of its own"),
+  closeFds: at("caller", "caller: nothing of it reaches the monitor"),
+  openWaiter: everything,
+  openLog: at("exit_codes", "exit code: Firecracker that exits"),
+  connectEvents: at("exit_codes", "exit code: a monitor that reports an internal error"),
+  barrier: everything,
+  exec: everything,
+};
