@@ -115,6 +115,16 @@ for (const document of MAPS) {
   });
 }
 
+Deno.test("docs/security.md: every known attack has a test", () => {
+  const [, section] = documents.get("docs/security.md")!.split("## Known attacks");
+  const [tables] = section!.split("\n## ");
+  const rows = tables!.split("\n").filter((line) => /^\| (?!-|attack )/.test(line));
+  assert.ok(rows.length >= 30, `${rows.length} rows`);
+  // That the files are there, the test of links looks.
+  const without = rows.filter((row) => !/\]\(\.\.\/tests\/[^)]*_test\.ts\)/.test(row));
+  assert.deepEqual(without, []);
+});
+
 Deno.test("ARCHITECTURE.md has every room", () => {
   const text = documents.get("ARCHITECTURE.md")!;
   const rooms = [...Deno.readDirSync(`${root}lib`)].map(({ name }) => `lib/${name}`);
