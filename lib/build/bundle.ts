@@ -1,6 +1,7 @@
 import * as esbuild from "esbuild";
 import { resolve } from "pathe";
 import { HostError } from "../errors.ts";
+import { prepareFilters } from "./filters.ts";
 import { readProgram, runProgram } from "./loader.ts";
 import { type MappedCode, takeSourceMap, traceTable } from "./source_map.ts";
 import { Modules, resolveSpecifier, type SourceModule } from "./modules.ts";
@@ -94,6 +95,7 @@ export async function bundleModules(
 ): Promise<BundledModule[]> {
   const modules = new Modules({
     URUNC_SHIPPED: "true",
+    URUNC_FILTERS: JSON.stringify(prepareFilters()),
     URUNC_VERSION: JSON.stringify(constants.version),
     URUNC_COMMIT: JSON.stringify(constants.commit),
     "import.meta": "meta",

@@ -1,6 +1,6 @@
 import type { Configuration } from "../config/types.ts";
 import type { Monitor } from "../monitor/types.ts";
-import type { CallFilter, Feature, TableName } from "../seccomp/types.ts";
+import { type CallFilter, type Feature, FEATURES, type TableName } from "../seccomp/types.ts";
 
 /** Names of the descriptors from which the container's process reads filters. */
 export const MONITOR_FILTER = "monitorFilter";
@@ -37,7 +37,8 @@ export function planFilters(input: FiltersInput): Filters | undefined {
   const allowed = configuration.monitors[monitor.name]?.system_calls ?? [];
   const own = tableName(monitor.name);
   return {
-    init: { tables: ["init", "waiter", own], features, mode, allowed },
+    // Whatever the monitor's arguments are: its own filter looks at those.
+    init: { tables: ["init", "waiter", own], features: [...FEATURES], mode, allowed },
     monitor: { tables: [own], features, mode, allowed },
     waiter: { tables: ["waiter"], features: [], mode, allowed: [] },
   };

@@ -3,6 +3,7 @@ import { INIT } from "./tables/init.ts";
 import { QEMU } from "./tables/qemu.ts";
 import { HVT, SPT } from "./tables/solo5.ts";
 import { WAITER } from "./tables/waiter.ts";
+import { preparedProgram } from "./prepared.ts";
 import { filterProgram } from "./program.ts";
 import { rulesOf } from "./rules.ts";
 import type { CallFilter, CallGroup, TableName } from "./types.ts";
@@ -26,6 +27,11 @@ export function tableOf(name: TableName): readonly CallGroup[] {
  * @returns the filter's program: struct sock_filter, one after the other
  * @throws {TypeError} when there is no call of a name
  */
+export function programOf(filter: CallFilter): Uint8Array<ArrayBuffer> {
+  return preparedProgram(filter) ?? assembleFilter(filter);
+}
+
+/** As {@linkcode programOf}, from the tables. */
 export function assembleFilter(filter: CallFilter): Uint8Array<ArrayBuffer> {
   const { tables, features, mode, allowed } = filter;
   const operators = allowed.length === 0 ? [] : [{

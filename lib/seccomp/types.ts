@@ -8,14 +8,15 @@ export type Condition =
   /** Of the bits of the mask exactly these are set. */
   | { argument: number; mask: number; equals: number };
 
-/** What a container has that only some have, and that its monitor makes other system calls for. */
-export type Feature =
-  /** The guest's instructions run by KVM. */
-  | "kvm"
-  /** The monitor translates the guest's instructions to code of its own. */
-  | "translation"
-  /** The monitor opens the tap by its name. */
-  | "namedTap";
+/**
+ * What a container has that only some have, and that its monitor makes other system calls for:
+ *
+ * - `kvm`: the guest's instructions run by KVM
+ * - `translation`: the monitor translates the guest's instructions to code of its own
+ * - `namedTap`: the monitor opens the tap by its name
+ */
+export const FEATURES = ["kvm", "translation", "namedTap"] as const;
+export type Feature = typeof FEATURES[number];
 
 /** System calls that are allowed for one reason. */
 export interface CallGroup {

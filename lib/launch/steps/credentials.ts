@@ -24,7 +24,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { capabilityNumber } from "../../config/capabilities.ts";
 import { exists } from "../../os/files.ts";
-import { assembleFilter } from "../../seccomp/filter.ts";
+import { programOf } from "../../seccomp/filter.ts";
 import type { StepHandlers } from "../context.ts";
 
 /** First descriptor that is not standard input, output or error. */
@@ -128,7 +128,7 @@ export const CREDENTIAL_STEPS: StepHandlers<
 
   filterCalls({ filter }) {
     // This thread is the one that execve keeps, and Deno's others need other calls until then.
-    seccompSetModeFilter(assembleFilter(filter));
+    seccompSetModeFilter(programOf(filter));
   },
 };
 

@@ -40,7 +40,7 @@ import {
   writeAll,
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../../os/sockets.ts";
-import { assembleFilter } from "../../seccomp/filter.ts";
+import { programOf } from "../../seccomp/filter.ts";
 import { WAITER } from "../waiter_bytes.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import type { PerformContext, StepHandlers } from "../context.ts";
@@ -76,7 +76,7 @@ export const EXEC_STEPS: StepHandlers<
 
   openFilter({ name, filter }, context) {
     const fd = memfdCreate("urunc-filter", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    writeAll(fd, assembleFilter(filter));
+    writeAll(fd, programOf(filter));
     seal(fd);
     context.opened.set(name, fd);
   },

@@ -1,0 +1,24 @@
+import { defaultConfiguration } from "../config/parse.ts";
+import { monitorNames } from "../monitor/registry.ts";
+import { planFilters } from "../plan/seccomp.ts";
+import { assembleFilter } from "../seccomp/filter.ts";
+import { preparedKey } from "../seccomp/prepared.ts";
+
+/**
+ * The filters of system calls of all containers on a node whose operator has not changed them.
+ *
+ * @returns programs in base64, by their keys
+ */
+export function prepareFilters(): Record<string, string> {
+  const configuration = defaultConfiguration();
+  const filters = monitorNames().flatMap((name) =>
+    (["kvm", "tcg"] as const).flatMap((accelerator) =>
+      [false, true].flatMap((namedTap) =>
+        Object.values(planFilters({ monitor: { name }, configuration, accelerator, namedTap })!)
+      )
+    )
+  );
+  return Object.fromEntries(
+    filters.map((filter) => [preparedKey(filter)!, assembleFilter(filter).toBase64()]),
+  );
+}
