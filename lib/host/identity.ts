@@ -14,7 +14,7 @@ export interface Identity {
   capBnd: bigint;
   capAmb: bigint;
   noNewPrivs: boolean;
-  /** 0 off, 1 strict, 2 filter; undefined when the kernel has no seccomp. */
+  /** 0 off, 1 strict, 2 filter, 3 while a filter kills it; undefined when the kernel has no seccomp. */
   seccomp?: number;
   /** How many filters; undefined when the kernel does not say (before 5.9). */
   seccompFilters?: number;
@@ -130,6 +130,8 @@ export function compareIdentity(
 
 /** SECCOMP_MODE_FILTER, linux/seccomp.h. */
 const FILTERED = 2;
+/** SECCOMP_MODE_DEAD, kernel/seccomp.c: a filter is killing it at this moment. */
+const KILLED_BY_FILTER = 3;
 
 /** Monitors add filters of their own. */
 function compareFilters(
@@ -137,7 +139,7 @@ function compareFilters(
   { seccompFilters: planned }: ExpectedIdentity,
 ): string[] {
   if (planned === undefined) return [];
-  if (seccomp !== FILTERED) {
+  if (seccomp !== FILTERED && seccomp !== KILLED_BY_FILTER) {
     return [`seccomp mode is ${seccomp ?? "unknown"}, planned was ${FILTERED}`];
   }
   if (seccompFilters === undefined || seccompFilters >= planned) return [];
