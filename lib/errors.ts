@@ -71,8 +71,11 @@ export class NotUndoneError extends UruncError {
   override name = "NotUndoneError";
 }
 
-/** Of each part, in characters: what an image or a config.json says may be of any length. */
-const LONGEST_PART = 2000;
+/**
+ * Of each part, in characters: what an image or a config.json says may be of any length. A failed hook's
+ * last output has room.
+ */
+const LONGEST_PART = 4000;
 
 function formatParts({ operation, subject, reason, remedy }: ErrorParts): string {
   const about = subject === undefined ? "" : ` ${shorten(subject) || '""'}`;

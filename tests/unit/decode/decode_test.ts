@@ -11,7 +11,7 @@ const DOCUMENT: Document = {
 const fields = (value: unknown) => new Fields(value, new Place(DOCUMENT));
 
 const REFUSED: [what: string, decode: () => unknown, message: RegExp][] = [
-  ["what is not an object", () => fields([]), /read a test : found an array, allowed: a table$/],
+  ["what is not an object", () => fields([]), /read a test "": found an array, allowed: a table$/],
   ["a date", () => fields(new Date(0)), /found a date, allowed: a table$/],
   [
     "what is missing",
