@@ -26,7 +26,7 @@ export function target<Value>(definition: Target<Value>): Target {
 }
 
 /** Of a message, in characters: what is hostile is shortened in it (lib/errors.ts). */
-const LONGEST_MESSAGE = 6200;
+const LONGEST_MESSAGE = 12_200;
 
 /** Of one input, in milliseconds of a processor. */
 const LONGEST_TIME = 1000;

@@ -63,4 +63,47 @@ export const POLICY_GUARDS: Record<string, Patch> = {
     by: "filter: false,",
     test: "tests/unit/plan/golden_test.ts",
   },
+  seccomp: {
+    file: "lib/plan/seccomp.ts",
+    replace: 'if (mode === "off") return undefined;',
+    by: "return undefined;",
+    test: "tests/unit/plan/golden_test.ts",
+  },
+};
+
+const PROGRAM = "lib/seccomp/program.ts";
+const PROGRAM_TEST = "tests/unit/seccomp/program_test.ts";
+
+/** Of the filters of system calls: what each part of them refuses. */
+export const FILTER_GUARDS: Record<string, Patch> = {
+  "calls on no list": {
+    file: PROGRAM,
+    replace: "codes.set(number, results.refused);",
+    by: "codes.set(number, results.allowed);",
+    test: PROGRAM_TEST,
+  },
+  "calls that kill": {
+    file: PROGRAM,
+    replace: "for (const name of FATAL_CALLS) codes.set(callNumber(name), results.fatal);",
+    by: "",
+    test: PROGRAM_TEST,
+  },
+  "calls of x32": {
+    file: PROGRAM,
+    replace: "      code: results.fatal,",
+    by: "      code: results.allowed,",
+    test: PROGRAM_TEST,
+  },
+  "calls of other programs": {
+    file: PROGRAM,
+    replace: "byNumber, results.fatal)",
+    by: "byNumber, results.allowed)",
+    test: PROGRAM_TEST,
+  },
+  "unknown calls": {
+    file: PROGRAM,
+    replace: "unknown: refusal(ERRNO | ENOSYS),",
+    by: "unknown: [answer(ALLOW)],",
+    test: PROGRAM_TEST,
+  },
 };

@@ -1,7 +1,7 @@
 /** Every step of a launch plan, and every key of the operator's policy, has a test that guards it. */
 import assert from "node:assert/strict";
 import { configurationKeys, configurationTables } from "../../lib/config/keys.ts";
-import { POLICY_GUARDS } from "../mutation/policies.ts";
+import { FILTER_GUARDS, POLICY_GUARDS } from "../mutation/policies.ts";
 import { STEP_GUARDS } from "../mutation/steps.ts";
 import type { Guard } from "../mutation/types.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
@@ -10,7 +10,10 @@ const root = repositoryDirectory();
 const read = (path: string) => Deno.readTextFileSync(`${root}${path}`);
 
 /** Of keys at the top of config.toml, those that forbid something. */
-const FORBIDDING = Object.keys(configurationKeys).filter((key) => /^denied_|_filter$/.test(key));
+const FORBIDDING = Object.keys(configurationKeys)
+  .filter((key) => /^denied_|_filter$|^seccomp$/.test(key));
+
+const PATCHES = [...Object.values(POLICY_GUARDS), ...Object.values(FILTER_GUARDS)];
 
 Deno.test("every step of a launch plan has a test that fails without it", () => {
   const kinds = [...read("lib/plan/types.ts").matchAll(/\bstep: "(\w+)"/g)].map(([, kind]) =>
@@ -27,13 +30,13 @@ Deno.test("every key of the operator's policy has a test that fails without it",
   assert.deepEqual(Object.keys(POLICY_GUARDS).sort(), [...keys, ...FORBIDDING].sort());
 });
 
-Deno.test("what a policy's guard takes out is there, once", () => {
-  for (const { file, replace } of Object.values(POLICY_GUARDS)) {
+Deno.test("what a policy's or a filter's guard takes out is there, once", () => {
+  for (const { file, replace } of PATCHES) {
     assert.equal(read(file).split(replace).length, 2, `${file}: ${replace}`);
   }
 });
 
 Deno.test("the tests that guard steps and policies exist", () => {
-  const guards: Guard[] = [...Object.values(STEP_GUARDS), ...Object.values(POLICY_GUARDS)];
+  const guards: Guard[] = [...Object.values(STEP_GUARDS), ...PATCHES];
   for (const { test } of guards) Deno.statSync(`${root}${test}`);
 });
