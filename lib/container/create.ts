@@ -10,6 +10,7 @@ import type { InitMessage, Report } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
 import { sendStdio, type Stdio } from "../launch/stdio.ts";
+import { hasAddress } from "../network/arrival.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import type { Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
@@ -255,6 +256,9 @@ async function launch(
   if (ownNetwork && hasHooks) channel.send({ type: "readNetwork" });
   const network = ownNetwork ? (await expect(creation, "network")).network ?? undefined : undefined;
   if (network !== undefined) requireOwnNetwork(init.pid);
+  const lacksNetwork = ownNetwork && network === undefined;
+  const isAmbiguous = lacksNetwork && hasAddress(init.pid);
+  if (isAmbiguous) options.warn?.(NO_INTERFACE);
   const input = launchInput(options, prepared, directory.path, network, creation.cgroup);
   const planned = planLaunch(input);
   for (const warning of planned.warnings) options.warn?.(warning);
@@ -278,7 +282,7 @@ async function launch(
   }
   state = {
     ...state,
-    lacksNetwork: ownNetwork && network === undefined ? true : undefined,
+    lacksNetwork: lacksNetwork && !isAmbiguous ? true : undefined,
     expectedIdentity: planned.identity,
     memoryBytes: planned.memoryBytes,
     processes: planned.processes.needed,
@@ -307,6 +311,10 @@ async function launch(
   did("prove identity");
   return { ...state, phase: "created", identity: formatIdentity(identity), timeline };
 }
+
+const NO_INTERFACE =
+  "no interface of the container has the default route, and not exactly one has " +
+  "an address in use: the guest does without a network";
 
 /** Where the container's directory will be; nothing is there yet when only a plan is made. */
 function dryDirectory(options: CreateOptions): string {

@@ -1,5 +1,8 @@
+/** A global address of another interface than `lo`: the scope is the fourth column, the name the last. */
+const GLOBAL_INET6 = /^(?:\S+ +){3}00 +\S+ +(?!lo$)\S+$/m;
+
 /**
- * Whether an interface of a process's network namespace has an address, `lo` apart.
+ * Whether an interface of a process's network namespace has a global address, `lo` apart.
  *
  * @param pid of the process; false when it is gone
  * @see proc_pid_net(5)
@@ -9,8 +12,8 @@ export function hasAddress(pid: number): boolean {
     // Each IPv4 address makes a route to its subnet; the first line is a heading.
     const routes = Deno.readTextFileSync(`/proc/${pid}/net/route`).trimEnd().split("\n");
     if (routes.length > 1) return true;
-    // The last column is the interface. The file is missing without IPv6.
-    return /\s(?!lo$)\S+$/m.test(Deno.readTextFileSync(`/proc/${pid}/net/if_inet6`).trimEnd());
+    // The file is missing without IPv6.
+    return GLOBAL_INET6.test(Deno.readTextFileSync(`/proc/${pid}/net/if_inet6`));
   } catch {
     return false;
   }

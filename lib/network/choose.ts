@@ -46,6 +46,9 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
     bestRoute(tables.routes.filter((route) => route.family === family), [link])?.gateway
   );
   const [inet, inet6] = gateways;
+  const others = links
+    .filter((other) => other !== link && usableAddresses(other, tables.addresses).length > 0)
+    .map(({ name }) => name);
   return {
     name: link.name,
     index: link.index,
@@ -54,6 +57,7 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
     addresses: usableAddresses(link, tables.addresses)
       .map(({ family, address, prefixLength }) => ({ family, address, prefixLength })),
     ...((inet || inet6) && { gateway: { ...(inet && { inet }), ...(inet6 && { inet6 }) } }),
+    ...(others.length > 0 && { others }),
   };
 }
 

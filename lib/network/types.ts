@@ -11,6 +11,8 @@ export interface NetworkFacts {
   mtu: number;
   addresses: InterfaceAddress[];
   gateway?: { inet?: string; inet6?: string };
+  /** Names of others with an address; absent when there are none. */
+  others?: string[];
   /** Whether IPv4 packets that come in by it and are for another address are forwarded. */
   forwarding?: boolean;
   /** Of the tap that is in the namespace already. */

@@ -261,6 +261,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     warnings: [
       ...input.guest.warnings?.(guestInput(input)) ?? [],
       ...leavesNetwork && asked.network !== undefined ? [UNUSED_NETWORK] : [],
+      ...otherInterfaces(network),
     ],
     usesNetwork: input.network !== undefined,
   };
@@ -268,6 +269,12 @@ export function planLaunch(asked: LaunchInput): Launch {
 
 const UNUSED_NETWORK = "the guest's manifest declares no network device: it does without the " +
   "container's network";
+
+function otherInterfaces(network: NetworkFacts | undefined): string[] {
+  if (network?.others === undefined) return [];
+  const others = network.others.join(", ");
+  return [`the guest has ${network.name} and no other interface; not connected: ${others}`];
+}
 
 function networkOf({ network, networkComesLater }: LaunchInput): ManifestInput["network"] {
   if (network !== undefined) return "yes";

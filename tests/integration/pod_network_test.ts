@@ -69,6 +69,51 @@ testIf("a second guest is refused, and the first keeps its network throughout", 
   assert.equal(await namespace.snapshot(), before);
 });
 
+/** Interfaces of a namespace, with an address each. */
+function addInterfaces(namespace: Namespace, ...names: string[]): Promise<void> {
+  return namespace.setUp(...names.flatMap((name, index) => [
+    `ip link add ${name} type veth peer name p-${name}`,
+    `ip address add 10.9.${index}.2/24 dev ${name}`,
+    `ip link set p-${name} up`,
+    `ip link set ${name} up`,
+  ]));
+}
+
+testIf(
+  "a guest's lack of an interface is said, whenever that is there",
+  { needs: NEEDS },
+  async () => {
+    await using scope = new Scope();
+    const [one, several, later] = await Promise.all(
+      Array.from({ length: 3 }, () => Namespace.make(scope)),
+    ) as [Namespace, Namespace, Namespace];
+    const warningsOf = async (namespace: Namespace, between = () => Promise.resolve()) => {
+      const container = await guestIn(scope, namespace);
+      const created = await container.create();
+      assertSucceeded(created);
+      await between();
+      const started = await container.start();
+      assertSucceeded(started);
+      return [created.stderr, started.stderr];
+    };
+
+    await addInterfaces(one, "eth0", "eth1", "eth2");
+    await one.setUp("ip route add default via 10.9.1.1");
+    const [oneSays] = await warningsOf(one);
+    assert.match(oneSays!, /the guest has eth1 and no other interface; not connected: eth0, eth2/);
+
+    await addInterfaces(several, "eth0", "eth1");
+    const [severalSay, atStart] = await warningsOf(several);
+    assert.match(severalSay!, /no interface of the container has the default route/);
+    assert.equal(atStart, "");
+
+    const arrival = () => addInterfaces(later, "eth0");
+    const [nothing, late] = await warningsOf(later, arrival);
+    assert.equal(nothing, "");
+    assert.match(late!, /network was attached after it was created/);
+  },
+);
+
 testIf("a guest that ended makes room, and its late deletion takes nothing away", {
   needs: NEEDS,
   timeoutSeconds: 200,

@@ -71,6 +71,20 @@ Deno.test("chooseInterface follows the default route", () => {
   }
 });
 
+Deno.test("chooseInterface names other interfaces with an address", () => {
+  const links = [lo, ethernet(2), ethernet(3), ethernet(4), ethernet(5, { flags: 0 })];
+  const addresses = [
+    localhost,
+    inet(2, "10.0.0.2"),
+    inet(3, "10.0.1.2"),
+    inet6(4, "fe80::4", { scope: 253 }),
+    inet(5, "10.0.5.2"),
+  ];
+  assert.deepEqual(choose({ links, addresses, routes: [route(3, 0)] })?.others, ["eth2"]);
+  const one = choose({ links, addresses: addresses.slice(0, 2), routes: [route(2, 0)] })!;
+  assert.equal("others" in one, false);
+});
+
 Deno.test("chooseInterface without a default route takes the only addressed interface", () => {
   const cases: { what: string; links?: Link[]; addresses: LinkAddress[]; expected?: string }[] = [
     { what: "one", addresses: [localhost, inet(3, "10.0.0.2")], expected: "eth3" },
@@ -119,6 +133,7 @@ Deno.test("chooseInterface reports the facts of both families", () => {
       { family: "inet6", address: "fd00::2", prefixLength: 64 },
     ],
     gateway: { inet: "10.0.0.1", inet6: "fe80::1" },
+    others: ["eth3"],
   });
 });
 
