@@ -13,8 +13,8 @@ export function prepareFilters(): Record<string, string> {
   const configuration = defaultConfiguration();
   const filters = monitorNames().flatMap((name) =>
     (["kvm", "tcg"] as const).flatMap((accelerator) =>
-      [false, true].flatMap((namedTap) =>
-        Object.values(planFilters({ monitor: { name }, configuration, accelerator, namedTap })!)
+      [{ namedTap: false, agent: false }, { namedTap: true, agent: true }].flatMap((features) =>
+        Object.values(planFilters({ monitor: { name }, configuration, accelerator, ...features })!)
       )
     )
   );

@@ -92,6 +92,7 @@ export async function planContainer(options: CreateOptions): Promise<Plans> {
   checkSpec(bundle.spec);
   const prepared = prepare(bundle, await options.configuration());
   const launch = planDry(options, prepared);
+  for (const warning of launch.warnings) options.warn?.(warning);
   return { namespaces: planNamespaces(bundle.spec), launch: launch.plan };
 }
 
@@ -356,6 +357,7 @@ function launchInput(
   return {
     ...prepared,
     spec: withDefaultUser(options.bundle.spec, prepared.configuration),
+    guestUser: options.bundle.spec.process.user,
     network: network === "later" ? undefined : network,
     networkComesLater: network === "later" ? true : undefined,
     paths: {

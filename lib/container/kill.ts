@@ -67,7 +67,9 @@ export async function killContainer(
   if (status === "creating") throw notRunning(id);
   const effect = effectOf(signal, state.annotations);
   const isCreated = status === "created";
-  const number = isCreated ? numberBeforeStart(effect, signal) : numberOf(effect, signal);
+  const number = isCreated
+    ? numberBeforeStart(effect, signal)
+    : numberOf(effect, signal, status !== "stopped" && state.stop?.agent);
   debug(`kill: signal ${signal} means ${effect}`, { id, status, number, all });
   const pidfd = status === "stopped" ? undefined : openProcess(state);
   try {
@@ -154,11 +156,13 @@ async function askGuest(
 
 /**
  * The signal by which the waiter has this effect on the monitor. One that ends it is the caller's own:
- * the container's exit code has its number.
+ * the container's exit code has its number. To a program in a guest with an agent the waiter passes on
+ * whatever it gets.
  */
-function numberOf(effect: SignalEffect, signal: number): number {
+function numberOf(effect: SignalEffect, signal: number, hasAgent = false): number {
   switch (effect) {
     case "stop":
+      if (hasAgent) return signal;
       return effectOf(signal) === "stop" ? signal : SIGTERM;
     case "end":
       return SIGKILL;
@@ -166,8 +170,9 @@ function numberOf(effect: SignalEffect, signal: number): number {
       return SIGTSTP; // SIGSTOP would stop the waiter alone
     case "resume":
       return SIGCONT;
-    case "test":
     case "nothing":
+      return hasAgent ? signal : 0;
+    case "test":
       return 0; // which still checks whether the process exists
   }
 }

@@ -86,6 +86,8 @@ export interface ContainerState {
   stop?: {
     /** How the guest is asked before it is ended; undefined when it cannot be. */
     asking?: Asking;
+    /** The guest has an agent, which delivers signals to its program. */
+    agent?: true;
   };
 }
 
@@ -218,7 +220,10 @@ const readNetwork: Decoder<ContainerState["network"]> = (value, at) => {
 
 const readStop: Decoder<ContainerState["stop"]> = (value, at) => {
   const stop = new Fields(value, at);
-  return { asking: stop.optional("asking", oneOf(["button", "auto"])) };
+  return {
+    asking: stop.optional("asking", oneOf(["button", "auto"])),
+    agent: stop.optional("agent", boolean) ? true : undefined,
+  };
 };
 
 const readHook: Decoder<Hook> = (value, at) => {

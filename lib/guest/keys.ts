@@ -16,6 +16,7 @@ export const keys = [
   "environment",
   "kernelParameters",
   "stop",
+  "agent",
   "block",
   "blkMntPoint",
   "useDMBlock",

@@ -1,3 +1,5 @@
+import type { AgentProcess } from "./initrd/process.ts";
+
 /** The guest families. */
 export type UnikernelType = "linux" | "elf" | "unikraft" | "mirage" | "rumprun" | "mewz";
 
@@ -31,6 +33,8 @@ export interface UnikernelConfig {
   kernelParameters?: string;
   /** `button`: only the power button asks the guest to stop, and the caller waits. */
   stop?: Asking;
+  /** `on`: urunc's agent is the guest's process 1. */
+  agent?: "on" | "none";
   /** Absolute path in the image of a disk's content. */
   block?: string;
   /** Absolute path in the guest: where it mounts that disk, or its root. */
@@ -69,6 +73,8 @@ export interface GuestInput {
   nameservers?: string[];
   /** The container's `/etc/resolv.conf`, for families that take a file. */
   resolvConf?: string;
+  /** As whom an agent runs the program; undefined: the guest has none. */
+  agent?: AgentProcess;
 }
 
 /** A monitor, as far as a guest's command line depends on it. */

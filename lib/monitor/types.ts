@@ -43,6 +43,16 @@ export interface MonitorInput {
   controlFd?: number;
   /** One of a connection to the container's process, on which it reports events in QMP. */
   eventsFd?: number;
+  /** For a guest with an agent. */
+  ports?: AgentPorts;
+}
+
+/** Numbers of descriptors of the sockets that are behind a guest's ports. */
+export interface AgentPorts {
+  stdin: number;
+  stdout: number;
+  stderr: number;
+  control: number;
 }
 
 /** A disk for a monitor: either a path or an open descriptor. */
@@ -148,6 +158,8 @@ export interface Monitor extends BootingMonitor {
     /** In a log, which it opens by this path in the clean room; undefined: on its `eventsFd`. */
     log?: string;
   };
+  /** Whether it gives guests ports, for an agent. */
+  takesPorts?: boolean;
   /** Whether its guest's console reads standard input. */
   readsInput: boolean;
   /** Whether it makes standard output nonblocking and drops what does not fit. */

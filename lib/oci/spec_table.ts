@@ -85,13 +85,14 @@ export const specTable: SpecRow[] = [
   {
     property: "process.cwd",
     treatment: "warned",
-    how: "unless it is /: the guest does not get it",
+    how: "unless it is /: the guest does not get it, except by an agent",
   },
   {
     property: "process.capabilities",
     treatment: "by design",
     how:
-      "the monitor has none, regardless of the list; the operator's configuration may grant some",
+      "the monitor has none, regardless of the list; the operator's configuration may grant some. " +
+      "An agent's program has them inside of its guest",
   },
   {
     property: "process.rlimits",

@@ -204,6 +204,8 @@ export interface UnsupportedProperty {
   property: string;
   reason: string;
   remedy?: string;
+  /** The program has it all the same in a guest with an agent. */
+  givenByAgent?: boolean;
 }
 
 /** What is refused, and what is only said; see {@link file://./spec_table.ts the whole table}. */

@@ -62,6 +62,7 @@ export const warnedProperties: Record<string, Finder> = {
     process.cwd === "/" ? [] : [{
       property: `process.cwd ${process.cwd}`,
       reason: "the guest does not get a working directory: its own init has one",
+      givenByAgent: true,
     }],
   "linux.namespaces": ({ linux }) =>
     linux.namespaces.some(({ type }) => type === "network") ? [] : [{

@@ -1,4 +1,4 @@
-import type { Process, Rlimit } from "../oci/types.ts";
+import type { Process, Rlimit, User } from "../oci/types.ts";
 import type { Step } from "./types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 
@@ -82,7 +82,7 @@ export function planCredentials(input: CredentialsInput): Step[] {
   if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS"] });
   steps.push({ step: "dropBoundingSet", keep: capabilities });
   if (capabilities.length > 0) steps.push({ step: "keepCapabilities" });
-  steps.push({ step: "setGroups", gids: groupsOf(process) });
+  steps.push({ step: "setGroups", gids: groupsOf(process.user) });
   steps.push({ step: "setGid", gid: process.user.gid });
   steps.push({ step: "setUid", uid: process.user.uid });
   steps.push({ step: "setCapabilities", capabilities });
@@ -92,7 +92,7 @@ export function planCredentials(input: CredentialsInput): Step[] {
   steps.push({ step: "noNewPrivileges" });
 
   steps.push({ step: "resetSignals" });
-  steps.push({ step: "umask", mask: process.user.umask ?? DEFAULT_UMASK });
+  steps.push({ step: "umask", mask: umaskOf(process.user) });
   // Again, so that it belongs to the monitor's user. When that user's quota is exhausted, the empty one
   // that was made as root stays.
   if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS", "EDQUOT"] });
@@ -109,7 +109,7 @@ export function expectedIdentity(input: CredentialsInput, filtered: boolean): Ex
   return {
     uid: input.process.user.uid,
     gid: input.process.user.gid,
-    groups: groupsOf(input.process),
+    groups: groupsOf(input.process.user),
     capabilities: input.capabilities,
     noNewPrivileges: true,
     ...(filtered ? { seccompFilters: (input.seccompFilters ?? 0) + 1 } : {}),
@@ -118,8 +118,13 @@ export function expectedIdentity(input: CredentialsInput, filtered: boolean): Ex
 }
 
 /** additionalGids exactly: an empty list means no supplementary groups. */
-function groupsOf(process: Process): number[] {
-  return [...new Set(process.user.additionalGids)].sort((a, b) => a - b);
+export function groupsOf(user: User): number[] {
+  return [...new Set(user.additionalGids)].sort((a, b) => a - b);
+}
+
+/** The file mode creation mask of a container's process. */
+export function umaskOf(user: User): number {
+  return user.umask ?? DEFAULT_UMASK;
 }
 
 /** What config.json asks for, and defaults in place of the caller's own limits. */

@@ -112,7 +112,8 @@ function identity({ identity }: Launch): Line {
 }
 
 function stop({ stop }: Launch, { monitor }: LaunchInput): Line {
-  const { asking } = stop;
+  const { asking, agent } = stop;
+  if (agent) return ["stop by the caller's signals, which the agent delivers to the program"];
   const signal = monitor.endSignal;
   return asking === undefined
     ? [`stop by signal ${signal}`]

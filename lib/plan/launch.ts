@@ -3,17 +3,18 @@ import type { Configuration } from "../config/types.ts";
 import { UnsupportedError } from "../errors.ts";
 import type { HostFacts } from "../inspect/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
-import type { Monitor, MonitorInput } from "../monitor/types.ts";
+import type { AgentPorts, Monitor, MonitorInput } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
 import { lowestMemoryLimit } from "../oci/memory_limits.ts";
-import type { Spec } from "../oci/types.ts";
+import type { Spec, User } from "../oci/types.ts";
 import { parseNameservers } from "../guest/families/nameservers.ts";
 import type { Guest } from "../guest/families/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { Asking, GuestInput, UnikernelConfig } from "../guest/types.ts";
+import { AGENT_PORTS, monitorPorts, planAgent, portEnds } from "./agent.ts";
 import { planAppArmor } from "./apparmor.ts";
 import {
   type CredentialsInput,
@@ -49,6 +50,8 @@ import type { AllowedDevice } from "../cgroups/device_program.ts";
 /** Input for the second plan. */
 export interface LaunchInput {
   spec: Spec;
+  /** Of config.json: who the program is in a guest with an agent. */
+  guestUser: User;
   unikernel: UnikernelConfig;
   guest: Guest;
   monitor: Monitor;
@@ -91,7 +94,7 @@ export interface Launch {
   /** How many processes and threads the container may have. */
   processes: ProcessesPlan;
   /** How the guest is asked to stop, before it is ended. */
-  stop: { asking?: Asking };
+  stop: { asking?: Asking; agent?: true };
   /** What the guest may lose, one sentence each. */
   warnings: string[];
   /** Whether the guest uses the container's network. */
@@ -156,6 +159,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   const { failures } = input.monitor;
   const connects = failures !== undefined && failures.log === undefined;
   const eventsFd = connects ? inherit("events") : undefined;
+  const ports = stop.agent ? monitorPorts(inherit) : undefined;
   const startFd = inherit("start");
   const watchFd = failures === undefined ? undefined : inherit("watch");
   const filters = planFilters({
@@ -163,16 +167,19 @@ export function planLaunch(asked: LaunchInput): Launch {
     configuration,
     accelerator,
     namedTap: network !== undefined && devices.tapFd === undefined,
+    agent: stop.agent === true,
   });
   const filterFds = filters === undefined ? undefined : {
     monitor: inherit(MONITOR_FILTER),
     waiter: inherit(WAITER_FILTER),
   };
+  const [portsFd] = stop.agent ? AGENT_PORTS.map((port) => inherit(portEnds(port).ours)) : [];
   const monitorInput = monitorInputOf(input, {
     accelerator,
     initrdProcess,
     controlFd,
     eventsFd,
+    ports,
     devices,
     disks,
     networkDevice,
@@ -192,6 +199,7 @@ export function planLaunch(asked: LaunchInput): Launch {
       { step: "openFilter", name: WAITER_FILTER, filter: filters.waiter } as const,
     ]),
     ...(eventsFd === undefined ? [] : [{ step: "connectEvents" } as const]),
+    ...(stop.agent ? [{ step: "connectAgent" } as const] : []),
     ...(network === undefined ? [] : planNetwork(network, {
       user,
       mode: networkMode(spec),
@@ -240,6 +248,8 @@ export function planLaunch(asked: LaunchInput): Launch {
           guestMemoryMiB: monitorInput.memoryMiB,
           disks: facts.disks ?? [],
         }),
+        portsFd,
+        terminal: input.terminal !== undefined,
         program: input.monitor.argv(monitorInput),
       }),
       env: [],
@@ -259,6 +269,8 @@ export function planLaunch(asked: LaunchInput): Launch {
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, initrdProcess })),
     stop,
     warnings: [
+      ...spec.unsupported.warned.filter(({ givenByAgent }) => !(givenByAgent && stop.agent))
+        .map(({ property, reason }) => `config.json ${property}: ${reason}`),
       ...input.guest.warnings?.(guestInput(input)) ?? [],
       ...leavesNetwork && asked.network !== undefined ? [UNUSED_NETWORK] : [],
       ...otherInterfaces(network),
@@ -307,8 +319,10 @@ function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerato
   );
 }
 
-/** A guest is asked to stop if it may react and its monitor can ask it. */
-function planStop({ guest, monitor, unikernel }: LaunchInput): Launch["stop"] {
+/** An agent passes signals on; without one, a guest is asked if it may react and its monitor can ask it. */
+function planStop(input: LaunchInput): Launch["stop"] {
+  const { guest, monitor, unikernel } = input;
+  if (planAgent(input) !== undefined) return { agent: true };
   if (!guest.shutsDown || monitor.stop === undefined) return {};
   return { asking: unikernel.stop ?? "auto" };
 }
@@ -408,6 +422,7 @@ function guestInput(input: LaunchInput): GuestInput {
     version: unikernel.unikernelVersion,
     nameservers: parseNameservers(facts.resolvConf ?? ""),
     resolvConf: facts.resolvConf,
+    agent: planAgent(input),
     network: network === undefined ? undefined : guestNetwork(network, networkMode(spec)),
     disks: facts.disks?.map(({ readOnly, mountPoint, fileSystem }) => ({
       readOnly,
@@ -423,6 +438,7 @@ interface Decided {
   initrdProcess: GuestProcess | undefined;
   controlFd: number | undefined;
   eventsFd: number | undefined;
+  ports: AgentPorts | undefined;
   devices: PlannedDevices;
   disks: PlannedDisks;
   /** Name of the network device in the guest's manifest. */
@@ -431,7 +447,7 @@ interface Decided {
 
 function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
   const { facts, network, monitor, guest } = input;
-  const { accelerator, controlFd, eventsFd, devices, disks, networkDevice } = decided;
+  const { accelerator, controlFd, eventsFd, ports, devices, disks, networkDevice } = decided;
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
@@ -458,5 +474,6 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     disks: disks.disks,
     controlFd,
     eventsFd,
+    ports,
   };
 }

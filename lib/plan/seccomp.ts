@@ -13,6 +13,8 @@ export interface FiltersInput {
   accelerator: "kvm" | "tcg";
   /** The guest has a network, and its monitor opens the tap by its name. */
   namedTap: boolean;
+  /** The guest has an agent. */
+  agent: boolean;
 }
 
 /** The filters of one container: each is below those that come after it. */
@@ -27,7 +29,7 @@ export interface Filters {
 
 /** @returns undefined when the operator wants none */
 export function planFilters(input: FiltersInput): Filters | undefined {
-  const { monitor, configuration, accelerator, namedTap } = input;
+  const { monitor, configuration, accelerator, namedTap, agent } = input;
   const mode = configuration.seccomp;
   if (mode === "off") return undefined;
   const features: Feature[] = [
@@ -40,7 +42,7 @@ export function planFilters(input: FiltersInput): Filters | undefined {
     // Whatever the monitor's arguments are: its own filter looks at those.
     init: { tables: ["init", "waiter", own], features: [...FEATURES], mode, allowed },
     monitor: { tables: [own], features, mode, allowed },
-    waiter: { tables: ["waiter"], features: [], mode, allowed: [] },
+    waiter: { tables: ["waiter"], features: agent ? ["agent"] : [], mode, allowed: [] },
   };
 }
 

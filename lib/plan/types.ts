@@ -194,6 +194,8 @@ export type StepBody =
   | { step: "openFilter"; name: string; filter: CallFilter }
   /** A connection between the container's process, `watch`, and the monitor, `events`. */
   | { step: "connectEvents" }
+  /** A connection for each port of the guest's agent: see plan/agent.ts. */
+  | { step: "connectAgent" }
   /** Reports to the creator that only the exec is left, and waits for `start`. */
   | { step: "barrier" }
   /** Executes the container's process, which starts the monitor: see plan/waiter.ts. */

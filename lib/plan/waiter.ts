@@ -24,13 +24,18 @@ export interface WaiterInput {
   filterFds?: { monitor: number; waiter: number };
   /** The monitor's RLIMIT_FSIZE, which is not the waiter's: its output may be a file. */
   fileSize: Pick<Rlimit, "soft" | "hard">;
+  /** The first of its ends of the connections to the guest's agent, if the guest has one. */
+  portsFd?: number;
+  /** The standard files are a terminal. */
+  terminal?: boolean;
   /** The monitor's argument vector, its path first. */
   program: string[];
 }
 
 /** The argument vector of the container's process. */
 export function waiterArguments(input: WaiterInput): string[] {
-  const { monitor, guest, startFd, watchFd, filterFds, fileSize, program } = input;
+  const { monitor, guest, startFd, watchFd, portsFd, terminal, filterFds, fileSize, program } =
+    input;
   return [
     NAME,
     `start=${startFd}`,
@@ -43,6 +48,7 @@ export function waiterArguments(input: WaiterInput): string[] {
     ...(monitor.readsInput ? ["input"] : []),
     ...(monitor.dropsOutput ? ["blocking"] : []),
     ...endWords(monitor, guest),
+    ...(portsFd === undefined ? [] : [`ports=${portsFd}`, ...(terminal ? ["terminal"] : [])]),
     "--",
     ...program,
   ];

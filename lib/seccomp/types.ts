@@ -9,13 +9,14 @@ export type Condition =
   | { argument: number; mask: number; equals: number };
 
 /**
- * What a container has that only some have, and that its monitor makes other system calls for:
+ * What a container has that only some have, and that its processes make other system calls for:
  *
  * - `kvm`: the guest's instructions run by KVM
  * - `translation`: the monitor translates the guest's instructions to code of its own
  * - `namedTap`: the monitor opens the tap by its name
+ * - `agent`: the guest has an agent, to which the container's process talks
  */
-export const FEATURES = ["kvm", "translation", "namedTap"] as const;
+export const FEATURES = ["kvm", "translation", "namedTap", "agent"] as const;
 export type Feature = typeof FEATURES[number];
 
 /** System calls that are allowed for one reason. */

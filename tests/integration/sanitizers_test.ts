@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { parse } from "smol-toml";
+import { type AgentProcess, processFile } from "../../lib/guest/initrd/process.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/command/group.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
@@ -228,4 +229,112 @@ testIf("guest init reads no byte outside of a damaged message", { needs: ["gcc"]
   const answers = await runSanitized("sanitized_init.c", concatenate(messages.map(sized)));
   assert.equal(answers.length, messages.length);
   assert.deepEqual(answers.slice(0, 2), ["7", "9"]);
+});
+
+const HELLO = frame(1, new Uint8Array(24));
+const INPUT_END = frame(2, new Uint8Array(8).fill(7));
+const DRAINED = frame(5, new Uint8Array());
+const READY = frame(65, Uint8Array.of(1, 0, ...new Uint8Array(16)));
+const EXITED = frame(66, Uint8Array.of(3, ...new Uint8Array(23)));
+
+function frame(type: number, payload: Uint8Array): Uint8Array {
+  return concatenate([Uint8Array.of(type, 0, payload.length, 0), payload]);
+}
+
+/** One after the other, now and then damaged or cut. */
+function randomFrames(random: Random, kinds: Uint8Array[]): Uint8Array {
+  const bytes = concatenate(Array.from({ length: random.below(6) }, () => random.pick(kinds)));
+  const end = random.below(4) === 0 ? random.below(bytes.length + 1) : bytes.length;
+  for (let flip = random.below(8) - 4; flip > 0 && bytes.length > 0; flip--) {
+    bytes[random.below(bytes.length)] = random.pick([0, 1, 2, 65, 255, random.below(256)]);
+  }
+  return bytes.subarray(0, end);
+}
+
+/** In portions, each preceded by its length. */
+function portions(random: Random, bytes: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const length = Math.min(bytes.length - at, random.pick([1, 2, 3, 30, 255]));
+    parts.push(Uint8Array.of(length), bytes.subarray(at, at + length));
+    at += length;
+  }
+  return concatenate(parts);
+}
+
+async function askAgent(records: [kind: string, data: Uint8Array][]): Promise<string[]> {
+  const input = records.flatMap(([kind, data]) => [encode(kind), sized(data)]);
+  const answers = await runSanitized("sanitized_agent.c", concatenate(input));
+  assert.equal(answers.length, records.length);
+  return answers;
+}
+
+testIf("agent and waiter read any bytes of each other, in any portions", {
+  needs: ["gcc"],
+}, async () => {
+  const random = new Random(6);
+  const oneByOne = (...frames: Uint8Array[]) =>
+    concatenate([...concatenate(frames)].map((byte) => Uint8Array.of(1, byte)));
+  const usual: [string, Uint8Array, string][] = [
+    ["f", concatenate([HELLO, INPUT_END, DRAINED]), "3 whole"],
+    ["f", HELLO.subarray(0, 20), "0 more"],
+    ["f", frame(1, new Uint8Array(23)), "0 broken"],
+    ["f", Uint8Array.of(1, 0, 255, 255), "0 broken"],
+    // State, whether it is broken, whether the program has exited, its code, whether the console fits.
+    ["c", oneByOne(READY, EXITED), "2 0 1 3 1"],
+    ["c", oneByOne(EXITED), "1 1 0 0 1"],
+    ["c", oneByOne(READY, READY), "2 1 0 0 1"],
+    ["c", oneByOne(READY, EXITED, EXITED), "2 1 1 3 1"],
+    ["c", oneByOne(frame(65, Uint8Array.of(2, ...new Uint8Array(17)))), "1 1 0 0 1"],
+    ["c", oneByOne(frame(65, new Uint8Array(18).fill(1))), "1 1 0 0 1"],
+    ["c", oneByOne(encode("[ 1.2] uruurunc-agent: serial line\r\n")), "3 1 0 0 1"],
+  ];
+  const records: [string, Uint8Array][] = usual.map(([kind, data]) => [kind, data]);
+  for (let round = 0; round < ROUNDS; round++) {
+    const kinds = [HELLO, INPUT_END, DRAINED, READY, EXITED, encode("urunc-agent: serial line\n")];
+    const bytes = randomFrames(random, kinds);
+    records.push(random.below(2) === 0 ? ["f", bytes] : ["c", portions(random, bytes)]);
+  }
+  const answers = await askAgent(records);
+  assert.deepEqual(answers.slice(0, usual.length), usual.map(([, , answer]) => answer));
+});
+
+const PROCESS_PARTS = [
+  ...["uid=7\0", "gid=8\0", "groups=1,2,3\0", "umask=18\0", "limit=7:1:2\0", "limit=0:1:1\0"],
+  ...["capabilities=1:2:3:4:ff\0", "cwd=/a\0", "hostname=h\0", "domainname=d\0"],
+  ...["no-new-privileges\0", "uid=", "4294967295\0", ",", ":", "=", "\0", "-1", "limit=99:1:1\0"],
+];
+
+testIf("the agent reads whom it is to run, or refuses the whole", { needs: ["gcc"] }, async () => {
+  const random = new Random(7);
+  const process: AgentProcess = {
+    ...{ uid: 1000, gid: 1001, groups: [4, 5], umask: 0o27, cwd: "/x\ny", hostname: "name" },
+    rlimits: [{ type: "RLIMIT_CORE", soft: "0", hard: `${2n ** 64n - 1n}` }],
+    capabilities: {
+      bounding: "1",
+      effective: "1",
+      inheritable: "0",
+      permitted: "1",
+      ambient: "1ff",
+    },
+    noNewPrivileges: true,
+  };
+  const usual: [string, string][] = [
+    ["", "1 0 0 0 0"],
+    [new TextDecoder().decode(processFile(process)), "1 1000 2 1 1ff"],
+    ["uid=1", "0 0 0 0 0"],
+    ["uid=-1\0", "0 0 0 0 0"],
+    ["uid=4294967295\0", "0 0 0 0 0"],
+    ["limit=1:2:3:4\0", "0 0 0 0 0"],
+    ["cwd=relative\0", "0 0 0 0 0"],
+    ["unknown\0", "0 0 0 0 0"],
+    ["limit=1:2:3\0".repeat(17), "0 0 0 16 0"],
+  ];
+  const texts = Array.from(
+    { length: ROUNDS },
+    () => Array.from({ length: random.below(6) }, () => random.pick(PROCESS_PARTS)).join(""),
+  );
+  const all = [...usual.map(([text]) => text), ...texts];
+  const answers = await askAgent(all.map((text) => ["p", encode(text)]));
+  assert.deepEqual(answers.slice(0, usual.length), usual.map(([, answer]) => answer));
 });

@@ -88,6 +88,7 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   openWaiter: everything,
   openLog: at("exit_codes", "exit code: Firecracker that exits"),
   connectEvents: at("exit_codes", "exit code: a monitor that reports an internal error"),
+  connectAgent: at("agent", "agent: TERM is the program's"),
   barrier: everything,
   exec: everything,
 };

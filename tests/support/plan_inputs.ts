@@ -105,8 +105,10 @@ export const NETWORK: NetworkFacts = {
 
 /** Everything that the second plan is made from; a PVH guest on KVM without a network. */
 export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
+  const spec = changes.spec ?? specOf();
   const input: LaunchInput = {
-    spec: specOf(),
+    spec,
+    guestUser: spec.process.user,
     unikernel: {
       unikernelType: "elf",
       hypervisor: "qemu",

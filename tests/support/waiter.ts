@@ -1,6 +1,6 @@
 /** The container's process by itself, without a container: lib/build/waiter. */
 import { close, SOCK_STREAM, socketpair, spawn, waitpidAsync } from "../../ffi/linux.ts";
-import { WAITER_WARNINGS } from "../../lib/build/native/programs.ts";
+import { WARNINGS } from "../../lib/build/native/programs.ts";
 import { WAITER } from "../../lib/launch/waiter_bytes.ts";
 import { run } from "./process.ts";
 import type { Scope } from "./scope.ts";
@@ -20,7 +20,7 @@ export async function waiterProgram(
   } else {
     const source = `${repositoryDirectory()}lib/build/waiter/waiter.c`;
     const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-    await run(["gcc", ...WAITER_WARNINGS, "-g", "-O1", ...sanitizers, source, "-o", path], {
+    await run(["gcc", ...WARNINGS, "-g", "-O1", ...sanitizers, source, "-o", path], {
       check: true,
     });
   }

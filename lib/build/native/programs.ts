@@ -25,7 +25,7 @@ export interface NativeProgram {
   compiler: Compiler;
   /** Relative to the repository. The compiler runs there, so no path of the machine gets into the result. */
   directory: string;
-  /** Arguments of the compiler: source files of the directory. They may include others of it. */
+  /** Arguments of the compiler: source files of the directory. They may include others, of other programs, too. */
   sources: readonly string[];
   flags: readonly string[];
   output: Output;
@@ -79,25 +79,35 @@ const STUB_FLAGS = [
   "-Wl,-T,stub.ld",
 ];
 
-const GUEST_INIT_FLAGS = [
-  "-std=c17",
-  ...FREESTANDING,
-  "-fno-pic",
-  "-no-pie",
-  // The base instruction set, whatever processor the guest has.
-  "-march=x86-64",
-  "-mgeneral-regs-only",
+/** Of programs with a C library, their tests' builds with sanitizers included. */
+export const WARNINGS = ["-std=gnu17", "-Wall", "-Wextra", "-Werror"];
+
+/** What a distribution's gcc turns on by itself. */
+const PLAIN = [
+  "-fno-stack-clash-protection",
+  "-fcf-protection=none",
+  "-fno-asynchronous-unwind-tables",
+  "-fno-ident",
   "-s",
-  "-Wl,-z,noexecstack",
-  "-Wl,-z,noseparate-code",
-  "-Wl,-z,max-page-size=4096",
 ];
 
-/** Of the container's process, its tests' builds with sanitizers included. */
-export const WAITER_WARNINGS = ["-std=gnu17", "-Wall", "-Wextra", "-Werror"];
+const GUEST_INIT_FLAGS = [
+  ...WARNINGS,
+  "-Os",
+  // The kernel's headers, for netlink and capabilities; musl's come first.
+  ...["-idirafter", "/usr/include", "-idirafter", "/usr/include/x86_64-linux-gnu"],
+  "-static",
+  "-fno-pic",
+  "-no-pie",
+  ...["-ffunction-sections", "-fdata-sections", "-Wl,--gc-sections"],
+  // The base instruction set, whatever processor the guest has.
+  "-march=x86-64",
+  ...PLAIN,
+  "-Wl,--build-id=none,-z,noseparate-code,-z,max-page-size=4096,-z,noexecstack",
+];
 
 const WAITER_FLAGS = [
-  ...WAITER_WARNINGS,
+  ...WARNINGS,
   "-Os",
   // Monitors are hostile: at an address of its own, with guarded stacks and read-only relocations.
   "-static-pie",
@@ -106,12 +116,7 @@ const WAITER_FLAGS = [
   "-Wl,-z,relro,-z,now,-z,noexecstack",
   // The base instruction set.
   "-march=x86-64",
-  // What a distribution's gcc turns on by itself.
-  "-fno-stack-clash-protection",
-  "-fcf-protection=none",
-  "-fno-asynchronous-unwind-tables",
-  "-fno-ident",
-  "-s",
+  ...PLAIN,
   "-Wl,--build-id=none,-z,noseparate-code,-z,max-page-size=4096",
 ];
 
@@ -141,9 +146,9 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
   },
   {
     name: "guest init",
-    compiler: GCC,
+    compiler: { ...MUSL_GCC, packages: [...MUSL_GCC.packages, "linux-libc-dev"] },
     directory: "lib/build/guest_init",
-    sources: ["init.c"],
+    sources: ["init.c", "network.c", "run.c", "surroundings.c", "agent.c"],
     flags: GUEST_INIT_FLAGS,
     output: { module: "lib/guest/initrd/init_bytes.ts", constant: "GUEST_INIT" },
   },

@@ -19,6 +19,9 @@
  *   blocking     keep the program's output blocking, whatever it does: it drops what does not fit
  *   debug-exit   exit code 2n+1 is n, for n from 1 to 127: QEMU's isa-debug-exit
  *   code=FROM:TO exit code FROM is TO; goes before debug-exit
+ *   ports=FD     the guest has an agent (channel.h): FD and the next three are sockets to its ports, and
+ *                the monitor's standard output is the guest's console
+ *   terminal     the standard files are a terminal
  *
  * A SIGURG with the number of a signal as its value announces that what ends the program next is done
  * because of that signal: Ctrl-Alt-Delete on the guest's keyboard, of which the monitor knows no cause.
@@ -41,7 +44,10 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
+
+#include "channel.h"
 
 /* A pipe that poll(2) says is writable takes so much without waiting (pipe(7), PIPE_BUF). */
 #define CHUNK 4096
@@ -53,6 +59,8 @@
 #define OWN_FAILURE 125
 /* The program reported that it cannot go on. */
 #define REPORTED_FAILURE 255
+/* A guest with an agent ended, and the agent had not said how. */
+#define NO_REPORT 255
 #define SIGNAL_BASE 128
 #define MOST_CODES 8
 #define MOST_FAILURES 8
@@ -63,8 +71,8 @@
 #define MOST_INSTRUCTIONS 4096
 
 struct options {
-  int start, events, log, filter, own_filter, end, input, blocking, debug_exit, codes, failures,
-      limits_files;
+  int start, events, log, filter, own_filter, ports, end, input, blocking, debug_exit, terminal;
+  int codes, failures, limits_files;
   struct rlimit file_size;
   struct { int from, to; } code[MOST_CODES];
   char **program;
@@ -74,6 +82,8 @@ struct options {
 struct flow {
   int from, to;
   size_t at, end, most;
+  /* Of those taken, how many have left. */
+  uint64_t moved;
   char bytes[CHUNK];
 };
 
@@ -84,9 +94,11 @@ struct needle {
 };
 
 static struct options options = {.start = -1, .events = -1, .log = -1, .filter = -1, .own_filter = -1,
-                                 .end = SIGTERM};
+                                 .ports = -1, .end = SIGTERM};
 /* What the program reports of itself: its events, which go nowhere, or its log. */
 static struct flow input, output, errors, watched;
+/* The program's own, of a guest with an agent; `output` is its console then. */
+static struct flow port_output = {.from = -1}, port_errors = {.from = -1};
 static struct needle failure[MOST_FAILURES];
 static int signals = -1;
 /* Write ends of output pipes that are kept blocking. */
@@ -178,10 +190,12 @@ static int parse_word(const char *word) {
          valued(word, "log=", 3, 1 << 20, &options.log) ||
          valued(word, "filter=", 3, 1 << 20, &options.filter) ||
          valued(word, "own-filter=", 3, 1 << 20, &options.own_filter) ||
+         valued(word, "ports=", 3, 1 << 20, &options.ports) ||
          valued(word, "end=", 1, 64, &options.end) || code(word) || failure_text(word) ||
          file_size(word) ||
          flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
-         flag(word, "debug-exit", &options.debug_exit);
+         flag(word, "debug-exit", &options.debug_exit) ||
+         flag(word, "terminal", &options.terminal);
 }
 
 static void parse(char **word) {
@@ -233,10 +247,19 @@ static void forward(struct flow *flow, int from, int to) {
   flow->most = terminal ? TERMINAL_CHUNK : CHUNK;
 }
 
+/* A port is never closed: QEMU would drop what the guest has not read yet. */
+static int ends_at_port(const struct flow *flow) {
+  return options.ports >= 0 && flow->to == options.ports + PORT_STDIN;
+}
+
 /* End of input. Pipes are closed: the program then reads end of file. */
 static void end_of(struct flow *flow) {
   if (flow->from > 2) close(flow->from);
   flow->from = -1;
+  if (flow->at == flow->end && ends_at_port(flow)) {
+    flow->to = -1;
+    send_number(FRAME_INPUT_END, flow->moved);
+  }
   if (flow->at == flow->end && flow->to > 2) release(&flow->to);
 }
 
@@ -292,7 +315,8 @@ static void spawn(const int files[3]) {
 /* One pipe for output and errors that go to one file: what is written first arrives first. */
 static void start_monitor(void) {
   int in[2], out[2], err[2];
-  int together = same_file(1, 2);
+  /* A guest's console is not for the caller. */
+  int together = options.ports < 0 && same_file(1, 2);
   make_pipe(in);
   make_pipe(out);
   if (together) memcpy(err, out, sizeof out);
@@ -328,6 +352,54 @@ static void keep_blocking(void) {
     if (flags > 0 && flags & O_NONBLOCK) fcntl(held[i], F_SETFL, flags & ~O_NONBLOCK);
   }
 }
+
+/* The caller's file may be full: it has its time to read. */
+static void warn(const char *text, size_t length) {
+  for (size_t at = 0; at < length;) {
+    struct pollfd fd = {2, POLLOUT, 0};
+    if (poll(&fd, 1, DRAIN) <= 0) return;
+    size_t left = length - at;
+    ssize_t count = write(2, text + at, left < TERMINAL_CHUNK ? left : TERMINAL_CHUNK);
+    if (count < 0) return;
+    at += (size_t)count;
+  }
+}
+
+static struct winsize terminal_size(void) {
+  struct winsize size = {0};
+  if (options.terminal) ioctl(0, TIOCGWINSZ, &size);
+  return size;
+}
+
+static void start_channel(void) {
+  if (options.ports < 0) return;
+  struct winsize size = terminal_size();
+  int together = !options.terminal && same_file(1, 2);
+  int flags = (options.terminal ? HELLO_TERMINAL : 0) | (together ? HELLO_TOGETHER : 0);
+  forward(&port_output, options.ports + PORT_STDOUT, 1);
+  forward(&port_errors, options.ports + PORT_STDERR, 2);
+  int error = begin_channel(options.ports + PORT_CONTROL, flags, size.ws_row, size.ws_col);
+  if (error) fail("channel", "", error);
+}
+
+/* The guest's terminal ends lines itself. */
+static void leave_bytes_alone(void) {
+  struct termios modes;
+  if (!options.terminal || tcgetattr(0, &modes) < 0) return;
+  modes.c_oflag &= ~(tcflag_t)OPOST;
+  tcsetattr(0, TCSANOW, &modes);
+}
+
+static void open_channel(void) {
+  struct winsize size = terminal_size();
+  leave_bytes_alone();
+  send_size(size.ws_row, size.ws_col);
+  release(&input.to);
+  input.to = options.ports + PORT_STDIN;
+}
+
+static const char NO_PORTS[] =
+    "urunc: the guest's kernel has no driver for virtio-serial: its console is the serial line\n";
 
 static int is_waiting(int error) {
   return error == EAGAIN || error == EINTR;
@@ -369,12 +441,20 @@ static void scan(void) {
   }
 }
 
+static int has_own_console(void) {
+  return channel.state == CHANNEL_BOOTING || channel.state == CHANNEL_OPEN;
+}
+
 static void take(struct flow *flow) {
   ssize_t count = read(flow->from, flow->bytes, flow->most);
   if (count < 0 && is_waiting(errno)) return;
   flow->at = 0;
   flow->end = count > 0 ? count : 0;
   if (flow == &watched) scan();
+  if (flow == &output && count > 0 && has_own_console()) {
+    flow->at = take_console(flow->bytes, flow->end);
+    if (channel.state == CHANNEL_SERIAL) warn(NO_PORTS, sizeof NO_PORTS - 1);
+  }
   if (count <= 0) end_of(flow);
 }
 
@@ -382,12 +462,16 @@ static void take(struct flow *flow) {
 static void give(struct flow *flow) {
   ssize_t count = write(flow->to, flow->bytes + flow->at, flow->end - flow->at);
   if (count < 0 && is_waiting(errno)) return;
-  flow->at = count < 0 ? flow->end : flow->at + count;
+  size_t gone = count < 0 ? flow->end - flow->at : (size_t)count;
+  flow->at += gone;
+  flow->moved += gone;
   if (count < 0 && flow == &input) end_of(flow);
   if (flow->from < 0) end_of(flow);
 }
 
+/* Until the agent says where it belongs, input stays the caller's. */
 static struct pollfd wanted(const struct flow *flow) {
+  if (flow == &input && channel.state == CHANNEL_BOOTING) return (struct pollfd){-1, 0, 0};
   if (flow->at < flow->end) return (struct pollfd){flow->to, POLLOUT, 0};
   return (struct pollfd){flow->from, POLLIN, 0};
 }
@@ -427,8 +511,22 @@ static void reap(void) {
   }
 }
 
+/* By which an agent without a channel ends the program (lib/build/guest_init/agent.c). */
+static const char CTRL_ALT_DELETE[] =
+    "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"ctrl\"},"
+    "{\"type\":\"qcode\",\"data\":\"alt\"},{\"type\":\"qcode\",\"data\":\"delete\"}]}}\n";
+
 static void note_cause(int number) {
   if (!monitor.ended && !monitor.cause && number > 0 && number <= 64) monitor.cause = number;
+}
+
+/* A terminal's own signal comes with its size. */
+static int signal_program(int number) {
+  struct winsize size = terminal_size();
+  if (channel.state != CHANNEL_OPEN || channel.has_exited || monitor.ended) return 0;
+  if (number == SIGWINCH && options.terminal) send_size(size.ws_row, size.ws_col);
+  else send_number(FRAME_SIGNAL, (uint64_t)number);
+  return 1;
 }
 
 /* lib/monitor/signals.ts: what a signal does to a program without handlers, it does to the guest. */
@@ -440,8 +538,10 @@ static void heard(const struct signalfd_siginfo *info) {
       return;
     case SIGURG:
       if (info->ssi_code == SI_QUEUE) note_cause(info->ssi_int);
+      else signal_program(number);
       return;
     case SIGWINCH:
+      signal_program(number);
       return;
     case SIGTSTP:
     case SIGTTIN:
@@ -454,8 +554,12 @@ static void heard(const struct signalfd_siginfo *info) {
   }
   /* A reader has gone: write(2) says so, too. */
   if (number == SIGPIPE && (pid_t)info->ssi_pid == getpid()) return;
+  if (signal_program(number)) return;
   /* The reader has had its time. */
   if (monitor.ended) drop(&output), drop(&errors), drop(&watched);
+  if (monitor.ended || channel.has_exited) drop(&port_output), drop(&port_errors);
+  if (channel.has_exited) return;
+  if (channel.state == CHANNEL_SERIAL) return say(CTRL_ALT_DELETE);
   note_cause(number);
   signal_monitor(options.end);
 }
@@ -481,30 +585,85 @@ static void move_watched(int ready) {
   if (options.log < 0) watched.at = watched.end;
 }
 
+static int has_arrived(const struct flow *flow, uint64_t bytes) {
+  return flow->moved >= bytes || !is_open(flow);
+}
+
+/* The guest's kernel takes output ahead of the host: it must not end before all of it is here. */
+static void confirm_arrival(void) {
+  if (!channel.has_exited || channel.drained) return;
+  if (!has_arrived(&port_output, channel.bytes[0])) return;
+  if (!has_arrived(&port_errors, channel.bytes[1])) return;
+  send_number(FRAME_DRAINED, 0);
+  channel.drained = 1;
+}
+
+static void read_agent(void) {
+  enum channel_state before = channel.state;
+  read_channel();
+  if (channel.state == CHANNEL_OPEN && before != CHANNEL_OPEN) open_channel();
+  if (channel.broken) signal_monitor(SIGKILL);
+}
+
+/* The agent has said that it ends, and neither the rest nor its end came. A reader may take its time. */
+static void end_stalled(void) {
+  if (port_output.at < port_output.end || port_errors.at < port_errors.end) return;
+  channel.broken = !channel.drained;
+  signal_monitor(SIGKILL);
+}
+
 static int is_done(void) {
-  return monitor.ended && !is_open(&output) && !is_open(&errors) && !is_open(&watched);
+  return monitor.ended && !is_open(&output) && !is_open(&errors) && !is_open(&watched) &&
+         !is_open(&port_output) && !is_open(&port_errors);
 }
 
 /* Returns when the monitor has exited and its output is where it belongs. */
 static void run(void) {
   while (!is_done()) {
     struct pollfd fds[] = {wanted(&input), wanted(&output), wanted(&errors),
-                           wanted(&watched), {signals, POLLIN, 0}};
-    int ready = poll(fds, sizeof fds / sizeof *fds, monitor.ended ? DRAIN : -1);
-    if (ready == 0) return;
-    if (ready < 0) continue;
+                           wanted(&watched), {signals, POLLIN, 0}, wanted(&port_output),
+                           wanted(&port_errors), {channel.control, POLLIN, 0}};
+    int limited = monitor.ended || channel.has_exited;
+    int ready = poll(fds, sizeof fds / sizeof *fds, limited ? DRAIN : -1);
+    if (ready == 0 && monitor.ended) return;
+    if (ready == 0) end_stalled();
+    if (ready <= 0) continue;
     move(&input, fds[0].revents);
     move(&output, fds[1].revents);
     move(&errors, fds[2].revents);
     move_watched(fds[3].revents);
     keep_blocking();
     if (fds[4].revents) read_signals();
-    if (monitor.ended) end_if_empty(&output), end_if_empty(&errors), end_if_empty(&watched);
+    move(&port_output, fds[5].revents);
+    move(&port_errors, fds[6].revents);
+    if (fds[7].revents) read_agent();
+    confirm_arrival();
+    if (!monitor.ended) continue;
+    end_if_empty(&output), end_if_empty(&errors), end_if_empty(&watched);
+    end_if_empty(&port_output), end_if_empty(&port_errors);
   }
+}
+
+static const char NO_WORD[] =
+    "urunc: the guest ended without its agent's report; the last lines of its console:\n";
+
+/* Whatever the monitor exits with: what a guest did that was not its program's exit, is a failure. */
+static int agent_exit_code(void) {
+  char lines[CONSOLE_KEPT];
+  if (channel.has_exited && !channel.broken) {
+    return channel.signal ? SIGNAL_BASE + channel.signal : channel.code;
+  }
+  int is_own = monitor.failed || channel.broken;
+  if (!is_own && monitor.cause) return SIGNAL_BASE + monitor.cause;
+  if (!is_own && WIFSIGNALED(monitor.status)) return SIGNAL_BASE + WTERMSIG(monitor.status);
+  warn(NO_WORD, sizeof NO_WORD - 1);
+  warn(lines, last_lines(lines));
+  return NO_REPORT;
 }
 
 /* docs/signals.md, "How a guest ends". */
 static int exit_code(void) {
+  if (has_own_console()) return agent_exit_code();
   if (monitor.failed) return REPORTED_FAILURE;
   if (monitor.cause) return SIGNAL_BASE + monitor.cause;
   if (WIFSIGNALED(monitor.status)) return SIGNAL_BASE + WTERMSIG(monitor.status);
@@ -525,8 +684,10 @@ int main(int argc, char **argv) {
   close_on_exec(options.filter);
   close_on_exec(options.own_filter);
   close_on_exec(options.log);
+  for (int i = 0; options.ports >= 0 && i < PORTS; i++) close_on_exec(options.ports + i);
   open_signals();
   start_monitor();
+  start_channel();
   release_inherited();
   watch_program();
   run();

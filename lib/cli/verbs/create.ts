@@ -37,9 +37,6 @@ export function creationOf(command: CreateCommand, context: Context): CreateOpti
   const stopwatch = new Stopwatch("create", command.id, processAge());
   const bundle = readBundle(command.bundle);
   stopwatch.did("read bundle");
-  for (const { property, reason } of bundle.spec.unsupported.warned) {
-    context.log.warning(`config.json ${property}: ${reason}`);
-  }
   return {
     id: command.id,
     bundle,

@@ -56,6 +56,7 @@ export const linux: Guest = {
   type: "linux",
   shutsDown: true,
   takesNameservers: true,
+  takesAgent: true,
   takesLinuxImage: true,
   takesKernelParameters: true,
   disks: {
@@ -74,6 +75,10 @@ export const linux: Guest = {
 };
 
 function processInInitrd(input: GuestInput): GuestProcess | undefined {
+  if (input.agent !== undefined) {
+    requireRoomForAgent(input);
+    return processOf(input);
+  }
   if (input.environment === "cmdline") return undefined;
   if (rootOf(input) !== undefined && input.environment === undefined) return undefined;
   if (!input.hasInitrd || !input.isInitramfs || rootOf(input) !== undefined) {
@@ -94,6 +99,24 @@ function processInInitrd(input: GuestInput): GuestProcess | undefined {
   const belongsThere = input.environment === "initrd" || input.env.length > 0 ||
     exceedsLine(input);
   return belongsThere || !fitsLine(input) ? processOf(input) : undefined;
+}
+
+/** @throws InvalidConfigurationError: the agent is a file of the initial RAM disk */
+function requireRoomForAgent(input: GuestInput): void {
+  const reason = input.environment === "cmdline"
+    ? `it is "on", but ${keyPrefix}environment is "cmdline"`
+    : rootOf(input) !== undefined
+    ? 'it is "on", but the guest\'s root is a disk'
+    : !input.hasInitrd || !input.isInitramfs
+    ? 'it is "on", but the image has no initial RAM disk that files can be added to'
+    : undefined;
+  if (reason === undefined) return;
+  throw new InvalidConfigurationError({
+    operation: "add the agent to the guest",
+    subject: `${keyPrefix}agent`,
+    reason,
+    remedy: "leave the key out",
+  });
 }
 
 /** IPv6 and name servers, for which a kernel has no parameters. */

@@ -28,10 +28,11 @@ const OPERATION = "pass arguments and environment";
  * @throws InvalidConfigurationError naming what cannot be passed, and its length if it is too long
  */
 export function processOf(input: GuestInput): GuestProcess {
-  const { args: given, cmdline = "", network, resolvConf } = input;
+  const { args: given, cmdline = "", network, resolvConf, agent } = input;
   const args = given.length > 0 ? given : splitArguments(cmdline, `${keyPrefix}cmdline`);
   const env = new Map<string, string>();
-  for (const entry of PRESET) env.set(nameOf(entry), entry);
+  // An agent gives the program what config.json has, and no more.
+  if (agent === undefined) { for (const entry of PRESET) env.set(nameOf(entry), entry); }
   input.env.forEach((entry, index) => {
     if (entry.indexOf("=") <= 0) throw refused(`process.env[${index}]`, "not NAME=VALUE");
     env.set(nameOf(entry), entry);
@@ -41,6 +42,7 @@ export function processOf(input: GuestInput): GuestProcess {
     env: [...env.values()],
     ...(network === undefined ? {} : { network }),
     ...(network === undefined || resolvConf === undefined ? {} : { resolvConf }),
+    ...(agent === undefined ? {} : { agent }),
   };
   check(process);
   return process;

@@ -34,6 +34,8 @@ export interface Guest {
   takesLinuxImage?: boolean;
   /** Whether its kernels take parameters that an image or a caller chooses. */
   takesKernelParameters?: boolean;
+  /** Whether urunc has an agent for its guests. */
+  takesAgent?: boolean;
   /** Whether guests of this family get name servers. */
   takesNameservers?: boolean;
   /**

@@ -2,6 +2,7 @@ import type { GuestNetwork } from "../types.ts";
 import { archive, type ArchiveEntry } from "./cpio.ts";
 import { GUEST_INIT } from "./init_bytes.ts";
 import { networkFile } from "./network.ts";
+import { type AgentProcess, processFile } from "./process.ts";
 
 /** What a guest runs, and its surroundings. */
 export interface GuestProcess {
@@ -13,9 +14,11 @@ export interface GuestProcess {
   network?: GuestNetwork;
   /** Its `/etc/resolv.conf`, unless the image's RAM disk has one. */
   resolvConf?: string;
+  /** As whom an agent runs it; undefined: it becomes the guest's process 1. */
+  agent?: AgentProcess;
 }
 
-/** The guest's first program, which becomes the container's own (lib/build/guest_init/init.c). */
+/** The guest's first program, which becomes the container's own, or runs it (lib/build/guest_init). */
 export const GUEST_INIT_PATH = "/urunc/init";
 
 /**
@@ -26,12 +29,13 @@ export const GUEST_INIT_PATH = "/urunc/init";
  * - `/urunc/args`: the program and its arguments, each followed by a NUL, as in /proc/PID/cmdline;
  * - `/urunc/env`: `NAME=VALUE`, each followed by a NUL, as in /proc/PID/environ;
  * - `/urunc/network`: how to set up the interface (`network.ts`), when there is one;
- * - `/urunc/init`: does that, then executes that program with exactly these.
+ * - `/urunc/process`: as whom an agent runs the program (`process.ts`), when the guest has one;
+ * - `/urunc/init`: does that, then executes that program with exactly these, or is its agent.
  *
  * Only the guest's root may read them. Everybody may read `/etc/resolv.conf`; the image's own replaces it.
  */
 export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
-  const { args, env, network, resolvConf } = process;
+  const { args, env, network, resolvConf, agent } = process;
   return archive([
     { name: "urunc", mode: 0o40700 },
     { name: "urunc/args", mode: 0o100400, content: strings(args) },
@@ -39,6 +43,9 @@ export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
     ...(network === undefined
       ? []
       : [{ name: "urunc/network", mode: 0o100400, content: networkFile(network) }]),
+    ...(agent === undefined
+      ? []
+      : [{ name: "urunc/process", mode: 0o100400, content: processFile(agent) }]),
     { name: "urunc/init", mode: 0o100700, content: GUEST_INIT },
     ...(resolvConf === undefined ? [] : resolverFiles(resolvConf)),
   ]);

@@ -42,6 +42,7 @@ import {
 import { bindAt } from "../../os/sockets.ts";
 import { programOf } from "../../seccomp/filter.ts";
 import { WAITER } from "../waiter_bytes.ts";
+import { AGENT_PORTS, portEnds } from "../../plan/agent.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import type { PerformContext, StepHandlers } from "../context.ts";
 import { errorMessage } from "../../errors.ts";
@@ -59,6 +60,7 @@ export const EXEC_STEPS: StepHandlers<
   | "openWaiter"
   | "openFilter"
   | "connectEvents"
+  | "connectAgent"
   | "barrier"
   | "exec"
 > = {
@@ -84,6 +86,14 @@ export const EXEC_STEPS: StepHandlers<
   connectEvents(_step, context) {
     const [watch, events] = socketpair(SOCK_STREAM);
     context.opened.set("watch", watch).set("events", events);
+  },
+
+  connectAgent(_step, context) {
+    for (const port of AGENT_PORTS) {
+      const [ours, theirs] = socketpair(SOCK_STREAM);
+      const ends = portEnds(port);
+      context.opened.set(ends.ours, ours).set(ends.theirs, theirs);
+    }
   },
 
   barrier(_step, context) {

@@ -73,6 +73,7 @@ export const qemu: Monitor = {
   debugExit: true,
   // What the waiter asks after each event STOP (RunState, qapi/run-state.json).
   failures: { texts: ['"internal-error"'] },
+  takesPorts: true,
   readsInput: true,
   // Handled like SIGINT and SIGHUP: devices are flushed.
   endSignal: SIGTERM,
@@ -155,6 +156,7 @@ function argv(input: MonitorInput): string[] {
     ...network(input),
     ...pool(input),
     ...(input.disks ?? []).flatMap(disk),
+    ...agentPorts(input),
     ...["-kernel", path("kernel", input.kernel)],
     ...(input.initrd === undefined ? [] : ["-initrd", initrd(input.initrd)]),
     ...(input.commandLine === undefined ? [] : ["-append", commandLine(input.commandLine)]),
@@ -196,6 +198,21 @@ function events({ eventsFd }: MonitorInput): string[] {
 function pool({ disks = [] }: MonitorInput): string[] {
   if (disks.length === 0) return [];
   return ["-object", `main-loop,id=main-loop,thread-pool-max=${POOL_THREADS}`];
+}
+
+/** virtio-serial: a bus, and on it a port for each file, by which the guest's agent finds them. */
+function agentPorts({ ports }: MonitorInput): string[] {
+  if (ports === undefined) return [];
+  return [
+    ...["-device", "virtio-serial-pci,id=agent"],
+    ...Object.entries(ports).flatMap(([name, fd]) => {
+      checkCount(checked(`descriptor of ${name}`), fd, 3);
+      return [
+        ...["-chardev", `socket,id=agent-${name},fd=${fd}`],
+        ...["-device", `virtserialport,bus=agent.0,chardev=agent-${name},name=urunc.${name}`],
+      ];
+    }),
+  ];
 }
 
 function network({ network }: MonitorInput): string[] {

@@ -11,6 +11,13 @@ export const WAITER: readonly CallGroup[] = [
   { why: "whether what it writes to is a terminal", calls: "fstat" },
   { why: "whether a pipe is empty", calls: "ioctl", where: [requests("FIONREAD")] },
   { why: "output is kept blocking, and closed when it has ended", calls: "fcntl close" },
+  {
+    why: "the caller's terminal has a size, and leaves a guest's bytes as they are",
+    calls: "ioctl",
+    where: [requests("TIOCGWINSZ TCGETS TCSETS")],
+    when: "agent",
+  },
+  { why: "an agent answers with random bytes", calls: "getrandom", when: "agent" },
   { why: "the monitor is signalled and waited for", calls: "kill wait4 getpid" },
   { why: "a poll that was stopped continues", calls: "restart_syscall rt_sigreturn" },
   { why: "its exit", calls: "exit exit_group" },

@@ -72,10 +72,7 @@ export class UnikernelTask implements Task {
   static async create(services: ShimServices, request: TaskRequest): Promise<UnikernelTask> {
     const { id, io, options, root } = request;
     const bundle = { ...readBundle(request.bundle), rootReadOnly: request.rootReadOnly };
-    const { process, unsupported, linux } = bundle.spec;
-    for (const { property, reason } of unsupported.warned) {
-      services.log.warning(`${id}: config.json ${property}: ${reason}`);
-    }
+    const { process, linux } = bundle.spec;
     if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);
     const store = new Store(root);
     const stdio = await openStdio(services, id, io);

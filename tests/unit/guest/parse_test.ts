@@ -26,6 +26,7 @@ const minimalConfig: UnikernelConfig = {
   environment: undefined,
   kernelParameters: undefined,
   stop: undefined,
+  agent: "none",
   block: undefined,
   blockMountPoint: undefined,
   rootDisk: false,
@@ -75,6 +76,11 @@ const accepted: {
     name: "parameters of the kernel",
     annotations: { ...minimal, kernelParameters: "quiet loglevel=3" },
     config: { kernelParameters: "quiet loglevel=3" },
+  },
+  {
+    name: "an agent",
+    annotations: { ...minimal, agent: "on" },
+    config: { agent: "on" },
   },
   {
     name: "a network device of a Solo5 guest",

@@ -1,0 +1,50 @@
+/* What the files of the guest's first program share. */
+#ifndef URUNC_INIT_H
+#define URUNC_INIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+/* A shell's exit codes for a program that was not found, or could not be run. */
+#define NOT_FOUND 127
+#define NOT_RUN 126
+
+#define MOST_LIMITS 16
+
+/* What the agent runs, and as whom: /urunc/process. */
+struct process {
+  char **args, **env;
+  uid_t uid;
+  gid_t gid;
+  gid_t *groups;
+  size_t group_count;
+  mode_t umask;
+  int no_new_privileges;
+  const char *cwd, *hostname, *domainname;
+  size_t limit_count;
+  struct { int type; struct rlimit value; } limits[MOST_LIMITS];
+  /* Sets of capabilities, a bit for each. */
+  uint64_t bounding, effective, inheritable, permitted, ambient;
+};
+
+/* init.c */
+void complain(const char *doing, const char *what, int error);
+char *contents_of(const char *path, size_t *size);
+char **strings_in(char *text, size_t size);
+int code_for(int error);
+void __attribute__((noreturn)) end_machine(int code);
+
+/* network.c: sets up what /urunc/network says, if it is there. */
+void set_up_network(void);
+
+/* run.c */
+int run_program(char **args, char **env);
+int parse_process(char *text, size_t size, struct process *process);
+void __attribute__((noreturn)) become(const struct process *process);
+
+/* agent.c: runs the program to its end, and ends the machine. */
+void __attribute__((noreturn)) agent(struct process *process);
+
+#endif

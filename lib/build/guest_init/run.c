@@ -1,0 +1,222 @@
+/* How a program is run: as whom, with which limits, and where it is found. */
+#define _GNU_SOURCE
+#include "init.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* capabilities(7): the masks have so many bits. */
+#define CAPABILITIES 64
+
+static const char *variable(char **env, const char *name) {
+  size_t length = strlen(name);
+  for (; *env; env++) {
+    if (strncmp(*env, name, length) == 0 && (*env)[length] == '=') return *env + length + 1;
+  }
+  return NULL;
+}
+
+static int run(const char *program, char **args, char **env) {
+  execve(program, args, env);
+  return errno;
+}
+
+/* Returns the error of a file that exists rather than ENOENT, as execvp(3) does. */
+static int run_along_path(char **args, char **env) {
+  static char candidate[PATH_MAX];
+  const char *at = variable(env, "PATH");
+  if (at == NULL) at = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  size_t length = strlen(args[0]);
+  int worst = ENOENT;
+  for (;; at++) {
+    size_t size = strcspn(at, ":");
+    if (size > 0 && size + 1 + length < sizeof candidate) {
+      memcpy(candidate, at, size);
+      candidate[size] = '/';
+      memcpy(candidate + size + 1, args[0], length + 1);
+      int error = run(candidate, args, env);
+      if (error != ENOENT && error != ENOTDIR) {
+        worst = error;
+        if (error != EACCES) return worst;
+      }
+    }
+    at += size;
+    if (*at == '\0') return worst;
+  }
+}
+
+/* A program without a slash is searched for in the working directory, as a Linux kernel does for its init,
+ * and then in PATH, as in any container. Returns an errno. */
+int run_program(char **args, char **env) {
+  int error = run(args[0], args, env);
+  /* A directory with that name is not a program. */
+  if ((error != ENOENT && error != EACCES) || strchr(args[0], '/') != NULL) return error;
+  return run_along_path(args, env);
+}
+
+/* A number and the character behind it, which is passed over; 0 when it is not like that. */
+static int take(const char **text, int base, char stop, uint64_t *value) {
+  char *end;
+  errno = 0;
+  if (**text < '0' || **text > 'f') return 0;
+  *value = strtoull(*text, &end, base);
+  if (errno != 0 || end == *text || *end != stop) return 0;
+  *text = end + (stop != '\0');
+  return 1;
+}
+
+static int take_id(const char *text, unsigned *id) {
+  uint64_t value;
+  if (!take(&text, 10, '\0', &value) || value >= UINT32_MAX) return 0;
+  *id = (unsigned)value;
+  return 1;
+}
+
+static int take_groups(const char *text, struct process *process) {
+  size_t count = 1;
+  for (const char *at = text; *at; at++) count += *at == ',';
+  process->groups = malloc(count * sizeof *process->groups);
+  if (process->groups == NULL) return 0;
+  for (size_t i = 0; i < count; i++) {
+    uint64_t id;
+    if (!take(&text, 10, i + 1 == count ? '\0' : ',', &id) || id >= UINT32_MAX) return 0;
+    process->groups[i] = (gid_t)id;
+  }
+  process->group_count = count;
+  return 1;
+}
+
+/* TYPE:SOFT:HARD, the type by its number. */
+static int take_limit(const char *text, struct process *process) {
+  uint64_t type, soft, hard;
+  if (process->limit_count == MOST_LIMITS) return 0;
+  if (!take(&text, 10, ':', &type) || type >= RLIM_NLIMITS) return 0;
+  if (!take(&text, 10, ':', &soft) || !take(&text, 10, '\0', &hard)) return 0;
+  process->limits[process->limit_count].type = (int)type;
+  process->limits[process->limit_count++].value = (struct rlimit){soft, hard};
+  return 1;
+}
+
+/* Five masks in hexadecimal, with colons. */
+static int take_capabilities(const char *text, struct process *process) {
+  return take(&text, 16, ':', &process->bounding) && take(&text, 16, ':', &process->effective) &&
+         take(&text, 16, ':', &process->inheritable) && take(&text, 16, ':', &process->permitted) &&
+         take(&text, 16, '\0', &process->ambient);
+}
+
+static int is_named(const char **text, const char *name) {
+  size_t length = strlen(name);
+  if (strncmp(*text, name, length) != 0) return 0;
+  *text += length;
+  return 1;
+}
+
+static int parse_record(const char *text, struct process *process) {
+  if (is_named(&text, "uid=")) return take_id(text, &process->uid);
+  if (is_named(&text, "gid=")) return take_id(text, &process->gid);
+  if (is_named(&text, "groups=")) return take_groups(text, process);
+  if (is_named(&text, "umask=")) return take_id(text, &process->umask);
+  if (is_named(&text, "limit=")) return take_limit(text, process);
+  if (is_named(&text, "capabilities=")) return take_capabilities(text, process);
+  if (is_named(&text, "cwd=")) return (process->cwd = text)[0] == '/';
+  if (is_named(&text, "hostname=")) return (process->hostname = text)[0] != '\0';
+  if (is_named(&text, "domainname=")) return (process->domainname = text)[0] != '\0';
+  return is_named(&text, "no-new-privileges") && (process->no_new_privileges = 1);
+}
+
+/* Reads /urunc/process: NAME=VALUE, each ended by a NUL (lib/guest/initrd/process.ts). Keeps pointers into
+ * the text. Returns whether it could. */
+int parse_process(char *text, size_t size, struct process *process) {
+  process->cwd = "/";
+  process->umask = 022;
+  for (size_t at = 0; at < size;) {
+    size_t length = strnlen(text + at, size - at);
+    if (length == size - at || !parse_record(text + at, process)) return 0;
+    at += length + 1;
+  }
+  return 1;
+}
+
+static void __attribute__((noreturn)) fail(const char *doing, const char *what, int error, int code) {
+  complain(doing, what, error);
+  _exit(code);
+}
+
+/* The directory is made where it is missing, as other runtimes do. */
+static int enter(const char *directory) {
+  char path[PATH_MAX];
+  if (chdir(directory) == 0) return 0;
+  size_t length = strlen(directory);
+  if (errno != ENOENT || length >= sizeof path) return errno;
+  for (size_t i = 1; i <= length; i++) {
+    if (directory[i] != '/' && directory[i] != '\0') continue;
+    memcpy(path, directory, i);
+    path[i] = '\0';
+    if (mkdir(path, 0755) < 0 && errno != EEXIST) return errno;
+  }
+  return chdir(directory) == 0 ? 0 : errno;
+}
+
+static void set_limits(const struct process *process) {
+  for (size_t i = 0; i < process->limit_count; i++) {
+    if (setrlimit((int)process->limits[i].type, &process->limits[i].value) < 0) {
+      fail("set", "a resource limit", errno, NOT_RUN);
+    }
+  }
+}
+
+static int has(uint64_t set, int capability) {
+  return set >> capability & 1;
+}
+
+static int set_capabilities(const struct process *process) {
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_data_struct data[2];
+  for (int half = 0; half < 2; half++) {
+    data[half].effective = (uint32_t)(process->effective >> 32 * half);
+    data[half].permitted = (uint32_t)(process->permitted >> 32 * half);
+    data[half].inheritable = (uint32_t)(process->inheritable >> 32 * half);
+  }
+  if (syscall(SYS_capset, &header, data) < 0) return errno;
+  for (int capability = 0; capability < CAPABILITIES; capability++) {
+    if (!has(process->ambient, capability)) continue;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) < 0) return errno;
+  }
+  return 0;
+}
+
+/* The order: docs of credentials in lib/plan/credentials.ts, for the same reasons. */
+static int take_identity(const struct process *process) {
+  for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
+    if (has(process->bounding, capability)) continue;
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0) return errno;
+  }
+  if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) return errno;
+  if (setgroups(process->group_count, process->groups) < 0) return errno;
+  if (setgid(process->gid) < 0 || setuid(process->uid) < 0) return errno;
+  return set_capabilities(process);
+}
+
+/* Executes the program as config.json's process says; reports on standard error what is impossible. */
+void become(const struct process *process) {
+  set_limits(process);
+  umask(process->umask);
+  int error = enter(process->cwd);
+  if (error != 0) fail("enter", process->cwd, error, NOT_RUN);
+  error = take_identity(process);
+  if (error != 0) fail("become", "the container's user", error, NOT_RUN);
+  if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+    fail("set", "no_new_privs", errno, NOT_RUN);
+  }
+  error = run_program(process->args, process->env);
+  fail("run", process->args[0], error, code_for(error));
+}

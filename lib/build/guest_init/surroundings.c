@@ -1,0 +1,169 @@
+/* What a program needs around it before it starts: file systems, names, the channel's ports. */
+#define _GNU_SOURCE
+#include "surroundings.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <net/if.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A kernel with the driver has the ports before it starts its first program, or some milliseconds later. */
+#define PORTS_SECONDS 10
+#define STEP_MILLISECONDS 10
+#define PORT_DIRECTORY "/sys/class/virtio-ports"
+
+#define RESTRICTED (MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
+/* The specification's default file systems (config-linux.md), and runc's options of each. */
+static const struct {
+  const char *type, *target;
+  unsigned long flags;
+  const char *options;
+} FILE_SYSTEMS[] = {
+    {"proc", "/proc", RESTRICTED, NULL},
+    {"sysfs", "/sys", RESTRICTED, NULL},
+    {"devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, "mode=755"},
+    {"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"},
+    {"tmpfs", "/dev/shm", RESTRICTED, "mode=1777,size=65536k"},
+    {"mqueue", "/dev/mqueue", RESTRICTED, NULL},
+};
+
+static const char *const LINKS[][2] = {
+    {"/proc/self/fd", "/dev/fd"},
+    {"/proc/self/fd/0", "/dev/stdin"},
+    {"/proc/self/fd/1", "/dev/stdout"},
+    {"/proc/self/fd/2", "/dev/stderr"},
+};
+
+static void bring_up_loopback(void) {
+  struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  ioctl(fd, SIOCSIFFLAGS, &request);
+  close(fd);
+}
+
+/* A file system that the kernel does not have, or that is there already, is not an error. */
+void set_up_guest(const struct process *process) {
+  for (size_t i = 0; i < sizeof FILE_SYSTEMS / sizeof *FILE_SYSTEMS; i++) {
+    mkdir(FILE_SYSTEMS[i].target, 0755);
+    mount(FILE_SYSTEMS[i].type, FILE_SYSTEMS[i].target, FILE_SYSTEMS[i].type, FILE_SYSTEMS[i].flags,
+          FILE_SYSTEMS[i].options);
+  }
+  for (size_t i = 0; i < sizeof LINKS / sizeof *LINKS; i++) {
+    if (symlink(LINKS[i][0], LINKS[i][1]) < 0) continue;
+  }
+  if (process->hostname) sethostname(process->hostname, strlen(process->hostname));
+  if (process->domainname) setdomainname(process->domainname, strlen(process->domainname));
+  bring_up_loopback();
+}
+
+void mount_proc(void) {
+  mount("proc", "/proc", "proc", RESTRICTED, NULL);
+}
+
+/* The sixth field of the user's line, passwd(5). */
+static const char *home_of(uid_t uid) {
+  static char line[1024];
+  FILE *file = fopen("/etc/passwd", "re");
+  const char *found = "/";
+  while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    char *rest = line, *fields[7] = {0};
+    for (int i = 0; i < 7; i++) fields[i] = strsep(&rest, ":\n");
+    if (fields[2] == NULL || strtoul(fields[2], NULL, 10) != uid || fields[2][0] == '\0') continue;
+    if (fields[5] != NULL && fields[5][0] == '/') found = fields[5];
+    break;
+  }
+  if (file != NULL) fclose(file);
+  return found;
+}
+
+void add_home(struct process *process) {
+  static char entry[1024 + sizeof "HOME="] = "HOME=";
+  size_t count = 0;
+  for (; process->env[count] != NULL; count++) {
+    if (strncmp(process->env[count], "HOME=", 5) == 0) return;
+  }
+  char **env = malloc((count + 2) * sizeof *env);
+  if (env == NULL) return;
+  strcpy(entry + 5, home_of(process->uid));
+  memcpy(env, process->env, count * sizeof *env);
+  env[count] = entry;
+  env[count + 1] = NULL;
+  process->env = env;
+}
+
+static void pass_time(int milliseconds) {
+  struct timespec time = {.tv_nsec = milliseconds * 1000000L};
+  nanosleep(&time, NULL);
+}
+
+static int has_name(const char *device, const char *name) {
+  char path[PATH_MAX], text[64];
+  snprintf(path, sizeof path, PORT_DIRECTORY "/%s/name", device);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t count = read(fd, text, sizeof text);
+  close(fd);
+  size_t length = strlen(name);
+  return count == (ssize_t)length + 1 && memcmp(text, name, length) == 0 && text[length] == '\n';
+}
+
+static int open_port(const char *name) {
+  DIR *directory = opendir(PORT_DIRECTORY);
+  int fd = -1;
+  if (directory == NULL) return -1;
+  for (struct dirent *entry; fd < 0 && (entry = readdir(directory)) != NULL;) {
+    if (entry->d_name[0] == '.' || !has_name(entry->d_name, name)) continue;
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+    fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  }
+  closedir(directory);
+  return fd;
+}
+
+/* A port whose other end is not open yet reads as if it were at its end. */
+static int is_connected(int fd) {
+  struct pollfd port = {fd, 0, 0};
+  return fd >= 0 && poll(&port, 1, 0) >= 0 && (port.revents & POLLHUP) == 0;
+}
+
+int open_ports(int ports[PORTS]) {
+  for (int i = 0; i < PORTS; i++) ports[i] = -1;
+  for (int left = PORTS_SECONDS * 1000; left > 0; left -= STEP_MILLISECONDS) {
+    int connected = 0;
+    for (int i = 0; i < PORTS; i++) {
+      if (ports[i] < 0) ports[i] = open_port(PORT_NAMES[i]);
+      connected += is_connected(ports[i]);
+    }
+    if (connected == PORTS) return 1;
+    pass_time(STEP_MILLISECONDS);
+  }
+  for (int i = 0; i < PORTS; i++) {
+    if (ports[i] >= 0) close(ports[i]);
+  }
+  return 0;
+}
+
+/* Level 0 is on every console, whatever the kernel's parameters say (printk, proc_sys_kernel(5)). */
+void say_in_log(const char *line) {
+  char text[128];
+  int length = snprintf(text, sizeof text, "<0>%s", line);
+  int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, text, (size_t)length) < 0) {
+    if (write(2, line, strlen(line)) < 0) length = 0;
+  }
+  if (fd >= 0) close(fd);
+}

@@ -1,0 +1,24 @@
+/* What a program needs around it before it starts. */
+#ifndef URUNC_SURROUNDINGS_H
+#define URUNC_SURROUNDINGS_H
+
+#include "init.h"
+#include "protocol.h"
+
+/* Mounts the file systems that every container has, and sets the guest's names. */
+void set_up_guest(const struct process *process);
+
+/* Mounts /proc for the PID namespace of the caller. */
+void mount_proc(void);
+
+/* Gives the program HOME, as other runtimes do, where its environment has none. */
+void add_home(struct process *process);
+
+/* Opens the ports of the channel, all or none, as soon as the waiter's ends are there. Returns whether
+ * they are. */
+int open_ports(int ports[PORTS]);
+
+/* Writes a line to the kernel's log, and so to the console, whole. */
+void say_in_log(const char *line);
+
+#endif

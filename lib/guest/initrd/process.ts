@@ -1,0 +1,50 @@
+/** As whom and with what the agent of a Linux guest runs the program: config.json's `process`. */
+export interface AgentProcess {
+  uid: number;
+  gid: number;
+  groups: number[];
+  umask: number;
+  cwd: string;
+  hostname?: string;
+  domainname?: string;
+  /** Limits in decimal: they have up to 64 bits. */
+  rlimits: { type: string; soft: string; hard: string }[];
+  /** Masks in hexadecimal, a bit for each capability. */
+  capabilities: Record<typeof CAPABILITY_SETS[number], string>;
+  noNewPrivileges: boolean;
+}
+
+/** In the order of `/urunc/process`. */
+export const CAPABILITY_SETS = [
+  "bounding",
+  "effective",
+  "inheritable",
+  "permitted",
+  "ambient",
+] as const;
+
+/** By their numbers, from 0: include/uapi/asm-generic/resource.h. */
+const RLIMITS =
+  ("CPU FSIZE DATA STACK CORE RSS NPROC NOFILE MEMLOCK AS LOCKS SIGPENDING MSGQUEUE " +
+    "NICE RTPRIO RTTIME").split(" ").map((name) => `RLIMIT_${name}`);
+
+/**
+ * `/urunc/process`: `NAME=VALUE`, each followed by a NUL. Its reader is `parse_process` in
+ * lib/build/guest_init/run.c.
+ */
+export function processFile(process: AgentProcess): Uint8Array {
+  const { uid, gid, groups, umask, cwd, hostname, domainname, rlimits, capabilities } = process;
+  const records = [
+    `uid=${uid}`,
+    `gid=${gid}`,
+    ...(groups.length === 0 ? [] : [`groups=${groups.join(",")}`]),
+    `umask=${umask}`,
+    `cwd=${cwd}`,
+    ...(hostname === undefined ? [] : [`hostname=${hostname}`]),
+    ...(domainname === undefined ? [] : [`domainname=${domainname}`]),
+    ...rlimits.map(({ type, soft, hard }) => `limit=${RLIMITS.indexOf(type)}:${soft}:${hard}`),
+    `capabilities=${CAPABILITY_SETS.map((set) => capabilities[set]).join(":")}`,
+    ...(process.noNewPrivileges ? ["no-new-privileges"] : []),
+  ];
+  return new TextEncoder().encode(records.map((record) => `${record}\0`).join(""));
+}

@@ -1,0 +1,79 @@
+/*
+ * What waiter and agent read of each other and of the RAM disk, as a hosted program for sanitizers: see
+ * sanitizers_test.ts. Standard input has records: a letter, the size of the data in 4 bytes, the data.
+ *
+ * f: frames from the waiter; c: from the agent, in portions whose sizes the data has; p: /urunc/process
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../../lib/build/waiter/channel.h"
+
+#define main init_main
+#include "../../lib/build/guest_init/init.c"
+#undef main
+#define fail run_fail
+#define run run_one
+#include "../../lib/build/guest_init/run.c"
+#undef fail
+
+void set_up_network(void) {}
+void agent(struct process *process) {
+  (void)process;
+  exit(3);
+}
+
+/* The number of whole frames, and how it ended. */
+static void read_frames(const unsigned char *data, size_t size) {
+  struct frame frame = {0};
+  int frames = 0, whole = 0;
+  for (size_t at = 0; at < size && whole >= 0;) {
+    at += frame_take(&frame, data + at, size - at);
+    whole = frame_is_whole(&frame);
+    if (whole > 0) frames++, frame.have = 0;
+  }
+  printf("%d %s\n", frames, whole < 0 ? "broken" : frame.have ? "more" : "whole");
+}
+
+/* The first byte of each portion is its length. */
+static void read_portions(const unsigned char *data, size_t size) {
+  memset(&channel, 0, sizeof channel);
+  memset(&console, 0, sizeof console);
+  channel.control = -1;
+  channel.state = CHANNEL_BOOTING;
+  for (size_t at = 0; at < size;) {
+    size_t length = data[at++];
+    if (length > size - at) length = size - at;
+    unsigned char *portion = malloc(length ? length : 1);
+    memcpy(portion, data + at, length);
+    take_frames(portion, length);
+    take_console((const char *)portion, length);
+    free(portion);
+    at += length;
+  }
+  static char lines[CONSOLE_KEPT];
+  size_t shown = last_lines(lines);
+  printf("%d %d %d %d %d\n", channel.state, channel.broken, channel.has_exited, channel.code,
+         shown <= sizeof lines);
+}
+
+static void read_process(char *data, size_t size) {
+  struct process process = {0};
+  int is_read = parse_process(data, size, &process);
+  printf("%d %u %zu %zu %llx\n", is_read, process.uid, process.group_count, process.limit_count,
+         (unsigned long long)process.ambient);
+}
+
+int main(void) {
+  char kind;
+  unsigned size;
+  while (fread(&kind, 1, 1, stdin) == 1 && fread(&size, sizeof size, 1, stdin) == 1) {
+    char *data = malloc(size ? size : 1);
+    if (fread(data, 1, size, stdin) != size) return 2;
+    if (kind == 'f') read_frames((unsigned char *)data, size);
+    if (kind == 'c') read_portions((unsigned char *)data, size);
+    if (kind == 'p') read_process(data, size);
+    free(data);
+  }
+  return 0;
+}

@@ -1,0 +1,143 @@
+import assert from "node:assert/strict";
+import { InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
+import type { UnikernelConfig } from "../../../lib/guest/types.ts";
+import { monitorByName } from "../../../lib/monitor/registry.ts";
+import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import type { Step } from "../../../lib/plan/types.ts";
+import { factsOf, kernelFormatFor, launchInputOf, specOf } from "../../support/plan_inputs.ts";
+
+const UNIKERNEL: UnikernelConfig = {
+  unikernelType: "linux",
+  hypervisor: "qemu",
+  binary: "/boot/vmlinuz",
+  initrd: "/boot/initrd",
+  accelerator: "tcg",
+  agent: "on",
+};
+const FILE = { size: 1_000_000, uid: 0, gid: 0, mode: 0o644 };
+const INITRD = { path: "/boot/initrd", ...FILE, isInitramfs: true };
+
+function inputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
+  return launchInputOf({
+    unikernel: UNIKERNEL,
+    guest: guestOf("linux"),
+    facts: factsOf({ kernel: { path: "/boot/vmlinuz", ...FILE }, initrd: INITRD }),
+    ...changes,
+  });
+}
+
+function stepOf<T extends Step["step"]>(input: LaunchInput, name: T): Extract<Step, { step: T }> {
+  return planLaunch(input).plan.steps.find(({ step }) => step === name) as Extract<
+    Step,
+    { step: T }
+  >;
+}
+
+Deno.test("the agent runs the program as config.json says, whoever the monitor is", () => {
+  const user = { uid: 0, gid: 0, additionalGids: [7, 3, 7], umask: 0o27 };
+  const input = inputOf({
+    spec: specOf({
+      process: {
+        user: { uid: 65534, gid: 65534 },
+        args: ["program"],
+        env: ["A=1"],
+        cwd: "/srv",
+        noNewPrivileges: true,
+        rlimits: [{ type: "RLIMIT_NOFILE", soft: 5, hard: 6 }],
+        capabilities: { bounding: ["CAP_CHOWN", "CAP_KILL"], permitted: ["CAP_KILL"] },
+      },
+    }),
+    guestUser: user,
+  });
+  assert.deepEqual(stepOf(input, "copyImageFile").prepend, {
+    args: ["program"],
+    env: ["A=1"],
+    agent: {
+      ...{ uid: 0, gid: 0, groups: [3, 7], umask: 0o27, cwd: "/srv", hostname: "guest" },
+      rlimits: [{ type: "RLIMIT_NOFILE", soft: "5", hard: "6" }],
+      capabilities: {
+        ...{ bounding: "21", effective: "0", inheritable: "0", permitted: "20", ambient: "0" },
+      },
+      noNewPrivileges: true,
+    },
+  });
+  assert.deepEqual(stepOf(input, "setUid"), { step: "setUid", uid: 65534 });
+  assert.deepEqual(planLaunch(input).warnings, [], "process.cwd is passed on");
+});
+
+Deno.test("the monitor has one end of each port, the container's process the other, and nothing else has", () => {
+  const input = inputOf();
+  const { argv, fds } = stepOf(input, "exec");
+  const numberOf = (name: string) => fds.find((it) => it.name === name)!.fd;
+  const ports = ["stdin", "stdout", "stderr", "control"];
+  for (const port of ports) {
+    const chardev = `socket,id=agent-${port},fd=${numberOf(`guest ${port}`)}`;
+    assert.equal(argv.filter((word) => word === chardev).length, 1, chardev);
+    assert.ok(numberOf(`guest ${port}`) < numberOf("start"));
+    assert.ok(argv.some((word) => word.endsWith(`chardev=agent-${port},name=urunc.${port}`)));
+  }
+  const first = numberOf("port stdin");
+  assert.deepEqual(
+    ports.map((port) => numberOf(`port ${port}`)),
+    [0, 1, 2, 3].map((i) => first + i),
+  );
+  assert.ok(first > numberOf("start"), "they are not the monitor's");
+  assert.ok(argv.includes(`ports=${first}`));
+  assert.ok(!argv.includes("terminal"));
+  const terminal = stepOf(inputOf({ terminal: { kind: "creator" } }), "exec");
+  assert.ok(terminal.argv.includes("terminal"));
+});
+
+Deno.test("signals are the program's, so nothing asks the guest, and it has no control socket", () => {
+  const { stop, plan } = planLaunch(inputOf());
+  assert.deepEqual(stop, { agent: true });
+  assert.ok(!plan.steps.some(({ step }) => step === "listenForControl"));
+});
+
+const refused: [
+  name: string,
+  Partial<LaunchInput>,
+  typeof UnsupportedError | typeof InvalidConfigurationError,
+  RegExp,
+][] = [
+  [
+    "another monitor",
+    {
+      monitor: monitorByName("firecracker"),
+      facts: factsOf({ initrd: INITRD, kernelFormat: kernelFormatFor("firecracker") }),
+      unikernel: { ...UNIKERNEL, accelerator: "kvm" },
+    },
+    UnsupportedError,
+    /com\.urunc\.unikernel\.agent.*none for linux guests on firecracker.*linux on qemu/,
+  ],
+  ["another guest", { guest: guestOf("elf") }, UnsupportedError, /none for elf guests on qemu/],
+  [
+    "the command line",
+    { unikernel: { ...UNIKERNEL, environment: "cmdline" } },
+    InvalidConfigurationError,
+    /agent.*environment is "cmdline"/,
+  ],
+  [
+    "no initial RAM disk",
+    { facts: factsOf() },
+    InvalidConfigurationError,
+    /agent.*no initial RAM disk/,
+  ],
+  [
+    "one that is no archive",
+    { facts: factsOf({ initrd: { ...INITRD, isInitramfs: false } }) },
+    InvalidConfigurationError,
+    /agent.*no initial RAM disk/,
+  ],
+];
+
+for (const [name, changes, error, message] of refused) {
+  Deno.test(`an agent is refused with ${name}`, () => {
+    assert.throws(() => planLaunch(inputOf(changes)), (found: Error) => {
+      assert.ok(found instanceof error, found.message);
+      assert.match(found.message, message);
+      return true;
+    });
+  });
+}
