@@ -1,0 +1,252 @@
+/** A Linux guest with an agent: what its program has, and what the caller gets of it. */
+import assert from "node:assert/strict";
+import { capabilityNames } from "../../lib/config/capabilities.ts";
+import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
+import { Terminal } from "../support/pty.ts";
+import {
+  assertNothingLeft,
+  assertSucceeded,
+  Container,
+  type ContainerOptions,
+} from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { uruncBinary } from "../support/urunc.ts";
+
+const QEMU = {
+  needs: ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"],
+  timeoutSeconds: 120,
+};
+const MIB = 1024 * 1024;
+const ROOT = { uid: 0, gid: 0 };
+
+/** A guest whose program is a shell with this script. */
+async function shellContainer(
+  scope: Scope,
+  script: string,
+  options: ContainerOptions = {},
+): Promise<Container> {
+  const initrd = await makeLinuxInitrd();
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  return await Container.prepare(scope, {
+    unikernelType: "linux",
+    kernel: await debianKernel(),
+    initrd: initrd.path,
+    accelerator: "tcg",
+    args: ["busybox", "sh", "-c", script],
+    env: ["PATH=/bin"],
+    ...options,
+    unikernel: { agent: "on", ...options.unikernel },
+  });
+}
+
+/** `process.capabilities`, the same in every set. */
+function withCapabilities(...names: string[]): ContainerOptions["edit"] {
+  return ({ process }) => {
+    process.capabilities = Object.fromEntries(
+      ["bounding", "effective", "permitted"].map((set) => [set, names]),
+    );
+  };
+}
+
+const maskOf = (...names: string[]) =>
+  names.reduce((mask, name) => mask | 1n << BigInt(capabilityNames.indexOf(name)), 0n).toString(16)
+    .padStart(16, "0");
+
+testIf(
+  "agent: the program is who config.json says, where it says, with its input and no more",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const script = [
+      "echo pid $$; busybox id; busybox pwd; busybox hostname; umask; ulimit -n; busybox env | busybox sort",
+      "busybox grep -E 'NoNewPrivs|Cap(Eff|Bnd)' /proc/self/status",
+      "busybox ls /dev/fd/; busybox ls /proc/self/fd | busybox wc -l; busybox wc -c >&2; exit 3",
+    ].join("\n");
+    const container = await shellContainer(scope, script, {
+      user: { uid: 1000, gid: 1001, additionalGids: [7, 8], umask: 0o027 },
+      hostname: "small",
+      env: ["PATH=/bin", "TWO=a b\nc"],
+      edit: (config) => {
+        withCapabilities("CAP_CHOWN")!(config);
+        Object.assign(config.process, {
+          cwd: "/made/here",
+          noNewPrivileges: true,
+          rlimits: [{ type: "RLIMIT_NOFILE", soft: 99, hard: 100 }],
+        });
+      },
+    });
+    const args = ["run", "--bundle", container.bundle, container.id];
+    const { code, stdout, stderr } = await container.urunc(args, { stdin: "hello world\n" });
+    assert.equal(stderr, "12\n");
+    assert.deepEqual(stdout.split("\n"), [
+      ...["pid 1", "uid=1000 gid=1001 groups=7,8", "/made/here", "small", "0027", "99"],
+      ...["HOME=/", "PATH=/bin", "PWD=/made/here", "SHLVL=1", "TWO=a b", "c"],
+      ...[`CapEff:\t${"0".repeat(16)}`, `CapBnd:\t${maskOf("CAP_CHOWN")}`, "NoNewPrivs:\t1"],
+      ...["0", "1", "2", "3", "4", ""],
+    ]);
+    assert.equal(code, 3);
+    assertNothingLeft(container);
+  },
+);
+
+testIf("agent: output and errors that are one file keep their order", QEMU, async () => {
+  await using scope = new Scope();
+  const script = "i=0; while [ $i -lt 100 ]; do echo $i; echo $i >&2; i=$((i+1)); done; exit 143";
+  const container = await shellContainer(scope, script);
+  const command = await container.commandLine("run");
+  // The last of the redirects counts.
+  const both = ["sh", "-c", 'exec 2>&1; exec "$@"', "sh", ...command.slice(6)];
+  const { code, stdout } = await new Deno.Command(both[0]!, { args: both.slice(1), stdin: "null" })
+    .output();
+  const expected = Array.from({ length: 100 }, (_, i) => `${i}\n${i}\n`).join("");
+  assert.equal(new TextDecoder().decode(stdout), expected);
+  assert.equal(code, 143);
+});
+
+testIf(
+  "agent: TERM is the program's, which takes its time and gives the exit code",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const script = 'trap "echo trapped; busybox sleep 1; exit 3" TERM; echo up; ' +
+      "while :; do busybox sleep 0.1; done";
+    const container = await shellContainer(scope, script);
+    const { code } = await container.spawn(scope, "run");
+    await container.waitForOutput("up");
+    assertSucceeded(await container.kill());
+    assert.equal(await code, 3);
+    assert.equal(container.output(), "up\ntrapped\n");
+    assert.equal(container.errors(), "");
+  },
+);
+
+testIf(
+  "agent: a program that ignores TERM goes on, and KILL is 137; an early signal ends the guest",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const container = await shellContainer(scope, "echo up; busybox sleep 1000");
+    const early = await shellContainer(scope, "echo up; busybox sleep 1000");
+    await early.mustStart();
+    assertSucceeded(await early.kill("INT"));
+    await early.waitForStatus("stopped");
+    const { code } = await container.spawn(scope, "run");
+    await container.waitForOutput("up");
+    assertSucceeded(await container.kill());
+    assertSucceeded(await container.kill("USR1"));
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.equal((await container.state()).status, "running");
+    assertSucceeded(await container.kill("KILL"));
+    assert.equal(await code, 137);
+    assert.equal(early.output(), "");
+  },
+);
+
+testIf("agent: 40 MiB through the program and back, with a reader that stalls", QEMU, async () => {
+  await using scope = new Scope();
+  const container = await shellContainer(scope, "busybox cat");
+  const child = new Deno.Command(await uruncBinary(), {
+    args: ["--root", container.root, "run", "--bundle", container.bundle, container.id],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const sent = new Uint8Array(40 * MIB);
+  for (let at = 0; at < sent.length; at += 65536) {
+    crypto.getRandomValues(sent.subarray(at, at + 65536));
+  }
+  const writer = child.stdin.getWriter();
+  const fed = writer.write(sent).then(() => writer.close());
+  const hash = await crypto.subtle.digest("SHA-256", sent);
+  const parts: Uint8Array[] = [];
+  let length = 0, stalled = false;
+  for await (const part of child.stdout) {
+    parts.push(part);
+    length += part.length;
+    if (length < 20 * MIB || stalled) continue;
+    stalled = true;
+    // Longer than what a monitor is given after its end.
+    await new Promise((resolve) => setTimeout(resolve, 12_000));
+  }
+  await fed;
+  assert.equal((await child.status).code, 0);
+  assert.equal(length, sent.length);
+  const got = await crypto.subtle.digest(
+    "SHA-256",
+    await new Blob(parts as BlobPart[]).arrayBuffer(),
+  );
+  assert.deepEqual(got, hash);
+});
+
+testIf(
+  "agent: a program that powers off has succeeded; one that is not there is 127",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const off = await shellContainer(scope, "echo over; busybox poweroff -f", {
+      user: ROOT,
+      edit: withCapabilities("CAP_SYS_BOOT"),
+    });
+    assert.deepEqual(await off.run(), { code: 0, stdout: "over\n", stderr: "" });
+    const missing = await shellContainer(scope, "", { args: ["nothing"] });
+    const stderr = "urunc: cannot run nothing: errno 2\n";
+    assert.deepEqual(await missing.run(), { code: 127, stdout: "", stderr });
+  },
+);
+
+testIf("agent: a guest that crashes is 255, with the last lines of its console", QEMU, async () => {
+  await using scope = new Scope();
+  const script = "echo before; busybox sleep 1; echo c >/proc/sysrq-trigger";
+  const container = await shellContainer(scope, script, { user: ROOT });
+  const { code, stdout, stderr } = await container.run();
+  assert.deepEqual([code, stdout], [255, "before\n"]);
+  assert.match(stderr, /^urunc: the guest ended without its agent's report; .*:\n\[/);
+  assert.match(stderr, /Kernel panic - not syncing: sysrq triggered crash/);
+});
+
+testIf(
+  "agent: without the driver the serial line is used, and signals and exit codes arrive",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const container = await shellContainer(
+      scope,
+      'trap "exit 7" TERM; echo up; while :; do busybox sleep 0.1; done',
+      {
+        unikernel: { kernelParameters: "initcall_blacklist=virtio_console_init" },
+      },
+    );
+    const { code } = await container.spawn(scope, "run");
+    await container.waitForOutput("up", 60);
+    assert.match(
+      container.errors(),
+      /^urunc: the guest's kernel has no driver for virtio-serial: .*\n$/,
+    );
+    assertSucceeded(await container.kill());
+    assert.equal(await code, 7);
+    assert.equal(container.output().replaceAll("\r", ""), "up\n");
+  },
+);
+
+testIf(
+  "agent: a terminal has a size, which changes, and Ctrl-C ends what runs on it",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const script = "trap 'exit 5' INT; while :; do busybox stty size; busybox sleep 0.2; done";
+    const container = await shellContainer(scope, script, { terminal: true });
+    const terminal = new Terminal(scope);
+    const { master } = terminal;
+    master.resize(33, 99);
+    const { ended } = terminal.spawn(scope, [
+      await uruncBinary(),
+      ...["--root", container.root, "run", "--bundle", container.bundle, container.id],
+    ]);
+    await master.waitForText("33 99\r\n", 60);
+    master.resize(44, 111);
+    await master.waitForText("44 111\r\n");
+    await master.type("\x03");
+    assert.equal((await ended).exitCode, 5);
+    assert.match(master.text(), /^(33 99\r\n)+(44 111\r\n)+\^C$/);
+  },
+);
