@@ -85,6 +85,8 @@ export interface QemuFacts {
   machine: readonly string[];
   /** What a guest can start in, by the names that the configuration uses. */
   firmware: Readonly<Record<string, Firmware>>;
+  /** Where distributions keep accelerators that they build as modules. */
+  modulePaths: readonly string[];
   /** Where distributions keep what the machine loads besides: directories for `-L`. */
   romDirectories: readonly string[];
   /** `-device` by which a guest ends with a code; QEMU's own is 2 * code + 1 then. */

@@ -91,6 +91,12 @@ export const x86_64: Architecture = {
     // Option ROMs that q35 loads: pvh.bin, kvmvapic.bin, linuxboot_dma.bin, multiboot_dma.bin. iPXE's
     // directory is not needed.
     romDirectories: ["/usr/share/qemu", "/usr/local/share/qemu"],
+    // Fedora's, Arch's and Debian's directories; Debian builds it in.
+    modulePaths: [
+      "/usr/lib64/qemu/accel-tcg-x86_64.so",
+      "/usr/lib/qemu/accel-tcg-x86_64.so",
+      "/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so",
+    ],
     // hw/misc/debugexit.c
     exitDevice: "isa-debug-exit,iobase=0x501,iosize=2",
     // At a port: its PCI variant would need an address, and Unikraft knows only the port.

@@ -2,7 +2,7 @@ import type { MonitorConfiguration } from "../config/types.ts";
 import { HostError, InvalidConfigurationError } from "../errors.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { baseName } from "../os/path.ts";
-import type { LibraryDirectory, MonitorFacts } from "./types.ts";
+import type { MonitorFacts } from "./types.ts";
 
 /**
  * Where monitors are searched. Not along the caller's PATH: it differs between containerd, dockerd,
@@ -17,15 +17,6 @@ export const SEARCH_PATH: readonly string[] = [
   "/usr/bin",
   "/sbin",
   "/bin",
-];
-
-/** Where the monitors' dynamic linker finds libraries without a cache file (ld.so(8)). */
-const LIBRARY_DIRECTORIES: readonly string[] = [
-  "/lib",
-  "/lib64",
-  "/usr/lib",
-  "/usr/lib64",
-  "/usr/local/lib",
 ];
 
 /**
@@ -199,19 +190,4 @@ function statIfThere(path: string): Deno.FileInfo | undefined {
     }
     throw error;
   }
-}
-
-/**
- * The host's library directories. On a merged-/usr system `/lib` is a symlink to `usr/lib` and is
- * reported as one, so that the clean room gets the same link instead of a second mount.
- */
-export function readLibraryDirectories(
-  paths: readonly string[] = LIBRARY_DIRECTORIES,
-): LibraryDirectory[] {
-  return paths.flatMap((path): LibraryDirectory[] => {
-    if (!statIfThere(path)?.isDirectory) return [];
-    return Deno.lstatSync(path).isSymlink
-      ? [{ path, kind: "symlink", target: Deno.readLinkSync(path) }]
-      : [{ path, kind: "directory" }];
-  });
 }

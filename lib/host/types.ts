@@ -43,11 +43,6 @@ export interface CgroupLayout {
   v2?: { mountPoint: string; controllers: string[] };
 }
 
-/** A directory (or symlink to one) that shared libraries live in. */
-export type LibraryDirectory =
-  | { path: string; kind: "directory" }
-  | { path: string; kind: "symlink"; target: string };
-
 export interface MonitorFacts {
   /** Absolute host path of the binary, symlinks resolved. */
   binary: string;

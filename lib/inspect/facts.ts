@@ -5,12 +5,8 @@ import { arch } from "../arch/arch.ts";
 import { ARCHITECTURE_BYTES, foreignArchitecture } from "../arch/machines.ts";
 import { apparmorEnabled } from "../host/apparmor.ts";
 import { ownSeccompFilters } from "../host/identity.ts";
-import {
-  findFirmware,
-  findMonitor,
-  readLibraryDirectories,
-  readMonitorVersion,
-} from "../host/binaries.ts";
+import { findFirmware, findMonitor, readMonitorVersion } from "../host/binaries.ts";
+import { findLibraries } from "../host/libraries.ts";
 import { readCgroupLayout } from "../cgroups/layout.ts";
 import { readDevice } from "../host/devices.ts";
 import { readGroupName } from "../host/groups.ts";
@@ -50,16 +46,17 @@ export interface FactsInput {
 export function gatherHostFacts(input: FactsInput): HostFacts {
   const { imageRoot, kernel, initrd } = input;
   const kernelFound = kernelFacts(imageRoot, kernel);
+  const monitor = monitorFacts(input, kernelFound.kernelFormat);
   const facts: HostFacts = {
     ...kernelFound,
     ...(initrd === undefined ? {} : { initrd: initrdFacts(imageRoot, initrd) }),
-    monitor: monitorFacts(input, kernelFound.kernelFormat),
+    monitor,
     kvm: kvmFacts(input),
     tun: readDevice("/dev/net/tun"),
     cgroups: readCgroupLayout(),
     apparmor: apparmorEnabled(),
-    libraryDirectories: readLibraryDirectories(),
     seccompFilters: ownSeccompFilters(),
+    libraries: findLibraries(monitor.binary, input.monitor.modulePaths),
   };
   return input.groupNames
     ? { ...facts, groupNames: groupNamesOf([facts.kvm.device, facts.tun]) }

@@ -1,13 +1,7 @@
 import type { Guarded } from "../host/access.ts";
 import type { KernelFormat } from "../guest/kernel/types.ts";
 import type { MountedDisk } from "../block/types.ts";
-import type {
-  CgroupLayout,
-  DeviceFacts,
-  KvmFacts,
-  LibraryDirectory,
-  MonitorFacts,
-} from "../host/types.ts";
+import type { CgroupLayout, DeviceFacts, KvmFacts, MonitorFacts } from "../host/types.ts";
 
 /** A disk for the guest, inspected before anything is decided. */
 export interface DiskFacts {
@@ -41,9 +35,10 @@ export interface HostFacts {
   cgroups: CgroupLayout;
   /** AppArmor is among the running kernel's security modules. */
   apparmor?: boolean;
-  libraryDirectories: LibraryDirectory[];
   /** Filters of system calls that this process is in; 0 when not given. */
   seccompFilters?: number;
+  /** Host files that the monitor is loaded with. */
+  libraries: string[];
   monitor: MonitorFacts;
   kernel: ImageFileFacts;
   /** What the kernel is, by its own headers. */

@@ -97,6 +97,8 @@ export interface Monitor extends BootingMonitor {
   attachesManifest?: boolean;
   /** Host directories and files bound read-only into the clean room, when they exist. */
   dataPaths: readonly string[];
+  /** Host files that it loads by itself, when they exist: some distributions build parts of it as modules. */
+  modulePaths?: readonly string[];
   /** Directories among dataPaths to search for firmware. */
   firmwareDirectories: readonly string[];
   /** Firmware that it can start a guest in, by name; undefined: it starts kernels itself. */

@@ -1,6 +1,5 @@
 import { mayAccess, READ } from "../host/access.ts";
 import { parentPath } from "../os/path.ts";
-import type { LibraryDirectory } from "../host/types.ts";
 import type { HostFacts, ImageFileFacts } from "../inspect/types.ts";
 import type { MonitorFile } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
@@ -57,9 +56,9 @@ export function planRoot(input: RootInput): Step[] {
   const copied = bootFiles.filter((file) => mustBeCopied(file, user, facts));
   const tree = new Tree();
 
-  for (const directory of facts.libraryDirectories) tree.addLibrary(directory);
   for (const { path, kind } of facts.monitor.dataPaths) tree.bind(path, kind);
   tree.bind(facts.monitor.binary, "file");
+  tree.bindLibraries(facts.libraries);
   tree.makeParents(GUEST_KERNEL);
 
   const guestSteps = bootFiles.map((file): Step =>
@@ -150,14 +149,13 @@ class Tree {
   #made = new Set<string>(["/"]);
   #bound: string[] = [];
 
-  addLibrary(directory: LibraryDirectory): void {
-    if (directory.kind === "directory") {
-      this.bind(directory.path, "directory");
-    } else if (!this.#covered(directory.path)) {
-      this.makeParents(directory.path);
-      this.steps.push({ step: "symlink", path: directory.path, target: directory.target });
-      this.#bound.push(directory.path);
-    }
+  /** One step: they are many. */
+  bindLibraries(paths: string[]): void {
+    const files = paths.filter((path) => !this.#covered(path));
+    if (files.length === 0) return;
+    files.forEach((path) => this.makeParents(path));
+    this.steps.push({ step: "bindLibraries", files });
+    this.#bound.push(...files);
   }
 
   bind(path: string, kind: "directory" | "file"): void {

@@ -62,10 +62,11 @@ export type StepBody =
   /** A fresh tmpfs that becomes the monitor's root. Later targets are relative to it. */
   | { step: "mountRoot"; path: string; sizeBytes: number }
   | { step: "mkdir"; path: string; mode: number }
-  | { step: "symlink"; path: string; target: string }
   | { step: "mountTmpfs"; path: string; sizeBytes: number; mode: number; devices: boolean }
   /** Binds a file or directory that the operator or the system has, read-only, nosuid, nodev. */
   | { step: "bindHost"; source: string; target: string; kind: "directory" | "file" }
+  /** Binds regular files of the host at their own paths, as `bindHost`; their directories are there. */
+  | { step: "bindLibraries"; files: string[] }
   /**
    * Binds a file of the image, opened inside the image, nosuid, nodev, noexec; read-only unless it is
    * `writable`.

@@ -6,9 +6,11 @@ import { offersController } from "../../lib/cgroups/plan.ts";
 import {
   assertFailed,
   assertSucceeded,
+  Container,
   type ContainerOptions,
   doubleContainer,
 } from "../support/runtime.ts";
+import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
@@ -76,4 +78,26 @@ testIf("a kernel that only seems large is refused before the monitor reads it", 
     await Deno.truncate(`${container.rootfs}/sparse`, 1536 * 2 ** 20);
     assertFailed(await container.create(), [text]);
   }
+});
+
+testIf("QEMU's root has the libraries that it is loaded with, and no others", {
+  needs: ["root", "qemu-system-x86_64"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await Container.prepare(scope, { args: ["halt"] });
+  await container.mustCreate();
+  const { pid } = await container.state();
+  const mounts = Deno.readTextFileSync(`/proc/${pid}/mountinfo`).trim().split("\n")
+    .map((line) => line.split(" ")[4]!);
+  const listed = await run(["ldd", Deno.realPathSync("/usr/bin/qemu-system-x86_64")]);
+  const needed = [...listed.stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path]) => path!);
+  const unwinder = needed.map((path) => path.replace(/\/libc\.so\.\d+$/, "/libgcc_s.so.1"));
+  const bound = mounts.filter((path) => /^(\/usr)?\/lib/.test(path));
+  assert.deepEqual(
+    bound.filter((path) => ![...needed, ...unwinder].includes(path)),
+    [],
+  );
+  assert.deepEqual(needed.filter((path) => !bound.includes(path)), []);
+  // Nothing that is not a file: a directory would have more in it.
+  for (const path of bound) assert.ok(Deno.statSync(path).isFile, path);
 });

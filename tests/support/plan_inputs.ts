@@ -73,12 +73,7 @@ export function factsOf(changes: Partial<HostFacts> = {}): HostFacts {
       mode: 0o666,
     },
     cgroups: { mode: "none", v1: {} },
-    libraryDirectories: [
-      { path: "/lib", kind: "symlink", target: "usr/lib" },
-      { path: "/lib64", kind: "symlink", target: "usr/lib64" },
-      { path: "/usr/lib", kind: "directory" },
-      { path: "/usr/lib64", kind: "directory" },
-    ],
+    libraries: ["/lib/libc.so.6", "/lib64/ld-linux.so.2", "/usr/lib/libglib-2.0.so.0"],
     monitor: {
       binary: "/usr/bin/qemu-system-x86_64",
       dataPaths: [{ path: "/usr/share/qemu", kind: "directory" }, {

@@ -48,7 +48,6 @@ import {
   S_IFIFO,
   S_IFMT,
   S_IFREG,
-  symlinkat,
   umount2,
   writeAll,
 } from "../../../ffi/linux.ts";
@@ -56,6 +55,7 @@ import { type Credentials, READ, WRITE } from "../../host/access.ts";
 import { explainRefusal, openNamed, reopen, userMayOpen } from "../../host/named.ts";
 import { openImageFile } from "../../inspect/image.ts";
 import { initrdSegment } from "../../guest/initrd/segment.ts";
+import { parentPath } from "../../os/path.ts";
 import { claimFile, openClaimed } from "./disk_claims.ts";
 import { openByNumbers } from "../transient_node.ts";
 import type { PerformContext, StepHandlers } from "../context.ts";
@@ -72,9 +72,9 @@ export const ROOT_STEPS: StepHandlers<
   | "openImageRoot"
   | "mountRoot"
   | "mkdir"
-  | "symlink"
   | "mountTmpfs"
   | "bindHost"
+  | "bindLibraries"
   | "bindImageFile"
   | "openFile"
   | "openVolume"
@@ -103,10 +103,6 @@ export const ROOT_STEPS: StepHandlers<
     inParent(context, path, (parent, name) => mkdirat(parent, name, mode));
   },
 
-  symlink({ path, target }, context) {
-    inParent(context, path, (parent, name) => symlinkat(target, parent, name));
-  },
-
   mountTmpfs({ path, sizeBytes, mode, devices }, context) {
     const flags = MS_NOSUID | MS_NOEXEC | (devices ? 0 : MS_NODEV);
     withTarget(context, path, O_PATH | O_DIRECTORY, (fd) => {
@@ -115,10 +111,23 @@ export const ROOT_STEPS: StepHandlers<
   },
 
   bindHost({ source, target, kind }, context) {
-    // Not recursive: what the host has mounted below a library directory is not a library.
+    // Not recursive: what the host has mounted below a directory of a monitor's is not the monitor's.
     const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
     const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE);
     attach(context, tree, target, kind, attributes);
+  },
+
+  bindLibraries({ files }, context) {
+    const directories = new Map<string, string[]>();
+    for (const path of files) {
+      const parent = parentPath(path);
+      directories.set(parent, [...directories.get(parent) ?? [], path]);
+    }
+    for (const [directory, paths] of directories) {
+      withTarget(context, directory === "/" ? "" : directory, O_PATH | O_DIRECTORY, (fd) => {
+        for (const path of paths) bindBelow(fd, path);
+      });
+    }
   },
 
   bindImageFile({ source, target, writable }, context) {
@@ -243,7 +252,7 @@ export const ROOT_STEPS: StepHandlers<
 
   privateMounts() {
     // What was bound from the host is a slave until here (`privatePropagation`): whatever the host mounts
-    // below a library directory later would appear in the running monitor's root.
+    // below a directory of firmware later would appear in the running monitor's root.
     mount(null, "/", null, MS_REC | MS_PRIVATE, null);
   },
 
@@ -273,7 +282,7 @@ function openVolume(path: string, access: "r" | "rw", user: Credentials): number
 
 /** @see tmpfs(5); inodes are bounded too, or a small size would still hold any number of them. */
 function tmpfsOptions(sizeBytes: number, mode: number): string {
-  return `size=${sizeBytes},nr_inodes=256,mode=${mode.toString(8)}`;
+  return `size=${sizeBytes},nr_inodes=1024,mode=${mode.toString(8)}`;
 }
 
 /**
@@ -300,6 +309,20 @@ function attach(
     withTarget(context, target, O_PATH, (fd) => {
       moveMount(tree, "", fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
     });
+  } finally {
+    close(tree);
+  }
+}
+
+/** As `attach` a file of the host, below an opened directory: with the fewest calls, for there are many. */
+function bindBelow(directory: number, path: string): void {
+  const tree = openTree(AT_FDCWD, path, OPEN_TREE_CLONE);
+  try {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    const set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_RDONLY;
+    mountSetattr(tree, "", AT_EMPTY_PATH, { set });
+    mknodat(directory, name, S_IFREG | 0o444, { major: 0, minor: 0 });
+    moveMount(tree, "", directory, name, MOVE_MOUNT_F_EMPTY_PATH);
   } finally {
     close(tree);
   }

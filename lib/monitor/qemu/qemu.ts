@@ -57,6 +57,7 @@ export const qemu: Monitor = {
   debianPackage: arch.qemu.debianPackage,
   binaryNames: arch.qemu.binaryNames,
   dataPaths: arch.qemu.romDirectories,
+  modulePaths: arch.qemu.modulePaths,
   firmwareDirectories: arch.qemu.romDirectories,
   firmware: arch.qemu.firmware,
   memoryOverheadBytes,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { findFirmware, findMonitor, readLibraryDirectories } from "../../../lib/host/binaries.ts";
+import { findFirmware, findMonitor } from "../../../lib/host/binaries.ts";
 import { HostError, InvalidConfigurationError } from "../../../lib/errors.ts";
 import type { MonitorConfiguration } from "../../../lib/config/types.ts";
 import type { Monitor } from "../../../lib/monitor/types.ts";
@@ -154,21 +154,4 @@ Deno.test("firmware is found by kind in its usual place, or where configured", (
       );
     }
   });
-});
-
-Deno.test("library directories: symlinks stay symlinks, what is missing is left out", () => {
-  withDirectory((path) => {
-    Deno.mkdirSync(`${path}/usr/lib`, { recursive: true });
-    Deno.symlinkSync("usr/lib", `${path}/lib`);
-    Deno.symlinkSync("nowhere", `${path}/lib64`);
-    const names = ["lib", "lib64", "usr/lib", "usr/lib64"].map((name) => `${path}/${name}`);
-    assert.deepEqual(readLibraryDirectories(names), [
-      { path: `${path}/lib`, kind: "symlink", target: "usr/lib" },
-      { path: `${path}/usr/lib`, kind: "directory" },
-    ]);
-  });
-});
-
-Deno.test("this host has library directories", () => {
-  assert.ok(readLibraryDirectories().some(({ path }) => path === "/usr/lib"));
 });

@@ -16,7 +16,6 @@ const WRITERS: Record<string, (context: PerformContext, target: string) => void>
   writeFile: (context, path) =>
     ROOT_STEPS.writeFile({ step: "writeFile", path, content: "content", ...owner }, context),
   mkdir: (context, path) => ROOT_STEPS.mkdir({ step: "mkdir", path, mode: 0o755 }, context),
-  symlink: (context, path) => ROOT_STEPS.symlink({ step: "symlink", path, target: "x" }, context),
 };
 
 /** Calls `test` with a root, an image that has `/kernel`, and a directory of the host beside them. */
