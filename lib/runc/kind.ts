@@ -28,11 +28,15 @@ export const QUEUE_PROXY = "queue-proxy";
  * Looks at a bundle without judging it: what is not a unikernel need not be anything that this program
  * could run.
  *
- * @throws InvalidConfigurationError when config.json is not a JSON object
+ * @throws InvalidConfigurationError when config.json is not JSON
  */
 export function summarizeBundle(bundle: string): BundleSummary {
   const path = `${bundle}/config.json`;
-  const bytes = readBounded(path, MAXIMUM_CONFIG_BYTES, { operation: "read bundle" });
+  return summarize(bundle, readBounded(path, MAXIMUM_CONFIG_BYTES, { operation: "read bundle" }));
+}
+
+/** @param bytes of the bundle's config.json */
+export function summarize(bundle: string, bytes: Uint8Array): BundleSummary {
   let config: {
     annotations?: Record<string, unknown>;
     root?: { path?: unknown };
@@ -43,7 +47,7 @@ export function summarizeBundle(bundle: string): BundleSummary {
   } catch (cause) {
     throw new InvalidConfigurationError({
       operation: "read bundle",
-      subject: path,
+      subject: `${bundle}/config.json`,
       reason: "it is not JSON",
       cause,
     });

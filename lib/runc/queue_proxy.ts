@@ -34,16 +34,25 @@ export function redirectQueueProxy(bundle: string, annotations: Record<string, s
  * @throws InvalidConfigurationError
  */
 export function withRedirect(text: string, path: string): string | undefined {
-  const config = JSON.parse(text, keepNumber);
-  const process = config?.process;
-  const env: unknown = process?.env ?? [];
-  if (typeof process !== "object" || process === null || !Array.isArray(env)) {
-    throw new InvalidConfigurationError({
+  const invalid = (reason: string) =>
+    new InvalidConfigurationError({
       operation: "set queue-proxy's guest address",
       subject: path,
-      reason: "process.env is not a list",
+      reason,
     });
+  let config;
+  try {
+    config = JSON.parse(text, keepNumber);
+  } catch {
+    // The parser calls itself for each level, when it calls a function for each value.
+    throw invalid("it is not JSON, or nested too deeply");
   }
+  const process = config?.process;
+  const env: unknown = process?.env ?? [];
+  // A number that was kept as it was read is a frozen object.
+  const isObject = typeof process === "object" && process !== null && !Array.isArray(process) &&
+    !Object.isFrozen(process);
+  if (!isObject || !Array.isArray(env)) throw invalid("process.env is not a list");
   if (env.some((entry) => typeof entry === "string" && entry.startsWith(`${VARIABLE}=`))) {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { InvalidConfigurationError } from "../../../lib/errors.ts";
 import { redirectQueueProxy, withRedirect } from "../../../lib/runc/queue_proxy.ts";
 import { Scope } from "../../support/scope.ts";
 
@@ -28,10 +29,25 @@ Deno.test("numbers of 64 bits stay what they are", () => {
 });
 
 for (
-  const config of [null, [], {}, { process: 1 }, { process: null }, { process: { env: "A=B" } }]
+  const config of [null, [], {}, { process: 1 }, { process: [] }, { process: null }, {
+    process: { env: "A=B" },
+  }]
 ) {
   Deno.test(`the config.json ${JSON.stringify(config)} is an error`, () => {
     assert.throws(() => redirect(config), /\/b\/config\.json: process\.env is not a list/);
+  });
+}
+
+for (
+  const text of [
+    "",
+    "{",
+    '{"process":9007199254740993}',
+    `{"process":${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
+  ]
+) {
+  Deno.test(`the config.json ${text.slice(0, 20)} is an error of its own`, () => {
+    assert.throws(() => withRedirect(text, "/b/config.json"), InvalidConfigurationError);
   });
 }
 
