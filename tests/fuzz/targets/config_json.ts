@@ -12,6 +12,9 @@ import { diskMounts } from "../../../lib/oci/unsupported.ts";
 import { validate } from "../../../lib/oci/validate.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import { planNamespaces, planPidNamespace } from "../../../lib/plan/namespaces.ts";
+import { isUnikernel } from "../../../lib/guest/parse.ts";
+import { summarize } from "../../../lib/runc/kind.ts";
+import { withRedirect } from "../../../lib/runc/queue_proxy.ts";
 import { launchInputOf } from "../../support/plan_inputs.ts";
 import { hostileJson } from "../json.ts";
 import { parsed, target } from "../target.ts";
@@ -149,6 +152,24 @@ export const CONFIG_JSON = [
       const { umask: _, ...user } = process.user as typeof process.user & { umask?: number };
       assert.deepEqual(user, { uid, gid, additionalGids: [gid] });
       assert.deepEqual(process.rlimits, [{ type: "RLIMIT_AS", soft: 0n, hard: limit }]);
+    },
+  }),
+  target({
+    name: "config.json of any container",
+    weight: 3,
+    inputs: hostileJson(DOCUMENT, {
+      ...DOCUMENT,
+      annotations: { "io.kubernetes.cri.container-name": "queue-proxy" },
+    }),
+    check(bytes) {
+      const summary = parsed(() => summarize("/bundle", bytes));
+      const changed = parsed(() => withRedirect(new TextDecoder().decode(bytes), "config.json"));
+      if (changed !== undefined) assert.match(changed, /"REDIRECT_IP=/);
+      const spec = parsed(() => decodeSpec(bytes));
+      if (spec === undefined) return;
+      // What the strict parser takes for a guest's, the other one does not hand to another runtime.
+      assert.deepEqual(summary?.annotations, spec.annotations);
+      assert.equal(isUnikernel(summary!.annotations), isUnikernel(spec.annotations));
     },
   }),
   target({

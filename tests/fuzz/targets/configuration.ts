@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { defaultConfiguration, parseConfiguration } from "../../../lib/config/parse.ts";
+import { RuncOptions, RuntimeOptions } from "../../../lib/protocol/containerd/messages.ts";
+import { decodeOptions } from "../../../lib/shim/task/options.ts";
+import { anyBytes } from "../bytes.ts";
 import { parsedLater, target } from "../target.ts";
 
 const KEYS = [
@@ -53,6 +56,22 @@ const wanted = fc.record({
   denied_kernel_parameters: fc.array(fc.stringMatching(/^[a-z]{1,8}\*?$/), { maxLength: 3 }),
 });
 
+const OPTION_TYPES = [RuncOptions.name, RuntimeOptions.name, "", "other"];
+
+/** In containerd's configuration: a text of TOML in a message. */
+const body = fc.array(
+  fc.tuple(
+    fc.constantFrom("Root", "BinaryName", "SystemdCgroup", "ConfigPath", "ShimCgroup", "Other"),
+    fc.constantFrom(...VALUES),
+  ).map(([key, value]) => `${key} = ${value}`),
+  { maxLength: 3 },
+).map((lines) =>
+  RuntimeOptions.encode({
+    configBody: new TextEncoder().encode(lines.join("\n")),
+    configPath: "/x",
+  })
+);
+
 export const CONFIGURATIONS = [
   target({
     name: "config.toml",
@@ -64,6 +83,15 @@ export const CONFIGURATIONS = [
       if (configuration === undefined) return;
       const { warnings: _, ...values } = configuration;
       assert.deepEqual(Object.keys(values).sort(), Object.keys(defaultConfiguration()).sort());
+    },
+  }),
+  target({
+    name: "a shim's options",
+    weight: 2,
+    inputs: fc.tuple(fc.constantFrom(...OPTION_TYPES), fc.oneof(body, anyBytes)),
+    async check([typeUrl, value]) {
+      const options = await parsedLater(() => decodeOptions({ typeUrl, value }));
+      if (options !== undefined) assert.equal(typeof options.systemdCgroup, "boolean");
     },
   }),
   target({
