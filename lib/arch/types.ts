@@ -83,6 +83,8 @@ export interface QemuFacts {
   debianPackage: string;
   /** `-machine`, of which the first is the type. */
   machine: readonly string[];
+  /** Parameters that a Linux kernel needs there. */
+  linuxParameters: readonly string[];
   /** What a guest can start in, by the names that the configuration uses. */
   firmware: Readonly<Record<string, Firmware>>;
   /** Where distributions keep accelerators that they build as modules. */

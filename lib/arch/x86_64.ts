@@ -63,6 +63,10 @@ export const x86_64: Architecture = {
     // q35 has what stock guests look for: PCI by port I/O, a keyboard controller to reset by, ACPI with
     // a power button. Its disk and bus controllers are left out.
     machine: ["q35", "sata=off", "smbus=off", "usb=off", "vmport=off"],
+    // At boot kernels wait for a few of the timer's interrupts, and panic if they miss too many of ten
+    // (timer_irq_works() in arch/x86/kernel/apic/io_apic.c): with TCG on a busy host that happens. With
+    // KVM they skip this by themselves (arch/x86/kernel/kvm.c).
+    linuxParameters: ["no_timer_check"],
     // On Debian all of these are regular files; on Fedora /usr/share/qemu has links to some of them.
     firmware: {
       // It boots bzImage, PVH and multiboot kernels given by `-kernel`, and nothing else. Measured to

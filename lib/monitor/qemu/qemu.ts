@@ -53,6 +53,7 @@ export const qemu: Monitor = {
   namesKernel: true,
   guests: ["linux", "elf", "unikraft", "mirage", "mewz"],
   kernels: arch.qemu.kernels,
+  linuxParameters: arch.qemu.linuxParameters,
   refuseKernel,
   debianPackage: arch.qemu.debianPackage,
   binaryNames: arch.qemu.binaryNames,

@@ -83,7 +83,9 @@ Deno.test("they come after the runtime's own, and before init and its arguments"
   });
   const exec = planLaunch(input).plan.steps.find((step) => step.step === "exec")!;
   assert.ok(
-    JSON.stringify(exec).includes("panic=-1 console=ttyS0 net.ifnames=0 quiet init=hello -- world"),
+    JSON.stringify(exec).includes(
+      "panic=-1 console=ttyS0 net.ifnames=0 no_timer_check quiet init=hello -- world",
+    ),
     JSON.stringify(exec),
   );
   configuration.denied_kernel_parameters = ["quiet"];
