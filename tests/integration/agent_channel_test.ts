@@ -1,0 +1,260 @@
+/** The waiter with a guest's agent that is this test: what both say, and an agent that lies. */
+import assert from "node:assert/strict";
+import {
+  close,
+  kill,
+  O_CREAT,
+  O_RDONLY,
+  O_WRONLY,
+  open,
+  readAsync,
+  SIGKILL,
+  SIGTERM,
+  SOCK_STREAM,
+  socketpair,
+  spawn,
+  waitpidAsync,
+  writeAll,
+} from "../../ffi/linux.ts";
+import { childrenOf, waitFor } from "../support/process.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { WAITER_KINDS, waiterProgram } from "../support/waiter.ts";
+
+/** lib/build/guest_init/protocol.h */
+const [HELLO, INPUT_END, SIGNAL, DRAINED, READY, EXITED] = [1, 2, 3, 5, 65, 66];
+const PORTS = ["stdin", "stdout", "stderr", "control"] as const;
+const READY_FRAME = (nonce: Uint8Array) => frame(READY, Uint8Array.of(1, 0, ...nonce));
+
+function frame(type: number, payload: ArrayLike<number> = []): Uint8Array {
+  return Uint8Array.of(type, 0, payload.length, 0, ...Array.from(payload));
+}
+
+function exited(code: number, signal: number, bytes: [number, number]): Uint8Array {
+  const payload = new Uint8Array(24);
+  const view = new DataView(payload.buffer);
+  [code, signal].forEach((value, index) => view.setUint32(4 * index, value, true));
+  bytes.forEach((value, index) => view.setBigUint64(8 + 8 * index, BigInt(value), true));
+  return frame(EXITED, payload);
+}
+
+/** The guest's side of a waiter's channel. */
+class Guest {
+  readonly pid: number;
+  readonly ended: Promise<{ exitCode?: number; signal?: number }>;
+  readonly ports: Record<typeof PORTS[number], number>;
+  readonly #directory: string;
+
+  private constructor(
+    directory: string,
+    { pid, ports }: { pid: number; ports: Guest["ports"] },
+  ) {
+    this.#directory = directory;
+    this.pid = pid;
+    this.ports = ports;
+    this.ended = waitpidAsync(pid);
+  }
+
+  /** @param script a shell's, which is the monitor; its output is the console */
+  static async start(scope: Scope, waiter: string, script: string, input = ""): Promise<Guest> {
+    const directory = await scope.temporaryDirectory("guest");
+    await Deno.writeTextFile(`${directory}/stdin`, input);
+    const flags = O_WRONLY | O_CREAT;
+    const files = [
+      open(`${directory}/stdin`, O_RDONLY),
+      ...["stdout", "stderr"].map((name) => open(`${directory}/${name}`, flags, 0o600)),
+    ];
+    const pairs = ["start", "events", ...PORTS].map(() => socketpair(SOCK_STREAM));
+    const theirs = [...files, ...pairs.map(([, it]) => it)];
+    const pid = spawn({
+      path: waiter,
+      argv: [
+        ...["urunc-waiter", "start=3", "events=4", "ports=5", "input", "debug-exit", "--"],
+        ...["/bin/sh", "-c", script],
+      ],
+      env: ["PATH=/usr/bin:/bin"],
+      fds: theirs.map((from, to) => ({ from, to })),
+    });
+    theirs.forEach(close);
+    const ours = pairs.map(([it]) => it);
+    scope.defer("close the waiter's sockets", () => ours.forEach(close));
+    const ports = Object.fromEntries(PORTS.map((name, index) => [name, ours[index + 2]!]));
+    return new Guest(directory, { pid, ports: ports as Guest["ports"] });
+  }
+
+  /** So many bytes of a port. */
+  async read(port: typeof PORTS[number], size: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(size);
+    for (let have = 0; have < size;) {
+      const count = await readAsync(this.ports[port], bytes.subarray(have));
+      assert.notEqual(count, 0, `${port} ended after ${have} bytes`);
+      have += count;
+    }
+    return bytes;
+  }
+
+  send(port: typeof PORTS[number], bytes: Uint8Array): void {
+    writeAll(this.ports[port], bytes);
+  }
+
+  /** The payload of the next frame, which must be of this type. */
+  async expect(type: number): Promise<Uint8Array> {
+    const [found, , size] = await this.read("control", 4);
+    assert.equal(found, type);
+    return await this.read("control", size!);
+  }
+
+  /** Answers the waiter's hello, as an agent does that starts its program. */
+  async open(): Promise<void> {
+    const hello = await this.expect(HELLO);
+    assert.deepEqual([...hello.subarray(0, 4)], [1, 0, 0, 0]);
+    this.send("control", READY_FRAME(hello.subarray(8)));
+    await this.expect(4);
+  }
+
+  /** As the agent does when the waiter has everything. */
+  async powerOff(): Promise<void> {
+    let type: number | undefined;
+    while (type !== DRAINED) {
+      const [found, , size] = await this.read("control", 4);
+      await this.read("control", size!);
+      type = found;
+    }
+    for (const child of childrenOf(this.pid)) kill(child, SIGKILL);
+  }
+
+  text(name: "stdout" | "stderr"): string {
+    return Deno.readTextFileSync(`${this.#directory}/${name}`);
+  }
+
+  async code(): Promise<number | undefined> {
+    return (await this.ended).exitCode;
+  }
+}
+
+type Check = (
+  waiter: string,
+  scope: Scope,
+  kind: typeof WAITER_KINDS[number],
+) => Promise<void>;
+
+function test(name: string, check: Check): void {
+  for (const kind of WAITER_KINDS) {
+    testIf(`agent's channel, ${kind}: ${name}`, { needs: ["gcc"] }, async () => {
+      await using scope = new Scope();
+      await check(await waiterProgram(scope, kind), scope, kind);
+    });
+  }
+}
+
+const encode = (text: string) => new TextEncoder().encode(text);
+
+test("files, their ends, a signal and the exit code, in this order", async (waiter, scope) => {
+  const guest = await Guest.start(scope, waiter, "echo booting; exec sleep 1000", "in");
+  await guest.open();
+  assert.deepEqual(await guest.read("stdin", 2), encode("in"));
+  assert.deepEqual([...await guest.expect(INPUT_END)], [2, 0, 0, 0, 0, 0, 0, 0]);
+  kill(guest.pid, SIGTERM);
+  assert.deepEqual([...await guest.expect(SIGNAL)], [15, 0, 0, 0]);
+  guest.send("control", exited(7, 0, [3, 6]));
+  guest.send("stdout", encode("out"));
+  guest.send("stderr", encode("err"));
+  // Not before the last of what there is.
+  guest.send("stderr", encode("ors"));
+  await guest.powerOff();
+  assert.deepEqual([guest.text("stdout"), guest.text("stderr")], ["out", "errors"]);
+  assert.equal(await guest.code(), 7);
+});
+
+test("a program that a signal ended is 128 and the signal", async (waiter, scope) => {
+  const guest = await Guest.start(scope, waiter, "exec sleep 1000");
+  await guest.open();
+  guest.send("control", exited(0, 9, [0, 0]));
+  await guest.powerOff();
+  assert.equal(await guest.code(), 137);
+});
+
+test("an end without a word is 255, with what was on the console", async (waiter, scope) => {
+  const guest = await Guest.start(scope, waiter, "printf 'first\\r\\n\\033[2Jlast\\r\\n'; exit 0");
+  assert.equal(await guest.code(), 255);
+  assert.equal(guest.text("stdout"), "");
+  assert.match(guest.text("stderr"), /^urunc: the guest ended without .*:\nfirst\n\?\[2Jlast\n$/);
+});
+
+test("a signal before the first word ends the monitor", async (waiter, scope) => {
+  const guest = await Guest.start(scope, waiter, "exec sleep 1000");
+  await guest.expect(HELLO);
+  kill(guest.pid, SIGTERM);
+  assert.equal(await guest.code(), 143);
+});
+
+test(
+  "without ports the console is the program's, from the agent's word on",
+  async (waiter, scope) => {
+    const script = "echo booting; echo '[ 9.1] urunc-agent: serial line'; cat; exit 15";
+    const guest = await Guest.start(scope, waiter, script, "program\n");
+    assert.equal(await guest.code(), 7);
+    assert.equal(guest.text("stdout"), "program\n");
+    assert.match(guest.text("stderr"), /^urunc: the guest's kernel has no driver .*\n$/);
+  },
+);
+
+const lies: [name: string, bytes: (nonce: Uint8Array) => Uint8Array][] = [
+  ["a frame of 64 KiB", () => Uint8Array.of(READY, 0, 255, 255)],
+  ["an unknown type", () => frame(67)],
+  ["a frame of the waiter's", () => frame(DRAINED)],
+  ["another nonce", (nonce) => READY_FRAME(nonce.map((byte) => byte ^ 1))],
+  ["a later version", (nonce) => frame(READY, [2, 0, ...nonce])],
+  ["an end before the beginning", () => exited(0, 0, [0, 0])],
+  ["two answers", (nonce) => Uint8Array.of(...READY_FRAME(nonce), ...READY_FRAME(nonce))],
+  ["exit code 256", (nonce) => Uint8Array.of(...READY_FRAME(nonce), ...exited(256, 0, [0, 0]))],
+  ["signal 65", (nonce) => Uint8Array.of(...READY_FRAME(nonce), ...exited(0, 65, [0, 0]))],
+  [
+    "two ends",
+    (nonce) =>
+      Uint8Array.of(...READY_FRAME(nonce), ...exited(0, 0, [9, 0]), ...exited(1, 0, [9, 0])),
+  ],
+];
+
+test("an agent that breaks the protocol ends its own guest", async (waiter, scope) => {
+  for (const [name, bytes] of lies) {
+    const guest = await Guest.start(scope, waiter, "exec sleep 1000");
+    const hello = await guest.expect(HELLO);
+    guest.send("control", bytes(hello.subarray(8)));
+    assert.equal(await guest.code(), 255, name);
+  }
+});
+
+test(
+  "an agent that says less than it sends, or more, and one that stays",
+  async (waiter, scope) => {
+    const less = await Guest.start(scope, waiter, "sleep 1; kill -9 $$");
+    await less.open();
+    less.send("stdout", encode("more than that"));
+    less.send("control", exited(4, 0, [1, 0]));
+    const more = await Guest.start(scope, waiter, "exec sleep 1000");
+    await more.open();
+    more.send("control", exited(0, 0, [2 ** 50, 0]));
+    const stays = await Guest.start(scope, waiter, "exec sleep 1000");
+    await stays.open();
+    stays.send("control", exited(6, 0, [0, 0]));
+    assert.deepEqual([await less.code(), less.text("stdout")], [4, "more than that"]);
+    // Ended after 10 seconds, both at the same time.
+    assert.equal(await more.code(), 255);
+    assert.equal(await stays.code(), 6);
+  },
+);
+
+test("a console that never ends costs nobody else", async (waiter, scope, kind) => {
+  const guest = await Guest.start(scope, waiter, "head -c 100000000 /dev/zero; exec sleep 1000");
+  await guest.open();
+  guest.send("stdout", encode("here"));
+  await waitFor(() => guest.text("stdout") === "here", { timeoutSeconds: 20, what: "output" });
+  const status = await Deno.readTextFile(`/proc/${guest.pid}/status`);
+  // KiB. Sanitizers reserve terabytes.
+  const most = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)![1]);
+  assert.ok(kind === "sanitized" || most < 512, `${most} KiB`);
+  guest.send("control", exited(0, 0, [4, 0]));
+  await guest.powerOff();
+  assert.equal(await guest.code(), 0);
+});
