@@ -8,7 +8,7 @@ import { gatherHostFacts, groupNamesOf } from "../inspect/facts.ts";
 import { openImageRoot } from "../inspect/image.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { readBounded } from "../os/files.ts";
-import { readResolvConf } from "../inspect/resolv_conf.ts";
+import { readHosts, readResolvConf } from "../inspect/resolv_conf.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
 import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
@@ -112,6 +112,9 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
         imageRoot,
         userOf(bundle, configuration),
       );
+    }
+    if (unikernel.agent === "on") {
+      facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
     }
     return { configuration, unikernel, guest, monitor, facts };
   } finally {

@@ -73,6 +73,8 @@ export interface GuestInput {
   nameservers?: string[];
   /** The container's `/etc/resolv.conf`, for families that take a file. */
   resolvConf?: string;
+  /** The container's `/etc/hosts`, for an agent. */
+  hosts?: string;
   /** As whom an agent runs the program; undefined: the guest has none. */
   agent?: AgentProcess;
 }

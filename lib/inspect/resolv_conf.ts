@@ -28,14 +28,30 @@ export function readResolvConf(
   const source = mounts.findLast(({ destination }) => destination === PATH)?.source;
   const bytes = source === undefined
     ? readImageFile(imageRoot, PATH, MAXIMUM_BYTES)
-    : readMounted(source, user);
+    : readMounted(source, user, "name servers");
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
 }
 
-function readMounted(source: string, user: Credentials): Uint8Array {
+/**
+ * A container's host names, hosts(5): only what its caller mounts for it, since the image's file is not in
+ * the guest.
+ *
+ * @returns undefined when nothing is mounted
+ * @throws HostError when it cannot be read
+ */
+export function readHosts(
+  mounts: readonly { destination: string; source?: string }[],
+  user: Credentials,
+): string | undefined {
+  const source = mounts.findLast(({ destination }) => destination === "/etc/hosts")?.source;
+  if (source === undefined) return undefined;
+  return new TextDecoder().decode(readMounted(source, user, "host names"));
+}
+
+function readMounted(source: string, user: Credentials, what: string): Uint8Array {
   const fail = (reason: string, cause?: unknown) =>
     new HostError({
-      operation: "read the container's name servers",
+      operation: `read the container's ${what}`,
       subject: source,
       reason,
       cause,

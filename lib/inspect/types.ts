@@ -53,6 +53,8 @@ export interface HostFacts {
   rootDisk?: MountedDisk;
   /** The container's `/etc/resolv.conf`, for guests that take name servers. */
   resolvConf?: string;
+  /** What its caller mounts as its `/etc/hosts`, for guests with an agent. */
+  hosts?: string;
 }
 
 /** A regular file inside an image, opened safely and inspected. */

@@ -422,6 +422,7 @@ function guestInput(input: LaunchInput): GuestInput {
     version: unikernel.unikernelVersion,
     nameservers: parseNameservers(facts.resolvConf ?? ""),
     resolvConf: facts.resolvConf,
+    hosts: facts.hosts,
     agent: planAgent(input),
     network: network === undefined ? undefined : guestNetwork(network, networkMode(spec)),
     disks: facts.disks?.map(({ readOnly, mountPoint, fileSystem }) => ({

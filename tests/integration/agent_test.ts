@@ -61,14 +61,23 @@ testIf(
     const script = [
       "echo pid $$; busybox id; busybox pwd; busybox hostname; umask; ulimit -n; busybox env | busybox sort",
       "busybox grep -E 'NoNewPrivs|Cap(Eff|Bnd)' /proc/self/status",
+      "busybox cat /etc/hostname /etc/hosts",
       "busybox ls /dev/fd/; busybox ls /proc/self/fd | busybox wc -l; busybox wc -c >&2; exit 3",
     ].join("\n");
+    const hosts = `${await scope.temporaryDirectory("files")}/hosts`;
+    await Deno.writeTextFile(hosts, "10.1.2.3 other\n");
     const container = await shellContainer(scope, script, {
       user: { uid: 1000, gid: 1001, additionalGids: [7, 8], umask: 0o027 },
       hostname: "small",
       env: ["PATH=/bin", "TWO=a b\nc"],
       edit: (config) => {
         withCapabilities("CAP_CHOWN")!(config);
+        config.mounts = [{
+          destination: "/etc/hosts",
+          type: "bind",
+          source: hosts,
+          options: ["bind"],
+        }];
         Object.assign(config.process, {
           cwd: "/made/here",
           noNewPrivileges: true,
@@ -83,7 +92,7 @@ testIf(
       ...["pid 1", "uid=1000 gid=1001 groups=7,8", "/made/here", "small", "0027", "99"],
       ...["HOME=/", "PATH=/bin", "PWD=/made/here", "SHLVL=1", "TWO=a b", "c"],
       ...[`CapEff:\t${"0".repeat(16)}`, `CapBnd:\t${maskOf("CAP_CHOWN")}`, "NoNewPrivs:\t1"],
-      ...["0", "1", "2", "3", "4", ""],
+      ...["small", "10.1.2.3 other", "0", "1", "2", "3", "4", ""],
     ]);
     assert.equal(code, 3);
     assertNothingLeft(container);

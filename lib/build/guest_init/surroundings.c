@@ -54,6 +54,29 @@ static void bring_up_loopback(void) {
   close(fd);
 }
 
+/* Files that the engine has prepared for the container: they are there whatever the image has. */
+static const char *const ETC_FILES[] = {"resolv.conf", "hosts", "hostname"};
+
+static void put_file(const char *path, const char *content, size_t size) {
+  unlink(path);
+  int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+  if (fd < 0 || write(fd, content, size) != (ssize_t)size) complain("write", path, errno);
+  if (fd >= 0) close(fd);
+}
+
+static void put_files(void) {
+  char path[PATH_MAX];
+  mkdir("/etc", 0755);
+  for (size_t i = 0; i < sizeof ETC_FILES / sizeof *ETC_FILES; i++) {
+    size_t size;
+    snprintf(path, sizeof path, "/urunc/etc/%s", ETC_FILES[i]);
+    char *content = contents_of(path, &size);
+    if (content == NULL) continue;
+    put_file(path + sizeof "/urunc" - 1, content, size);
+    free(content);
+  }
+}
+
 /* A file system that the kernel does not have, or that is there already, is not an error. */
 void set_up_guest(const struct process *process) {
   for (size_t i = 0; i < sizeof FILE_SYSTEMS / sizeof *FILE_SYSTEMS; i++) {
@@ -67,6 +90,7 @@ void set_up_guest(const struct process *process) {
   if (process->hostname) sethostname(process->hostname, strlen(process->hostname));
   if (process->domainname) setdomainname(process->domainname, strlen(process->domainname));
   bring_up_loopback();
+  put_files();
 }
 
 void mount_proc(void) {

@@ -5,7 +5,8 @@
 #include "init.h"
 #include "protocol.h"
 
-/* Mounts the file systems that every container has, and sets the guest's names. */
+/* Mounts the file systems that every container has, and sets the guest's names and the files that have
+ * them. */
 void set_up_guest(const struct process *process);
 
 /* Mounts /proc for the PID namespace of the caller. */

@@ -28,7 +28,7 @@ const OPERATION = "pass arguments and environment";
  * @throws InvalidConfigurationError naming what cannot be passed, and its length if it is too long
  */
 export function processOf(input: GuestInput): GuestProcess {
-  const { args: given, cmdline = "", network, resolvConf, agent } = input;
+  const { args: given, cmdline = "", network, resolvConf, hosts, agent } = input;
   const args = given.length > 0 ? given : splitArguments(cmdline, `${keyPrefix}cmdline`);
   const env = new Map<string, string>();
   // An agent gives the program what config.json has, and no more.
@@ -43,6 +43,7 @@ export function processOf(input: GuestInput): GuestProcess {
     ...(network === undefined ? {} : { network }),
     ...(network === undefined || resolvConf === undefined ? {} : { resolvConf }),
     ...(agent === undefined ? {} : { agent }),
+    ...(agent === undefined || hosts === undefined ? {} : { hosts }),
   };
   check(process);
   return process;

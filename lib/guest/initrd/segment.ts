@@ -12,8 +12,10 @@ export interface GuestProcess {
   env: string[];
   /** The addresses of its interface. */
   network?: GuestNetwork;
-  /** Its `/etc/resolv.conf`, unless the image's RAM disk has one. */
+  /** Its `/etc/resolv.conf`; without an agent, unless the image's RAM disk has one. */
   resolvConf?: string;
+  /** Its `/etc/hosts`, where it has an agent. */
+  hosts?: string;
   /** As whom an agent runs it; undefined: it becomes the guest's process 1. */
   agent?: AgentProcess;
 }
@@ -30,12 +32,13 @@ export const GUEST_INIT_PATH = "/urunc/init";
  * - `/urunc/env`: `NAME=VALUE`, each followed by a NUL, as in /proc/PID/environ;
  * - `/urunc/network`: how to set up the interface (`network.ts`), when there is one;
  * - `/urunc/process`: as whom an agent runs the program (`process.ts`), when the guest has one;
+ * - `/urunc/etc/`: files for it to put into `/etc`;
  * - `/urunc/init`: does that, then executes that program with exactly these, or is its agent.
  *
  * Only the guest's root may read them. Everybody may read `/etc/resolv.conf`; the image's own replaces it.
  */
 export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
-  const { args, env, network, resolvConf, agent } = process;
+  const { args, env, network, resolvConf, hosts, agent } = process;
   return archive([
     { name: "urunc", mode: 0o40700 },
     { name: "urunc/args", mode: 0o100400, content: strings(args) },
@@ -47,8 +50,26 @@ export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
       ? []
       : [{ name: "urunc/process", mode: 0o100400, content: processFile(agent) }]),
     { name: "urunc/init", mode: 0o100700, content: GUEST_INIT },
-    ...(resolvConf === undefined ? [] : resolverFiles(resolvConf)),
+    ...(agent === undefined
+      ? resolvConf === undefined ? [] : resolverFiles(resolvConf)
+      : agentFiles({ "resolv.conf": resolvConf, hosts, hostname: nameLine(agent) })),
   ]);
+}
+
+function nameLine({ hostname }: AgentProcess): string | undefined {
+  return hostname === undefined ? undefined : `${hostname}\n`;
+}
+
+/** The agent copies them to `/etc` when the image's RAM disk is unpacked: these are the engine's. */
+function agentFiles(files: Record<string, string | undefined>): ArchiveEntry[] {
+  return [
+    { name: "urunc/etc", mode: 0o40700 },
+    ...Object.entries(files).flatMap(([name, text]) =>
+      text === undefined
+        ? []
+        : [{ name: `urunc/etc/${name}`, mode: 0o100400, content: new TextEncoder().encode(text) }]
+    ),
+  ];
 }
 
 function resolverFiles(resolvConf: string): ArchiveEntry[] {

@@ -260,3 +260,29 @@ for (const { name, input, message } of refused) {
     });
   });
 }
+
+Deno.test("an agent's segment has whom it runs, and the engine's files where the image's cannot hide them", () => {
+  const { files } = unpack(initrdSegment({
+    args: ["a"],
+    env: [],
+    resolvConf: "nameserver 9.9.9.9\n",
+    hosts: "10.0.0.1 a\n",
+    agent: {
+      ...{ uid: 7, gid: 8, groups: [9], umask: 18, cwd: "/w", hostname: "name" },
+      rlimits: [{ type: "RLIMIT_NOFILE", soft: "1", hard: "18446744073709551615" }],
+      capabilities: {
+        ...{ bounding: "1", effective: "2", inheritable: "3", permitted: "4", ambient: "5" },
+      },
+      noNewPrivileges: true,
+    },
+  }));
+  const text = (name: string) => decode(files.get(`urunc/${name}`)!.content);
+  assert.deepEqual(text("process").split("\0"), [
+    ...["uid=7", "gid=8", "groups=9", "umask=18", "cwd=/w", "hostname=name"],
+    ...["limit=7:1:18446744073709551615", "capabilities=1:2:3:4:5", "no-new-privileges", ""],
+  ]);
+  assert.equal(text("etc/resolv.conf"), "nameserver 9.9.9.9\n");
+  assert.equal(text("etc/hosts"), "10.0.0.1 a\n");
+  assert.equal(text("etc/hostname"), "name\n");
+  assert.ok(![...files.keys()].some((name) => name.startsWith("etc/")));
+});

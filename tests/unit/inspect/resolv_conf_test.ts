@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readResolvConf } from "../../../lib/inspect/resolv_conf.ts";
+import { readHosts, readResolvConf } from "../../../lib/inspect/resolv_conf.ts";
 import { parseNameservers } from "../../../lib/guest/families/nameservers.ts";
 import { HostError } from "../../../lib/errors.ts";
 import { openImageRoot } from "../../../lib/inspect/image.ts";
@@ -22,6 +22,21 @@ for (const [text, servers] of cases) {
     assert.deepEqual(parseNameservers(text), servers);
   });
 }
+
+Deno.test("host names are the last mount's, or none", async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("hosts");
+  const source = `${directory}/hosts`;
+  await Deno.writeTextFile(source, "10.0.0.1 other\n");
+  const destination = "/etc/hosts";
+  assert.equal(readHosts([{ destination: "/etc", source }], USER), undefined);
+  const mounts = [{ destination, source: "/nowhere" }, { destination, source }];
+  assert.equal(readHosts(mounts, USER), "10.0.0.1 other\n");
+  assert.throws(
+    () => readHosts([{ destination, source: "/nowhere" }], USER),
+    (error: Error) => error instanceof HostError && /host names/.test(error.message),
+  );
+});
 
 Deno.test("name servers are the mount's, or else the image's", async () => {
   await using scope = new Scope();
