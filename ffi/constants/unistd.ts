@@ -11,5 +11,3 @@ export const CLOSE_RANGE_CLOEXEC = 0x4;
 
 export const MFD_CLOEXEC = 0x1;
 export const MFD_ALLOW_SEALING = 0x2;
-/** Since Linux 6.3; where sysctl vm.memfd_noexec is 1, a file is not executable without it. */
-export const MFD_EXEC = 0x10;

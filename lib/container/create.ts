@@ -3,7 +3,7 @@ import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
 import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, UruncError } from "../errors.ts";
-import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
+import { readNamespaces } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts } from "../inspect/types.ts";
 import type { InitMessage, Report } from "../launch/channel.ts";
@@ -33,6 +33,8 @@ import { runHooksAsync } from "../hooks.ts";
 import { debug, isWatched, timed } from "../watch.ts";
 import { InitLog } from "./init_log.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined_namespaces.ts";
+import { monitorPid } from "./monitor_process.ts";
+import { type Proof, provenState, readProof, type Role } from "./proof.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import { type ContainerDirectory, CONTROL_SOCKET, START_SOCKET, type Store } from "./store.ts";
@@ -243,8 +245,10 @@ async function launch(
     // Hooks may attach a network. Without any, init continues at once.
     ...(ownNetwork && !hasHooks ? [{ type: "readNetwork" } as const] : []),
   );
-  preload("../host/identity.ts");
+  preload("./proof.ts");
+  preload("./monitor_process.ts");
   const { times } = await expect(creation, "performed");
+  const container = readNamespaces(init.pid);
   timeline.init.namespaces = courseOf(init.pid, namespaces, times);
   did("namespaces");
 
@@ -285,6 +289,7 @@ async function launch(
     ...state,
     lacksNetwork: lacksNetwork && !isAmbiguous ? true : undefined,
     expectedIdentity: planned.identity,
+    namespaces: { container, monitor: planned.monitorNamespaces },
     memoryBytes: planned.memoryBytes,
     processes: planned.processes.needed,
     vcpus: planned.vcpus,
@@ -306,11 +311,13 @@ async function launch(
   did("launch");
 
   // Before any guest instruction ran: a mismatch here is our own bug, and must never start.
-  const identity = readIdentity(init.pid);
-  proveIdentity(identity, planned);
-  requireMember(creation.cgroup.plan, init.pid);
+  const proofs = new Map<Role, Proof>();
+  for (const [role, pid] of [["waiter", init.pid], ["monitor", requireMonitor(state)]] as const) {
+    proofs.set(role, proveProcess(state, { role, pid }));
+    requireMember(creation.cgroup.plan, pid);
+  }
   did("prove identity");
-  return { ...state, phase: "created", identity: formatIdentity(identity), timeline };
+  return { ...state, ...provenState(proofs), phase: "created", timeline };
 }
 
 const NO_INTERFACE =
@@ -322,10 +329,22 @@ function dryDirectory(options: CreateOptions): string {
   return `${options.store.root}/${options.id}`;
 }
 
+/** The pid of what init has started. @throws HostError when it has ended */
+function requireMonitor(state: ContainerState): number {
+  const pid = monitorPid(state);
+  if (pid !== undefined && pid !== state.pid) return pid;
+  throw new HostError({
+    operation: "launch container",
+    reason: "the monitor's process ended before the container was created",
+    remedy: "was it killed?",
+  });
+}
+
 /** @throws HostError listing every difference */
-function proveIdentity(identity: Identity, planned: Launch): void {
-  const differences = compareIdentity(identity, planned.identity);
-  if (differences.length === 0) return;
+function proveProcess(state: ContainerState, process: { role: Role; pid: number }): Proof {
+  const proof = readProof(state, { ...process, started: false });
+  if (proof.differences.length === 0) return proof;
+  const { differences } = proof;
   throw new HostError({
     operation: "prove the monitor's identity",
     reason: differences.join("; "),

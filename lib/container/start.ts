@@ -3,8 +3,6 @@ import {
   close,
   LinuxError,
   MSG_NOSIGNAL,
-  O_RDONLY,
-  open,
   pollAsync,
   POLLIN,
   read,
@@ -15,14 +13,6 @@ import {
   unlessItWaits,
 } from "../../ffi/linux.ts";
 import { HostError, WrongStateError } from "../errors.ts";
-import { readAppArmorProfile } from "../host/apparmor.ts";
-import {
-  compareIdentity,
-  type ExpectedIdentity,
-  formatIdentity,
-  type Identity,
-  readIdentity,
-} from "../host/identity.ts";
 import { hasAddress } from "../network/arrival.ts";
 import { isAlive } from "../os/alive.ts";
 import { isGone } from "../os/os_error.ts";
@@ -36,6 +26,7 @@ import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
 import { killProcess } from "./kill.ts";
 import { monitorPid } from "./monitor_process.ts";
+import { type Proof, type Proven, provenState, readProof, type Role } from "./proof.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { containerStatus } from "./pause.ts";
 import { requireState } from "./require.ts";
@@ -208,88 +199,59 @@ async function execTimeout(state: ContainerState, timeout: number): Promise<Host
 }
 
 /**
- * Reads identities again, now of the waiter and of the monitor itself. One that has exited already is
+ * Proves both processes again, now of the waiter and of the monitor itself. One that has exited already is
  * no error; seccomp filters may have grown, since monitors add their own.
  *
- * @throws HostError after the container was killed, when an identity is not the planned one
+ * @throws HostError after the container was killed, when one is not what was planned
  */
 async function proveAfterExec(
   directory: ContainerDirectory,
   state: ContainerState,
 ): Promise<ContainerState> {
-  let started: ContainerState = { ...state, phase: "started" };
-  for (const pid of new Set([state.pid!, monitorPid(state)!])) {
-    const identity = await proveProcess(directory, state, pid);
-    if (identity !== undefined) started = { ...started, identity: formatIdentity(identity) };
+  const monitor = monitorPid(state)!;
+  const proofs = new Map<Role, Proof>();
+  for (const [role, pid] of [["waiter", state.pid!], ["monitor", monitor]] as const) {
+    // It has no child (any more), or is of a urunc that had no waiter.
+    if (role === "monitor" && pid === state.pid) continue;
+    const proof = await proveProcess(directory, state, { role, pid });
+    if (proof !== undefined) proofs.set(role, proof);
   }
-  return started;
-}
-
-/** By then the waiter and the monitor each have a filter of their own. */
-function afterExec(expected: ExpectedIdentity): ExpectedIdentity {
-  const { seccompFilters } = expected;
-  return seccompFilters === undefined
-    ? expected
-    : { ...expected, seccompFilters: seccompFilters + 1 };
+  return { ...state, ...provenState(proofs), phase: "started" };
 }
 
 /** Undefined when the process has exited. */
 async function proveProcess(
   directory: ContainerDirectory,
   state: ContainerState,
-  pid: number,
-): Promise<Identity | undefined> {
+  { role, pid }: { role: Role; pid: number },
+): Promise<Proof | undefined> {
   const began = readProcessStat(pid)?.startTime;
-  const identity = await readIdentityOf(directory, state, pid);
-  if (identity === undefined) return undefined;
-  const differences = [
-    ...compareIdentity(identity, afterExec(state.expectedIdentity!)),
-    ...compareProfile(state, pid),
-  ];
-  if (differences.length === 0) return identity;
+  const proof = await readOrKill(directory, state, { role, pid, started: true });
+  if (proof === undefined || proof.differences.length === 0) return proof;
   if (!isAlive(pid, began)) return undefined;
   await forceDelete(directory, state);
   throw new HostError({
     operation: "prove the monitor's identity",
     subject: state.id,
-    reason: differences.join("; "),
+    reason: proof.differences.join("; "),
     remedy: "this is a defect of urunc: the container was killed",
   });
 }
 
 /**
- * Undefined when the process has exited. One whose identity cannot be read for any other reason is
- * killed: nothing would be proven.
+ * Undefined when the process has exited. One that cannot be read for any other reason is killed: nothing
+ * would be proven.
  */
-async function readIdentityOf(
+async function readOrKill(
   directory: ContainerDirectory,
   state: ContainerState,
-  pid: number,
-): Promise<Identity | undefined> {
+  process: Proven,
+): Promise<Proof | undefined> {
   try {
-    waitForExec(pid);
-    return readIdentity(pid);
+    return readProof(state, process);
   } catch (error) {
     if (isGone(error)) return undefined;
     await forceDelete(directory, state);
     throw error;
   }
-}
-
-/** AppArmor confines from the exec on, so this is the first moment to see it. */
-function compareProfile(state: ContainerState, pid: number): string[] {
-  const planned = state.expectedIdentity!.apparmorProfile;
-  if (planned === undefined) return [];
-  const actual = readAppArmorProfile(pid);
-  if (actual === planned) return [];
-  return [`AppArmor profile is ${actual}, planned was ${planned}`];
-}
-
-/**
- * The waiter continues before the new credentials of what it executes take effect, so the end of file
- * alone does not mean that /proc/PID/status has the monitor's. Opening `environ` takes the lock that execve holds
- * until it is through (exec_update_lock: fs/exec.c, mm_access in kernel/fork.c).
- */
-function waitForExec(pid: number): void {
-  close(open(`/proc/${pid}/environ`, O_RDONLY));
 }

@@ -15,6 +15,7 @@ import {
 import type { State as OciState } from "../oci/state.ts";
 import type { Hook } from "../oci/types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
+import type { MonitorNamespace, Namespaces } from "../host/namespaces.ts";
 import type { Asking } from "../guest/types.ts";
 import type { Course, Timeline } from "./timeline.ts";
 
@@ -23,6 +24,12 @@ export const STATE_VERSION = 1;
 
 /** An annotation of `urunc state`: the identity that the monitor was proven to have. */
 const IDENTITY_ANNOTATION = "com.urunc.identity";
+
+/** Another: that of the waiter. */
+const WAITER_IDENTITY_ANNOTATION = "com.urunc.waiter.identity";
+
+/** Another: which namespaces are the monitor's alone. */
+const NAMESPACES_ANNOTATION = "com.urunc.monitor.namespaces";
 
 /** Another: the monitor's pid, while it runs; `pid` is the waiter's. */
 export const MONITOR_PID_ANNOTATION = "com.urunc.monitor.pid";
@@ -75,8 +82,16 @@ export interface ContainerState {
   processes?: number;
   /** The guest's virtual processors. */
   vcpus?: number;
-  /** As it was read from the kernel and found to be as planned, on one line. */
+  /** The monitor's as it was read from the kernel and found to be as planned, on one line. */
   identity?: string;
+  /** The same of the waiter, or of init before `start`. */
+  waiterIdentity?: string;
+  namespaces?: {
+    /** Those of the container: its process is in them. */
+    container: Namespaces;
+    /** In which of these the monitor is apart from it. */
+    monitor: MonitorNamespace[];
+  };
   /** The monitor's name. */
   monitor: string;
   /** Uid of who created the container. */
@@ -158,6 +173,8 @@ function readState(state: Fields): ContainerState {
     processes: state.optional("processes", count),
     vcpus: state.optional("vcpus", count),
     identity: state.optional("identity", plainText),
+    waiterIdentity: state.optional("waiterIdentity", plainText),
+    namespaces: state.optional("namespaces", readNamespaces),
     monitor: state.required("monitor", plainText),
     owner: state.required("owner", count),
     stop: state.optional("stop", readStop),
@@ -218,6 +235,14 @@ const readNetwork: Decoder<ContainerState["network"]> = (value, at) => {
   };
 };
 
+const readNamespaces: Decoder<ContainerState["namespaces"]> = (value, at) => {
+  const namespaces = new Fields(value, at);
+  return {
+    container: namespaces.textRecord("container") as Namespaces,
+    monitor: namespaces.required("monitor", listOf(oneOf(["network", "ipc", "pid"]))),
+  };
+};
+
 const readStop: Decoder<ContainerState["stop"]> = (value, at) => {
   const stop = new Fields(value, at);
   return {
@@ -275,7 +300,14 @@ export function ociState(state: ContainerState, status: OciState["status"]): Oci
 }
 
 /** Only what we found stands under these keys: an image may have written anything there. */
-function withIdentity({ annotations, identity }: ContainerState): Record<string, string> {
-  const { [IDENTITY_ANNOTATION]: _, [MONITOR_PID_ANNOTATION]: __, ...others } = annotations;
-  return identity === undefined ? others : { ...others, [IDENTITY_ANNOTATION]: identity };
+function withIdentity(state: ContainerState): Record<string, string> {
+  const { annotations, identity, waiterIdentity, namespaces } = state;
+  const found: Record<string, string | undefined> = {
+    [IDENTITY_ANNOTATION]: identity,
+    [WAITER_IDENTITY_ANNOTATION]: waiterIdentity,
+    [NAMESPACES_ANNOTATION]: namespaces?.monitor.join(" "),
+    [MONITOR_PID_ANNOTATION]: undefined,
+  };
+  const pairs = Object.entries({ ...annotations, ...found });
+  return Object.fromEntries(pairs.filter((it): it is [string, string] => it[1] !== undefined));
 }

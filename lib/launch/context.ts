@@ -1,4 +1,5 @@
 import type { State } from "../oci/state.ts";
+import type { MonitorNamespace } from "../host/namespaces.ts";
 import type { Step } from "../plan/types.ts";
 import type { Observer } from "./observer.ts";
 
@@ -13,8 +14,14 @@ export interface PerformContext {
   root?: number;
   /** Both sides of the monitor's terminal, until it is used. */
   terminal?: { master: number; slave: number };
-  /** What `exec` may hand to the monitor, by name: descriptors that steps have opened. */
+  /** What programs may be given, by name: descriptors that steps have opened. */
   opened: Map<string, number>;
+  /** A directory that has the waiter's program and nothing else, and has no other name. */
+  programs?: number;
+  /** The container's own namespaces, while it may be in others. */
+  held?: Map<MonitorNamespace, number>;
+  /** The monitor's process, in this PID namespace. */
+  monitorPid?: number;
   /** Listening socket on which `start` is awaited. */
   startListener?: number;
   /** The connection of the `start` that was heard. */
@@ -29,3 +36,10 @@ export interface PerformContext {
 export type StepHandlers<Name extends Step["step"]> = {
   [Kind in Name]: (step: Extract<Step, { step: Kind }>, context: PerformContext) => void;
 };
+
+/** A descriptor by its name. @throws Error when no step has opened it: a defect of the plan */
+export function openedBy({ opened }: PerformContext, name: string): number {
+  const fd = opened.get(name);
+  if (fd === undefined) throw new Error(`no step has opened ${name}`);
+  return fd;
+}

@@ -84,6 +84,7 @@ function preloadSteps(): void {
   preload("./steps/namespaces.ts");
   preload("./steps/root.ts");
   preload("./steps/credentials.ts");
+  preload("./steps/monitor.ts");
   preload("./steps/exec.ts");
   preload("../network/discover.ts");
   preload("../protocol/netlink/socket.ts");

@@ -25,7 +25,7 @@ export interface MonitorInput {
   network?: {
     /** Name of a persistent tap that the monitor's user owns. */
     tap: string;
-    /** A descriptor that is attached to it; undefined: the monitor attaches by its name. */
+    /** A descriptor that is attached to it, where the monitor takes descriptors; else it attaches by name. */
     tapFd?: number;
     mac: string;
     /** Bytes. */

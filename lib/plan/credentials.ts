@@ -43,6 +43,13 @@ const FILE_SIZE: PlannedRlimit = {
   tolerate: ["EPERM"],
 };
 
+/**
+ * To make namespaces for the monitor and return from them, as the container's user already: namespaces(7).
+ * It is permitted and effective, and neither inheritable, nor ambient, nor in the bounding set: so an exec
+ * leaves nothing of it, as uid 0 neither (capabilities(7), "Transformation of capabilities").
+ */
+const STARTS_MONITOR = ["CAP_SYS_ADMIN"];
+
 /** What credential planning knows. */
 export interface CredentialsInput {
   process: Process;
@@ -54,17 +61,19 @@ export interface CredentialsInput {
 }
 
 /**
- * Steps that drop every privilege the monitor must not have. The order matters:
+ * Steps that drop every privilege the monitor must not have. After them its process is started, and then
+ * `setCapabilities` takes what that needed. The order matters:
  *
  * 1. rlimits while CAP_SYS_RESOURCE may still raise a hard limit; and a session keyring on root's
  *    quota: a user with an exhausted quota could otherwise make it fail, and so keep the caller's keys
  *    in the next container;
  * 2. the bounding set needs CAP_SETPCAP, which the uid change takes away; it is emptied for uid 0
  *    too, since execve as uid 0 would otherwise regain all capabilities from it (capabilities(7));
- * 3. keep-caps before the uid changes, only if capabilities are granted;
+ * 3. keep-caps before the uid changes: what starts the monitor in its namespaces needs CAP_SYS_ADMIN;
  * 4. groups, then gid, then uid: each needs a capability that the next drops. Without setgroups
  *    the caller's groups remain (CVE-2013-4291, CVE-2022-0358);
- * 5. capabilities set to exactly what is granted, normally nothing, in all sets (CVE-2022-29162);
+ * 5. capabilities set to exactly what is granted, normally nothing, in all sets (CVE-2022-29162), and
+ *    CAP_SYS_ADMIN in those alone that no exec leaves (see `STARTS_MONITOR`);
  * 6. no_new_privs: a set-uid binary cannot regain privileges;
  * 7. what the process inherited from the caller and from Deno: signals, umask, descriptors (CVE-2024-21626),
  *    and a session keyring of the monitor's user.
@@ -81,11 +90,11 @@ export function planCredentials(input: CredentialsInput): Step[] {
   // ENOSYS: the kernel has no keyrings, so none can leak.
   if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS"] });
   steps.push({ step: "dropBoundingSet", keep: capabilities });
-  if (capabilities.length > 0) steps.push({ step: "keepCapabilities" });
+  steps.push({ step: "keepCapabilities" });
   steps.push({ step: "setGroups", gids: groupsOf(process.user) });
   steps.push({ step: "setGid", gid: process.user.gid });
   steps.push({ step: "setUid", uid: process.user.uid });
-  steps.push({ step: "setCapabilities", capabilities });
+  steps.push({ step: "setCapabilities", capabilities, kept: STARTS_MONITOR });
   // A change of credentials resets it to fs.suid_dumpable. It matters most here: the other
   // threads of this process share its memory and, for uid 0, keep all capabilities until the exec.
   steps.push({ step: "undumpable" });

@@ -34,6 +34,7 @@ export function decisions(input: LaunchInput, launch: Launch): Line[] {
     ...(input.facts.disks ?? []).map(disk),
     ["device access " + input.configuration.device_access],
     identity(launch),
+    ["namespaces of the monitor alone: " + launch.monitorNamespaces.join(", ")],
     stop(launch, input),
     ["exec " + maskedArgv(input).map(quote).join(" ")],
   ];
@@ -128,8 +129,8 @@ export function maskedArgv(input: LaunchInput): string[] {
   const { spec } = input;
   const env = spec.process.env.map((entry) => entry.replace(/=.+$/s, `=${MASK}`));
   const masked = { ...spec, process: { ...spec.process, env } };
-  const step = planLaunch({ ...input, spec: masked }).plan.steps.at(-1)!;
-  return step.step === "exec" ? step.argv : [];
+  const { steps } = planLaunch({ ...input, spec: masked }).plan;
+  return steps.flatMap((it) => it.step === "startMonitor" ? it.argv : []);
 }
 
 /** As a shell would need it. */

@@ -24,6 +24,7 @@ const SHOWN = [
   "profile",
   "keep",
   "capabilities",
+  "kept",
   "gids",
   "uid",
   "gid",
@@ -33,7 +34,7 @@ const SHOWN = [
 ] as const;
 
 /** Names of these are said where they are not obvious from the value. */
-const NAMED = new Set(["uid", "gid", "soft", "hard"]);
+const NAMED = new Set(["kept", "uid", "gid", "soft", "hard"]);
 
 /** A parameter that is a description of its own: a step's value is shown for this kind only. */
 const VALUE_STEPS = new Set<Step["step"]>(["oomScoreAdj"]);

@@ -37,13 +37,14 @@ export interface PlannedDevices {
 }
 
 /**
- * Device nodes of the monitor's private /dev, or descriptors instead of them.
+ * Device nodes of the monitor's private /dev, or descriptors instead of them. A tap is a descriptor
+ * wherever the monitor takes one, so that it need not be in the tap's network namespace; otherwise:
  *
  * `private`: a node made for this container alone, owned by the monitor's user, mode 0600. No group
  * is needed, nothing on the host changes, and no other process can reach the node.
  * `groups`: the host's own node, whose owner, mode and ACL decide.
- * `fd`: no node. Init opens the device, attaches the tap, and the monitor inherits both; the device
- * cgroup allows nothing, since it is only consulted when a device is opened.
+ * `fd`: no node. Init opens the device, and the monitor inherits it; the device cgroup allows nothing,
+ * since it is only consulted when a device is opened.
  *
  * Throws HostError when a device is missing, does not work, or would refuse this user;
  * UnsupportedError when the monitor should inherit descriptors and takes none.
@@ -53,10 +54,13 @@ export function planDevices(input: DevicesInput): PlannedDevices {
   const { monitor, accelerator, network, access, facts } = input;
   for (const name of monitor.devices({ accelerator, network })) {
     const device = name === "kvm" ? usableKvm(facts) : existingTun(facts);
+    if (access === "fd") requireDescriptors(monitor, device);
+    if (name === "net/tun" && monitor.takesDescriptors) {
+      planTapDescriptor(planned, input);
+      continue;
+    }
     if (access === "fd") {
-      requireDescriptors(monitor, device);
-      if (name === "kvm") planKvmDescriptor(planned, device, input);
-      else planTapDescriptor(planned, input);
+      planKvmDescriptor(planned, device, input);
       continue;
     }
     planned.nodes.push(

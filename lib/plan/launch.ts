@@ -43,7 +43,9 @@ import {
   type Step,
   type TerminalReceiver,
 } from "./types.ts";
-import { waiterArguments } from "./waiter.ts";
+import { monitorNamespaces } from "./namespaces.ts";
+import { monitorArguments, waiterArguments } from "./waiter.ts";
+import type { MonitorNamespace } from "../host/namespaces.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 import type { AllowedDevice } from "../cgroups/device_program.ts";
 
@@ -87,6 +89,8 @@ export interface LaunchPaths {
 export interface Launch {
   plan: LaunchPlan;
   identity: ExpectedIdentity;
+  /** Which namespaces the monitor has for itself. */
+  monitorNamespaces: MonitorNamespace[];
   /** What guest and monitor use at most. */
   memoryBytes: number;
   /** The guest's virtual processors. */
@@ -101,8 +105,15 @@ export interface Launch {
   usesNetwork: boolean;
 }
 
-/** Number of the first descriptor besides the standard files: the monitor's first. */
+/** Number of the first descriptor besides the standard files. */
 const FIRST_INHERITED_FD = 3;
+
+/** Adds a descriptor to what a program gets. Returns its number there. */
+function numbered(fds: InheritedFd[], name: string): number {
+  const fd = FIRST_INHERITED_FD + fds.length;
+  fds.push({ name, fd });
+  return fd;
+}
 
 /**
  * The second plan: network, root and devices, device rules, pivot, credentials, barrier, exec.
@@ -131,11 +142,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   const stop = planStop(input);
   const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
   const fds: InheritedFd[] = [];
-  const inherit = (name: string) => {
-    const fd = FIRST_INHERITED_FD + fds.length;
-    fds.push({ name, fd });
-    return fd;
-  };
+  const inherit = (name: string) => numbered(fds, name);
   const controlFd = stop.asking === undefined ? undefined : inherit("control");
   const devices = planDevices({
     monitor: input.monitor,
@@ -160,20 +167,24 @@ export function planLaunch(asked: LaunchInput): Launch {
   const connects = failures !== undefined && failures.log === undefined;
   const eventsFd = connects ? inherit("events") : undefined;
   const ports = stop.agent ? monitorPorts(inherit) : undefined;
-  const startFd = inherit("start");
-  const watchFd = failures === undefined ? undefined : inherit("watch");
+  const waiterFds: InheritedFd[] = [];
+  const goFd = numbered(waiterFds, "go");
+  const startFd = numbered(waiterFds, "start");
+  const watchFd = failures === undefined ? undefined : numbered(waiterFds, "watch");
+  const namedTap = network !== undefined && devices.tapFd === undefined;
+  const namespaces = monitorNamespaces(spec, namedTap);
   const filters = planFilters({
     monitor: input.monitor,
     configuration,
     accelerator,
-    namedTap: network !== undefined && devices.tapFd === undefined,
+    namedTap,
     agent: stop.agent === true,
   });
-  const filterFds = filters === undefined ? undefined : {
-    monitor: inherit(MONITOR_FILTER),
-    waiter: inherit(WAITER_FILTER),
-  };
-  const [portsFd] = stop.agent ? AGENT_PORTS.map((port) => inherit(portEnds(port).ours)) : [];
+  const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
+  const waiterFilterFd = filters === undefined ? undefined : numbered(waiterFds, WAITER_FILTER);
+  const [portsFd] = stop.agent
+    ? AGENT_PORTS.map((port) => numbered(waiterFds, portEnds(port).ours))
+    : [];
   const monitorInput = monitorInputOf(input, {
     accelerator,
     initrdProcess,
@@ -193,7 +204,7 @@ export function planLaunch(asked: LaunchInput): Launch {
       ? []
       : [{ step: "listenForControl", path: paths.controlSocket } as const]),
     // As root: the file is not the monitor's user's to change.
-    { step: "openWaiter", mountPoint: paths.mountPoint },
+    { step: "openWaiter" },
     ...(filters === undefined ? [] : [
       { step: "openFilter", name: MONITOR_FILTER, filter: filters.monitor } as const,
       { step: "openFilter", name: WAITER_FILTER, filter: filters.waiter } as const,
@@ -227,38 +238,51 @@ export function planLaunch(asked: LaunchInput): Launch {
     // After our own mknod, which these rules would refuse; before the pivot, which hides cgroupfs.
     ...deviceRuleSteps(input.deviceCgroup, [...devices.allowed, ...disks.allowed]),
     ...planAppArmor(spec.process.apparmorProfile, facts),
+    { step: "holdNamespaces", namespaces },
     { step: "pivotRoot" },
     { step: "privateMounts" },
     { step: "remountReadOnly", path: "/dev", ...withoutDevices(configuration) },
     { step: "remountReadOnly", path: "/" },
     ...planCredentials(credentials),
-    // The last: it allows no more than what the steps after it need.
-    ...(filters === undefined ? [] : [{ step: "filterCalls", filter: filters.init } as const]),
-    { step: "barrier" },
+    { step: "enterMonitorNamespaces", namespaces },
     // The environments of waiter and monitor are empty: process.env belongs to the guest.
     {
-      step: "exec",
-      argv: waiterArguments({
-        ...input,
-        startFd,
-        watchFd,
-        filterFds,
+      step: "startMonitor",
+      argv: monitorArguments({
         fileSize: fileSizeLimit({
           process: spec.process,
           guestMemoryMiB: monitorInput.memoryMiB,
           disks: facts.disks ?? [],
         }),
-        portsFd,
-        terminal: input.terminal !== undefined,
+        filterFd,
         program: input.monitor.argv(monitorInput),
       }),
-      env: [],
       fds,
+    },
+    { step: "leaveMonitorNamespaces" },
+    { step: "setCapabilities", capabilities: credentials.capabilities },
+    // The last: it allows no more than what the steps after it need. The monitor's process installs its own.
+    ...(filters === undefined ? [] : [{ step: "filterCalls", filter: filters.init } as const]),
+    { step: "barrier" },
+    {
+      step: "exec",
+      argv: waiterArguments({
+        ...input,
+        goFd,
+        startFd,
+        watchFd,
+        filterFd: waiterFilterFd,
+        portsFd,
+        terminal: input.terminal !== undefined,
+      }),
+      env: [],
+      fds: waiterFds,
     },
   ];
   return {
     plan: { version: PLAN_VERSION, phase: "launch", steps },
     identity: expectedIdentity(credentials, filters !== undefined),
+    monitorNamespaces: namespaces,
     vcpus: vcpusOf(input),
     processes: planProcesses({
       ...input,

@@ -1,4 +1,5 @@
 import type { NamespaceType, Spec } from "../oci/types.ts";
+import type { MonitorNamespace } from "../host/namespaces.ts";
 import { type InitNamespace, type LaunchPlan, PLAN_VERSION, type Step } from "./types.ts";
 
 /** The namespaces that are joined or created as config.json says, in that order. */
@@ -49,6 +50,23 @@ export type PidNamespace = { kind: "new" } | { kind: "join"; path: string };
 export function planPidNamespace(spec: Spec): PidNamespace {
   const path = namespaceOf(spec, "pid")?.path;
   return path === undefined ? { kind: "new" } : { kind: "join", path };
+}
+
+/**
+ * The namespaces of the monitor alone. A guest uses nothing of the container's, but a monitor that was
+ * taken over would: other containers of the pod by their loopback, abstract sockets and System V IPC.
+ *
+ * The PID namespace of a container that shares it with nobody has the monitor's process only, beside the
+ * container's own.
+ *
+ * @param opensTap whether the monitor opens its tap by name, which it can do only where the tap is
+ */
+export function monitorNamespaces(spec: Spec, opensTap: boolean): MonitorNamespace[] {
+  return [
+    ...(opensTap ? [] : ["network"] as const),
+    "ipc",
+    ...(planPidNamespace(spec).kind === "join" ? ["pid"] as const : []),
+  ];
 }
 
 /**

@@ -1,8 +1,8 @@
 import type { Configuration } from "../config/types.ts";
 import type { Monitor } from "../monitor/types.ts";
-import { type CallFilter, type Feature, FEATURES, type TableName } from "../seccomp/types.ts";
+import type { CallFilter, Feature, TableName } from "../seccomp/types.ts";
 
-/** Names of the descriptors from which the container's process reads filters. */
+/** Names of the descriptors from which the monitor's and the container's process read their filters. */
 export const MONITOR_FILTER = "monitorFilter";
 export const WAITER_FILTER = "waiterFilter";
 
@@ -17,14 +17,14 @@ export interface FiltersInput {
   agent: boolean;
 }
 
-/** The filters of one container: each is below those that come after it. */
+/** The filters of one container. */
 export interface Filters {
-  /** From the barrier on. */
+  /** Of init, from the barrier on, and below the next. */
   init: CallFilter;
+  /** Of the container's process, when the monitor was executed. */
+  waiter: CallFilter;
   /** Of the monitor, from its exec on. */
   monitor: CallFilter;
-  /** Of the container's process, when it has started the monitor. */
-  waiter: CallFilter;
 }
 
 /** @returns undefined when the operator wants none */
@@ -37,12 +37,11 @@ export function planFilters(input: FiltersInput): Filters | undefined {
     ...(namedTap ? ["namedTap" as const] : []),
   ];
   const allowed = configuration.monitors[monitor.name]?.system_calls ?? [];
-  const own = tableName(monitor.name);
+  const own: Feature[] = agent ? ["agent"] : [];
   return {
-    // Whatever the monitor's arguments are: its own filter looks at those.
-    init: { tables: ["init", "waiter", own], features: [...FEATURES], mode, allowed },
-    monitor: { tables: [own], features, mode, allowed },
-    waiter: { tables: ["waiter"], features: agent ? ["agent"] : [], mode, allowed: [] },
+    init: { tables: ["init", "waiter"], features: own, mode, allowed: [] },
+    waiter: { tables: ["waiter"], features: own, mode, allowed: [] },
+    monitor: { tables: [tableName(monitor.name)], features, mode, allowed },
   };
 }
 

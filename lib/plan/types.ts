@@ -1,12 +1,13 @@
 import type { AllowedDevice } from "../cgroups/device_program.ts";
 import type { Credentials } from "../host/access.ts";
+import type { MonitorNamespace } from "../host/namespaces.ts";
 import type { Hook, NamespaceType } from "../oci/types.ts";
 import type { TapOwner } from "../network/owner.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import type { CallFilter } from "../seccomp/types.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
-export const PLAN_VERSION = 4;
+export const PLAN_VERSION = 5;
 
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
@@ -178,7 +179,8 @@ export type StepBody =
   | { step: "setGroups"; gids: number[] }
   | { step: "setGid"; gid: number }
   | { step: "setUid"; uid: number }
-  | { step: "setCapabilities"; capabilities: string[] }
+  /** `kept` are this process's alone: no program that it executes or starts has them. */
+  | { step: "setCapabilities"; capabilities: string[]; kept?: string[] }
   | { step: "noNewPrivileges" }
   | { step: "resetSignals" }
   | { step: "umask"; mask: number }
@@ -186,25 +188,33 @@ export type StepBody =
   | { step: "closeFds" }
   /** Filters the calls of this thread, and of all that it executes. */
   | { step: "filterCalls"; filter: CallFilter }
-  /**
-   * Opens the program that `exec` executes: the container's process (lib/build/waiter). Where files in
-   * memory must not be executable, a file system is mounted for it, and unmounted again.
-   */
-  | { step: "openWaiter"; mountPoint: string }
-  /** Opens a file with a filter's program, that the container's process reads. */
+  /** Makes the program of the container's process and of the monitor's, until its exec (lib/build/waiter). */
+  | { step: "openWaiter" }
+  /** Opens a file with a filter's program, that the process which installs it reads. */
   | { step: "openFilter"; name: string; filter: CallFilter }
+  /** Opens the container's own, to return to; needs /proc, so before the pivot. */
+  | { step: "holdNamespaces"; namespaces: MonitorNamespace[] }
+  /** New namespaces, for what `startMonitor` starts. */
+  | { step: "enterMonitorNamespaces"; namespaces: MonitorNamespace[] }
+  /** Starts the monitor's process, which waits for the container's: see launch/steps/monitor.ts. */
+  | { step: "startMonitor"; argv: string[]; fds: InheritedFd[] }
+  /** Returns to those of `holdNamespaces`. */
+  | { step: "leaveMonitorNamespaces" }
   /** A connection between the container's process, `watch`, and the monitor, `events`. */
   | { step: "connectEvents" }
   /** A connection for each port of the guest's agent: see plan/agent.ts. */
   | { step: "connectAgent" }
   /** Reports to the creator that only the exec is left, and waits for `start`. */
   | { step: "barrier" }
-  /** Executes the container's process, which starts the monitor: see plan/waiter.ts. */
+  /** Executes the container's process, which lets the monitor begin: see plan/waiter.ts. */
   | { step: "exec"; argv: string[]; env: string[]; fds: InheritedFd[] };
 
-/** A descriptor that `exec` passes on besides the standard files, and its number there. */
+/** A descriptor that a program gets besides the standard files, and its number there. */
 export interface InheritedFd {
-  /** `start` is the connection of that command; others as the step that opened it says. */
+  /**
+   * `start` is the connection of that command, `go` the one between the container's process and the
+   * monitor's; others as the step that opened it says.
+   */
   name: string;
   fd: number;
 }

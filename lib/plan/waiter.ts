@@ -2,8 +2,9 @@ import type { Rlimit } from "../oci/types.ts";
 import type { Guest } from "../guest/families/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 
-/** Its arguments' first word, and what `ps` shows of it. */
-const NAME = "urunc-waiter";
+/** Their arguments' first words, by which the program knows which it is, and what `ps` shows of them. */
+const WAITER = "urunc-waiter";
+const MONITOR = "urunc-monitor";
 
 /**
  * Memory that the container's process costs beside the monitor, in bytes. Measured in a memory cgroup
@@ -16,47 +17,60 @@ export const WAITER_BYTES = 384 * 1024;
 export interface WaiterInput {
   monitor: Pick<Monitor, "endSignal" | "readsInput" | "dropsOutput" | "debugExit" | "failures">;
   guest: Pick<Guest, "debugExitCodes">;
-  /** Number of the descriptor of the connection of `start`: those from 3 up to it are the monitor's. */
+  /** Number of the descriptor of the connection of `start`. */
   startFd: number;
+  /** Of the connection to the monitor's process. */
+  goFd: number;
   /** Its end of the connection on which the monitor reports events, or of its log. */
   watchFd?: number;
-  /** Descriptors of the filters of system calls: the monitor's, and its own. */
-  filterFds?: { monitor: number; waiter: number };
-  /** The monitor's RLIMIT_FSIZE, which is not the waiter's: its output may be a file. */
-  fileSize: Pick<Rlimit, "soft" | "hard">;
+  /** Of its filter of system calls. */
+  filterFd?: number;
   /** The first of its ends of the connections to the guest's agent, if the guest has one. */
   portsFd?: number;
   /** The standard files are a terminal. */
   terminal?: boolean;
-  /** The monitor's argument vector, its path first. */
-  program: string[];
 }
 
-/** The argument vector of the container's process. */
+/** The argument vector of the container's process, without the monitor's pid: it is known only later. */
 export function waiterArguments(input: WaiterInput): string[] {
-  const { monitor, guest, startFd, watchFd, portsFd, terminal, filterFds, fileSize, program } =
-    input;
+  const { monitor, guest, startFd, goFd, watchFd, filterFd, portsFd, terminal } = input;
   return [
-    NAME,
+    WAITER,
+    `go=${goFd}`,
     `start=${startFd}`,
-    `fsize=${fileSize.soft}:${fileSize.hard}`,
     ...(watchFd === undefined ? [] : watchWords(monitor, watchFd)),
-    ...(filterFds === undefined
-      ? []
-      : [`filter=${filterFds.monitor}`, `own-filter=${filterFds.waiter}`]),
+    ...filterWords(filterFd),
     `end=${monitor.endSignal}`,
     ...(monitor.readsInput ? ["input"] : []),
     ...(monitor.dropsOutput ? ["blocking"] : []),
     ...endWords(monitor, guest),
     ...(portsFd === undefined ? [] : [`ports=${portsFd}`, ...(terminal ? ["terminal"] : [])]),
-    "--",
-    ...program,
   ];
 }
 
 function watchWords({ failures }: WaiterInput["monitor"], fd: number): string[] {
   const kind = failures?.log === undefined ? "events" : "log";
   return [`${kind}=${fd}`, ...(failures?.texts ?? []).map((text) => `failure=${text}`)];
+}
+
+/** The arguments of the monitor's process, until it executes the monitor. */
+export interface MonitorArguments {
+  /** Its RLIMIT_FSIZE, which is not the waiter's: whose output may be a file of any size. */
+  fileSize: Pick<Rlimit, "soft" | "hard">;
+  /** Of its filter of system calls. */
+  filterFd?: number;
+  /** The monitor's argument vector, its path first. */
+  program: string[];
+}
+
+/** The argument vector of the monitor's process. */
+export function monitorArguments({ fileSize, filterFd, program }: MonitorArguments): string[] {
+  const words = [`fsize=${fileSize.soft}:${fileSize.hard}`, ...filterWords(filterFd)];
+  return [MONITOR, ...words, "--", ...program];
+}
+
+function filterWords(fd: number | undefined): string[] {
+  return fd === undefined ? [] : [`filter=${fd}`];
 }
 
 /**

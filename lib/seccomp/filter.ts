@@ -38,17 +38,6 @@ export function assembleFilter(filter: CallFilter): Uint8Array<ArrayBuffer> {
     why: "the operator's configuration",
     calls: allowed.join(" "),
   }];
-  const groups = [...tables.flatMap((name) => withoutArguments(name, tables)), ...operators];
+  const groups = [...tables.flatMap(tableOf), ...operators];
   return filterProgram(rulesOf(groups, features), mode);
-}
-
-/**
- * Beside init's calls those of the monitor are allowed whatever their arguments: the filter that it gets
- * itself looks at those. Namespaces and sockets are not for any of them.
- */
-function withoutArguments(name: TableName, tables: TableName[]): readonly CallGroup[] {
-  if (name === "init" || !tables.includes("init")) return tableOf(name);
-  return tableOf(name).map((group) => {
-    return ["clone", "socket"].includes(group.calls) ? group : { ...group, where: undefined };
-  });
 }

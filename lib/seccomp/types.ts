@@ -8,16 +8,16 @@ export type Condition =
   /** Of the bits of the mask exactly these are set. */
   | { argument: number; mask: number; equals: number };
 
-/**
- * What a container has that only some have, and that its processes make other system calls for:
- *
- * - `kvm`: the guest's instructions run by KVM
- * - `translation`: the monitor translates the guest's instructions to code of its own
- * - `namedTap`: the monitor opens the tap by its name
- * - `agent`: the guest has an agent, to which the container's process talks
- */
-export const FEATURES = ["kvm", "translation", "namedTap", "agent"] as const;
-export type Feature = typeof FEATURES[number];
+/** What a container has that only some have, and that its processes make other system calls for. */
+export type Feature =
+  /** The guest's instructions run by KVM. */
+  | "kvm"
+  /** The monitor translates the guest's instructions to code of its own. */
+  | "translation"
+  /** The monitor opens the tap by its name. */
+  | "namedTap"
+  /** The guest has an agent, to which the container's process talks. */
+  | "agent";
 
 /** System calls that are allowed for one reason. */
 export interface CallGroup {

@@ -201,7 +201,7 @@ testIf("a descriptor cannot be written beyond the end of a disk", {
   assert.deepEqual(JSON.parse(line), { errno: ENOSPC, bytes: SECTORS * 512 });
 });
 
-testIf("every descriptor is opened by its step: without one there is no start", {
+testIf("every descriptor is opened by its step: without one there is no container", {
   needs: ["root", "kvm", "gcc", "losetup", "ip", "tc", "perl"],
 }, async () => {
   await using scope = new Scope();
@@ -210,8 +210,9 @@ testIf("every descriptor is opened by its step: without one there is no start", 
   for (const [step, name] of cases) {
     await using inner = new Scope();
     const { container } = await doubleWithAll(inner, "idle", { binary });
-    await container.mustCreate({ env: { URUNC_WITHOUT: step } });
-    assertFailed(await container.start(), [`no step has opened ${name}`]);
+    const created = await container.create({ env: { URUNC_WITHOUT: step } });
+    assertFailed(created, [`no step has opened ${name}`]);
+    assertNothingLeft(container);
   }
 });
 

@@ -106,20 +106,26 @@ for (const it of CASES) {
     });
     const pid = await container.mustCreate();
     assertIdentity(readStatus(pid), it);
-    // Besides those that the tests themselves are in: init's, then that of each program.
+    // Besides those that the tests themselves are in: init's, then the waiter's; and the monitor's.
     const inherited = readStatus(Deno.pid).seccompFilters;
     assert.equal(readStatus(pid).seccompFilters, inherited + 1);
+    const waiting = await container.monitorPid();
+    assertIdentity(readStatus(waiting), it);
     const created = await container.state();
-    assert.equal(created.annotations?.["com.urunc.identity"], annotationOf(readStatus(pid)));
+    assert.equal(created.annotations?.["com.urunc.identity"], annotationOf(readStatus(waiting)));
+    assert.equal(created.annotations?.["com.urunc.waiter.identity"], annotationOf(readStatus(pid)));
 
     assertSucceeded(await container.start(), "start");
     const report = await container.report();
-    for (const each of [pid, await container.monitorPid()]) {
+    const monitorPid = await container.monitorPid();
+    assert.equal(monitorPid, waiting);
+    for (const [each, filters] of [[pid, 2], [monitorPid, 1]] as const) {
       assertIdentity(readStatus(each), it);
-      assert.equal(readStatus(each).seccompFilters, inherited + 2);
+      assert.equal(readStatus(each).seccompFilters, inherited + filters);
     }
     const running = await container.state();
-    assert.equal(running.annotations?.["com.urunc.identity"], annotationOf(readStatus(pid)));
+    assert.equal(running.annotations?.["com.urunc.identity"], annotationOf(readStatus(monitorPid)));
+    assert.equal(running.annotations?.["com.urunc.waiter.identity"], annotationOf(readStatus(pid)));
 
     // Threads of the runtime had the old credentials: none of them is left.
     for (const { name } of Deno.readDirSync(`/proc/${pid}/task`)) {
@@ -148,7 +154,7 @@ for (const accelerator of ["kvm", "tcg"] as const) {
       assertIdentity(readStatus(Number(name)), { user });
       assert.equal(readStatus(Number(name)).seccomp, 2);
       const filters = readStatus(Number(name)).seccompFilters - readStatus(Deno.pid).seccompFilters;
-      assert.ok(filters >= 3, "init's, ours for QEMU, and QEMU's own");
+      assert.ok(filters >= 2, "ours for QEMU, and QEMU's own");
     }
     const { annotations } = await container.state();
     assert.match(annotations?.["com.urunc.identity"] ?? "", /^Uid=65534,65534,65534,65534 /);

@@ -28,13 +28,17 @@ async function guestIn(
   scope: Scope,
   namespace: Namespace,
   annotations: Record<string, string> = {},
+  commands = "idle",
 ): Promise<Container> {
   const types = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
-  return await doubleContainer(scope, "idle", {
+  return await doubleContainer(scope, commands, {
     edit: (config) => Object.assign(config.annotations as object, annotations),
     namespaces: [...types, { type: "network", path: `/run/netns/${namespace.name}` }],
   });
 }
+
+/** So that another can attach to it: the monitor's own descriptor is its first. */
+const WITHOUT_TAP = "close 3; print closed; idle";
 
 testIf("a second guest is refused, and the first keeps its network throughout", {
   needs: NEEDS,
@@ -58,7 +62,6 @@ testIf("a second guest is refused, and the first keeps its network throughout", 
   const pid = await first.mustCreate();
   await refused("created");
   assertSucceeded(await first.start());
-  // The double never attaches to the tap: as a monitor that was executed a moment ago.
   await refused("started");
 
   assertSucceeded(await first.delete("--force"));
@@ -185,8 +188,9 @@ for (const { name, tamper, stays, warning, keepsRedirection } of TAMPERING) {
     for (const force of [true, false]) {
       await using scope = new Scope();
       const { container: pod } = await makePair(scope);
-      const container = await guestIn(scope, pod);
+      const container = await guestIn(scope, pod, {}, WITHOUT_TAP);
       const pid = await container.mustStart();
+      await container.waitForOutput("closed");
       await tamper(scope, pod);
       if (!force) {
         assertSucceeded(await container.kill("KILL"));
@@ -368,8 +372,9 @@ testIf("a guest of Knative's has a subnet with its pod, and goes out under the p
   const { container: pod, host } = await makePair(scope);
   await pod.setUp("ip link set lo up", "sysctl -q -w net.ipv4.conf.eth0.forwarding=0");
   const before = await routing(pod);
-  const container = await guestIn(scope, pod, KNATIVE);
+  const container = await guestIn(scope, pod, KNATIVE, WITHOUT_TAP);
   const pid = await container.mustStart();
+  await container.waitForOutput("closed");
 
   const { guest, monitor } = await attachGuest(scope, pod);
   await guest.setUp(

@@ -102,11 +102,13 @@ test("every exit code is the table's", async (waiter) => {
       monitor: monitorByName(monitor),
       guest: guestOf(guest as UnikernelType),
       startFd: 3,
-      fileSize: { soft: 2n ** 20n, hard: 2n ** 20n },
-      program: ["/bin/sh", "-c", `exit ${exited}`],
+      goFd: 100,
     });
     const { code: actual } = await new Deno.Command("/bin/sh", {
-      args: ["-c", 'exec 3<>/dev/null; exec "$@"', "sh", waiter, ...words],
+      args: [
+        ...["-c", 'exec 3<>/dev/null; exec "$@"', "sh", waiter, ...words],
+        ...["--", "/bin/sh", "-c", `exit ${exited}`],
+      ],
       stdin: "null",
     }).output();
     assert.equal(actual, code, `${guest} on ${monitor}, ${exited}`);
@@ -128,6 +130,7 @@ const refused = [
   ...["start=", "start=2", "start=x", "start=3x", "start=99999999999", "start", "end=0", "end=65"],
   ...["events=-1", "code=1", "code=:1", "code=1:", "code=256:1", "code=1:256", "code=1:1x"],
   ...["inputs", "", "-", "blocking=1", "log=2", "failure=", "failures=x"],
+  ...["monitor=0", "monitor=4194305", "go=2", "go=x"],
 ];
 
 test("what it does not understand is refused, and named", async (waiter) => {
@@ -140,6 +143,7 @@ test("what it does not understand is refused, and named", async (waiter) => {
   assert.equal((await shell(waiter, many, "echo started")).code, 125);
   const texts = Array.from({ length: 9 }, (_, i) => `failure=${i}`);
   assert.equal((await shell(waiter, texts, "echo started")).code, 125);
+  // Without a program.
   for (const args of [[], ["input"], ["--"]]) {
     const { code } = await new Deno.Command(waiter, { args, stderr: "null" }).output();
     assert.equal(code, 125, args.join());
@@ -413,18 +417,16 @@ test("the monitor has its own descriptors and none of the waiter's", async (wait
   const file = open("/etc/passwd", O_RDONLY);
   const [out, output] = pipe();
   const list = "ls /proc/$$/fd; true";
-  const pid = startWaiter(waiter, ["start=6", "--", "/bin/sh", "-c", list], [
+  const pid = startWaiter(waiter, ["--", "/bin/sh", "-c", list], [
     { from: output, to: 1 },
     { from: file, to: 5 },
-    { from: open("/dev/null", O_WRONLY), to: 6 },
   ]);
   close(output);
   await pid.ended;
   const buffer = new Uint8Array(256);
   const count = read(out, buffer);
-  // 3 is the harness's `start`, which was not named at last; 4 the connection for events.
   const fds = new TextDecoder().decode(buffer.subarray(0, count)).trim().split("\n");
-  assert.deepEqual(fds.filter((fd) => Number(fd) <= 9), ["0", "1", "2", "3", "5"]);
+  assert.deepEqual(fds.filter((fd) => Number(fd) <= 9), ["0", "1", "2", "5"]);
   for (const fd of [file, out]) close(fd);
 });
 

@@ -9,12 +9,17 @@ import { repositoryDirectory } from "./urunc.ts";
 /** As it is shipped, and with checks of every access. */
 export const WAITER_KINDS = ["shipped", "sanitized"] as const;
 
-/** Writes or builds it, for the time of the scope. Needs gcc. */
+/**
+ * Writes or builds it, for the time of the scope. Needs gcc.
+ *
+ * @returns a program that becomes the waiter, with the monitor's process as its child: WORD... -- PROGRAM...
+ */
 export async function waiterProgram(
   scope: Scope,
   kind: (typeof WAITER_KINDS)[number],
 ): Promise<string> {
-  const path = `${await scope.temporaryDirectory("waiter")}/waiter`;
+  const directory = await scope.temporaryDirectory("waiter");
+  const path = `${directory}/waiter`;
   if (kind === "shipped") {
     await Deno.writeFile(path, WAITER, { mode: 0o755 });
   } else {
@@ -24,10 +29,14 @@ export async function waiterProgram(
       check: true,
     });
   }
-  return path;
+  const pair = `${directory}/pair`;
+  const source = `${repositoryDirectory()}tests/support/waiter_pair.c`;
+  const flags = [...WARNINGS, "-O1", `-DWAITER="${path}"`];
+  await run(["gcc", ...flags, source, "-o", pair], { check: true });
+  return pair;
 }
 
-/** One that runs, with its sockets. */
+/** A waiter that runs, with its sockets. */
 export interface RunningWaiter {
   pid: number;
   /** The other ends of `start` and `events`. */

@@ -1,19 +1,31 @@
 /*
- * The container's process: PID 1 of its PID namespace, and the pid that callers get. It runs the
- * monitor as its child, forwards the standard files and signals, and exits with the container's code.
- * init executes it in its own place (launch/steps/exec.ts), with every privilege given up:
+ * Two processes of a container, told apart by their argument 0.
  *
- *   urunc-waiter WORD... -- PROGRAM ARGUMENT...
+ * The monitor's, until it executes the monitor. init starts it in the monitor's own namespaces, as its
+ * child, and gives up the last privilege only then (launch/steps/monitor.ts):
  *
- *   start=FD     the connection of `start`: closed when the program is executed, an error before;
- *                descriptors from 3 up to it are the program's
+ *   urunc-monitor WORD... -- PROGRAM ARGUMENT...
+ *
  *   fsize=SOFT:HARD  the program's RLIMIT_FSIZE; the waiter's output may be a file of any size
+ *   filter=FD    a file with a filter of system calls (seccomp(2)), which the program gets before it is
+ *                executed
+ *
+ * Its standard input is a connection to the other one: three descriptors come by it, which become its
+ * standard files; then it executes the program. Descriptors from 3 up are the program's.
+ *
+ * The container's: PID 1 of its PID namespace, and the pid that callers get. It lets the monitor begin,
+ * forwards the standard files and signals, and exits with the container's code. init executes it in its
+ * own place (launch/steps/exec.ts), with every privilege given up:
+ *
+ *   urunc-waiter WORD...
+ *
+ *   monitor=PID  the monitor's process, a child
+ *   go=FD        the connection to it
+ *   start=FD     the connection of `start`: closed when the program is executed, an error before
  *   events=FD    a QMP connection to the program
  *   log=FD       what the program logs, which belongs to standard error
  *   failure=TEXT the program is ended when its events or its log have this text: exit code 255
- *   filter=FD    a file with a filter of system calls (seccomp(2)), which the program gets before it is
- *                executed
- *   own-filter=FD  the same for this process, when it has started the program
+ *   filter=FD    a file with a filter of system calls for this process, when the program was executed
  *   end=SIGNAL   what ends the program, as orderly as it can; 15 without it
  *   input        forward standard input; without it the program's is at its end
  *   blocking     keep the program's output blocking, whatever it does: it drops what does not fit
@@ -55,6 +67,11 @@
 #define TERMINAL_CHUNK 256
 /* Output that was not read for so long after the program's exit is given up. Milliseconds. */
 #define DRAIN 10000
+/*
+ * How often the signal that ends the program is sent. As PID 1 of a PID namespace the program does not get
+ * one that it has no handler for yet (pid_namespaces(7)). Milliseconds.
+ */
+#define END_AGAIN 100
 /* The waiter's own failures; what a shell says of a program that it cannot run. */
 #define OWN_FAILURE 125
 /* The program reported that it cannot go on. */
@@ -64,6 +81,8 @@
 #define SIGNAL_BASE 128
 #define MOST_CODES 8
 #define MOST_FAILURES 8
+/* PID_MAX_LIMIT, linux/threads.h. */
+#define MOST_PIDS (1 << 22)
 /* sizeof the kernel's sigset_t; musl's keeps signals 32 to 34 to itself. */
 #define KERNEL_SIGSET 8
 /* linux/seccomp.h, linux/bpf_common.h: musl has no headers of the kernel. */
@@ -71,11 +90,9 @@
 #define MOST_INSTRUCTIONS 4096
 
 struct options {
-  int start, events, log, filter, own_filter, ports, end, input, blocking, debug_exit, terminal;
-  int codes, failures, limits_files;
-  struct rlimit file_size;
+  int go, start, events, log, filter, ports, end, input, blocking, debug_exit, terminal;
+  int codes, failures;
   struct { int from, to; } code[MOST_CODES];
-  char **program;
 };
 
 /* Bytes on their way from one descriptor to another; `from` is -1 after its end. */
@@ -93,7 +110,7 @@ struct needle {
   size_t matched;
 };
 
-static struct options options = {.start = -1, .events = -1, .log = -1, .filter = -1, .own_filter = -1,
+static struct options options = {.go = -1, .start = -1, .events = -1, .log = -1, .filter = -1,
                                  .ports = -1, .end = SIGTERM};
 /* What the program reports of itself: its events, which go nowhere, or its log. */
 static struct flow input, output, errors, watched;
@@ -109,10 +126,11 @@ static struct {
   int ended, status;
   /* The signal that it was ended for, and whether it reported that it cannot go on. */
   int cause, failed;
+  /* It was sent the signal that ends it. */
+  int ending;
 } monitor;
 
-static void report(const char *what, const char *which, int error) {
-  int fd = options.start < 0 ? 2 : options.start;
+static void report(int fd, const char *what, const char *which, int error) {
   const char *parts[] = {what, " ", which, ": ", strerror(error)};
   char text[512];
   size_t length = 0;
@@ -125,7 +143,7 @@ static void report(const char *what, const char *which, int error) {
 }
 
 static _Noreturn void fail(const char *what, const char *which, int error) {
-  report(what, which, error);
+  report(options.start < 0 ? 2 : options.start, what, which, error);
   _exit(OWN_FAILURE);
 }
 
@@ -164,35 +182,19 @@ static int failure_text(const char *word) {
   return 1;
 }
 
-/* As `number`, of up to 64 bits; 0 when there is none. */
-static int bytes(const char **text, char stop, rlim_t *value) {
-  const char *digit = *text;
-  for (*value = 0; *digit >= '0' && *digit <= '9'; digit++) *value = *value * 10 + *digit - '0';
-  if (digit == *text || *digit != stop) return 0;
-  *text = digit + 1;
-  return 1;
-}
-
-static int file_size(const char *word) {
-  const char *text = word + 6;
-  if (strncmp(word, "fsize=", 6) != 0) return 0;
-  return options.limits_files = bytes(&text, ':', &options.file_size.rlim_cur) &&
-                                bytes(&text, 0, &options.file_size.rlim_max);
-}
-
 static int flag(const char *word, const char *name, int *set) {
   return strcmp(word, name) == 0 && (*set = 1);
 }
 
 static int parse_word(const char *word) {
-  return valued(word, "start=", 3, 1 << 20, &options.start) ||
+  return valued(word, "monitor=", 1, MOST_PIDS, &monitor.pid) ||
+         valued(word, "go=", 3, 1 << 20, &options.go) ||
+         valued(word, "start=", 3, 1 << 20, &options.start) ||
          valued(word, "events=", 3, 1 << 20, &options.events) ||
          valued(word, "log=", 3, 1 << 20, &options.log) ||
          valued(word, "filter=", 3, 1 << 20, &options.filter) ||
-         valued(word, "own-filter=", 3, 1 << 20, &options.own_filter) ||
          valued(word, "ports=", 3, 1 << 20, &options.ports) ||
          valued(word, "end=", 1, 64, &options.end) || code(word) || failure_text(word) ||
-         file_size(word) ||
          flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
          flag(word, "debug-exit", &options.debug_exit) ||
          flag(word, "terminal", &options.terminal);
@@ -200,11 +202,11 @@ static int parse_word(const char *word) {
 
 static void parse(char **word) {
   if (*word) word++;
-  for (; *word && strcmp(*word, "--") != 0; word++) {
+  for (; *word; word++) {
     if (!parse_word(*word)) fail("urunc-waiter", *word, EINVAL);
   }
-  if (!*word || !word[1]) fail("urunc-waiter", "--", EINVAL);
-  options.program = word + 1;
+  if (monitor.pid == 0) fail("urunc-waiter", "monitor", EINVAL);
+  if (options.go < 0) fail("urunc-waiter", "go", EINVAL);
 }
 
 static void mask_signals(unsigned long mask) {
@@ -222,10 +224,6 @@ static void open_signals(void) {
 static void release(int *fd) {
   if (*fd >= 0) close(*fd);
   *fd = -1;
-}
-
-static void close_on_exec(int fd) {
-  if (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) fail("fcntl", "descriptor", errno);
 }
 
 static void make_pipe(int ends[2]) {
@@ -263,14 +261,6 @@ static void end_of(struct flow *flow) {
   if (flow->at == flow->end && flow->to > 2) release(&flow->to);
 }
 
-/* The caller of the runtime may have allowed less: that holds, too. */
-static int limit_files(void) {
-  if (!options.limits_files) return 0;
-  /* Not setrlimit(3), which in musl prepares for other threads. */
-  if (syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, &options.file_size, 0) == 0) return 0;
-  return errno == EPERM ? 0 : errno;
-}
-
 /* For good, and for what is executed from here on. Without a file there is no filter. Returns an errno. */
 static int install_filter(int fd) {
   /* struct sock_filter, as it is in the file, and struct sock_fprog: linux/filter.h. */
@@ -279,37 +269,34 @@ static int install_filter(int fd) {
   ssize_t count = pread(fd, program, sizeof program, 0);
   if (count < 0) return errno;
   struct { unsigned short length; void *program; } filter = {count / sizeof *program, program};
+  close(fd);
   return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) < 0 ? errno : 0;
 }
 
-/* In the child, which shares this process's memory until it executes the program. Returns an errno. */
-static int execute(pid_t parent, const int files[3]) {
-  char *environment[] = {0};
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) return ESRCH;
-  setsid(); /* the caller's terminal is not for the monitor to control */
-  for (int fd = 0; fd < 3; fd++) {
-    if (dup2(files[fd], fd) < 0) return errno;
-  }
-  int error = limit_files();
-  if (error) return error;
-  mask_signals(0);
-  error = install_filter(options.filter);
-  if (error) return error;
-  execve(options.program[0], options.program, environment);
-  return errno;
+/* Sends three descriptors in one message of a byte. Returns an errno. */
+static int send_files(const int files[3]) {
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(3 * sizeof *files)] = {0};
+  struct iovec byte = {"", 1};
+  struct msghdr message = {
+      .msg_iov = &byte, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  *header = (struct cmsghdr){
+      .cmsg_len = CMSG_LEN(3 * sizeof *files), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+  memcpy(CMSG_DATA(header), files, 3 * sizeof *files);
+  return sendmsg(options.go, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
-static void spawn(const int files[3]) {
-  volatile int error = 0;
-  pid_t parent = getpid();
-  monitor.pid = vfork();
-  if (monitor.pid == 0) {
-    error = execute(parent, files);
-    _exit(OWN_FAILURE);
-  }
-  if (monitor.pid < 0) fail("vfork", "", errno);
-  if (error) fail("execve", options.program[0], error);
+/* Lets the monitor's process execute the program, whose standard files these are. */
+static void release_monitor(const int files[3]) {
+  char text[512];
+  ssize_t count;
+  int error = send_files(files);
+  if (error) fail("send", "the monitor's standard files", error);
+  while ((count = read(options.go, text, sizeof text)) < 0 && errno == EINTR) continue;
+  release(&options.go);
+  if (count <= 0) return; /* its end of the connection is closed by the exec */
+  if (write(options.start < 0 ? 2 : options.start, text, count) < 0) _exit(OWN_FAILURE);
+  _exit(OWN_FAILURE);
 }
 
 /* One pipe for output and errors that go to one file: what is written first arrives first. */
@@ -321,7 +308,7 @@ static void start_monitor(void) {
   make_pipe(out);
   if (together) memcpy(err, out, sizeof out);
   else make_pipe(err);
-  spawn((int[]){in[0], out[1], err[1]});
+  release_monitor((int[]){in[0], out[1], err[1]});
   close(in[0]);
   forward(&input, options.input ? 0 : -1, in[1]);
   if (!options.input) end_of(&input);
@@ -331,13 +318,10 @@ static void start_monitor(void) {
   held[1] = together ? -1 : err[1];
 }
 
-/* The monitor has everything: what is kept here is the waiter's own. */
-static void release_inherited(void) {
-  for (int fd = 3; fd < options.start; fd++) close(fd);
-  int error = install_filter(options.own_filter);
+/* The monitor was executed, which ends `start`, and has its files. */
+static void release_started(void) {
+  int error = install_filter(options.filter);
   if (error) fail("filter system calls of", "urunc-waiter", error);
-  release(&options.filter);
-  release(&options.own_filter);
   /* What waits for its end may look at the filters. */
   release(&options.start);
   if (!options.blocking) {
@@ -411,6 +395,11 @@ static int is_open(const struct flow *flow) {
 
 static void signal_monitor(int number) {
   if (!monitor.ended) kill(monitor.pid, number);
+}
+
+static void end_monitor(void) {
+  signal_monitor(options.end);
+  monitor.ending = 1;
 }
 
 static int completes(struct needle *needle, char byte) {
@@ -561,7 +550,7 @@ static void heard(const struct signalfd_siginfo *info) {
   if (channel.has_exited) return;
   if (channel.state == CHANNEL_SERIAL) return say(CTRL_ALT_DELETE);
   note_cause(number);
-  signal_monitor(options.end);
+  end_monitor();
 }
 
 /* SIGCHLD comes after signals with lower numbers, for which one that has exited was not ended. */
@@ -617,16 +606,21 @@ static int is_done(void) {
          !is_open(&port_output) && !is_open(&port_errors);
 }
 
+/* How long nothing may happen. Milliseconds. */
+static int patience(void) {
+  if (monitor.ended || channel.has_exited) return DRAIN;
+  return monitor.ending ? END_AGAIN : -1;
+}
+
 /* Returns when the monitor has exited and its output is where it belongs. */
 static void run(void) {
   while (!is_done()) {
     struct pollfd fds[] = {wanted(&input), wanted(&output), wanted(&errors),
                            wanted(&watched), {signals, POLLIN, 0}, wanted(&port_output),
                            wanted(&port_errors), {channel.control, POLLIN, 0}};
-    int limited = monitor.ended || channel.has_exited;
-    int ready = poll(fds, sizeof fds / sizeof *fds, limited ? DRAIN : -1);
+    int ready = poll(fds, sizeof fds / sizeof *fds, patience());
     if (ready == 0 && monitor.ended) return;
-    if (ready == 0) end_stalled();
+    if (ready == 0) channel.has_exited ? end_stalled() : end_monitor();
     if (ready <= 0) continue;
     move(&input, fds[0].revents);
     move(&output, fds[1].revents);
@@ -674,21 +668,90 @@ static int exit_code(void) {
   return options.debug_exit && exited > 1 && exited % 2 ? exited / 2 : exited;
 }
 
+/* As `number`, of up to 64 bits; 0 when there is none. */
+static int bytes(const char **text, char stop, rlim_t *value) {
+  const char *digit = *text;
+  for (*value = 0; *digit >= '0' && *digit <= '9'; digit++) *value = *value * 10 + *digit - '0';
+  if (digit == *text || *digit != stop) return 0;
+  *text = digit + 1;
+  return 1;
+}
+
+/* The caller of the runtime may have allowed less: that holds, too. Returns whether it is understood. */
+static int limit_files(const char *word) {
+  struct rlimit limit;
+  const char *text = word + 6;
+  if (strncmp(word, "fsize=", 6) != 0) return 0;
+  if (!bytes(&text, ':', &limit.rlim_cur) || !bytes(&text, 0, &limit.rlim_max)) return 0;
+  /* Not setrlimit(3), which in musl prepares for other threads. */
+  return syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, &limit, 0) == 0 || errno == EPERM;
+}
+
+/* Returns when the other end has sent its files, which then are the standard files, or is gone. */
+static int receive_files(int connection) {
+  char byte;
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))];
+  struct iovec vector = {&byte, 1};
+  struct msghdr message = {.msg_iov = &vector,
+                           .msg_iovlen = 1,
+                           .msg_control = control,
+                           .msg_controllen = sizeof control};
+  ssize_t count;
+  while ((count = recvmsg(connection, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) continue;
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (count <= 0 || !header || header->cmsg_len != CMSG_LEN(3 * sizeof(int))) return 0;
+  int files[3];
+  memcpy(files, CMSG_DATA(header), sizeof files);
+  for (int fd = 0; fd < 3; fd++) {
+    if (dup2(files[fd], fd) < 0) return 0;
+    close(files[fd]);
+  }
+  return 1;
+}
+
+static _Noreturn void give_up(int connection, const char *what, const char *which, int error) {
+  report(connection, what, which, error);
+  _exit(OWN_FAILURE);
+}
+
+/* Only its own failures come back. */
+static _Noreturn void execute(int connection, char **word) {
+  char *environment[] = {0};
+  for (; *word && strcmp(*word, "--") != 0; word++) {
+    if (limit_files(*word) || valued(*word, "filter=", 3, 1 << 20, &options.filter)) continue;
+    give_up(connection, "urunc-monitor", *word, EINVAL);
+  }
+  if (!*word || !*++word) give_up(connection, "urunc-monitor", "--", EINVAL);
+  int error = install_filter(options.filter);
+  if (error) give_up(connection, "filter system calls of", *word, error);
+  execve(*word, word, environment);
+  give_up(connection, "execve", *word, errno);
+}
+
+/*
+ * The waiter's end may have been closed before the death signal was asked for: then nothing comes. The
+ * parent's pid says nothing of that, which is 0 in a PID namespace that the parent is not in.
+ */
+static _Noreturn void become_monitor(char **word) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_DUMPABLE, 0);
+  prctl(PR_SET_NAME, "urunc-monitor");
+  setsid(); /* the caller's terminal is not for the monitor to control */
+  int connection = fcntl(0, F_DUPFD_CLOEXEC, 3);
+  /* It was started in the directory that has this program. */
+  if (connection < 0 || chdir("/") < 0 || !receive_files(connection)) _exit(OWN_FAILURE);
+  execute(connection, word);
+}
+
 int main(int argc, char **argv) {
-  (void)argc;
+  if (argc > 0 && strcmp(*argv, "urunc-monitor") == 0) become_monitor(argv + 1);
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NAME, "urunc-waiter");
   parse(argv);
-  close_on_exec(options.start);
-  close_on_exec(options.events);
-  close_on_exec(options.filter);
-  close_on_exec(options.own_filter);
-  close_on_exec(options.log);
-  for (int i = 0; options.ports >= 0 && i < PORTS; i++) close_on_exec(options.ports + i);
   open_signals();
   start_monitor();
   start_channel();
-  release_inherited();
+  release_started();
   watch_program();
   run();
   _exit(exit_code());

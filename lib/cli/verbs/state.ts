@@ -21,7 +21,7 @@ export function formatState(command: CommandOf<"state">, context: Context): numb
 
 function withMonitor({ state, status }: Observation): State {
   const printed = ociState(state, status);
-  const pid = status === "running" || status === "paused" ? monitorPid(state) : undefined;
+  const pid = ["created", "running", "paused"].includes(status) ? monitorPid(state) : undefined;
   if (pid === undefined || pid === state.pid) return printed;
   // The monitor has outlived the waiter, whose number may be another process's by now.
   if (!isAlive(state.pid, state.pidStartTime)) return { ...printed, pid };

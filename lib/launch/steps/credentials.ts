@@ -91,12 +91,13 @@ export const CREDENTIAL_STEPS: StepHandlers<
     setresuid(uid, uid, uid);
   },
 
-  setCapabilities({ capabilities }) {
-    const numbers = capabilities.map((name) => known(name, capabilityNumber(name)));
-    const set = numbers.reduce((bits, number) => bits | (1n << BigInt(number)), 0n);
+  setCapabilities({ capabilities, kept = [] }) {
+    const numbers = numbersOf(capabilities);
+    const set = bitsOf(numbers);
+    const own = set | bitsOf(numbersOf(kept));
     // Ambient first: a kernel keeps an ambient capability only while it is permitted and inheritable.
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL);
-    capset({ effective: set, permitted: set, inheritable: set });
+    capset({ effective: own, permitted: own, inheritable: set });
     // An unprivileged program keeps what is ambient over execve (capabilities(7)).
     for (const number of numbers) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number);
   },
@@ -131,6 +132,14 @@ export const CREDENTIAL_STEPS: StepHandlers<
     seccompSetModeFilter(programOf(filter));
   },
 };
+
+function numbersOf(names: string[]): number[] {
+  return names.map((name) => known(name, capabilityNumber(name)));
+}
+
+function bitsOf(numbers: number[]): bigint {
+  return numbers.reduce((bits, number) => bits | (1n << BigInt(number)), 0n);
+}
 
 /** prctl(2): PR_CAPBSET_READ fails with EINVAL for a capability that the kernel does not know. */
 function isKnownCapability(capability: number): boolean {

@@ -9,42 +9,25 @@ import {
   F_SEAL_GROW,
   F_SEAL_SEAL,
   F_SEAL_SHRINK,
-  fchmod,
   fexecve,
-  LinuxError,
   listen,
   memfdCreate,
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
-  MFD_EXEC,
-  MNT_DETACH,
-  mount,
-  MS_NODEV,
-  MS_NOSUID,
   MSG_NOSIGNAL,
-  O_CREAT,
-  O_DIRECTORY,
-  O_EXCL,
-  O_NOFOLLOW,
-  O_PATH,
-  O_WRONLY,
-  open,
-  openat,
   read,
   send,
   SOCK_STREAM,
   socket,
   socketpair,
   umask,
-  umount2,
   writeAll,
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../../os/sockets.ts";
 import { programOf } from "../../seccomp/filter.ts";
-import { WAITER } from "../waiter_bytes.ts";
 import { AGENT_PORTS, portEnds } from "../../plan/agent.ts";
 import type { InheritedFd } from "../../plan/types.ts";
-import type { PerformContext, StepHandlers } from "../context.ts";
+import { openedBy, type PerformContext, type StepHandlers } from "../context.ts";
 import { errorMessage } from "../../errors.ts";
 
 /** What a `start` sends: a single byte, so that it can never arrive in halves. */
@@ -57,7 +40,6 @@ const CONTROL_BACKLOG = 4;
 export const EXEC_STEPS: StepHandlers<
   | "listenForStart"
   | "listenForControl"
-  | "openWaiter"
   | "openFilter"
   | "connectEvents"
   | "connectAgent"
@@ -70,10 +52,6 @@ export const EXEC_STEPS: StepHandlers<
 
   listenForControl({ path }, context) {
     context.opened.set("control", listenAt(path, CONTROL_BACKLOG));
-  },
-
-  openWaiter({ mountPoint }, context) {
-    context.opened.set("waiter", waiterInMemory() ?? waiterInFile(mountPoint));
   },
 
   openFilter({ name, filter }, context) {
@@ -116,7 +94,10 @@ export const EXEC_STEPS: StepHandlers<
     // End of file is how `start` learns that it was.
     try {
       giveNumbers(fds, context);
-      fexecve(openedBy(context, "waiter"), argv, env);
+      // The name, then what is known only now.
+      const [name, ...words] = argv;
+      const monitor = `monitor=${context.monitorPid}`;
+      fexecve(openedBy(context, "program"), [name!, monitor, ...words], env);
     } catch (error) {
       const text = errorMessage(error);
       send(context.startConnection!, new TextEncoder().encode(text), MSG_NOSIGNAL);
@@ -125,18 +106,6 @@ export const EXEC_STEPS: StepHandlers<
   },
 };
 
-/** Its name for `/proc/PID/exe`. */
-const WAITER_NAME = "urunc-waiter";
-
-/** Undefined: sysctl vm.memfd_noexec is 2, and no file in memory can be executed. */
-function waiterInMemory(): number | undefined {
-  const fd = createExecutable(WAITER_NAME);
-  if (fd === undefined) return undefined;
-  writeWaiter(fd);
-  seal(fd);
-  return fd;
-}
-
 /** Its content cannot be changed any more. */
 function seal(fd: number): void {
   // Not F_SEAL_WRITE, which waits until no processor has pages of it in its batches (mm/memfd.c):
@@ -144,46 +113,8 @@ function seal(fd: number): void {
   addSeals(fd, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
 }
 
-/** A file in memory that can be executed, if sysctl vm.memfd_noexec allows any. */
-function createExecutable(name: string): number | undefined {
-  const flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-  try {
-    return memfdCreate(name, flags | MFD_EXEC);
-  } catch (error) {
-    if (!(error instanceof LinuxError)) throw error;
-    if (error.code === "EACCES") return undefined;
-    // A kernel before 6.3 does not know the flag, and needs none.
-    if (error.code === "EINVAL") return memfdCreate(name, flags);
-    throw error;
-  }
-}
-
-/** In a file system that no path leads to any more. The writer is closed: ETXTBSY (execve(2)). */
-function waiterInFile(mountPoint: string): number {
-  mount("tmpfs", mountPoint, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,nr_inodes=2,mode=700");
-  const directory = open(mountPoint, O_PATH | O_DIRECTORY);
-  umount2(mountPoint, MNT_DETACH);
-  try {
-    const written = openat(directory, WAITER_NAME, O_WRONLY | O_CREAT | O_EXCL, 0o100);
-    writeWaiter(written);
-    close(written);
-    return openat(directory, WAITER_NAME, O_PATH | O_NOFOLLOW);
-  } finally {
-    close(directory);
-  }
-}
-
 /**
- * It is not readable: the kernel then keeps its process undumpable, from the exec on (would_dump() in
- * fs/exec.c).
- */
-function writeWaiter(fd: number): void {
-  writeAll(fd, WAITER);
-  fchmod(fd, 0o111);
-}
-
-/**
- * Gives descriptors the numbers that waiter and monitor expect. The last thing before the exec:
+ * Gives descriptors the numbers that the waiter expects. The last thing before the exec:
  * whatever had these numbers, the channel to the creator for one, has served its purpose. What is still
  * needed is moved out of their way first.
  */
@@ -192,16 +123,10 @@ function giveNumbers(fds: InheritedFd[], context: PerformContext): void {
   const above = (fd: number) => fd > last ? fd : dupAbove(fd, last + 1);
   context.startConnection = above(context.startConnection!);
   context.opened.set("start", context.startConnection);
-  context.opened.set("waiter", above(openedBy(context, "waiter")));
+  context.opened.set("program", above(openedBy(context, "program")));
   const sources = fds.map(({ name, fd }) => ({ from: above(openedBy(context, name)), fd }));
   // A copy is not close-on-exec (dup(2)), and is of another number than what it is made of.
   for (const { from, fd } of sources) dup2(from, fd);
-}
-
-function openedBy({ opened }: PerformContext, name: string): number {
-  const fd = opened.get(name);
-  if (fd === undefined) throw new Error(`no step has opened ${name}`);
-  return fd;
 }
 
 /** Only root can connect: others cannot even reach the directory. */

@@ -222,13 +222,10 @@ function network({ network }: MonitorInput): string[] {
   if (network === undefined) return [];
   checkMac(checked("MAC address"), network.mac);
   checkCount(checked("network MTU in bytes"), network.mtu, MINIMUM_MTU, MAXIMUM_MTU);
-  const { tap, tapFd } = network;
-  if (tapFd !== undefined) checkCount(checked("descriptor"), tapFd, 3);
-  const attached = tapFd === undefined
-    ? `ifname=${value("tap name", tap)},script=no,downscript=no`
-    : `fd=${tapFd}`;
+  // By its name it could not be opened: it is in another network namespace.
+  const fd = checkCount(checked("tap descriptor"), network.tapFd ?? -1, 3);
   return [
-    ...["-netdev", `tap,id=net0,${attached}`],
+    ...["-netdev", `tap,id=net0,fd=${fd}`],
     // Without a boot ROM: guests never boot from the network, and it would be another data file.
     "-device",
     `virtio-net-pci,netdev=net0,mac=${network.mac},romfile=` +

@@ -1,9 +1,9 @@
-import { CLONE_NAMESPACES } from "../numbers.ts";
+import { CLONE_NAMESPACES, CLONE_THREAD } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
 
 /**
- * Init from the barrier on, and the container's process until it has started the monitor. What is
- * executed there gets a narrower filter than this one, which stays below it.
+ * Init from the barrier on, and the container's process until the monitor was executed: from then on that
+ * has a narrower filter than this one, which stays below it. The monitor's process was started before.
  */
 export const INIT: readonly CallGroup[] = [
   {
@@ -25,14 +25,16 @@ export const INIT: readonly CallGroup[] = [
       "rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack tgkill restart_syscall exit exit_group",
   },
   {
-    why: "the container's process makes itself known, its pipes, and the monitor's process",
-    calls:
-      "prctl arch_prctl set_tid_address signalfd4 fstat newfstatat pipe2 getpid getppid setsid " +
-      "vfork seccomp ioctl",
+    why: "the container's process makes itself known, its signals and pipes, and its filter",
+    calls: "prctl arch_prctl set_tid_address signalfd4 fstat newfstatat pipe2 getpid seccomp ioctl",
   },
   {
-    why: "processes and threads, and no namespace",
+    why: "threads of the engine, and no process or namespace",
     calls: "clone",
-    where: [{ argument: 0, mask: CLONE_NAMESPACES, equals: 0 }],
+    where: [{
+      argument: 0,
+      mask: CLONE_THREAD | CLONE_NAMESPACES,
+      equals: CLONE_THREAD,
+    }],
   },
 ];

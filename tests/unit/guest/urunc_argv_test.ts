@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { UruncError } from "../../../lib/errors.ts";
 import { monitorByName, supportedMonitors } from "../../../lib/monitor/registry.ts";
+import { TAP_NAME } from "../../../lib/network/names.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import type { StepBody } from "../../../lib/plan/types.ts";
 import { mountPointOf } from "../../../lib/guest/disks.ts";
@@ -313,7 +314,8 @@ function readQemu(type: Case["type"], argv: string[]): Meaning {
       values("-device").some((it) => it.startsWith("virtio-blk-pci,")),
     memory: Number(values("-m")[0]!.replace(/^size=|M$/g, "")),
     cards: taps.map((it) => ({
-      tap: field(it, "ifname")!,
+      // Ours is attached by a descriptor.
+      tap: field(it, "ifname") ?? TAP_NAME,
       ...(mac === undefined ? {} : { mac }),
     })),
     seccomp: values("-sandbox").length === 1,
@@ -420,10 +422,13 @@ function ours(it: Case): Meaning {
       : undefined,
   }));
   const steps: StepBody[] = plan.steps;
-  const exec = steps.find((step) => step.step === "exec")!;
+  const started = steps.find((step) => step.step === "startMonitor")!;
   const file_ = steps.find((step) => step.step === "writeFile");
-  const program = exec.argv.slice(exec.argv.indexOf("--") + 1);
-  const meaning = readMonitor(it, program, file_ && JSON.parse(file_.content));
+  const meaning = readMonitor(
+    it,
+    started.argv.slice(started.argv.indexOf("--") + 1),
+    file_ && JSON.parse(file_.content),
+  );
   if (it.memory !== undefined) meaning.memory = judgeMemory(it, meaning.memory as number);
   return meaning;
 }

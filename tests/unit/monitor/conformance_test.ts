@@ -44,7 +44,7 @@ const monitors: Record<string, Expected> = {
     endSignal: 15,
     commandLine: "-append\nLINE",
     memory: "size=64M",
-    network: ["ifname=tap0_urunc", "mac=02:42:0a:58:03:07"],
+    network: ["tap,id=net0,fd=7", "mac=02:42:0a:58:03:07"],
     disks: {
       written: ["driver=file,node-name=disk0-file,filename=/guest/disk0,locking=off,read-only=off"],
       read: [
@@ -129,6 +129,11 @@ function inputOf(changes: Partial<MonitorInput> = {}): MonitorInput {
   };
 }
 
+/** The network as it gets it: the tap by a descriptor, if it takes any. */
+function networkOf({ takesDescriptors }: Monitor): typeof network & { tapFd?: number } {
+  return takesDescriptors ? { ...network, tapFd: 7 } : network;
+}
+
 /** All that a monitor is told, an argument a line; of files their content. */
 function toldOf(monitor: Monitor, changes: Partial<MonitorInput> = {}): string {
   const input = inputOf(changes);
@@ -178,7 +183,7 @@ for (const [name, expected] of Object.entries(monitors)) {
   });
 
   test("it is called by its own path, and for this guest", () => {
-    const told = toldOf(monitor, { network });
+    const told = toldOf(monitor, { network: networkOf(monitor) });
     assert.equal(told.split("\n")[0], "/opt/monitor/binary");
     for (const text of ["/guest/kernel", expected.memory, ...expected.network]) {
       assert.ok(told.includes(text), `${text} in ${told}`);
@@ -294,11 +299,11 @@ for (const [name, expected] of Object.entries(monitors)) {
     ["no memory", { memoryMiB: 0 }],
     ["half a MiB", { memoryMiB: 64.5 }],
     ["memory that is no number", { memoryMiB: NaN }],
-    ["a MAC that is none", { network: { ...network, mac: "02:42" } }],
-    ["a MAC with more", { network: { ...network, mac: `${network.mac},x=y` } }],
+    ["a MAC that is none", { network: { ...networkOf(monitor), mac: "02:42" } }],
+    ["a MAC with more", { network: { ...networkOf(monitor), mac: `${network.mac},x=y` } }],
     ["a relative disk", { disks: [{ path: "disk", kind: "file", readOnly: false }] }],
     ["a disk that is nowhere", { disks: [{ kind: "file", readOnly: false }] }],
-    ["no tap", { network: { ...network, tap: "" } }],
+    ["no tap", { network: { ...network, tap: "", tapFd: undefined } }],
   ];
   for (const [what, changes] of refused) {
     test(`${what} is refused`, () => {
@@ -390,6 +395,9 @@ Deno.test("firecracker: its command line leaves room for what it adds", () => {
 
 Deno.test("qemu: a guest that knows virtio 1.0 only gets a card of that kind", () => {
   const qemu = monitorByName("qemu");
-  assert.match(toldOf(qemu, { network: { ...network, modern: true } }), /disable-legacy=on/);
-  assert.doesNotMatch(toldOf(qemu, { network }), /disable-legacy/);
+  assert.match(
+    toldOf(qemu, { network: { ...networkOf(qemu), modern: true } }),
+    /disable-legacy=on/,
+  );
+  assert.doesNotMatch(toldOf(qemu, { network: networkOf(qemu) }), /disable-legacy/);
 });

@@ -68,23 +68,26 @@ Deno.test("the agent runs the program as config.json says, whoever the monitor i
 
 Deno.test("the monitor has one end of each port, the container's process the other, and nothing else has", () => {
   const input = inputOf();
-  const { argv, fds } = stepOf(input, "exec");
-  const numberOf = (name: string) => fds.find((it) => it.name === name)!.fd;
+  const monitor = stepOf(input, "startMonitor");
+  const waiter = stepOf(input, "exec");
+  const numberOf = ({ fds }: typeof monitor | typeof waiter, name: string) =>
+    fds.find((it) => it.name === name)!.fd;
   const ports = ["stdin", "stdout", "stderr", "control"];
   for (const port of ports) {
-    const chardev = `socket,id=agent-${port},fd=${numberOf(`guest ${port}`)}`;
-    assert.equal(argv.filter((word) => word === chardev).length, 1, chardev);
-    assert.ok(numberOf(`guest ${port}`) < numberOf("start"));
-    assert.ok(argv.some((word) => word.endsWith(`chardev=agent-${port},name=urunc.${port}`)));
+    const chardev = `socket,id=agent-${port},fd=${numberOf(monitor, `guest ${port}`)}`;
+    assert.equal(monitor.argv.filter((word) => word === chardev).length, 1, chardev);
+    const named = `chardev=agent-${port},name=urunc.${port}`;
+    assert.ok(monitor.argv.some((word) => word.endsWith(named)));
   }
-  const first = numberOf("port stdin");
+  const first = numberOf(waiter, "port stdin");
   assert.deepEqual(
-    ports.map((port) => numberOf(`port ${port}`)),
+    ports.map((port) => numberOf(waiter, `port ${port}`)),
     [0, 1, 2, 3].map((i) => first + i),
   );
-  assert.ok(first > numberOf("start"), "they are not the monitor's");
-  assert.ok(argv.includes(`ports=${first}`));
-  assert.ok(!argv.includes("terminal"));
+  assert.ok(!monitor.fds.some(({ name }) => name.startsWith("port ")));
+  assert.ok(!waiter.fds.some(({ name }) => name.startsWith("guest ")));
+  assert.ok(waiter.argv.includes(`ports=${first}`));
+  assert.ok(!waiter.argv.includes("terminal"));
   const terminal = stepOf(inputOf({ terminal: { kind: "creator" } }), "exec");
   assert.ok(terminal.argv.includes("terminal"));
 });

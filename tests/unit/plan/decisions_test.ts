@@ -124,7 +124,7 @@ const DECIDED: [what: string, input: LaunchInput, line: RegExp][] = [
   [
     "argv",
     input,
-    /^msg="exec urunc-waiter .* -- \/usr\/bin\/qemu-system-x86_64 -machine q35,.* -kernel \/guest\/ker/m,
+    /^msg="exec urunc-monitor fsize=.* -- \/usr\/bin\/qemu-system-x86_64 -machine q35,.* -kernel \/guest\/ker/m,
   ],
 ];
 
@@ -173,9 +173,11 @@ const STEPS: [Step, string][] = [
   [{ step: "sendTerminal", to: { kind: "socket", path: "/s" } }, "sendTerminal /s"],
   [{ step: "setGroups", gids: [] }, "setGroups none"],
   [
-    { step: "exec", argv: ["urunc-waiter", "--", "/bin/monitor", "secret"], env: [], fds: [] },
-    "exec",
+    { step: "setCapabilities", capabilities: ["CAP_NET_ADMIN"], kept: ["CAP_SYS_ADMIN"] },
+    "setCapabilities CAP_NET_ADMIN kept=CAP_SYS_ADMIN",
   ],
+  [{ step: "startMonitor", argv: ["urunc-monitor", "secret"], fds: [] }, "startMonitor"],
+  [{ step: "exec", argv: ["urunc-waiter", "end=9"], env: [], fds: [] }, "exec"],
 ];
 
 for (const [step, expected] of STEPS) {

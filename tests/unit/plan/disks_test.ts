@@ -77,12 +77,12 @@ function stepsOf(disks: DiskFacts[], wanted: Wanted = {}): Step[] {
   })).plan.steps;
 }
 
-/** What waiter and monitor inherit besides disks. */
-const OTHERS = ["events", "start", "watch", "monitorFilter", "waiterFilter"];
+/** What the monitor and its process inherit besides disks. */
+const OTHERS = ["events", "monitorFilter"];
 
-/** Descriptors of the monitor: those after them are the waiter's. */
+/** Descriptors of the monitor, without those. */
 function inherited(steps: Step[]) {
-  const { fds } = find(steps, "exec")[0]!;
+  const { fds } = find(steps, "startMonitor")[0]!;
   const disks = fds.slice(0, -OTHERS.length);
   assert.deepEqual(
     fds.slice(-OTHERS.length),
@@ -95,7 +95,7 @@ function find<Name extends Step["step"]>(steps: Step[], name: Name) {
   return steps.filter((it): it is Extract<Step, { step: Name }> => it.step === name);
 }
 
-const toldOf = (steps: Step[]) => find(steps, "exec")[0]!.argv.join(" ");
+const toldOf = (steps: Step[]) => find(steps, "startMonitor")[0]!.argv.join(" ");
 const rulesOf = (steps: Step[]) =>
   find(steps, "deviceRule").map(({ rule }) => rule).filter((rule) => rule.startsWith("b"));
 

@@ -81,7 +81,7 @@ Deno.test("they come after the runtime's own, and before init and its arguments"
     },
     configuration,
   });
-  const exec = planLaunch(input).plan.steps.find((step) => step.step === "exec")!;
+  const exec = planLaunch(input).plan.steps.find((step) => step.step === "startMonitor")!;
   assert.ok(
     JSON.stringify(exec).includes(
       "panic=-1 console=ttyS0 net.ifnames=0 no_timer_check quiet init=hello -- world",

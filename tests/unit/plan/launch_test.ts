@@ -34,6 +34,7 @@ Deno.test("security depends on this order, whatever else is in the plan", () => 
     "mountRoot",
     "mknod",
     "deviceRule",
+    "holdNamespaces",
     "pivotRoot",
     "privateMounts",
     "remountReadOnly",
@@ -50,6 +51,9 @@ Deno.test("security depends on this order, whatever else is in the plan", () => 
     "umask",
     "newSessionKeyring",
     "closeFds",
+    "enterMonitorNamespaces",
+    "startMonitor",
+    "leaveMonitorNamespaces",
     "filterCalls",
     "barrier",
     "exec",
@@ -58,6 +62,9 @@ Deno.test("security depends on this order, whatever else is in the plan", () => 
   // The first keyring is made on root's quota: the monitor's user may have none left.
   const [keyring] = steps.splice(steps.findIndex(({ step }) => step === "dropBoundingSet") - 1, 1);
   assert.deepEqual(keyring, { step: "newSessionKeyring", tolerate: ["ENOSYS"] });
+  // The second takes away what starting the monitor needed.
+  const [last] = steps.splice(steps.findIndex(({ step }) => step === "filterCalls") - 1, 1);
+  assert.deepEqual(last, { step: "setCapabilities", capabilities: ["CAP_NET_ADMIN"] });
   // As for the umask, only the last counts for the monitor.
   steps.splice(steps.findIndex(({ step }) => step === "umask"), 1);
   const names = namesOf(steps);
@@ -83,7 +90,6 @@ Deno.test("the device program takes the place of the device list", () => {
     cgroup: "/cg/x",
     allowed: [
       { type: "char", major: 10, minor: 232, access: "rw" },
-      { type: "char", major: 10, minor: 200, access: "rw" },
     ],
   }]);
   assert.equal(place(steps, "deviceProgram"), place(planned(1), "deviceRule"));
@@ -134,7 +140,7 @@ Deno.test("Knative's guest has a subnet with its pod, whose interface is left al
     ],
   );
   assert.ok(!names.includes("share") && !names.includes("redirect"));
-  assert.match(find(steps, "exec")[0]!.argv.join(" "), /172\.16\.1\.2\/24:172\.16\.1\.1/);
+  assert.match(find(steps, "startMonitor")[0]!.argv.join(" "), /172\.16\.1\.2\/24:172\.16\.1\.1/);
 
   const inet6 = { family: "inet6", address: "fd00::2", prefixLength: 64 } as const;
   assert.throws(() => knative({ ...NETWORK, addresses: [inet6] }), /no IPv4 address/);
@@ -175,9 +181,12 @@ Deno.test("capabilities of the spec are not given, to uid 0 either", () => {
   });
   const { plan, identity } = planLaunch(launchInputOf({ spec }));
   assert.deepEqual(find(plan.steps, "dropBoundingSet")[0]?.keep, []);
-  assert.deepEqual(find(plan.steps, "setCapabilities")[0]?.capabilities, []);
+  assert.deepEqual(find(plan.steps, "setCapabilities"), [
+    // Until the monitor's process is started in namespaces of its own.
+    { step: "setCapabilities", capabilities: [], kept: ["CAP_SYS_ADMIN"] },
+    { step: "setCapabilities", capabilities: [] },
+  ]);
   assert.deepEqual(identity.capabilities, []);
-  assert.ok(!namesOf(plan.steps).includes("keepCapabilities"));
 });
 
 Deno.test("the monitor's environment is empty, whatever the guest's is", () => {
@@ -254,7 +263,7 @@ Deno.test("guest memory", async (t) => {
     const spec = specOf();
     spec.linux.resources.memory.limit = limit;
     const { plan } = planLaunch(launchInputOf({ spec }));
-    const argv = find(plan.steps, "exec")[0]!.argv;
+    const argv = find(plan.steps, "startMonitor")[0]!.argv;
     const size = argv[argv.indexOf("-m") + 1]!;
     return Number(/(\d+)M/.exec(size)![1]);
   };
@@ -336,7 +345,7 @@ Deno.test("a kernel that does not fit is refused with how much it needs", () => 
     const configuration = { ...defaultConfiguration(), default_memory_mib };
     const guest = guestOf("linux");
     const { plan } = planLaunch(launchInputOf({ spec, facts, guest, configuration }));
-    const argv = plan.steps.find((step) => step.step === "exec")!.argv;
+    const argv = plan.steps.find((step) => step.step === "startMonitor")!.argv;
     return parseInt(argv[argv.indexOf("-m") + 1]!.replace("size=", ""));
   };
   assert.throws(() => memoryOf(100), (error: Error) => {
@@ -358,7 +367,7 @@ Deno.test("a guest's memory fits into a limit given by cgroup v2's own keys", ()
   const memoryOf = (resources: unknown) => {
     const spec = specOf({ linux: { namespaces: [{ type: "mount" }], resources } });
     const { plan, memoryBytes } = planLaunch(launchInputOf({ spec }));
-    const argv = find(plan.steps, "exec")[0]!.argv;
+    const argv = find(plan.steps, "startMonitor")[0]!.argv;
     return { guest: argv[argv.indexOf("-m") + 1], memoryBytes };
   };
   const limited = memoryOf({ memory: { limit: 128 * MIB } });

@@ -50,7 +50,7 @@ Deno.test("processors are the monitor's argument, and cost memory of the limit",
     spec.linux.resources.memory = { limit: 256 * 2 ** 20 };
     const configuration = defaultConfiguration();
     const { plan, vcpus } = planLaunch(launchInputOf({ spec, configuration }));
-    const { argv } = plan.steps.find((step) => step.step === "exec")!;
+    const { argv } = plan.steps.find((step) => step.step === "startMonitor")!;
     const after = (option: string) => argv[argv.indexOf(option) + 1]!;
     return { vcpus, smp: after("-smp"), memory: parseInt(after("-m").replace("size=", "")) };
   };

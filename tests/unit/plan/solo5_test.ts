@@ -29,7 +29,7 @@ function launch(
 }
 
 function toldOf(...args: Parameters<typeof launch>): string {
-  const exec = launch(...args).plan.steps.find((step) => step.step === "exec")!;
+  const exec = launch(...args).plan.steps.find((step) => step.step === "startMonitor")!;
   return exec.argv.slice(1).join(" ");
 }
 

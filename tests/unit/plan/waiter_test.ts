@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { monitorByName, monitorNames } from "../../../lib/monitor/registry.ts";
-import { waiterArguments } from "../../../lib/plan/waiter.ts";
+import { monitorArguments, waiterArguments } from "../../../lib/plan/waiter.ts";
 import { ENDS } from "../../support/ends.ts";
 
 const words: [monitor: string, guest: Parameters<typeof guestOf>[0], expected: string[]][] = [
@@ -17,23 +17,8 @@ const words: [monitor: string, guest: Parameters<typeof guestOf>[0], expected: s
 
 for (const [monitor, guest, expected] of words) {
   Deno.test(`the arguments of the waiter for ${guest} on ${monitor}`, () => {
-    const program = ["/usr/bin/monitor", "--", "input"];
-    const fileSize = { soft: 2n ** 20n, hard: 2n ** 64n - 1n };
-    const input = {
-      monitor: monitorByName(monitor),
-      guest: guestOf(guest),
-      startFd: 5,
-      fileSize,
-      program,
-    };
-    assert.deepEqual(waiterArguments(input), [
-      "urunc-waiter",
-      "start=5",
-      "fsize=1048576:18446744073709551615",
-      ...expected,
-      "--",
-      ...program,
-    ]);
+    const input = { monitor: monitorByName(monitor), guest: guestOf(guest), goFd: 4, startFd: 5 };
+    assert.deepEqual(waiterArguments(input), ["urunc-waiter", "go=4", "start=5", ...expected]);
     const watching = waiterArguments({ ...input, watchFd: 6 }).slice(3);
     const added = watching.slice(0, watching.indexOf(expected[0]!));
     const { log, texts = [] } = input.monitor.failures ?? {};
@@ -41,6 +26,13 @@ for (const [monitor, guest, expected] of words) {
     assert.deepEqual(added, [`${kind}=6`, ...texts.map((text) => `failure=${text}`)]);
   });
 }
+
+Deno.test("the arguments of the monitor's process: its limit, and the monitor's", () => {
+  const program = ["/usr/bin/monitor", "--", "input"];
+  const fileSize = { soft: 2n ** 20n, hard: 2n ** 64n - 1n };
+  const expected = ["urunc-monitor", "fsize=1048576:18446744073709551615", "--", ...program];
+  assert.deepEqual(monitorArguments({ fileSize, program }), expected);
+});
 
 Deno.test("a text that reports a failure is found by its first character, and there is room for all", () => {
   for (const name of monitorNames()) {

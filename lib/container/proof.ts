@@ -1,0 +1,88 @@
+import { close, O_RDONLY, open } from "../../ffi/linux.ts";
+import { readAppArmorProfile } from "../host/apparmor.ts";
+import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
+import { compareNamespaces, readNamespaces } from "../host/namespaces.ts";
+import type { ContainerState } from "./state.ts";
+
+/** Which of a container's two processes. */
+export type Role = "waiter" | "monitor";
+
+/** What was found out about a process. */
+export interface Proof {
+  identity: Identity;
+  /** A sentence for each way in which it is not what was planned. */
+  differences: string[];
+}
+
+/** A process to be proven. */
+export interface Proven {
+  pid: number;
+  role: Role;
+  /** Whether the container was started: the waiter and the monitor are executed then. */
+  started: boolean;
+}
+
+/**
+ * Compares a process of a container with its plan: identity and namespaces; and the AppArmor profile,
+ * which confines from an exec on.
+ *
+ * @throws an error of Deno or LinuxError when it does not exist (any more); HostError when its state
+ *   cannot be understood
+ */
+export function readProof(state: ContainerState, process: Proven): Proof {
+  const { pid, role, started } = process;
+  // Init executes nothing before that.
+  const executed = started || role === "monitor";
+  if (executed) waitForExec(pid);
+  const identity = readIdentity(pid);
+  const differences = [
+    ...compareIdentity(identity, expectedOf(state, process)),
+    ...differentNamespaces(state, pid, role),
+    ...executed ? differentProfile(state, pid) : [],
+  ];
+  return { identity, differences: differences.map((it) => `${role}: ${it}`) };
+}
+
+/** The part of the state that says what was proven. */
+export function provenState(proofs: ReadonlyMap<Role, Proof>): Partial<ContainerState> {
+  const [waiter, monitor] = [proofs.get("waiter"), proofs.get("monitor")];
+  return {
+    ...waiter && { waiterIdentity: formatIdentity(waiter.identity) },
+    ...monitor && { identity: formatIdentity(monitor.identity) },
+  };
+}
+
+/**
+ * What is written down of seccomp filters is about init at the barrier, which has one. Later the waiter
+ * has one of its own above it. The monitor gets its only one when it is executed.
+ */
+function expectedOf({ expectedIdentity }: ContainerState, { role, started }: Proven) {
+  const { seccompFilters, ...identity } = expectedIdentity!;
+  if (seccompFilters === undefined || role === "monitor" && !started) return identity;
+  const above = role === "waiter" && started ? 1 : 0;
+  return { ...identity, seccompFilters: seccompFilters + above };
+}
+
+/** A container of an older urunc has none written down. */
+function differentNamespaces({ namespaces }: ContainerState, pid: number, role: Role): string[] {
+  if (namespaces === undefined) return [];
+  const own = role === "monitor" ? namespaces.monitor : [];
+  return compareNamespaces(readNamespaces(pid), namespaces.container, own);
+}
+
+function differentProfile({ expectedIdentity }: ContainerState, pid: number): string[] {
+  const planned = expectedIdentity!.apparmorProfile;
+  if (planned === undefined) return [];
+  const actual = readAppArmorProfile(pid);
+  return actual === planned ? [] : [`AppArmor profile is ${actual}, planned was ${planned}`];
+}
+
+/**
+ * Who executes something in another process continues before its new credentials take effect: an end of
+ * file or a return of posix_spawn(3) alone does not mean that /proc/PID/status has them. Opening `environ`
+ * takes the lock that execve holds until it is through (exec_update_lock: fs/exec.c, mm_access in
+ * kernel/fork.c).
+ */
+function waitForExec(pid: number): void {
+  close(open(`/proc/${pid}/environ`, O_RDONLY));
+}

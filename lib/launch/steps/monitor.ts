@@ -1,0 +1,85 @@
+import {
+  chdir,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWPID,
+  close,
+  fchdir,
+  O_PATH,
+  O_RDONLY,
+  open,
+  openat,
+  setns,
+  SOCK_STREAM,
+  socketpair,
+  spawn,
+  unshare,
+} from "../../../ffi/linux.ts";
+import { type MonitorNamespace, NAMESPACE_FILES } from "../../host/namespaces.ts";
+import { openedBy, type StepHandlers } from "../context.ts";
+import { makePrograms, PROGRAM } from "../programs.ts";
+
+/** @see namespaces(7) */
+const CLONE_FLAGS: Record<MonitorNamespace, number> = {
+  network: CLONE_NEWNET,
+  ipc: CLONE_NEWIPC,
+  pid: CLONE_NEWPID,
+};
+
+/**
+ * The monitor's process, in namespaces of its own. The container's process, which this one becomes, has
+ * no privilege to make any. So this one starts it before the barrier, with the last capability that it has:
+ *
+ * 1. It enters new namespaces. Of a PID namespace only its children are (unshare(2)).
+ * 2. It starts the monitor's process, which executes the waiter's program and so loses the capability. That
+ *    waits for the container's process, which sends the monitor's standard files when the container is started.
+ * 3. It returns to the container's own, which were held: /proc cannot be reached any more.
+ */
+export const MONITOR_STEPS: StepHandlers<
+  | "openWaiter"
+  | "holdNamespaces"
+  | "enterMonitorNamespaces"
+  | "startMonitor"
+  | "leaveMonitorNamespaces"
+> = {
+  openWaiter(_step, context) {
+    context.programs = makePrograms();
+    context.opened.set("program", openat(context.programs, PROGRAM, O_PATH));
+  },
+
+  holdNamespaces({ namespaces }, context) {
+    const held = namespaces.map((it): [MonitorNamespace, number] => {
+      return [it, open(`/proc/thread-self/ns/${NAMESPACE_FILES[it]}`, O_RDONLY)];
+    });
+    context.held = new Map(held);
+  },
+
+  enterMonitorNamespaces({ namespaces }) {
+    unshare(namespaces.reduce((flags, it) => flags | CLONE_FLAGS[it], 0));
+  },
+
+  startMonitor({ argv, fds }, context) {
+    const [ours, theirs] = socketpair(SOCK_STREAM);
+    // In none of its standard files it gets the caller's, not even until it has the monitor's.
+    const standard = [0, 1, 2].map((to) => ({ from: theirs, to }));
+    const inherited = fds.map(({ name, fd }) => ({ from: openedBy(context, name), to: fd }));
+    // By a relative path: the directory has no other. The program leaves it.
+    fchdir(context.programs!);
+    context.monitorPid = spawn({
+      path: PROGRAM,
+      argv,
+      env: [],
+      fds: [...standard, ...inherited],
+    });
+    chdir("/");
+    close(theirs);
+    context.opened.set("go", ours);
+  },
+
+  leaveMonitorNamespaces(_step, { held }) {
+    for (const [it, fd] of held!) {
+      setns(fd, CLONE_FLAGS[it]);
+      close(fd);
+    }
+  },
+};
