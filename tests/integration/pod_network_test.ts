@@ -1,6 +1,7 @@
 /** Several containers in one network namespace, as in a pod: the monitor is the test double. */
 import assert from "node:assert/strict";
 import { TAP_NAME } from "../../lib/network/names.ts";
+import { doubleBinary } from "../support/double.ts";
 import { run } from "../support/process.ts";
 import {
   assertFailed,
@@ -29,9 +30,11 @@ async function guestIn(
   namespace: Namespace,
   annotations: Record<string, string> = {},
   commands = "idle",
+  configuration = 'accelerator = "tcg"',
 ): Promise<Container> {
   const types = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
   return await doubleContainer(scope, commands, {
+    configuration,
     edit: (config) => Object.assign(config.annotations as object, annotations),
     namespaces: [...types, { type: "network", path: `/run/netns/${namespace.name}` }],
   });
@@ -353,6 +356,38 @@ testIf("all packets of a namespace that is the container's own are the guest's",
   assert.match(await look("tc filter show dev eth0 ingress"), redirection);
   assert.match(await look(`tc filter show dev ${TAP_NAME} ingress`), /bpf .*urunc_filter/);
   assert.match(await look(`ip link show ${TAP_NAME}`), /[<,]UP[,>]/);
+});
+
+/** A sidecar's service for its pod alone: by TCP on the loopback, and by an abstract socket. */
+const SERVICE = `use IO::Socket; $| = 1;
+my $port = IO::Socket::INET->new(LocalAddr => "127.0.0.1:7009", Listen => 5) or die $!;
+my $name = IO::Socket::UNIX->new(Local => "\\0urunc-sidecar", Listen => 5) or die $!;
+print "listening\\n"; sleep 60`;
+const REACH = "connect-port 7009; connect-abstract urunc-sidecar";
+
+testIf("a monitor in a pod reaches no sidecar, by loopback or an abstract socket", {
+  needs: [...NEEDS, "perl"],
+}, async () => {
+  await using scope = new Scope();
+  const { container: pod } = await makePair(scope);
+  await pod.setUp("ip link set lo up");
+  await startAndWait(scope, pod.command("perl", "-e", SERVICE), "listening");
+  const reached = '{"errno":0}\n{"errno":0}\n';
+  const { stdout } = await run(pod.command(await doubleBinary(), "-append", REACH));
+  assert.equal(stdout, reached, "a process of the pod reaches both");
+
+  // Its filter of system calls would not give it a socket in the first place.
+  const container = await guestIn(
+    scope,
+    pod,
+    {},
+    `${REACH}; print done`,
+    `seccomp = "off"\naccelerator = "tcg"`,
+  );
+  await container.mustStart();
+  const [ENETUNREACH, ECONNREFUSED] = [101, 111];
+  const output = await container.waitForOutput("done");
+  assert.equal(output, `{"errno":${ENETUNREACH}}\n{"errno":${ECONNREFUSED}}\ndone\n`);
 });
 
 const KNATIVE = { "io.kubernetes.cri.container-name": "user-container" };
