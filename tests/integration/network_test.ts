@@ -416,28 +416,6 @@ testIf("50 containers leave a namespace as it was", { needs }, async () => {
   assert.equal(await container.snapshot(), before);
 });
 
-testIf("QEMU attaches by name as 65534, without groups or capabilities", {
-  needs: [...needs, "gcc", "setpriv", "unshare", "qemu-system-x86_64"],
-}, async () => {
-  await using scope = new Scope();
-  const { container } = await makePair(scope);
-  const { tun } = await makeGuest(scope);
-  await container.succeed(...connect);
-  const netdev = `tap,id=net0,ifname=${TAP_NAME},script=no,downscript=no`;
-  const qemu = as(
-    65534,
-    65534,
-    ...["qemu-system-x86_64", "-M", "none", "-S", "-nodefaults", "-display", "none"],
-    ...["-sandbox", "on", "-monitor", "stdio", "-netdev", netdev],
-  );
-  // QEMU opens /dev/net/tun and no other: the private node goes there, in a mount namespace.
-  const bind = `mount --bind ${tun} /dev/net/tun && exec "$@"`;
-  const argv = container.command("unshare", "-m", "sh", "-c", bind, "sh", ...qemu);
-  const result = await run(argv, { stdin: "info network\nquit\n" });
-  assert.match(result.stdout, new RegExp(`net0: .*ifname=${TAP_NAME}`), result.stderr);
-  assert.equal(result.code, 0, result.stderr);
-});
-
 for (const headers of ["plain", "offload"]) {
   testIf(
     `TCP to a guest is whole both ways: ${headers}`,
