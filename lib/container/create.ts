@@ -2,7 +2,7 @@ import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
 import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
 import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
-import { HostError, UruncError } from "../errors.ts";
+import { HostError, NotFoundError, UruncError } from "../errors.ts";
 import { readNamespaces } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts } from "../inspect/types.ts";
@@ -24,6 +24,7 @@ import { TAP_NAME } from "../network/names.ts";
 import { tapInUse } from "../network/tap.ts";
 import { networkMode } from "../plan/network.ts";
 import { preload } from "../os/preload.ts";
+import { explainShortage, shortageRemedy } from "../os/shortage.ts";
 import { readableStack } from "../os/stack.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "../cgroups/cgroup.ts";
@@ -37,7 +38,13 @@ import { monitorPid } from "./monitor_process.ts";
 import { type Proof, provenState, readProof, type Role } from "./proof.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
-import { type ContainerDirectory, CONTROL_SOCKET, START_SOCKET, type Store } from "./store.ts";
+import {
+  type ContainerDirectory,
+  CONTROL_SOCKET,
+  type Lock,
+  START_SOCKET,
+  type Store,
+} from "./store.ts";
 import { isGuestAlive } from "./tap_owner.ts";
 import { TerminalTaker } from "./terminal.ts";
 import { courseOf, Stopwatch, type Timeline } from "./timeline.ts";
@@ -125,8 +132,8 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   // Once: then its number may be another process's.
   let ended: Promise<void> | undefined;
   const end = () => ended ??= endInit(init, moving);
-  did("start init");
   try {
+    did("start init");
     if (options.stdio !== undefined) sendStdio(init.channel, options.stdio);
     const configuration = await options.configuration();
     for (const warning of configuration.warnings ?? []) options.warn?.(warning);
@@ -139,13 +146,12 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
     did("plan");
 
     const directory = options.store.create(options.id);
-    did("make directory");
     const log = isWatched() ? new InitLog(options.id) : undefined;
     const creation = { options, prepared, cgroup, init, moving, end, taker, did, stopwatch, log };
     return await createIn(directory, creation);
   } catch (error) {
     await end();
-    throw error;
+    throw explainShortage("create container", options.id, error);
   } finally {
     init.channel.close();
   }
@@ -193,15 +199,17 @@ interface Creation {
   stopwatch: Stopwatch;
   /** When the creation is watched. */
   log?: InitLog;
+  /** As it was written last; none before it was to be written. */
+  state?: ContainerState;
 }
 
 async function createIn(directory: ContainerDirectory, creation: Creation): Promise<Created> {
   const { init, cgroup, taker, did } = creation;
-  using _lock = await directory.lockAsync();
-  let state = initialState(creation);
+  using _lock = await lockNew(directory);
   try {
+    did("make directory");
     // Before the cgroup exists: `delete` must know of it even if we are killed right after.
-    directory.writeState(state);
+    const initial = save(directory, creation, initialState(creation));
     Deno.mkdirSync(`${directory.path}/root`, { mode: 0o700 });
     did("write state");
 
@@ -211,15 +219,39 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     cgroup.join(init.pid);
     did("join cgroup");
 
-    state = await launch(directory, creation, state);
-    directory.writeState(state);
+    const created = await launch(directory, creation, initial);
+    const state = save(directory, creation, created);
     did("write created state");
     return { directory, state, terminal: taker?.take() };
   } catch (error) {
     await creation.end();
-    // As it was written last: what was about to be made is in it.
-    throw await undoCreate(directory, directory.readState() ?? state, error);
+    const { state } = creation;
+    if (state !== undefined) throw await undoCreate(directory, state, error);
+    directory.remove();
+    throw error;
   }
+}
+
+/** Nothing else is in it yet: it goes when it cannot be locked. */
+async function lockNew(directory: ContainerDirectory): Promise<Lock> {
+  try {
+    return await directory.lockAsync();
+  } catch (error) {
+    // Otherwise it was deleted meanwhile, and may be another container's by now.
+    if (!(error instanceof NotFoundError)) directory.remove();
+    throw error;
+  }
+}
+
+/** Writes a state down, and keeps it for the undoing: what is about to be made is in it. */
+function save(
+  directory: ContainerDirectory,
+  creation: Creation,
+  state: ContainerState,
+): ContainerState {
+  creation.state = state;
+  directory.writeState(state);
+  return state;
 }
 
 /** The handshake of channel.ts, from the creator's side. */
@@ -295,7 +327,7 @@ async function launch(
     vcpus: planned.vcpus,
     stop: planned.stop,
   };
-  directory.writeState(state);
+  save(directory, creation, state);
   did("network");
 
   log?.begin(planned.plan);
@@ -485,7 +517,8 @@ async function expect<Type extends InitMessage["type"]>(
     if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
       throw rootDiskInUse(rootDisk);
     }
-    throw new UruncError({ operation: "launch container", reason: `${step}: ${text}` });
+    const remedy = shortageRemedy(code);
+    throw new UruncError({ operation: "launch container", reason: `${step}: ${text}`, remedy });
   }
   if (message.type !== type) throw new Error(`init sent ${message.type}, not ${type}`);
   return message as Extract<InitMessage, { type: Type }>;

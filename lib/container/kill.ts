@@ -201,7 +201,8 @@ export async function killProcess(state: ContainerState): Promise<void> {
   }
 }
 
-async function killOpened(state: ContainerState, pidfd: number): Promise<void> {
+/** As `killProcess`, by the process's descriptor, which stays open. */
+export async function killOpened(state: ContainerState, pidfd: number): Promise<void> {
   try {
     pidfdSendSignal(pidfd, SIGKILL);
   } catch (error) {

@@ -17,6 +17,7 @@ import { hasAddress } from "../network/arrival.ts";
 import { isAlive } from "../os/alive.ts";
 import { isGone } from "../os/os_error.ts";
 import { readProcessStat } from "../os/process.ts";
+import { explainShortage } from "../os/shortage.ts";
 import { connectAt } from "../os/sockets.ts";
 import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "../hooks.ts";
@@ -24,11 +25,12 @@ import { timed } from "../watch.ts";
 import { Stopwatch } from "./timeline.ts";
 import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
-import { killProcess } from "./kill.ts";
+import { killOpened, killProcess, openProcess } from "./kill.ts";
 import { monitorPid } from "./monitor_process.ts";
 import { type Proof, type Proven, provenState, readProof, type Role } from "./proof.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { containerStatus } from "./pause.ts";
+import { computeStatus } from "./status.ts";
 import { requireState } from "./require.ts";
 import { type ContainerDirectory, type Lock, START_SOCKET, type Store } from "./store.ts";
 
@@ -67,16 +69,47 @@ export async function startContainer(
   const state = requireCreated(directory);
   stopwatch.did("read");
   const late = warnOfNetwork(state);
-  await timed(execTitle(state), () => letExec(directory, state, timeout), { id });
-  stopwatch.did("exec");
-  const started = await proveAfterExec(directory, state);
-  stopwatch.did("prove identity");
-  directory.writeState(withStart(started, stopwatch));
+  const started = await execAndProve(directory, state, { timeout, stopwatch });
   // A failed poststart hook is logged, and the container keeps running (runtime.md, lifecycle step 9).
   const warnings = await runEveryHook(started.hooks.poststart, ociState(started, "running"), {
     name: "poststart",
   });
   return { state: started, warnings: [...late, ...warnings] };
+}
+
+/**
+ * Lets init execute the monitor, proves its identity, and writes the state. When that fails nothing of the
+ * container runs, unless it was not executed yet: then it is created as before.
+ */
+async function execAndProve(
+  directory: ContainerDirectory,
+  state: ContainerState,
+  { timeout, stopwatch }: { timeout: number; stopwatch: Stopwatch },
+): Promise<ContainerState> {
+  // Before anything is asked of it: what has no descriptor left can still end it.
+  const pidfd = openProcess(state);
+  try {
+    await timed(execTitle(state), () => letExec(directory, state, timeout), { id: state.id });
+    stopwatch.did("exec");
+    const started = await proveAfterExec(directory, state);
+    stopwatch.did("prove identity");
+    directory.writeState(withStart(started, stopwatch));
+    return started;
+  } catch (error) {
+    if (pidfd !== undefined && isMonitor(state)) await killOpened(state, pidfd);
+    throw explainShortage("start container", state.id, error);
+  } finally {
+    if (pidfd !== undefined) close(pidfd);
+  }
+}
+
+/** Also when that cannot be determined: then it must not run on. */
+function isMonitor(state: ContainerState): boolean {
+  try {
+    return computeStatus(state) !== "created";
+  } catch {
+    return true;
+  }
 }
 
 /** The guest was planned without what has been attached since: by `ctr run --cni`, for one. */

@@ -3,7 +3,7 @@ export type ObservedPhase = "command" | "namespaces" | "launch";
 
 /**
  * Called after every step. The executable has only the silent one; tests pass one
- * that ends the process at a chosen step, to see what is left behind.
+ * that ends the process at a chosen step, or lets the step fail, to see what is left behind.
  */
 export interface Observer {
   afterStep(phase: ObservedPhase, index: number, name: string): void;

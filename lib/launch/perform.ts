@@ -54,12 +54,20 @@ export function perform(plan: LaunchPlan, context: PerformContext): void {
   }
   plan.steps.forEach((step, index) => {
     try {
-      performStep(step, context);
+      tryStep(step, context);
+      context.observer.afterStep(plan.phase, index, step.step);
     } catch (error) {
-      if (!isTolerated(step, error)) throw stepError(plan, index, error);
+      throw stepError(plan, index, error);
     }
-    context.observer.afterStep(plan.phase, index, step.step);
   });
+}
+
+function tryStep(step: Step, context: PerformContext): void {
+  try {
+    performStep(step, context);
+  } catch (error) {
+    if (!isTolerated(step, error)) throw error;
+  }
 }
 
 function performStep<Kind extends Step["step"]>(

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { soakKills } from "../soak/kills.ts";
 import { soak } from "../soak/rounds.ts";
+import { CONTAINERD_NEEDS } from "../support/containerd.ts";
 
 testIf("60 containers, 8 at a time: nothing is left, and list is right throughout", {
   needs: ["root", "gcc", "ip", "tc"],
@@ -16,4 +18,14 @@ testIf("60 containers, 8 at a time: nothing is left, and list is right throughou
     ["absent", "created", "running"].every((it) => listed.has(it)),
     `${[...listed.keys()]}`,
   );
+});
+
+testIf("30 times kill -9 at random moments: nothing is left", {
+  needs: [...CONTAINERD_NEEDS, "gcc", "tc"],
+  timeoutSeconds: 240,
+}, async () => {
+  await using scope = new Scope();
+  const kills = [...(await soakKills(scope, { rounds: 30, seed: 1 })).values()];
+  const hits = kills.reduce((sum, it) => sum + it.hits, 0);
+  assert.ok(hits >= 10, `${hits} victims were there`);
 });

@@ -2,12 +2,14 @@
  * `deno task test:soak [ROUNDS]`: a thousand containers, eight at a time, and what the machine holds
  * before and after. It takes some minutes and is not part of `deno task test`, which lives through
  * fewer (tests/integration/soak_test.ts). `deno task test:soak shim`: tests/soak/shim.ts.
+ * `deno task test:soak kill`: tests/soak/kills.ts.
  */
 import { installPackages, TEST_PACKAGES } from "../support/packages.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 import { type Census, compareCensuses } from "./census.ts";
+import { soakKills } from "./kills.ts";
 import { soak } from "./rounds.ts";
 import { soakShim } from "./shim.ts";
 
@@ -40,6 +42,10 @@ async function main(): Promise<number> {
     await soakShim(Deno.args.slice(1));
     return 0;
   }
+  if (Deno.args[0] === "kill") {
+    await killAtRandom(Number(Deno.args[1] ?? DEFAULT_ROUNDS), Number(Deno.args[2] ?? Date.now()));
+    return 0;
+  }
   await using scope = new Scope();
   const { seconds, lists, listed, before, after } = await soak(scope, {
     rounds,
@@ -54,6 +60,17 @@ async function main(): Promise<number> {
     .filter((it) => after[it] - before[it] > MARGINS[it]!);
   for (const it of grown) console.error(`${it} has grown by more than ${MARGINS[it]} KiB`);
   return grown.length === 0 ? 0 : 1;
+}
+
+async function killAtRandom(rounds: number, seed: number): Promise<void> {
+  await using scope = new Scope();
+  console.log(`${rounds} rounds with seed ${seed}`);
+  const began = performance.now();
+  for (const [victim, count] of await soakKills(scope, { rounds, seed })) {
+    console.log(`${victim}: ${count.hits} killed in ${count.rounds} rounds`);
+  }
+  const seconds = ((performance.now() - began) / 1000).toFixed(0);
+  console.log(`nothing was left after any of ${rounds} rounds, in ${seconds} s`);
 }
 
 Deno.exit(await main());
