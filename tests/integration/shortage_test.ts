@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { errnoBinary, INJECTED, SHORTAGES } from "../support/errno.ts";
 import { doubleConfiguration } from "../support/double.ts";
 import { RUN_PREFIX } from "../support/mark.ts";
-import { run } from "../support/process.ts";
+import { isAlive, run } from "../support/process.ts";
 import {
   assertNothingLeft,
   assertSucceeded,
@@ -113,6 +113,26 @@ testIf("few descriptors: create and start fail with the reason, and nothing runs
   }
   const expected = ["create false", "create true", "start false", "start true"];
   assert.deepEqual([...outcomes].sort(), expected);
+});
+
+testIf("no space for the state of a start: the monitor does not run on", {
+  needs: ["root", "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const place = await scope.temporaryDirectory("place");
+  await run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", place], { check: true });
+  scope.defer("unmount the place", () => run(["umount", place], { check: true }));
+  const container = await doubleContainer(scope, "idle", { root: `${place}/state` });
+  const pid = await container.mustCreate();
+  // As much as there is, and it fails.
+  await run(["dd", "if=/dev/zero", `of=${place}/full`, "bs=4k"]);
+  const { code, stderr } = await container.start();
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /start container .*: .*No space left.*\(free space and inodes/i);
+  await container.waitForStatus("stopped");
+  assert.ok(!isAlive(pid));
+  assertSucceeded(await container.delete("--force"), "delete");
+  assertNothingLeft(container, pid);
 });
 
 /** The fewest descriptors with which the program boots. */
