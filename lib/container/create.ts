@@ -24,6 +24,7 @@ import { TAP_NAME } from "../network/names.ts";
 import { tapInUse } from "../network/tap.ts";
 import { networkMode } from "../plan/network.ts";
 import { preload } from "../os/preload.ts";
+import { DescriptorReserve } from "../os/reserve.ts";
 import { explainShortage, shortageRemedy } from "../os/shortage.ts";
 import { readableStack } from "../os/stack.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
@@ -134,6 +135,7 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
   const end = () => ended ??= endInit(init, moving);
   try {
     did("start init");
+    using reserve = new DescriptorReserve();
     if (options.stdio !== undefined) sendStdio(init.channel, options.stdio);
     const configuration = await options.configuration();
     for (const warning of configuration.warnings ?? []) options.warn?.(warning);
@@ -147,8 +149,19 @@ export async function createContainer(options: CreateOptions): Promise<Created> 
 
     const directory = options.store.create(options.id);
     const log = isWatched() ? new InitLog(options.id) : undefined;
-    const creation = { options, prepared, cgroup, init, moving, end, taker, did, stopwatch, log };
-    return await createIn(directory, creation);
+    return await createIn(directory, {
+      options,
+      prepared,
+      cgroup,
+      init,
+      moving,
+      end,
+      taker,
+      did,
+      stopwatch,
+      log,
+      reserve,
+    });
   } catch (error) {
     await end();
     throw explainShortage("create container", options.id, error);
@@ -199,6 +212,8 @@ interface Creation {
   stopwatch: Stopwatch;
   /** When the creation is watched. */
   log?: InitLog;
+  /** For the undoing. */
+  reserve: DescriptorReserve;
   /** As it was written last; none before it was to be written. */
   state?: ContainerState;
 }
@@ -225,6 +240,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     return { directory, state, terminal: taker?.take() };
   } catch (error) {
     await creation.end();
+    creation.reserve.release();
     const { state } = creation;
     if (state !== undefined) throw await undoCreate(directory, state, error);
     directory.remove();
