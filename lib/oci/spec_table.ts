@@ -156,7 +156,7 @@ export const specTable: SpecRow[] = [
   {
     property: "linux.sysctl",
     treatment: "honoured",
-    how: "of the container's namespaces; any other is refused",
+    how: "of the container's namespaces, and by an agent of its guest; any other is refused",
   },
   {
     property: "linux.maskedPaths",

@@ -51,6 +51,7 @@ export function planAgent(input: AgentInput): AgentProcess | undefined {
       CAPABILITY_SETS.map((set) => [set, maskOf(process.capabilities?.[set] ?? [])]),
     ) as AgentProcess["capabilities"],
     noNewPrivileges: process.noNewPrivileges,
+    sysctls: spec.linux.sysctl,
   };
 }
 

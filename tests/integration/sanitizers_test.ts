@@ -301,7 +301,14 @@ testIf("agent and waiter read any bytes of each other, in any portions", {
 
 const PROCESS_PARTS = [
   ...["uid=7\0", "gid=8\0", "groups=1,2,3\0", "umask=18\0", "limit=7:1:2\0", "limit=0:1:1\0"],
-  ...["capabilities=1:2:3:4:ff\0", "cwd=/a\0", "hostname=h\0", "domainname=d\0"],
+  ...[
+    "capabilities=1:2:3:4:ff\0",
+    "cwd=/a\0",
+    "hostname=h\0",
+    "domainname=d\0",
+    "sysctl=a/b=c\0",
+    "sysctl=a\0",
+  ],
   ...["no-new-privileges\0", "uid=", "4294967295\0", ",", ":", "=", "\0", "-1", "limit=99:1:1\0"],
 ];
 
@@ -318,6 +325,7 @@ testIf("the agent reads whom it is to run, or refuses the whole", { needs: ["gcc
       ambient: "1ff",
     },
     noNewPrivileges: true,
+    sysctls: { "net.ipv4.ip_forward": "1", "kernel.domainname": "a=b" },
   };
   const usual: [string, string][] = [
     ["", "1 0 0 0 0"],

@@ -235,6 +235,8 @@ export interface InitrdOptions {
    * of the file system that `root=` names, as distributions' own do.
    */
   finally?: "sleep" | "poweroff" | "reboot" | "root";
+  /** Puts the driver of the network where kmod(8) would look for it, as distributions do. */
+  moduleTree?: boolean;
 }
 
 /** An initial RAM disk, gone after `cleanup`. */
@@ -260,12 +262,37 @@ export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Init
   for (const module of modules) {
     await Deno.copyFile(module, `${tree}/lib/${module.slice(module.lastIndexOf("/") + 1)}`);
   }
+  if (options.moduleTree) await makeModuleTree(tree);
   if (options.http !== undefined) await Deno.writeTextFile(`${tree}/www/index.html`, options.http);
   await Deno.writeTextFile(`${tree}/init`, initScript(options), { mode: 0o755 });
   const pack = 'cd "$1" && find . | cpio --quiet -o -H newc | busybox gzip -1 > "$2"';
   await run(["sh", "-ec", pack, "sh", tree, path], { check: true });
   await Deno.remove(tree, { recursive: true });
   return { path, cleanup: () => Deno.remove(directory, { recursive: true }) };
+}
+
+/** With the dependencies of virtio_net as depmod(8) writes them. */
+async function makeModuleTree(tree: string): Promise<void> {
+  const directory = `${tree}/lib/modules/${await kernelRelease()}`;
+  await Deno.mkdir(`${directory}/kernel`, { recursive: true });
+  const [failover, netFailover, virtioNet] = MODULES.map((name) => `${name}.ko`);
+  for (const name of [failover, netFailover, virtioNet]) {
+    await Deno.rename(`${tree}/lib/${name}`, `${directory}/kernel/${name!.replace("_", "-")}`);
+  }
+  const files = [virtioNet, netFailover, failover].map((name) =>
+    `kernel/${name!.replace("_", "-")}`
+  );
+  await Deno.writeTextFile(
+    `${directory}/modules.dep`,
+    `kernel/other.ko:\n${files[0]}: ${files.slice(1).join(" ")}\n`,
+  );
+}
+
+/** What `uname -r` prints: Documentation/arch/x86/boot.rst, kernel_version. */
+async function kernelRelease(): Promise<string> {
+  const image = await Deno.readFile(await debianKernel());
+  const at = new DataView(image.buffer).getUint16(0x20e, true) + 0x200;
+  return new TextDecoder().decode(image.subarray(at, at + 100)).split(" ")[0]!;
 }
 
 /** Documentation/admin-guide/kernel-parameters.txt: root, rootfstype, init, ro, rw. */

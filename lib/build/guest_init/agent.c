@@ -378,7 +378,8 @@ void agent(struct process *process) {
   hold_standard_files();
   open_signals();
   set_up_guest(process);
-  set_up_network();
+  load_drivers();
+  set_up_network(1);
   add_home(process);
   if (open_ports(ports)) run_on_ports(process);
   run_on_serial_line(process);

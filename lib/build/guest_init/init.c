@@ -114,6 +114,6 @@ int main(void) {
     if (!parse_process(text, size, &process)) fail("/urunc/process", EINVAL);
     agent(&process);
   }
-  set_up_network();
+  set_up_network(0);
   fail(process.args[0], run_program(process.args, process.env));
 }

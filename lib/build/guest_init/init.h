@@ -23,6 +23,9 @@ struct process {
   mode_t umask;
   int no_new_privileges;
   const char *cwd, *hostname, *domainname;
+  /* Below /proc/sys: NAME=VALUE. */
+  char **sysctls;
+  size_t sysctl_count;
   size_t limit_count;
   struct { int type; struct rlimit value; } limits[MOST_LIMITS];
   /* Sets of capabilities, a bit for each. */
@@ -36,8 +39,8 @@ char **strings_in(char *text, size_t size);
 int code_for(int error);
 void __attribute__((noreturn)) end_machine(int code);
 
-/* network.c: sets up what /urunc/network says, if it is there. */
-void set_up_network(void);
+/* network.c: sets up what /urunc/network says, if it is there; alone: nothing else in the guest does. */
+void set_up_network(int alone);
 
 /* run.c */
 int run_program(char **args, char **env);

@@ -2,7 +2,8 @@
  * Sets up the guest's interface by the netlink messages of /urunc/network (lib/guest/initrd/network.ts):
  * ip= on the kernel's command line supports IPv4 only, and only in kernels with CONFIG_IP_PNP. If the
  * interface does not exist yet, because its driver is a module, a child waits until the guest has brought
- * it up, and then adds IPv6, which only it knows.
+ * it up, and then adds IPv6, which only it knows; alone in the guest, it does all of it as soon as the
+ * interface exists.
  */
 #include "init.h"
 
@@ -123,20 +124,21 @@ static void set_up(char *messages, const char *end, int index, int is_late) {
   close(fd);
 }
 
-static void __attribute__((noreturn)) wait_and_set_up(int fd, const char *mac, char *messages, char *end) {
+static void __attribute__((noreturn)) wait_and_set_up(int fd, const char *mac, char *messages,
+                                                      char *end, int alone) {
   int index = 0;
   while (index <= 0) {
     ssize_t count = recv(fd, received, sizeof received, 0);
     if (count < 0) break;
-    index = find_in_received((size_t)count, mac, IFF_UP);
+    index = find_in_received((size_t)count, mac, alone ? 0 : IFF_UP);
   }
-  if (index > 0) set_up(messages, end, index, 1);
+  if (index > 0) set_up(messages, end, index, !alone);
   _exit(0);
 }
 
 /* /urunc/network: the interface's address (6 bytes), 2 unused bytes, netlink messages with 0 in place of
  * the interface's index. */
-void set_up_network(void) {
+void set_up_network(int alone) {
   size_t size;
   char *content = contents_of("/urunc/network", &size);
   if (content == NULL) return;
@@ -147,6 +149,8 @@ void set_up_network(void) {
   if (fd < 0) return complain("set up", "the network", errno);
   int index = first_link(fd, content);
   if (index > 0) set_up(messages, end, index, 0);
-  else if (has_inet6(messages, end) && fork() == 0) wait_and_set_up(fd, content, messages, end);
+  else if ((alone || has_inet6(messages, end)) && fork() == 0) {
+    wait_and_set_up(fd, content, messages, end, alone);
+  }
   close(fd);
 }

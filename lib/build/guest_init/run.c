@@ -106,6 +106,14 @@ static int take_limit(const char *text, struct process *process) {
   return 1;
 }
 
+static int take_sysctl(char *text, struct process *process) {
+  char **sysctls = realloc(process->sysctls, (process->sysctl_count + 1) * sizeof *sysctls);
+  if (sysctls == NULL || strchr(text, '=') == NULL) return 0;
+  process->sysctls = sysctls;
+  sysctls[process->sysctl_count++] = text;
+  return 1;
+}
+
 /* Five masks in hexadecimal, with colons. */
 static int take_capabilities(const char *text, struct process *process) {
   return take(&text, 16, ':', &process->bounding) && take(&text, 16, ':', &process->effective) &&
@@ -120,7 +128,9 @@ static int is_named(const char **text, const char *name) {
   return 1;
 }
 
-static int parse_record(const char *text, struct process *process) {
+static int parse_record(char *record, struct process *process) {
+  const char *text = record;
+  if (is_named(&text, "sysctl=")) return take_sysctl(record + (text - record), process);
   if (is_named(&text, "uid=")) return take_id(text, &process->uid);
   if (is_named(&text, "gid=")) return take_id(text, &process->gid);
   if (is_named(&text, "groups=")) return take_groups(text, process);

@@ -77,6 +77,17 @@ static void put_files(void) {
   }
 }
 
+/* One that this kernel does not have, or in another range, does not keep the program from running. */
+static void set_sysctl(char *text) {
+  char path[PATH_MAX];
+  char *value = strchr(text, '=');
+  *value++ = '\0';
+  snprintf(path, sizeof path, "/proc/sys/%s", text);
+  int fd = open(path, O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, value, strlen(value)) < 0) complain("set", path, errno);
+  if (fd >= 0) close(fd);
+}
+
 /* A file system that the kernel does not have, or that is there already, is not an error. */
 void set_up_guest(const struct process *process) {
   for (size_t i = 0; i < sizeof FILE_SYSTEMS / sizeof *FILE_SYSTEMS; i++) {
@@ -90,6 +101,7 @@ void set_up_guest(const struct process *process) {
   if (process->hostname) sethostname(process->hostname, strlen(process->hostname));
   if (process->domainname) setdomainname(process->domainname, strlen(process->domainname));
   bring_up_loopback();
+  for (size_t i = 0; i < process->sysctl_count; i++) set_sysctl(process->sysctls[i]);
   put_files();
 }
 

@@ -9,6 +9,9 @@
  * them. */
 void set_up_guest(const struct process *process);
 
+/* modules.c: loads what the kernel has as modules of the RAM disk. */
+void load_drivers(void);
+
 /* Mounts /proc for the PID namespace of the caller. */
 void mount_proc(void);
 

@@ -148,7 +148,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
     name: "guest init",
     compiler: { ...MUSL_GCC, packages: [...MUSL_GCC.packages, "linux-libc-dev"] },
     directory: "lib/build/guest_init",
-    sources: ["init.c", "network.c", "run.c", "surroundings.c", "agent.c"],
+    sources: ["init.c", "network.c", "run.c", "surroundings.c", "modules.c", "agent.c"],
     flags: GUEST_INIT_FLAGS,
     output: { module: "lib/guest/initrd/init_bytes.ts", constant: "GUEST_INIT" },
   },

@@ -12,6 +12,8 @@ export interface AgentProcess {
   /** Masks in hexadecimal, a bit for each capability. */
   capabilities: Record<typeof CAPABILITY_SETS[number], string>;
   noNewPrivileges: boolean;
+  /** Parameters of the guest's kernel by their names, as sysctl(8) writes those. */
+  sysctls: Record<string, string>;
 }
 
 /** In the order of `/urunc/process`. */
@@ -33,7 +35,8 @@ const RLIMITS =
  * lib/build/guest_init/run.c.
  */
 export function processFile(process: AgentProcess): Uint8Array {
-  const { uid, gid, groups, umask, cwd, hostname, domainname, rlimits, capabilities } = process;
+  const { uid, gid, groups, umask, cwd, hostname, domainname, rlimits, capabilities, sysctls } =
+    process;
   const records = [
     `uid=${uid}`,
     `gid=${gid}`,
@@ -44,6 +47,7 @@ export function processFile(process: AgentProcess): Uint8Array {
     ...(domainname === undefined ? [] : [`domainname=${domainname}`]),
     ...rlimits.map(({ type, soft, hard }) => `limit=${RLIMITS.indexOf(type)}:${soft}:${hard}`),
     `capabilities=${CAPABILITY_SETS.map((set) => capabilities[set]).join(":")}`,
+    ...Object.entries(sysctls).map(([key, value]) => `sysctl=${key.replaceAll(".", "/")}=${value}`),
     ...(process.noNewPrivileges ? ["no-new-privileges"] : []),
   ];
   return new TextEncoder().encode(records.map((record) => `${record}\0`).join(""));

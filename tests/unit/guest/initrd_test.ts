@@ -274,12 +274,14 @@ Deno.test("an agent's segment has whom it runs, and the engine's files where the
         ...{ bounding: "1", effective: "2", inheritable: "3", permitted: "4", ambient: "5" },
       },
       noNewPrivileges: true,
+      sysctls: { "net.ipv4.ip_forward": "1" },
     },
   }));
   const text = (name: string) => decode(files.get(`urunc/${name}`)!.content);
   assert.deepEqual(text("process").split("\0"), [
     ...["uid=7", "gid=8", "groups=9", "umask=18", "cwd=/w", "hostname=name"],
-    ...["limit=7:1:18446744073709551615", "capabilities=1:2:3:4:5", "no-new-privileges", ""],
+    ...["limit=7:1:18446744073709551615", "capabilities=1:2:3:4:5"],
+    ...["sysctl=net/ipv4/ip_forward=1", "no-new-privileges", ""],
   ]);
   assert.equal(text("etc/resolv.conf"), "nameserver 9.9.9.9\n");
   assert.equal(text("etc/hosts"), "10.0.0.1 a\n");

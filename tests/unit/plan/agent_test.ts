@@ -38,6 +38,10 @@ Deno.test("the agent runs the program as config.json says, whoever the monitor i
   const user = { uid: 0, gid: 0, additionalGids: [7, 3, 7], umask: 0o27 };
   const input = inputOf({
     spec: specOf({
+      linux: {
+        namespaces: ["pid", "network", "ipc", "uts", "mount"].map((type) => ({ type })),
+        sysctl: { "net.ipv4.ip_forward": "1" },
+      },
       process: {
         user: { uid: 65534, gid: 65534 },
         args: ["program"],
@@ -60,6 +64,7 @@ Deno.test("the agent runs the program as config.json says, whoever the monitor i
         ...{ bounding: "21", effective: "0", inheritable: "0", permitted: "20", ambient: "0" },
       },
       noNewPrivileges: true,
+      sysctls: { "net.ipv4.ip_forward": "1" },
     },
   });
   assert.deepEqual(stepOf(input, "setUid"), { step: "setUid", uid: 65534 });

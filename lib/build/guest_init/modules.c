@@ -1,0 +1,84 @@
+/*
+ * Loads drivers that the image has as modules: with an agent as process 1 no init of the image does it.
+ * /lib/modules/RELEASE/modules.dep names each module and what it needs, of which the last is to be loaded
+ * first (depmod(8), modules.dep(5)).
+ */
+#define _GNU_SOURCE
+#include "surroundings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* linux/module.h: the kernel unpacks it, where it can (since 5.17, CONFIG_MODULE_DECOMPRESS). */
+#define COMPRESSED_FILE 4
+
+/* The bus, and what is on it. */
+static const char *const DRIVERS[] = {"virtio_pci", "virtio_console", "virtio_net", "virtio_rng"};
+
+static int is_compressed(const char *path) {
+  return strcmp(path + strlen(path) - 3, ".ko") != 0;
+}
+
+/* One that is there already is not an error. */
+static void load_file(const char *directory, const char *file) {
+  char path[PATH_MAX];
+  if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path) return;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  long result = fd < 0 ? -1 : syscall(SYS_finit_module, fd, "", is_compressed(path) ? COMPRESSED_FILE : 0);
+  if (result < 0 && errno != EEXIST) complain("load", path, errno);
+  if (fd >= 0) close(fd);
+}
+
+/* Whether a path, up to a colon, is that of a module. Names have a hyphen or an underscore. */
+static int is_module(const char *path, const char *name) {
+  size_t length = strcspn(path, ":\n");
+  const char *file = memrchr(path, '/', length);
+  for (file = file ? file + 1 : path; *name; name++, file++) {
+    if ((*file == '-' ? '_' : *file) != *name) return 0;
+  }
+  return strncmp(file, ".ko", 3) == 0;
+}
+
+/* `FILE: NEEDED NEEDED`: from the last to the first. Takes the line to pieces. */
+static void load_line(const char *directory, char *line) {
+  for (;;) {
+    char *word = strrchr(line, ' ');
+    if (word == NULL) break;
+    if (word[1] != '\0') load_file(directory, word + 1);
+    *word = '\0';
+  }
+  line[strcspn(line, ":")] = '\0';
+  load_file(directory, line);
+}
+
+static void load_driver(const char *directory, const char *dependencies, const char *name) {
+  for (const char *line = dependencies; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+    if (!is_module(line, name)) continue;
+    char *copy = strndup(line, strcspn(line, "\n"));
+    if (copy) load_line(directory, copy);
+    free(copy);
+    return;
+  }
+}
+
+void load_drivers(void) {
+  struct utsname name;
+  char directory[PATH_MAX], path[PATH_MAX];
+  size_t size;
+  uname(&name);
+  snprintf(directory, sizeof directory, "/lib/modules/%s", name.release);
+  snprintf(path, sizeof path, "/lib/modules/%s/modules.dep", name.release);
+  char *dependencies = contents_of(path, &size);
+  if (dependencies == NULL) return;
+  for (size_t i = 0; i < sizeof DRIVERS / sizeof *DRIVERS; i++) {
+    load_driver(directory, dependencies, DRIVERS[i]);
+  }
+  free(dependencies);
+}
