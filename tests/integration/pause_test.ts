@@ -134,7 +134,7 @@ testIf("ps lists waiter and monitor, in both formats, also while it is paused", 
   assert.equal(rows.length, 2);
   const row = (expected: string) =>
     assert.ok(rows.some((it) => new RegExp(expected).test(it)), expected);
-  row(`^1234\\s+${pid}\\s+\\d+\\s+[A-Z]\\s+urunc-waiter .* -append .*idle`);
+  row(`^1234\\s+${pid}\\s+\\d+\\s+[A-Z]\\s+urunc-waiter monitor=\\d+ `);
   row(`^1234\\s+${monitor}\\s+${pid}\\s+[A-Z]\\s+/.* -append .*idle`);
 });
 
