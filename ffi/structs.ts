@@ -154,6 +154,31 @@ export const FLOCK = define({
   },
 });
 
+/** @see landlock_create_ruleset(2); linux/landlock.h */
+export const LANDLOCK_RULESET_ATTR = define({
+  name: "struct landlock_ruleset_attr",
+  header: "linux/landlock.h",
+  size: 24,
+  alignment: 8,
+  fields: {
+    handled_access_fs: { offset: 0, size: 8 },
+    handled_access_net: { offset: 8, size: 8 },
+    scoped: { offset: 16, size: 8 },
+  },
+});
+
+/** @see landlock_add_rule(2); linux/landlock.h */
+export const LANDLOCK_PATH_BENEATH_ATTR = define({
+  name: "struct landlock_path_beneath_attr",
+  header: "linux/landlock.h",
+  size: 12,
+  alignment: 1,
+  fields: {
+    allowed_access: { offset: 0, size: 8 },
+    parent_fd: { offset: 8, size: 4 },
+  },
+});
+
 /** @see mount_setattr(2); linux/mount.h */
 export const MOUNT_ATTR = define({
   name: "struct mount_attr",

@@ -20,3 +20,6 @@ export const SYS_pidfd_open = 434;
 export const SYS_close_range = 436;
 export const SYS_openat2 = 437;
 export const SYS_mount_setattr = 442;
+export const SYS_landlock_create_ruleset = 444;
+export const SYS_landlock_add_rule = 445;
+export const SYS_landlock_restrict_self = 446;

@@ -152,6 +152,36 @@ export const seccomp = declare("syscall", {
   result: "i64",
 });
 
+export const landlock_create_ruleset = declare("syscall", {
+  parameters: [
+    /* long number */ "i64",
+    /* const struct landlock_ruleset_attr *attr */ "buffer",
+    /* size_t size */ "usize",
+    /* unsigned int flags */ "u32",
+  ],
+  result: "i64",
+});
+
+export const landlock_add_rule = declare("syscall", {
+  parameters: [
+    /* long number */ "i64",
+    /* int ruleset_fd */ "i32",
+    /* unsigned int rule_type */ "u32",
+    /* const void *rule_attr */ "buffer",
+    /* unsigned int flags */ "u32",
+  ],
+  result: "i64",
+});
+
+export const landlock_restrict_self = declare("syscall", {
+  parameters: [
+    /* long number */ "i64",
+    /* int ruleset_fd */ "i32",
+    /* unsigned int flags */ "u32",
+  ],
+  result: "i64",
+});
+
 export const pidfd_open = declare("syscall", {
   parameters: [/* long number */ "i64", /* pid_t pid */ "i32", /* unsigned int flags */ "u32"],
   result: "i64",

@@ -7,6 +7,7 @@ import { CREDENTIAL_STEPS } from "./steps/credentials.ts";
 import { DEVICE_STEPS } from "./steps/devices.ts";
 import { EXEC_STEPS } from "./steps/exec.ts";
 import { MONITOR_STEPS } from "./steps/monitor.ts";
+import { LANDLOCK_STEPS } from "./steps/landlock.ts";
 import { NAMESPACE_STEPS } from "./steps/namespaces.ts";
 import { NETWORK_STEPS } from "./steps/network.ts";
 import { ROOT_STEPS } from "./steps/root.ts";
@@ -22,6 +23,7 @@ const HANDLERS: StepHandlers<Step["step"]> = {
   ...TERMINAL_STEPS,
   ...DEVICE_STEPS,
   ...CREDENTIAL_STEPS,
+  ...LANDLOCK_STEPS,
   ...MONITOR_STEPS,
   ...EXEC_STEPS,
 };

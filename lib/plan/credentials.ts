@@ -99,6 +99,8 @@ export function planCredentials(input: CredentialsInput): Step[] {
   // threads of this process share its memory and, for uid 0, keep all capabilities until the exec.
   steps.push({ step: "undumpable" });
   steps.push({ step: "noNewPrivileges" });
+  // Only now: it is for who can gain no privileges.
+  steps.push({ step: "confineToRoot" });
 
   steps.push({ step: "resetSignals" });
   steps.push({ step: "umask", mask: umaskOf(process.user) });

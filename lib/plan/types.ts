@@ -182,6 +182,11 @@ export type StepBody =
   /** `kept` are this process's alone: no program that it executes or starts has them. */
   | { step: "setCapabilities"; capabilities: string[]; kept?: string[] }
   | { step: "noNewPrivileges" }
+  /**
+   * Where the kernel has Landlock: no file can be opened but those of the root, no TCP port be bound or
+   * connected to, no process but the monitor's and its waiter be signalled or traced.
+   */
+  | { step: "confineToRoot" }
   | { step: "resetSignals" }
   | { step: "umask"; mask: number }
   | { step: "newSessionKeyring" }

@@ -1,6 +1,7 @@
 /** What bounds a monitor that was taken over, without a limit of config.json's. */
 import assert from "node:assert/strict";
 import { makeBzImage } from "../support/kernels.ts";
+import { landlockVersion } from "../../ffi/linux.ts";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { offersController } from "../../lib/cgroups/plan.ts";
 import {
@@ -16,6 +17,9 @@ import { testIf } from "../support/skip.ts";
 
 const needs = ["root", "gcc"];
 const skip = offersController(readCgroupLayout(), "pids") ? undefined : "needs the pids controller";
+
+/** Of TCP ports Landlock says it since its fourth version: landlock(7). */
+const EACCES = 13;
 
 /** pids(7) of cgroups: what fork(2) says. */
 const EAGAIN = 11;
@@ -100,4 +104,25 @@ testIf("QEMU's root has the libraries that it is loaded with, and no others", {
   assert.deepEqual(needed.filter((path) => !bound.includes(path)), []);
   // Nothing that is not a file: a directory would have more in it.
   for (const path of bound) assert.ok(Deno.statSync(path).isFile, path);
+});
+
+testIf("a monitor is confined by Landlock", {
+  needs,
+  skip: landlockVersion() < 4 ? "needs Landlock of Linux 6.7" : undefined,
+}, async () => {
+  await using scope = new Scope();
+  // Without the filter of system calls, which refuses what would be asked here.
+  const container = await doubleContainer(
+    scope,
+    "connect-port 80; open /guest/kernel r; write /guest/new; print done; idle",
+    { configuration: 'accelerator = "tcg"\nseccomp = "off"' },
+  );
+  await container.mustStart();
+  await container.waitForOutput("done");
+  const lines = container.output().split("\n").slice(0, 3).map((line) => JSON.parse(line));
+  assert.equal(lines[0].errno, EACCES);
+  assert.equal(lines[1].errno, 0);
+  assert.notEqual(lines[2].errno, 0);
+  assertSucceeded(await container.kill("KILL"));
+  await container.waitForStatus("stopped");
 });

@@ -79,6 +79,7 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   setUid: at("identity", "identity: "),
   setCapabilities: at("identity", "identity: "),
   noNewPrivileges: at("identity", "identity: "),
+  confineToRoot: at("limits", "a monitor is confined by Landlock"),
   filterCalls: at("hostile_monitor", "hostile monitor: in qemu's filter with"),
   openFilter: at("hostile_monitor", "hostile monitor: in qemu's filter with"),
   resetSignals: dropped,

@@ -14,6 +14,7 @@ const HEADERS: Record<string, string[]> = {
   eventfd: ["sys/eventfd.h"],
   fcntl: ["fcntl.h", "sys/file.h"],
   keyctl: ["linux/keyctl.h"],
+  landlock: ["linux/landlock.h"],
   mount: ["sys/mount.h", "linux/mount.h"],
   openat2: ["linux/openat2.h"],
   poll: ["poll.h"],
