@@ -63,7 +63,7 @@ testIf("run logs every step of both plans once, in their order", {
       /^urunc .*: run$/,
       /^the container is a guest: its annotations describe one$/,
       /^accelerator tcg: the image asks for emulation$/,
-      /^exec urunc-waiter .* -- \/usr\/bin\/qemu-system-x86_64 -machine q35,/,
+      /^exec urunc-monitor .* -- \/usr\/bin\/qemu-system-x86_64 -machine q35,/,
       /^create: launch$/,
       /^start: exec$/,
       /^the monitor exited$/,
