@@ -224,7 +224,7 @@ function isStartedInNode(): (pid: number) => boolean {
     return executable.startsWith(`${repositoryDirectory()}dist/`) ||
       executable.includes("/urunc-tests/") ||
       readCommandLine(pid).some((it) => it.includes("/urunc-test-")) ||
-      (/\/qemu-system-[^/]*$|memfd:urunc-waiter/.test(executable) &&
+      (/\/qemu-system-[^/]*$|^\/urunc-waiter$/.test(executable) &&
         link(`/proc/${pid}/ns/mnt`) !== ownMounts);
   };
 }
