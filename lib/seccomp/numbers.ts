@@ -18,7 +18,6 @@ export const MAP_PRIVATE = 0x02;
 export const MAP_ANONYMOUS = 0x20;
 
 /** linux/socket.h, linux/net.h, linux/netlink.h */
-export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_NETLINK = 16;
 export const SOCK_DGRAM = 2;
@@ -77,11 +76,9 @@ const NETWORK = {
   TUNSETSNDBUF: 0x4004_54d4,
   TUNGETVNETHDRSZ: 0x8004_54d7,
   TUNSETVNETHDRSZ: 0x4004_54d8,
-  TUNSETQUEUE: 0x4004_54d9,
   TUNSETVNETLE: 0x4004_54dc,
   TUNSETVNETBE: 0x4004_54de,
   SIOCGIFMTU: 0x8921,
-  SIOCGIFINDEX: 0x8933,
   SIOCETHTOOL: 0x8946,
 } as const;
 

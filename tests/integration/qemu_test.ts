@@ -1,9 +1,11 @@
 /** What `qemu.argv` says, QEMU does: each fixture guest, both boot protocols, on KVM and TCG. */
 import assert from "node:assert/strict";
+import { close, setCloexec } from "../../ffi/linux.ts";
 import { findFirmware } from "../../lib/host/binaries.ts";
 import { processorVendor } from "../../lib/host/processor.ts";
 import { qemu } from "../../lib/monitor/qemu/qemu.ts";
 import type { MonitorInput } from "../../lib/monitor/types.ts";
+import { attachTap } from "../../lib/network/tap.ts";
 import {
   debianKernel,
   guestKernel,
@@ -182,13 +184,16 @@ testIf(
     scope.defer(`remove ${tap}`, () => ip("link", "del", tap));
     await ip("link", "set", tap, "mtu", "1400", "up");
     await ip("address", "add", "198.18.201.1/30", "dev", tap);
+    const tapFd = attachTap(tap);
+    scope.defer("close the tap", () => close(tapFd));
+    setCloexec(tapFd, false);
     const [program, ...args] = argv({
       kernel,
       initrd: initrd.path,
       memoryMiB: 128,
       commandLine:
         "console=ttyS0 quiet panic=-1 ip=198.18.201.2::198.18.201.1:255.255.255.252:box:eth0:off",
-      network: { tap, mac: "02:42:0a:58:03:07", mtu: 1400 },
+      network: { tap, tapFd, mac: "02:42:0a:58:03:07", mtu: 1400 },
     });
     const child = new Deno.Command(program!, {
       args,

@@ -1,10 +1,10 @@
-import { AF_UNIX, kvmRequests, PR, requests, SOCK_DGRAM, SOCK_TYPE } from "../numbers.ts";
+import { kvmRequests, PR, requests } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
 import { MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
 
 /**
  * QEMU. Recorded with 10.0 under KVM and with emulation: the fixture guest and Debian's Linux, disks, a
- * network by name and by descriptor, stop by QMP and by signal, pause, errors.
+ * network by its descriptor, stop by QMP and by signal, pause, errors.
  *
  * It forks and executes nothing, makes no socket and no namespace: what it is connected to it inherits.
  */
@@ -80,21 +80,6 @@ export const QEMU: readonly CallGroup[] = [
       "TUNGETFEATURES TUNSETOFFLOAD TUNGETIFF TUNSETSNDBUF TUNGETVNETHDRSZ TUNSETVNETHDRSZ " +
         "TUNSETVNETLE TUNSETVNETBE",
     )],
-  },
-  {
-    why: "the tap is attached by its name, which is looked up first (net/tap-linux.c)",
-    calls: "ioctl",
-    where: [requests("TUNSETIFF SIOCGIFINDEX")],
-    when: "namedTap",
-  },
-  {
-    why: "the socket of if_nametoindex(3)",
-    calls: "socket",
-    where: [
-      { argument: 0, among: [AF_UNIX] },
-      { argument: 1, mask: SOCK_TYPE, equals: SOCK_DGRAM },
-    ],
-    when: "namedTap",
   },
   {
     why: "a virtual machine of KVM and its processors",

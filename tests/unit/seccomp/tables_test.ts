@@ -24,7 +24,7 @@ function filter(tables: TableName[], features: Feature[] = [], more: Partial<Cal
 /** Every filter that a monitor gets. */
 const MONITORS = monitorNames().flatMap((name) => {
   const features: Feature[][] = name === "qemu"
-    ? [["kvm"], ["kvm", "namedTap"], ["translation"], ["translation", "namedTap"]]
+    ? [["kvm"], ["translation"]]
     : [["kvm"], ["kvm", "namedTap"]];
   return features.map((features) => ({
     name: `${name} ${features}`,
