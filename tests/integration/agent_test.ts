@@ -233,7 +233,8 @@ testIf(
     );
     assertSucceeded(await container.kill());
     assert.equal(await code, 7);
-    assert.equal(container.output().replaceAll("\r", ""), "up\n");
+    // The kernel may have something to say, too.
+    assert.match(container.output(), /^up\r?$/m);
   },
 );
 

@@ -23,6 +23,9 @@
 
 /* -device isa-debug-exit,iobase=0x501,iosize=2 */
 #define DEBUG_EXIT 0x501
+/* QEMU exits in another thread, which may wait for a processor; the panic of a kernel whose first program
+ * has exited would take its exit code. Seconds. */
+#define QEMU_EXIT 3
 
 /* One write: lines of others are not in between. */
 void complain(const char *doing, const char *what, int error) {
@@ -50,7 +53,10 @@ int code_for(int error) {
 void end_machine(int code) {
   sync();
   if (code == 0) reboot(RB_AUTOBOOT);
-  if (ioperm(DEBUG_EXIT, 2, 1) == 0) outb((unsigned char)code, DEBUG_EXIT);
+  if (ioperm(DEBUG_EXIT, 2, 1) == 0) {
+    outb((unsigned char)code, DEBUG_EXIT);
+    sleep(QEMU_EXIT);
+  }
   _exit(code);
 }
 
