@@ -385,9 +385,12 @@ testIf("a monitor in a pod reaches no sidecar, by loopback or an abstract socket
     `seccomp = "off"\naccelerator = "tcg"`,
   );
   await container.mustStart();
-  const [ENETUNREACH, ECONNREFUSED] = [101, 111];
+  // There is no way; where the kernel has Landlock, that refuses before: EACCES.
+  const [EACCES, ENETUNREACH, ECONNREFUSED] = [13, 101, 111];
   const output = await container.waitForOutput("done");
-  assert.equal(output, `{"errno":${ENETUNREACH}}\n{"errno":${ECONNREFUSED}}\ndone\n`);
+  const [port, abstract] = output.split("\n").map((it) => /\d+/.exec(it)?.[0]).map(Number);
+  assert.ok([EACCES, ENETUNREACH].includes(port!), output);
+  assert.equal(abstract, ECONNREFUSED);
 });
 
 const KNATIVE = { "io.kubernetes.cri.container-name": "user-container" };
