@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { DeleteRequest } from "../../../lib/protocol/containerd/messages.ts";
 import { Client } from "../../../lib/protocol/ttrpc/client.ts";
 import { connectUnix } from "../../../lib/protocol/ttrpc/transport.ts";
-import { isAlive, readStatus, waitFor } from "../../support/process.ts";
+import { isAlive as isProcessAlive } from "../../../lib/os/alive.ts";
+import { readProcessStat } from "../../../lib/os/process.ts";
+import { heldPidNamespace } from "../../support/pid_namespace.ts";
+import { childrenOf, isAlive, readStatus, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import {
@@ -71,6 +74,39 @@ for (const image of [GUEST, ORDINARY]) {
     assert.equal(again.code, 0, again.stderr);
   });
 }
+
+testIf("a monitor that looks dead, and one that outlives the waiter, end with their task", {
+  needs: DOUBLE_NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithDouble(scope);
+  const start = async (id: string, commands: string, flags: string[] = []) => {
+    await it.ctrRun(["--detach", "--null-io", ...flags], GUEST, id, [commands], { check: true });
+    const waiter = await waitForStatus(it, id, "RUNNING");
+    const monitor = await waitFor(() => childrenOf(waiter)[0], {
+      timeoutSeconds: 10,
+      what: "the monitor",
+    });
+    return { waiter, monitor };
+  };
+  const removed = await start("removed", "sleep 2000; lose-main");
+  await waitFor(() => readProcessStat(removed.monitor)?.state === "Z", {
+    timeoutSeconds: 10,
+    what: "the exit of the main thread",
+  });
+  await waitForStatus(it, "removed", "RUNNING");
+  await it.ctr(["task", "rm", "--force", "removed"], { check: true });
+  assert.ok(!isAlive(removed.monitor));
+  await assertNothingLeft(it);
+
+  const flags = [`--with-ns=pid:${await heldPidNamespace(scope)}`];
+  const { waiter, monitor } = await start("orphaned", "outlive; idle", flags);
+  const began = readProcessStat(monitor)!.startTime;
+  Deno.kill(waiter, "SIGKILL");
+  await waitForStatus(it, "orphaned", "STOPPED");
+  assert.ok(!isProcessAlive(monitor, began), "its task's exit was reported, and it lives");
+  // It stays a zombie: the first process of that namespace waits for nobody.
+});
 
 testIf("a shim that is killed after it deleted its task leaves no socket", {
   needs: DOUBLE_NEEDS,
