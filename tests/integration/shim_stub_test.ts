@@ -215,6 +215,26 @@ for (const isBooted of [false, true]) {
   }
 }
 
+testIf("delete waits for a shim that is about to end, and removes its socket", {
+  needs: ["root"],
+}, async () => {
+  await using scope = new Scope();
+  const { bundle, socket } = await deletedBundle(scope);
+  const listener = Deno.listen({ transport: "unix", path: `${socket}.listening` });
+  await Deno.rename(`${socket}.listening`, socket);
+  scope.defer("remove the socket", () => Deno.remove(socket).catch(() => {}));
+  const deleted = run([
+    await shimBinary(scope),
+    ...["-namespace", "test", "-address", `${bundle}.sock`, "-id", "one"],
+    ...["-bundle", bundle, "delete"],
+  ], { cwd: bundle, stdin: "" });
+  // It has connected once: the listener is closed after that.
+  (await listener.accept()).close();
+  listener.close();
+  assert.equal((await deleted).code, 0);
+  assert.ok(!exists(socket));
+});
+
 testIf("delete of what is gone answers at once, and right", { needs: ["root"] }, async () => {
   await using scope = new Scope();
   const bundle = await scope.temporaryDirectory("bundle");

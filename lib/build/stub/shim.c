@@ -15,6 +15,7 @@ enum {
   SYS_fstat = 5,
   SYS_access = 21,
   SYS_dup2 = 33,
+  SYS_nanosleep = 35,
   SYS_socket = 41,
   SYS_connect = 42,
   SYS_bind = 49,
@@ -37,6 +38,9 @@ enum { LOCK_EX = 2 };
 
 /* lib/shim/command/start.ts */
 enum { LISTEN_FD = 3, OPTIONS_FD = 4, BACKLOG = 4096 };
+
+/* How often `delete` looks whether a shim has ended that is about to, and the nanoseconds in between. */
+enum { DELETE_ATTEMPTS = 40, DELETE_PAUSE = 5000000 };
 
 #define SOCKET_DIRECTORY "/run/containerd/s"
 #define CONFIGURATION "/etc/urunc/config.toml"
@@ -273,18 +277,37 @@ static int read_address(struct text file, struct address *address) {
   return 1;
 }
 
-/* Removes the socket of a shim that was killed. Returns 0 for delete.ts to decide. */
-static int remove_dead_socket(struct text file) {
-  struct address address = {AF_UNIX, ""};
-  if (!read_address(file, &address)) return 0;
+/* Removes a socket on which nobody listens. Returns 1 when it is gone, 0 when somebody does, or an error. */
+static i64 remove_unless_listening(const struct address *address) {
   i64 lock = lock_sockets();
-  if (lock < 0) return lock == -ENOENT;
+  if (lock < 0) return lock == -ENOENT ? 1 : lock;
   i64 fd = system_call(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  i64 result = fd < 0 ? fd : system_call(SYS_connect, fd, (i64)&address, sizeof address);
-  if (result == -ECONNREFUSED) result = system_call(SYS_unlink, (i64)address.path, 0, 0);
+  i64 result = fd < 0 ? fd : system_call(SYS_connect, fd, (i64)address, sizeof *address);
+  int is_dead = result == -ECONNREFUSED;
+  if (is_dead) result = system_call(SYS_unlink, (i64)address->path, 0, 0);
   if (fd >= 0) system_call(SYS_close, fd, 0, 0);
   system_call(SYS_close, lock, 0, 0);
-  return result == 0 || result == -ENOENT;
+  if (result == -ENOENT) return 1;
+  return result < 0 ? result : is_dead;
+}
+
+/*
+ * Removes the socket of a shim that was killed. A process that exits closes its connections before it closes
+ * what it listens on, and containerd calls this in between: a shim of this container alone is waited for.
+ * Returns 0 for delete.ts to decide.
+ */
+static int remove_dead_socket(struct text file, const struct shim_options *options) {
+  struct address address = {AF_UNIX, ""};
+  if (!read_address(file, &address)) return 0;
+  char own[GROUP_DIGITS + 1];
+  append_hash(own, options->address, options->namespace, text_of(options->id));
+  int attempts = equals(own, address.path + sizeof SOCKET_DIRECTORY) ? DELETE_ATTEMPTS : 1;
+  const i64 pause[2] = {0, DELETE_PAUSE};
+  for (;;) {
+    i64 result = remove_unless_listening(&address);
+    if (result != 0 || --attempts == 0) return result >= 0;
+    system_call(SYS_nanosleep, (i64)pause, 0, 0);
+  }
 }
 
 /* containerd.task.v2.DeleteResponse: exit_status is 137, as SIGKILL makes it; exited_at is now. */
@@ -297,7 +320,7 @@ static void answer_delete(const struct shim_options *options) {
   if (system_call(SYS_access, (i64)path, 0, 0) != -ENOENT) return;
   append(end, "/address");
   i64 error = map_file(path, &file);
-  if (error != -ENOENT && (error || !remove_dead_socket(file))) return;
+  if (error != -ENOENT && (error || !remove_dead_socket(file, options))) return;
   system_call(SYS_unlink, (i64)path, 0, 0);
   u8 message[16] = {0x10, 0x89, 0x01, 0x1a, 0, 0x08};
   u64 size = 6, seconds = system_call(SYS_time, 0, 0, 0);
