@@ -75,9 +75,12 @@ function answerOf({ code, stdout, stderr }: CommandResult, id: string): unknown 
   return formOf(JSON.parse(stdout));
 }
 
-/** Names and types; of states also which. Annotations and numbers are each runtime's own. */
+/** Names and types; of states also which. Annotations, numbers, and how many pids are each runtime's own. */
 function formOf(value: unknown, name = ""): unknown {
-  if (Array.isArray(value)) return value.map((it) => formOf(it));
+  if (Array.isArray(value)) {
+    const isPids = value.length > 0 && value.every(Number.isInteger);
+    return isPids ? "pids" : value.map((it) => formOf(it));
+  }
   if (name === "status" || name === "ociVersion" || name === "owner") return value;
   // runc counts more, and leaves out what is 0.
   if (name === "data") return Object.keys(value as object).includes("cpu");
