@@ -30,7 +30,7 @@ const TUN_NODE = "/dev/net/tun";
 const IFREQ_SIZE = 40;
 
 /**
- * How the tap is made. Whoever attaches says anew which header it wants (tun_set_iff in
+ * How the tap is made. A process that attaches says anew which header it wants (tun_set_iff in
  * drivers/net/tun.c takes the flags of the latest TUNSETIFF): QEMU and Firecracker ask for the
  * virtio header, Solo5 does not. Until a monitor also turns offloads on (TUNSETOFFLOAD), the kernel
  * segments and checksums what it sends into the tap.

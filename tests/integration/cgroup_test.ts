@@ -309,7 +309,7 @@ testIf("containers that come and go under one parent at the same time do not mee
   for (const { success, stderr } of await Promise.all(children)) {
     assert.ok(success, new TextDecoder().decode(stderr));
   }
-  // A parent of one's own choice stays when whoever made it was not the last to leave; it is empty.
+  // A parent of one's own choice stays when the container that made it was not the last to leave; it is empty.
   for (const parent of left()) Deno.removeSync(parent);
 });
 

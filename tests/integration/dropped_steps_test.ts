@@ -12,7 +12,7 @@ import { withoutBinary } from "../support/without.ts";
 interface Case {
   step: string;
   user?: { uid: number; gid: number };
-  /** The operator's; emulation unless told. */
+  /** The operator's; emulation by default. */
   configuration?: string;
   /** Put before the command. */
   wrapper?: string[];
@@ -43,7 +43,7 @@ function waiterOf(pid: number): Waiter {
   };
 }
 
-/** SIGPIPE is 13: Deno itself ignores it, whoever called. */
+/** SIGPIPE is 13: Deno itself ignores it, whatever the caller did. */
 const SIGPIPE = 1n << 12n;
 /** statfs(2) */
 const ST_RDONLY = 1n;

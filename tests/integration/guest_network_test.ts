@@ -125,6 +125,6 @@ testIf("a guest whose driver is a module gets IPv6 once its init has the link up
   });
   const addresses = await namespace.look("ip address show");
   assert.match(addresses, /inet6 fd00:88::7\/64 scope global/);
-  // IPv4 is for who loaded the driver, and was told it by ip=.
+  // IPv4 is for a guest that loaded the driver and got it by ip=.
   assert.doesNotMatch(addresses, /10\.88\.3\.7/);
 });

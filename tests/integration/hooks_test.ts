@@ -1,4 +1,4 @@
-/** Hooks: where each runs, what it is told, and what its failure leads to (config.md, "Hooks"). */
+/** Hooks: where each runs, what it gets, and what its failure leads to (config.md, "Hooks"). */
 import assert from "node:assert/strict";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { listPids, readCommandLine } from "../support/process.ts";

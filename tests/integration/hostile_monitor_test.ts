@@ -65,7 +65,7 @@ testIf("hostile monitor: with privileges, none of its attempts lacks any", {
   assert.deepEqual(vain.map(({ attempt }) => attempt), here ? [] : ["raise_limit"]);
 });
 
-/** What kills whoever tries it: lib/seccomp/calls.ts. */
+/** What kills a process that tries it: lib/seccomp/calls.ts. */
 const FATAL = [
   ...["mount_tmpfs", "mount_proc", "remount_writable", "set_mount_attributes", "unmount"],
   ...["pivot_root", "open_file_system", "clone_mount"],

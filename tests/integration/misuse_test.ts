@@ -1,4 +1,4 @@
-/** Mistakes of callers and operators: each is told with what to do, and leaves nothing behind. */
+/** Mistakes of callers and operators: each error says what to do, and leaves nothing behind. */
 import assert from "node:assert/strict";
 import { commands } from "../../lib/cli/parser/commands.ts";
 import { refusedVerbs } from "../../lib/cli/refused.ts";
@@ -257,7 +257,7 @@ for (const { name, args, globals, edit, says } of CASES) {
     await using scope = new Scope();
     const container = await doubleContainer(scope, "idle", { edit });
     const { root } = container;
-    // Told to standard error for people, and to the log for programs.
+    // On standard error for people, and in the log for programs.
     const log = `${await scope.temporaryDirectory("log")}/log.json`;
     const logging = ["--log", log, "--log-format", "json"];
     const words = ["create", "--bundle", container.bundle, ...args ?? [], container.id];

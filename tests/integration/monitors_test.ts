@@ -144,9 +144,9 @@ for (const { hypervisor, needs, devices, memory, network } of MONITORS) {
     );
     assert.equal(waiter === monitor, hypervisor !== "qemu");
     const configuration = `/proc/${pid}/root${CONFIGURATION_FILE}`;
-    const told = report.argv.join("\n") +
+    const given = report.argv.join("\n") +
       (isFirecracker ? await Deno.readTextFile(configuration) : "");
-    for (const text of [memory, ...network]) assert.ok(told.includes(text), `${text} in ${told}`);
+    for (const text of [memory, ...network]) assert.ok(given.includes(text), `${text} in ${given}`);
     const tap = await namespace.look("ip -d tuntap");
     assert.match(tap, /tap0_urunc: tap.*user 65534.*group 65534/);
 
@@ -162,7 +162,7 @@ test(
   "spt takes no notice of a node that emulates",
   [],
   async (scope) => {
-    // Were KVM looked at or wanted, this would be refused or told.
+    // Were KVM looked at or wanted, this would be refused or reported.
     const container = await prepare(scope, "spt", { args: ["print ran"] }, 'accelerator = "tcg"');
     assert.match((await container.run()).stdout, /^ran$/m);
   },

@@ -337,7 +337,7 @@ testIf("removeTap removes a tap whose owner has exited, even when it is held", {
     assert.equal(await namespace.snapshot(), before);
     await holder.end();
   }
-  // Whose it was cannot be told.
+  // Whose it was is unknown.
   await namespace.setUp(`ip tuntap add ${TAP_NAME} mode tap user 65534 group 65534 vnet_hdr`);
   await startAndWait(scope, namespace.command(...hold), "attached");
   const [refused] = await namespace.call([["removeTap", TAP_NAME]]);
@@ -376,7 +376,7 @@ testIf("a tap is its container's from the moment it is made", { needs }, async (
   assert.deepEqual([own?.value, unknown?.value, other?.value], [false, true, true]);
   assert.equal(await namespace.snapshot(), before);
 
-  // Of one that has ended it is stale for whoever comes, and not another's for who is not known.
+  // Of one that has ended it is stale for the next, and not another's while the owner is unknown.
   assert.deepEqual(
     await namespace.succeed(
       ["removeTap", TAP_NAME],
@@ -388,7 +388,7 @@ testIf("a tap is its container's from the moment it is made", { needs }, async (
     ),
     [true, undefined, true, false, undefined, false],
   );
-  // Without an owner, as an earlier urunc made it, it is whoever's.
+  // Without an owner, as an earlier urunc made it, it is anyone's.
   await namespace.setUp(`ip tuntap add ${TAP_NAME} mode tap vnet_hdr`);
   assert.deepEqual(
     await namespace.succeed(["isTapOfAnother", TAP_NAME, living], ["removeStaleTap", TAP_NAME]),

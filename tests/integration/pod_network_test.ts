@@ -141,7 +141,7 @@ testIf("a guest that ended makes room, and its late deletion takes nothing away"
   assert.equal(await namespace.snapshot(), before);
 });
 
-/** As whoever got the monitor's own one, by a socket that the two share. */
+/** As a process that got the monitor's own one, by a socket that the two share. */
 async function holdTap(scope: Scope, pod: Namespace): Promise<void> {
   const { program, tun } = await makeGuest(scope);
   await startAndWait(scope, pod.command(program, "hold", tun, TAP_NAME), "attached");
@@ -153,7 +153,7 @@ const TAMPERING: {
   tamper(scope: Scope, pod: Namespace): Promise<void>;
   /** What stays of it, as `ip` shows it. */
   stays?: string;
-  /** What is told of that. */
+  /** What is reported of that. */
   warning?: RegExp;
   keepsRedirection?: true;
 }[] = [
@@ -262,7 +262,7 @@ async function call(from: Namespace, ...args: string[]): Promise<string> {
   return (await run(from.command("timeout", "30", ...DENO, ...args))).stdout.trim();
 }
 
-/** True when nothing comes back, from whoever is asked. */
+/** True when nothing comes back, whichever is asked. */
 async function isDeaf(from: Namespace, ...args: string[]): Promise<boolean> {
   return (await run(from.command("timeout", "4", ...DENO, ...args))).stdout.trim() === "";
 }

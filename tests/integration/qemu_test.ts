@@ -135,7 +135,7 @@ testIf("a kernel's path is never read as options", { needs }, async () => {
   assert.equal(code, 0);
 });
 
-testIf("a guest is told a command line of 8000 bytes", { needs }, async () => {
+testIf("a guest gets a command line of 8000 bytes", { needs }, async () => {
   const commandLine = `cmdline ${"x".repeat(8000)}`;
   assert.equal((await boot({ commandLine })).stdout, `${commandLine}\n`);
 });

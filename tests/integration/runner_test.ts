@@ -1,4 +1,4 @@
-/** How a run of the tests ends that is told to end: with the runner itself, and a test of no use. */
+/** How an interrupted run of the tests ends: with the runner itself, and a test of no use. */
 import assert from "node:assert/strict";
 import { isAlive, listPids, readCommandLine, run, waitFor } from "../support/process.ts";
 import { Terminal } from "../support/pty.ts";
@@ -99,7 +99,7 @@ for (
   const { signals, code } of [
     { signals: ["SIGTERM"], code: 143 },
     { signals: ["SIGHUP"], code: 129 },
-    // As one Ctrl-C comes from the terminal and from whoever passes it on.
+    // As one Ctrl-C comes from the terminal and from the process that passes it on.
     { signals: ["SIGINT", "SIGINT"], code: 130 },
   ] satisfies { signals: Deno.Signal[]; code: number }[]
 ) {

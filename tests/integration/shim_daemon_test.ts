@@ -89,7 +89,7 @@ for (const [version, encode] of INPUTS) {
       await using scope = new Scope();
       const parent = `/${RUN_PREFIX}shim-${crypto.randomUUID()}`;
       scope.defer("remove the cgroup", () => removeSoon(parent));
-      // In every hierarchy, as whoever wants one makes it.
+      // In every hierarchy, as a caller that wants one makes it.
       for (const root of cgroupDirectories("/")) {
         await Deno.mkdir(`${root}${parent}`).catch(() => {});
       }

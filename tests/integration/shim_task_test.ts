@@ -170,7 +170,7 @@ testIf("a guest that cannot be waited for has an exit all the same", { needs }, 
   const it = await shim(scope, () => ({}), new Reactor(), ReaperWithoutDescriptors);
   const task = await it.tasks.create(it.request());
   assert.equal((await task.ended).status, 255);
-  // It does not go on when it is told to have ended.
+  // It does not go on when it is reported to have exited.
   await waitFor(() => !isAlive(task.pid), { timeoutSeconds: 5, what: "its end" });
   await task.delete();
   it.tasks.remove(task);
@@ -189,7 +189,7 @@ testIf("a container that is not a guest is refused where the operator allows gue
   assert.equal(readRecord(it.bundle), undefined);
 });
 
-/** An OCI runtime that can neither make a container nor delete it, until it is told. */
+/** An OCI runtime that can neither make a container nor delete it, until it is asked to. */
 const RUNTIME = `#!/bin/sh
 case "$*" in
   *" create "*) exit 1 ;;

@@ -219,7 +219,7 @@ for (const tender of TENDERS) {
     assertNothingLeft(container);
   });
 
-  testTender(tender, "a disk image of an odd size is told by the tender", async (scope) => {
+  testTender(tender, "a disk image of an odd size is reported by the tender", async (scope) => {
     const container = await prepare(scope, tender, "test_blk", withImage());
     await makeDisk(container, 65534, DISK_BYTES + 1);
     const { code, stderr } = await container.run();

@@ -1,4 +1,4 @@
-/** What signals do to guests: asked, told, ended; on real ones, and in front of a stubborn monitor. */
+/** What signals do to guests: asked, ended; on real ones, and in front of a stubborn monitor. */
 import assert from "node:assert/strict";
 import { extraFds } from "../support/double.ts";
 import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
@@ -135,7 +135,7 @@ async function starved(scope: Scope): Promise<string[]> {
     `remove ${directory}`,
     () =>
       waitFor(() => Deno.remove(directory).then(() => true, () => false), {
-        // Whoever is killed in there needs a processor to end.
+        // A process that is killed in there needs a processor to exit.
         timeoutSeconds: 20,
         what: `${directory} to be empty`,
       }),

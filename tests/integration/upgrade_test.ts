@@ -48,16 +48,19 @@ async function installedContainer(scope: Scope, edit?: Parameters<typeof doubleC
 type Installed = Awaited<ReturnType<typeof installedContainer>>;
 
 async function assertStatus({ container, urunc }: Installed, status: string): Promise<void> {
-  const told = async () => {
+  const reported = async () => {
     const state = await urunc("state", container.id);
     assertSucceeded(state, "state");
     return JSON.parse(state.stdout).status;
   };
   // A signal takes its time.
   if (status === "stopped") {
-    await waitFor(async () => await told() === "stopped", { timeoutSeconds: 10, what: "stopped" });
+    await waitFor(async () => await reported() === "stopped", {
+      timeoutSeconds: 10,
+      what: "stopped",
+    });
   }
-  assert.equal(await told(), status);
+  assert.equal(await reported(), status);
   const { stdout } = await urunc("list", "--format", "json");
   assert.deepEqual(JSON.parse(stdout).map((it: { status: string }) => it.status), [status]);
 }

@@ -32,7 +32,7 @@ export interface SoakResult {
   seconds: number;
   /** How many times `list` was asked. */
   lists: number;
-  /** In how many states it told of containers. */
+  /** In how many states it showed containers. */
   listed: Map<string, number>;
   before: Census;
   after: Census;

@@ -18,7 +18,7 @@ const LANES = 8;
 const WARM_UP = 80;
 
 /**
- * How much more there may be of what cannot be told apart from what others do at the same time. A
+ * How much more there may be of what cannot be distinguished from what others do at the same time. A
  * thousand namespaces, clean rooms or cgroups that are kept would be more. KiB.
  */
 const MARGINS: Partial<Record<keyof Census, number>> = {

@@ -57,9 +57,9 @@ export function parseAttempts(output: string): { attempts: Attempt[]; killedBy?:
 
 /** A container whose monitor attacks. */
 export interface Attacker extends ContainerOptions {
-  /** The monitor that the double takes the place of; `qemu` unless told. */
+  /** The monitor that the double takes the place of; `qemu` by default. */
   monitor?: "qemu" | "firecracker" | "hvt" | "spt";
-  /** Lines of the operator's configuration; emulation unless told. */
+  /** Lines of the operator's configuration; emulation by default. */
   configuration?: string;
   /** Calls that the filter allows besides the monitor's. */
   calls?: string[];

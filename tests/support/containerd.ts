@@ -66,7 +66,7 @@ export interface ImageConfig {
 
 /** How it is started. */
 export interface ContainerdOptions {
-  /** The executable that is called as the shim; `dist/urunc` unless told. */
+  /** The executable that is called as the shim; `dist/urunc` by default. */
   binary?: string;
   /** More of config.toml. */
   configuration?: string;

@@ -10,7 +10,7 @@ import { RUN_PREFIX } from "./mark.ts";
 export interface FakeMonitor {
   greeting?: string;
   answer?: (line: string) => string | undefined | Promise<string | undefined>;
-  /** How many connections it takes; all unless told. */
+  /** How many connections it takes; all by default. */
   accepts?: number;
 }
 
@@ -20,7 +20,7 @@ export const OK = '{"return":{}}\r\n';
 /** Who is asked, and how. */
 export interface AskOptions {
   asking?: Asking;
-  /** What runs in the monitor's place; something idle unless told. */
+  /** What runs in the monitor's place; something idle by default. */
   program?: string[];
   /** Waits until that does what a test wants. */
   settle?: (pid: number) => Promise<unknown>;
@@ -53,7 +53,7 @@ export async function askGuest(
       served.push(serve(connection, lines, greeting, answer));
     }
   })();
-  // It has one thread, and so no "guest": what that does cannot be told.
+  // It has one thread, and so no "guest": what that does is unknown.
   const process = new Deno.Command(program[0]!, { args: program.slice(1) }).spawn();
   const pidfd = pidfdOpen(process.pid);
   try {
@@ -75,7 +75,7 @@ export async function askGuest(
 }
 
 /**
- * Speaks for a monitor to the end of the connection, whoever ends it.
+ * Speaks for a monitor to the end of the connection, whichever side ends it.
  *
  * @param lines that came, by their command, are added here
  */

@@ -179,7 +179,7 @@ export class Cri implements Disposable {
     return (await this.#call("ContainerStatus", Id, { id }, StatusAnswer)).status!;
   }
 
-  /** Of the container's process, as the runtime told it. */
+  /** Of the container's process, as the runtime reported it. */
   async pid(id: string): Promise<number> {
     const answer = await this.#call("ContainerStatus", Id, { id, number: 1n }, StatusAnswer);
     return JSON.parse(answer.info.find(({ key }) => key === "info")!.value).pid;

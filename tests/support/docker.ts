@@ -117,7 +117,7 @@ export async function startDocker(
     "--propagation=private",
     "sh",
     "-c",
-    // Shims put their sockets below /run/containerd whatever they are told.
+    // Shims put their sockets below /run/containerd whatever they are asked.
     DETACH_OTHERS + 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"',
     "sh",
   ]);

@@ -24,7 +24,7 @@ export interface BundleOptions {
   solo5Devices?: Solo5Device[];
   /** Host path of an initial RAM disk, copied to /unikernel/initrd in the image. */
   initrd?: string;
-  /** `elf` unless told. */
+  /** `elf` by default. */
   unikernelType?: string;
   /** Entries of /urunc.json by their names after `com.urunc.unikernel.`; undefined removes one. */
   unikernel?: Record<string, string | undefined>;
@@ -32,7 +32,7 @@ export interface BundleOptions {
   annotations?: Record<string, string>;
   /** Adds the annotation that asks for emulation. */
   accelerator?: "kvm" | "tcg";
-  /** `["hello"]` unless told. */
+  /** `["hello"]` by default. */
   args?: string[];
   env?: string[];
   user?: { uid: number; gid: number; additionalGids?: number[]; umask?: number };
@@ -41,7 +41,7 @@ export interface BundleOptions {
   /** In bytes. */
   memoryLimit?: number;
   cgroupsPath?: string;
-  /** New namespaces of these types; pid, ipc, uts, mount and network unless told. */
+  /** New namespaces of these types; pid, ipc, uts, mount and network by default. */
   namespaces?: { type: string; path?: string }[];
   /** Changes whatever else config.json is to say. */
   edit?: (config: Record<string, unknown> & { process: Record<string, unknown> }) => void;
@@ -222,16 +222,16 @@ async function kernelPackage(): Promise<string> {
 
 /** What a Linux guest does once it is up. */
 export interface InitrdOptions {
-  /** Printed when the network is up; `Hello from a Linux guest` unless told. */
+  /** Printed when the network is up; `Hello from a Linux guest` by default. */
   line?: string;
   /** Serves this text over HTTP on port 80. */
   http?: string;
   /** Shell commands that run before the line is printed. */
   script?: string;
-  /** Shell commands that run when the power button is pressed; nobody listens to it unless told. */
+  /** Shell commands that run when the power button is pressed; nobody listens to it by default. */
   onPowerButton?: string;
   /**
-   * `sleep` unless told: for ever. `reboot` ends the monitor with code 0. `root` goes on with `init=`
+   * `sleep` by default: for ever. `reboot` ends the monitor with code 0. `root` goes on with `init=`
    * of the file system that `root=` names, as distributions' own do.
    */
   finally?: "sleep" | "poweroff" | "reboot" | "root";

@@ -1,4 +1,4 @@
-/** Images of guests, for whoever runs containers of them. */
+/** Images of guests, for tests that run containers of them. */
 import { debianKernel, guestKernel, type InitrdOptions, makeLinuxInitrd } from "./fixtures.ts";
 import type { ImageFile } from "./image.ts";
 import type { Scope } from "./scope.ts";

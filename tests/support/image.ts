@@ -12,7 +12,7 @@ export interface ImageFile {
   content?: string | Uint8Array<ArrayBuffer>;
   /** … a symlink to this. */
   target?: string;
-  /** 0o644 unless told. */
+  /** 0o644 by default. */
   mode?: number;
 }
 

@@ -11,14 +11,14 @@ export interface Note {
 /** What an ELF file differs in from the plainest one. */
 export interface ElfOptions {
   bits?: 32 | 64;
-  /** 62, x86-64, unless told. */
+  /** 62, x86-64 by default. */
   machine?: number;
-  /** 2, ET_EXEC, unless told. */
+  /** 2, ET_EXEC by default. */
   type?: number;
   notes?: Note[];
   /** Put into the first bytes after the headers, at a multiple of 4. */
   content?: Uint8Array;
-  /** Bytes of memory at 1 MiB; 4096 unless told. */
+  /** Bytes of memory at 1 MiB; 4096 by default. */
   memorySize?: number;
 }
 

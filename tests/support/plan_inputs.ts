@@ -31,7 +31,7 @@ export function specOf(changes: Record<string, unknown> = {}): Spec {
 /**
  * A kernel that a monitor of that name starts.
  *
- * @param devices of a Solo5 guest's manifest; none unless told
+ * @param devices of a Solo5 guest's manifest; none by default
  */
 export function kernelFormatFor(monitor: string, devices: Solo5Device[] = []): KernelFormat {
   const elf: KernelFormat = {

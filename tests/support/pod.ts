@@ -7,9 +7,9 @@ import type { Scope } from "./scope.ts";
 
 /** What a pod differs in from the plainest one. */
 export interface PodOptions {
-  /** `pod` unless told. */
+  /** `pod` by default. */
   name?: string;
-  /** The one of the test's containers unless told. */
+  /** The one of the test's containers by default. */
   cgroupParent?: string;
   annotations?: Record<string, string>;
 }

@@ -19,7 +19,7 @@ export interface Podman {
   directory: string;
   /** `podman ARGS`. */
   podman(args: string[], options?: CommandOptions): Promise<CommandResult>;
-  /** The command line of `podman`, for whoever starts it by himself. */
+  /** The command line of `podman`, for tests that start it themselves. */
   command(args: string[]): string[];
   /** `podman run ARGS`, in the tests' cgroup and without a network. */
   run(args: string[], options?: CommandOptions): Promise<CommandResult>;

@@ -180,14 +180,14 @@ export interface CommandResult {
 export interface CommandOptions {
   /**
    * Added to the caller's environment, or all of it with `clearEnv`. Words that a program says are to be
-   * read here: in English, whatever the caller's language is, unless told otherwise.
+   * read here: in English by default, whatever the caller's language is.
    */
   env?: Record<string, string>;
   clearEnv?: boolean;
   cwd?: string;
   /** A promise: what the command is to hear once something has happened. */
   stdin?: string | Uint8Array | Promise<string | Uint8Array>;
-  /** SIGKILL after this long, 60 unless told; later on a busy machine (`whenOver`). */
+  /** SIGKILL after this long, 60 by default; later on a busy machine (`whenOver`). */
   timeoutSeconds?: number;
   /** Throws on a code other than 0, with what the command printed. */
   check?: boolean;

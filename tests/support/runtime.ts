@@ -9,9 +9,9 @@ import { urunc, uruncBinary, type UruncOptions, uruncRoot } from "./urunc.ts";
 
 /** What a container differs in from the plainest one. */
 export interface ContainerOptions extends BundleOptions {
-  /** A new one unless told. */
+  /** A new one by default. */
   id?: string;
-  /** State directory; one of its own unless told. */
+  /** State directory; one of its own by default. */
   root?: string;
   /** The operator's configuration. */
   config?: string;
@@ -54,7 +54,7 @@ export interface Spawned {
 /** Redirects by the shell: the container keeps the files, and no test holds a pipe of its. */
 const TO_FILES = 'exec >>"$1" 2>>"$2" </dev/null; shift 2; exec "$@"';
 
-/** A container of a test, with a bundle and, unless told, a state directory of its own. */
+/** A container of a test, with a bundle and, by default, a state directory of its own. */
 export class Container {
   readonly id: string;
   readonly root: string;
@@ -152,7 +152,7 @@ export class Container {
     return this.urunc(["start", this.id]);
   }
 
-  /** @param args signal and options; SIGTERM unless told */
+  /** @param args signal and options; SIGTERM by default */
   kill(...args: string[]): Promise<CommandResult> {
     return this.urunc(["kill", ...args.filter(isOption), this.id, ...args.filter(isWord)]);
   }
@@ -265,7 +265,7 @@ export async function doubleContainer(
 
 /**
  * The same with the double in the place of a monitor that opens its devices itself: Firecracker,
- * which needs KVM. What guests of it are told follows their init.
+ * which needs KVM. What guests of it get follows their init.
  */
 export async function nodeDoubleContainer(
   scope: Scope,

@@ -2,7 +2,7 @@ import { RUN_PREFIX } from "./mark.ts";
 
 /**
  * A list of things to undo, in reverse, whatever happens: use it as
- * `await using scope = new Scope()`. A test run that is told to end (SIGTERM, which the runner
+ * `await using scope = new Scope()`. A test run that is asked to end (SIGTERM, which the runner
  * sends) undoes all open scopes before it exits; Deno itself would not run a single `finally`.
  */
 export class Scope implements AsyncDisposable {
@@ -40,7 +40,7 @@ export class Scope implements AsyncDisposable {
 
   /** Undoes everything; every clean-up is tried, then the failures are thrown together. */
   [Symbol.asyncDispose](): Promise<void> {
-    // A test that ends because its run is told to end waits for the clean-up that goes on already.
+    // A test that ends because its run is asked to end waits for the clean-up that goes on already.
     return this.#undoing ??= this.#undoAll();
   }
 
@@ -61,7 +61,7 @@ export class Scope implements AsyncDisposable {
   }
 }
 
-/** How long the clean-up may take of a process that is told to end. */
+/** How long the clean-up may take of a process that is asked to end. */
 export const CLEAN_UP_SECONDS = 60;
 
 const openScopes = new Set<Scope>();

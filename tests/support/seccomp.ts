@@ -4,7 +4,7 @@ import { callNumber } from "../../lib/seccomp/calls.ts";
 /** A system call, as struct seccomp_data (linux/seccomp.h) has it. */
 export interface Call {
   nr: number;
-  /** AUDIT_ARCH_X86_64 unless told. */
+  /** AUDIT_ARCH_X86_64 by default. */
   arch?: number;
   /** 0 where there is none. */
   args?: (number | bigint)[];

@@ -13,11 +13,11 @@ export interface SittingOptions {
   pid: () => Promise<number>;
   /** Until the guest says its first word. */
   bootSeconds: number;
-  /** What ends a line on the person's terminal, `\r\n` unless told. */
+  /** What ends a line on the person's terminal, `\r\n` by default. */
   lineEnd?: string;
 }
 
-/** All that the guest says when it is typed to and told to end with 5. */
+/** All that the guest says when it is typed to and asked to exit with 5. */
 export const SEEN = "echo\r\none\x03two\r\n";
 
 /**

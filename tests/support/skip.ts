@@ -14,7 +14,7 @@ export interface TestIfOptions {
   needs?: Need[];
   /** A reason to skip that the test file found out by itself. */
   skip?: string;
-  /** How long the test may run, 120 unless told; longer on a busy machine (`whenOver`). */
+  /** How long the test may run, 120 by default; longer on a busy machine (`whenOver`). */
   timeoutSeconds?: number;
   /** `false`: there is no such test in a node (tests/vm), which would take long and say nothing new. */
   inNode?: false;

@@ -52,7 +52,7 @@ export class InnerRun {
    * @param context gets a step for each test, and one for each thing that was left on the node
    * @param files relative to the repository
    * @param prefix of the steps' names, and of the files' lines
-   * @param warn tells whoever looks at the output what is to run again
+   * @param warn prints what is to run again
    */
   constructor(
     context: Steps,

@@ -191,7 +191,7 @@ async function networkOptions(): Promise<string[]> {
 /**
  * Removes images that were not used for long, and what killed builds left. Nobody else may be building.
  *
- * @param say told what cannot be removed: something may still be mounted there, in nobody's way
+ * @param say gets what cannot be removed: something may still be mounted there, in nobody's way
  */
 export async function removeOld(cache: string, say: (line: string) => void): Promise<void> {
   const limit = Date.now() - KEPT_DAYS * 24 * 3600 * 1000;

@@ -11,7 +11,7 @@ export interface MonitorCommand {
  * Has the commands done one after another. The monitor serves one connection at a time.
  *
  * @param path of the monitor's socket
- * @param seconds for all of them together; 10 unless told
+ * @param seconds for all of them together; 10 by default
  * @returns what each of them returned
  * @throws Error when one is refused, or not all are answered in time
  * @see https://www.qemu.org/docs/master/interop/qmp-spec.html

@@ -13,7 +13,7 @@ import { inAnotherNode, NodeDoubted, NodeHalted } from "./watch.ts";
 export interface NodeOptions {
   /** The number of the kvm group, where it is not to be the image's. */
   kvmGid?: number;
-  /** 3072 unless told. */
+  /** 3072 by default. */
   memoryMib?: number;
   /** More files, by absolute path in the node. */
   files?: Record<string, string>;
@@ -150,7 +150,7 @@ export class VmNode {
     return `the node's emulator used ${processors}: ${(used / seconds).toFixed(1)} at a time`;
   }
 
-  /** How the machine ended, when it did before it was told to. */
+  /** How the machine ended, when it did before it was asked to. */
   ending(): string | undefined {
     return this.#machine.ending();
   }

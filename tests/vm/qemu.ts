@@ -66,7 +66,7 @@ export class Machine {
     return this.#ending === undefined ? processorSeconds(this.pid) : undefined;
   }
 
-  /** How QEMU ended, when it did before it was told to. */
+  /** How QEMU ended, when it did before it was asked to. */
   ending(): string | undefined {
     return this.#ending;
   }
@@ -174,7 +174,7 @@ function machineArguments(options: MachineOptions, port: number, directory: stri
     "rw",
     "net.ifnames=0",
     "loglevel=4",
-    // A kernel that is damaged is told from a test that fails.
+    // A kernel that is damaged is distinguished from a test that fails.
     "oops=panic",
     "mitigations=off",
     "systemd.show_status=false",

@@ -12,9 +12,9 @@ export interface Watched {
   port: number;
   /** What its kernel says. */
   consoleFile: string;
-  /** Only a node that was silent and idle for so long has halted; 60 unless told. */
+  /** Only a node that was silent and idle for so long has halted; 60 by default. */
   silentSeconds?: number;
-  /** A node that was silent for so long has halted, whatever it computes; 240 unless told. */
+  /** A node that was silent for so long has halted, whatever it computes; 240 by default. */
   deafSeconds?: number;
 }
 
@@ -131,7 +131,7 @@ export class NodeHalted extends NodeDoubted {}
 const ANEW = 3;
 
 /**
- * Runs `attempt`, and again when its node halted or is in doubt; whoever reads the results is told.
+ * Runs `attempt`, and again when its node halted or is in doubt; the results say so.
  *
  * @throws whatever the last attempt threw
  */

@@ -39,7 +39,7 @@ export async function startWithDouble(
   return it;
 }
 
-/** The events of tasks that containerd told since the collection began, as `topic`. */
+/** The events of tasks that containerd sent since the collection began, as `topic`. */
 export interface Events {
   /** Waits for the exact list of topics of one container; fails with what came instead. */
   expect(container: string, topics: string[]): Promise<void>;
@@ -62,7 +62,7 @@ export async function collectEvents(scope: Scope, it: Containerd): Promise<Event
     child.kill("SIGTERM");
     await Promise.all([child.status, reading]);
   });
-  // Its subscription is not told: an event of our own is.
+  // Its subscription is not confirmed: an event of our own is.
   await waitFor(async () => {
     await it.ctr(["namespaces", "label", it.namespace, `probe=${Date.now()}`]);
     return text.includes("/namespaces/update");

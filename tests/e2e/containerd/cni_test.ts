@@ -32,7 +32,7 @@ testIf("ctr run --cni: the plugins find the guest's namespace, and their address
   // It came after the guest was planned, and that is said.
   assert.match(it.log(), /guest: the container's network was attached after it was created/);
 
-  // Whoever joins the namespace has the network, as in a container of runc.
+  // A process that joins the namespace has the network, as in a container of runc.
   const joined = [`--with-ns=network:/proc/${pid}/ns/net`, "--rm"];
   const ping = ["/bin/ping", "-c", "1", "-W", "5", GATEWAY];
   const sidecar = await it.ctrRun(joined, ORDINARY, "sidecar", ping);

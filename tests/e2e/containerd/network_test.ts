@@ -47,7 +47,7 @@ for (const { mode, flags, shown } of MODES) {
     await assertNothingLeft(it);
     assert.equal(await describeNetwork(it), before);
 
-    // What comes for the namespace goes to whoever is in it, and the next guest gets it as the first.
+    // What comes for the namespace goes to what is in it, and the next guest gets it as the first.
     const ping = ["/bin/ping", "-c", "1", "-W", "5", HOST];
     const next = await it.ctrRun(["--rm", inside[0]!], ORDINARY, "next", ping);
     assert.match(next.stdout, /1 packets received/, next.stderr);

@@ -41,7 +41,7 @@ testIf("containerd restarted amid streams: no byte is lost", {
   assert.ok(written < BYTES, `${written} bytes are in the file already`);
 
   await it.kill();
-  // Whoever talks to it is gone for a moment, too.
+  // Its other end is gone for a moment, too.
   echo.hangUp();
   await echo.call();
   await logged.take(BYTES - BEFORE - AFTER);
@@ -69,7 +69,7 @@ testIf("containerd restarted amid streams: no byte is lost", {
   await assertNothingLeft(it);
 });
 
-/** A guest whose output a logging program takes, as much at a time as it is told to. */
+/** A guest whose output a logging program takes, as much at a time as it is asked to. */
 class LoggedGuest {
   readonly file: string;
   readonly #directory: string;
@@ -122,7 +122,7 @@ async function startFiledGuest(it: Containerd): Promise<string> {
   return file;
 }
 
-/** A guest that says what it is told, and whoever talks to it through its fifos. */
+/** A guest that prints what it gets, and the other end of its fifos. */
 class EchoGuest {
   readonly #fifos: string;
   #stdin!: Deno.FsFile;

@@ -76,7 +76,7 @@ const PROGRAMS: [string, Record<string, string>, string][] = [
     "before\n1\nloaded\n42\n",
   ],
   [
-    "loads ahead of its use what it is told to, with what that imports itself",
+    "loads ahead of its use what is named, with what that imports itself",
     {
       "main.ts":
         `import { preload } from "./preload.ts"; import { value } from "./part.ts"; preload("./part.ts"); console.log("before", value());`,

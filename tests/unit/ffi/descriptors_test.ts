@@ -133,7 +133,7 @@ Deno.test("readAsync does not block the event loop and returns what arrives", as
   const buffer = new Uint8Array(16);
   let hasRead = false;
   const reading = linux.readAsync(left, buffer).finally(() => hasRead = true);
-  // Whoever is blocked does not come as far: however slow the machine is, timers run meanwhile.
+  // A blocked process does not come as far: however slow the machine is, timers run meanwhile.
   for (let tick = 0; tick < 4; tick++) await new Promise((resolve) => setTimeout(resolve, 2));
   assert.equal(hasRead, false);
   linux.writeAll(right, encoder.encode("late"));

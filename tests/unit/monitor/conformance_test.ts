@@ -134,8 +134,8 @@ function networkOf({ takesDescriptors }: Monitor): typeof network & { tapFd?: nu
   return takesDescriptors ? { ...network, tapFd: 7 } : network;
 }
 
-/** All that a monitor is told, an argument a line; of files their content. */
-function toldOf(monitor: Monitor, changes: Partial<MonitorInput> = {}): string {
+/** All that a monitor gets, an argument a line; of files their content. */
+function argumentsOf(monitor: Monitor, changes: Partial<MonitorInput> = {}): string {
   const input = inputOf(changes);
   const files = monitor.files?.(input) ?? [];
   return [...monitor.argv(input), ...files.map(({ content }) => content)].join("\n");
@@ -183,17 +183,17 @@ for (const [name, expected] of Object.entries(monitors)) {
   });
 
   test("it is called by its own path, and for this guest", () => {
-    const told = toldOf(monitor, { network: networkOf(monitor) });
-    assert.equal(told.split("\n")[0], "/opt/monitor/binary");
+    const given = argumentsOf(monitor, { network: networkOf(monitor) });
+    assert.equal(given.split("\n")[0], "/opt/monitor/binary");
     for (const text of ["/guest/kernel", expected.memory, ...expected.network]) {
-      assert.ok(told.includes(text), `${text} in ${told}`);
+      assert.ok(given.includes(text), `${text} in ${given}`);
     }
-    assert.ok(told.includes(expected.commandLine.replace("LINE", "app")), told);
-    assert.doesNotMatch(told, /undefined|NaN|null|no-seccomp/);
+    assert.ok(given.includes(expected.commandLine.replace("LINE", "app")), given);
+    assert.doesNotMatch(given, /undefined|NaN|null|no-seccomp/);
   });
 
   test("without a network, argv has none", () => {
-    assert.doesNotMatch(toldOf(monitor), /tap|net0|net1|--net|host_dev_name/);
+    assert.doesNotMatch(argumentsOf(monitor), /tap|net0|net1|--net|host_dev_name/);
   });
 
   test("a disk is passed with its access mode, or rejected with the reason", () => {
@@ -206,14 +206,14 @@ for (const [name, expected] of Object.entries(monitors)) {
       [read, expected.disks.read],
       [handed, expected.diskDescriptor],
     ] as const;
-    for (const [disk, told] of cases) {
-      const call = () => toldOf(monitor, { disks: [disk] });
-      if (told instanceof RegExp) assert.throws(call, told);
-      else for (const text of told) assert.ok(call().includes(text), `${text} in ${call()}`);
+    for (const [disk, given] of cases) {
+      const call = () => argumentsOf(monitor, { disks: [disk] });
+      if (given instanceof RegExp) assert.throws(call, given);
+      else for (const text of given) assert.ok(call().includes(text), `${text} in ${call()}`);
     }
     assert.equal(monitor.readOnlyDisks, !(expected.disks.read instanceof RegExp));
     assert.equal(monitor.takesDescriptors, !(expected.diskDescriptor instanceof RegExp));
-    assert.doesNotMatch(toldOf(monitor), /disk|blockdev|virtio-blk|--block/);
+    assert.doesNotMatch(argumentsOf(monitor), /disk|blockdev|virtio-blk|--block/);
   });
 
   test("disks stand in the order that they have, as many as the monitor takes", () => {
@@ -224,17 +224,17 @@ for (const [name, expected] of Object.entries(monitors)) {
       serial: `serial${index}`,
       solo5Device: "storage",
     }));
-    const told = toldOf(monitor, { disks });
-    const places = disks.map(({ path }) => told.indexOf(path));
+    const given = argumentsOf(monitor, { disks });
+    const places = disks.map(({ path }) => given.indexOf(path));
     assert.ok(places.every((place) => place > 0));
     assert.deepEqual(places, [...places].sort((a, b) => a - b));
   });
 
   test("without a command line, argv has none", () => {
-    const told = toldOf(monitor, { commandLine: undefined });
+    const given = argumentsOf(monitor, { commandLine: undefined });
     const empty = expected.commandLine.replace("LINE", "");
-    if (empty.startsWith('"')) assert.ok(told.includes(empty));
-    else assert.ok(!told.includes(empty));
+    if (empty.startsWith('"')) assert.ok(given.includes(empty));
+    else assert.ok(!given.includes(empty));
   });
 
   test("a command line arrives unchanged, or is rejected", () => {
@@ -247,19 +247,19 @@ for (const [name, expected] of Object.entries(monitors)) {
     for (const commandLine of lines) {
       const printable = /^[\x20-\x7e]*$/.test(commandLine);
       if (!printable && !expected.takesAnyText) {
-        assert.throws(() => toldOf(monitor, { commandLine }), InvalidConfigurationError);
+        assert.throws(() => argumentsOf(monitor, { commandLine }), InvalidConfigurationError);
         continue;
       }
       const inJson = expected.commandLine.startsWith('"');
       const escaped = inJson ? JSON.stringify(commandLine).slice(1, -1) : commandLine;
-      const told = toldOf(monitor, { commandLine });
-      assert.ok(told.includes(expected.commandLine.replace("LINE", () => escaped)), told);
+      const given = argumentsOf(monitor, { commandLine });
+      assert.ok(given.includes(expected.commandLine.replace("LINE", () => escaped)), given);
     }
-    assert.throws(() => toldOf(monitor, { commandLine: "a\0b" }), InvalidConfigurationError);
+    assert.throws(() => argumentsOf(monitor, { commandLine: "a\0b" }), InvalidConfigurationError);
   });
 
   test("an initial RAM disk is passed, or rejected by name", () => {
-    const call = () => toldOf(monitor, { initrd: "/guest/initrd" });
+    const call = () => argumentsOf(monitor, { initrd: "/guest/initrd" });
     if (expected.initrd) assert.ok(call().includes("/guest/initrd"));
     else assert.throws(call, /initrd.*Solo5's guests have none/);
   });
@@ -273,21 +273,21 @@ for (const [name, expected] of Object.entries(monitors)) {
   });
 
   test("open descriptors of its devices are passed, or rejected", () => {
-    const call = () => toldOf(monitor, { kvmFd: 6, network: { ...network, tapFd: 7 } });
+    const call = () => argumentsOf(monitor, { kvmFd: 6, network: { ...network, tapFd: 7 } });
     if (monitor.takesDescriptors) {
-      const told = call();
+      const given = call();
       for (const text of ["fd=6,set=6", "kvm,device=/dev/fdset/6", "tap,id=net0,fd=7"]) {
-        assert.ok(told.includes(text), `${text} in ${told}`);
+        assert.ok(given.includes(text), `${text} in ${given}`);
       }
-      assert.doesNotMatch(told, /ifname|script/);
+      assert.doesNotMatch(given, /ifname|script/);
       for (const fd of [-1, 2, 3.5]) {
-        assert.throws(() => toldOf(monitor, { kvmFd: fd }), InvalidConfigurationError);
-        const told = () => toldOf(monitor, { network: { ...network, tapFd: fd } });
-        assert.throws(told, InvalidConfigurationError);
+        assert.throws(() => argumentsOf(monitor, { kvmFd: fd }), InvalidConfigurationError);
+        const given = () => argumentsOf(monitor, { network: { ...network, tapFd: fd } });
+        assert.throws(given, InvalidConfigurationError);
       }
     } else {
       assert.throws(call, /descriptor "6": it opens its devices itself/);
-      const tap = () => toldOf(monitor, { network: { ...network, tapFd: 7 } });
+      const tap = () => argumentsOf(monitor, { network: { ...network, tapFd: 7 } });
       assert.throws(tap, /descriptor "7": it opens its devices itself/);
     }
   });
@@ -307,7 +307,7 @@ for (const [name, expected] of Object.entries(monitors)) {
   ];
   for (const [what, changes] of refused) {
     test(`${what} is refused`, () => {
-      assert.throws(() => toldOf(monitor, changes), (error) => {
+      assert.throws(() => argumentsOf(monitor, changes), (error) => {
         assert.ok(error instanceof InvalidConfigurationError, String(error));
         assert.match(error.message, new RegExp(`^plan ${name}'s arguments`));
         return true;
@@ -320,17 +320,20 @@ for (const name of ["hvt", "spt"]) {
   Deno.test(`${name}: network devices and taps that would be something else are refused`, () => {
     const monitor = monitorByName(name);
     for (const device of ["", "a=b", "net 0", "é", "x".repeat(68)]) {
-      assert.throws(() => toldOf(monitor, { network: { ...network, device } }), /network device/);
+      assert.throws(
+        () => argumentsOf(monitor, { network: { ...network, device } }),
+        /network device/,
+      );
     }
     for (const tap of ["@5", "tap 0", "x".repeat(16)]) {
-      assert.throws(() => toldOf(monitor, { network: { ...network, tap } }), /tap name/);
+      assert.throws(() => argumentsOf(monitor, { network: { ...network, tap } }), /tap name/);
     }
   });
 
   Deno.test(`${name}: a command line of 8191 bytes fits, one more does not`, () => {
     const monitor = monitorByName(name);
-    assert.ok(toldOf(monitor, { commandLine: "é".repeat(4095) + "x" }));
-    assert.throws(() => toldOf(monitor, { commandLine: "é".repeat(4096) }), /8192 bytes long/);
+    assert.ok(argumentsOf(monitor, { commandLine: "é".repeat(4095) + "x" }));
+    assert.throws(() => argumentsOf(monitor, { commandLine: "é".repeat(4096) }), /8192 bytes long/);
   });
 }
 
@@ -384,20 +387,20 @@ Deno.test("firecracker: its memory is what was measured, with a margin", () => {
 });
 
 Deno.test("firecracker: an MTU of 1500 goes without saying, for versions that do not know it", () => {
-  assert.doesNotMatch(toldOf(monitorByName("firecracker"), { network }), /mtu/);
+  assert.doesNotMatch(argumentsOf(monitorByName("firecracker"), { network }), /mtu/);
 });
 
 Deno.test("firecracker: its command line leaves room for what it adds", () => {
   const monitor = monitorByName("firecracker");
-  assert.ok(toldOf(monitor, { commandLine: "x".repeat(1983) }));
-  assert.throws(() => toldOf(monitor, { commandLine: "x".repeat(1984) }), /room for 1983/);
+  assert.ok(argumentsOf(monitor, { commandLine: "x".repeat(1983) }));
+  assert.throws(() => argumentsOf(monitor, { commandLine: "x".repeat(1984) }), /room for 1983/);
 });
 
 Deno.test("qemu: a guest that knows virtio 1.0 only gets a card of that kind", () => {
   const qemu = monitorByName("qemu");
   assert.match(
-    toldOf(qemu, { network: { ...networkOf(qemu), modern: true } }),
+    argumentsOf(qemu, { network: { ...networkOf(qemu), modern: true } }),
     /disable-legacy=on/,
   );
-  assert.doesNotMatch(toldOf(qemu, { network: networkOf(qemu) }), /disable-legacy/);
+  assert.doesNotMatch(argumentsOf(qemu, { network: networkOf(qemu) }), /disable-legacy/);
 });

@@ -34,7 +34,7 @@ function stepOf<T extends Step["step"]>(input: LaunchInput, name: T): Extract<St
   >;
 }
 
-Deno.test("the agent runs the program as config.json says, whoever the monitor is", () => {
+Deno.test("the agent runs the program as config.json says, whatever the monitor's user", () => {
   const user = { uid: 0, gid: 0, additionalGids: [7, 3, 7], umask: 0o27 };
   const input = inputOf({
     spec: specOf({

@@ -95,7 +95,7 @@ function find<Name extends Step["step"]>(steps: Step[], name: Name) {
   return steps.filter((it): it is Extract<Step, { step: Name }> => it.step === name);
 }
 
-const toldOf = (steps: Step[]) => find(steps, "startMonitor")[0]!.argv.join(" ");
+const argumentsOf = (steps: Step[]) => find(steps, "startMonitor")[0]!.argv.join(" ");
 const rulesOf = (steps: Step[]) =>
   find(steps, "deviceRule").map(({ rule }) => rule).filter((rule) => rule.startsWith("b"));
 
@@ -117,10 +117,10 @@ Deno.test("a device is a node of the monitor's user, and the cgroup lets through
     { type: "block", major: 253, minor: 3, access: "rw" },
   ]);
   assert.match(
-    toldOf(steps),
+    argumentsOf(steps),
     /driver=host_device,\S*filename=\/dev\/disk0,locking=off,read-only=off/,
   );
-  assert.match(toldOf(steps), /virtio-blk-pci,drive=disk0,.*,serial=rootfs/);
+  assert.match(argumentsOf(steps), /virtio-blk-pci,drive=disk0,.*,serial=rootfs/);
 });
 
 Deno.test("a read-only device cannot be written by its node, its rule or the monitor", () => {
@@ -128,7 +128,7 @@ Deno.test("a read-only device cannot be written by its node, its rule or the mon
   const [node] = find(steps, "mknod").filter(({ type }) => type === "block");
   assert.equal(node!.mode, 0o400);
   assert.deepEqual(rulesOf(steps), ["b 253:3 r"]);
-  assert.doesNotMatch(toldOf(steps), /read-only=off/);
+  assert.doesNotMatch(argumentsOf(steps), /read-only=off/);
 });
 
 Deno.test("a loop device is passed open: by its number a monitor could open a later one", () => {
@@ -251,7 +251,7 @@ Deno.test("a file of the image that the user may not open is opened for it, whil
   const names = steps.map(({ step }) => step);
   assert.ok(names.indexOf("openFile") < names.indexOf("pivotRoot"));
   assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
-  assert.match(toldOf(steps), /-add-fd fd=3,set=3 .*driver=file,\S*filename=\/dev\/fdset\/3,/);
+  assert.match(argumentsOf(steps), /-add-fd fd=3,set=3 .*driver=file,\S*filename=\/dev\/fdset\/3,/);
   // It may be read by all, and is to be written.
   assert.equal(find(stepsOf([file({ ...locked, mode: 0o644 })]), "openFile").length, 1);
   const readOnly = stepsOf([file(locked, "imageFile", true)]);
@@ -330,11 +330,11 @@ Deno.test("fd: no node, and no device is allowed", () => {
     fd: 3 + index,
   }));
   assert.deepEqual(inherited(steps), fds);
-  const told = toldOf(steps);
+  const given = argumentsOf(steps);
   for (const text of ["kvm,device=/dev/fdset/3", "tap,id=net0,fd=4", "filename=/dev/fdset/5,"]) {
-    assert.ok(told.includes(text), `${text} in ${told}`);
+    assert.ok(given.includes(text), `${text} in ${given}`);
   }
-  assert.match(told, /driver=host_device,\S*filename=\/dev\/fdset\/7,locking=off,read-only=on/);
+  assert.match(given, /driver=host_device,\S*filename=\/dev\/fdset\/7,locking=off,read-only=on/);
   // Opened while the cgroup lets it, and the tap is there; nothing can be opened in /dev any more.
   const order = [
     "createTap",
@@ -441,7 +441,7 @@ for (const { name, disks, wanted, error: expected, message } of refused) {
 
 Deno.test("a Linux guest's root is its disk", () => {
   const line = (disk: Partial<DiskFacts>) =>
-    toldOf(stepsOf([device({ mountPoint: "/", ...disk })], { type: "linux" }));
+    argumentsOf(stepsOf([device({ mountPoint: "/", ...disk })], { type: "linux" }));
   assert.match(line({ fileSystem: "ext4" }), /root=\/dev\/vda rw rootfstype=ext4 init=x/);
   assert.match(line({ readOnly: true }), /root=\/dev\/vda ro init=x/);
 });

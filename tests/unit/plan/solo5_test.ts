@@ -28,13 +28,13 @@ function launch(
   }));
 }
 
-function toldOf(...args: Parameters<typeof launch>): string {
+function argumentsOf(...args: Parameters<typeof launch>): string {
   const exec = launch(...args).plan.steps.find((step) => step.step === "startMonitor")!;
   return exec.argv.slice(1).join(" ");
 }
 
 Deno.test("the manifest names the network device", () => {
-  assert.match(toldOf(net("service0"), { network: NETWORK }), /--net:service0=tap0_urunc /);
+  assert.match(argumentsOf(net("service0"), { network: NETWORK }), /--net:service0=tap0_urunc /);
 });
 
 Deno.test("a guest that declares no network device does without the container's network", () => {
@@ -98,7 +98,7 @@ Deno.test("a MirageOS guest's memory has room for its runtime", () => {
     const { spec } = launchInputOf();
     spec.linux.resources.memory.limit = limitMiB * 1024 * 1024;
     const kernelFormat = { ...kernelFormatFor("spt"), memoryEnd } as KernelFormat;
-    return () => toldOf([], { spec, facts: factsOf({ kernelFormat }) });
+    return () => argumentsOf([], { spec, facts: factsOf({ kernelFormat }) });
   };
   assert.throws(limited(10), /the guest's kernel needs 8 MiB.* a memory limit of at least 15 MiB/);
   assert.match(limited(15)(), /--mem=8 /);
@@ -107,8 +107,8 @@ Deno.test("a MirageOS guest's memory has room for its runtime", () => {
 
 Deno.test("disks are the block devices of their names, others in order", () => {
   const disks = [disk("block"), disk("logs"), disk("data")];
-  const told = toldOf(block("data", "first", "second"), { disks });
-  const names = [...told.matchAll(/--block:(\w+)=\/guest\/disk(\d)/g)].map((it) => [it[1], it[2]]);
+  const given = argumentsOf(block("data", "first", "second"), { disks });
+  const names = [...given.matchAll(/--block:(\w+)=\/guest\/disk(\d)/g)].map((it) => [it[1], it[2]]);
   assert.deepEqual(names, [["first", "0"], ["second", "1"], ["data", "2"]]);
 });
 
@@ -117,7 +117,7 @@ Deno.test("the keys name one of several block devices, and need not name any", (
   const input = { ...unikernel, solo5BlkDev: "b" } as LaunchInput["unikernel"];
   const disks = [disk("block"), disk("other")];
   assert.match(
-    toldOf(block("a", "b"), { disks, unikernel: input }),
+    argumentsOf(block("a", "b"), { disks, unikernel: input }),
     /--block:b=\/guest\/disk0 .*:a=/,
   );
 });

@@ -21,7 +21,7 @@ Deno.test("outcomes, reasons and escaped names", () => {
   ]);
 });
 
-Deno.test("what passed only in another node is told apart, and bears its own name", () => {
+Deno.test("what passed only in another node is marked, and has its own name", () => {
   const text = report(
     `<testcase name="node &gt; boots ~ passed only in another node" classname="./a_test.ts"/>`,
     `<testcase name="node &gt; idles" classname="./a_test.ts"/>`,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Scope } from "../../support/scope.ts";
 import { withTimeout } from "../../support/skip.ts";
 
-Deno.test("what was done is undone in reverse, once, and whoever ends the scope waits", async () => {
+Deno.test("what was done is undone in reverse, once, and the one who ends the scope waits", async () => {
   const log: string[] = [];
   const scope = new Scope();
   scope.defer("first", () => log.push("first"));
@@ -11,7 +11,7 @@ Deno.test("what was done is undone in reverse, once, and whoever ends the scope 
     await new Promise((resolve) => setTimeout(resolve, 20));
     log.push("second");
   });
-  // As when the run is told to end, and the test ends because of it.
+  // As when the run is asked to end, and the test ends because of it.
   const [, , seen] = await Promise.all([
     scope[Symbol.asyncDispose](),
     scope[Symbol.asyncDispose](),
@@ -21,7 +21,7 @@ Deno.test("what was done is undone in reverse, once, and whoever ends the scope 
   assert.deepEqual(log, ["second", "first"]);
 });
 
-Deno.test("every clean-up is tried, and all failures are told", async () => {
+Deno.test("every clean-up is tried, and all failures are reported", async () => {
   const log: string[] = [];
   const fail = (what: string) => () => {
     log.push(what);

@@ -35,7 +35,7 @@ function listen(scope: Scope, greeting?: string): number {
   return (listener.addr as Deno.NetAddr).port;
 }
 
-/** What the watch said within so many seconds, and otherwise when it was told to end. */
+/** What the watch said within so many seconds, and otherwise when it was asked to end. */
 async function watchFor(
   seconds: number,
   pid: number,

@@ -191,7 +191,7 @@ async function numbers(device: string): Promise<{ major: number; minor: number }
   return { major, minor };
 }
 
-/** Whoever is in the cgroup, with all of root's rights, may open its own disk and KVM only. */
+/** A process in the cgroup, with all of root's rights, may open its own disk and KVM only. */
 async function assertRules(cgroup: string, own: string, other: string): Promise<void> {
   const script = 'echo $$ > "/sys/fs/cgroup$0/cgroup.procs"; exec 3<>"$1"';
   const open = async (path: string) => await run(["sh", "-c", script, cgroup, path]);

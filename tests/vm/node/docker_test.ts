@@ -53,7 +53,7 @@ testIf("docker: a guest on nested KVM prints its line and exits; one idles under
   await assertRemoved(it, guest);
 });
 
-/** Docker's bridges have no IPv6 unless they are told. */
+/** Docker's bridges have no IPv6 by default. */
 const DUAL = ["--ipv6", "--subnet=10.88.4.0/24", "--subnet=fd00:88:4::/64", "dual"];
 
 /** IPv6 is there a little after the interface is. */

@@ -1,4 +1,4 @@
-/** The driver, with a bus that answers as told and plain files in the place of cgroups. */
+/** The driver, with a bus that answers as the test asks and plain files in the place of cgroups. */
 import assert from "node:assert/strict";
 import type { CgroupPlan } from "../../../../lib/cgroups/plan.ts";
 import {

@@ -1,5 +1,5 @@
 /**
- * A D-Bus server that answers as it is told, on a real socket. It runs in a worker, because the
+ * A D-Bus server that answers as the test asks, on a real socket. It runs in a worker, because the
  * client under test blocks its thread.
  */
 import {
@@ -20,7 +20,7 @@ export type Action =
 /** How it behaves. */
 export interface Script {
   path: string;
-  /** Its answer to AUTH; `OK …` unless told. */
+  /** Its answer to AUTH; `OK …` by default. */
   authentication?: string;
   /** For each method, what is done at the first call, the second and so on; the last is repeated. */
   calls: Record<string, Action[][]>;

@@ -25,7 +25,7 @@ Deno.test("a handler that throws is reported and removed; the others stay", asyn
     await promise;
   }
   assert.deepEqual(failures, [failure]);
-  // Whoever had it does not know.
+  // Its former user does not know.
   reactor.remove(badReader);
   for (const fd of [badReader, badWriter, goodReader, goodWriter]) close(fd);
 });
@@ -43,12 +43,12 @@ Deno.test("a handler may close its descriptor and throw", async () => {
   close(writer);
   // Its number is free for another.
   const [next, nextWriter] = pipe();
-  const told = Promise.withResolvers<void>();
+  const called = Promise.withResolvers<void>();
   reactor.add(next, EPOLLIN, () => {
     reactor.remove(next);
-    told.resolve();
+    called.resolve();
   });
   write(nextWriter, BYTE);
-  await told.promise;
+  await called.promise;
   for (const fd of [next, nextWriter]) close(fd);
 });

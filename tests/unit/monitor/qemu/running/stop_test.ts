@@ -69,7 +69,7 @@ Deno.test("a guest without a driver of the power button is asked by the keyboard
   assert.deepEqual(asked, ["qmp_capabilities", "query-kvm", "ending", "send-key"]);
 });
 
-/** Registers as QEMU 10 prints them; 64 bits unless told. */
+/** Registers as QEMU 10 prints them; 64 bits by default. */
 const registers = ({ cr2 = "58a27d", cr3 = "257c000", fs = "0" } = {}) =>
   ["RIP=ffffffffbb2be58f CPL=0 HLT=1", `FS =0000 ${fs} 00000000 00000000`]
     .concat([`CR0=80050033 CR2=${cr2} CR3=${cr3} CR4=00751ef0`]).join("\r\n");
