@@ -47,6 +47,8 @@ export const FATAL_CALLS: readonly string[] = [
 /**
  * What libraries try first and do without: they are answered as by a kernel that does not have it, in
  * every mode. The C library makes threads by clone3(2), whose flags are in memory, where no filter sees
- * them, and then by clone(2); QEMU has threads or linux-aio in place of io_uring(7).
+ * them, and then by clone(2); QEMU has threads or linux-aio in place of io_uring(7). A file in memory could
+ * be written and then mapped as code, like a library: QEMU only tries out whether there could be one
+ * (qemu_memfd_check()); tables of monitors that need one allow it.
  */
-export const ABSENT_CALLS: readonly string[] = ["clone3", "io_uring_setup"];
+export const ABSENT_CALLS: readonly string[] = ["clone3", "io_uring_setup", "memfd_create"];

@@ -53,7 +53,6 @@ export const QEMU: readonly CallGroup[] = [
     why: "at its exit it removes its control socket, of which there is no path in its root",
     calls: "unlink",
   },
-  { why: "it tries out whether guest memory could be in a file of memory", calls: "memfd_create" },
   { why: "libnuma's constructor", calls: "get_mempolicy" },
   { why: "a filter of its own (-sandbox)", calls: "seccomp" },
   {
