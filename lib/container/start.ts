@@ -89,9 +89,11 @@ async function execAndProve(
   // Before anything is asked of it: what has no descriptor left can still end it.
   const pidfd = openProcess(state);
   try {
+    // Proven at the barrier. Later the waiter may have other children: what a monitor leaves behind.
+    const waiting = waitingMonitor(state);
     await timed(execTitle(state), () => letExec(directory, state, timeout), { id: state.id });
     stopwatch.did("exec");
-    const started = await proveAfterExec(directory, state);
+    const started = await proveAfterExec(directory, state, waiting);
     stopwatch.did("prove identity");
     directory.writeState(withStart(started, stopwatch));
     return started;
@@ -240,28 +242,46 @@ async function execTimeout(state: ContainerState, timeout: number): Promise<Host
 async function proveAfterExec(
   directory: ContainerDirectory,
   state: ContainerState,
+  waiting: Began | undefined,
 ): Promise<ContainerState> {
-  const monitor = monitorPid(state)!;
+  const processes: [Role, Began | undefined][] = [
+    ["waiter", beganOf(state.pid!)],
+    // An earlier urunc's waiter starts its monitor only now, or there is no waiter.
+    ["monitor", waiting ?? waitingMonitor(state)],
+  ];
   const proofs = new Map<Role, Proof>();
-  for (const [role, pid] of [["waiter", state.pid!], ["monitor", monitor]] as const) {
-    // It has no child (any more), or is of a urunc that had no waiter.
-    if (role === "monitor" && pid === state.pid) continue;
-    const proof = await proveProcess(directory, state, { role, pid });
+  for (const [role, process] of processes) {
+    const proof = process && await proveProcess(directory, state, { role, ...process });
     if (proof !== undefined) proofs.set(role, proof);
   }
   return { ...state, ...provenState(proofs), phase: "started" };
+}
+
+/** A process, and when it began: its number may be another's later. */
+interface Began {
+  pid: number;
+  startTime: string | undefined;
+}
+
+/** The waiter's child; undefined when it has none (any more). */
+function waitingMonitor(state: ContainerState): Began | undefined {
+  const pid = monitorPid(state);
+  return pid === undefined || pid === state.pid ? undefined : beganOf(pid);
+}
+
+function beganOf(pid: number): Began {
+  return { pid, startTime: readProcessStat(pid)?.startTime };
 }
 
 /** Undefined when the process has exited. */
 async function proveProcess(
   directory: ContainerDirectory,
   state: ContainerState,
-  { role, pid }: { role: Role; pid: number },
+  { role, pid, startTime }: Began & { role: Role },
 ): Promise<Proof | undefined> {
-  const began = readProcessStat(pid)?.startTime;
   const proof = await readOrKill(directory, state, { role, pid, started: true });
   if (proof === undefined || proof.differences.length === 0) return proof;
-  if (!isAlive(pid, began)) return undefined;
+  if (!isAlive(pid, startTime)) return undefined;
   await forceDelete(directory, state);
   throw new HostError({
     operation: "prove the monitor's identity",

@@ -132,7 +132,12 @@ function keep(key: string, found: Found): void {
     );
     Deno.renameSync(unfinished, key);
   } catch {
-    // Nothing depends on it.
+    // Nothing depends on it. Half a file must not stay: this pid could not write it again.
+    try {
+      Deno.removeSync(unfinished);
+    } catch {
+      // It was not made.
+    }
   }
 }
 
