@@ -67,7 +67,12 @@ function expectedOf({ expectedIdentity }: ContainerState, { role, started }: Pro
 function differentNamespaces({ namespaces }: ContainerState, pid: number, role: Role): string[] {
   if (namespaces === undefined) return [];
   const own = role === "monitor" ? namespaces.monitor : [];
-  return compareNamespaces(readNamespaces(pid), namespaces.container, own);
+  const { container } = namespaces;
+  return compareNamespaces(readNamespaces(pid), {
+    container,
+    runtime: readNamespaces(Deno.pid),
+    own,
+  });
 }
 
 function differentProfile({ expectedIdentity }: ContainerState, pid: number): string[] {

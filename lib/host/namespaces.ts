@@ -25,23 +25,30 @@ export function readNamespaces(pid: number): Namespaces {
   return Object.fromEntries(FILES.map((file) => [file, read(file)])) as Namespaces;
 }
 
+/** Where a process should be. */
+export interface PlannedNamespaces {
+  /** The namespaces of the container. */
+  container: Namespaces;
+  /** Those of the runtime, of which none may be one that is the process's own. */
+  runtime: Namespaces;
+  /** Which are to be others than the container's, of this process alone. */
+  own?: readonly MonitorNamespace[];
+}
+
 /**
  * Compares where a process is with where it should be.
  *
- * @param container the namespaces of the container
- * @param own which are to be others, of this process alone
  * @returns a sentence for each difference
  */
 export function compareNamespaces(
   actual: Namespaces,
-  container: Namespaces,
-  own: readonly MonitorNamespace[] = [],
+  { container, runtime, own = [] }: PlannedNamespaces,
 ): string[] {
-  const others = new Set(own.map((it) => NAMESPACE_FILES[it]));
+  const owned = new Set(own.map((it) => NAMESPACE_FILES[it]));
   return FILES.flatMap((file) => {
-    const isContainers = actual[file] === container[file];
-    if (isContainers === !others.has(file)) return [];
-    const planned = others.has(file) ? "one of its own" : container[file];
-    return [`namespace is ${actual[file]}, planned was ${planned}`];
+    const isOwn = actual[file] !== container[file] && actual[file] !== runtime[file];
+    if (owned.has(file) ? isOwn : actual[file] === container[file]) return [];
+    const planned = owned.has(file) ? "one of its own" : container[file];
+    return [`${file} namespace is ${actual[file]}, planned was ${planned}`];
   });
 }

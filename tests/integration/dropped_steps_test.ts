@@ -82,11 +82,12 @@ const CASES: Case[] = [
   { step: "keepCapabilities", fails: /setCapabilities none kept=CAP_SYS_ADMIN\): capset.*EPERM/ },
   {
     step: "enterMonitorNamespaces",
-    fails: /identity: monitor: namespace is net:\[\d+\], planned was one of its own; .* is ipc:/,
+    fails:
+      /identity: monitor: net namespace is net:\[\d+\], planned was one of its own; .* is ipc:/,
   },
   {
     step: "leaveMonitorNamespaces",
-    fails: /identity: waiter: namespace is net:\[\d+\], planned was net:\[\d+\]; .* is ipc:/,
+    fails: /identity: waiter: net namespace is net:\[\d+\], planned was net:\[\d+\]; .* is ipc:/,
   },
   {
     // The monitor's are reset in any case (ffi/linux/spawn.ts); the waiter would read none that is ignored.
