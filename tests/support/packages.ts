@@ -44,6 +44,7 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "docker-cli", purpose: "a caller" },
   { package: "podman", purpose: "a caller" },
   { package: "conmon", purpose: "what podman calls the runtime through" },
+  { package: "containernetworking-plugins", purpose: "networks of pods, for CRI and ctr" },
   { package: "mmdebstrap", purpose: "builds the node that tests boot" },
   { package: "e2fsprogs", purpose: "makes the node's disks" },
   { package: "libarchive13t64", purpose: "mkfs.ext4 fills a disk from a tar with it" },
