@@ -44,7 +44,9 @@ testIf("docker pauses, updates, lists and measures a container of urunc", {
   await docker(["unpause", id], { check: true });
   await logsWith(it, id, `${before.trim().split("\n").length + 3}\n`);
   const top = await docker(["top", id, "-eo", "pid,args"], { check: true });
-  assert.match(top.stdout, new RegExp(`^\\s*${(await inspect(id)).State.Pid} .* -append `, "m"));
+  // The container's process, and the monitor.
+  assert.match(top.stdout, new RegExp(`^\\s*${(await inspect(id)).State.Pid} +urunc-waiter `, "m"));
+  assert.match(top.stdout, /^\s*\d+ .* -append /m);
   const stats = await docker(["stats", "--no-stream", "--format", "{{json .}}", id], {
     check: true,
   });
