@@ -1,8 +1,5 @@
 import {
   chdir,
-  CLONE_NEWIPC,
-  CLONE_NEWNET,
-  CLONE_NEWPID,
   close,
   fchdir,
   O_PATH,
@@ -18,13 +15,7 @@ import {
 import { type MonitorNamespace, NAMESPACE_FILES } from "../../host/namespaces.ts";
 import { openedBy, type StepHandlers } from "../context.ts";
 import { makePrograms, PROGRAM } from "../programs.ts";
-
-/** @see namespaces(7) */
-const CLONE_FLAGS: Record<MonitorNamespace, number> = {
-  network: CLONE_NEWNET,
-  ipc: CLONE_NEWIPC,
-  pid: CLONE_NEWPID,
-};
+import { CLONE_FLAGS, cloneFlags } from "./namespaces.ts";
 
 /**
  * The monitor's process, in namespaces of its own. The container's process, which this one becomes, has
@@ -55,7 +46,7 @@ export const MONITOR_STEPS: StepHandlers<
   },
 
   enterMonitorNamespaces({ namespaces }) {
-    unshare(namespaces.reduce((flags, it) => flags | CLONE_FLAGS[it], 0));
+    unshare(cloneFlags(namespaces));
   },
 
   startMonitor({ argv, fds }, context) {

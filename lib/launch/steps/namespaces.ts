@@ -3,6 +3,7 @@ import {
   CLONE_NEWIPC,
   CLONE_NEWNET,
   CLONE_NEWNS,
+  CLONE_NEWPID,
   CLONE_NEWUTS,
   close,
   mount,
@@ -21,12 +22,13 @@ import type { InitNamespace } from "../../plan/types.ts";
 import type { StepHandlers } from "../context.ts";
 
 /** @see namespaces(7) */
-const CLONE_FLAGS: Record<InitNamespace, number> = {
+export const CLONE_FLAGS: Record<InitNamespace | "pid", number> = {
   mount: CLONE_NEWNS,
   network: CLONE_NEWNET,
   ipc: CLONE_NEWIPC,
   uts: CLONE_NEWUTS,
   cgroup: CLONE_NEWCGROUP,
+  pid: CLONE_NEWPID,
 };
 
 /** Namespaces, and what is set in them. */
@@ -60,7 +62,7 @@ export const NAMESPACE_STEPS: StepHandlers<
 
   unshare({ namespaces }) {
     // bitwise or of all flags: one call, so that no step sees half of the namespaces
-    unshare(namespaces.reduce((flags, type) => flags | CLONE_FLAGS[type], 0));
+    unshare(cloneFlags(namespaces));
   },
 
   privatePropagation() {
@@ -86,6 +88,11 @@ export const NAMESPACE_STEPS: StepHandlers<
     runHooks(hooks, context.state, { name });
   },
 };
+
+/** The flags of all of these, for one call. */
+export function cloneFlags(namespaces: readonly (keyof typeof CLONE_FLAGS)[]): number {
+  return namespaces.reduce((flags, type) => flags | CLONE_FLAGS[type], 0);
+}
 
 /**
  * sysctl(8), "key": the first separator, `.` or `/`, is the separator, and the other one stands for
