@@ -13,6 +13,7 @@ import { events } from "./verbs/events.ts";
 import { features } from "./verbs/features.ts";
 import { kill } from "./verbs/kill.ts";
 import { list } from "./verbs/list.ts";
+import { logs } from "./verbs/logs.ts";
 import { pause } from "./verbs/pause.ts";
 import { ps } from "./verbs/ps.ts";
 import { resume } from "./verbs/resume.ts";
@@ -87,6 +88,8 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return resume(command, context);
     case "events":
       return events(command, context);
+    case "logs":
+      return logs(command, context);
     case "update":
       return update(command, context);
     case "spec":

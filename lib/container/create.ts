@@ -40,6 +40,7 @@ import { type Proof, provenState, readProof, type Role } from "./proof.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import {
+  CONSOLE_FILE,
   type ContainerDirectory,
   CONTROL_SOCKET,
   type Lock,
@@ -432,6 +433,7 @@ function launchInput(
       mountPoint: `${directory}/root`,
       startSocket: `${directory}/${START_SOCKET}`,
       controlSocket: `${directory}/${CONTROL_SOCKET}`,
+      console: `${directory}/${CONSOLE_FILE}`,
     },
     deviceCgroup: cgroup?.deviceCgroup,
     cgroup: cgroup?.plan.path,

@@ -30,6 +30,9 @@ export const START_SOCKET = "start.sock";
 /** In a container's directory: on which the monitor takes commands, where it takes any. */
 export const CONTROL_SOCKET = "control.sock";
 
+/** In a container's directory: what is kept of the console of a guest with an agent. */
+export const CONSOLE_FILE = "console";
+
 /** Only the runtime's user has business in it. */
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;

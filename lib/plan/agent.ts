@@ -12,6 +12,9 @@ import { groupsOf, umaskOf } from "./credentials.ts";
 /** The ports of a guest's agent in the order of their descriptors: lib/build/guest_init/protocol.h. */
 export const AGENT_PORTS = ["stdin", "stdout", "stderr", "control"] as const;
 
+/** Size of the file that keeps the last of a guest's console: lib/build/waiter/channel.h. Bytes. */
+export const CONSOLE_BYTES = 65536;
+
 /** What the decision depends on. */
 export interface AgentInput {
   unikernel: Pick<UnikernelConfig, "agent">;

@@ -14,7 +14,7 @@ import type { Guest } from "../guest/families/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { Asking, GuestInput, UnikernelConfig } from "../guest/types.ts";
-import { AGENT_PORTS, monitorPorts, planAgent, portEnds } from "./agent.ts";
+import { AGENT_PORTS, CONSOLE_BYTES, monitorPorts, planAgent, portEnds } from "./agent.ts";
 import { planAppArmor } from "./apparmor.ts";
 import {
   type CredentialsInput,
@@ -83,6 +83,8 @@ export interface LaunchPaths {
   startSocket: string;
   /** Socket for commands to the monitor, if it takes any. */
   controlSocket: string;
+  /** File that keeps the last of the console of a guest with an agent. */
+  console: string;
 }
 
 /** The second plan, and its expected result. */
@@ -185,6 +187,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   const [portsFd] = stop.agent
     ? AGENT_PORTS.map((port) => numbered(waiterFds, portEnds(port).ours))
     : [];
+  const consoleFd = stop.agent ? numbered(waiterFds, "console") : undefined;
   const monitorInput = monitorInputOf(input, {
     accelerator,
     initrdProcess,
@@ -210,7 +213,12 @@ export function planLaunch(asked: LaunchInput): Launch {
       { step: "openFilter", name: WAITER_FILTER, filter: filters.waiter } as const,
     ]),
     ...(eventsFd === undefined ? [] : [{ step: "connectEvents" } as const]),
-    ...(stop.agent ? [{ step: "connectAgent" } as const] : []),
+    ...(stop.agent
+      ? [
+        { step: "connectAgent" } as const,
+        { step: "openConsole", path: paths.console, size: CONSOLE_BYTES } as const,
+      ]
+      : []),
     ...(network === undefined ? [] : planNetwork(network, {
       user,
       mode: networkMode(spec),
@@ -273,6 +281,7 @@ export function planLaunch(asked: LaunchInput): Launch {
         watchFd,
         filterFd: waiterFilterFd,
         portsFd,
+        consoleFd,
         terminal: input.terminal !== undefined,
       }),
       env: [],

@@ -209,6 +209,8 @@ export type StepBody =
   | { step: "connectEvents" }
   /** A connection for each port of the guest's agent: see plan/agent.ts. */
   | { step: "connectAgent" }
+  /** Makes the file that keeps the last of the guest's console, `console`: see container/console.ts. */
+  | { step: "openConsole"; path: string; size: number }
   /** Reports to the creator that only the exec is left, and waits for `start`. */
   | { step: "barrier" }
   /** Executes the container's process, which lets the monitor begin: see plan/waiter.ts. */

@@ -10,7 +10,8 @@ const MONITOR = "urunc-monitor";
  * Memory that the container's process costs beside the monitor, and the monitor's own namespaces, in
  * bytes. Measured in a memory cgroup (v1): 124 KiB, of which 28 are its own, 20 its program, and 76 the
  * kernel's for one more process; and 100 KiB of the kernel's for the namespaces. The rest is for its
- * pipes, at most four, which hold 64 KiB each (pipe(7)) when the output is not read.
+ * pipes, at most four, which hold 64 KiB each (pipe(7)) when the output is not read; with an agent three,
+ * and the file of the guest's console.
  */
 export const WAITER_BYTES = 480 * 1024;
 
@@ -28,13 +29,15 @@ export interface WaiterInput {
   filterFd?: number;
   /** The first of its ends of the connections to the guest's agent, if the guest has one. */
   portsFd?: number;
+  /** Of the file that keeps the last of such a guest's console. */
+  consoleFd?: number;
   /** The standard files are a terminal. */
   terminal?: boolean;
 }
 
 /** The argument vector of the container's process, without the monitor's pid: it is known only later. */
 export function waiterArguments(input: WaiterInput): string[] {
-  const { monitor, guest, startFd, goFd, watchFd, filterFd, portsFd, terminal } = input;
+  const { monitor, guest, startFd, goFd, watchFd, filterFd, portsFd, consoleFd, terminal } = input;
   return [
     WAITER,
     `go=${goFd}`,
@@ -46,6 +49,7 @@ export function waiterArguments(input: WaiterInput): string[] {
     ...(monitor.dropsOutput ? ["blocking"] : []),
     ...endWords(monitor, guest),
     ...(portsFd === undefined ? [] : [`ports=${portsFd}`, ...(terminal ? ["terminal"] : [])]),
+    ...(consoleFd === undefined ? [] : [`console=${consoleFd}`]),
   ];
 }
 

@@ -5,6 +5,7 @@ import {
   kill,
   O_CREAT,
   O_RDONLY,
+  O_RDWR,
   O_WRONLY,
   open,
   readAsync,
@@ -16,6 +17,8 @@ import {
   waitpidAsync,
   writeAll,
 } from "../../ffi/linux.ts";
+import { lastBytes } from "../../lib/container/console.ts";
+import { CONSOLE_BYTES } from "../../lib/plan/agent.ts";
 import { childrenOf, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -65,11 +68,14 @@ class Guest {
       ...["stdout", "stderr"].map((name) => open(`${directory}/${name}`, flags, 0o600)),
     ];
     const pairs = ["start", "events", ...PORTS].map(() => socketpair(SOCK_STREAM));
-    const theirs = [...files, ...pairs.map(([, it]) => it)];
+    await Deno.writeFile(`${directory}/console`, new Uint8Array(CONSOLE_BYTES));
+    const kept = open(`${directory}/console`, O_RDWR);
+    const theirs = [...files, ...pairs.map(([, it]) => it), kept];
     const pid = spawn({
       path: waiter,
       argv: [
-        ...["urunc-waiter", "start=3", "events=4", "ports=5", "input", "debug-exit", "--"],
+        ...["urunc-waiter", "start=3", "events=4", "ports=5", "console=9"],
+        ...["input", "debug-exit", "--"],
         ...["/bin/sh", "-c", script],
       ],
       env: ["PATH=/usr/bin:/bin"],
@@ -121,6 +127,14 @@ class Guest {
       type = found;
     }
     for (const child of childrenOf(this.pid)) kill(child, SIGKILL);
+  }
+
+  /** What is kept of the console. */
+  console(): string {
+    const file = Deno.readFileSync(`${this.#directory}/console`);
+    assert.equal(file.length, CONSOLE_BYTES);
+    const count = new DataView(file.buffer).getBigUint64(0, true);
+    return new TextDecoder().decode(lastBytes(count, file, count));
   }
 
   text(name: "stdout" | "stderr"): string {
@@ -244,6 +258,18 @@ test(
     assert.equal(await stays.code(), 6);
   },
 );
+
+test("the last of the console is kept, in a file that does not grow", async (waiter, scope) => {
+  const script = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; exit 0";
+  const guest = await Guest.start(scope, waiter, script);
+  assert.equal(await guest.code(), 255);
+  const lines = guest.console().split("\n");
+  const first = Number(/\d+$/.exec(lines[1]!)![0]);
+  const expected = Array.from({ length: 20000 - first }, (_, index) => `line ${first + index}`);
+  assert.deepEqual(lines.slice(1), [...expected, ""]);
+  assert.equal(guest.console().length, CONSOLE_BYTES - 8);
+  assert.ok(guest.text("stderr").endsWith("\nline 19998\nline 19999\n"));
+});
 
 test("a console that never ends costs nobody else", async (waiter, scope, kind) => {
   const guest = await Guest.start(scope, waiter, "head -c 100000000 /dev/zero; exec sleep 1000");

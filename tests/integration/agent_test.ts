@@ -213,6 +213,26 @@ testIf("agent: a guest that crashes is 255, with the last lines of its console",
   assert.match(stderr, /Kernel panic - not syncing: sysrq triggered crash/);
 });
 
+testIf("agent: the console of its kernel is kept, also when it has ended", QEMU, async () => {
+  await using scope = new Scope();
+  const script = "printf '\\033[2Jown words\\n' >/dev/console; echo up; exec busybox sleep 1000";
+  const container = await shellContainer(scope, script, {
+    user: ROOT,
+    edit: withCapabilities("CAP_DAC_OVERRIDE"),
+  });
+  await container.mustStart();
+  await container.waitForOutput("up");
+  const running = await container.urunc(["logs", "--console", container.id], { check: true });
+  assert.match(running.stdout, /^\[.*Linux version /m);
+  assert.match(running.stdout, /^\?\[2Jown words$/m);
+  assertSucceeded(await container.kill("KILL"));
+  await container.waitForStatus("stopped");
+  const stopped = await container.urunc(["logs", "--console", container.id], { check: true });
+  assert.ok(stopped.stdout.startsWith(running.stdout));
+  assertSucceeded(await container.urunc(["delete", container.id]));
+  assertNothingLeft(container);
+});
+
 testIf(
   "agent: without the driver the serial line is used, and signals and exit codes arrive",
   QEMU,

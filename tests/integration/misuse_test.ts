@@ -35,6 +35,7 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
     [["update", "--memory", "much", "x"], ["--memory", '"much" is not a number', "update --help"]],
     [["update", "--resources", "-", "--memory", "1m", "x"], ["--resources", "give either"]],
     [["events", "--interval", "5", "x"], ["--interval", '"5" is not a duration', "500ms"]],
+    [["logs", "x"], ["logs", "docker logs", "--console"]],
     [["completion", "sh"], ["sh", "not a supported shell", "bash, zsh, fish"]],
     // An internal command, when it is typed.
     [["init"], ["init", "only urunc itself calls it", "urunc create"]],
@@ -76,6 +77,7 @@ testIf("every command on a container reports a missing one", {}, async () => {
   const options: Record<string, string[]> = {
     update: ["--memory", "1g"],
     events: ["--stats"],
+    logs: ["--console"],
   };
   const makers = ["create", "run"];
   const verbs = Object.entries(commands)

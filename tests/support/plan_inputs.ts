@@ -119,6 +119,7 @@ export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
       mountPoint: "/run/urunc/ID/root",
       startSocket: "/run/urunc/ID/start.sock",
       controlSocket: "/run/urunc/ID/control.sock",
+      console: "/run/urunc/ID/console",
     },
     newKeyring: true,
     ...changes,

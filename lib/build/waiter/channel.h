@@ -9,14 +9,23 @@
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../guest_init/protocol.h"
 
-/* So much of the console is kept, for the error when a guest ends without a word. */
-#define CONSOLE_KEPT 4096
+/*
+ * What is kept of the console: a file that others read (lib/container/console.ts). First how many bytes there
+ * were, eight bytes, least significant first; then the last of them, each at its number modulo the room.
+ */
+#define CONSOLE_FILE 65536
+#define CONSOLE_HEADER 8
+#define CONSOLE_ROOM (CONSOLE_FILE - CONSOLE_HEADER)
+
+/* So much of it is in the error when a guest ends without a word. */
+#define CONSOLE_SHOWN 4096
 
 enum channel_state {
   CHANNEL_NONE,    /* a guest without an agent: its console is its standard files */
@@ -40,8 +49,9 @@ static struct {
 } channel = {.control = -1};
 
 static struct {
-  size_t written;
-  char kept[CONSOLE_KEPT];
+  uint64_t written;
+  /* CONSOLE_FILE bytes. */
+  unsigned char *file;
   size_t matched;
 } console;
 
@@ -146,19 +156,33 @@ static size_t find_serial_words(const char *bytes, size_t count) {
   return count;
 }
 
+/* A file that has its size already, or memory of this process's own. Returns an errno. */
+static int open_console(int fd) {
+  int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+  void *file = mmap(NULL, CONSOLE_FILE, PROT_READ | PROT_WRITE, flags, fd, 0);
+  if (file == MAP_FAILED) return errno;
+  console.file = file;
+  return 0;
+}
+
 /* Keeps the console's last bytes. Returns how many it took: all, unless the rest are the program's. */
 static size_t take_console(const char *bytes, size_t count) {
   size_t taken = find_serial_words(bytes, count);
-  for (size_t i = 0; i < taken; i++) console.kept[console.written++ % CONSOLE_KEPT] = bytes[i];
+  unsigned char *kept = console.file + CONSOLE_HEADER;
+  for (size_t i = 0; i < taken; i++) {
+    kept[console.written++ % CONSOLE_ROOM] = (unsigned char)bytes[i];
+  }
+  put_number(console.file, console.written, CONSOLE_HEADER);
   return taken;
 }
 
 /* The console's last lines, without what a terminal would obey. Returns their length. */
-static size_t last_lines(char text[CONSOLE_KEPT]) {
-  size_t from = console.written > CONSOLE_KEPT ? console.written - CONSOLE_KEPT : 0;
+static size_t last_lines(char text[CONSOLE_SHOWN]) {
+  uint64_t from = console.written > CONSOLE_SHOWN ? console.written - CONSOLE_SHOWN : 0;
+  const unsigned char *kept = console.file + CONSOLE_HEADER;
   size_t length = 0;
-  for (size_t at = from; at < console.written; at++) {
-    char byte = console.kept[at % CONSOLE_KEPT];
+  for (uint64_t at = from; at < console.written; at++) {
+    char byte = (char)kept[at % CONSOLE_ROOM];
     if (byte == '\r') continue;
     text[length++] = byte == '\n' || (byte >= ' ' && byte < 127) ? byte : '?';
     /* What was cut is not a line. */

@@ -33,6 +33,7 @@
  *   code=FROM:TO exit code FROM is TO; goes before debug-exit
  *   ports=FD     the guest has an agent (channel.h): FD and the next three are sockets to its ports, and
  *                the monitor's standard output is the guest's console
+ *   console=FD   a file that keeps the last of the console (channel.h)
  *   terminal     the standard files are a terminal
  *
  * A SIGURG with the number of a signal as its value announces that what ends the program next is done
@@ -90,7 +91,7 @@
 #define MOST_INSTRUCTIONS 4096
 
 struct options {
-  int go, start, events, log, filter, ports, end, input, blocking, debug_exit, terminal;
+  int go, start, events, log, filter, ports, console, end, input, blocking, debug_exit, terminal;
   int codes, failures;
   struct { int from, to; } code[MOST_CODES];
 };
@@ -111,7 +112,7 @@ struct needle {
 };
 
 static struct options options = {.go = -1, .start = -1, .events = -1, .log = -1, .filter = -1,
-                                 .ports = -1, .end = SIGTERM};
+                                 .ports = -1, .console = -1, .end = SIGTERM};
 /* What the program reports of itself: its events, which go nowhere, or its log. */
 static struct flow input, output, errors, watched;
 /* The program's own, of a guest with an agent; `output` is its console then. */
@@ -194,6 +195,7 @@ static int parse_word(const char *word) {
          valued(word, "log=", 3, 1 << 20, &options.log) ||
          valued(word, "filter=", 3, 1 << 20, &options.filter) ||
          valued(word, "ports=", 3, 1 << 20, &options.ports) ||
+         valued(word, "console=", 3, 1 << 20, &options.console) ||
          valued(word, "end=", 1, 64, &options.end) || code(word) || failure_text(word) ||
          flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
          flag(word, "debug-exit", &options.debug_exit) ||
@@ -362,7 +364,11 @@ static void start_channel(void) {
   int flags = (options.terminal ? HELLO_TERMINAL : 0) | (together ? HELLO_TOGETHER : 0);
   forward(&port_output, options.ports + PORT_STDOUT, 1);
   forward(&port_errors, options.ports + PORT_STDERR, 2);
-  int error = begin_channel(options.ports + PORT_CONTROL, flags, size.ws_row, size.ws_col);
+  int error = open_console(options.console);
+  if (error) fail("map", "the console", error);
+  /* Not to be made longer by what the guest may make of this process. */
+  release(&options.console);
+  error = begin_channel(options.ports + PORT_CONTROL, flags, size.ws_row, size.ws_col);
   if (error) fail("channel", "", error);
 }
 
@@ -643,7 +649,7 @@ static const char NO_WORD[] =
 
 /* Whatever the monitor exits with: what a guest did that was not its program's exit, is a failure. */
 static int agent_exit_code(void) {
-  char lines[CONSOLE_KEPT];
+  char lines[CONSOLE_SHOWN];
   if (channel.has_exited && !channel.broken) {
     return channel.signal ? SIGNAL_BASE + channel.signal : channel.code;
   }

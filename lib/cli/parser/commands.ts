@@ -129,6 +129,17 @@ export const commands = {
     },
     positionals: { id },
   },
+  logs: {
+    summary: "Print the console of a guest's kernel.",
+    options: {
+      console: {
+        kind: "flag",
+        names: ["--console"],
+        help: "The kernel's console, at most the last 64 KiB; the guest must have an agent.",
+      },
+    },
+    positionals: { id },
+  },
   update: {
     summary: "Update a container's resource limits.",
     // Many, and loaded only for who updates.

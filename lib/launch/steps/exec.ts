@@ -15,6 +15,12 @@ import {
   MFD_ALLOW_SEALING,
   MFD_CLOEXEC,
   MSG_NOSIGNAL,
+  O_CLOEXEC,
+  O_CREAT,
+  O_EXCL,
+  O_NOFOLLOW,
+  O_RDWR,
+  open,
   read,
   send,
   SOCK_STREAM,
@@ -43,6 +49,7 @@ export const EXEC_STEPS: StepHandlers<
   | "openFilter"
   | "connectEvents"
   | "connectAgent"
+  | "openConsole"
   | "barrier"
   | "exec"
 > = {
@@ -72,6 +79,13 @@ export const EXEC_STEPS: StepHandlers<
       const ends = portEnds(port);
       context.opened.set(ends.ours, ours).set(ends.theirs, theirs);
     }
+  },
+
+  openConsole({ path, size }, context) {
+    const fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600);
+    // Its pages are there from now on: what it is mapped by does not meet a full file system.
+    writeAll(fd, new Uint8Array(size));
+    context.opened.set("console", fd);
   },
 
   barrier(_step, context) {

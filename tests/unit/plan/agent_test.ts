@@ -93,6 +93,8 @@ Deno.test("the monitor has one end of each port, the container's process the oth
   assert.ok(!waiter.fds.some(({ name }) => name.startsWith("guest ")));
   assert.ok(waiter.argv.includes(`ports=${first}`));
   assert.ok(!waiter.argv.includes("terminal"));
+  assert.ok(waiter.argv.includes(`console=${numberOf(waiter, "console")}`));
+  assert.ok(!monitor.fds.some(({ name }) => name === "console"));
   const terminal = stepOf(inputOf({ terminal: { kind: "creator" } }), "exec");
   assert.ok(terminal.argv.includes("terminal"));
 });
