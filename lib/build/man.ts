@@ -92,8 +92,10 @@ function uruncPage(): string[] {
 }
 
 function command([verb, spec]: [string, CommandSpec]): string[] {
-  const positionals: PositionalSpec[] = Object.values(spec.positionals);
-  const words = positionals.map((it) => it.default === undefined ? it.metavar : `[${it.metavar}]`);
+  const named: PositionalSpec[] = Object.values(spec.positionals);
+  const words = named.map((it) => it.default === undefined ? it.metavar : `[${it.metavar}]`);
+  if (spec.rest !== undefined) words.push(`[${spec.rest.metavar}...]`);
+  const positionals = spec.rest === undefined ? named : [...named, spec.rest];
   const hasOptions = Object.keys(spec.options).length > 0;
   return [
     ...roffTerm([verb, ...hasOptions ? ["[options]"] : [], ...words].join(" "), spec.summary),

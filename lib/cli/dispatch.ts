@@ -10,6 +10,7 @@ import { completion } from "./verbs/completion.ts";
 import { create } from "./verbs/create.ts";
 import { remove } from "./verbs/delete.ts";
 import { events } from "./verbs/events.ts";
+import { exec } from "./verbs/exec.ts";
 import { features } from "./verbs/features.ts";
 import { kill } from "./verbs/kill.ts";
 import { list } from "./verbs/list.ts";
@@ -82,6 +83,8 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return list(command, context);
     case "ps":
       return ps(command, context);
+    case "exec":
+      return exec(command, context);
     case "pause":
       return pause(command, context);
     case "resume":

@@ -42,14 +42,17 @@ function programHelp(): string {
 
 function commandHelp(verb: Verb, spec: CommandSpec): string {
   const positionals = Object.values(spec.positionals);
-  const words = positionals.map((it) => it.default === undefined ? it.metavar : `[${it.metavar}]`);
+  const words = [
+    ...positionals.map((it) => it.default === undefined ? it.metavar : `[${it.metavar}]`),
+    ...(spec.rest === undefined ? [] : [`[${spec.rest.metavar}...]`]),
+  ];
   const options = Object.keys(spec.options).length === 0 ? [] : ["[options]"];
   return [
     `Usage: urunc [global options] ${[verb, ...options, ...words].join(" ")}`,
     "",
     spec.summary,
     "",
-    ...positionals.map((it) =>
+    ...[...positionals, ...(spec.rest === undefined ? [] : [spec.rest])].map((it) =>
       row(it.metavar, it.default === undefined ? it.help : `${it.help} Default: ${it.default}.`)
     ),
     ...optionRows(spec.options),

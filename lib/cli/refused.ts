@@ -2,11 +2,6 @@ import { UnsupportedError } from "../errors.ts";
 
 /** Commands of other OCI runtimes that do not apply to a guest. */
 export const refusedVerbs = {
-  exec: {
-    summary: "Not supported: a guest has no processes of the host to enter.",
-    reason: "the container is a virtual machine: it has no processes that another could join",
-    remedy: "use the guest's console, or a service that the guest offers on its network",
-  },
   checkpoint: {
     summary: "Not supported: checkpointing a VM.",
     reason: "the container is a virtual machine whose state cannot be written out by CRIU",
@@ -26,7 +21,7 @@ export function isRefusedVerb(word: string): word is RefusedVerb {
   return Object.hasOwn(refusedVerbs, word);
 }
 
-/** The error for it. `docker exec` shows its text. */
+/** The error for it. */
 export function refusal(verb: RefusedVerb): UnsupportedError {
   const { reason, remedy } = refusedVerbs[verb];
   return new UnsupportedError({ operation: `${verb} in container`, reason, remedy });

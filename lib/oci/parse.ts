@@ -12,7 +12,7 @@ import {
 import { configJson } from "./config_json.ts";
 import { readLinux } from "./parse_linux.ts";
 import { findUnsupported } from "./unsupported.ts";
-import { readRlimit, withExactRlimits } from "./rlimits.ts";
+import { checkRlimits, readRlimit, withExactRlimits } from "./rlimits.ts";
 import type { CapabilitySet, Hook, Hooks, Mount, Process, Root, Spec, User } from "./types.ts";
 
 /**
@@ -56,6 +56,24 @@ export function parseSpec(document: string): Spec {
   const json = parseJson(document);
   const spec = readSpec(new Fields(withExactRlimits(document, json), configJson()));
   return { ...spec, unsupported: findUnsupported(spec, json) };
+}
+
+/**
+ * Reads the text of a `process` of config.json alone, as `exec` is given one: as {@linkcode parseSpec}
+ * reads it there, and with what depends on several of its properties.
+ *
+ * @param document the whole text
+ * @throws InvalidConfigurationError as `parseSpec`; also when there is no program
+ */
+export function parseProcess(document: string): Process {
+  checkSize(document.length);
+  parseJson(document);
+  const text = `{"process":${document}}`;
+  const json = withExactRlimits(text, parseJson(text));
+  const process = new Fields(json, configJson()).required("process", readProcess);
+  checkRlimits({ process });
+  if (process.args.length > 0) return process;
+  throw configJson("process.args").invalid("an empty list", "a program and its arguments");
 }
 
 function readSpec(spec: Fields): Spec {

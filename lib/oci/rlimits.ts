@@ -1,6 +1,6 @@
 import { type Decoder, describe, Fields, oneOf, type Place } from "../decode/decode.ts";
 import { configJson } from "./config_json.ts";
-import type { Rlimit } from "./types.ts";
+import type { Process, Rlimit } from "./types.ts";
 
 /** @see getrlimit(2), and include/uapi/asm-generic/resource.h */
 const rlimitTypes = [
@@ -76,3 +76,21 @@ const limit: Decoder<bigint> = (value, at) => {
   }
   return exact;
 };
+
+/** config.md, "POSIX process": a duplicate type must be an error; setrlimit(2) has soft ≤ hard. */
+export function checkRlimits(
+  { process: { rlimits } }: { process: Pick<Process, "rlimits"> },
+): void {
+  const types = rlimits.map(({ type }) => type);
+  rlimits.forEach(({ type, soft, hard }, index) => {
+    if (types.indexOf(type) !== index) {
+      throw configJson(`process.rlimits[${index}].type`).invalid(`${type} again`, "each type once");
+    }
+    if (soft > hard) {
+      throw configJson(`process.rlimits[${index}].soft`).invalid(
+        `${soft}`,
+        `at most hard, which is ${hard}`,
+      );
+    }
+  });
+}

@@ -1,5 +1,6 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { configJson } from "./config_json.ts";
+import { checkRlimits } from "./rlimits.ts";
 import type { NamespaceType, Spec } from "./types.ts";
 
 /**
@@ -106,22 +107,6 @@ function checkHostname({ hostname, domainname, linux }: Spec): void {
       });
     }
   }
-}
-
-/** config.md, "POSIX process": a duplicate type must be an error; setrlimit(2) has soft ≤ hard. */
-function checkRlimits({ process: { rlimits } }: Spec): void {
-  const types = rlimits.map(({ type }) => type);
-  rlimits.forEach(({ type, soft, hard }, index) => {
-    if (types.indexOf(type) !== index) {
-      throw configJson(`process.rlimits[${index}].type`).invalid(`${type} again`, "each type once");
-    }
-    if (soft > hard) {
-      throw configJson(`process.rlimits[${index}].soft`).invalid(
-        `${soft}`,
-        `at most hard, which is ${hard}`,
-      );
-    }
-  });
 }
 
 /**

@@ -2,9 +2,11 @@ import {
   createOptions,
   type globalOptions,
   type OptionSpecs,
+  type PositionalSpec,
   type PositionalSpecs,
   type ValuesOf,
 } from "./options.ts";
+import { execOptions } from "./exec_options.ts";
 import { updateOptions } from "./update_options.ts";
 
 /** A verb's help, options and arguments. */
@@ -12,6 +14,8 @@ export interface CommandSpec {
   summary: string;
   options: OptionSpecs;
   positionals: PositionalSpecs;
+  /** Words after them, which are taken as they are: nothing among them is an option. */
+  rest?: PositionalSpec;
 }
 
 const id = { metavar: "ID", help: "The container's id." };
@@ -92,6 +96,14 @@ export const commands = {
       },
     },
     positionals: { id },
+  },
+  exec: {
+    summary: "Run a process in a container whose guest has an agent.",
+    get options() {
+      return execOptions;
+    },
+    positionals: { id },
+    rest: { metavar: "COMMAND", help: "The program and its arguments, without --process." },
   },
   pause: {
     summary: "Pause a container.",
@@ -175,7 +187,8 @@ export type CommandOf<Name extends Verb> =
   & { verb: Name }
   & GlobalOptions
   & ValuesOf<(typeof commands)[Name]["options"]>
-  & { [Key in keyof (typeof commands)[Name]["positionals"]]: string };
+  & { [Key in keyof (typeof commands)[Name]["positionals"]]: string }
+  & ((typeof commands)[Name] extends { rest: PositionalSpec } ? { rest: string[] } : unknown);
 
 /** A parsed command line, by `verb`. */
 export type Command = { [Name in Verb]: CommandOf<Name> }[Verb];

@@ -2,6 +2,7 @@
 export type OptionSpec =
   | { kind: "flag"; names: string[]; help: string }
   | { kind: "text"; names: string[]; metavar: string; help: string; default?: string }
+  | { kind: "list"; names: string[]; metavar: string; help: string; default?: undefined }
   | { kind: "choice"; names: string[]; choices: readonly string[]; help: string; default: string }
   | { kind: "count"; names: string[]; metavar: string; help: string; default: number };
 
@@ -18,6 +19,7 @@ export type PositionalSpecs = Record<string, PositionalSpec>;
 
 type ValueOf<Spec extends OptionSpec> = Spec extends { kind: "flag" } ? boolean
   : Spec extends { kind: "count" } ? number
+  : Spec extends { kind: "list" } ? string[]
   : Spec extends { kind: "choice"; choices: readonly (infer Choice)[] } ? Choice
   : Spec extends { default: string } ? string
   : string | undefined;

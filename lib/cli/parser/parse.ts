@@ -23,7 +23,7 @@ export type ParsedCommandLine =
   | { kind: "version" }
   | { kind: "refused"; verb: RefusedVerb; globals: GlobalOptions };
 
-type Value = string | number | boolean;
+type Value = string | number | boolean | string[];
 
 /**
  * Parses a command line: global options, the verb, its options and arguments in any order. `--name=value`
@@ -43,7 +43,7 @@ export function parseCommandLine(args: string[]): ParsedCommandLine {
   if (verb === undefined) throw usage(undefined, "no command is given");
   if (verb === "help") return { kind: "help", verb: helpVerb(words) };
   if (isRefusedVerb(verb)) {
-    // Only right after it: `exec ID ls --help` asks ls. Whatever else follows changes nothing.
+    // Only right after it. Whatever else follows changes nothing.
     if (isHelp(words.take())) return { kind: "help", verb };
     return { kind: "refused", verb, globals: globals.finish() as unknown as GlobalOptions };
   }
@@ -54,6 +54,9 @@ export function parseCommandLine(args: string[]): ParsedCommandLine {
   const positionals: string[] = [];
   for (let word = values.takeUntilWord(words); word !== undefined;) {
     positionals.push(word);
+    if (spec.rest !== undefined && positionals.length === Object.keys(spec.positionals).length) {
+      break;
+    }
     word = values.takeUntilWord(words);
   }
   if (values.help) return { kind: "help", verb };
@@ -62,6 +65,7 @@ export function parseCommandLine(args: string[]): ParsedCommandLine {
     ...globals.finish(),
     ...values.finish(),
     ...assignPositionals(verb, spec, positionals),
+    ...(spec.rest === undefined ? {} : { rest: words.takeAll() }),
   };
   // The tables are what the types were made from, so the values have them.
   return { kind: "command", command: command as unknown as Command };
@@ -97,6 +101,10 @@ class Words {
   take(): string | undefined {
     return this.#args[this.#next++];
   }
+
+  takeAll(): string[] {
+    return this.#args.slice(this.#next);
+  }
 }
 
 /** Options seen so far, of one table. */
@@ -123,7 +131,7 @@ class Values {
   finish(): Record<string, Value | undefined> {
     const values: Record<string, Value | undefined> = {};
     for (const [key, spec] of Object.entries(this.#specs)) {
-      values[key] = this.#seen.get(key) ?? (spec.kind === "flag" ? false : spec.default);
+      values[key] = this.#seen.get(key) ?? absent(spec);
     }
     return values;
   }
@@ -153,8 +161,14 @@ class Values {
     }
     const text = equals < 0 ? words.take() : arg.slice(equals + 1);
     if (text === undefined) throw usage(name, `it needs a value, ${describeValue(spec)}`);
-    this.#seen.set(key, parseValue(name, spec, text));
+    const value = parseValue(name, spec, text);
+    const earlier = this.#seen.get(key) as string[] | undefined;
+    this.#seen.set(key, spec.kind === "list" ? [...earlier ?? [], value as string] : value);
   }
+}
+
+function absent(spec: OptionSpec): Value | undefined {
+  return spec.kind === "flag" ? false : spec.kind === "list" ? [] : spec.default;
 }
 
 function parseValue(name: string, spec: OptionSpec, text: string): Value {
@@ -174,7 +188,7 @@ function parseValue(name: string, spec: OptionSpec, text: string): Value {
 function describeValue(spec: OptionSpec): string {
   if (spec.kind === "choice") return `one of ${spec.choices.join(", ")}`;
   if (spec.kind === "count") return "a number, 0 or more";
-  return spec.kind === "text" ? spec.metavar : "";
+  return spec.kind === "flag" ? "" : spec.metavar;
 }
 
 function assignPositionals(

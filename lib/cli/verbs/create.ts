@@ -3,12 +3,13 @@ import { readBundle } from "../../container/prepare.ts";
 import type { CreateOptions } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { processAge, Stopwatch } from "../../container/timeline.ts";
-import { errorMessage, HostError, UnsupportedError } from "../../errors.ts";
+import { HostError, UnsupportedError } from "../../errors.ts";
 import { resolvePath } from "../../os/path.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { handOverCreation } from "../ordinary.ts";
+import { writePidFile } from "../pid_file.ts";
 import { printJson } from "../../output.ts";
 
 type CreateCommand = CommandOf<"create"> | CommandOf<"run">;
@@ -67,43 +68,13 @@ export async function createAndRecord(
   const created = await createContainer(options);
   if (command.pidFile !== undefined) {
     try {
-      writePidFile(command.pidFile, created.state.pid!);
+      writePidFile(command.pidFile, created.state.pid!, "the container was not kept");
     } catch (error) {
       await deleteContainer(options.store, options.id, true);
       throw error;
     }
   }
   return created;
-}
-
-/**
- * Written atomically: a caller that waits for the file reads it right away.
- *
- * @throws HostError naming the path
- */
-function writePidFile(path: string, pid: number): void {
-  const temporary = `${path}.${Deno.pid}.new`;
-  try {
-    Deno.writeTextFileSync(temporary, String(pid), { createNew: true, mode: 0o644 });
-    renameOrRemove(temporary, path);
-  } catch (error) {
-    throw new HostError({
-      operation: "write pid file",
-      subject: path,
-      reason: errorMessage(error),
-      remedy: "--pid-file names a file in a directory that is there; the container was not kept",
-      cause: error,
-    });
-  }
-}
-
-function renameOrRemove(from: string, to: string): void {
-  try {
-    Deno.renameSync(from, to);
-  } catch (error) {
-    Deno.removeSync(from);
-    throw error;
-  }
 }
 
 /**

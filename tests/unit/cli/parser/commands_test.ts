@@ -73,8 +73,17 @@ Deno.test("the error for a wrong command line names the argument and the right f
   }
 });
 
-Deno.test("exec, checkpoint and restore are refused, whatever follows", () => {
-  for (const verb of ["exec", "checkpoint", "restore"]) {
+Deno.test("exec takes the words after the id as they are, and options more than once", () => {
+  const words = ["-e", "A=1", "--env=B=2", "-t", "x", "ls", "--help", "--", "-e", "C=3"];
+  const parsed = parseCommandLine(["exec", ...words]);
+  assert.ok(parsed.kind === "command" && parsed.command.verb === "exec");
+  const { env, tty, cap, id, rest } = parsed.command;
+  assert.deepEqual([env, tty, cap, id], [["A=1", "B=2"], true, [], "x"]);
+  assert.deepEqual(rest, ["ls", "--help", "--", "-e", "C=3"]);
+});
+
+Deno.test("checkpoint and restore are refused, whatever follows", () => {
+  for (const verb of ["checkpoint", "restore"]) {
     const parsed = parseCommandLine(["--root", "/r", verb, "--process", "/x", "--any", "a"]);
     assert.equal(parsed.kind, "refused");
   }
