@@ -17,6 +17,7 @@ import { diskDevices } from "../oci/disk_devices.ts";
 import { diskMounts } from "../oci/unsupported.ts";
 import type { Spec } from "../oci/types.ts";
 import { resolvePath } from "../os/path.ts";
+import { mayHaveAgent } from "../plan/agent.ts";
 import { acceleratorOf } from "../plan/launch.ts";
 import {
   requireAllowedDevice,
@@ -113,7 +114,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
         userOf(bundle, configuration),
       );
     }
-    if (unikernel.agent === "on") {
+    if (mayHaveAgent({ unikernel, guest, monitor })) {
       facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
     }
     return { configuration, unikernel, guest, monitor, facts };

@@ -89,8 +89,9 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * - `kernelParameters` are additional parameters of a Linux kernel;
  * - `stop` is `auto` (the default) or `button`: then only the power button asks the guest to stop, and
  *   it has as long as the caller waits;
- * - `agent` is `none` (the default) or `on`: then urunc's agent stays process 1 of a Linux guest, and runs
- *   the program as a container's process (`lib/build/guest_init/README.md`);
+ * - `agent` is `none`, or `on`: then urunc's agent stays process 1 of a Linux guest, and runs the program
+ *   as a container's process (`lib/build/guest_init/README.md`); without the key it does where it can, and
+ *   the program is not an init of its own;
  * - `solo5NetDev` and `solo5BlkDev` are the names of the devices in a Solo5 guest's manifest;
  * - `block` is a disk image in the image; `useDMBlock`, or `mountRootfs`, its newer name, makes the
  *   image's own root a disk; `blkMntPoint` is where the guest mounts either.
@@ -121,7 +122,9 @@ export function parseUnikernel(
     stop: values.stop === undefined
       ? undefined
       : supported("stop", values.stop, ["auto", "button"] as const),
-    agent: supported("agent", values.agent ?? "none", ["on", "none"] as const),
+    agent: values.agent === undefined
+      ? undefined
+      : supported("agent", values.agent, ["on", "none"] as const),
     ...disks(values),
     solo5NetDev: values.solo5NetDev,
     solo5BlkDev: values.solo5BlkDev,

@@ -33,7 +33,7 @@ export interface UnikernelConfig {
   kernelParameters?: string;
   /** `button`: only the power button asks the guest to stop, and the caller waits. */
   stop?: Asking;
-  /** `on`: urunc's agent is the guest's process 1. */
+  /** `on`: urunc's agent is the guest's process 1; undefined: where there can be one. */
   agent?: "on" | "none";
   /** Absolute path in the image of a disk's content. */
   block?: string;

@@ -1,9 +1,9 @@
 import { capabilityNumber } from "../config/capabilities.ts";
-import { UnsupportedError } from "../errors.ts";
+import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import type { Guest } from "../guest/families/types.ts";
 import { type AgentProcess, CAPABILITY_SETS } from "../guest/initrd/process.ts";
 import { keyPrefix } from "../guest/keys.ts";
-import type { UnikernelConfig } from "../guest/types.ts";
+import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { AgentPorts, Monitor } from "../monitor/types.ts";
 import type { Spec, User } from "../oci/types.ts";
@@ -17,25 +17,63 @@ export const CONSOLE_BYTES = 65536;
 
 /** What the decision depends on. */
 export interface AgentInput {
-  unikernel: Pick<UnikernelConfig, "agent">;
-  guest: Pick<Guest, "type" | "takesAgent">;
+  unikernel: Pick<UnikernelConfig, "agent" | "stop">;
+  guest: Pick<Guest, "type" | "agent">;
   monitor: Pick<Monitor, "name" | "takesPorts">;
   spec: Spec;
   /** Of config.json: the monitor's may be another. */
   guestUser: User;
+  /** The container as the guest's family sees it, without an agent. */
+  guestInput: GuestInput;
+}
+
+/** Whether a guest has an agent. */
+export interface AgentChoice {
+  /** As whom it runs the program; undefined: the guest has none. */
+  agent?: AgentProcess;
+  /** Why there is one, or none. */
+  why: string;
+  /** What the caller should know of that. */
+  warning?: string;
+}
+
+/** Whether a guest may have an agent, before its boot files are known. */
+export function mayHaveAgent(
+  { unikernel, guest, monitor }: Pick<AgentInput, "unikernel" | "guest" | "monitor">,
+): boolean {
+  return unikernel.agent !== "none" && guest.agent !== undefined && monitor.takesPorts === true;
 }
 
 /**
- * As whom the guest's agent runs the program. The guest is the boundary, so the program has inside of it
- * what config.json says, and is root there when that says so.
+ * Whether the guest has an agent, and as whom that runs the program. The guest is the boundary, so the
+ * program has inside of it what config.json says, and is root there when that says so.
  *
- * @returns undefined when the guest has no agent
- * @throws UnsupportedError when there is none for this guest and monitor
+ * @throws UnsupportedError, or InvalidConfigurationError, when one is asked for and cannot be
  */
-export function planAgent(input: AgentInput): AgentProcess | undefined {
-  const { unikernel, guest, monitor, spec, guestUser } = input;
-  if (unikernel.agent !== "on") return undefined;
-  if (!guest.takesAgent || !monitor.takesPorts) throw noAgent(input);
+export function planAgent(input: AgentInput): AgentChoice {
+  const { unikernel, guest, monitor, guestInput } = input;
+  if (unikernel.agent === "none") return { why: "the image wants none" };
+  const isAsked = unikernel.agent === "on";
+  if (guest.agent === undefined || !mayHaveAgent(input)) {
+    if (isAsked) throw noAgent(input);
+    return { why: `there is none for ${guest.type} guests on ${monitor.name}` };
+  }
+  const reason = guest.agent.refuse(guestInput);
+  if (isAsked && reason !== undefined) throw impossible(reason);
+  if (isAsked) return { agent: processOf(input), why: "the image asks for it" };
+  if (reason !== undefined) return { why: reason };
+  if (unikernel.stop === "button") return { why: "the power button is to stop the guest" };
+  const init = guest.agent.ownInit(guestInput);
+  if (init === undefined) return { agent: processOf(input), why: "as for every such guest" };
+  return { why: `${init} is an init of its own`, warning: ownInit(init) };
+}
+
+function ownInit(program: string): string {
+  return `the guest has no agent, because its program, ${program}, is an init of its own: its exit code is ` +
+    `the monitor's, and signals press the power button; ${keyPrefix}agent says what is meant, none or on`;
+}
+
+function processOf({ spec, guestUser }: AgentInput): AgentProcess {
   const { process, hostname, domainname } = spec;
   return {
     uid: guestUser.uid,
@@ -62,6 +100,15 @@ export function planAgent(input: AgentInput): AgentProcess | undefined {
 function maskOf(names: string[]): string {
   const bits = names.map((name) => 1n << BigInt(capabilityNumber(name) ?? 0));
   return bits.reduce((mask, bit) => mask | bit, 0n).toString(16);
+}
+
+function impossible(reason: string): InvalidConfigurationError {
+  return new InvalidConfigurationError({
+    operation: "add the agent to the guest",
+    subject: `${keyPrefix}agent`,
+    reason: `it is "on", but ${reason}`,
+    remedy: "leave the key out",
+  });
 }
 
 function noAgent({ guest, monitor }: AgentInput): UnsupportedError {

@@ -3,6 +3,7 @@ import { lowestMemoryLimit } from "../oci/memory_limits.ts";
 import type { InterfaceAddress } from "../protocol/netlink/address.ts";
 import {
   acceleratorOf,
+  agentOf,
   guestMemoryOf,
   type Launch,
   type LaunchInput,
@@ -35,6 +36,7 @@ export function decisions(input: LaunchInput, launch: Launch): Line[] {
     ["device access " + input.configuration.device_access],
     identity(launch),
     ["namespaces of the monitor alone: " + launch.monitorNamespaces.join(", ")],
+    agent(input),
     stop(launch, input),
     ["exec " + maskedArgv(input).map(quote).join(" ")],
   ];
@@ -110,6 +112,11 @@ function identity({ identity }: Launch): Line {
     apparmorProfile,
     seccompFilters,
   }];
+}
+
+function agent(input: LaunchInput): Line {
+  const { agent, why } = agentOf(input);
+  return [`agent ${agent === undefined ? "none" : "on"}: ${why}`];
 }
 
 function stop({ stop }: Launch, { monitor }: LaunchInput): Line {

@@ -14,7 +14,14 @@ import type { Guest } from "../guest/families/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { Asking, GuestInput, UnikernelConfig } from "../guest/types.ts";
-import { AGENT_PORTS, CONSOLE_BYTES, monitorPorts, planAgent, portEnds } from "./agent.ts";
+import {
+  AGENT_PORTS,
+  type AgentChoice,
+  CONSOLE_BYTES,
+  monitorPorts,
+  planAgent,
+  portEnds,
+} from "./agent.ts";
 import { planAppArmor } from "./apparmor.ts";
 import {
   type CredentialsInput,
@@ -304,6 +311,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     warnings: [
       ...spec.unsupported.warned.filter(({ givenByAgent }) => !(givenByAgent && stop.agent))
         .map(({ property, reason }) => `config.json ${property}: ${reason}`),
+      ...agentWarnings(input),
       ...input.guest.warnings?.(guestInput(input)) ?? [],
       ...leavesNetwork && asked.network !== undefined ? [UNUSED_NETWORK] : [],
       ...otherInterfaces(network),
@@ -355,7 +363,7 @@ function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerato
 /** An agent passes signals on; without one, a guest is asked if it may react and its monitor can ask it. */
 function planStop(input: LaunchInput): Launch["stop"] {
   const { guest, monitor, unikernel } = input;
-  if (planAgent(input) !== undefined) return { agent: true };
+  if (agentOf(input).agent !== undefined) return { agent: true };
   if (!guest.shutsDown || monitor.stop === undefined) return {};
   return { asking: unikernel.stop ?? "auto" };
 }
@@ -438,8 +446,22 @@ function monitorDefaults({ configuration, monitor }: LaunchInput) {
   };
 }
 
+/** Whether the guest has an agent, and why. */
+export function agentOf(input: LaunchInput): AgentChoice {
+  return planAgent({ ...input, guestInput: inputWithoutAgent(input) });
+}
+
+function agentWarnings(input: LaunchInput): string[] {
+  const { warning } = agentOf(input);
+  return warning === undefined ? [] : [warning];
+}
+
 /** The container, as the guest's family sees it. */
 function guestInput(input: LaunchInput): GuestInput {
+  return { ...inputWithoutAgent(input), agent: agentOf(input).agent };
+}
+
+function inputWithoutAgent(input: LaunchInput): GuestInput {
   const { spec, unikernel, guest, configuration, facts, network, monitor } = input;
   return {
     args: guestArguments(spec),
@@ -456,7 +478,6 @@ function guestInput(input: LaunchInput): GuestInput {
     nameservers: parseNameservers(facts.resolvConf ?? ""),
     resolvConf: facts.resolvConf,
     hosts: facts.hosts,
-    agent: planAgent(input),
     network: network === undefined ? undefined : guestNetwork(network, networkMode(spec)),
     disks: facts.disks?.map(({ readOnly, mountPoint, fileSystem }) => ({
       readOnly,

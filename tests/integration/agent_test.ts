@@ -36,7 +36,6 @@ async function shellContainer(
     args: ["busybox", "sh", "-c", script],
     env: ["PATH=/bin"],
     ...options,
-    unikernel: { agent: "on", ...options.unikernel },
   });
 }
 

@@ -50,11 +50,27 @@ testIf("environment: a Linux guest has every byte of its arguments and environme
   needs: linuxNeeds,
 }, async () => {
   await using scope = new Scope();
-  const script = "busybox mount -t proc proc /proc; " +
-    'busybox sha256sum /proc/1/environ /proc/1/cmdline; echo "pid $$"; busybox poweroff -f';
+  const script = 'busybox sha256sum /proc/1/environ /proc/1/cmdline; echo "pid $$"';
   // A program that is looked for along PATH, with arguments that the kernel would take or cut.
   const args = ["busybox", "sh", "-c", script, "--", "", 'a "b" c', "root=/dev/sda", "z\n"];
   const container = await linuxContainer(scope, { args, env: ENVIRONMENT });
+  const { code, stdout } = await container.run();
+  assert.equal(code, 0);
+  assert.match(stdout, /^pid 1\r?$/m);
+  const environment = [...ENVIRONMENT, "HOME=/"];
+  assert.ok(stdout.includes(`${await checksum(environment)}  /proc/1/environ`), "environment");
+  assert.ok(stdout.includes(`${await checksum(args)}  /proc/1/cmdline`), "arguments");
+});
+
+testIf("environment: so has one without an agent, which powers off by itself", {
+  needs: linuxNeeds,
+}, async () => {
+  await using scope = new Scope();
+  const script = "busybox mount -t proc proc /proc; " +
+    'busybox sha256sum /proc/1/environ /proc/1/cmdline; echo "pid $$"; busybox poweroff -f';
+  const args = ["busybox", "sh", "-c", script, "--", "", 'a "b" c', "root=/dev/sda", "z\n"];
+  const options = { args, env: ENVIRONMENT, unikernel: { agent: "none" } };
+  const container = await linuxContainer(scope, options);
   const { code, stdout } = await container.run();
   assert.equal(code, 0);
   assert.match(stdout, /^pid 1\r?$/m);
@@ -63,15 +79,20 @@ testIf("environment: a Linux guest has every byte of its arguments and environme
   assert.ok(stdout.includes(`${await checksum(args)}  /proc/1/cmdline`), "arguments");
 });
 
-testIf("environment: a program that is not there ends the guest with a shell's code", {
-  needs: linuxNeeds,
-}, async () => {
-  await using scope = new Scope();
-  const container = await linuxContainer(scope, { args: ["nothing"], env: ["A=1"] });
-  const { code, stdout } = await container.run();
-  assert.match(stdout, /urunc: cannot run nothing: errno 2/);
-  assert.equal(code, 127);
-});
+testIf(
+  "environment: a program that is not there ends a guest without an agent, with a shell's code",
+  {
+    needs: linuxNeeds,
+  },
+  async () => {
+    await using scope = new Scope();
+    const options = { args: ["nothing"], env: ["A=1"], unikernel: { agent: "none" } };
+    const container = await linuxContainer(scope, options);
+    const { code, stdout } = await container.run();
+    assert.match(stdout, /urunc: cannot run nothing: errno 2/);
+    assert.equal(code, 127);
+  },
+);
 
 const SECRET = "s3cret-of-the-test";
 

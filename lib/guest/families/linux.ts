@@ -4,7 +4,7 @@ import { keyPrefix } from "../keys.ts";
 import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
 import type { GuestDisk, GuestInput } from "../types.ts";
 import { isKernelParameter } from "./kernel_parameters.ts";
-import { processOf } from "./linux_process.ts";
+import { argumentsOf, DEFAULT_INIT, processOf } from "./linux_process.ts";
 import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";
 import { quoteArgument, splitArguments } from "./quote.ts";
@@ -56,7 +56,7 @@ export const linux: Guest = {
   type: "linux",
   shutsDown: true,
   takesNameservers: true,
-  takesAgent: true,
+  agent: { refuse: refuseAgent, ownInit },
   takesLinuxImage: true,
   takesKernelParameters: true,
   disks: {
@@ -75,10 +75,7 @@ export const linux: Guest = {
 };
 
 function processInInitrd(input: GuestInput): GuestProcess | undefined {
-  if (input.agent !== undefined) {
-    requireRoomForAgent(input);
-    return processOf(input);
-  }
+  if (input.agent !== undefined) return processOf(input);
   if (input.environment === "cmdline") return undefined;
   if (rootOf(input) !== undefined && input.environment === undefined) return undefined;
   if (!input.hasInitrd || !input.isInitramfs || rootOf(input) !== undefined) {
@@ -101,22 +98,25 @@ function processInInitrd(input: GuestInput): GuestProcess | undefined {
   return belongsThere || !fitsLine(input) ? processOf(input) : undefined;
 }
 
-/** @throws InvalidConfigurationError: the agent is a file of the initial RAM disk */
-function requireRoomForAgent(input: GuestInput): void {
-  const reason = input.environment === "cmdline"
-    ? `it is "on", but ${keyPrefix}environment is "cmdline"`
-    : rootOf(input) !== undefined
-    ? 'it is "on", but the guest\'s root is a disk'
-    : !input.hasInitrd || !input.isInitramfs
-    ? 'it is "on", but the image has no initial RAM disk that files can be added to'
-    : undefined;
-  if (reason === undefined) return;
-  throw new InvalidConfigurationError({
-    operation: "add the agent to the guest",
-    subject: `${keyPrefix}agent`,
-    reason,
-    remedy: "leave the key out",
-  });
+/** The agent is a file of the initial RAM disk. */
+function refuseAgent(input: GuestInput): string | undefined {
+  if (input.environment === "cmdline") return `${keyPrefix}environment is "cmdline"`;
+  if (rootOf(input) !== undefined) return "the guest's root is a disk";
+  return input.hasInitrd && input.isInitramfs
+    ? undefined
+    : "the image has no initial RAM disk that files can be added to";
+}
+
+/** Where Linux looks for its init (init/main.c), and where distributions have systemd. */
+const INITS = ["/sbin/init", "/etc/init", "/bin/init", "/usr/sbin/init", "/usr/bin/init"]
+  .concat(["/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/bin/systemd", "/usr/bin/systemd"]);
+
+/** `/init` is one in a RAM disk only: on a disk it is a program of any image's. */
+function ownInit(input: GuestInput): string | undefined {
+  const [program = ""] = argumentsOf(input);
+  const isInit = INITS.includes(program) ||
+    (program === DEFAULT_INIT && rootOf(input) === undefined);
+  return isInit ? program : undefined;
 }
 
 /** IPv6 and name servers, for which a kernel has no parameters. */

@@ -18,7 +18,7 @@ const POINTER_BYTES = 8;
 const PRESET = ["HOME=/", "TERM=linux"];
 
 /** Where a Linux kernel looks for its init first. */
-const DEFAULT_INIT = "/init";
+export const DEFAULT_INIT = "/init";
 
 const OPERATION = "pass arguments and environment";
 
@@ -28,8 +28,7 @@ const OPERATION = "pass arguments and environment";
  * @throws InvalidConfigurationError naming what cannot be passed, and its length if it is too long
  */
 export function processOf(input: GuestInput): GuestProcess {
-  const { args: given, cmdline = "", network, resolvConf, hosts, agent } = input;
-  const args = given.length > 0 ? given : splitArguments(cmdline, `${keyPrefix}cmdline`);
+  const { network, resolvConf, hosts, agent } = input;
   const env = new Map<string, string>();
   // An agent gives the program what config.json has, and no more.
   if (agent === undefined) { for (const entry of PRESET) env.set(nameOf(entry), entry); }
@@ -38,7 +37,7 @@ export function processOf(input: GuestInput): GuestProcess {
     env.set(nameOf(entry), entry);
   });
   const process: GuestProcess = {
-    args: args.length > 0 ? args : [DEFAULT_INIT],
+    args: argumentsOf(input),
     env: [...env.values()],
     ...(network === undefined ? {} : { network }),
     ...(network === undefined || resolvConf === undefined ? {} : { resolvConf }),
@@ -47,6 +46,12 @@ export function processOf(input: GuestInput): GuestProcess {
   };
   check(process);
   return process;
+}
+
+/** The program and its arguments. */
+export function argumentsOf({ args: given, cmdline = "" }: GuestInput): string[] {
+  const args = given.length > 0 ? given : splitArguments(cmdline, `${keyPrefix}cmdline`);
+  return args.length > 0 ? args : [DEFAULT_INIT];
 }
 
 function nameOf(entry: string): string {

@@ -34,8 +34,8 @@ export interface Guest {
   takesLinuxImage?: boolean;
   /** Whether its kernels take parameters that an image or a caller chooses. */
   takesKernelParameters?: boolean;
-  /** Whether urunc has an agent for its guests. */
-  takesAgent?: boolean;
+  /** Which of its guests urunc has an agent for; undefined: none. */
+  agent?: GuestAgents;
   /** Whether guests of this family get name servers. */
   takesNameservers?: boolean;
   /**
@@ -54,6 +54,17 @@ export interface Guest {
    * @throws InvalidConfigurationError naming what cannot be passed
    */
   processInInitrd?(input: GuestInput): GuestProcess | undefined;
+}
+
+/** Which guests of a family have an agent. */
+export interface GuestAgents {
+  /** Why a guest cannot have one, from the words "it is …"; undefined: it can. */
+  refuse(input: GuestInput): string | undefined;
+  /**
+   * The program, where it is an init that runs a whole system: that needs process 1 of the guest for itself,
+   * and all privileges.
+   */
+  ownInit(input: GuestInput): string | undefined;
 }
 
 /** How the guests of a family use disks. */

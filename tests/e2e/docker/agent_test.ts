@@ -22,7 +22,7 @@ testIf("docker: a guest with an agent has its exit code, files, names, network a
   const { docker, inspect } = it;
   await it.makeImage(
     "linux",
-    await linuxImage(scope, "tcg", { moduleTree: true }, { agent: "on" }),
+    await linuxImage(scope, "tcg", { moduleTree: true }),
   );
   const options = ["--env=PATH=/bin", "--user=1000:1000", "--group-add=7"];
 

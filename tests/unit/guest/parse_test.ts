@@ -26,7 +26,7 @@ const minimalConfig: UnikernelConfig = {
   environment: undefined,
   kernelParameters: undefined,
   stop: undefined,
-  agent: "none",
+  agent: undefined,
   block: undefined,
   blockMountPoint: undefined,
   rootDisk: false,
@@ -81,6 +81,11 @@ const accepted: {
     name: "an agent",
     annotations: { ...minimal, agent: "on" },
     config: { agent: "on" },
+  },
+  {
+    name: "no agent",
+    annotations: { ...minimal, agent: "none" },
+    config: { agent: "none" },
   },
   {
     name: "a network device of a Solo5 guest",

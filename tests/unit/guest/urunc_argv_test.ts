@@ -363,6 +363,8 @@ function annotationsOf(it: Case): Record<string, string> {
     binary: "/unikernel/app.bin",
     initrd: it.initrd ? "/unikernel/initrd.cpio" : undefined,
     block: it.block ? "/unikernel/disk.img" : undefined,
+    // That runtime has none.
+    agent: "none",
   };
   return Object.fromEntries(
     Object.entries(values).flatMap(([key, value]) =>

@@ -3,7 +3,7 @@ import { InvalidConfigurationError, UnsupportedError } from "../../../lib/errors
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import type { UnikernelConfig } from "../../../lib/guest/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
-import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import { agentOf, type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import type { Step } from "../../../lib/plan/types.ts";
 import { factsOf, kernelFormatFor, launchInputOf, specOf } from "../../support/plan_inputs.ts";
 
@@ -104,6 +104,65 @@ Deno.test("signals are the program's, so nothing asks the guest, and it has no c
   assert.deepEqual(stop, { agent: true });
   assert.ok(!plan.steps.some(({ step }) => step === "listenForControl"));
 });
+
+const { agent: _, ...DEFAULT } = UNIKERNEL;
+
+const CHOICES: [name: string, changes: Partial<LaunchInput>, agent: boolean, why: RegExp][] = [
+  ["any program", { unikernel: DEFAULT }, true, /every such guest/],
+  ["one that is switched off", { unikernel: { ...DEFAULT, agent: "none" } }, false, /wants none/],
+  [
+    "the RAM disk's init",
+    { spec: specWith("/init"), unikernel: DEFAULT },
+    false,
+    /\/init is an init/,
+  ],
+  ["its init, on demand", { spec: specWith("/init") }, true, /asks for it/],
+  [
+    "a system",
+    { spec: specWith("/sbin/init"), unikernel: DEFAULT },
+    false,
+    /\/sbin\/init is an init/,
+  ],
+  ["no program", { spec: specWith(), unikernel: DEFAULT }, false, /\/init is an init/],
+  [
+    "the image's own",
+    { spec: specWith(), unikernel: { ...DEFAULT, cmdline: "/bin/app" } },
+    true,
+    /every/,
+  ],
+  ["a power button", { unikernel: { ...DEFAULT, stop: "button" } }, false, /power button/],
+  [
+    "Firecracker",
+    {
+      monitor: monitorByName("firecracker"),
+      facts: factsOf({ initrd: INITRD, kernelFormat: kernelFormatFor("firecracker") }),
+      unikernel: { ...DEFAULT, accelerator: "kvm" },
+    },
+    false,
+    /none for linux guests on firecracker/,
+  ],
+  ["the command line", { unikernel: { ...DEFAULT, environment: "cmdline" } }, false, /"cmdline"/],
+  ["no RAM disk", { unikernel: DEFAULT, facts: factsOf() }, false, /no initial RAM disk/],
+];
+
+function specWith(...args: string[]) {
+  return specOf({ process: { user: { uid: 65534, gid: 65534 }, args, cwd: "/" } });
+}
+
+for (const [name, changes, agent, why] of CHOICES) {
+  Deno.test(`a Linux guest with ${name} has ${agent ? "an" : "no"} agent, and a log says why`, () => {
+    const input = inputOf({ spec: specWith("/bin/app"), ...changes });
+    assert.equal(planLaunch(input).stop.agent, agent || undefined);
+    const choice = agentOf(input);
+    assert.equal(choice.agent !== undefined, agent);
+    assert.match(choice.why, why);
+    const { warnings } = planLaunch(input);
+    assert.equal(
+      warnings.some((it) => /no agent.*unikernel\.agent/.test(it)),
+      /init is/.test(choice.why),
+    );
+  });
+}
 
 const refused: [
   name: string,

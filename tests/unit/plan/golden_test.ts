@@ -12,7 +12,7 @@ function fullInput(): LaunchInput {
     spec: specOf({
       process: {
         user: { uid: 1000, gid: 1001, umask: 0o027, additionalGids: [108, 27, 108] },
-        args: ["/init", "two words"],
+        args: ["/bin/server", "two words"],
         env: ["PATH=/bin"],
         cwd: "/",
         oomScoreAdj: 500,
