@@ -39,6 +39,16 @@ export interface LinuxFacts {
    *   it runs, in bytes, where it says so
    */
   readImage(head: Uint8Array): { memoryEnd?: number } | undefined;
+  /**
+   * Reads what is in that form.
+   *
+   * @param head the file's first 64 KiB
+   * @returns undefined for any other file; the kernel's release, as uname(2) has it, and where in the file
+   *   the compressed kernel is, where the header says so
+   */
+  readImageContent(
+    head: Uint8Array,
+  ): { release?: string; payload?: { offset: number; length: number } } | undefined;
   /** COMMAND_LINE_SIZE (asm/setup.h) in bytes, the closing NUL included. */
   commandLineBytes: number;
   /**

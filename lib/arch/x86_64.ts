@@ -1,5 +1,5 @@
 import type { Architecture } from "./types.ts";
-import { readBzImage } from "./x86_64_linux_image.ts";
+import { readBzImage, readBzImageContent } from "./x86_64_linux_image.ts";
 import { CALLS } from "./x86_64_calls.ts";
 import { kvmRequests } from "./x86_64_kvm_requests.ts";
 import { KERNEL_PARAMETERS } from "./x86_64_kernel_parameters.ts";
@@ -18,6 +18,7 @@ export const x86_64: Architecture = {
     console: "ttyS0",
     imageName: "bzImage",
     readImage: readBzImage,
+    readImageContent: readBzImageContent,
     // arch/x86/include/asm/setup.h
     commandLineBytes: 2048,
     parameterNames: () => KERNEL_PARAMETERS,

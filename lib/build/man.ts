@@ -101,7 +101,7 @@ function command([verb, spec]: [string, CommandSpec]): string[] {
     ...roffTerm([verb, ...hasOptions ? ["[options]"] : [], ...words].join(" "), spec.summary),
     ".RS",
     ...positionals.flatMap(({ metavar, help, default: usual }) =>
-      roffTerm(metavar, help, ...usual === undefined ? [] : [`Default: ${usual}.`])
+      roffTerm(metavar, help, ...usual ? [`Default: ${usual}.`] : [])
     ),
     ...options(spec.options),
     ".RE",

@@ -34,7 +34,8 @@ function optionNames(specs: OptionSpecs): string[] {
 
 /** Fixed arguments of a command, besides ids. */
 function knownWords(positionals: CommandSpec["positionals"]): readonly string[] {
-  return "shell" in positionals ? shells : [];
+  if ("shell" in positionals) return shells;
+  return "action" in positionals ? ["add", "list", "rm"] : [];
 }
 
 function bashScript(): string {

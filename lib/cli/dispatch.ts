@@ -1,6 +1,6 @@
 import { UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
-import type { Command, GlobalOptions } from "./parser/commands.ts";
+import type { Command, CommandOf, GlobalOptions } from "./parser/commands.ts";
 import { type Context, makeContext } from "./context.ts";
 import { FAILURE, USAGE_FAILURE } from "./exit_codes.ts";
 import { Logger } from "../log.ts";
@@ -65,6 +65,12 @@ function loggerOf(options: GlobalOptions): Logger {
   return new Logger({ file: options.log, format: options.logFormat, debug: options.debug });
 }
 
+/** Loaded only where it is asked for: no container waits for it. */
+async function kernel(command: CommandOf<"kernel">, context: Context): Promise<number> {
+  const { kernel } = await import("./verbs/kernel.ts");
+  return await kernel(command, context);
+}
+
 function dispatch(command: Command, context: Context): Promise<number> | number {
   switch (command.verb) {
     case "create":
@@ -95,6 +101,8 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return logs(command, context);
     case "update":
       return update(command, context);
+    case "kernel":
+      return kernel(command, context);
     case "spec":
       return spec(command);
     case "completion":

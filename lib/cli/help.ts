@@ -53,7 +53,7 @@ function commandHelp(verb: Verb, spec: CommandSpec): string {
     spec.summary,
     "",
     ...[...positionals, ...(spec.rest === undefined ? [] : [spec.rest])].map((it) =>
-      row(it.metavar, it.default === undefined ? it.help : `${it.help} Default: ${it.default}.`)
+      row(it.metavar, it.default ? `${it.help} Default: ${it.default}.` : it.help)
     ),
     ...optionRows(spec.options),
     row("-h, --help", "Show this help."),

@@ -166,7 +166,7 @@ export const configurationKeys = {
   },
 } as const satisfies KeySpecs;
 
-/** The keys of other tables, by table. */
+/** The keys of other tables, by table; a table's name with a dot is below that of its first part. */
 export const configurationTables = {
   allow: {
     monitors: {
@@ -216,6 +216,14 @@ export const configurationTables = {
         "What becomes of a container that neither annotations nor /urunc.json of its image describe as a " +
         "guest, and of Knative's queue-proxy. runc: oci_runtime runs it on the host's kernel. refuse: it " +
         "is an error. A pod's sandbox is run by oci_runtime always.",
+    },
+  },
+  "guests.linux": {
+    kernels: {
+      kind: "text",
+      form: absolutePath,
+      default: "/var/lib/urunc/kernels",
+      help: "The directory of the kernels that urunc kernel add stores. It is root's alone.",
     },
   },
   ids: {

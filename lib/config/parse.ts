@@ -80,14 +80,17 @@ async function parseToml(toml: string): Promise<unknown> {
 }
 
 function readTables(document: Fields): TableValues {
-  const tables = Object.entries(configurationTables).map(([name, specs]) => {
-    const table = document.section(name);
-    const values = readKeys<KeySpecs>(table, specs);
-    refuseOthers(table);
-    return [name, values];
+  const tables = new Map<string, Fields>();
+  const read = Object.entries(configurationTables).map(([name, specs]) => {
+    const [first = name, second] = name.split(".");
+    const outer = tables.get(first) ?? document.section(first);
+    const table = second === undefined ? outer : outer.section(second);
+    tables.set(name, table);
+    return [name, readKeys<KeySpecs>(table, specs)];
   });
+  tables.forEach(refuseOthers);
   // The type was made from the tables that the values are read by.
-  return Object.fromEntries(tables) as TableValues;
+  return Object.fromEntries(read) as TableValues;
 }
 
 function readMonitors(monitors: Fields): Record<string, MonitorConfiguration> {

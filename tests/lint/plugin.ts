@@ -28,6 +28,7 @@ const ROOM_ORDER = [
   "lib/monitor",
   "lib/config",
   "lib/host",
+  "lib/kernels",
   "lib/block",
   "lib/cgroups",
   "lib/inspect",

@@ -35,6 +35,13 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "cpio", purpose: "initial RAM disks of Linux guests" },
   { package: "acl", purpose: "access lists of device nodes" },
   { package: "strace", purpose: "observes what the executable opens" },
+  {
+    package: "xz-utils",
+    purpose: "kernels and modules as distributions compress them",
+    unit: true,
+  },
+  { package: "zstd", purpose: "the same", unit: true },
+  { package: "lz4", purpose: "the same", unit: true },
   { package: "groff-base", purpose: "checks the manual pages", unit: true },
   { package: "zsh", purpose: "completes command lines", unit: true },
   { package: "fish", purpose: "completes command lines", unit: true },

@@ -24,7 +24,9 @@ Deno.test("every step of a launch plan has a test that fails without it", () => 
 });
 
 Deno.test("every key of the operator's policy has a test that fails without it", () => {
-  const keys = Object.entries(configurationTables).flatMap(([table, specs]) =>
+  // What is in a table of a table says where things are, and forbids nothing.
+  const tables = Object.entries(configurationTables).filter(([table]) => !table.includes("."));
+  const keys = tables.flatMap(([table, specs]) =>
     Object.keys(specs).map((key) => `${table}.${key}`)
   );
   assert.deepEqual(Object.keys(POLICY_GUARDS).sort(), [...keys, ...FORBIDDING].sort());

@@ -160,6 +160,40 @@ export const commands = {
     },
     positionals: { id },
   },
+  kernel: {
+    summary: "Add, list or remove kernels for Linux guests whose images bring none.",
+    options: {
+      name: {
+        kind: "text",
+        names: ["--name"],
+        metavar: "NAME",
+        help: "add: the kernel's name (default: its release).",
+      },
+      modules: {
+        kind: "text",
+        names: ["--modules"],
+        metavar: "DIR",
+        help:
+          "add: the directory of its modules, which has modules.dep (default: lib/modules/RELEASE " +
+          "beside the boot directory that FILE is in).",
+      },
+      format: {
+        kind: "choice",
+        names: ["-f", "--format"],
+        choices: ["table", "json"],
+        help: "Format of the list.",
+        default: "table",
+      },
+    },
+    positionals: {
+      action: { metavar: "ACTION", help: "add FILE, list, or rm NAME." },
+      argument: {
+        metavar: "FILE|NAME",
+        help: "A distribution's kernel, vmlinuz; or the name of one that was added.",
+        default: "",
+      },
+    },
+  },
   spec: {
     summary: "Write a template config.json for a guest.",
     options: { bundle: createOptions.bundle },

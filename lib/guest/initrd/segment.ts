@@ -23,6 +23,9 @@ export interface GuestProcess {
 /** The guest's first program, which becomes the container's own, or runs it (lib/build/guest_init). */
 export const GUEST_INIT_PATH = "/urunc/init";
 
+/** In an initial RAM disk: modules of a kernel that the operator has stored (lib/kernels). */
+export const GUEST_MODULES = "urunc/modules";
+
 /**
  * The archive that is prepended to an image's initial RAM disk; the kernel unpacks one after the other
  * (Documentation/driver-api/early-userspace/buffer-format.rst). Prepended, because other data after an

@@ -103,6 +103,10 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
     ids: { default_user: "65534:4294967294" },
   }],
   ["guests only", '[guests]\nundescribed = "refuse"', { guests: { undescribed: "refuse" } }],
+  ["a table in a table", '[guests]\nundescribed = "refuse"\n[guests.linux]\nkernels = "/k"', {
+    guests: { undescribed: "refuse" },
+    "guests.linux": { kernels: "/k" },
+  }],
   ["no monitor", "[monitors]", {}],
   ["a bare monitor", "[monitors.qemu]", {
     monitors: { qemu: { ...BARE } },
@@ -169,6 +173,9 @@ const refused: [toml: string, subject: string, says: string][] = [
   ...["0:0", "1000:0", "1000", "nobody:nogroup", "1000:4294967295", "1:2:3"].map((user) =>
     [`[ids]\ndefault_user = "${user}"`, "ids.default_user", '"UID:GID"'] as [string, string, string]
   ),
+  ['[guests.linux]\nkernel_s = "/k"', "guests.linux.kernel_s", 'did you mean "kernels"?'],
+  ["[guests]\nlinux = true", "guests.linux", "a table"],
+  ['[guests.lynux]\nkernels = "/k"', "guests.lynux", 'did you mean "linux"?'],
   ['[guests]\nundescribed = "crun"', "guests.undescribed", '"runc" or "refuse"'],
   ["monitors = []", "monitors", "found an array, allowed: a table"],
   ["monitors = 1979-05-27", "monitors", "found a date"],
