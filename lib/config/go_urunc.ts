@@ -93,6 +93,19 @@ function adoptMonitor(name: string, monitor: Table, warnings: string[]): Table {
   return { ...adopted, data_paths: [...own, dataPath] };
 }
 
+/**
+ * What a key of ours may be called in the Go implementation's file.
+ *
+ * @param path as errors name it: `monitors.qemu.default_memory_mib`
+ * @returns the path itself first
+ */
+export function originalPaths(path: string): string[] {
+  const [, parent, key] = /^(.*\.)([^.]+)$/.exec(path) ?? [];
+  const former = Object.keys(RENAMED).filter((it) => RENAMED[it] === key);
+  const paths = [path, ...former.map((it) => `${parent}${it}`)];
+  return paths.flatMap((it) => [it, it.replace(/^monitors\b/, OLD_MONITORS)]);
+}
+
 type Table = Record<string, unknown>;
 
 function isTable(value: unknown): value is Table {

@@ -8,7 +8,7 @@ import {
   Place,
 } from "../decode/decode.ts";
 import { InvalidConfigurationError } from "../errors.ts";
-import { adoptGoUrunc } from "./go_urunc.ts";
+import { type Adopted, adoptGoUrunc } from "./go_urunc.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { suggestion } from "../os/suggestion.ts";
@@ -50,7 +50,15 @@ export function defaultConfiguration(): Configuration {
  * and what is allowed
  */
 export async function parseConfiguration(toml: string): Promise<Configuration> {
-  const { document: adopted, warnings } = adoptGoUrunc(await parseToml(toml));
+  return readConfiguration(adoptGoUrunc(await parseToml(toml)));
+}
+
+/**
+ * As {@linkcode parseConfiguration}, of what the TOML parser made of a file.
+ *
+ * @throws InvalidConfigurationError naming the key, what was found and what is allowed
+ */
+export function readConfiguration({ document: adopted, warnings }: Adopted): Configuration {
   const document = new Fields(adopted, CONFIGURATION);
   const configuration = {
     ...readKeys(document, configurationKeys),
@@ -62,7 +70,8 @@ export async function parseConfiguration(toml: string): Promise<Configuration> {
   return configuration;
 }
 
-async function parseToml(toml: string): Promise<unknown> {
+/** @throws InvalidConfigurationError naming the line of a syntax error */
+export async function parseToml(toml: string): Promise<unknown> {
   const { parse, TomlError } = await import("smol-toml");
   try {
     return parse(toml);

@@ -15,11 +15,11 @@ const MAXIMUM_CONFIGURATION_BYTES = 1024 * 1024;
  * @throws InvalidConfigurationError naming the key, HostError when the file cannot be read
  */
 export async function loadConfiguration(path: string | undefined): Promise<Configuration> {
-  if (path === undefined && !isThere(CONFIGURATION_PATH)) return defaultConfiguration();
+  const toml = readConfigurationText(path);
+  if (toml === undefined) return defaultConfiguration();
   const file = path ?? CONFIGURATION_PATH;
-  const bytes = readBounded(file, MAXIMUM_CONFIGURATION_BYTES, { operation: "read configuration" });
   try {
-    return await parseConfiguration(new TextDecoder().decode(bytes));
+    return await parseConfiguration(toml);
   } catch (error) {
     if (!(error instanceof InvalidConfigurationError)) throw error;
     // The reader may have called docker, and not know that there is such a file.
@@ -30,4 +30,19 @@ export async function loadConfiguration(path: string | undefined): Promise<Confi
       remedy: remedy === undefined ? where : `${remedy}; ${where}`,
     });
   }
+}
+
+/**
+ * The text of the operator's configuration.
+ *
+ * @param path undefined: {@linkcode CONFIGURATION_PATH}
+ * @returns undefined without a file at the default path
+ * @throws HostError when the file cannot be read
+ */
+export function readConfigurationText(path: string | undefined): string | undefined {
+  if (path === undefined && !isThere(CONFIGURATION_PATH)) return undefined;
+  const bytes = readBounded(path ?? CONFIGURATION_PATH, MAXIMUM_CONFIGURATION_BYTES, {
+    operation: "read configuration",
+  });
+  return new TextDecoder().decode(bytes);
 }
