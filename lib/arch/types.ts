@@ -81,6 +81,10 @@ export interface KvmFacts {
   modules: string;
   /** What makers call the processor's virtualisation. */
   feature: string;
+  /** Flags of /proc/cpuinfo, one of which a processor with it has. */
+  processorFlags: readonly string[];
+  /** The flag of a processor that is itself a virtual machine's. */
+  guestFlag: string;
 }
 
 /** QEMU's emulator of it. */

@@ -54,6 +54,9 @@ export const x86_64: Architecture = {
     ],
     modules: "kvm_intel or kvm_amd",
     feature: "VT-x or AMD-V",
+    // arch/x86/include/asm/cpufeatures.h: X86_FEATURE_VMX, X86_FEATURE_SVM, X86_FEATURE_HYPERVISOR.
+    processorFlags: ["vmx", "svm"],
+    guestFlag: "hypervisor",
   },
   qemu: {
     // hw/i386/x86-common.c and multiboot.c.

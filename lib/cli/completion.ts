@@ -35,7 +35,7 @@ function optionNames(specs: OptionSpecs): string[] {
 /** Fixed arguments of a command, besides ids. */
 function knownWords(positionals: CommandSpec["positionals"]): readonly string[] {
   if ("shell" in positionals) return shells;
-  return "action" in positionals ? ["add", "list", "rm"] : [];
+  return Object.values(positionals).flatMap((it) => it.words ?? []);
 }
 
 function bashScript(): string {

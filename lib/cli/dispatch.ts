@@ -7,8 +7,10 @@ import { Logger } from "../log.ts";
 import { listen } from "../watch.ts";
 import { versionText } from "../version.ts";
 import { completion } from "./verbs/completion.ts";
+import { config } from "./verbs/config.ts";
 import { create } from "./verbs/create.ts";
 import { remove } from "./verbs/delete.ts";
+import { doctor } from "./verbs/doctor.ts";
 import { events } from "./verbs/events.ts";
 import { exec } from "./verbs/exec.ts";
 import { features } from "./verbs/features.ts";
@@ -105,6 +107,10 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return kernel(command, context);
     case "spec":
       return spec(command);
+    case "doctor":
+      return doctor(command);
+    case "config":
+      return config(command);
     case "completion":
       return completion(command);
     case "features":

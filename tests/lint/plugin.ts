@@ -36,6 +36,7 @@ const ROOM_ORDER = [
   "lib/launch",
   "lib/container",
   "lib/runc",
+  "lib/doctor",
   "lib/shim",
   "lib/cli",
   "lib/entry.ts",
@@ -53,6 +54,7 @@ const PURE_ROOMS = [
   "lib/monitor/",
   "lib/plan/",
   "lib/config/",
+  "lib/doctor/checks/",
 ];
 
 /** The half of a monitor that deals with one that runs: not pure, in the monitor's own folder. */

@@ -6,6 +6,7 @@ import {
   type PositionalSpecs,
   type ValuesOf,
 } from "./options.ts";
+import { doctorOptions } from "./doctor_options.ts";
 import { execOptions } from "./exec_options.ts";
 import { updateOptions } from "./update_options.ts";
 
@@ -186,7 +187,11 @@ export const commands = {
       },
     },
     positionals: {
-      action: { metavar: "ACTION", help: "add FILE, list, or rm NAME." },
+      action: {
+        metavar: "ACTION",
+        help: "add FILE, list, or rm NAME.",
+        words: ["add", "list", "rm"],
+      },
       argument: {
         metavar: "FILE|NAME",
         help: "A distribution's kernel, vmlinuz; or the name of one that was added.",
@@ -198,6 +203,41 @@ export const commands = {
     summary: "Write a template config.json for a guest.",
     options: { bundle: createOptions.bundle },
     positionals: {},
+  },
+  doctor: {
+    summary: "Check this node: what guests need, who may use it, and what to mend.",
+    // Loaded only for this command, as those below.
+    get options() {
+      return doctorOptions;
+    },
+    positionals: {
+      other: {
+        metavar: "FILE",
+        help: "With --compare: the report of the other node. Without it: this node.",
+        default: "",
+      },
+    },
+  },
+  config: {
+    summary: "Show the configuration that holds and where each value is from, or check a file.",
+    options: {
+      format: {
+        kind: "choice",
+        names: ["-f", "--format"],
+        choices: ["table", "json"],
+        help: "Format of the output.",
+        default: "table",
+      },
+    },
+    positionals: {
+      action: {
+        metavar: "ACTION",
+        help: "show, or check: whether a file is valid, with the line of each mistake.",
+        default: "show",
+        words: ["show", "check"],
+      },
+      file: { metavar: "FILE", help: "To check; the node's own without it.", default: "" },
+    },
   },
   completion: {
     summary: "Print a shell completion script.",

@@ -13,6 +13,8 @@ export interface PositionalSpec {
   metavar: string;
   help: string;
   default?: string;
+  /** Those that completion offers. */
+  words?: readonly string[];
 }
 
 export type PositionalSpecs = Record<string, PositionalSpec>;
