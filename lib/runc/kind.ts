@@ -116,6 +116,6 @@ function decided(isGuest: boolean, why: string): boolean {
 }
 
 /** Whether other containers share a shim with this one. */
-export function isInPod({ annotations }: BundleSummary): boolean {
+export function isInPod({ annotations }: Pick<BundleSummary, "annotations">): boolean {
   return Object.hasOwn(annotations, SANDBOX_ID);
 }

@@ -19,6 +19,8 @@ import {
   PauseRequest,
   PidsRequest,
   PidsResponse,
+  ProcessDetails,
+  type ProcessInfo,
   ResizePtyRequest,
   ResumeRequest,
   StartRequest,
@@ -42,9 +44,13 @@ import {
   WaitRequest,
   WaitResponse,
 } from "../protocol/containerd/messages.ts";
+import { packAny } from "../protocol/protobuf/well_known.ts";
 import { endsWithin } from "./stdio/ends_within.ts";
 import type { Task, TaskProcess } from "./task/task.ts";
 import type { Handler } from "../protocol/ttrpc/services.ts";
+
+/** How long what was added to a container may run after the container has exited. */
+const EXEC_MILLISECONDS = 2000;
 
 /** How long a kill may take after its target has exited. */
 const KILL_MILLISECONDS = 2000;
@@ -67,22 +73,37 @@ export interface ServiceOptions {
   shutdown(): void;
 }
 
-/** A task and its exec processes. */
+/** A task and the processes that were added to it. */
 interface Entry {
   task: Task;
-  /** One change at a time. */
-  mutex: Mutex;
   processes: Map<string, Process>;
+  /** Ids of processes that are being added. */
+  adding: Set<string>;
   main: Process;
   memory: MemoryWatch;
 }
 
 interface Process {
   process: TaskProcess;
-  /** Its exit was published. */
+  /** One change at a time. A process that was added does not hold up the container. */
+  mutex: Mutex;
+  /** Its start has succeeded. */
+  isStarted: boolean;
+  /** Its exit was published, if it was to be. */
   published: Promise<void>;
   /** Senders of signals wait for these. */
   kills: Set<Promise<void>>;
+}
+
+/** What a process is followed for. */
+interface Followed {
+  containerId: string;
+  id: string;
+  process: TaskProcess;
+  /** Whether its exit is published even if it was never started. */
+  always: boolean;
+  /** Comes before its exit is published. Never rejects. */
+  before(): Promise<void>;
 }
 
 /**
@@ -124,18 +145,12 @@ export class TaskService {
           kills.delete(kill);
         }
       }),
-      Pids: on(PidsRequest, PidsResponse, async (it) => {
-        const { task } = this.#entry(it.id);
-        // A restarted containerd takes a task without processes for one that never was,
-        // and would not hear how it ended.
-        const pids = task.exit === undefined ? await task.pids() : [task.pid];
-        return { processes: pids.map((pid) => ({ pid })) };
-      }),
+      Pids: on(PidsRequest, PidsResponse, async (it) => await this.#pids(it.id)),
       Pause: on(PauseRequest, null, (it) => this.#pause(it)),
       Resume: on(ResumeRequest, null, (it) => this.#resume(it)),
       Update: on(UpdateTaskRequest, null, async (it) => {
-        const { task, mutex } = this.#entry(it.id);
-        await mutex.run(() => task.update(it.resources?.value ?? new Uint8Array()));
+        const { task, main } = this.#entry(it.id);
+        await main.mutex.run(() => task.update(it.resources?.value ?? new Uint8Array()));
       }),
       Stats: on(StatsRequest, StatsResponse, async (it) => {
         const { readTaskStats } = await import("./task/stats.ts");
@@ -187,13 +202,17 @@ export class TaskService {
         io: { stdin, stdout, stderr, terminal },
         pid: task.pid,
       });
-      const mutex = new Mutex();
+      const processes = new Map<string, Process>();
       const memory = this.#options.tasks.watchMemory(
         task,
         () => this.#publish(TaskOOM, "/tasks/oom", { containerId: id }),
       );
-      const main = this.#follow(id, id, task, mutex, memory);
-      this.#entries.set(id, { task, mutex, main, memory, processes: new Map() });
+      const before = async () => {
+        await exitsOf(processes);
+        await this.#lookForKills(memory, task);
+      };
+      const main = this.#follow({ containerId: id, id, process: task, always: true, before });
+      this.#entries.set(id, { task, main, memory, processes, adding: new Set() });
       return { pid: task.pid };
     } finally {
       this.#creating.delete(id);
@@ -203,10 +222,11 @@ export class TaskService {
   async #start(request: StartRequest): Promise<Input<StartResponse>> {
     const { id, execId } = request;
     const entry = this.#entry(id);
-    const { process } = this.#process(request);
-    return await entry.mutex.run(async () => {
-      await process.start();
-      const { pid } = process;
+    const started = this.#process(request);
+    return await started.mutex.run(async () => {
+      await started.process.start();
+      started.isStarted = true;
+      const { pid } = started.process;
       if (execId === "") {
         this.#publish(TaskStart, "/tasks/start", { containerId: id, pid });
         entry.memory.begin();
@@ -222,7 +242,7 @@ export class TaskService {
     const entry = this.#entry(id);
     const process = this.#process(request);
     // Not inside: the exit is published by the holder of the mutex after the start.
-    await entry.mutex.run(() => process.process.delete());
+    await process.mutex.run(() => process.process.delete());
     await process.published;
     // It may have ended before the kill has. containerd may have this shim end after the answer, and
     // the caller of the kill would get an error that the connection is closed.
@@ -266,49 +286,62 @@ export class TaskService {
     };
   }
 
+  async #pids(id: string): Promise<{ processes: Input<ProcessInfo>[] }> {
+    const { task, processes } = this.#entry(id);
+    // A restarted containerd takes a task without processes for one that never was,
+    // and would not hear how it ended.
+    const pids = task.exit === undefined ? await task.pids() : [task.pid];
+    const added = new Map([...processes].map(([execId, { process }]) => [process.pid, execId]));
+    return {
+      processes: pids.map((pid) => {
+        const execId = added.get(pid);
+        return execId === undefined ? { pid } : { pid, info: packAny(ProcessDetails, { execId }) };
+      }),
+    };
+  }
+
   async #wait(request: WaitRequest): Promise<Input<WaitResponse>> {
     const exit = await this.#process(request).process.ended;
     return { exitStatus: exit.status, exitedAt: timestampOf(exit.at.getTime()) };
   }
 
   async #pause({ id }: PauseRequest): Promise<void> {
-    const { task, mutex } = this.#entry(id);
-    await mutex.run(() => task.pause());
+    const { task, main } = this.#entry(id);
+    await main.mutex.run(() => task.pause());
     this.#publish(TaskPaused, "/tasks/paused", { containerId: id });
   }
 
   async #resume({ id }: ResumeRequest): Promise<void> {
-    const { task, mutex } = this.#entry(id);
-    await mutex.run(() => task.resume());
+    const { task, main } = this.#entry(id);
+    await main.mutex.run(() => task.resume());
     this.#publish(TaskResumed, "/tasks/resumed", { containerId: id });
   }
 
   async #exec(request: ExecProcessRequest): Promise<void> {
     const { id, execId, stdin, stdout, stderr, terminal, spec } = request;
-    const { task, mutex, processes } = this.#entry(id);
-    if (processes.has(execId)) {
+    const { task, processes, adding } = this.#entry(id);
+    if (processes.has(execId) || adding.has(execId)) {
       throw new AlreadyExistsError({ operation: "exec", subject: execId, reason: "id is taken" });
     }
-    const io = { stdin, stdout, stderr, terminal };
-    const process = await task.exec(execId, spec?.value ?? new Uint8Array(), io);
-    processes.set(execId, this.#follow(id, execId, process, mutex));
-    this.#publish(TaskExecAdded, "/tasks/exec-added", { containerId: id, execId });
+    adding.add(execId);
+    try {
+      const io = { stdin, stdout, stderr, terminal };
+      const process = await task.exec(execId, spec?.value ?? new Uint8Array(), io);
+      const added = { containerId: id, id: execId, process, always: false };
+      processes.set(execId, this.#follow({ ...added, before: () => Promise.resolve() }));
+      this.#publish(TaskExecAdded, "/tasks/exec-added", { containerId: id, execId });
+    } finally {
+      adding.delete(execId);
+    }
   }
 
   /** Publishes the exit of a process when it comes: after its start, which may be under way. */
-  #follow(
-    containerId: string,
-    id: string,
-    process: TaskProcess,
-    mutex: Mutex,
-    memory?: MemoryWatch,
-  ): Process {
+  #follow({ containerId, id, process, always, before }: Followed): Process {
+    const mutex = new Mutex();
     const published = process.ended.then((exit) =>
       mutex.run(async () => {
-        // Whether that works or not: containerd waits for the exit.
-        await memory?.end(exit.status).catch((error) => {
-          this.#options.log.error("look whether memory was short", error);
-        });
+        if (!always && !followed.isStarted) return;
+        await before();
         this.#publish(TaskExitEvent, "/tasks/exit", {
           containerId,
           id,
@@ -318,7 +351,17 @@ export class TaskService {
         });
       })
     );
-    return { process, published, kills: new Set() };
+    const followed: Process = { process, mutex, published, isStarted: false, kills: new Set() };
+    return followed;
+  }
+
+  /** Whether that works or not: containerd waits for the exit. */
+  async #lookForKills(memory: MemoryWatch, task: Task): Promise<void> {
+    try {
+      await memory.end(task.exit!.status);
+    } catch (error) {
+      this.#options.log.error("look whether memory was short", error);
+    }
   }
 
   #publish<T>(type: MessageType<T>, topic: string, event: Input<T>): void {
@@ -345,6 +388,19 @@ export class TaskService {
       reason: "process does not exist: not found",
     });
   }
+}
+
+/**
+ * Waits for what runs in a container and ends with it: containerd's clients do not expect an exit after the
+ * container's.
+ *
+ * @see containerd, cmd/containerd-shim-runc-v2/task/service.go, handleProcessExit
+ */
+async function exitsOf(processes: Map<string, Process>): Promise<void> {
+  const running = [...processes.values()].filter(({ isStarted }) => isStarted);
+  if (running.length === 0) return;
+  const published = Promise.all(running.map((it) => it.published)).then(() => {});
+  await endsWithin(published, EXEC_MILLISECONDS);
 }
 
 /**

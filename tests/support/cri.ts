@@ -185,10 +185,21 @@ export class Cri implements Disposable {
     return JSON.parse(answer.info.find(({ key }) => key === "info")!.value).pid;
   }
 
-  async exec(id: string, cmd: string[]): Promise<{ stdout: string; exitCode: number }> {
-    const request = { id, cmd, timeout: 10n };
-    const { stdout, exitCode } = await this.#call("ExecSync", ExecSync, request, ExecResult);
-    return { stdout: new TextDecoder().decode(stdout), exitCode };
+  /** ExecSync, as the kubelet's probes and hooks have it. */
+  async exec(
+    id: string,
+    cmd: string[],
+    timeout = 10n,
+  ): Promise<{ stdout: string; stderr: string; exitCode: number }> {
+    const request = { id, cmd, timeout };
+    const { stdout, stderr, exitCode } = await this.#call(
+      "ExecSync",
+      ExecSync,
+      request,
+      ExecResult,
+    );
+    const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { stdout: decode(stdout), stderr: decode(stderr), exitCode };
   }
 
   /** Bytes that a container is working with. */

@@ -1,4 +1,6 @@
-import { message, repeated, string, uint32 } from "../protobuf/schema.ts";
+import { embedded, message, repeated, string, uint32 } from "../protobuf/schema.ts";
+import type { MessageOf } from "../protobuf/types.ts";
+import { Any } from "../protobuf/well_known.ts";
 
 /**
  * What several services of containerd have in common.
@@ -26,4 +28,12 @@ export const Status = {
 
 export const ProcessInfo = message("containerd.v1.types.ProcessInfo", () => ({
   pid: uint32(1),
+  /** {@linkcode ProcessDetails}, as containerd's own shim has it. */
+  info: embedded(2, Any),
+}));
+export type ProcessInfo = MessageOf<typeof ProcessInfo>;
+
+/** @see containerd, `api/types/runc/options/oci.proto` */
+export const ProcessDetails = message("containerd.runc.v1.ProcessDetails", () => ({
+  execId: string(1),
 }));

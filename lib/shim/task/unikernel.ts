@@ -1,3 +1,4 @@
+import type { Configuration } from "../../config/types.ts";
 import { createContainer, type Created } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { endContainer, killContainer } from "../../container/kill.ts";
@@ -9,6 +10,7 @@ import { Store } from "../../container/store.ts";
 import { notUndone } from "../../container/undo.ts";
 import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
 import { preload } from "../../os/preload.ts";
+import { isInPod } from "../../runc/kind.ts";
 import type { ChildExit } from "../daemon/reaper.ts";
 import type { ShimServices } from "../daemon/services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
@@ -46,6 +48,7 @@ export class UnikernelTask implements Task {
   readonly #store: Store;
   readonly #stdio: TaskStdio;
   readonly #created: Created["state"];
+  readonly #configuration: () => Promise<Configuration>;
   #exit?: TaskExit;
 
   private constructor(
@@ -61,6 +64,7 @@ export class UnikernelTask implements Task {
     this.#store = store;
     this.#stdio = stdio;
     this.#created = created;
+    this.#configuration = () => services.configuration(request.options.configurationPath);
     this.ended = this.#wait();
   }
 
@@ -210,10 +214,16 @@ export class UnikernelTask implements Task {
     return this.#created.cgroupPaths;
   }
 
-  exec(): Promise<TaskProcess> {
-    return Promise.reject(
-      this.#unsupported("exec in container", "a guest has no processes that could be entered"),
-    );
+  async exec(id: string, spec: Uint8Array, io: TaskIo): Promise<TaskProcess> {
+    const { stop, annotations } = this.#created;
+    const { GuestExec, RefusedExec } = await import("./guest_exec.ts");
+    if (stop?.agent) {
+      const container = { id: this.id, store: this.#store, configuration: this.#configuration };
+      return await GuestExec.create(this.#services, container, { id, spec, io });
+    }
+    const reason = withoutAgent(this.id);
+    if (!isInPod({ annotations })) throw reason;
+    return await RefusedExec.create(this.#services, { id, io, reason });
   }
 
   async #wait(): Promise<TaskExit> {
@@ -248,10 +258,6 @@ export class UnikernelTask implements Task {
   #warn(warnings: string[]): void {
     for (const warning of warnings) this.#services.log.warning(`${this.id}: ${warning}`);
   }
-
-  #unsupported(operation: string, reason: string): UnsupportedError {
-    return new UnsupportedError({ operation, subject: this.id, reason });
-  }
 }
 
 /** What reports the task to containerd, and what it asks for next. */
@@ -264,6 +270,15 @@ function preloadRest(): void {
   preload("../oom/watch.ts");
   preload("../../container/start.ts");
   preload("../../container/delete.ts");
+}
+
+function withoutAgent(id: string): UnsupportedError {
+  return new UnsupportedError({
+    operation: "exec in container",
+    subject: id,
+    reason: "its guest has no agent, and so no processes that another could join",
+    remedy: "use the guest's console, or a service that the guest offers on its network",
+  });
 }
 
 function terminalMismatch(configured: boolean): UruncError {

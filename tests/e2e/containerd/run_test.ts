@@ -89,7 +89,7 @@ testIf("ctr task: ls, ps, metrics, pause, resume, exec, kill, delete", {
 
   const exec = await it.ctr(["task", "exec", "--exec-id", "x", "idle", "/bin/true"]);
   assert.notEqual(exec.code, 0);
-  assert.match(exec.stderr, /a guest has no processes that could be entered/);
+  assert.match(exec.stderr, /its guest has no agent, and so no processes/);
   const image = ["--image-path", `${it.directory}/checkpoint`];
   const checkpoint = await it.ctr(["task", "checkpoint", ...image, "idle"]);
   assert.match(checkpoint.stderr, /a guest's state is in its monitor.*not implemented/s);

@@ -117,7 +117,7 @@ testIf("docker with the shim by its path: input, output, stats, pause, restart, 
   await assertUpdated(it, "beside");
   await docker(["rm", "--force", "beside"], { check: true });
   const exec = await docker(["exec", id, "/bin/true"]);
-  assert.match(exec.stderr + exec.stdout, /a guest has no processes that could be entered/);
+  assert.match(exec.stderr + exec.stdout, /its guest has no agent, and so no processes/);
   await docker(["stop", "--time=1", id], { check: true });
   assert.equal((await inspect(id)).State.ExitCode, 137);
   await docker(["rm", id, "much"], { check: true });

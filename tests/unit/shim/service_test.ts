@@ -15,6 +15,7 @@ import {
   PauseRequest,
   PidsRequest,
   PidsResponse,
+  ProcessDetails,
   ResizePtyRequest,
   ResumeRequest,
   StartRequest,
@@ -28,6 +29,7 @@ import {
   WaitRequest,
   WaitResponse,
 } from "../../../lib/protocol/containerd/messages.ts";
+import { unpackAny } from "../../../lib/protocol/protobuf/well_known.ts";
 import { message } from "../../../lib/protocol/protobuf/schema.ts";
 import type { MessageOf } from "../../../lib/protocol/protobuf/types.ts";
 import { TaskService } from "../../../lib/shim/service.ts";
@@ -369,6 +371,78 @@ Deno.test("service: a process that was added has a life of its own", async () =>
     "more /tasks/exit",
   ]);
   assert.deepEqual(shim.exits.map(({ containerId, pid }) => [containerId, pid]), [["box", 110]]);
+});
+
+/** A task that runs, and processes that were added to it and run. */
+async function running(...execs: string[]): Promise<{ shim: Shim; task: FakeTask }> {
+  const shim = new Shim();
+  await shim.create("box");
+  await shim.start("box");
+  for (const execId of execs) {
+    await shim.order("Exec", ExecProcessRequest, { id: "box", execId });
+    await shim.start("box", execId);
+  }
+  return { shim, task: shim.tasks.get("box")! };
+}
+
+Deno.test("service: of two that add a process under one id at the same time one succeeds", async () => {
+  const { shim, task } = await running();
+  const exec = () => refusal(shim.order("Exec", ExecProcessRequest, { id: "box", execId: "more" }));
+  assert.deepEqual((await Promise.all([exec(), exec()])).sort(), [Code.ok, Code.alreadyExists]);
+  assert.equal(task.added.length, 1);
+});
+
+Deno.test("service: a process whose start fails has no exit to report, and can be deleted", async () => {
+  const { shim, task } = await running();
+  await shim.order("Exec", ExecProcessRequest, { id: "box", execId: "more" });
+  const [added] = task.added;
+  added!.held.set("start", Promise.reject(new Error("not found")));
+  await assert.rejects(shim.start("box", "more"), /not found/);
+  added!.finish(137);
+  await shim.delete("box", "more");
+  assert.deepEqual(shim.told.slice(2), ["more /tasks/exec-added"]);
+  assert.equal(await refusal(shim.state("box", "more")), Code.notFound);
+});
+
+Deno.test("service: a slow start of a process holds up neither the container nor others", async () => {
+  const { shim, task } = await running();
+  for (const execId of ["slow", "quick"]) {
+    await shim.order("Exec", ExecProcessRequest, { id: "box", execId });
+  }
+  const goOn = task.added[0]!.hold("start");
+  const starting = shim.start("box", "slow");
+  await shim.start("box", "quick");
+  await shim.order("Pause", PauseRequest, { id: "box" });
+  await shim.order("Resume", ResumeRequest, { id: "box" });
+  task.added[0]!.finish(0);
+  await settled();
+  assert.ok(!shim.told.includes("slow /tasks/exit"), "not before its start");
+  goOn();
+  await starting;
+  await settled();
+  assert.deepEqual(shim.told.slice(-2), ["slow /tasks/exec-started", "slow /tasks/exit"]);
+});
+
+Deno.test("service: a container's exit is reported after those of its processes", async () => {
+  const { shim, task } = await running("one", "two");
+  task.finish(137);
+  await settled();
+  assert.ok(!shim.told.includes("box /tasks/exit"));
+  for (const added of task.added) added.finish(137);
+  await shim.delete("box");
+  const ends = ["one /tasks/exit", "two /tasks/exit", "box /tasks/exit", "box /tasks/delete"];
+  assert.deepEqual(shim.told.slice(-4), ends);
+});
+
+Deno.test("service: of a container's processes those are marked that were added", async () => {
+  const { shim, task } = await running("more");
+  task.pids = () => Promise.resolve([10, 11, 110]);
+  const { processes } = await shim.ask("Pids", PidsRequest, { id: "box" }, PidsResponse);
+  const marked = processes.map(({ pid, info }) => [
+    pid,
+    info && unpackAny(ProcessDetails, info)?.execId,
+  ]);
+  assert.deepEqual(marked, [[10, undefined], [11, undefined], [110, "more"]]);
 });
 
 Deno.test("service: an id is taken from its creation on, and free when that failed", async () => {

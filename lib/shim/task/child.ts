@@ -1,0 +1,156 @@
+import { close, LinuxError, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../../ffi/linux.ts";
+import { WrongStateError } from "../../errors.ts";
+import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
+import { processAlreadyFinished } from "../../protocol/ttrpc/status.ts";
+import type { ShimServices } from "../daemon/services.ts";
+import type { TaskIo } from "../stdio/streams.ts";
+import type { TaskStdio } from "../stdio/task_stdio.ts";
+import type { TaskExit, TaskProcess, TaskStatus } from "./task.ts";
+
+/** A process that becomes a child of the shim when it starts. */
+export abstract class ChildProcess implements TaskProcess {
+  readonly ended: Promise<TaskExit>;
+  protected readonly services: ShimServices;
+  protected readonly stdio: TaskStdio;
+  #pid = 0;
+  #exit?: TaskExit;
+  #end!: (exit: TaskExit) => void;
+
+  protected constructor(services: ShimServices, stdio: TaskStdio) {
+    this.services = services;
+    this.stdio = stdio;
+    this.ended = new Promise((resolve) => this.#end = resolve);
+  }
+
+  get io(): TaskIo {
+    return this.stdio.io;
+  }
+
+  get pid(): number {
+    return this.#pid;
+  }
+
+  get exit(): TaskExit | undefined {
+    return this.#exit;
+  }
+
+  resize(columns: number, rows: number): void {
+    this.stdio.resize(columns, rows);
+  }
+
+  closeInput(): void {
+    this.stdio.closeInput();
+  }
+
+  abstract status(): TaskStatus;
+  abstract start(): Promise<void>;
+  abstract kill(signal: number, all: boolean): Promise<void>;
+  abstract delete(): Promise<void>;
+
+  /** It runs as this child. */
+  follow(pid: number): void {
+    this.#pid = pid;
+    void this.#wait();
+  }
+
+  /** It was never started, and never will be. */
+  protected abandon(status = SIGNAL_EXIT_BASE + SIGKILL): void {
+    this.#finish({ status, at: new Date() });
+  }
+
+  async #wait(): Promise<void> {
+    try {
+      const { exitCode, signal, at } = await this.services.reaper.wait(this.#pid);
+      this.#finish({ status: signal === undefined ? exitCode! : SIGNAL_EXIT_BASE + signal, at });
+    } catch (error) {
+      this.services.log.error(`wait for process ${this.#pid}`, error);
+      this.#finish({ status: 255, at: new Date() });
+    }
+  }
+
+  #finish(exit: TaskExit): void {
+    this.#exit ??= exit;
+    this.#end(this.#exit);
+  }
+}
+
+/** One that was added to a container. */
+export abstract class AddedProcess extends ChildProcess {
+  protected readonly id: string;
+  #isStarted = false;
+
+  /** @param id of the process */
+  constructor(services: ShimServices, stdio: TaskStdio, id: string) {
+    super(services, stdio);
+    this.id = id;
+  }
+
+  /** Starts it, or throws UruncError. */
+  protected abstract launch(): Promise<void>;
+
+  status(): TaskStatus {
+    if (this.exit !== undefined) return "stopped";
+    return this.#isStarted ? "running" : "created";
+  }
+
+  async start(): Promise<void> {
+    if (this.status() !== "created") throw cannotStart(this.id, this.status());
+    try {
+      await this.launch();
+      this.#isStarted = true;
+    } catch (error) {
+      // It may run, and its terminal not be served.
+      if (this.pid === 0) this.abandon();
+      else await this.kill(SIGKILL).catch(() => {});
+      throw error;
+    }
+  }
+
+  kill(signal: number): Promise<void> {
+    try {
+      if (this.exit !== undefined) throw processAlreadyFinished();
+      if (this.pid === 0) this.abandon();
+      else sendSignal(this.pid, signal);
+      return Promise.resolve();
+    } catch (error) {
+      const gone = error instanceof LinuxError && error.code === "ESRCH";
+      return Promise.reject(gone ? processAlreadyFinished() : error);
+    }
+  }
+
+  async delete(): Promise<void> {
+    if (this.status() === "running") throw notStopped(this.id, "running");
+    if (this.pid === 0) this.abandon();
+    else await this.stdio.drain();
+    this.stdio.close();
+  }
+}
+
+/** The child is the shim's, which has not waited for it: its number is its own. */
+function sendSignal(pid: number, signal: number): void {
+  const pidfd = pidfdOpen(pid);
+  try {
+    pidfdSendSignal(pidfd, signal);
+  } finally {
+    close(pidfd);
+  }
+}
+
+/** The error about a process that cannot be deleted yet. */
+export function notStopped(id: string, status: TaskStatus): WrongStateError {
+  return new WrongStateError({
+    operation: "delete task",
+    subject: id,
+    reason: `it is not stopped: it is ${status}`,
+    remedy: "kill it first",
+  });
+}
+
+/** As containerd's own shim words it, pkg/process/exec_state.go. */
+function cannotStart(id: string, status: TaskStatus): WrongStateError {
+  return new WrongStateError({
+    operation: "start process",
+    subject: id,
+    reason: `cannot start a ${status} process`,
+  });
+}
