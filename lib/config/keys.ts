@@ -2,6 +2,7 @@ import { keys as imageKeys } from "../guest/keys.ts";
 import { monitorNames } from "../monitor/registry.ts";
 import { isCall } from "../seccomp/calls.ts";
 import { capabilityNames } from "./capabilities.ts";
+import { ID_RANGE_FORM, parseIdRange } from "./id_range.ts";
 import { matchesPattern } from "./pattern.ts";
 
 /** A form that a string must have: what is allowed, as text, and the test for it. */
@@ -70,6 +71,11 @@ const unprivilegedUser: Form = {
   accepts: (value) =>
     /^\d{1,10}:\d{1,10}$/.test(value) &&
     value.split(":").map(Number).every((id) => id >= 1 && id <= 2 ** 32 - 2),
+};
+
+const idRange: Form = {
+  allowed: ID_RANGE_FORM,
+  accepts: (value) => parseIdRange(value) !== undefined,
 };
 
 const capability: Form = {
@@ -233,6 +239,23 @@ export const configurationTables = {
       help:
         "The user and group of the monitor of a container whose user is uid 0, in place of uid 0, its " +
         "group and its additional groups. None by default.",
+    },
+    mode: {
+      kind: "choice",
+      choices: ["container", "uid"],
+      default: "container",
+      help:
+        "Who the monitor is on the host. container: the container's user. uid: a user and group of its " +
+        "own out of range, and no additional groups, so that no two guests share what the kernel counts " +
+        "or allows by user. Files that the container names are opened as its user may, and programs in a " +
+        "guest with an agent are that user, in every mode.",
+    },
+    range: {
+      kind: "text",
+      form: idRange,
+      help:
+        'The ids that mode takes from, "START-END", for this host alone. None of them may be of a user, a ' +
+        'group, or a line of /etc/subuid or /etc/subgid but of the name "urunc".',
     },
   },
 } as const satisfies Record<string, KeySpecs>;

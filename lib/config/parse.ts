@@ -67,7 +67,21 @@ export function readConfiguration({ document: adopted, warnings }: Adopted): Con
     ...(warnings.length === 0 ? {} : { warnings }),
   };
   refuseOthers(document);
+  requireRange(configuration);
   return configuration;
+}
+
+/** What no key alone can say. */
+function requireRange({ ids, device_access }: Configuration): void {
+  if (ids.mode === "container") return;
+  const mode = CONFIGURATION.child("ids").child("mode");
+  if (ids.range === undefined) {
+    throw mode.error(`"${ids.mode}" needs ids.range`, 'for example range = "2000000-2065535"');
+  }
+  if (device_access === "groups") {
+    const reason = `"${ids.mode}" leaves no groups to monitors, and device_access is "groups"`;
+    throw mode.error(reason, 'device_access = "private" needs none');
+  }
 }
 
 /** @throws InvalidConfigurationError naming the line of a syntax error */

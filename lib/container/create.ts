@@ -1,4 +1,5 @@
 import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
+import { parseIdRange } from "../config/id_range.ts";
 import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
 import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
@@ -16,7 +17,7 @@ import type { Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
 import { decisions } from "../plan/decisions.ts";
 import { type Launch, type LaunchInput, planLaunch } from "../plan/launch.ts";
-import { withDefaultUser } from "../plan/policy.ts";
+import { planUsers } from "../plan/policy.ts";
 import { type ProcessesPlan, withStandardLimits } from "../plan/processes.ts";
 import { offersController } from "../cgroups/plan.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
@@ -33,6 +34,7 @@ import { prepareMove } from "../cgroups/prepare_move.ts";
 import { requireMember } from "../cgroups/membership.ts";
 import { runHooksAsync } from "../hooks.ts";
 import { debug, isWatched, timed } from "../watch.ts";
+import { HostIds } from "./host_ids.ts";
 import { InitLog } from "./init_log.ts";
 import { refuseOwnNamespaces, requireMountNamespace } from "./joined_namespaces.ts";
 import { monitorPid } from "./monitor_process.ts";
@@ -213,6 +215,8 @@ interface Creation {
   stopwatch: Stopwatch;
   /** When the creation is watched. */
   log?: InitLog;
+  /** Its uid and gid out of `ids.range`. */
+  hostId?: number;
   /** For the undoing. */
   reserve: DescriptorReserve;
   /** As it was written last; none before it was to be written. */
@@ -224,6 +228,8 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
   using _lock = await lockNew(directory);
   try {
     did("make directory");
+    creation.hostId = await claimHostId(directory, creation);
+    if (creation.hostId !== undefined) did("claim host id");
     // Before the cgroup exists: `delete` must know of it even if we are killed right after.
     const initial = save(directory, creation, initialState(creation));
     Deno.mkdirSync(`${directory.path}/root`, { mode: 0o700 });
@@ -247,6 +253,16 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     directory.remove();
     throw error;
   }
+}
+
+/** Undefined when the monitor is the container's user. */
+async function claimHostId(
+  directory: ContainerDirectory,
+  { prepared }: Creation,
+): Promise<number | undefined> {
+  const { mode, range } = prepared.configuration.ids;
+  if (mode === "container") return undefined;
+  return await new HostIds().claim(parseIdRange(range!)!, directory.path);
 }
 
 /** Nothing else is in it yet: it goes when it cannot be locked. */
@@ -313,7 +329,7 @@ async function launch(
   const lacksNetwork = ownNetwork && network === undefined;
   const isAmbiguous = lacksNetwork && hasAddress(init.pid);
   if (isAmbiguous) options.warn?.(NO_INTERFACE);
-  const input = launchInput(options, prepared, directory.path, network, creation.cgroup);
+  const input = launchInput(options, prepared, { ...creation, directory: directory.path, network });
   const planned = planLaunch(input);
   for (const warning of planned.warnings) options.warn?.(warning);
   if (isWatched()) logDecisions(creation, input, planned);
@@ -412,20 +428,30 @@ function checkSpec(spec: Spec): void {
 function planDry(options: CreateOptions, prepared: Prepared): Launch {
   const directory = dryDirectory(options);
   const network = hasOwnNetwork(options.bundle.spec) ? "later" : undefined;
-  return planLaunch(launchInput(options, prepared, directory, network));
+  return planLaunch(launchInput(options, prepared, { directory, network }));
+}
+
+/** What a plan depends on besides what was found. */
+interface Made {
+  directory: string;
+  network: NetworkFacts | "later" | undefined;
+  /** Undefined, as what follows, when only a plan is made. */
+  cgroup?: Cgroup;
+  hostId?: number;
 }
 
 function launchInput(
   options: CreateOptions,
   prepared: Prepared,
-  directory: string,
-  network: NetworkFacts | "later" | undefined,
-  cgroup?: Cgroup,
+  { directory, network, cgroup, hostId }: Made,
 ): LaunchInput {
+  const { spec } = options.bundle;
+  const users = planUsers(spec.process.user, prepared.configuration, hostId);
   return {
     ...prepared,
-    spec: withDefaultUser(options.bundle.spec, prepared.configuration),
-    guestUser: options.bundle.spec.process.user,
+    spec: { ...spec, process: { ...spec.process, user: users.monitor } },
+    guestUser: users.guest,
+    filesUser: users.files,
     network: network === "later" ? undefined : network,
     networkComesLater: network === "later" ? true : undefined,
     paths: {
@@ -472,6 +498,7 @@ function initialState(creation: Creation): ContainerState {
     created: new Date().toISOString(),
     cgroupPaths: cgroup.directories,
     systemdUnit: cgroup.unit,
+    hostId: creation.hostId,
     hooks: { poststart: spec.hooks.poststart, poststop: spec.hooks.poststop },
     owner: Deno.uid() ?? 0,
   };

@@ -9,6 +9,7 @@ import { stopScope } from "../cgroups/systemd/scope_cgroup.ts";
 import { runEveryHook } from "../hooks.ts";
 import type { LogFields } from "../log.ts";
 import { timed } from "../watch.ts";
+import { HostIds } from "./host_ids.ts";
 import { endContainer, killProcess } from "./kill.ts";
 import { containerStatus } from "./pause.ts";
 import { recoverState } from "./recover.ts";
@@ -46,7 +47,8 @@ export async function deleteContainer(
   if (lock === undefined) return [];
   const { state, warnings } = force ? readAnyState(directory) : readOwnState(directory);
   if (state === undefined) {
-    // A creator that was killed before it wrote anything down had made nothing else.
+    // A creator that was killed before it wrote anything down had made nothing else but this.
+    await new HostIds().release(directory.path);
     directory.remove();
     return [];
   }
@@ -111,7 +113,7 @@ export async function forceDelete(
   directory: ContainerDirectory,
   state: ContainerState,
 ): Promise<string[]> {
-  const { id, pid, network, cgroupPaths, systemdUnit } = state;
+  const { id, pid, network, cgroupPaths, systemdUnit, hostId } = state;
   const step = <T>(what: string, action: () => T | Promise<T>, fields?: LogFields) =>
     timed(`delete: ${what}`, action, { ...fields, id });
   await step("kill the monitor", () => endContainer(state), { pid });
@@ -122,6 +124,11 @@ export async function forceDelete(
   await step("remove the cgroup", () => removeCgroup(cgroupPaths), {
     directories: cgroupPaths.length,
   });
+  if (hostId !== undefined) {
+    await step("give the host id back", () => new HostIds().release(directory.path, hostId), {
+      hostId,
+    });
+  }
   await step("remove the state", () => directory.remove(), { path: directory.path });
   const stopped = ociState(state, "stopped");
   const failed = await runEveryHook(state.hooks.poststop, stopped, { name: "poststop" });

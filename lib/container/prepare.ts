@@ -20,11 +20,11 @@ import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
 import { acceleratorOf } from "../plan/launch.ts";
 import {
+  planUsers,
   requireAllowedDevice,
   requireAllowedKey,
   requireAllowedMonitor,
   requireAllowedUser,
-  withDefaultUser,
 } from "../plan/policy.ts";
 import { ROOT_DISK } from "../plan/root.ts";
 import { mountPointOf } from "../guest/disks.ts";
@@ -123,9 +123,9 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
   }
 }
 
-/** Who the monitor will run as: what the container names must be open to it. */
+/** Whom what the container names must be open to. */
 function userOf({ spec }: Bundle, configuration: Configuration): Credentials {
-  const { uid, gid, additionalGids } = withDefaultUser(spec, configuration).process.user;
+  const { uid, gid, additionalGids } = planUsers(spec.process.user, configuration).files;
   return { uid, gid, groups: additionalGids };
 }
 

@@ -1,7 +1,15 @@
 import { readCgroupLayout } from "../cgroups/layout.ts";
 import { DEFAULT_PARENT, placeCgroup } from "../cgroups/plan.ts";
 import { isUnitName } from "../cgroups/systemd/scope.ts";
-import { absolutePath, boolean, type Decoder, Place, rawObject, text } from "../decode/decode.ts";
+import {
+  absolutePath,
+  boolean,
+  type Decoder,
+  integer,
+  Place,
+  rawObject,
+  text,
+} from "../decode/decode.ts";
 import { UruncError } from "../errors.ts";
 import { type ContainerState, processId, STATE_VERSION } from "./state.ts";
 
@@ -36,6 +44,7 @@ export function recoverState(id: string, json: string, previous = ""): Container
     cgroupPaths: find("cgroupPaths", cgroupPaths) ?? usualCgroupPaths(id),
     systemdUnit: find("systemdUnit", scopeName),
     network: find("network", network),
+    hostId: field("hostId", integer(1, 2 ** 31 - 1)),
     hooks: { poststart: [], poststop: [] },
     owner: 0,
   };

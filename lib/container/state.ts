@@ -75,6 +75,8 @@ export interface ContainerState {
   /** Its network namespace was empty when it was created. */
   lacksNetwork?: boolean;
   hooks: { poststart: Hook[]; poststop: Hook[] };
+  /** Its uid and gid out of `ids.range`, which it has until it is deleted. */
+  hostId?: number;
   expectedIdentity?: ExpectedIdentity;
   /** What guest and monitor take up at most: the least that a limit may be changed to. */
   memoryBytes?: number;
@@ -168,6 +170,7 @@ function readState(state: Fields): ContainerState {
         poststop: hooks.required("poststop", listOf(readHook)),
       };
     }),
+    hostId: state.optional("hostId", count),
     expectedIdentity: state.optional("expectedIdentity", readIdentity),
     memoryBytes: state.optional("memoryBytes", count),
     processes: state.optional("processes", count),

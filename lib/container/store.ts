@@ -17,7 +17,13 @@ import { AlreadyExistsError, errorMessage, HostError, NotFoundError } from "../e
 import { timed } from "../watch.ts";
 import { isId, validateId } from "./id.ts";
 import { type ContainerState, formatState, parseState } from "./state.ts";
-import { isDirectory, isThere, readIfThere, removeIfThere } from "../os/files.ts";
+import {
+  isDirectory,
+  isThere,
+  readIfThere,
+  removeIfThere,
+  requireOwnDirectory,
+} from "../os/files.ts";
 import { isCode } from "../os/os_error.ts";
 
 const STATE_FILE = "state.json";
@@ -158,18 +164,10 @@ export class Store {
 
   /** What state.json says is acted upon as root: no other user may be able to write it. */
   #checkRoot(): void {
-    const { uid, mode, isDirectory } = Deno.lstatSync(this.root);
-    const refuse = (reason: string, remedy: string) =>
-      new HostError({ operation: "use state directory", subject: this.root, reason, remedy });
-    if (!isDirectory) {
-      throw refuse("it is not a directory", "if it is a symlink, name what it points to");
-    }
-    if (uid !== Deno.uid()) {
-      throw refuse(`it belongs to uid ${uid}`, `it must belong to uid ${Deno.uid()}`);
-    }
-    if (((mode ?? 0) & 0o022) !== 0) {
-      throw refuse("others than its owner can write it", `chmod go-w ${this.root}`);
-    }
+    requireOwnDirectory(this.root, {
+      operation: "use state directory",
+      remedy: "if it is a symlink, name what it points to",
+    });
   }
 }
 

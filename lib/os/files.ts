@@ -97,6 +97,26 @@ export function removeIfThere(path: string, options?: Deno.RemoveOptions): void 
   }
 }
 
+/**
+ * Requires a directory that nobody but this process's user, and root, can change: what is in it is acted
+ * upon as root.
+ *
+ * @param parts the error's operation; what to do about a symlink
+ * @throws HostError naming it; NotFound of Deno
+ */
+export function requireOwnDirectory(path: string, parts: FileErrorParts): void {
+  const { uid, mode, isDirectory } = Deno.lstatSync(path);
+  const refuse = (reason: string, remedy?: string) =>
+    new HostError({ operation: parts.operation, subject: path, reason, remedy });
+  if (!isDirectory) throw refuse("it is not a directory", parts.remedy);
+  if (uid !== Deno.uid()) {
+    throw refuse(`it belongs to uid ${uid}`, `it must belong to uid ${Deno.uid()}`);
+  }
+  if (((mode ?? 0) & 0o022) !== 0) {
+    throw refuse("others than its owner can write it", `chmod go-w ${path}`);
+  }
+}
+
 /** Which file it is, whatever it is named; numbers are used again only when the file is gone. */
 export interface FileIdentity {
   /** st_dev as stat(2) gives it. */

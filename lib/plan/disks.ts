@@ -25,7 +25,10 @@ export interface DisksInput {
   unikernel: Pick<UnikernelConfig, "solo5BlkDev">;
   /** Their names in the guest's manifest, if it has one. */
   names?: readonly string[];
+  /** Who the monitor is. */
   user: User;
+  /** Whose rights decide over files of the host. */
+  filesUser: User;
   access: DeviceAccess;
   /** Lets the monitor inherit what a step opens by this name; returns the descriptor's number. */
   inherit(name: string): number;
@@ -55,7 +58,8 @@ export interface PlannedDisks {
  * - a file that the monitor's user may open is bound;
  * - one of the image that this user may not open is opened by init and inherited, if the monitor takes
  *   descriptors. It is the container's own file, of whatever owner;
- * - one of the host, a volume, must be open to this user; to uid 0 all are.
+ * - one of the host, a volume, must be open to the container's user; to uid 0 all are. When it is not open
+ *   to the monitor's, too, init opens it, as one of the image.
  *
  * A writable disk belongs to one guest for its lifetime: two writers destroy a file system. Init opens it
  * exclusively, and the monitor inherits that descriptor, although it may use a path: the claim lasts
@@ -124,14 +128,22 @@ function planVolume(
   input: DisksInput,
 ): void {
   const { file } = disk.source;
-  const user = credentials(input.user);
+  const user = credentials(input.filesUser);
+  if (user.uid !== 0 && !mayAccess(file, user, wanted(disk))) {
+    throw new HostError({
+      operation: "plan disk",
+      subject: subjectOf(disk),
+      reason: explainAccess(file, user, wanted(disk)),
+      remedy: "change its owner or mode, or run the container as its owner",
+    });
+  }
   const access = disk.readOnly ? "r" : "rw";
   const open = (name: string) =>
     planned.files.push({
       ...{ step: "openVolume", name, path: file.path, access, ...exclusive(disk) },
       user,
     });
-  if (mayAccess(file, user, wanted(disk))) {
+  if (mayAccess(file, credentials(input.user), wanted(disk))) {
     const name = isExclusive(disk) ? claimName(index) : `volume${index}`;
     const target = `/guest/disk${index}`;
     open(name);
@@ -141,15 +153,8 @@ function planVolume(
     if (isExclusive(disk)) input.inherit(name);
     return;
   }
-  if (user.uid !== 0) {
-    throw new HostError({
-      operation: "plan disk",
-      subject: subjectOf(disk),
-      reason: explainAccess(file, user, wanted(disk)),
-      remedy: "change its owner or mode, or run the container as its owner",
-    });
-  }
-  // Root of a container could open it by its capabilities, which the monitor does not have.
+  // The container's user could open it: root by its capabilities, which the monitor does not have; or the
+  // monitor is another user.
   requireFileDescriptors(file, disk, input);
   const name = `disk${index}`;
   open(name);

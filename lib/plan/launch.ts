@@ -58,9 +58,12 @@ import type { AllowedDevice } from "../cgroups/device_program.ts";
 
 /** Input for the second plan. */
 export interface LaunchInput {
+  /** Its user is who the monitor is. */
   spec: Spec;
   /** Of config.json: who the program is in a guest with an agent. */
   guestUser: User;
+  /** Whose rights decide over the files of the host that config.json names. */
+  filesUser: User;
   unikernel: UnikernelConfig;
   guest: Guest;
   monitor: Monitor;

@@ -1,9 +1,10 @@
+import { parseIdRange } from "../config/id_range.ts";
 import { matchesPattern } from "../config/pattern.ts";
 import type { Configuration } from "../config/types.ts";
 import { NotAllowedError } from "../errors.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { Monitor } from "../monitor/types.ts";
-import type { Spec, User } from "../oci/types.ts";
+import type { User } from "../oci/types.ts";
 
 /** What the operator of a node allows. */
 export type Policy = Pick<Configuration, "allow" | "ids">;
@@ -60,33 +61,54 @@ export function requireAllowedDevice(subject: string, { allow }: Pick<Policy, "a
   );
 }
 
-/** @throws NotAllowedError for uid 0, unless `allow.root_monitor`, or `ids.default_user` is taken for it */
+/** @throws NotAllowedError for uid 0, unless `allow.root_monitor`, or `[ids]` has another one for it */
 export function requireAllowedUser(
   { uid }: Pick<User, "uid">,
   { allow, ids }: Policy,
 ): void {
   if (uid !== 0 || allow.root_monitor || ids.default_user !== undefined) return;
+  if (ids.mode !== "container") return;
   throw notAllowed(
     "process.user.uid 0",
     "the monitor would run as root, and allow.root_monitor is false",
     "give the container a user (docker: --user; Kubernetes: securityContext.runAsUser), or set " +
-      "ids.default_user there",
+      "ids.default_user or ids.mode there",
   );
 }
 
 /**
- * A container as the operator has it run: with `ids.default_user` in place of uid 0. config.json does not
- * say whether 0 was asked for, or no user was. Root's groups go, too: docker adds those that the image's
- * /etc/group has for root, such as 6, `disk`.
+ * `ids.default_user` in place of uid 0. config.json does not say whether 0 was asked for, or no user was.
+ * Root's groups go, too: docker adds those that the image's /etc/group has for root, such as 6, `disk`.
  */
-export function withDefaultUser(spec: Spec, { ids }: Pick<Policy, "ids">): Spec {
-  const { user } = spec.process;
-  if (user.uid !== 0 || ids.default_user === undefined) return spec;
-  const [uid, gid] = ids.default_user.split(":").map(Number);
-  return {
-    ...spec,
-    process: { ...spec.process, user: { ...user, uid: uid!, gid: gid!, additionalGids: [] } },
-  };
+function withDefaultUser(user: User, { default_user }: Policy["ids"]): User {
+  if (user.uid !== 0 || default_user === undefined) return user;
+  const [uid, gid] = default_user.split(":").map(Number);
+  return { ...user, uid: uid!, gid: gid!, additionalGids: [] };
+}
+
+/** Who is who of a container. */
+export interface Users {
+  /** Of config.json: who the program is in a guest with an agent. */
+  guest: User;
+  /** Whose rights decide over the files of the host that config.json names. */
+  files: User;
+  /** Who the monitor is on the host, and the container's process. */
+  monitor: User;
+}
+
+/**
+ * Who is who of a container, as the operator has it. With `ids.mode = "uid"` the monitor has no groups
+ * besides its own: whatever a group may open, several containers may. What the monitor needs is made for
+ * its uid, or opened before.
+ *
+ * @param allocated the uid and gid that this container has out of `ids.range`; the range's first, which
+ *   it need not become, when only a plan is made
+ */
+export function planUsers(guest: User, { ids }: Pick<Policy, "ids">, allocated?: number): Users {
+  const files = withDefaultUser(guest, ids);
+  if (ids.mode === "container") return { guest, files, monitor: files };
+  const id = allocated ?? parseIdRange(ids.range!)!.first;
+  return { guest, files, monitor: { ...files, uid: id, gid: id, additionalGids: [] } };
 }
 
 function isListed(patterns: readonly string[], name: string): boolean {

@@ -92,7 +92,10 @@ async function prepare(scope: Scope, onDisk: boolean): Promise<Bench> {
     disk,
     fault: await faultBinary(scope),
     root: await uruncRoot(scope),
-    config: await doubleConfiguration(scope),
+    config: await doubleConfiguration(
+      scope,
+      '[ids]\nmode = "uid"\nrange = "1900000100-1900000199"',
+    ),
     bundle,
     netns,
   };

@@ -41,9 +41,21 @@ export const POLICY_GUARDS: Record<string, Patch> = {
   },
   "ids.default_user": {
     file: POLICY,
-    replace: "if (user.uid !== 0 || ids.default_user === undefined) return spec;",
-    by: "return spec;",
+    replace: "if (user.uid !== 0 || default_user === undefined) return user;",
+    by: "return user;",
     test: POLICY_TEST,
+  },
+  "ids.mode": {
+    file: POLICY,
+    replace: 'if (ids.mode === "container") return { guest, files, monitor: files };',
+    by: "return { guest, files, monitor: files };",
+    test: POLICY_TEST,
+  },
+  "ids.range": {
+    file: "lib/container/host_ids.ts",
+    replace: "if (isHeld) taken.add(id);",
+    by: "if (false) taken.add(id);",
+    test: "tests/unit/container/host_ids_test.ts",
   },
   "guests.undescribed": {
     file: "lib/runc/kind.ts",

@@ -165,7 +165,23 @@ function runFiles(): string[] {
     .filter((it) => isOurs(it, ...textsBelow(it)));
   const directories = namesIn("/run").filter((it) => /^(urunc|docker|containerd)/.test(it))
     .map((it) => `/run/${it}`).filter((it) => inNode() || isUnused(it));
-  return [...directories, ...states, ...shimSockets()];
+  return [...directories, ...states, ...hostIds(), ...shimSockets()];
+}
+
+/** Ids that containers had: links to their directories. */
+function hostIds(): string[] {
+  const directory = "/run/urunc/~ids";
+  return namesIn(directory).filter((it) => it !== "lock").map((it) => `${directory}/${it}`)
+    .filter((it) => isOurs(readLink(it)));
+}
+
+function readLink(path: string): string {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    // It is gone by now.
+    return "";
+  }
 }
 
 /** Nobody's daemon has anything in it: urunc keeps its own, others' are theirs as long as they run. */

@@ -104,6 +104,7 @@ export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
   const input: LaunchInput = {
     spec,
     guestUser: spec.process.user,
+    filesUser: spec.process.user,
     unikernel: {
       unikernelType: "elf",
       hypervisor: "qemu",

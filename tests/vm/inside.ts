@@ -10,7 +10,7 @@ import { repositoryDirectory } from "../support/urunc.ts";
 const SETTLE_SECONDS = 10;
 
 /** What podman and urunc make once and keep. */
-const KEPT = [/: \/run\/netns /, /: \/run\/urunc(\/~libraries)?$/];
+const KEPT = [/: \/run\/netns /, /: \/run\/urunc(\/~(ids|libraries))?$/];
 
 /** What the line of a file's report starts with. */
 export const REPORT_MARK = "urunc tests in a node: ";

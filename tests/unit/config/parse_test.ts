@@ -100,7 +100,13 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
     allow: { ...defaultConfiguration().allow, root_monitor: false },
   }],
   ["a default user", '[ids]\ndefault_user = "65534:4294967294"', {
-    ids: { default_user: "65534:4294967294" },
+    ids: { ...defaultConfiguration().ids, default_user: "65534:4294967294" },
+  }],
+  ["users of monitors", '[ids]\nmode = "uid"\nrange = "65536-2147483647"', {
+    ids: { ...defaultConfiguration().ids, mode: "uid", range: "65536-2147483647" },
+  }],
+  ["a range for no mode", '[ids]\nrange = "2000000-2000000"', {
+    ids: { ...defaultConfiguration().ids, range: "2000000-2000000" },
   }],
   ["guests only", '[guests]\nundescribed = "refuse"', { guests: { undescribed: "refuse" } }],
   ["a table in a table", '[guests]\nundescribed = "refuse"\n[guests.linux]\nkernels = "/k"', {
@@ -176,6 +182,16 @@ const refused: [toml: string, subject: string, says: string][] = [
   ['[guests.linux]\nkernel_s = "/k"', "guests.linux.kernel_s", 'did you mean "kernels"?'],
   ["[guests]\nlinux = true", "guests.linux", "a table"],
   ['[guests.lynux]\nkernels = "/k"', "guests.lynux", 'did you mean "linux"?'],
+  ...["65535-70000", "70001-70000", "70000", "70000-", "70000-2147483648", "70000:10"].map((
+    range,
+  ) => [`[ids]\nrange = "${range}"`, "ids.range", '"START-END"'] as [string, string, string]),
+  ['[ids]\nmode = "own"', "ids.mode", '"container" or "uid"'],
+  ['[ids]\nmode = "uid"', "ids.mode", "needs ids.range"],
+  [
+    'device_access = "groups"\n[ids]\nmode = "uid"\nrange = "70000-70001"',
+    "ids.mode",
+    'leaves no groups to monitors, and device_access is "groups"',
+  ],
   ['[guests]\nundescribed = "crun"', "guests.undescribed", '"runc" or "refuse"'],
   ["monitors = []", "monitors", "found an array, allowed: a table"],
   ["monitors = 1979-05-27", "monitors", "found a date"],

@@ -293,6 +293,24 @@ Deno.test("a volume must be open to the container's user; to uid 0 all are", () 
   assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
 });
 
+Deno.test("a volume that only the container's user may open is opened for another monitor's", () => {
+  const user = (id: number) => ({ uid: id, gid: id, additionalGids: [] });
+  const spec = specOf({ process: { user: user(70000), args: ["x"], cwd: "/" } });
+  const opensFor = (id: number, guard: Partial<VolumeFacts>) => {
+    const input = { spec, filesUser: user(id) };
+    return stepsOf([file({ uid: 1000, gid: 1000, ...guard }, "hostFile")], { input });
+  };
+  const opened = opensFor(1000, { mode: 0o600 });
+  assert.deepEqual(find(opened, "openVolume")[0]!.user, { uid: 1000, gid: 1000, groups: [] });
+  assert.deepEqual(inherited(opened), [{ name: "disk0", fd: 3 }]);
+  assert.equal(find(opensFor(1000, { mode: 0o666 }), "bindVolume").length, 1);
+  // What the monitor could open, and the container's user not.
+  assert.throws(
+    () => opensFor(1001, { uid: 70000, gid: 70000, mode: 0o600 }),
+    /uid 1001.* may not/,
+  );
+});
+
 Deno.test("descriptors have numbers of their own", () => {
   const input = { unikernel: undefined } as unknown as Partial<LaunchInput>;
   delete (input as Record<string, unknown>).unikernel;

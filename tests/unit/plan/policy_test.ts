@@ -2,19 +2,23 @@ import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import type { Configuration } from "../../../lib/config/types.ts";
 import { NotAllowedError } from "../../../lib/errors.ts";
-import { specOf } from "../../support/plan_inputs.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import {
+  planUsers,
   requireAllowedDevice,
   requireAllowedKey,
   requireAllowedMonitor,
   requireAllowedUser,
-  withDefaultUser,
 } from "../../../lib/plan/policy.ts";
 
 function policy(allow: Partial<Configuration["allow"]>): Configuration {
   const configuration = defaultConfiguration();
   return { ...configuration, allow: { ...configuration.allow, ...allow } };
+}
+
+function ids(changes: Partial<Configuration["ids"]>): Configuration {
+  const configuration = defaultConfiguration();
+  return { ...configuration, ids: { ...configuration.ids, ...changes } };
 }
 
 function refuses(check: () => void, texts: string[]): void {
@@ -94,9 +98,15 @@ const users: [uid: number, root_monitor: boolean, default_user?: string][] = [
 
 for (const [uid, root_monitor, default_user] of users) {
   Deno.test(`uid ${uid} is allowed: root_monitor ${root_monitor}, ${default_user}`, () => {
-    requireAllowedUser({ uid }, { ...policy({ root_monitor }), ids: { default_user } });
+    const allow = policy({ root_monitor });
+    requireAllowedUser({ uid }, { ...allow, ids: ids({ default_user }).ids });
   });
 }
+
+Deno.test("uid 0 is allowed where monitors have users of their own", () => {
+  const { ids: own } = ids({ mode: "uid", range: "70000-70001" });
+  requireAllowedUser({ uid: 0 }, { ...policy({ root_monitor: false }), ids: own });
+});
 
 Deno.test("uid 0 is refused where no monitor may be root", () => {
   refuses(() => requireAllowedUser({ uid: 0 }, policy({ root_monitor: false })), [
@@ -106,19 +116,31 @@ Deno.test("uid 0 is refused where no monitor may be root", () => {
   ]);
 });
 
+const ROOT = { uid: 0, gid: 5, additionalGids: [0, 6], umask: 0o27 };
+const DEFAULT = { uid: 1000, gid: 1001, additionalGids: [], umask: 0o27 };
+const NOBODY = { uid: 65534, gid: 65534, additionalGids: [108] };
+
 Deno.test("ids.default_user replaces root and its groups, and nobody else", () => {
-  const user = { uid: 0, gid: 5, additionalGids: [0, 6], umask: 0o27 };
-  const process = { user, args: ["x"], cwd: "/" };
-  const ids = { default_user: "1000:1001" };
-  assert.deepEqual(withDefaultUser(specOf({ process }), { ids }).process.user, {
-    uid: 1000,
-    gid: 1001,
-    additionalGids: [],
-    umask: 0o27,
+  const policy = ids({ default_user: "1000:1001" });
+  assert.deepEqual(planUsers(ROOT, policy), { guest: ROOT, files: DEFAULT, monitor: DEFAULT });
+  assert.deepEqual(planUsers(NOBODY, policy), { guest: NOBODY, files: NOBODY, monitor: NOBODY });
+  assert.deepEqual(planUsers(ROOT, ids({})), { guest: ROOT, files: ROOT, monitor: ROOT });
+});
+
+Deno.test("with ids.mode uid the monitor is another user, without groups, and nothing else is", () => {
+  const own = (id: number) => ({ uid: id, gid: id, additionalGids: [] });
+  const policy = ids({ mode: "uid", range: "70000-70001" });
+  assert.deepEqual(planUsers(NOBODY, policy, 70001), {
+    guest: NOBODY,
+    files: NOBODY,
+    monitor: own(70001),
   });
-  assert.deepEqual(
-    withDefaultUser(specOf({ process }), { ids: { default_user: undefined } }),
-    specOf({ process }),
-  );
-  assert.deepEqual(withDefaultUser(specOf(), { ids }), specOf());
+  // Only a plan.
+  assert.deepEqual(planUsers(NOBODY, policy).monitor, own(70000));
+  const both = ids({ ...policy.ids, default_user: "1000:1001" });
+  assert.deepEqual(planUsers(ROOT, both, 70001), {
+    guest: ROOT,
+    files: DEFAULT,
+    monitor: { ...own(70001), umask: 0o27 },
+  });
 });
