@@ -36,7 +36,11 @@ import { runHooksAsync } from "../hooks.ts";
 import { debug, isWatched, timed } from "../watch.ts";
 import { HostIds } from "./host_ids.ts";
 import { InitLog } from "./init_log.ts";
-import { refuseOwnNamespaces, requireMountNamespace } from "./joined_namespaces.ts";
+import {
+  refuseOwnNamespaces,
+  requireMountNamespace,
+  withJoinedMappings,
+} from "./joined_namespaces.ts";
 import { monitorPid } from "./monitor_process.ts";
 import { type Proof, provenState, readProof, type Role } from "./proof.ts";
 import { type Bundle, prepare, type Prepared } from "./prepare.ts";
@@ -100,9 +104,9 @@ export interface Plans {
  * Plans a container without making anything. The network is attached by hooks that have not run,
  * so the second plan is one without it.
  */
-export async function planContainer(options: CreateOptions): Promise<Plans> {
+export async function planContainer(asked: CreateOptions): Promise<Plans> {
+  const options = withSpec(asked);
   const { bundle } = options;
-  checkSpec(bundle.spec);
   const prepared = prepare(bundle, await options.configuration());
   const launch = planDry(options, prepared);
   for (const warning of launch.warnings) options.warn?.(warning);
@@ -118,9 +122,9 @@ export async function planContainer(options: CreateOptions): Promise<Plans> {
  *
  * @throws UruncError; nothing is left behind then, unless it is a NotUndoneError
  */
-export async function createContainer(options: CreateOptions): Promise<Created> {
+export async function createContainer(asked: CreateOptions): Promise<Created> {
+  const options = withSpec(asked);
   const { bundle, observer } = options;
-  checkSpec(bundle.spec);
   options.store.requireFree(options.id);
   const stopwatch = options.stopwatch ?? new Stopwatch("create", options.id);
   const did = commandSteps(observer, stopwatch);
@@ -417,7 +421,17 @@ function proveProcess(state: ContainerState, process: { role: Role; pid: number 
   });
 }
 
-/** @throws InvalidConfigurationError, UnsupportedError naming the property */
+/**
+ * With config.json as it is meant, and checked.
+ *
+ * @throws InvalidConfigurationError, UnsupportedError naming the property
+ */
+function withSpec(options: CreateOptions): CreateOptions {
+  const spec = withJoinedMappings(options.bundle.spec);
+  checkSpec(spec);
+  return { ...options, bundle: { ...options.bundle, spec } };
+}
+
 function checkSpec(spec: Spec): void {
   validate(spec);
   requireMountNamespace(spec);
@@ -446,7 +460,7 @@ function launchInput(
   { directory, network, cgroup, hostId }: Made,
 ): LaunchInput {
   const { spec } = options.bundle;
-  const users = planUsers(spec.process.user, prepared.configuration, hostId);
+  const users = planUsers(spec, prepared.configuration, hostId);
   return {
     ...prepared,
     spec: { ...spec, process: { ...spec.process, user: users.monitor } },

@@ -8,6 +8,7 @@ import {
   open,
 } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
+import { readMapsOfNamespace } from "../host/id_maps.ts";
 import type { NamespaceType, Spec } from "../oci/types.ts";
 import { isSameIdentity, readFileIdentity } from "../os/files.ts";
 
@@ -34,6 +35,30 @@ export function requireMountNamespace({ linux }: Spec): void {
     subject: `linux.namespaces[${index}].path`,
     reason: `${path}: ${reason}`,
   });
+}
+
+/**
+ * With the mappings of a user namespace that is joined by its path: those that it has, whatever config.json
+ * says. podman writes `0 0 1` there, since runc requires some.
+ *
+ * @throws InvalidConfigurationError for a namespace that cannot be read, or is the runtime's own
+ */
+export function withJoinedMappings(spec: Spec): Spec {
+  const index = spec.linux.namespaces.findIndex(({ type }) => type === "user");
+  const path = spec.linux.namespaces[index]?.path;
+  if (path === undefined) return spec;
+  const fail = (reason: string) =>
+    new InvalidConfigurationError({
+      operation: "read config.json",
+      subject: `linux.namespaces[${index}].path`,
+      reason: `${path} ${reason}`,
+    });
+  if (isSameIdentity(readFileIdentity("/proc/self/ns/user"), readFileIdentity(path))) {
+    throw fail("is the runtime's own user namespace");
+  }
+  const maps = readMapsOfNamespace(path);
+  if (maps === undefined) throw fail("leads to no user namespace that a process is in");
+  return { ...spec, linux: { ...spec.linux, uidMappings: maps.uids, gidMappings: maps.gids } };
 }
 
 function objectionToMount(path: string): string | undefined {

@@ -89,7 +89,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     const monitor = monitorByName(unikernel.hypervisor);
     const accelerator = acceleratorOf({ unikernel, configuration });
     requireAllowedMonitor(monitor, accelerator, configuration);
-    requireAllowedUser(bundle.spec.process.user, configuration);
+    requireAllowedUser(planUsers(bundle.spec, configuration), configuration);
     const guest = guestOf(unikernel.unikernelType);
     const facts = gatherHostFacts({
       monitor,
@@ -125,7 +125,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
 
 /** Whom what the container names must be open to. */
 function userOf({ spec }: Bundle, configuration: Configuration): Credentials {
-  const { uid, gid, additionalGids } = planUsers(spec.process.user, configuration).files;
+  const { uid, gid, additionalGids } = planUsers(spec, configuration).files;
   return { uid, gid, groups: additionalGids };
 }
 

@@ -124,12 +124,17 @@ export const specTable: SpecRow[] = [
       "network the guest has none",
   },
   {
-    property: "linux.namespaces user, time",
-    treatment: "refused",
-    how: "rootless mode is not supported",
+    property: "linux.namespaces user",
+    treatment: "by design",
+    how: "the monitor is whom the mappings make of process.user on the host",
   },
-  { property: "linux.uidMappings", treatment: "refused", how: "they need a user namespace" },
-  { property: "linux.gidMappings", treatment: "refused", how: "they need a user namespace" },
+  {
+    property: "linux.namespaces time",
+    treatment: "refused",
+    how: "a guest has its own clock",
+  },
+  { property: "linux.uidMappings", treatment: "honoured", how: "see namespaces user" },
+  { property: "linux.gidMappings", treatment: "honoured", how: "see namespaces user" },
   { property: "linux.timeOffsets", treatment: "refused", how: "a guest has its own clock" },
   {
     property: "linux.devices",

@@ -17,5 +17,6 @@ export const supportedNamespaces: NamespaceType[] = [
   "mount",
   "network",
   "pid",
+  "user",
   "uts",
 ];

@@ -1,5 +1,6 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { configJson } from "./config_json.ts";
+import { checkUserNamespace } from "./id_mappings.ts";
 import { checkRlimits } from "./rlimits.ts";
 import type { NamespaceType, Spec } from "./types.ts";
 
@@ -19,7 +20,7 @@ type Check = (spec: Spec) => void;
 const checks: Check[] = [
   checkVersion,
   checkNamespacesAreUnique,
-  checkNoUserNamespace,
+  checkUserNamespace,
   checkNoTimeNamespace,
   checkHostname,
   checkRlimits,
@@ -56,25 +57,6 @@ function checkUnsupported({ unsupported }: Spec): void {
     subject: first.property,
     reason: first.reason,
     remedy: first.remedy,
-  });
-}
-
-/** Entering one needs a single-threaded caller, which this runtime is not. */
-function checkNoUserNamespace({ linux }: Spec): void {
-  const index = linux.namespaces.findIndex(({ type }) => type === "user");
-  const asked = index >= 0
-    ? `linux.namespaces[${index}]`
-    : linux.uidMappings.length > 0
-    ? "linux.uidMappings"
-    : linux.gidMappings.length > 0
-    ? "linux.gidMappings"
-    : undefined;
-  if (asked === undefined) return;
-  throw new UnsupportedError({
-    operation: "read config.json",
-    subject: asked,
-    reason: "user namespaces (and so rootless containers) are not supported",
-    remedy: "leave it out: the monitor runs as process.user without any capability",
   });
 }
 

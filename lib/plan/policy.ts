@@ -4,7 +4,8 @@ import type { Configuration } from "../config/types.ts";
 import { NotAllowedError } from "../errors.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { Monitor } from "../monitor/types.ts";
-import type { User } from "../oci/types.ts";
+import { userOnHost } from "../oci/id_mappings.ts";
+import type { Spec, User } from "../oci/types.ts";
 
 /** What the operator of a node allows. */
 export type Policy = Pick<Configuration, "allow" | "ids">;
@@ -61,13 +62,15 @@ export function requireAllowedDevice(subject: string, { allow }: Pick<Policy, "a
   );
 }
 
-/** @throws NotAllowedError for uid 0, unless `allow.root_monitor`, or `[ids]` has another one for it */
+/**
+ * @param monitor who it is on the host
+ * @throws NotAllowedError for uid 0, unless `allow.root_monitor`
+ */
 export function requireAllowedUser(
-  { uid }: Pick<User, "uid">,
-  { allow, ids }: Policy,
+  { monitor }: Pick<Users, "monitor">,
+  { allow }: Pick<Policy, "allow">,
 ): void {
-  if (uid !== 0 || allow.root_monitor || ids.default_user !== undefined) return;
-  if (ids.mode !== "container") return;
+  if (monitor.uid !== 0 || allow.root_monitor) return;
   throw notAllowed(
     "process.user.uid 0",
     "the monitor would run as root, and allow.root_monitor is false",
@@ -97,15 +100,21 @@ export interface Users {
 }
 
 /**
- * Who is who of a container, as the operator has it. With `ids.mode = "uid"` the monitor has no groups
+ * Who is who of a container, as config.json and the operator have it. In a user namespace, uid 0 of the
+ * container is another one on the host, and so not replaced. With `ids.mode = "uid"` the monitor has no groups
  * besides its own: whatever a group may open, several containers may. What the monitor needs is made for
  * its uid, or opened before.
  *
  * @param allocated the uid and gid that this container has out of `ids.range`; the range's first, which
  *   it need not become, when only a plan is made
  */
-export function planUsers(guest: User, { ids }: Pick<Policy, "ids">, allocated?: number): Users {
-  const files = withDefaultUser(guest, ids);
+export function planUsers(
+  { process, linux }: Pick<Spec, "process" | "linux">,
+  { ids }: Pick<Policy, "ids">,
+  allocated?: number,
+): Users {
+  const guest = process.user;
+  const files = withDefaultUser(userOnHost(guest, linux), ids);
   if (ids.mode === "container") return { guest, files, monitor: files };
   const id = allocated ?? parseIdRange(ids.range!)!.first;
   return { guest, files, monitor: { ...files, uid: id, gid: id, additionalGids: [] } };

@@ -226,9 +226,19 @@ const CASES: Case[] = [
     says: ['ociVersion: found "2.0.0", allowed: 1.x.y'],
   },
   {
-    name: "a user namespace",
+    name: "a user namespace without mappings",
     edit: (config) => config.linux = { namespaces: [{ type: "user" }] },
-    says: ["linux.namespaces[0]", "user namespaces", "not supported", "leave it out"],
+    says: ["linux.uidMappings: linux.namespaces has user, and there are no mappings"],
+  },
+  {
+    name: "the runtime's own user namespace",
+    edit: (config) => config.linux = { namespaces: [{ type: "user", path: "/proc/self/ns/user" }] },
+    says: ["linux.namespaces[0].path", "is the runtime's own user namespace"],
+  },
+  {
+    name: "a user namespace that is none",
+    edit: (config) => config.linux = { namespaces: [{ type: "user", path: "/proc/self/ns/net" }] },
+    says: ["/proc/self/ns/net leads to no user namespace that a process is in"],
   },
   {
     name: "a type twice",

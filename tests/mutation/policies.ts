@@ -35,7 +35,7 @@ export const POLICY_GUARDS: Record<string, Patch> = {
   },
   "allow.root_monitor": {
     file: POLICY,
-    replace: "if (uid !== 0 || allow.root_monitor || ids.default_user !== undefined) return;",
+    replace: "if (monitor.uid !== 0 || allow.root_monitor) return;",
     by: "return;",
     test: POLICY_TEST,
   },

@@ -15,6 +15,12 @@ function check(changes: Json): void {
 }
 
 const namespaces = (...types: string[]) => types.map((type) => ({ type }));
+const mapping = (containerID: number, hostID: number, size: number) => [
+  { containerID, hostID, size },
+];
+const userNamespace = (mappings: Json[]) => ({
+  linux: { namespaces: namespaces("user"), uidMappings: mappings, gidMappings: mappings },
+});
 const rlimits = (...list: Json[]) => ({ process: { cwd: "/", rlimits: list } });
 const invalid = InvalidConfigurationError;
 
@@ -27,6 +33,7 @@ const accepted: [name: string, changes: Json][] = [
     hostname: "h",
     linux: { namespaces: namespaces("pid", "network", "mount", "ipc", "uts", "cgroup") },
   }],
+  ["a user namespace", userNamespace([...mapping(0, 100000, 65536), ...mapping(65536, 1000, 1)])],
   ["equal limits", rlimits({ type: "RLIMIT_CORE", soft: 5, hard: 5 })],
   ["sysctls of its namespaces", {
     linux: {
@@ -55,16 +62,34 @@ const refused: [name: string, changes: Json, error: typeof UruncError, message: 
     /linux\.namespaces\[2\]\.type: found pid again/,
   ],
   [
-    "a user namespace",
-    { linux: { namespaces: namespaces("pid", "user") } },
-    UnsupportedError,
-    /linux\.namespaces\[1\]: user namespaces .* not supported/,
+    "a user namespace without mappings",
+    { linux: { namespaces: namespaces("pid", "user"), uidMappings: mapping(0, 1000, 1) } },
+    invalid,
+    /linux\.gidMappings: linux\.namespaces has user, and there are no mappings/,
   ],
   [
-    "uid mappings",
-    { linux: { uidMappings: [{ containerID: 0, hostID: 1000, size: 1 }] } },
-    UnsupportedError,
-    /linux\.uidMappings/,
+    "uid mappings without a user namespace",
+    { linux: { uidMappings: mapping(0, 1000, 1) } },
+    invalid,
+    /linux\.uidMappings: there are mappings, but linux\.namespaces has no user/,
+  ],
+  [
+    "an empty mapping",
+    userNamespace(mapping(0, 1000, 0)),
+    invalid,
+    /linux\.uidMappings\[0\]\.size: found 0, allowed: at least 1/,
+  ],
+  [
+    "a mapping beyond the last id",
+    userNamespace(mapping(0, 2 ** 32 - 10, 10)),
+    invalid,
+    /linux\.uidMappings\[0\]: found 10 ids from 4294967286 on/,
+  ],
+  [
+    "a user that no mapping has",
+    userNamespace(mapping(1000, 100000, 1)),
+    invalid,
+    /process\.user\.uid: found 0, allowed: ids that linux\.uidMappings has/,
   ],
   [
     "a time namespace",

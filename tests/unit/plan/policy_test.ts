@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import type { Configuration } from "../../../lib/config/types.ts";
 import { NotAllowedError } from "../../../lib/errors.ts";
+import type { Spec, User } from "../../../lib/oci/types.ts";
+import { specOf } from "../../support/plan_inputs.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import {
   planUsers,
@@ -90,57 +92,86 @@ Deno.test("host devices are allowed unless allow.host_devices is false", () => {
   ]);
 });
 
-const users: [uid: number, root_monitor: boolean, default_user?: string][] = [
-  [0, true],
-  [65534, false],
-  [0, false, "1000:1000"],
+const users: [uid: number, root_monitor: boolean, changes: Partial<Configuration["ids"]>][] = [
+  [0, true, {}],
+  [65534, false, {}],
+  [0, false, { default_user: "1000:1000" }],
+  [0, false, { mode: "uid", range: "70000-70001" }],
 ];
 
-for (const [uid, root_monitor, default_user] of users) {
-  Deno.test(`uid ${uid} is allowed: root_monitor ${root_monitor}, ${default_user}`, () => {
-    const allow = policy({ root_monitor });
-    requireAllowedUser({ uid }, { ...allow, ids: ids({ default_user }).ids });
+for (const [uid, root_monitor, changes] of users) {
+  Deno.test(`uid ${uid} is allowed: root_monitor ${root_monitor}, ${JSON.stringify(changes)}`, () => {
+    const users = planUsers(specWith({ uid, gid: 0, additionalGids: [] }), ids(changes));
+    requireAllowedUser(users, policy({ root_monitor }));
   });
 }
 
-Deno.test("uid 0 is allowed where monitors have users of their own", () => {
-  const { ids: own } = ids({ mode: "uid", range: "70000-70001" });
-  requireAllowedUser({ uid: 0 }, { ...policy({ root_monitor: false }), ids: own });
-});
-
-Deno.test("uid 0 is refused where no monitor may be root", () => {
-  refuses(() => requireAllowedUser({ uid: 0 }, policy({ root_monitor: false })), [
-    "process.user.uid 0",
-    "allow.root_monitor is false in the configuration",
-    "ids.default_user",
-  ]);
+Deno.test("uid 0 is refused where no monitor may be root, also by way of a user namespace", () => {
+  for (const linux of [{}, userNamespace(0)]) {
+    const users = planUsers(specWith(ROOT, linux), ids({}));
+    refuses(() => requireAllowedUser(users, policy({ root_monitor: false })), [
+      "process.user.uid 0",
+      "allow.root_monitor is false in the configuration",
+      "ids.default_user",
+    ]);
+  }
 });
 
 const ROOT = { uid: 0, gid: 5, additionalGids: [0, 6], umask: 0o27 };
 const DEFAULT = { uid: 1000, gid: 1001, additionalGids: [], umask: 0o27 };
-const NOBODY = { uid: 65534, gid: 65534, additionalGids: [108] };
+const NOBODY = { uid: 65534, gid: 65534, additionalGids: [108], umask: 0o27 };
+
+function specWith(user: User, linux: object = {}): Spec {
+  return specOf({ process: { user, args: ["x"], cwd: "/" }, linux });
+}
+
+/** Where the container's ids from 0 on are. */
+function userNamespace(hostID: number): object {
+  const mappings = [{ containerID: 0, hostID, size: 65536 }];
+  return { namespaces: [{ type: "user" }], uidMappings: mappings, gidMappings: mappings };
+}
 
 Deno.test("ids.default_user replaces root and its groups, and nobody else", () => {
   const policy = ids({ default_user: "1000:1001" });
-  assert.deepEqual(planUsers(ROOT, policy), { guest: ROOT, files: DEFAULT, monitor: DEFAULT });
-  assert.deepEqual(planUsers(NOBODY, policy), { guest: NOBODY, files: NOBODY, monitor: NOBODY });
-  assert.deepEqual(planUsers(ROOT, ids({})), { guest: ROOT, files: ROOT, monitor: ROOT });
+  assert.deepEqual(planUsers(specWith(ROOT), policy), {
+    guest: ROOT,
+    files: DEFAULT,
+    monitor: DEFAULT,
+  });
+  assert.deepEqual(planUsers(specWith(NOBODY), policy), {
+    guest: NOBODY,
+    files: NOBODY,
+    monitor: NOBODY,
+  });
+  assert.deepEqual(planUsers(specWith(ROOT), ids({})), { guest: ROOT, files: ROOT, monitor: ROOT });
 });
 
 Deno.test("with ids.mode uid the monitor is another user, without groups, and nothing else is", () => {
-  const own = (id: number) => ({ uid: id, gid: id, additionalGids: [] });
+  const own = (id: number) => ({ uid: id, gid: id, additionalGids: [], umask: 0o27 });
   const policy = ids({ mode: "uid", range: "70000-70001" });
-  assert.deepEqual(planUsers(NOBODY, policy, 70001), {
+  assert.deepEqual(planUsers(specWith(NOBODY), policy, 70001), {
     guest: NOBODY,
     files: NOBODY,
     monitor: own(70001),
   });
   // Only a plan.
-  assert.deepEqual(planUsers(NOBODY, policy).monitor, own(70000));
+  assert.deepEqual(planUsers(specWith(NOBODY), policy).monitor, own(70000));
   const both = ids({ ...policy.ids, default_user: "1000:1001" });
-  assert.deepEqual(planUsers(ROOT, both, 70001), {
+  assert.deepEqual(planUsers(specWith(ROOT), both, 70001), {
     guest: ROOT,
     files: DEFAULT,
-    monitor: { ...own(70001), umask: 0o27 },
+    monitor: own(70001),
   });
+});
+
+Deno.test("in a user namespace the monitor is whom the mappings make of the container's user", () => {
+  const mapped = { uid: 100000, gid: 100005, additionalGids: [100000, 100006], umask: 0o27 };
+  const spec = specWith(ROOT, userNamespace(100000));
+  // It is not root, so it stays.
+  for (const policy of [ids({}), ids({ default_user: "1000:1001" })]) {
+    assert.deepEqual(planUsers(spec, policy), { guest: ROOT, files: mapped, monitor: mapped });
+  }
+  const { files, monitor } = planUsers(spec, ids({ mode: "uid", range: "70000-70001" }), 70001);
+  assert.deepEqual(files, mapped);
+  assert.deepEqual([monitor.uid, monitor.gid, monitor.additionalGids], [70001, 70001, []]);
 });

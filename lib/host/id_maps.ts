@@ -1,0 +1,60 @@
+import type { IdMapping } from "../oci/types.ts";
+import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
+
+/** The mappings of a user namespace. */
+export interface IdMaps {
+  uids: IdMapping[];
+  gids: IdMapping[];
+}
+
+/**
+ * Parses /proc/PID/uid_map, or gid_map: lines of an id inside, one outside, and how many.
+ *
+ * @see user_namespaces(7)
+ */
+export function parseIdMap(text: string): IdMapping[] {
+  return text.split("\n").filter((line) => line.trim() !== "").map((line) => {
+    const [containerID, hostID, size] = line.trim().split(/\s+/).map(Number);
+    return { containerID: containerID!, hostID: hostID!, size: size! };
+  });
+}
+
+/**
+ * How a process's user namespace maps ids to those of this process's.
+ *
+ * @throws an error of Deno when there is no such process (any more)
+ */
+export function readIdMaps(pid: number | string): IdMaps {
+  const read = (name: string) => parseIdMap(Deno.readTextFileSync(`/proc/${pid}/${name}`));
+  return { uids: read("uid_map"), gids: read("gid_map") };
+}
+
+/**
+ * The mappings of a user namespace, by a process that is in it: the kernel says them of a process only.
+ *
+ * @param path that leads to it
+ * @returns undefined when nothing is at the path, or no process in that namespace is found
+ */
+export function readMapsOfNamespace(path: string): IdMaps | undefined {
+  const namespace = readFileIdentity(path);
+  if (namespace === undefined) return undefined;
+  const [, named] = /^\/proc\/(\d+)\/(?:task\/\d+\/)?ns\/user$/.exec(path) ?? [];
+  const pids = [...Deno.readDirSync("/proc")].map(({ name }) => name);
+  for (const pid of [named ?? "", ...pids]) {
+    const maps = /^\d+$/.test(pid) ? readMapsIn(pid, namespace) : undefined;
+    if (maps !== undefined) return maps;
+  }
+  return undefined;
+}
+
+function readMapsIn(pid: string, namespace: FileIdentity): IdMaps | undefined {
+  const isIn = () => isSameIdentity(namespace, readFileIdentity(`/proc/${pid}/ns/user`));
+  try {
+    if (!isIn()) return undefined;
+    const maps = readIdMaps(pid);
+    // The number may have become another process's between the two.
+    return isIn() ? maps : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,74 @@
+import { InvalidConfigurationError } from "../errors.ts";
+import { configJson } from "./config_json.ts";
+import type { IdMapping, Linux, Spec, User } from "./types.ts";
+
+/** One more than the highest id: (uid_t)-1 is none. */
+const IDS = 2 ** 32 - 1;
+
+/** True when the container's ids are not the host's. */
+export function hasUserNamespace({ namespaces }: Pick<Linux, "namespaces">): boolean {
+  return namespaces.some(({ type }) => type === "user");
+}
+
+/**
+ * Who a user of a container is on the host: itself, unless the container has a user namespace.
+ *
+ * @throws InvalidConfigurationError naming the id that no mapping has
+ * @see user_namespaces(7)
+ */
+export function userOnHost(user: User, linux: Spec["linux"]): User {
+  if (!hasUserNamespace(linux)) return user;
+  const { uidMappings, gidMappings } = linux;
+  return {
+    ...user,
+    uid: mapped(user.uid, uidMappings, "uid"),
+    gid: mapped(user.gid, gidMappings, "gid"),
+    additionalGids: user.additionalGids.map((gid) => mapped(gid, gidMappings, "additionalGids")),
+  };
+}
+
+function mapped(id: number, mappings: readonly IdMapping[], field: string): number {
+  const mapping = mappings.find(({ containerID, size }) =>
+    id >= containerID && id < containerID + size
+  );
+  if (mapping !== undefined) return id - mapping.containerID + mapping.hostID;
+  throw configJson(`process.user.${field}`).invalid(
+    `${id}`,
+    `ids that linux.${field === "uid" ? "uidMappings" : "gidMappings"} has`,
+  );
+}
+
+/**
+ * Checks what is said of a user namespace.
+ *
+ * @throws InvalidConfigurationError naming the property
+ */
+export function checkUserNamespace({ linux, process }: Spec): void {
+  for (const key of ["uidMappings", "gidMappings"] as const) {
+    checkMappings(key, linux[key], hasUserNamespace(linux));
+  }
+  userOnHost(process.user, linux);
+}
+
+function checkMappings(
+  key: "uidMappings" | "gidMappings",
+  mappings: readonly IdMapping[],
+  isNeeded: boolean,
+): void {
+  if ((mappings.length > 0) !== isNeeded) {
+    throw new InvalidConfigurationError({
+      operation: "read config.json",
+      subject: `linux.${key}`,
+      reason: isNeeded
+        ? "linux.namespaces has user, and there are no mappings"
+        : "there are mappings, but linux.namespaces has no user",
+    });
+  }
+  mappings.forEach(({ containerID, hostID, size }, index) => {
+    const at = configJson(`linux.${key}[${index}]`);
+    if (size === 0) throw at.child("size").invalid("0", "at least 1");
+    if (Math.max(containerID, hostID) + size > IDS) {
+      throw at.invalid(`${size} ids from ${Math.max(containerID, hostID)} on`, `ids below ${IDS}`);
+    }
+  });
+}
