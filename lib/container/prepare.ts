@@ -16,6 +16,7 @@ import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
 import { diskMounts } from "../oci/unsupported.ts";
 import type { Spec } from "../oci/types.ts";
+import { requireNoAgent } from "../oci/validate.ts";
 import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
 import { acceleratorOf } from "../plan/launch.ts";
@@ -116,6 +117,8 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     }
     if (mayHaveAgent({ unikernel, guest, monitor })) {
       facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
+    } else {
+      requireNoAgent(bundle.spec);
     }
     return { configuration, unikernel, guest, monitor, facts };
   } finally {

@@ -113,4 +113,6 @@ export interface GuestNetwork {
   mtu: number;
   ipv4?: { address: string; prefixLength: number; gateway?: string };
   ipv6?: { address: string; prefixLength: number; gateway?: string };
+  /** IPv6, of the interface that the guest takes over; undefined: it is to have none. */
+  linkLocal?: string;
 }

@@ -8,6 +8,7 @@ import {
   IFA_F_TENTATIVE,
   IFF_LOOPBACK,
   IFF_UP,
+  RT_SCOPE_LINK,
   RT_SCOPE_UNIVERSE,
 } from "../protocol/netlink/constants.ts";
 import type { Link } from "../protocol/netlink/link.ts";
@@ -49,6 +50,7 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
   const others = links
     .filter((other) => other !== link && usableAddresses(other, tables.addresses).length > 0)
     .map(({ name }) => name);
+  const linkLocal = linkLocalOf(link, tables.addresses);
   return {
     name: link.name,
     index: link.index,
@@ -56,9 +58,18 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
     mtu: link.mtu,
     addresses: usableAddresses(link, tables.addresses)
       .map(({ family, address, prefixLength }) => ({ family, address, prefixLength })),
+    ...(linkLocal && { linkLocal }),
     ...((inet || inet6) && { gateway: { ...(inet && { inet }), ...(inet6 && { inet6 }) } }),
     ...(others.length > 0 && { others }),
   };
+}
+
+/** Its duplicate detection may go on for seconds, and finds another than the guest that takes it over. */
+function linkLocalOf(link: Link, addresses: LinkAddress[]): string | undefined {
+  return addresses.find(({ index, family, scope, flags }) =>
+    index === link.index && family === "inet6" && scope === RT_SCOPE_LINK &&
+    !(flags & IFA_F_DADFAILED)
+  )?.address;
 }
 
 /** IPv4 before IPv6, then the lowest metric, then the order of the kernel. */

@@ -10,6 +10,8 @@ export interface NetworkFacts {
   /** Bytes. */
   mtu: number;
   addresses: InterfaceAddress[];
+  /** IPv6; undefined where IPv6 is off. */
+  linkLocal?: string;
   gateway?: { inet?: string; inet6?: string };
   /** Names of others with an address; absent when there are none. */
   others?: string[];

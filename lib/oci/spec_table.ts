@@ -26,12 +26,15 @@ export const specTable: SpecRow[] = [
     property: "root.readonly",
     treatment: "honoured",
     how:
-      "of the guest's first disk, image or root; nothing else of the root file system is ever written",
+      "of the guest's first disk, image or root, and by an agent of the guest's root; nothing else " +
+      "of the root file system is ever written",
   },
   {
     property: "mounts",
     treatment: "refused",
-    how: "volumes that are not disks, by name; what engines mount in every container is ignored",
+    how:
+      "volumes that are not disks, by name, and tmpfs, except by an agent, which makes the file " +
+      "systems of a kernel; what else engines mount in every container is ignored",
   },
   {
     property: "mounts options of disks",
@@ -166,7 +169,7 @@ export const specTable: SpecRow[] = [
   {
     property: "linux.maskedPaths",
     treatment: "by design",
-    how: "the monitor's root has neither /proc nor /sys",
+    how: "the monitor's root has neither /proc nor /sys; in its guest an agent does it",
   },
   { property: "linux.readonlyPaths", treatment: "by design", how: "as maskedPaths" },
   {

@@ -24,7 +24,11 @@ export function findUnsupported(spec: Spec, document: unknown): UnsupportedPrope
 export const refusedProperties: Record<string, Finder> = {
   "mounts": ({ mounts }) =>
     mounts.flatMap((mount, index) =>
-      reachesGuest(mount) || mayBeDisk(mount) ? [] : [unseenVolume(mount, index)]
+      reachesGuest(mount) || mayBeDisk(mount) ? [] : [
+        mount.type === "tmpfs" && !isBind(mount)
+          ? unmadeFileSystem(mount, index)
+          : unseenVolume(mount, index),
+      ]
     ),
   "linux.devices": ({ linux }) =>
     linux.devices.filter((device) =>
@@ -175,6 +179,16 @@ export function unseenVolume({ destination, source }: Mount, index: number): Uns
     remedy:
       "leave the volume out, or put its content into the image or the initrd; a block device, " +
       "or a disk image named .img or .raw, can be a disk of the guest",
+  };
+}
+
+/** Only an agent mounts anything in its guest. */
+function unmadeFileSystem({ destination }: Mount, index: number): UnsupportedProperty {
+  return {
+    property: `mounts[${index}] tmpfs at ${destination}`,
+    reason: "nothing in the guest would mount it",
+    remedy: "give the guest an agent (com.urunc.unikernel.agent), or leave the mount out",
+    givenByAgent: true,
   };
 }
 

@@ -2,7 +2,7 @@ import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { configJson } from "./config_json.ts";
 import { checkUserNamespace } from "./id_mappings.ts";
 import { checkRlimits } from "./rlimits.ts";
-import type { NamespaceType, Spec } from "./types.ts";
+import type { NamespaceType, Spec, UnsupportedProperty } from "./types.ts";
 
 /**
  * Checks what depends on several properties, and rejects by name what this version does not support.
@@ -48,9 +48,21 @@ function checkNamespacesAreUnique({ linux }: Spec): void {
   });
 }
 
-/** What a guest cannot be given is rejected, not dropped. */
+/** What no guest can be given is rejected, not dropped. */
 function checkUnsupported({ unsupported }: Spec): void {
-  const [first] = unsupported.refused;
+  rejectFirst(unsupported.refused.filter(({ givenByAgent }) => !givenByAgent));
+}
+
+/**
+ * Checks what depends on the guest.
+ *
+ * @throws UnsupportedError when the container asks for what only an agent in its guest could do
+ */
+export function requireNoAgent({ unsupported }: Pick<Spec, "unsupported">): void {
+  rejectFirst(unsupported.refused);
+}
+
+function rejectFirst([first]: UnsupportedProperty[]): void {
   if (first === undefined) return;
   throw new UnsupportedError({
     operation: "check config.json",

@@ -8,6 +8,7 @@ import { monitorsThat } from "../monitor/registry.ts";
 import type { AgentPorts, Monitor } from "../monitor/types.ts";
 import type { Spec, User } from "../oci/types.ts";
 import { groupsOf, umaskOf } from "./credentials.ts";
+import { guestMounts } from "./guest_mounts.ts";
 
 /** The ports of a guest's agent in the order of their descriptors: lib/build/guest_init/protocol.h. */
 export const AGENT_PORTS = ["stdin", "stdout", "stderr", "control"] as const;
@@ -93,6 +94,10 @@ function processOf({ spec, guestUser }: AgentInput): AgentProcess {
     ) as AgentProcess["capabilities"],
     noNewPrivileges: process.noNewPrivileges,
     sysctls: spec.linux.sysctl,
+    mounts: guestMounts(spec),
+    maskedPaths: spec.linux.maskedPaths,
+    readonlyPaths: spec.linux.readonlyPaths,
+    readOnlyRoot: spec.root.readonly,
   };
 }
 

@@ -7,6 +7,7 @@ import type { AgentPorts, Monitor, MonitorInput } from "../monitor/types.ts";
 import { TAP_NAME } from "../network/names.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
+import { requireNoAgent } from "../oci/validate.ts";
 import { lowestMemoryLimit } from "../oci/memory_limits.ts";
 import type { Spec, User } from "../oci/types.ts";
 import { parseNameservers } from "../guest/families/nameservers.ts";
@@ -152,6 +153,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   };
 
   const stop = planStop(input);
+  if (!stop.agent) requireNoAgent(spec);
   const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
   const fds: InheritedFd[] = [];
   const inherit = (name: string) => numbered(fds, name);

@@ -75,10 +75,15 @@ function outgoingSteps(network: NetworkFacts, mode: NetworkMode, filter: boolean
   if (filter) {
     const addresses = mode === "static"
       ? [STATIC_NETWORK.guest]
-      : network.addresses.map(({ address }) => address);
+      : [...network.addresses.map(({ address }) => address), ...linkLocalOf(network)];
     return [{ step: "filter", from: TAP_NAME, ...to, mac: network.mac, addresses }];
   }
   return mode === "static" ? [] : [{ step: "redirect", from: TAP_NAME, to: network.name }];
+}
+
+/** Kernels make it of the MAC, unless they are asked for another one. */
+function linkLocalOf({ linkLocal }: NetworkFacts): string[] {
+  return linkLocal === undefined ? [] : [linkLocal];
 }
 
 function routeSteps(network: NetworkFacts): Step[] {
@@ -125,6 +130,7 @@ export function guestNetwork(network: NetworkFacts, mode: NetworkMode): GuestNet
     const { tap: gateway, guest: address, prefixLength } = STATIC_NETWORK;
     return { ...guest, ipv4: { address, prefixLength, gateway } };
   }
+  if (network.linkLocal !== undefined) guest.linkLocal = network.linkLocal;
   const ipv4 = network.addresses.find((address) => address.family === "inet");
   if (ipv4 !== undefined) {
     guest.ipv4 = {

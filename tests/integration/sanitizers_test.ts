@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { parse } from "smol-toml";
 import { type AgentProcess, processFile } from "../../lib/guest/initrd/process.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/command/group.ts";
+import { guestMounts } from "../../lib/plan/guest_mounts.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -309,6 +310,7 @@ const PROCESS_PARTS = [
     "sysctl=a/b=c\0",
     "sysctl=a\0",
   ],
+  ...["mount=e tmpfs size=1 /a b\0", "mount=", "e ", " ", "/a\0", "masked=/a\0", "read-only=/a\0"],
   ...["no-new-privileges\0", "uid=", "4294967295\0", ",", ":", "=", "\0", "-1", "limit=99:1:1\0"],
 ];
 
@@ -326,6 +328,10 @@ testIf("the agent reads whom it is to run, or refuses the whole", { needs: ["gcc
     },
     noNewPrivileges: true,
     sysctls: { "net.ipv4.ip_forward": "1", "kernel.domainname": "a=b" },
+    mounts: guestMounts({ mounts: [] }),
+    maskedPaths: ["/proc/keys"],
+    readonlyPaths: ["/a=b"],
+    readOnlyRoot: true,
   };
   const usual: [string, string][] = [
     ["", "1 0 0 0 0"],
@@ -337,6 +343,11 @@ testIf("the agent reads whom it is to run, or refuses the whole", { needs: ["gcc
     ["cwd=relative\0", "0 0 0 0 0"],
     ["unknown\0", "0 0 0 0 0"],
     ["limit=1:2:3\0".repeat(17), "0 0 0 16 0"],
+    ["mount=e tmpfs size=1 /a b\0mount=0 proc  /proc\0", "1 0 0 0 0"],
+    ["mount=e tmpfs /a\0", "0 0 0 0 0"],
+    ["mount=x tmpfs size=1 /a\0", "0 0 0 0 0"],
+    ["mount=e tmpfs size=1 a\0", "0 0 0 0 0"],
+    ["masked=a\0", "0 0 0 0 0"],
   ];
   const texts = Array.from(
     { length: ROUNDS },

@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -259,9 +260,17 @@ static struct files make_terminal(void) {
   return (struct files){side, side, side};
 }
 
+/* The terminal's path, or NULL. */
+static const char *console_path(void) {
+  static char path[sizeof "/dev/pts/" + 10];
+  int number;
+  if (terminal < 0 || ioctl(terminal, TIOCGPTN, &number) < 0) return NULL;
+  snprintf(path, sizeof path, "/dev/pts/%d", number);
+  return path;
+}
+
 static void __attribute__((noreturn)) run_as_program(struct process *process, struct files files) {
   sigset_t none;
-  if (program.is_init) mount_proc();
   setsid();
   if (terminal >= 0) {
     if (fchown(files.in, process->uid, (gid_t)-1) < 0) complain("own", "the terminal", errno);
@@ -270,6 +279,7 @@ static void __attribute__((noreturn)) run_as_program(struct process *process, st
   if (dup2(files.in, 0) < 0 || dup2(files.out, 1) < 0 || dup2(files.err, 2) < 0) _exit(NOT_RUN);
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  confine_program(process, program.is_init, console_path());
   become(process);
 }
 
@@ -379,6 +389,7 @@ void agent(struct process *process) {
   open_signals();
   set_up_guest(process);
   load_drivers();
+  seed_random();
   set_up_network(1);
   add_home(process);
   if (open_ports(ports)) run_on_ports(process);

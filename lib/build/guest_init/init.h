@@ -13,6 +13,12 @@
 
 #define MOST_LIMITS 16
 
+/* A file system of the guest's kernel: mount(2). */
+struct mount {
+  unsigned long flags;
+  const char *type, *options, *target;
+};
+
 /* What the agent runs, and as whom: /urunc/process. */
 struct process {
   char **args, **env;
@@ -26,6 +32,12 @@ struct process {
   /* Below /proc/sys: NAME=VALUE. */
   char **sysctls;
   size_t sysctl_count;
+  struct mount *mounts;
+  size_t mount_count;
+  /* Paths that the program sees nothing of, and that it cannot write to; and all of its root. */
+  char **masked, **read_only;
+  size_t masked_count, read_only_count;
+  int read_only_root;
   size_t limit_count;
   struct { int type; struct rlimit value; } limits[MOST_LIMITS];
   /* Sets of capabilities, a bit for each. */
@@ -45,6 +57,7 @@ void set_up_network(int alone);
 /* run.c */
 int run_program(char **args, char **env);
 int parse_process(char *text, size_t size, struct process *process);
+int make_directories(const char *path);
 void __attribute__((noreturn)) become(const struct process *process);
 
 /* agent.c: runs the program to its end, and ends the machine. */

@@ -106,12 +106,46 @@ static int take_limit(const char *text, struct process *process) {
   return 1;
 }
 
-static int take_sysctl(char *text, struct process *process) {
-  char **sysctls = realloc(process->sysctls, (process->sysctl_count + 1) * sizeof *sysctls);
-  if (sysctls == NULL || strchr(text, '=') == NULL) return 0;
-  process->sysctls = sysctls;
-  sysctls[process->sysctl_count++] = text;
+static int append(char *text, char ***list, size_t *count) {
+  char **longer = realloc(*list, (*count + 1) * sizeof *longer);
+  if (longer == NULL) return 0;
+  *list = longer;
+  longer[(*count)++] = text;
   return 1;
+}
+
+static int take_sysctl(char *text, struct process *process) {
+  return strchr(text, '=') != NULL && append(text, &process->sysctls, &process->sysctl_count);
+}
+
+static int take_path(char *text, char ***list, size_t *count) {
+  return text[0] == '/' && append(text, list, count);
+}
+
+/* Up to a space, which becomes its end. */
+static const char *take_word(char **text) {
+  char *word = *text, *end = strchr(word, ' ');
+  if (end == NULL) return NULL;
+  *end = '\0';
+  *text = end + 1;
+  return word;
+}
+
+/* FLAGS TYPE OPTIONS TARGET: the flags of mount(2) in hexadecimal; options may be empty. */
+static int take_mount(char *text, struct process *process) {
+  struct mount *mounts = realloc(process->mounts, (process->mount_count + 1) * sizeof *mounts);
+  uint64_t flags;
+  const char *at = text;
+  if (mounts == NULL) return 0;
+  process->mounts = mounts;
+  if (!take(&at, 16, ' ', &flags)) return 0;
+  text += at - text;
+  struct mount *mount = mounts + process->mount_count++;
+  mount->flags = flags;
+  mount->type = take_word(&text);
+  mount->options = mount->type ? take_word(&text) : NULL;
+  mount->target = text;
+  return mount->options != NULL && text[0] == '/';
 }
 
 /* Five masks in hexadecimal, with colons. */
@@ -128,9 +162,19 @@ static int is_named(const char **text, const char *name) {
   return 1;
 }
 
+/* Those of which there may be any number. */
+static int parse_listed(char *record, struct process *process) {
+  const char *text = record;
+  char *value = strchr(record, '=') + 1;
+  if (is_named(&text, "sysctl=")) return take_sysctl(value, process);
+  if (is_named(&text, "mount=")) return take_mount(value, process);
+  if (is_named(&text, "masked=")) return take_path(value, &process->masked, &process->masked_count);
+  return is_named(&text, "read-only=") &&
+         take_path(value, &process->read_only, &process->read_only_count);
+}
+
 static int parse_record(char *record, struct process *process) {
   const char *text = record;
-  if (is_named(&text, "sysctl=")) return take_sysctl(record + (text - record), process);
   if (is_named(&text, "uid=")) return take_id(text, &process->uid);
   if (is_named(&text, "gid=")) return take_id(text, &process->gid);
   if (is_named(&text, "groups=")) return take_groups(text, process);
@@ -140,7 +184,9 @@ static int parse_record(char *record, struct process *process) {
   if (is_named(&text, "cwd=")) return (process->cwd = text)[0] == '/';
   if (is_named(&text, "hostname=")) return (process->hostname = text)[0] != '\0';
   if (is_named(&text, "domainname=")) return (process->domainname = text)[0] != '\0';
-  return is_named(&text, "no-new-privileges") && (process->no_new_privileges = 1);
+  if (is_named(&text, "no-new-privileges")) return process->no_new_privileges = 1;
+  if (is_named(&text, "read-only-root")) return process->read_only_root = 1;
+  return strchr(text, '=') != NULL && parse_listed(record, process);
 }
 
 /* Reads /urunc/process: NAME=VALUE, each ended by a NUL (lib/guest/initrd/process.ts). Keeps pointers into
@@ -161,18 +207,26 @@ static void __attribute__((noreturn)) fail(const char *doing, const char *what, 
   _exit(code);
 }
 
-/* The directory is made where it is missing, as other runtimes do. */
-static int enter(const char *directory) {
+/* A directory and those above it. Returns an errno. */
+int make_directories(const char *directory) {
   char path[PATH_MAX];
-  if (chdir(directory) == 0) return 0;
   size_t length = strlen(directory);
-  if (errno != ENOENT || length >= sizeof path) return errno;
+  if (length >= sizeof path) return ENAMETOOLONG;
   for (size_t i = 1; i <= length; i++) {
     if (directory[i] != '/' && directory[i] != '\0') continue;
     memcpy(path, directory, i);
     path[i] = '\0';
-    if (mkdir(path, 0755) < 0 && errno != EEXIST) return errno;
+    /* One that exists on a file system which is read-only, too. */
+    if (mkdir(path, 0755) < 0 && errno != EEXIST && access(path, F_OK) < 0) return errno;
   }
+  return 0;
+}
+
+/* The directory is made where it is missing, as other runtimes do. */
+static int enter(const char *directory) {
+  if (chdir(directory) == 0) return 0;
+  int error = errno == ENOENT ? make_directories(directory) : errno;
+  if (error != 0) return error;
   return chdir(directory) == 0 ? 0 : errno;
 }
 

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -22,29 +21,6 @@
 #define PORTS_SECONDS 10
 #define STEP_MILLISECONDS 10
 #define PORT_DIRECTORY "/sys/class/virtio-ports"
-
-#define RESTRICTED (MS_NOSUID | MS_NODEV | MS_NOEXEC)
-
-/* The specification's default file systems (config-linux.md), and runc's options of each. */
-static const struct {
-  const char *type, *target;
-  unsigned long flags;
-  const char *options;
-} FILE_SYSTEMS[] = {
-    {"proc", "/proc", RESTRICTED, NULL},
-    {"sysfs", "/sys", RESTRICTED, NULL},
-    {"devtmpfs", "/dev", MS_NOSUID | MS_NOEXEC, "mode=755"},
-    {"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"},
-    {"tmpfs", "/dev/shm", RESTRICTED, "mode=1777,size=65536k"},
-    {"mqueue", "/dev/mqueue", RESTRICTED, NULL},
-};
-
-static const char *const LINKS[][2] = {
-    {"/proc/self/fd", "/dev/fd"},
-    {"/proc/self/fd/0", "/dev/stdin"},
-    {"/proc/self/fd/1", "/dev/stdout"},
-    {"/proc/self/fd/2", "/dev/stderr"},
-};
 
 static void bring_up_loopback(void) {
   struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
@@ -88,25 +64,13 @@ static void set_sysctl(char *text) {
   if (fd >= 0) close(fd);
 }
 
-/* A file system that the kernel does not have, or that is there already, is not an error. */
 void set_up_guest(const struct process *process) {
-  for (size_t i = 0; i < sizeof FILE_SYSTEMS / sizeof *FILE_SYSTEMS; i++) {
-    mkdir(FILE_SYSTEMS[i].target, 0755);
-    mount(FILE_SYSTEMS[i].type, FILE_SYSTEMS[i].target, FILE_SYSTEMS[i].type, FILE_SYSTEMS[i].flags,
-          FILE_SYSTEMS[i].options);
-  }
-  for (size_t i = 0; i < sizeof LINKS / sizeof *LINKS; i++) {
-    if (symlink(LINKS[i][0], LINKS[i][1]) < 0) continue;
-  }
+  mount_file_systems(process);
   if (process->hostname) sethostname(process->hostname, strlen(process->hostname));
   if (process->domainname) setdomainname(process->domainname, strlen(process->domainname));
   bring_up_loopback();
   for (size_t i = 0; i < process->sysctl_count; i++) set_sysctl(process->sysctls[i]);
   put_files();
-}
-
-void mount_proc(void) {
-  mount("proc", "/proc", "proc", RESTRICTED, NULL);
 }
 
 /* The sixth field of the user's line, passwd(5). */

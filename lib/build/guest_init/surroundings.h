@@ -12,8 +12,15 @@ void set_up_guest(const struct process *process);
 /* modules.c: loads what the kernel has as modules of the RAM disk. */
 void load_drivers(void);
 
-/* Mounts /proc for the PID namespace of the caller. */
-void mount_proc(void);
+/* mounts.c: what the guest's kernel and config.json have, and the usual names in /dev. */
+void mount_file_systems(const struct process *process);
+
+/* In the program's process, before it becomes the user: /proc for its PID namespace, and what it must not
+ * see or write to. `console` is the path of its terminal, or NULL. */
+void confine_program(const struct process *process, int has_pid_namespace, const char *console);
+
+/* entropy.c: lets the kernel's random numbers begin before the program does. */
+void seed_random(void);
 
 /* Gives the program HOME, as other runtimes do, where its environment has none. */
 void add_home(struct process *process);

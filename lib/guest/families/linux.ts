@@ -181,9 +181,10 @@ function rootOf({ disks = [] }: GuestInput): GuestDisk | undefined {
  *
  * @see https://docs.kernel.org/admin-guide/nfs/nfsroot.html
  */
-function addressParameter({ network, hostname }: GuestInput): string[] {
+function addressParameter({ network, hostname, agent }: GuestInput): string[] {
   const ipv4 = network?.ipv4;
-  if (ipv4 === undefined) return [];
+  // An agent sets all of it up, and before the interface is.
+  if (ipv4 === undefined || agent !== undefined) return [];
   const name = checkHostname(hostname ?? defaultHostname, "hostname");
   const netmask = netmaskOf(ipv4);
   return [`ip=${ipv4.address}::${ipv4.gateway ?? ""}:${netmask}:${name}:eth0:off`];

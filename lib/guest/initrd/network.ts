@@ -1,7 +1,7 @@
 import { addAddress } from "../../protocol/netlink/address.ts";
 import { NLM_F_ACK, NLM_F_REQUEST } from "../../protocol/netlink/constants.ts";
 import { addressBytes, macBytes, sharePrefix } from "../../protocol/netlink/ip.ts";
-import { setLinkUp } from "../../protocol/netlink/link.ts";
+import { setLinkUp, setLinkWithoutLinkLocal } from "../../protocol/netlink/link.ts";
 import { encodeMessage } from "../../protocol/netlink/message.ts";
 import type { Request } from "../../protocol/netlink/request.ts";
 import { addDefaultRoute } from "../../protocol/netlink/route.ts";
@@ -9,6 +9,8 @@ import type { GuestNetwork } from "../types.ts";
 
 /** Placeholder: the interface's index is not known before the guest boots. */
 const UNKNOWN_INDEX = 0;
+/** RFC 4291, section 2.5.6. */
+const LINK_LOCAL_PREFIX = 64;
 /** The first that every Linux has (LOOPBACK_IFINDEX, net/core/dev.h). */
 const LOOPBACK_INDEX = 1;
 
@@ -18,10 +20,12 @@ const LOOPBACK_INDEX = 1;
  * message without one, and sends them in order: an address cannot be used before the interface is up,
  * nor a gateway before there is an address.
  */
-export function networkFile({ mac, ipv4, ipv6 }: GuestNetwork): Uint8Array {
+export function networkFile({ mac, ipv4, ipv6, linkLocal }: GuestNetwork): Uint8Array {
   const requests = [
     setLinkUp(LOOPBACK_INDEX),
+    setLinkWithoutLinkLocal(UNKNOWN_INDEX),
     setLinkUp(UNKNOWN_INDEX),
+    ...linkLocal === undefined ? [] : [linkLocalAddress(linkLocal)],
     ...[ipv4, ipv6].flatMap((family) => family === undefined ? [] : familyRequests(family)),
   ];
   const messages = requests.map(({ type, flags = 0, payload, attributes }) =>
@@ -31,6 +35,14 @@ export function networkFile({ mac, ipv4, ipv6 }: GuestNetwork): Uint8Array {
     )
   );
   return Uint8Array.from([...macBytes(mac), 0, 0, ...messages.flatMap((message) => [...message])]);
+}
+
+/**
+ * Without detection of duplicates: the container's interface may have the same one, and in a pod answers
+ * for it.
+ */
+function linkLocalAddress(address: string): Request {
+  return addAddress(UNKNOWN_INDEX, { address, prefixLength: LINK_LOCAL_PREFIX });
 }
 
 function familyRequests(

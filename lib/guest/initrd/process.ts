@@ -14,6 +14,25 @@ export interface AgentProcess {
   noNewPrivileges: boolean;
   /** Parameters of the guest's kernel by their names, as sysctl(8) writes those. */
   sysctls: Record<string, string>;
+  /** In the order in which they are mounted. */
+  mounts: GuestMount[];
+  /** Paths that the program sees nothing of. */
+  maskedPaths: string[];
+  /** Paths that it cannot write to. */
+  readonlyPaths: string[];
+  /** It cannot write to its root. */
+  readOnlyRoot: boolean;
+}
+
+/** A file system of the guest's kernel. */
+export interface GuestMount {
+  /** Absolute. */
+  target: string;
+  type: string;
+  /** Of mount(2). */
+  flags: number;
+  /** Of the file system, separated by commas. */
+  options: string;
 }
 
 /** In the order of `/urunc/process`. */
@@ -49,6 +68,12 @@ export function processFile(process: AgentProcess): Uint8Array {
     `capabilities=${CAPABILITY_SETS.map((set) => capabilities[set]).join(":")}`,
     ...Object.entries(sysctls).map(([key, value]) => `sysctl=${key.replaceAll(".", "/")}=${value}`),
     ...(process.noNewPrivileges ? ["no-new-privileges"] : []),
+    ...process.mounts.map(({ flags, type, options, target }) =>
+      `mount=${flags.toString(16)} ${type} ${options} ${target}`
+    ),
+    ...process.maskedPaths.map((path) => `masked=${path}`),
+    ...process.readonlyPaths.map((path) => `read-only=${path}`),
+    ...(process.readOnlyRoot ? ["read-only-root"] : []),
   ];
   return new TextEncoder().encode(records.map((record) => `${record}\0`).join(""));
 }

@@ -159,6 +159,7 @@ function argv(input: MonitorInput): string[] {
     ...pool(input),
     ...(input.disks ?? []).flatMap(disk),
     ...agentPorts(input),
+    ...entropy(input),
     ...["-kernel", path("kernel", input.kernel)],
     ...(input.initrd === undefined ? [] : ["-initrd", initrd(input.initrd)]),
     ...(input.commandLine === undefined ? [] : ["-append", commandLine(input.commandLine)]),
@@ -215,6 +216,12 @@ function agentPorts({ ports }: MonitorInput): string[] {
       ];
     }),
   ];
+}
+
+/** Random numbers of the host's kernel, by getrandom(2): the monitor needs no file for it. */
+function entropy({ ports }: MonitorInput): string[] {
+  if (ports === undefined) return [];
+  return ["-object", "rng-builtin,id=entropy", "-device", "virtio-rng-pci,rng=entropy"];
 }
 
 function network({ network }: MonitorInput): string[] {

@@ -100,6 +100,7 @@ export const RTM_F_CLONED = 0x200;
 
 // linux/rtnetlink.h: scopes of addresses
 export const RT_SCOPE_UNIVERSE = 0;
+export const RT_SCOPE_LINK = 253;
 
 // linux/rtnetlink.h: traffic control
 export const TCA_KIND = 1;

@@ -68,6 +68,7 @@ const NETWORK = {
   mtu: 1450,
   ipv4: { address: "10.88.3.7", prefixLength: 32, gateway: "169.254.1.1" },
   ipv6: { address: "fd00:88::7", prefixLength: 64, gateway: "fe80::1" },
+  linkLocal: "fe80::7",
 };
 
 /** The messages of `/urunc/network`: type, flags, what follows the header. */
@@ -86,10 +87,14 @@ Deno.test("the segment of a guest with a network sets up both families, in order
   assert.equal(file.mode, 0o100400);
   assert.equal(file.content.subarray(0, 8).toHex(), "02420a5803070000");
   const ipv6 = "fd00008800000000" + "0000000000000007";
+  const linkLocal = "fe80000000000000" + "0000000000000007";
   assert.deepEqual(messagesIn(file.content), [
     // RTM_NEWLINK: lo, then the interface whose index init fills in, up
     [16, 0x5, "00000000" + "01000000" + "01000000" + "01000000"],
+    // IFLA_AF_SPEC, AF_INET6, IFLA_INET6_ADDR_GEN_MODE: the kernel makes no link-local address
+    [16, 0x5, "00".repeat(16) + "10001a80" + "0c000a80" + "0500080001000000"],
     [16, 0x5, "00000000" + "00000000" + "01000000" + "01000000"],
+    [20, 0x605, `0a40000000000000${`14000200${linkLocal}`}14000100${linkLocal}0800080002000000`],
     // RTM_NEWADDR
     [20, 0x605, "02200000" + "00000000" + "08000200" + "0a580307" + "08000100" + "0a580307"],
     // RTM_NEWROUTE, with RTNH_F_ONLINK: no subnet says that the gateway is near
@@ -275,13 +280,18 @@ Deno.test("an agent's segment has whom it runs, and the engine's files where the
       },
       noNewPrivileges: true,
       sysctls: { "net.ipv4.ip_forward": "1" },
+      mounts: [{ target: "/a b", type: "tmpfs", flags: 14, options: "size=1m" }],
+      maskedPaths: ["/proc/keys"],
+      readonlyPaths: ["/proc/sys"],
+      readOnlyRoot: true,
     },
   }));
   const text = (name: string) => decode(files.get(`urunc/${name}`)!.content);
   assert.deepEqual(text("process").split("\0"), [
     ...["uid=7", "gid=8", "groups=9", "umask=18", "cwd=/w", "hostname=name"],
     ...["limit=7:1:18446744073709551615", "capabilities=1:2:3:4:5"],
-    ...["sysctl=net/ipv4/ip_forward=1", "no-new-privileges", ""],
+    ...["sysctl=net/ipv4/ip_forward=1", "no-new-privileges", "mount=e tmpfs size=1m /a b"],
+    ...["masked=/proc/keys", "read-only=/proc/sys", "read-only-root", ""],
   ]);
   assert.equal(text("etc/resolv.conf"), "nameserver 9.9.9.9\n");
   assert.equal(text("etc/hosts"), "10.0.0.1 a\n");

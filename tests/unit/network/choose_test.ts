@@ -132,6 +132,7 @@ Deno.test("chooseInterface reports the facts of both families", () => {
       { family: "inet6", address: "fd00::3", prefixLength: 64 },
       { family: "inet6", address: "fd00::2", prefixLength: 64 },
     ],
+    linkLocal: "fe80::2",
     gateway: { inet: "10.0.0.1", inet6: "fe80::1" },
     others: ["eth3"],
   });

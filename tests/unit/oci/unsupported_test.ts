@@ -3,7 +3,7 @@ import { guestArguments } from "../../../lib/oci/init_program.ts";
 import { parseSpec } from "../../../lib/oci/parse.ts";
 import { diskMounts, refusedProperties, warnedProperties } from "../../../lib/oci/unsupported.ts";
 import { specTable } from "../../../lib/oci/spec_table.ts";
-import { validate } from "../../../lib/oci/validate.ts";
+import { requireNoAgent, validate } from "../../../lib/oci/validate.ts";
 import { specOf } from "../../support/plan_inputs.ts";
 
 /** config.json that engines write when nothing special is asked for. */
@@ -67,7 +67,6 @@ const REFUSED: Record<string, [changes: Record<string, unknown>, words: RegExp][
       },
       /mounts\[0\] \/srv at \/data.*volumes/,
     ],
-    [{ mounts: [{ destination: "/cache", type: "tmpfs", source: "tmpfs" }] }, /\/cache/],
     [{ mounts: [{ destination: "/x", type: "ext4", source: "/dev/sda1" }] }, /\/dev\/sda1/],
     [{ mounts: [{ destination: "/proc/x", source: "/srv", options: ["bind"] }] }, /\/proc\/x/],
   ],
@@ -115,6 +114,14 @@ Deno.test("unsupported properties are rejected by name", async (t) => {
       });
     }
   }
+});
+
+Deno.test("a file system in memory is refused where nothing in the guest would mount it", () => {
+  const spec = specOf({ mounts: [{ destination: "/cache", type: "tmpfs", source: "tmpfs" }] });
+  validate(spec);
+  const message = /mounts\[0\] tmpfs at \/cache.*unikernel\.agent/;
+  assert.throws(() => requireNoAgent(spec), { name: "UnsupportedError", message });
+  requireNoAgent(specOf({ mounts: [{ destination: "/tmp", type: "tmpfs" }] }));
 });
 
 Deno.test("a volume whose source may be a disk is checked later, any other is rejected", () => {

@@ -4,6 +4,7 @@ import { guestOf } from "../../../lib/guest/families/registry.ts";
 import type { UnikernelConfig } from "../../../lib/guest/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { agentOf, type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import { guestMounts } from "../../../lib/plan/guest_mounts.ts";
 import type { Step } from "../../../lib/plan/types.ts";
 import { factsOf, kernelFormatFor, launchInputOf, specOf } from "../../support/plan_inputs.ts";
 
@@ -65,6 +66,10 @@ Deno.test("the agent runs the program as config.json says, whatever the monitor'
       },
       noNewPrivileges: true,
       sysctls: { "net.ipv4.ip_forward": "1" },
+      mounts: guestMounts({ mounts: [] }),
+      maskedPaths: [],
+      readonlyPaths: [],
+      readOnlyRoot: false,
     },
   });
   assert.deepEqual(stepOf(input, "setUid"), { step: "setUid", uid: 65534 });

@@ -1,0 +1,115 @@
+/*
+ * The file systems of the program's surroundings: those of config.json that the guest's kernel makes, and
+ * what the program must not see or write to, in the order in which runc does it.
+ */
+#define _GNU_SOURCE
+#include "surroundings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define DEVICES "/dev"
+
+/* Names that runc gives every container in /dev; the kernel's devtmpfs has the nodes. */
+static const char *const LINKS[][2] = {
+    {"/proc/self/fd", "/dev/fd"},
+    {"/proc/self/fd/0", "/dev/stdin"},
+    {"/proc/self/fd/1", "/dev/stdout"},
+    {"/proc/self/fd/2", "/dev/stderr"},
+    {"/proc/kcore", "/dev/core"},
+};
+
+/* The specification's nodes (config-linux.md, "Default Devices"), for a kernel without devtmpfs. */
+static const struct {
+  const char *path;
+  unsigned major, minor;
+} NODES[] = {
+    {"/dev/null", 1, 3},   {"/dev/zero", 1, 5},    {"/dev/full", 1, 7}, {"/dev/random", 1, 8},
+    {"/dev/urandom", 1, 9}, {"/dev/tty", 5, 0}, {"/dev/ptmx", 5, 2},
+};
+
+static void make_devices(void) {
+  mode_t mask = umask(0);
+  mkdir(DEVICES, 0755);
+  mount("devtmpfs", DEVICES, "devtmpfs", MS_NOSUID, "mode=755");
+  for (size_t i = 0; i < sizeof NODES / sizeof *NODES; i++) {
+    mknod(NODES[i].path, S_IFCHR | 0666, makedev(NODES[i].major, NODES[i].minor));
+  }
+  umask(mask);
+  for (size_t i = 0; i < sizeof LINKS / sizeof *LINKS; i++) {
+    if (symlink(LINKS[i][0], LINKS[i][1]) < 0) continue;
+  }
+}
+
+/* What a kernel was built without, or has mounted there already, is not an error. */
+static int is_usual(int error) {
+  return error == ENODEV || error == EBUSY;
+}
+
+static void mount_one(const struct mount *it) {
+  int error = make_directories(it->target);
+  if (error == 0 && mount(it->type, it->target, it->type, it->flags, it->options) < 0) error = errno;
+  /* No cgroups, no directory for them in /sys. */
+  if (error == 0 || is_usual(error) || strncmp(it->target, "/sys/", 5) == 0) return;
+  complain("mount", it->target, error);
+}
+
+void mount_file_systems(const struct process *process) {
+  make_devices();
+  for (size_t i = 0; i < process->mount_count; i++) mount_one(process->mounts + i);
+}
+
+static void __attribute__((noreturn)) fail(const char *doing, const char *what, int error) {
+  complain(doing, what, error);
+  _exit(NOT_RUN);
+}
+
+/* Flags of a mount that a remount would take away. Those of statvfs(3) are the ones of mount(2). */
+static unsigned long flags_of(const char *path) {
+  struct statvfs status;
+  if (statvfs(path, &status) < 0) return 0;
+  return status.f_flag & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME |
+                          MS_RELATIME);
+}
+
+static int make_read_only(const char *path) {
+  return mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | flags_of(path), NULL);
+}
+
+static void protect(const char *path) {
+  if (mount(path, path, NULL, MS_BIND | MS_REC, NULL) == 0 && make_read_only(path) == 0) return;
+  if (errno != ENOENT) fail("make read-only", path, errno);
+}
+
+/* A directory is empty, a file reads as one. */
+static void mask(const char *path) {
+  if (mount("/dev/null", path, NULL, MS_BIND, NULL) == 0 || errno == ENOENT) return;
+  if (errno == ENOTDIR && mount("tmpfs", path, "tmpfs", MS_RDONLY, NULL) == 0) return;
+  fail("mask", path, errno);
+}
+
+/* In the place of the agent's, which shows all of the guest's processes. */
+static void mount_own_proc(const struct process *process) {
+  umount2("/proc", MNT_DETACH);
+  for (size_t i = 0; i < process->mount_count; i++) {
+    if (strcmp(process->mounts[i].target, "/proc") == 0) mount_one(process->mounts + i);
+  }
+}
+
+void confine_program(const struct process *process, int has_pid_namespace, const char *console) {
+  if (has_pid_namespace) mount_own_proc(process);
+  if (console && mount(console, "/dev/console", NULL, MS_BIND, NULL) < 0 && errno != ENOENT) {
+    fail("mount", "/dev/console", errno);
+  }
+  int error = make_directories(process->cwd);
+  if (error != 0) fail("make", process->cwd, error);
+  for (size_t i = 0; i < process->read_only_count; i++) protect(process->read_only[i]);
+  for (size_t i = 0; i < process->masked_count; i++) mask(process->masked[i]);
+  if (process->read_only_root && make_read_only("/") < 0) fail("make read-only", "/", errno);
+}
