@@ -2,6 +2,7 @@
 import http2 from "node:http2";
 import net from "node:net";
 import {
+  bool,
   bytes,
   embedded,
   enumeration,
@@ -51,6 +52,9 @@ const ContainerConfig = message("ContainerConfig", () => ({
   args: repeated(string(4)),
   annotations: repeated(embedded(10, Entry)),
   logPath: string(11),
+  stdin: bool(12),
+  stdinOnce: bool(13),
+  tty: bool(14),
   linux: embedded(15, ContainerLinux),
 }));
 export type ContainerConfig = MessageOf<typeof ContainerConfig>;
@@ -95,6 +99,23 @@ const ExecResult = message("ExecSyncResponse", () => ({
   stderr: bytes(2),
   exitCode: int32(3),
 }));
+
+const Exec = message("ExecRequest", () => ({
+  id: string(1),
+  cmd: repeated(string(2)),
+  tty: bool(3),
+  stdin: bool(4),
+  stdout: bool(5),
+  stderr: bool(6),
+}));
+const Attach = message("AttachRequest", () => ({
+  id: string(1),
+  stdin: bool(2),
+  tty: bool(3),
+  stdout: bool(4),
+  stderr: bool(5),
+}));
+const Url = message("Url", () => ({ url: string(1) }));
 
 const ContainerStatus = message("ContainerStatus", () => ({
   /** 0 created, 1 running, 2 exited. */
@@ -200,6 +221,18 @@ export class Cri implements Disposable {
     );
     const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
     return { stdout: decode(stdout), stderr: decode(stderr), exitCode };
+  }
+
+  /** Where a client has a further process of a container, as `kubectl exec` does: see remote_command.ts. */
+  async execUrl(id: string, cmd: string[], tty = false): Promise<string> {
+    const request = { id, cmd, tty, stdin: true, stdout: true, stderr: !tty };
+    return (await this.#call("Exec", Exec, request, Url)).url;
+  }
+
+  /** The same for the container's own, as `kubectl attach` does. */
+  async attachUrl(id: string, tty = false): Promise<string> {
+    const request = { id, tty, stdin: true, stdout: true, stderr: !tty };
+    return (await this.#call("Attach", Attach, request, Url)).url;
   }
 
   /** Bytes that a container is working with. */

@@ -18,7 +18,7 @@ export interface PodOptions {
 export type PodContainer =
   & Pick<
     Input<ContainerConfig>,
-    "command" | "args" | "annotations" | "linux"
+    "command" | "args" | "annotations" | "linux" | "stdin" | "stdinOnce" | "tty"
   >
   & { image: string };
 

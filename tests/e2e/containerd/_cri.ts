@@ -5,6 +5,7 @@ import { doubleTable } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
 import type { Scope } from "../../support/scope.ts";
 import { GUEST, ORDINARY } from "./_common.ts";
+import type { CommandResult } from "../../support/process.ts";
 import { RUN_PREFIX } from "../../support/mark.ts";
 
 export const PLUGINS = "/usr/lib/cni";
@@ -75,4 +76,25 @@ export function missingPlugins(): string | undefined {
   } catch {
     return `needs ${PLUGINS}/bridge (apt-get install containernetworking-plugins)`;
   }
+}
+
+/** How a remote command is used. */
+export interface RemoteCommand {
+  /** Sent at once. */
+  stdin?: string;
+  /** The connection is closed when this has come from standard output; otherwise the server closes it. */
+  until?: string;
+  /** `ROWSxCOLUMNS`, of a terminal. */
+  size?: string;
+}
+
+/** Runs a client of a remote command where containerd is: tests/support/remote_command.ts. */
+export async function remoteCommand(
+  { onHost }: Containerd,
+  url: string,
+  { stdin = "", until, size }: RemoteCommand,
+): Promise<CommandResult> {
+  const client = new URL("../../support/remote_command.ts", import.meta.url).pathname;
+  const words = [Deno.execPath(), "run", "--no-check", "-A", client, url, ...size ? [size] : []];
+  return await onHost(words, { stdin, env: until === undefined ? {} : { UNTIL: until } });
 }
