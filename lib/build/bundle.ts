@@ -78,13 +78,13 @@ function layOutProgram(texts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   const size = texts.reduce((sum, text) => sum + text.length, tableSize);
   const program = new Uint8Array(size);
   const table = new DataView(program.buffer);
-  table.setUint32(0, texts.length, true);
   let end = tableSize;
   texts.forEach((text, index) => {
-    table.setUint32(4 * (1 + index), text.length, true);
+    table.setUint32(4 * index, end, true);
     program.set(text, end);
     end += text.length;
   });
+  table.setUint32(4 * texts.length, end, true);
   return program;
 }
 

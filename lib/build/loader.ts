@@ -35,8 +35,9 @@ export function readProgram(): Uint8Array {
 /**
  * Runs a program whose modules are evaluated at their first use.
  *
- * @param program a table of 32-bit numbers (how many modules, the length of each one's text), then the
- *   texts (UTF-8): expressions for {@linkcode ModuleBody}s. The first one is the program's entry
+ * @param program a table of 32-bit numbers (where the text of each module begins, and where the last one
+ *   ends), then the texts (UTF-8): expressions for {@linkcode ModuleBody}s. The first one is the program's
+ *   entry
  * @param meta what all of them see as `import.meta`
  */
 export function runProgram(program: Uint8Array, meta: ImportMeta): void {
@@ -45,10 +46,8 @@ export function runProgram(program: Uint8Array, meta: ImportMeta): void {
   const decoder = new TextDecoder();
 
   const source = (number: number): string => {
-    let start = 4 + 4 * table.getUint32(0, true);
-    for (let before = 0; before < number; before++) start += table.getUint32(4 + 4 * before, true);
-    const length = table.getUint32(4 + 4 * number, true);
-    return decoder.decode(program.subarray(start, start + length));
+    const position = (of: number) => table.getUint32(4 * of, true);
+    return decoder.decode(program.subarray(position(number), position(number + 1)));
   };
 
   const require = (number: number): Exports => {
