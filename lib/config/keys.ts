@@ -1,3 +1,4 @@
+import { kernelNameForm } from "../guest/kernel/name.ts";
 import { keys as imageKeys } from "../guest/keys.ts";
 import { monitorNames } from "../monitor/registry.ts";
 import { isCall } from "../seccomp/calls.ts";
@@ -225,6 +226,13 @@ export const configurationTables = {
     },
   },
   "guests.linux": {
+    kernel: {
+      kind: "text",
+      form: kernelNameForm,
+      help:
+        "The kernel, by its name there, of Linux guests whose images bring none and name none. " +
+        "Without it an image that brings none must name one.",
+    },
     kernels: {
       kind: "text",
       form: absolutePath,

@@ -495,6 +495,7 @@ function logDecisions({ options, cgroup }: Creation, input: LaunchInput, launch:
 function initialState(creation: Creation): ContainerState {
   const { options, prepared, init, cgroup } = creation;
   const { spec, path, rootfs } = options.bundle;
+  const { nodeKernel } = prepared.facts;
   return {
     version: STATE_VERSION,
     ociVersion: spec.ociVersion,
@@ -503,6 +504,7 @@ function initialState(creation: Creation): ContainerState {
     rootfs,
     annotations: spec.annotations,
     monitor: prepared.monitor.name,
+    kernel: nodeKernel && { name: nodeKernel.name, sha256: nodeKernel.sha256 },
     pid: init.pid,
     pidStartTime: readProcessStat(init.pid)?.startTime,
     initExecutable: readFileIdentity(`/proc/${init.pid}/exe`),

@@ -10,6 +10,7 @@ import { readUruncJson } from "../inspect/urunc_json.ts";
 import { readBounded } from "../os/files.ts";
 import { readHosts, readResolvConf } from "../inspect/resolv_conf.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
+import { KernelStore } from "../kernels/store.ts";
 import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
@@ -78,6 +79,7 @@ export function readBundle(path: string): Bundle {
  * @throws InvalidConfigurationError for the image's description, HostError for what is missing here
  */
 export function prepare(bundle: Bundle, configuration: Configuration): Prepared {
+  const { "guests.linux": linux } = configuration;
   const imageRoot = openImageRoot(bundle.rootfs);
   try {
     const json = readUruncJson(imageRoot);
@@ -85,6 +87,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       annotations: bundle.spec.annotations,
       uruncJson: json === undefined ? undefined : decodeText(json),
       monitors: supportedMonitors,
+      defaultKernel: linux.kernel,
       requireAllowed: (key) => requireAllowedKey(key, configuration),
     });
     const monitor = monitorByName(unikernel.hypervisor);
@@ -97,7 +100,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       configuration: configuration.monitors[monitor.name],
       needsBios: guest.needsBios,
       imageRoot,
-      kernel: unikernel.binary,
+      kernel: unikernel.binary ?? new KernelStore(linux.kernels).open(unikernel.kernel!),
       initrd: unikernel.initrd,
       accelerator,
       groupNames: configuration.device_access === "groups",

@@ -34,6 +34,9 @@ const NAMESPACES_ANNOTATION = "com.urunc.monitor.namespaces";
 /** Another: the monitor's pid, while it runs; `pid` is the waiter's. */
 export const MONITOR_PID_ANNOTATION = "com.urunc.monitor.pid";
 
+/** Another: which kernel of the node the guest runs with, and its checksum. */
+const KERNEL_ANNOTATION = "com.urunc.kernel";
+
 const PHASES = ["creating", "created", "started"] as const;
 
 /** What is kept of a container between one command and the next. */
@@ -96,6 +99,8 @@ export interface ContainerState {
   };
   /** The monitor's name. */
   monitor: string;
+  /** The guest's kernel, where it is one of the node's. */
+  kernel?: { name: string; sha256: string };
   /** Uid of who created the container. */
   owner: number;
   /** Where the time of its start went. */
@@ -179,6 +184,11 @@ function readState(state: Fields): ContainerState {
     waiterIdentity: state.optional("waiterIdentity", plainText),
     namespaces: state.optional("namespaces", readNamespaces),
     monitor: state.required("monitor", plainText),
+    kernel: state.optional("kernel", (value, at) => {
+      const kernel = new Fields(value, at);
+      const text = (key: string) => kernel.required(key, plainText);
+      return { name: text("name"), sha256: text("sha256") };
+    }),
     owner: state.required("owner", count),
     stop: state.optional("stop", readStop),
     timeline: state.optional("timeline", readTimeline),
@@ -304,11 +314,12 @@ export function ociState(state: ContainerState, status: OciState["status"]): Oci
 
 /** Only what we found stands under these keys: an image may have written anything there. */
 function withIdentity(state: ContainerState): Record<string, string> {
-  const { annotations, identity, waiterIdentity, namespaces } = state;
+  const { annotations, identity, waiterIdentity, namespaces, kernel } = state;
   const found: Record<string, string | undefined> = {
     [IDENTITY_ANNOTATION]: identity,
     [WAITER_IDENTITY_ANNOTATION]: waiterIdentity,
     [NAMESPACES_ANNOTATION]: namespaces?.monitor.join(" "),
+    [KERNEL_ANNOTATION]: kernel && `${kernel.name} sha256:${kernel.sha256}`,
     [MONITOR_PID_ANNOTATION]: undefined,
   };
   const pairs = Object.entries({ ...annotations, ...found });

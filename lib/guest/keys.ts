@@ -9,6 +9,7 @@ export const keys = [
   "unikernelType",
   "unikernelVersion",
   "binary",
+  "kernel",
   "cmdline",
   "hypervisor",
   "initrd",

@@ -1,5 +1,6 @@
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { suggestion } from "../os/suggestion.ts";
+import { kernelNameForm } from "./kernel/name.ts";
 import { type Key, keyPrefix, keys, projectPrefix } from "./keys.ts";
 import { guestTypes } from "./families/registry.ts";
 import type { UnikernelConfig, UnikernelType } from "./types.ts";
@@ -25,6 +26,8 @@ export interface UnikernelSources {
   /** The text of `/urunc.json` in the image, if there is one. */
   uruncJson?: string;
   monitors: MonitorSupport;
+  /** Name of the node's kernel for images that bring none and name none. */
+  defaultKernel?: string;
   /** Throws for a key that may not be set. */
   requireAllowed?(key: Key): void;
 }
@@ -33,6 +36,8 @@ export interface UnikernelSources {
 export interface MonitorSupport {
   /** Their names, for the `hypervisor` key. */
   names: readonly string[];
+  /** The one for images that bring no kernel and name no monitor. */
+  usual: string;
   /** The guest families that a monitor boots. */
   guestsOf(name: string): readonly UnikernelType[];
 }
@@ -46,6 +51,7 @@ const grammarsOf = ({ names }: MonitorSupport): Grammars => ({
   unikernelType: word(guestTypes()),
   unikernelVersion: { ...word([]), allowed: "a version, at most 64 of A-Z a-z 0-9 . _ -" },
   binary: imagePath,
+  kernel: { ...kernelNameForm, isPlain: () => false },
   cmdline: freeText,
   hypervisor: word(names),
   initrd: imagePath,
@@ -80,7 +86,8 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  *
  * Keys, after `com.urunc.unikernel.`:
  *
- * - `unikernelType`, `hypervisor` (one that boots such guests) and `binary` are required;
+ * - `unikernelType`, `hypervisor` (one that boots such guests) and `binary` are required; not so of a Linux
+ *   guest with a kernel of the node, which `kernel` names, or the operator;
  * - `unikernelVersion`, `initrd` and `cmdline` are optional;
  * - `accelerator` is `kvm` (the default) or `tcg`, which must be asked for, because silent emulation
  *   would hide a broken node;
@@ -100,18 +107,21 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
  */
 export function parseUnikernel(
-  { annotations, uruncJson, monitors, requireAllowed }: UnikernelSources,
+  { annotations, uruncJson, monitors, defaultKernel, requireAllowed }: UnikernelSources,
 ): UnikernelConfig {
   const grammars = grammarsOf(monitors);
-  const values = {
+  const given = {
     ...decodeAll(uruncJson === undefined ? {} : parseUruncJson(uruncJson), "file", grammars),
     ...decodeAll(annotations, "annotation", grammars),
   };
-  for (const key of Object.keys(values)) requireAllowed?.(key as Key);
+  for (const key of Object.keys(given)) requireAllowed?.(key as Key);
+  const values = withKernel(given, monitors, defaultKernel);
   return {
     ...supportedPair(values, monitors, grammars),
     unikernelVersion: values.unikernelVersion,
-    binary: absolute(required(values, "binary", grammars)),
+    ...values.kernel === undefined
+      ? { binary: absolute(required(values, "binary", grammars)) }
+      : { kernel: values.kernel },
     initrd: values.initrd === undefined ? undefined : absolute(values.initrd),
     cmdline: values.cmdline,
     accelerator: supported("accelerator", values.accelerator ?? "kvm", ["kvm", "tcg"] as const),
@@ -129,6 +139,20 @@ export function parseUnikernel(
     solo5NetDev: values.solo5NetDev,
     solo5BlkDev: values.solo5BlkDev,
   };
+}
+
+/** An image that brings no kernel is a Linux guest, where the node has one for it. */
+function withKernel(values: Values, { usual }: MonitorSupport, defaultKernel?: string): Values {
+  const { binary, kernel = binary === undefined ? defaultKernel : undefined } = values;
+  const type = values.unikernelType ?? "linux";
+  if (kernel === undefined || (values.kernel === undefined && type !== "linux")) return values;
+  if (binary !== undefined) {
+    throw contradiction("kernel", `the image brings its own, by ${keyPrefix}binary`);
+  }
+  if (type !== "linux") {
+    throw contradiction("kernel", `it is Linux, and ${keyPrefix}unikernelType is "${type}"`);
+  }
+  return { hypervisor: usual, ...values, unikernelType: type, kernel };
 }
 
 function supportedPair(
@@ -263,7 +287,12 @@ function required(values: Values, key: Key, grammars: Grammars): string {
     operation,
     subject: keyPrefix + key,
     reason: "required, but missing",
-    remedy: `allowed: ${grammars[key].allowed}`,
+    remedy: key === "binary"
+      ? `allowed: ${
+        grammars[key].allowed
+      }; or a kernel of the node, by ${keyPrefix}kernel, or by ` +
+        "guests.linux.kernel in the configuration"
+      : `allowed: ${grammars[key].allowed}`,
   });
 }
 

@@ -19,8 +19,10 @@ export interface UnikernelConfig {
   unikernelVersion?: string;
   /** Name of the monitor that boots it. */
   hypervisor: string;
-  /** Absolute path of the guest kernel in the image. */
-  binary: string;
+  /** Absolute path of the guest kernel in the image; undefined: it brings none. */
+  binary?: string;
+  /** Name of the node's kernel for an image that brings none. */
+  kernel?: string;
   /** Absolute path of the initial RAM disk in the image. */
   initrd?: string;
   /** The image's own command line, used when the container was given no arguments. */
@@ -56,6 +58,8 @@ export interface GuestInput {
   /** Used when args is empty. */
   cmdline?: string;
   hasInitrd: boolean;
+  /** The kernel is one of the node's, whose drivers our init loads. */
+  loadsDrivers?: boolean;
   /** The initial RAM disk is an archive, so that another can be prepended. */
   isInitramfs?: boolean;
   /** How the guest gets arguments and environment, when the image says so. */

@@ -1,3 +1,4 @@
+import { close } from "../../ffi/linux.ts";
 import type { MonitorConfiguration } from "../config/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { InvalidConfigurationError } from "../errors.ts";
@@ -13,11 +14,12 @@ import { readGroupName } from "../host/groups.ts";
 import { FORMAT_BYTES, isInitramfs } from "../guest/initrd/format.ts";
 import type { KernelFormat } from "../guest/kernel/types.ts";
 import { readKernelFormat } from "../guest/kernel/format.ts";
-import { readImageHead, readImageParts, statImageFile } from "./image.ts";
+import { KERNEL_FILES, type StoredKernel } from "../kernels/store.ts";
+import { openImageRoot, readImageHead, readImageParts, statImageFile } from "./image.ts";
 import { probeKvm } from "../host/kvm.ts";
 import { processorVendor } from "../host/processor.ts";
 import type { DeviceFacts, KvmFacts, MonitorFacts } from "../host/types.ts";
-import type { HostFacts } from "./types.ts";
+import type { HostFacts, ImageFileFacts } from "./types.ts";
 
 /** Which facts to gather. */
 export interface FactsInput {
@@ -28,8 +30,8 @@ export interface FactsInput {
   needsBios?: boolean;
   /** From `openImageRoot`. */
   imageRoot: number;
-  /** Paths as the image names them. */
-  kernel: string;
+  /** Paths as the image names them; `kernel` is one of the node's for an image without. */
+  kernel: string | StoredKernel;
   initrd?: string;
   /** `tcg` leaves KVM alone: making a virtual machine to probe it takes time. */
   accelerator?: "kvm" | "tcg";
@@ -45,7 +47,9 @@ export interface FactsInput {
  */
 export function gatherHostFacts(input: FactsInput): HostFacts {
   const { imageRoot, kernel, initrd } = input;
-  const kernelFound = kernelFacts(imageRoot, kernel);
+  const kernelFound = typeof kernel === "string"
+    ? kernelFacts(imageRoot, kernel)
+    : nodeKernelFacts(kernel, input.monitor);
   const monitor = monitorFacts(input, kernelFound.kernelFormat);
   const facts: HostFacts = {
     ...kernelFound,
@@ -104,6 +108,27 @@ function kernelFacts(
     reason: `it is for another processor, ${architecture}, and this machine is ${arch.name}`,
     remedy: `build or pull the image for linux/${arch.imageName}`,
   });
+}
+
+/** A monitor that does not start Linux's own form gets the ELF file. */
+function nodeKernelFacts(
+  { name, path, record }: StoredKernel,
+  monitor: Monitor,
+): Pick<HostFacts, "kernel" | "kernelFormat" | "nodeKernel"> {
+  const root = openImageRoot(path);
+  try {
+    const at = (file: ImageFileFacts) => ({ ...file, path: `${path}/${file.path}` });
+    const image = kernelFacts(root, KERNEL_FILES.image);
+    const format = image.kernelFormat;
+    const takesImage = format.kind === "other" || monitor.refuseKernel(format) === undefined;
+    const isElf = !takesImage && record.elf !== undefined;
+    const { kernel, kernelFormat } = isElf ? kernelFacts(root, KERNEL_FILES.elf) : image;
+    const { sha256 } = isElf ? record.elf! : record.image;
+    const modules = record.modules && at(statImageFile(root, KERNEL_FILES.modules));
+    return { kernel: at(kernel), kernelFormat, nodeKernel: { name, sha256, modules } };
+  } finally {
+    close(root);
+  }
 }
 
 function initrdFacts(imageRoot: number, path: string): HostFacts["initrd"] {

@@ -40,7 +40,10 @@ export interface HostFacts {
   /** Host files that the monitor is loaded with. */
   libraries: string[];
   monitor: MonitorFacts;
+  /** Of the image; of `nodeKernel`, by its absolute path on the host. */
   kernel: ImageFileFacts;
+  /** The kernel is one of the node's. */
+  nodeKernel?: NodeKernelFacts;
   /** What the kernel is, by its own headers. */
   kernelFormat: KernelFormat;
   initrd?: ImageFileFacts & {
@@ -55,6 +58,15 @@ export interface HostFacts {
   resolvConf?: string;
   /** What its caller mounts as its `/etc/hosts`, for guests with an agent. */
   hosts?: string;
+}
+
+/** A kernel of the node. */
+export interface NodeKernelFacts {
+  name: string;
+  /** Of the file that is started, in hexadecimal. */
+  sha256: string;
+  /** The archive with its modules, by its absolute path on the host. */
+  modules?: ImageFileFacts;
 }
 
 /** A regular file inside an image, opened safely and inspected. */

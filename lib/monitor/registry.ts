@@ -47,5 +47,7 @@ export function monitorsThat(can: (monitor: Monitor) => boolean): string {
 /** The monitors that an image may ask for. */
 export const supportedMonitors: MonitorSupport = {
   names: Object.keys(monitors),
+  // The one with a channel to the guest's agent.
+  usual: "qemu",
   guestsOf: (name) => monitorByName(name).guests,
 };

@@ -43,10 +43,11 @@ export function decisions(input: LaunchInput, launch: Launch): Line[] {
 }
 
 function guest({ unikernel, facts }: LaunchInput): Line {
-  const { unikernelType, unikernelVersion, binary } = unikernel;
+  const { unikernelType, unikernelVersion } = unikernel;
   return [`guest ${unikernelType}`, {
     version: unikernelVersion,
-    kernel: binary,
+    kernel: facts.kernel.path,
+    sha256: facts.nodeKernel?.sha256,
     bytes: facts.kernel.size,
     initrd: unikernel.initrd,
   }];

@@ -39,7 +39,7 @@ import { fileSizeLimit } from "./file_size.ts";
 import { kernelParameters } from "./kernel_parameters.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import { guestNetwork, networkMode, planNetwork } from "./network.ts";
-import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, planRoot } from "./root.ts";
+import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, hasInitrd, planRoot } from "./root.ts";
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
@@ -136,6 +136,7 @@ function numbered(fds: InheritedFd[], name: string): number {
 export function planLaunch(asked: LaunchInput): Launch {
   requireKernel(asked);
   requireBootFiles(asked);
+  requireFiles(asked);
   const manifest = manifestDevices({ ...asked, network: networkOf(asked) });
   // A guest that declares no network device does not use the container's network.
   const leavesNetwork = manifest !== undefined && manifest.network === undefined;
@@ -344,6 +345,19 @@ function withoutDevices({ device_access }: Configuration): { noDevices?: true } 
   return device_access === "fd" ? { noDevices: true } : {};
 }
 
+/** @throws UnsupportedError for an image that the guest would see nothing of */
+function requireFiles({ facts }: LaunchInput): void {
+  const hasRoot = facts.initrd !== undefined || facts.disks?.some((it) => it.mountPoint === "/");
+  if (facts.nodeKernel === undefined || hasRoot) return;
+  throw new UnsupportedError({
+    operation: "give the guest its files",
+    reason:
+      "the image has neither an initial RAM disk nor a disk for its root, and this version cannot " +
+      "share the container's files with a guest",
+    remedy: `name an initial RAM disk of the image by ${keyPrefix}initrd`,
+  });
+}
+
 /** @throws UnsupportedError naming what this monitor does not support */
 function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerator: "kvm" | "tcg") {
   const unsupported = (subject: string, reason: string, remedy: string) =>
@@ -424,7 +438,8 @@ function memoryInput(
     bootBytes: bootMemoryBytes(
       facts.kernelFormat,
       facts.kernel.size,
-      (facts.initrd?.size ?? 0) + (guest.runtimeBytes ?? 0),
+      (facts.initrd?.size ?? 0) + (facts.nodeKernel?.modules?.size ?? 0) +
+        (guest.runtimeBytes ?? 0),
     ),
     copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),
   };
@@ -474,8 +489,11 @@ function inputWithoutAgent(input: LaunchInput): GuestInput {
     hostname: spec.hostname,
     domainname: spec.domainname,
     cmdline: unikernel.cmdline,
-    hasInitrd: facts.initrd !== undefined,
-    isInitramfs: facts.initrd?.isInitramfs,
+    hasInitrd: hasInitrd(facts),
+    loadsDrivers: facts.nodeKernel !== undefined,
+    isInitramfs: facts.initrd === undefined
+      ? facts.nodeKernel !== undefined
+      : facts.initrd.isInitramfs,
     environment: unikernel.environment,
     kernelParameters: kernelParameters(unikernel, guest, configuration),
     monitor,
@@ -511,7 +529,7 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
-    initrd: facts.initrd === undefined ? undefined : GUEST_INITRD,
+    initrd: hasInitrd(facts) ? GUEST_INITRD : undefined,
     commandLine: checkSolo5CommandLine(guest.commandLine(guestInput(input)), facts.kernelFormat),
     memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
     vcpus: vcpusOf(input),

@@ -54,6 +54,7 @@ export function planRoot(input: RootInput): Step[] {
   const { facts, user } = input;
   const bootFiles = bootFilesOf(facts, input.initrdProcess);
   const copied = bootFiles.filter((file) => mustBeCopied(file, user, facts));
+  const nodeFiles = nodeKernelFiles(input);
   const tree = new Tree();
 
   for (const { path, kind } of facts.monitor.dataPaths) tree.bind(path, kind);
@@ -82,9 +83,10 @@ export function planRoot(input: RootInput): Step[] {
     {
       step: "mountRoot",
       path: input.mountPoint,
-      sizeBytes: ROOT_TMPFS_BYTES + totalSize(copied),
+      sizeBytes: ROOT_TMPFS_BYTES + totalSize(copied) + nodeBytes(facts, input.initrdProcess),
     },
     ...tree.steps,
+    ...nodeFiles,
     ...guestSteps,
     ...(input.disks ?? []),
     ...(input.files ?? []).map(({ path, content }): Step => (
@@ -105,12 +107,46 @@ export function planRoot(input: RootInput): Step[] {
  * prepended to them, or their file system becomes the guest's disk.
  */
 export function copiedBytes(facts: HostFacts, user: User, initrdProcess?: GuestProcess): number {
-  return totalSize(
+  return nodeBytes(facts, initrdProcess) + totalSize(
     bootFilesOf(facts, initrdProcess).filter((file) => mustBeCopied(file, user, facts)),
   );
 }
 
+/** Whether the guest has an initial RAM disk, be it the image's or not. */
+export function hasInitrd(
+  { initrd, nodeKernel }: Pick<HostFacts, "initrd" | "nodeKernel">,
+): boolean {
+  return initrd !== undefined || nodeKernel !== undefined;
+}
+
+/** A kernel of the node is bound, and its initial RAM disk is put together. */
+function nodeKernelFiles({ facts, user, initrdProcess }: RootInput): Step[] {
+  const { nodeKernel, kernel, initrd } = facts;
+  if (nodeKernel === undefined || initrdProcess === undefined) return [];
+  const part = (file?: ImageFileFacts) => file && { path: file.path, maximumBytes: file.size };
+  return [
+    { step: "bindHost", source: kernel.path, target: GUEST_KERNEL, kind: "file" },
+    {
+      step: "makeInitrd",
+      target: GUEST_INITRD,
+      uid: user.uid,
+      gid: user.gid,
+      prepend: initrdProcess,
+      modules: part(nodeKernel.modules),
+      image: part(initrd),
+    },
+  ];
+}
+
+/** Bytes of what `nodeKernelFiles` puts together. */
+function nodeBytes({ nodeKernel, initrd }: HostFacts, initrdProcess?: GuestProcess): number {
+  if (nodeKernel === undefined || initrdProcess === undefined) return 0;
+  const parts = [initrdSegment(initrdProcess).length, nodeKernel.modules?.size, initrd?.size];
+  return parts.reduce<number>((sum, size) => sum + (size ?? 0), 0);
+}
+
 function bootFilesOf(facts: HostFacts, initrdProcess?: GuestProcess): BootFile[] {
+  if (facts.nodeKernel !== undefined) return [];
   const files: BootFile[] = [{ facts: facts.kernel, target: GUEST_KERNEL }];
   if (facts.initrd !== undefined) {
     files.push({ facts: facts.initrd, target: GUEST_INITRD, prepend: initrdProcess });

@@ -103,6 +103,20 @@ export type StepBody =
     maximumBytes: number;
     prepend?: GuestProcess;
   }
+  /**
+   * Makes an initial RAM disk for a kernel of the node: an archive of ours, one with the kernel's modules,
+   * and the image's.
+   */
+  | {
+    step: "makeInitrd";
+    target: string;
+    uid: number;
+    gid: number;
+    prepend: GuestProcess;
+    /** Of the host, root's. */
+    modules?: { path: string; maximumBytes: number };
+    image?: { path: string; maximumBytes: number };
+  }
   /** Writes a file that only the monitor's user may read. */
   | { step: "writeFile"; path: string; uid: number; gid: number; content: string }
   /** A named pipe for the monitor's log, whose other end is the container's process's: `watch`. */

@@ -20,6 +20,8 @@
 void set_up_network(int alone) {
   (void)alone;
 }
+void load_node_drivers(void) {
+}
 void agent(struct process *process) {
   (void)process;
   exit(3);

@@ -52,6 +52,7 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   openVolume: at("disks", "volumes that are devices and disk images"),
   bindVolume: at("disks", "volumes that are devices and disk images"),
   copyImageFile: at("environment", "a Linux guest has every byte"),
+  makeInitrd: at("node_kernel", "a guest runs with a kernel of the node"),
   writeFile: at("monitors"),
   mknod: cleanRoom("/dev/kvm alone"),
   openRootDisk: rootDisk("create unmounts the root on the host"),

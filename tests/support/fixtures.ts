@@ -160,6 +160,11 @@ export async function debianKernel(): Promise<string> {
   return (await debianLinux()).vmlinuz;
 }
 
+/** Paths of some modules of that kernel, unpacked. */
+export async function debianModules(): Promise<string[]> {
+  return (await debianLinux()).modules;
+}
+
 async function debianLinux(): Promise<LinuxFiles> {
   const cache = await cacheDirectory("linux");
   const directory = `${cache}/cloud-${MODULES.length}`;

@@ -6,6 +6,8 @@
  * /urunc/args: the program and its arguments, /urunc/env: NAME=VALUE; each ends with a NUL. /urunc/network,
  * where there is one, sets up the interface first.
  *
+ * /urunc/modules, where it is there, has drivers, which are loaded before anything else.
+ *
  * With /urunc/process it is the guest's agent (README.md): it runs the program as a child. Without, it
  * executes the program in its own place. One that cannot be run is reported on the console, and QEMU exits
  * with a shell's code: 127 not found, 126 otherwise. Without the debug exit device the kernel panics, as
@@ -114,6 +116,7 @@ int main(void) {
   process.args = strings_of("/urunc/args");
   process.env = strings_of("/urunc/env");
   if (process.args[0] == NULL) fail("/urunc/args", ENOENT);
+  load_node_drivers();
   size_t size;
   char *text = contents_of("/urunc/process", &size);
   if (text != NULL) {

@@ -54,6 +54,9 @@ void __attribute__((noreturn)) end_machine(int code);
 /* network.c: sets up what /urunc/network says, if it is there; alone: nothing else in the guest does. */
 void set_up_network(int alone);
 
+/* modules.c: loads the drivers of a kernel that is the node's, and not the image's. */
+void load_node_drivers(void);
+
 /* run.c */
 int run_program(char **args, char **env);
 int parse_process(char *text, size_t size, struct process *process);

@@ -19,6 +19,9 @@
 /* linux/module.h: the kernel unpacks it, where it can (since 5.17, CONFIG_MODULE_DECOMPRESS). */
 #define COMPRESSED_FILE 4
 
+/* Modules of a kernel that is the node's (lib/kernels). */
+#define NODE_MODULES "/urunc/modules"
+
 /* The bus, and what is on it. */
 static const char *const DRIVERS[] = {"virtio_pci", "virtio_console", "virtio_net", "virtio_rng"};
 
@@ -32,7 +35,8 @@ static void load_file(const char *directory, const char *file) {
   if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path) return;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   long result = fd < 0 ? -1 : syscall(SYS_finit_module, fd, "", is_compressed(path) ? COMPRESSED_FILE : 0);
-  if (result < 0 && errno != EEXIST) complain("load", path, errno);
+  /* One for a processor, or a device, that is another. */
+  if (result < 0 && errno != EEXIST && errno != ENODEV) complain("load", path, errno);
   if (fd >= 0) close(fd);
 }
 
@@ -79,6 +83,21 @@ void load_drivers(void) {
   if (dependencies == NULL) return;
   for (size_t i = 0; i < sizeof DRIVERS / sizeof *DRIVERS; i++) {
     load_driver(directory, dependencies, DRIVERS[i]);
+  }
+  free(dependencies);
+}
+
+/* All of them: each comes after what it needs. The memory that the files take is the guest's. */
+void load_node_drivers(void) {
+  char path[PATH_MAX];
+  size_t size;
+  char *dependencies = contents_of(NODE_MODULES "/modules.dep", &size), *rest = dependencies;
+  if (dependencies == NULL) return;
+  for (char *line; (line = strsep(&rest, "\n")) != NULL && *line;) {
+    line[strcspn(line, ":")] = '\0';
+    load_file(NODE_MODULES, line);
+    snprintf(path, sizeof path, NODE_MODULES "/%s", line);
+    unlink(path);
   }
   free(dependencies);
 }

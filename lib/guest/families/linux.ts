@@ -1,5 +1,5 @@
 import { arch } from "../../arch/arch.ts";
-import { InvalidConfigurationError } from "../../errors.ts";
+import { InvalidConfigurationError, UnsupportedError } from "../../errors.ts";
 import { keyPrefix } from "../keys.ts";
 import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
 import type { GuestDisk, GuestInput } from "../types.ts";
@@ -76,6 +76,7 @@ export const linux: Guest = {
 
 function processInInitrd(input: GuestInput): GuestProcess | undefined {
   if (input.agent !== undefined) return processOf(input);
+  if (input.loadsDrivers) return requireRoom(input);
   if (input.environment === "cmdline") return undefined;
   if (rootOf(input) !== undefined && input.environment === undefined) return undefined;
   if (!input.hasInitrd || !input.isInitramfs || rootOf(input) !== undefined) {
@@ -96,6 +97,23 @@ function processInInitrd(input: GuestInput): GuestProcess | undefined {
   const belongsThere = input.environment === "initrd" || input.env.length > 0 ||
     exceedsLine(input);
   return belongsThere || !fitsLine(input) ? processOf(input) : undefined;
+}
+
+/** Without our init in the initial RAM disk nothing would load the drivers. */
+function requireRoom(input: GuestInput): GuestProcess {
+  const reason = input.environment === "cmdline"
+    ? `${keyPrefix}environment is "cmdline"`
+    : rootOf(input) !== undefined
+    ? "the guest's root is a disk"
+    : input.isInitramfs
+    ? undefined
+    : "the image's initial RAM disk is not an archive that files can be added to";
+  if (reason === undefined) return processOf(input);
+  throw new UnsupportedError({
+    operation: "load the drivers of the node's kernel",
+    reason,
+    remedy: `leave the key out, or bring a kernel in the image, by ${keyPrefix}binary`,
+  });
 }
 
 /** The agent is a file of the initial RAM disk. */

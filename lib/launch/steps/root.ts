@@ -80,6 +80,7 @@ export const ROOT_STEPS: StepHandlers<
   | "openVolume"
   | "bindVolume"
   | "copyImageFile"
+  | "makeInitrd"
   | "writeFile"
   | "openLog"
   | "mknod"
@@ -162,37 +163,26 @@ export const ROOT_STEPS: StepHandlers<
   },
 
   copyImageFile({ source, target, uid, gid, maximumBytes, prepend }, context) {
-    const file = openImageFile(context.imageRoot!, source, O_RDONLY);
-    try {
-      inParent(context, target, (parent, name) => {
-        // O_EXCL: nothing may stand at the target already (CVE-2026-1386).
-        const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-        const copy = openat2(parent, name, { flags, mode: 0o400, resolve: RESOLVE_NO_SYMLINKS });
-        try {
-          if (prepend !== undefined) writeAll(copy, initrdSegment(prepend));
-          copyFile(file, copy, maximumBytes);
-          fchownat(copy, "", uid, gid, AT_EMPTY_PATH);
-          fchmod(copy, 0o400);
-        } finally {
-          close(copy);
-        }
-      });
-    } finally {
-      close(file);
-    }
+    makeFile(context, target, { uid, gid }, (copy) => {
+      if (prepend !== undefined) writeAll(copy, initrdSegment(prepend));
+      const part = { path: source, maximumBytes };
+      append(copy, part, (path) => openImageFile(context.imageRoot!, path, O_RDONLY));
+    });
+  },
+
+  makeInitrd({ target, uid, gid, prepend, modules, image }, context) {
+    makeFile(context, target, { uid, gid }, (file) => {
+      writeAll(file, initrdSegment(prepend));
+      // The store is root's alone, and only root can write there.
+      if (modules !== undefined) append(file, modules, (path) => open(path, O_RDONLY | O_NOFOLLOW));
+      if (image === undefined) return;
+      append(file, image, (path) => openImageFile(context.imageRoot!, path, O_RDONLY));
+    });
   },
 
   writeFile({ path, uid, gid, content }, context) {
-    inParent(context, path, (parent, name) => {
-      const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
-      const file = openat2(parent, name, { flags, mode: 0o400, resolve: RESOLVE_NO_SYMLINKS });
-      try {
-        writeAll(file, new TextEncoder().encode(content));
-        fchownat(file, "", uid, gid, AT_EMPTY_PATH);
-        fchmod(file, 0o400);
-      } finally {
-        close(file);
-      }
+    makeFile(context, path, { uid, gid }, (file) => {
+      writeAll(file, new TextEncoder().encode(content));
     });
   },
 
@@ -277,6 +267,41 @@ function openVolume(path: string, access: "r" | "rw", user: Credentials): number
     return reopen(found, access === "r" ? O_RDONLY : O_RDWR);
   } finally {
     close(found);
+  }
+}
+
+/** Makes a file that only a monitor's user may read. */
+function makeFile(
+  context: PerformContext,
+  path: string,
+  { uid, gid }: { uid: number; gid: number },
+  write: (file: number) => void,
+): void {
+  inParent(context, path, (parent, name) => {
+    // O_EXCL: nothing may stand at the target already (CVE-2026-1386).
+    const flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW;
+    const file = openat2(parent, name, { flags, mode: 0o400, resolve: RESOLVE_NO_SYMLINKS });
+    try {
+      write(file);
+      fchownat(file, "", uid, gid, AT_EMPTY_PATH);
+      fchmod(file, 0o400);
+    } finally {
+      close(file);
+    }
+  });
+}
+
+/** Writes what a file has, up to a number of bytes. */
+function append(
+  to: number,
+  { path, maximumBytes }: { path: string; maximumBytes: number },
+  openFile: (path: string) => number,
+): void {
+  const from = openFile(path);
+  try {
+    copyFile(from, to, maximumBytes);
+  } finally {
+    close(from);
   }
 }
 

@@ -109,10 +109,14 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
     ids: { ...defaultConfiguration().ids, range: "2000000-2000000" },
   }],
   ["guests only", '[guests]\nundescribed = "refuse"', { guests: { undescribed: "refuse" } }],
-  ["a table in a table", '[guests]\nundescribed = "refuse"\n[guests.linux]\nkernels = "/k"', {
-    guests: { undescribed: "refuse" },
-    "guests.linux": { kernels: "/k" },
-  }],
+  [
+    "a table in a table",
+    '[guests]\nundescribed = "refuse"\n[guests.linux]\nkernels = "/k"\nkernel = "k"',
+    {
+      guests: { undescribed: "refuse" },
+      "guests.linux": { kernel: "k", kernels: "/k" },
+    },
+  ],
   ["no monitor", "[monitors]", {}],
   ["a bare monitor", "[monitors.qemu]", {
     monitors: { qemu: { ...BARE } },
@@ -180,6 +184,7 @@ const refused: [toml: string, subject: string, says: string][] = [
     [`[ids]\ndefault_user = "${user}"`, "ids.default_user", '"UID:GID"'] as [string, string, string]
   ),
   ['[guests.linux]\nkernel_s = "/k"', "guests.linux.kernel_s", 'did you mean "kernels"?'],
+  ['[guests.linux]\nkernel = "../k"', "guests.linux.kernel", "allowed: a kernel's name"],
   ["[guests]\nlinux = true", "guests.linux", "a table"],
   ['[guests.lynux]\nkernels = "/k"', "guests.lynux", 'did you mean "linux"?'],
   ...["65535-70000", "70001-70000", "70000", "70000-", "70000-2147483648", "70000:10"].map((

@@ -46,6 +46,15 @@ Deno.test("the specification's state has the pid of a live container only", () =
   assert.equal("pid" in ociState(STATE, "stopped"), false);
 });
 
+Deno.test("a kernel of the node is an annotation, and no image can forge one", () => {
+  const kernel = { name: "debian", sha256: "ab" };
+  const annotationsOf = (changes: Partial<typeof STATE>) =>
+    ociState({ ...STATE, ...changes }, "running").annotations;
+  assert.equal(annotationsOf({ kernel })!["com.urunc.kernel"], "debian sha256:ab");
+  const forged = { annotations: { "com.urunc.kernel": "other" } };
+  assert.deepEqual(annotationsOf(forged), {});
+});
+
 Deno.test("the verified identity is an annotation, added to the container's own", () => {
   const { annotations } = ociState({ ...STATE, identity: "Uid=1" }, "running");
   assert.deepEqual(annotations, { key: "value", "com.urunc.identity": "Uid=1" });

@@ -11,6 +11,7 @@ const guests: Record<string, UnikernelType[]> = {
 };
 const monitors: MonitorSupport = {
   names: Object.keys(guests),
+  usual: "qemu",
   guestsOf: (name) => guests[name]!,
 };
 
@@ -442,4 +443,38 @@ Deno.test("parseUnikernel refuses a misspelt prefix, also beside a whole descrip
   );
   const empty = { ...annotations(minimal), "com.urunc.unikernl.initrd": "" };
   assert.equal(parseUnikernel({ annotations: empty, monitors }).binary, "/boot/kernel");
+});
+
+/** `minimalConfig` with a kernel of the node. */
+const nodeConfig = (kernel: string): UnikernelConfig => {
+  const { binary: _, ...rest } = minimalConfig;
+  return { ...rest, kernel };
+};
+
+Deno.test("an image that brings no kernel runs with the node's, which the operator or a key names", () => {
+  const parse = (values: Record<string, string>, defaultKernel?: string) =>
+    parseUnikernel({ annotations: annotations(values), monitors, defaultKernel });
+  assert.deepEqual(parse({}, "debian"), nodeConfig("debian"));
+  assert.deepEqual(parse({ unikernelType: "linux" }, "debian"), nodeConfig("debian"));
+  assert.deepEqual(parse({ kernel: "6.12.1+deb13-cloud" }), nodeConfig("6.12.1+deb13-cloud"));
+  assert.deepEqual(parse({ kernel: "mine" }, "debian"), nodeConfig("mine"));
+  assert.equal(parse({ kernel: "k", hypervisor: "firecracker" }).hypervisor, "firecracker");
+  // It brings one.
+  assert.deepEqual(parse(minimal, "debian"), minimalConfig);
+});
+
+Deno.test("a kernel of the node is for Linux guests without one, by a name and no path", () => {
+  const cases: [Record<string, string>, string | undefined, RegExp][] = [
+    [{ ...minimal, kernel: "k" }, undefined, /unikernel\.kernel: the image brings its own/],
+    [{ kernel: "k", unikernelType: "unikraft" }, undefined, /unikernel\.kernel: it is Linux, and/],
+    [{ kernel: "/boot/vmlinuz" }, undefined, /unikernel\.kernel: found "\/boot\/vmlinuz"/],
+    [{ kernel: "../k" }, undefined, /allowed: a kernel's name/],
+    [{ unikernelType: "linux", hypervisor: "qemu" }, undefined, /binary: required.*guests\.linux/],
+    [{ unikernelType: "unikraft", hypervisor: "qemu" }, "debian", /binary: required/],
+    [{ kernel: "k", hypervisor: "hvt" }, undefined, /linux on hvt is not supported/],
+  ];
+  for (const [values, defaultKernel, message] of cases) {
+    const sources = { annotations: annotations(values), monitors, defaultKernel };
+    assert.throws(() => parseUnikernel(sources), { message });
+  }
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
+import type { HostFacts } from "../../../lib/inspect/types.ts";
 import type { UnikernelConfig } from "../../../lib/guest/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { agentOf, type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
@@ -215,3 +216,69 @@ for (const [name, changes, error, message] of refused) {
     });
   });
 }
+
+const NODE_KERNEL = {
+  name: "debian",
+  sha256: "ab",
+  modules: { path: "/kernels/debian/modules.cpio", ...FILE, size: 7_000_000 },
+};
+
+/** A guest with a kernel of the node. */
+function nodeInput(changes: Partial<HostFacts> = {}, more: Partial<LaunchInput> = {}): LaunchInput {
+  const { binary: _, agent: __, ...unikernel } = UNIKERNEL;
+  return inputOf({
+    unikernel: { ...unikernel, kernel: "debian" },
+    facts: factsOf({
+      kernel: { path: "/kernels/debian/kernel", ...FILE },
+      nodeKernel: NODE_KERNEL,
+      initrd: INITRD,
+      ...changes,
+    }),
+    ...more,
+  });
+}
+
+Deno.test("a kernel of the node is bound, and its modules are between the agent and the image", () => {
+  const input = nodeInput();
+  const { path, size } = NODE_KERNEL.modules;
+  const { prepend, ...rest } = stepOf(input, "makeInitrd");
+  assert.ok(prepend.agent !== undefined);
+  assert.deepEqual(rest, {
+    step: "makeInitrd",
+    target: "/guest/initrd",
+    uid: 65534,
+    gid: 65534,
+    modules: { path, maximumBytes: size },
+    image: { path: INITRD.path, maximumBytes: INITRD.size },
+  });
+  const { steps } = planLaunch(input).plan;
+  assert.ok(steps.some((it) => it.step === "bindHost" && it.target === "/guest/kernel"));
+  assert.ok(!steps.some(({ step }) => step === "copyImageFile" || step === "bindImageFile"));
+  const root = stepOf(input, "mountRoot").sizeBytes;
+  const less = stepOf(
+    nodeInput({ nodeKernel: { ...NODE_KERNEL, modules: undefined } }),
+    "mountRoot",
+  );
+  assert.equal(root - less.sizeBytes, size);
+});
+
+Deno.test("our init loads the drivers of a node's kernel where there is no agent, too", () => {
+  const unikernel = { ...nodeInput().unikernel, agent: "none" as const };
+  const input = nodeInput({}, { unikernel });
+  assert.equal(stepOf(input, "makeInitrd").prepend.agent, undefined);
+  assert.equal(planLaunch(input).stop.agent, undefined);
+});
+
+Deno.test("a guest with a node's kernel that would find no drivers, or no files, is refused", () => {
+  const withKeys = (keys: Partial<UnikernelConfig>) => ({
+    unikernel: { ...nodeInput().unikernel, agent: "none" as const, ...keys },
+  });
+  const cases: [LaunchInput, RegExp][] = [
+    [nodeInput({ initrd: undefined }), /give the guest its files: the image has neither/],
+    [nodeInput({ initrd: { ...INITRD, isInitramfs: false } }), /not an archive/],
+    [nodeInput({}, withKeys({ environment: "cmdline" })), /environment is "cmdline"/],
+  ];
+  for (const [input, message] of cases) {
+    assert.throws(() => planLaunch(input), { name: "UnsupportedError", message });
+  }
+});

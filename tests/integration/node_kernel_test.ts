@@ -1,0 +1,129 @@
+/** Linux guests that run with a kernel of the node. */
+import assert from "node:assert/strict";
+import { baseName } from "../../lib/os/path.ts";
+import { debianKernel, debianModules, makeLinuxInitrd } from "../support/fixtures.ts";
+import {
+  assertFailed,
+  assertNothingLeft,
+  assertSucceeded,
+  Container,
+  type ContainerOptions,
+} from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+import { urunc } from "../support/urunc.ts";
+
+const QEMU = {
+  needs: ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"],
+  timeoutSeconds: 120,
+};
+
+/** What the cloud kernel has itself. */
+const BUILTIN = ["virtio_pci", "virtio_console", "fuse", "virtiofs", "ext4", "af_packet"];
+
+/** A node with Debian's kernel, by the name `debian`; its configuration. */
+async function nodeWithKernel(scope: Scope, more = ""): Promise<string> {
+  const directory = await scope.temporaryDirectory("kernels");
+  const modules = `${directory}/modules`;
+  await Deno.mkdir(modules);
+  for (const path of await debianModules()) {
+    await Deno.copyFile(path, `${modules}/${baseName(path)}`);
+  }
+  await Deno.writeTextFile(
+    `${modules}/modules.builtin`,
+    BUILTIN.map((it) => `k/${it}.ko\n`).join(""),
+  );
+  await Deno.writeTextFile(
+    `${modules}/modules.dep`,
+    "virtio_net.ko: net_failover.ko failover.ko\nnet_failover.ko: failover.ko\nfailover.ko:\n" +
+      "virtio_blk.ko:\nbutton.ko:\n",
+  );
+  const config = `${directory}/config.toml`;
+  await Deno.writeTextFile(
+    config,
+    `accelerator = "tcg"\n${more}\n[guests.linux]\nkernels = "${directory}/store"\nkernel = "debian"\n`,
+  );
+  const added = await urunc(
+    ["kernel", "add", "--name", "debian", "--modules", modules, await debianKernel()],
+    { root: `${directory}/root`, config },
+  );
+  assertSucceeded(added);
+  assert.equal(added.stdout, "debian\n");
+  return config;
+}
+
+/** A container of an image that brings no kernel, but an initial RAM disk. */
+async function container(scope: Scope, options: ContainerOptions): Promise<Container> {
+  const initrd = await makeLinuxInitrd();
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  const { unikernel, ...rest } = options;
+  return await Container.prepare(scope, {
+    unikernelType: "linux",
+    initrd: initrd.path,
+    env: ["PATH=/bin"],
+    unikernel: { binary: undefined, hypervisor: undefined, ...unikernel },
+    ...rest,
+  });
+}
+
+testIf(
+  "kernels of the node: a guest runs with a kernel of the node and its modules",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const config = await nodeWithKernel(scope);
+    const script =
+      "busybox cut -d ' ' -f 1 /proc/modules | busybox sort; busybox ls /urunc/modules; exit 7";
+    const guest = await container(scope, {
+      config,
+      args: ["busybox", "sh", "-c", script],
+      // Only the guest's root may list the directory.
+      user: { uid: 0, gid: 0 },
+    });
+    const { code, stdout } = await guest.run();
+    assert.deepEqual(stdout.split("\n"), [
+      ...["failover", "net_failover", "virtio_blk", "virtio_net"],
+      ...["modules.dep", ""],
+    ]);
+    assert.equal(code, 7);
+    assertNothingLeft(guest);
+  },
+);
+
+testIf(
+  "kernels of the node: state has its name and checksum; a removed one is refused",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const config = await nodeWithKernel(scope);
+    const listed = JSON.parse(
+      (await urunc(["kernel", "list", "--format", "json"], { root: "/nowhere", config })).stdout,
+    );
+    assert.deepEqual(listed.map(({ name }: { name: string }) => name), ["debian"]);
+    const guest = await container(scope, { config, unikernel: { kernel: "debian" } });
+    assertSucceeded(await guest.create());
+    const { annotations } = await guest.state();
+    assert.equal(annotations!["com.urunc.kernel"], `debian sha256:${listed[0].image.sha256}`);
+    assertSucceeded(await urunc(["kernel", "rm", "debian"], { root: "/nowhere", config }));
+    assertSucceeded(await guest.urunc(["delete", "--force", guest.id]));
+    assertFailed(await guest.create(), [
+      "use kernel debian: it does not exist",
+      "urunc kernel add",
+    ]);
+    assertNothingLeft(guest);
+  },
+);
+
+testIf("kernels of the node: what cannot be run with one is refused by name", QEMU, async () => {
+  await using scope = new Scope();
+  const config = await nodeWithKernel(scope, '[allow]\nannotations = ["unikernelType", "initrd"]');
+  const cases: [ContainerOptions, ...string[]][] = [
+    [{ unikernel: { kernel: "debian" } }, "com.urunc.unikernel.kernel: allow.annotations has only"],
+    [{ unikernel: { initrd: undefined } }, "give the guest its files: the image has neither"],
+  ];
+  for (const [options, ...texts] of cases) {
+    const guest = await container(scope, { config, ...options });
+    assertFailed(await guest.create(), texts);
+    assertNothingLeft(guest);
+  }
+});
