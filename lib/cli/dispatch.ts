@@ -14,6 +14,7 @@ import { doctor } from "./verbs/doctor.ts";
 import { events } from "./verbs/events.ts";
 import { exec } from "./verbs/exec.ts";
 import { features } from "./verbs/features.ts";
+import { installRuntime, uninstallRuntime } from "./verbs/install.ts";
 import { kill } from "./verbs/kill.ts";
 import { list } from "./verbs/list.ts";
 import { logs } from "./verbs/logs.ts";
@@ -111,6 +112,10 @@ function dispatch(command: Command, context: Context): Promise<number> | number 
       return doctor(command);
     case "config":
       return config(command);
+    case "install":
+      return installRuntime(command);
+    case "uninstall":
+      return uninstallRuntime(command);
     case "completion":
       return completion(command);
     case "features":

@@ -37,6 +37,7 @@ const ROOM_ORDER = [
   "lib/container",
   "lib/runc",
   "lib/doctor",
+  "lib/install",
   "lib/shim",
   "lib/cli",
   "lib/entry.ts",

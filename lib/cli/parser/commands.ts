@@ -8,6 +8,7 @@ import {
 } from "./options.ts";
 import { doctorOptions } from "./doctor_options.ts";
 import { execOptions } from "./exec_options.ts";
+import { installOptions, uninstallOptions } from "./install_options.ts";
 import { updateOptions } from "./update_options.ts";
 
 /** A verb's help, options and arguments. */
@@ -238,6 +239,20 @@ export const commands = {
       },
       file: { metavar: "FILE", help: "To check; the node's own without it.", default: "" },
     },
+  },
+  install: {
+    summary: "Install this executable, and configure docker, containerd, CRI-O and podman for it.",
+    get options() {
+      return installOptions;
+    },
+    positionals: {},
+  },
+  uninstall: {
+    summary: "Take back what install did.",
+    get options() {
+      return uninstallOptions;
+    },
+    positionals: {},
   },
   completion: {
     summary: "Print a shell completion script.",

@@ -1,0 +1,57 @@
+import { exists, isDirectory } from "../os/files.ts";
+import { parentPath } from "../os/path.ts";
+
+/** The SHA-256 of bytes, in hexadecimal digits. */
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return new Uint8Array(digest).toHex();
+}
+
+/**
+ * Writes a file whole or not at all, with the mode and owner that it had.
+ *
+ * @param mode of a file that is new
+ */
+export function replaceFile(path: string, bytes: Uint8Array, mode: number): void {
+  const unfinished = `${path}.urunc-${Deno.pid}`;
+  const former = exists(path) ? Deno.statSync(path) : undefined;
+  try {
+    Deno.writeFileSync(unfinished, bytes, { createNew: true });
+    Deno.chmodSync(unfinished, former === undefined ? mode : former.mode! & 0o7777);
+    if (former !== undefined) Deno.chownSync(unfinished, former.uid, former.gid);
+    Deno.renameSync(unfinished, path);
+  } catch (error) {
+    if (exists(unfinished)) Deno.removeSync(unfinished);
+    throw error;
+  }
+}
+
+/**
+ * Makes a directory and those above it.
+ *
+ * @returns those that were made, from the outermost
+ */
+export function makeDirectories(path: string): string[] {
+  if (isDirectory(path) || path === "/") return [];
+  // A link to a directory, as /var/run is.
+  if (exists(path) && Deno.statSync(path).isDirectory) return [];
+  const above = makeDirectories(parentPath(path));
+  Deno.mkdirSync(path, { mode: 0o755 });
+  return [...above, path];
+}
+
+/** The bytes of a file; undefined when there is none. */
+export function bytesOf(path: string): Uint8Array<ArrayBuffer> | undefined {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Whether two files have the same bytes. */
+export function isSame(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  return one !== undefined && one.length === other?.length &&
+    one.every((byte, index) => byte === other[index]);
+}
