@@ -291,9 +291,13 @@ export class TaskService {
     // A restarted containerd takes a task without processes for one that never was,
     // and would not hear how it ended.
     const pids = task.exit === undefined ? await task.pids() : [task.pid];
-    const added = new Map([...processes].map(([execId, { process }]) => [process.pid, execId]));
+    // What stands for a guest's process is not in the container's cgroup.
+    const added = new Map(
+      [...processes].filter(([, { process }]) => process.status() === "running")
+        .map(([execId, { process }]) => [process.pid, execId]),
+    );
     return {
-      processes: pids.map((pid) => {
+      processes: [...new Set([...pids, ...added.keys()])].map((pid) => {
         const execId = added.get(pid);
         return execId === undefined ? { pid } : { pid, info: packAny(ProcessDetails, { execId }) };
       }),
