@@ -1,5 +1,5 @@
 import { execRuntime } from "../runc/exec.ts";
-import { isGuest, requireOrdinaryAllowed, summarizeBundle } from "../runc/kind.ts";
+import { isGuest, isGuestByPolicy, requireOrdinaryAllowed, summarizeBundle } from "../runc/kind.ts";
 import { isId } from "../container/id.ts";
 import { Store } from "../container/store.ts";
 import { findRuntime } from "../runc/runtime_program.ts";
@@ -79,6 +79,7 @@ export async function handOverCreation(
   context.store.requireFree(command.id);
   const configuration = await context.configuration();
   const summary = summarizeBundle(bundle);
+  if (isGuestByPolicy(summary, configuration)) return;
   requireOrdinaryAllowed(summary, configuration);
   const program = findRuntime(configuration.oci_runtime);
   const directory = delegatedDirectory(command.root);

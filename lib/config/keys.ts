@@ -217,12 +217,13 @@ export const configurationTables = {
   guests: {
     undescribed: {
       kind: "choice",
-      choices: ["runc", "refuse"],
+      choices: ["runc", "linux", "refuse"],
       default: "runc",
       help:
         "What becomes of a container that neither annotations nor /urunc.json of its image describe as a " +
-        "guest, and of Knative's queue-proxy. runc: oci_runtime runs it on the host's kernel. refuse: it " +
-        "is an error. A pod's sandbox is run by oci_runtime always.",
+        "guest, and of Knative's queue-proxy. runc: oci_runtime runs it on the host's kernel. linux: it is " +
+        "a Linux guest with the kernel that guests.linux.kernel names. refuse: it is an error. A pod's " +
+        "sandbox is run by oci_runtime always.",
     },
   },
   "guests.linux": {

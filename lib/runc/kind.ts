@@ -85,6 +85,28 @@ export function isGuest({ annotations, rootfs }: BundleSummary): boolean {
 }
 
 /**
+ * Whether a container that nothing describes ({@linkcode isGuest}) is a Linux guest all the same, since the
+ * operator wants that of all but the sandboxes of pods.
+ *
+ * @throws InvalidConfigurationError when there is no kernel for it
+ */
+export function isGuestByPolicy(
+  { annotations }: Pick<BundleSummary, "annotations">,
+  { guests, "guests.linux": linux }: Pick<Configuration, "guests" | "guests.linux">,
+): boolean {
+  if (guests.undescribed !== "linux" || isSandbox(annotations)) return false;
+  if (linux.kernel === undefined) {
+    throw new InvalidConfigurationError({
+      operation: "choose a kernel for the container",
+      subject: "guests.linux.kernel",
+      reason: 'it names none, and guests.undescribed is "linux" in the configuration',
+      remedy: "urunc kernel add stores a kernel, whose name goes there",
+    });
+  }
+  return decided(true, 'guests.undescribed is "linux" in the configuration');
+}
+
+/**
  * Looks at a container that is not a guest ({@linkcode isGuest}): what else it may be the operator decides.
  * Anybody may call a container of a pod `queue-proxy`; containerd alone says what a sandbox is.
  *
@@ -101,7 +123,7 @@ export function requireOrdinaryAllowed(
     subject: isProxy ? `the container ${QUEUE_PROXY}` : "the container",
     reason: `${
       isProxy ? "it is not a guest" : "neither its annotations nor /urunc.json describe a guest"
-    }, and guests.undescribed is "refuse" in the configuration`,
+    }, and guests.undescribed is "${guests.undescribed}" in the configuration`,
     remedy: "it would run on the host's kernel; use another runtime for it",
   });
 }
@@ -111,7 +133,7 @@ function isSandbox(annotations: BundleSummary["annotations"]): boolean {
 }
 
 function decided(isGuest: boolean, why: string): boolean {
-  debug(`the container is ${isGuest ? "a guest" : "handed to the OCI runtime"}: ${why}`);
+  debug(`the container is ${isGuest ? "a guest" : "not a guest"}: ${why}`);
   return isGuest;
 }
 

@@ -127,3 +127,20 @@ testIf("kernels of the node: what cannot be run with one is refused by name", QE
     assertNothingLeft(guest);
   }
 });
+
+testIf(
+  "kernels of the node: a container that nothing describes is a guest where the operator wants it",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const config = await nodeWithKernel(
+      scope,
+      'oci_runtime = "/bin/false"\n[guests]\nundescribed = "linux"',
+    );
+    const guest = await container(scope, { config });
+    await Deno.remove(`${guest.rootfs}/urunc.json`);
+    // Its files are all that it lacks.
+    assertFailed(await guest.create(), ["give the guest its files: the image has neither"]);
+    assertNothingLeft(guest);
+  },
+);

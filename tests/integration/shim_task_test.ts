@@ -189,6 +189,19 @@ testIf("a container that is not a guest is refused where the operator allows gue
   assert.equal(readRecord(it.bundle), undefined);
 });
 
+testIf("a container that nothing describes is a guest where the operator wants that", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const store = await scope.temporaryDirectory("kernels");
+  const extra = 'oci_runtime = "/bin/true"\n[guests]\nundescribed = "linux"\n' +
+    `[guests.linux]\nkernels = "${store}"\nkernel = "debian"`;
+  const it = await shim(scope, () => ({}), new Reactor(), Reaper, extra);
+  await Deno.remove(`${it.bundle}/rootfs/urunc.json`);
+  await assert.rejects(it.tasks.create(it.request()), /use kernel debian: it does not exist/);
+  assert.equal(readRecord(it.bundle), undefined);
+});
+
 /** An OCI runtime that can neither make a container nor delete it, until it is asked to. */
 const RUNTIME = `#!/bin/sh
 case "$*" in

@@ -11,7 +11,13 @@ import {
 } from "../rootfs/rootfs.ts";
 import type { TaskFactory } from "../service.ts";
 import type { ShimServices } from "../daemon/services.ts";
-import { isGuest, isInPod, requireOrdinaryAllowed, summarizeBundle } from "../../runc/kind.ts";
+import {
+  isGuest,
+  isGuestByPolicy,
+  isInPod,
+  requireOrdinaryAllowed,
+  summarizeBundle,
+} from "../../runc/kind.ts";
 import { decodeOptions } from "./options.ts";
 import { Stopwatch } from "../../container/timeline.ts";
 import type { Task } from "./task.ts";
@@ -55,7 +61,8 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const io = { stdin, stdout, stderr, terminal };
     const common = { id, bundle, io, options };
     const summary = summarizeBundle(bundle);
-    const isOurs = isGuest(summary);
+    const configuration = () => services.configuration(options.configurationPath);
+    const isOurs = isGuest(summary) || isGuestByPolicy(summary, await configuration());
     const mountFor = (purpose: RootfsPurpose) => remountRootfs(rootfs, `${bundle}/rootfs`, purpose);
     if (!isOurs || summary.hasHooks) await mountFor(isOurs ? "hooks" : "ordinary");
     if (isOurs) {
@@ -70,8 +77,8 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
       if (services.shared) services.inits.prepareSoon();
       return task;
     }
-    const configuration = await services.configuration(options.configurationPath);
-    requireOrdinaryAllowed(summary, configuration);
+    const { oci_runtime: program, ...policy } = await configuration();
+    requireOrdinaryAllowed(summary, policy);
     // A container after a pod's sandbox may be a guest.
     if (!services.shared && !isInPod(summary)) services.inits.drop();
     const { DelegatedTask } = await import("./delegated.ts");
@@ -83,7 +90,7 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
       version: 1,
       kind: "delegated",
       root: `${root}/${namespace}`,
-      runtime: findRuntime(options.runtime ?? configuration.oci_runtime),
+      runtime: findRuntime(options.runtime ?? program),
       systemdCgroup: options.systemdCgroup,
     };
     services.log.info(`${id} is not a guest: ${delegated.runtime} runs it on the host's kernel`);

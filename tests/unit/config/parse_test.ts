@@ -197,7 +197,7 @@ const refused: [toml: string, subject: string, says: string][] = [
     "ids.mode",
     'leaves no groups to monitors, and device_access is "groups"',
   ],
-  ['[guests]\nundescribed = "crun"', "guests.undescribed", '"runc" or "refuse"'],
+  ['[guests]\nundescribed = "crun"', "guests.undescribed", '"runc" or "linux" or "refuse"'],
   ["monitors = []", "monitors", "found an array, allowed: a table"],
   ["monitors = 1979-05-27", "monitors", "found a date"],
   ["[monitors.qemuu]", "monitors.qemuu", 'did you mean "qemu"?'],

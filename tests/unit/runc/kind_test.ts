@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { NotAllowedError } from "../../../lib/errors.ts";
-import { requireOrdinaryAllowed } from "../../../lib/runc/kind.ts";
+import { isGuestByPolicy, requireOrdinaryAllowed } from "../../../lib/runc/kind.ts";
 
 const SANDBOX = { "io.kubernetes.cri.container-type": "sandbox" };
 const PROXY = { "io.kubernetes.cri.container-name": "queue-proxy" };
@@ -28,3 +28,34 @@ for (const [annotations, undescribed, ok] of cases) {
     });
   });
 }
+
+Deno.test('guests.undescribed = "linux" makes a guest of all but the sandboxes of pods', () => {
+  const isGuest = (
+    annotations: Record<string, string>,
+    undescribed: "linux" | "runc" | "refuse",
+  ) => {
+    const linux = { kernel: "debian", kernels: "/k" };
+    return isGuestByPolicy({ annotations }, { guests: { undescribed }, "guests.linux": linux });
+  };
+  const others: Record<string, string>[] = [{}, PROXY, {
+    "io.kubernetes.cri.container-type": "container",
+  }];
+  for (const annotations of others) {
+    assert.equal(isGuest(annotations, "linux"), true);
+    assert.equal(isGuest(annotations, "runc"), false);
+    assert.equal(isGuest(annotations, "refuse"), false);
+  }
+  assert.equal(isGuest(SANDBOX, "linux"), false);
+  requireOrdinaryAllowed({ annotations: SANDBOX }, { guests: { undescribed: "linux" } });
+});
+
+Deno.test("without a kernel of the node there is no guest to be made", () => {
+  const configuration = {
+    guests: { undescribed: "linux" as const },
+    "guests.linux": { kernel: undefined, kernels: "/k" },
+  };
+  assert.equal(isGuestByPolicy({ annotations: SANDBOX }, configuration), false);
+  assert.throws(() => isGuestByPolicy({ annotations: {} }, configuration), {
+    message: /guests\.linux\.kernel: it names none.*urunc kernel add/,
+  });
+});
