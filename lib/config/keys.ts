@@ -251,12 +251,12 @@ export const configurationTables = {
     },
     mode: {
       kind: "choice",
-      choices: ["container", "uid"],
+      choices: ["container", "uid", "userns"],
       default: "container",
       help:
         "Who the monitor is on the host. container: the container's user. uid: a user and group of its " +
         "own out of range, and no additional groups, so that no two guests share what the kernel counts " +
-        "or allows by user. Files that the container names are opened as its user may, and programs in a " +
+        "or allows by user. userns: the same, in a user namespace that has only this user. Files that the container names are opened as its user may, and programs in a " +
         "guest with an agent are that user, in every mode.",
     },
     range: {

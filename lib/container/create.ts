@@ -4,7 +4,8 @@ import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
 import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, NotFoundError, UruncError } from "../errors.ts";
-import { readNamespaces } from "../host/namespaces.ts";
+import type { ExpectedUserNamespace } from "../host/id_maps.ts";
+import { readNamespaces, userNamespaceName } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts } from "../inspect/types.ts";
 import type { InitMessage, Report } from "../launch/channel.ts";
@@ -24,6 +25,7 @@ import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespa
 import { TAP_NAME } from "../network/names.ts";
 import { tapInUse } from "../network/tap.ts";
 import { networkMode } from "../plan/network.ts";
+import type { PlannedUserNamespace } from "../plan/user_namespace.ts";
 import { preload } from "../os/preload.ts";
 import { DescriptorReserve } from "../os/reserve.ts";
 import { explainShortage, shortageRemedy } from "../os/shortage.ts";
@@ -359,6 +361,7 @@ async function launch(
     lacksNetwork: lacksNetwork && !isAmbiguous ? true : undefined,
     expectedIdentity: planned.identity,
     namespaces: { container, monitor: planned.monitorNamespaces },
+    userNamespace: expectedUserNamespace(planned.userNamespace),
     memoryBytes: planned.memoryBytes,
     processes: planned.processes.needed,
     vcpus: planned.vcpus,
@@ -540,6 +543,16 @@ function requireNoOtherGuest({ tapOwner }: NetworkFacts, ownCgroup: string): voi
   if (tapOwner !== undefined && isGuestAlive(tapOwner, ownCgroup)) {
     throw tapInUse(TAP_NAME, tapOwner);
   }
+}
+
+/** Of one that is joined it is known which: what the path leads to later must be no other. */
+function expectedUserNamespace(
+  planned: PlannedUserNamespace | undefined,
+): ExpectedUserNamespace | undefined {
+  if (planned?.path === undefined) return planned;
+  const { path, uids, gids } = planned;
+  const inode = readFileIdentity(path)?.ino;
+  return { uids, gids, ...(inode === undefined ? {} : { name: userNamespaceName(inode) }) };
 }
 
 type Answer = Exclude<InitMessage, Report>;

@@ -1,6 +1,7 @@
 import { close, O_RDONLY, open } from "../../ffi/linux.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
+import { compareIdMaps, readIdMaps } from "../host/id_maps.ts";
 import { compareNamespaces, readNamespaces } from "../host/namespaces.ts";
 import type { ContainerState } from "./state.ts";
 
@@ -23,7 +24,7 @@ export interface Proven {
 }
 
 /**
- * Compares a process of a container with its plan: identity and namespaces; and the AppArmor profile,
+ * Compares a process of a container with its plan: identity and namespaces, with their mappings of ids; and the AppArmor profile,
  * which confines from an exec on.
  *
  * @throws an error of Deno or LinuxError when it does not exist (any more); HostError when its state
@@ -38,6 +39,7 @@ export function readProof(state: ContainerState, process: Proven): Proof {
   const differences = [
     ...compareIdentity(identity, expectedOf(state, process)),
     ...differentNamespaces(state, pid, role),
+    ...differentUserNamespace(state, pid, role),
     ...executed ? differentProfile(state, pid) : [],
   ];
   return { identity, differences: differences.map((it) => `${role}: ${it}`) };
@@ -61,6 +63,23 @@ function expectedOf({ expectedIdentity }: ContainerState, { role, started }: Pro
   if (seccompFilters === undefined || role === "monitor" && !started) return identity;
   const above = role === "waiter" && started ? 1 : 0;
   return { ...identity, seccompFilters: seccompFilters + above };
+}
+
+/** The maps are a namespace's own, which a name of one that was just made says nothing of. */
+function differentUserNamespace(
+  { userNamespace }: ContainerState,
+  pid: number,
+  role: Role,
+): string[] {
+  if (userNamespace === undefined || role !== "monitor") return [];
+  const { name } = userNamespace;
+  const actual = readNamespaces(pid).user;
+  return [
+    ...name === undefined || name === actual
+      ? []
+      : [`user namespace is ${actual}, planned was ${name}`],
+    ...compareIdMaps(readIdMaps(pid), userNamespace),
+  ];
 }
 
 /** A container of an older urunc has none written down. */

@@ -13,9 +13,10 @@ import {
   text as plainText,
 } from "../decode/decode.ts";
 import type { State as OciState } from "../oci/state.ts";
-import type { Hook } from "../oci/types.ts";
+import type { Hook, IdMapping } from "../oci/types.ts";
+import type { ExpectedUserNamespace } from "../host/id_maps.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
-import type { MonitorNamespace, Namespaces } from "../host/namespaces.ts";
+import type { Namespaces, OwnNamespace } from "../host/namespaces.ts";
 import type { Asking } from "../guest/types.ts";
 import type { Course, Timeline } from "./timeline.ts";
 
@@ -95,8 +96,10 @@ export interface ContainerState {
     /** Those of the container: its process is in them. */
     container: Namespaces;
     /** In which of these the monitor is apart from it. */
-    monitor: MonitorNamespace[];
+    monitor: OwnNamespace[];
   };
+  /** The monitor's, when it is in one. */
+  userNamespace?: ExpectedUserNamespace;
   /** The monitor's name. */
   monitor: string;
   /** The guest's kernel, where it is one of the node's. */
@@ -183,6 +186,7 @@ function readState(state: Fields): ContainerState {
     identity: state.optional("identity", plainText),
     waiterIdentity: state.optional("waiterIdentity", plainText),
     namespaces: state.optional("namespaces", readNamespaces),
+    userNamespace: state.optional("userNamespace", readUserNamespace),
     monitor: state.required("monitor", plainText),
     kernel: state.optional("kernel", (value, at) => {
       const kernel = new Fields(value, at);
@@ -252,7 +256,25 @@ const readNamespaces: Decoder<ContainerState["namespaces"]> = (value, at) => {
   const namespaces = new Fields(value, at);
   return {
     container: namespaces.textRecord("container") as Namespaces,
-    monitor: namespaces.required("monitor", listOf(oneOf(["network", "ipc", "pid"]))),
+    monitor: namespaces.required("monitor", listOf(oneOf(["network", "ipc", "pid", "user"]))),
+  };
+};
+
+const readUserNamespace: Decoder<ExpectedUserNamespace> = (value, at) => {
+  const namespace = new Fields(value, at);
+  return {
+    uids: namespace.required("uids", listOf(readIdMapping)),
+    gids: namespace.required("gids", listOf(readIdMapping)),
+    name: namespace.optional("name", plainText),
+  };
+};
+
+const readIdMapping: Decoder<IdMapping> = (value, at) => {
+  const mapping = new Fields(value, at);
+  return {
+    containerID: mapping.required("containerID", count),
+    hostID: mapping.required("hostID", count),
+    size: mapping.required("size", count),
   };
 };
 

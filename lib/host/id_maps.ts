@@ -7,6 +7,35 @@ export interface IdMaps {
   gids: IdMapping[];
 }
 
+/** The user namespace that a monitor must be in. */
+export interface ExpectedUserNamespace extends IdMaps {
+  /** Of one that is joined, as /proc/PID/ns/user has it: `user:[4026532567]`. */
+  name?: string;
+}
+
+/**
+ * Compares the mappings of a process's user namespace with the planned ones.
+ *
+ * @returns a sentence for each difference
+ */
+export function compareIdMaps(actual: IdMaps, planned: IdMaps): string[] {
+  return (["uids", "gids"] as const).flatMap((ids) => {
+    const [is, was] = [formatMap(actual[ids]), formatMap(planned[ids])];
+    return is === was ? [] : [`mapping of ${ids} is ${is}, planned was ${was}`];
+  });
+}
+
+/** Sorted: the kernel sorts those that are more than a few (map_write() in kernel/user_namespace.c). */
+function formatMap(mappings: readonly IdMapping[]): string {
+  const sorted = [...mappings].sort((a, b) => a.containerID - b.containerID);
+  return sorted.map((it) => `${it.containerID}:${it.hostID}:${it.size}`).join(",") || "empty";
+}
+
+/** What is written to /proc/PID/uid_map, or gid_map. */
+export function idMapText(mappings: readonly IdMapping[]): string {
+  return mappings.map((it) => `${it.containerID} ${it.hostID} ${it.size}\n`).join("");
+}
+
 /**
  * Parses /proc/PID/uid_map, or gid_map: lines of an id inside, one outside, and how many.
  *

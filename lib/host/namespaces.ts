@@ -1,11 +1,15 @@
-/** Namespaces that a monitor may have for itself, apart from those of the container's process. */
+/** Namespaces that init makes for a monitor, apart from those of the container's process. */
 export type MonitorNamespace = "network" | "ipc" | "pid";
 
+/** All that a monitor may be in apart from it: the monitor's own process enters a user namespace. */
+export type OwnNamespace = MonitorNamespace | "user";
+
 /** Their names below /proc/PID/ns. */
-export const NAMESPACE_FILES: Record<MonitorNamespace, string> = {
+export const NAMESPACE_FILES: Record<OwnNamespace, string> = {
   network: "net",
   ipc: "ipc",
   pid: "pid",
+  user: "user",
 };
 
 /** All that a process is in, but time: the names below /proc/PID/ns. */
@@ -25,6 +29,11 @@ export function readNamespaces(pid: number): Namespaces {
   return Object.fromEntries(FILES.map((file) => [file, read(file)])) as Namespaces;
 }
 
+/** The name that the kernel gives a user namespace, of the inode that its file has. */
+export function userNamespaceName(inode: number): string {
+  return `user:[${inode}]`;
+}
+
 /** Where a process should be. */
 export interface PlannedNamespaces {
   /** The namespaces of the container. */
@@ -32,7 +41,7 @@ export interface PlannedNamespaces {
   /** Those of the runtime, of which none may be one that is the process's own. */
   runtime: Namespaces;
   /** Which are to be others than the container's, of this process alone. */
-  own?: readonly MonitorNamespace[];
+  own?: readonly OwnNamespace[];
 }
 
 /**

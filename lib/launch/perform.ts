@@ -13,6 +13,7 @@ import { NETWORK_STEPS } from "./steps/network.ts";
 import { ROOT_STEPS } from "./steps/root.ts";
 import { ROOT_DISK_STEPS } from "./steps/root_disk.ts";
 import { TERMINAL_STEPS } from "./steps/terminal.ts";
+import { USER_NAMESPACE_STEPS } from "./steps/user_namespace.ts";
 import { errorMessage } from "../errors.ts";
 
 const HANDLERS: StepHandlers<Step["step"]> = {
@@ -25,6 +26,7 @@ const HANDLERS: StepHandlers<Step["step"]> = {
   ...CREDENTIAL_STEPS,
   ...LANDLOCK_STEPS,
   ...MONITOR_STEPS,
+  ...USER_NAMESPACE_STEPS,
   ...EXEC_STEPS,
 };
 

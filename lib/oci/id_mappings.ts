@@ -6,7 +6,7 @@ import type { IdMapping, Linux, Spec, User } from "./types.ts";
 const IDS = 2 ** 32 - 1;
 
 /** True when the container's ids are not the host's. */
-function hasUserNamespace({ namespaces }: Pick<Linux, "namespaces">): boolean {
+export function hasUserNamespace({ namespaces }: Pick<Linux, "namespaces">): boolean {
   return namespaces.some(({ type }) => type === "user");
 }
 

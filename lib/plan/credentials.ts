@@ -56,6 +56,8 @@ export interface CredentialsInput {
   /** Capabilities that the operator's configuration lets this monitor keep. */
   capabilities: string[];
   newKeyring: boolean;
+  /** Capabilities that the monitor's process is started with, and gives up before anything else. */
+  passed?: string[];
   /** Filters of system calls that the creator is in, and so all that it starts; 0 when not given. */
   seccompFilters?: number;
 }
@@ -67,19 +69,22 @@ export interface CredentialsInput {
  * 1. rlimits while CAP_SYS_RESOURCE may still raise a hard limit; and a session keyring on root's
  *    quota: a user with an exhausted quota could otherwise make it fail, and so keep the caller's keys
  *    in the next container;
- * 2. the bounding set needs CAP_SETPCAP, which the uid change takes away; it is emptied for uid 0
+ * 2. what the monitor's process needs to enter a user namespace is inheritable from here on: once it is not
+ *    in the bounding set, the kernel would not let it become so (capset(2));
+ * 3. the bounding set needs CAP_SETPCAP, which the uid change takes away; it is emptied for uid 0
  *    too, since execve as uid 0 would otherwise regain all capabilities from it (capabilities(7));
- * 3. keep-caps before the uid changes: what starts the monitor in its namespaces needs CAP_SYS_ADMIN;
- * 4. groups, then gid, then uid: each needs a capability that the next drops. Without setgroups
+ * 4. keep-caps before the uid changes: what starts the monitor in its namespaces needs CAP_SYS_ADMIN;
+ * 5. groups, then gid, then uid: each needs a capability that the next drops. Without setgroups
  *    the caller's groups remain (CVE-2013-4291, CVE-2022-0358);
- * 5. capabilities set to exactly what is granted, normally nothing, in all sets (CVE-2022-29162), and
- *    CAP_SYS_ADMIN in those alone that no exec leaves (see `STARTS_MONITOR`);
- * 6. no_new_privs: a set-uid binary cannot regain privileges;
- * 7. what the process inherited from the caller and from Deno: signals, umask, descriptors (CVE-2024-21626),
+ * 6. capabilities set to exactly what is granted, normally nothing, in all sets (CVE-2022-29162), and
+ *    CAP_SYS_ADMIN in those alone that no exec leaves (see `STARTS_MONITOR`), unless the monitor's process
+ *    is to enter a user namespace: then that one exec leaves it;
+ * 7. no_new_privs: a set-uid binary cannot regain privileges;
+ * 8. what the process inherited from the caller and from Deno: signals, umask, descriptors (CVE-2024-21626),
  *    and a session keyring of the monitor's user.
  */
 export function planCredentials(input: CredentialsInput): Step[] {
-  const { process, capabilities } = input;
+  const { process, capabilities, passed = [] } = input;
   const steps: Step[] = [];
 
   for (const { type, soft, hard, tolerate } of rlimitsOf(process)) {
@@ -89,12 +94,16 @@ export function planCredentials(input: CredentialsInput): Step[] {
 
   // ENOSYS: the kernel has no keyrings, so none can leak.
   if (input.newKeyring) steps.push({ step: "newSessionKeyring", tolerate: ["ENOSYS"] });
+  if (passed.length > 0) steps.push({ step: "inheritCapabilities", capabilities: passed });
   steps.push({ step: "dropBoundingSet", keep: capabilities });
   steps.push({ step: "keepCapabilities" });
   steps.push({ step: "setGroups", gids: groupsOf(process.user) });
   steps.push({ step: "setGid", gid: process.user.gid });
   steps.push({ step: "setUid", uid: process.user.uid });
-  steps.push({ step: "setCapabilities", capabilities, kept: STARTS_MONITOR });
+  steps.push({
+    ...{ step: "setCapabilities", capabilities, kept: STARTS_MONITOR },
+    ...(passed.length === 0 ? {} : { passed }),
+  });
   // A change of credentials resets it to fs.suid_dumpable. It matters most here: the other
   // threads of this process share its memory and, for uid 0, keep all capabilities until the exec.
   steps.push({ step: "undumpable" });

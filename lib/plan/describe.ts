@@ -25,6 +25,7 @@ const SHOWN = [
   "keep",
   "capabilities",
   "kept",
+  "passed",
   "gids",
   "uid",
   "gid",
@@ -34,7 +35,7 @@ const SHOWN = [
 ] as const;
 
 /** Names of these are said where they are not obvious from the value. */
-const NAMED = new Set(["kept", "uid", "gid", "soft", "hard"]);
+const NAMED = new Set(["kept", "passed", "uid", "gid", "soft", "hard"]);
 
 /** A parameter that is a description of its own: a step's value is shown for this kind only. */
 const VALUE_STEPS = new Set<Step["step"]>(["oomScoreAdj"]);

@@ -52,8 +52,15 @@ import {
   type TerminalReceiver,
 } from "./types.ts";
 import { monitorNamespaces } from "./namespaces.ts";
+import {
+  entering,
+  openUserNamespace,
+  type PlannedUserNamespace,
+  planUserNamespace,
+  USER_NAMESPACE,
+} from "./user_namespace.ts";
 import { monitorArguments, waiterArguments } from "./waiter.ts";
-import type { MonitorNamespace } from "../host/namespaces.ts";
+import type { OwnNamespace } from "../host/namespaces.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 import type { AllowedDevice } from "../cgroups/device_program.ts";
 
@@ -103,7 +110,8 @@ export interface Launch {
   plan: LaunchPlan;
   identity: ExpectedIdentity;
   /** Which namespaces the monitor has for itself. */
-  monitorNamespaces: MonitorNamespace[];
+  monitorNamespaces: OwnNamespace[];
+  userNamespace?: PlannedUserNamespace;
   /** What guest and monitor use at most. */
   memoryBytes: number;
   /** The guest's virtual processors. */
@@ -146,9 +154,12 @@ export function planLaunch(asked: LaunchInput): Launch {
   const accelerator = acceleratorOf(input);
   requireAbilities(input, accelerator);
   const monitorConfiguration = configuration.monitors[input.monitor.name];
+  const capabilities = monitorConfiguration?.capabilities ?? [];
+  const userNamespace = planUserNamespace({ ...input, capabilities });
   const credentials: CredentialsInput = {
     process: spec.process,
-    capabilities: monitorConfiguration?.capabilities ?? [],
+    capabilities,
+    passed: entering(userNamespace),
     newKeyring: input.newKeyring,
     seccompFilters: facts.seccompFilters,
   };
@@ -196,6 +207,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     agent: stop.agent === true,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
+  const userFd = userNamespace === undefined ? undefined : inherit(USER_NAMESPACE);
   const waiterFilterFd = filters === undefined ? undefined : numbered(waiterFds, WAITER_FILTER);
   const [portsFd] = stop.agent
     ? AGENT_PORTS.map((port) => numbered(waiterFds, portEnds(port).ours))
@@ -221,6 +233,7 @@ export function planLaunch(asked: LaunchInput): Launch {
       : [{ step: "listenForControl", path: paths.controlSocket } as const]),
     // As root: the file is not the monitor's user's to change.
     { step: "openWaiter" },
+    ...openUserNamespace(userNamespace),
     ...(filters === undefined ? [] : [
       { step: "openFilter", name: MONITOR_FILTER, filter: filters.monitor } as const,
       { step: "openFilter", name: WAITER_FILTER, filter: filters.waiter } as const,
@@ -270,6 +283,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     {
       step: "startMonitor",
       argv: monitorArguments({
+        userFd,
         fileSize: fileSizeLimit({
           process: spec.process,
           guestMemoryMiB: monitorInput.memoryMiB,
@@ -279,6 +293,7 @@ export function planLaunch(asked: LaunchInput): Launch {
         program: input.monitor.argv(monitorInput),
       }),
       fds,
+      ...(userNamespace === undefined ? {} : { entersUserNamespace: true }),
     },
     { step: "leaveMonitorNamespaces" },
     { step: "setCapabilities", capabilities: credentials.capabilities },
@@ -304,7 +319,8 @@ export function planLaunch(asked: LaunchInput): Launch {
   return {
     plan: { version: PLAN_VERSION, phase: "launch", steps },
     identity: expectedIdentity(credentials, filters !== undefined),
-    monitorNamespaces: namespaces,
+    monitorNamespaces: [...namespaces, ...(userNamespace === undefined ? [] : ["user" as const])],
+    userNamespace,
     vcpus: vcpusOf(input),
     processes: planProcesses({
       ...input,

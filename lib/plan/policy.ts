@@ -101,7 +101,7 @@ export interface Users {
 
 /**
  * Who is who of a container, as config.json and the operator have it. In a user namespace, uid 0 of the
- * container is another one on the host, and so not replaced. With `ids.mode = "uid"` the monitor has no groups
+ * container is another one on the host, and so not replaced. With `ids.mode`s "uid" and "userns" the monitor has no groups
  * besides its own: whatever a group may open, several containers may. What the monitor needs is made for
  * its uid, or opened before.
  *

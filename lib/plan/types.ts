@@ -1,13 +1,13 @@
 import type { AllowedDevice } from "../cgroups/device_program.ts";
 import type { Credentials } from "../host/access.ts";
 import type { MonitorNamespace } from "../host/namespaces.ts";
-import type { Hook, NamespaceType } from "../oci/types.ts";
+import type { Hook, IdMapping, NamespaceType } from "../oci/types.ts";
 import type { TapOwner } from "../network/owner.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import type { CallFilter } from "../seccomp/types.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
-export const PLAN_VERSION = 5;
+export const PLAN_VERSION = 6;
 
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
@@ -188,13 +188,18 @@ export type StepBody =
   /** With `noDevices`, device nodes there can no longer be opened. */
   | { step: "remountReadOnly"; path: string; noDevices?: true }
   | { step: "setRlimit"; type: string; soft: string; hard: string }
+  /** May be passed on by an exec later, although the bounding set has them no more. */
+  | { step: "inheritCapabilities"; capabilities: string[] }
   | { step: "dropBoundingSet"; keep: string[] }
   | { step: "keepCapabilities" }
   | { step: "setGroups"; gids: number[] }
   | { step: "setGid"; gid: number }
   | { step: "setUid"; uid: number }
-  /** `kept` are this process's alone: no program that it executes or starts has them. */
-  | { step: "setCapabilities"; capabilities: string[]; kept?: string[] }
+  /**
+   * `kept` are this process's alone: no program that it executes or starts has them. `passed`, which are
+   * among them, such a program has, too.
+   */
+  | { step: "setCapabilities"; capabilities: string[]; kept?: string[]; passed?: string[] }
   | { step: "noNewPrivileges" }
   /**
    * Where the kernel has Landlock: no file can be opened but those of the root, no TCP port be bound or
@@ -209,14 +214,21 @@ export type StepBody =
   | { step: "filterCalls"; filter: CallFilter }
   /** Makes the program of the container's process and of the monitor's, until its exec (lib/build/waiter). */
   | { step: "openWaiter" }
+  /** Makes a user namespace that nothing is in, and opens it as `user`; needs /proc, so before the pivot. */
+  | { step: "makeUserNamespace"; uidMappings: IdMapping[]; gidMappings: IdMapping[] }
+  /** Opens one that is there. */
+  | { step: "openUserNamespace"; path: string }
   /** Opens a file with a filter's program, that the process which installs it reads. */
   | { step: "openFilter"; name: string; filter: CallFilter }
   /** Opens the container's own, to return to; needs /proc, so before the pivot. */
   | { step: "holdNamespaces"; namespaces: MonitorNamespace[] }
   /** New namespaces, for what `startMonitor` starts. */
   | { step: "enterMonitorNamespaces"; namespaces: MonitorNamespace[] }
-  /** Starts the monitor's process, which waits for the container's: see launch/steps/monitor.ts. */
-  | { step: "startMonitor"; argv: string[]; fds: InheritedFd[] }
+  /**
+   * Starts the monitor's process, which waits for the container's: see launch/steps/monitor.ts. When it is
+   * to enter a user namespace first, init waits until it has.
+   */
+  | { step: "startMonitor"; argv: string[]; fds: InheritedFd[]; entersUserNamespace?: true }
   /** Returns to those of `holdNamespaces`. */
   | { step: "leaveMonitorNamespaces" }
   /** A connection between the container's process, `watch`, and the monitor, `events`. */

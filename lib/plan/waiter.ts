@@ -62,6 +62,8 @@ function watchWords({ failures }: WaiterInput["monitor"], fd: number): string[] 
 export interface MonitorArguments {
   /** Its RLIMIT_FSIZE, which is not the waiter's: whose output may be a file of any size. */
   fileSize: Pick<Rlimit, "soft" | "hard">;
+  /** Of its user namespace. */
+  userFd?: number;
   /** Of its filter of system calls. */
   filterFd?: number;
   /** The monitor's argument vector, its path first. */
@@ -69,9 +71,17 @@ export interface MonitorArguments {
 }
 
 /** The argument vector of the monitor's process. */
-export function monitorArguments({ fileSize, filterFd, program }: MonitorArguments): string[] {
-  const words = [`fsize=${fileSize.soft}:${fileSize.hard}`, ...filterWords(filterFd)];
-  return [MONITOR, ...words, "--", ...program];
+export function monitorArguments(input: MonitorArguments): string[] {
+  const { fileSize, userFd, filterFd, program } = input;
+  return [
+    MONITOR,
+    // The first: see lib/build/waiter/waiter.c.
+    ...(userFd === undefined ? [] : [`user=${userFd}`]),
+    `fsize=${fileSize.soft}:${fileSize.hard}`,
+    ...filterWords(filterFd),
+    "--",
+    ...program,
+  ];
 }
 
 function filterWords(fd: number | undefined): string[] {

@@ -80,6 +80,14 @@ const CASES: Case[] = [
   { step: "filterCalls", fails: /identity: waiter: seccomp mode is 0, planned was 2/ },
   { step: "openFilter", fails: /no step has opened monitorFilter/ },
   { step: "keepCapabilities", fails: /setCapabilities none kept=CAP_SYS_ADMIN\): capset.*EPERM/ },
+  ...["makeUserNamespace", "inheritCapabilities"].map((step): Case => ({
+    step,
+    configuration: 'accelerator = "tcg"\n[ids]\nmode = "userns"\nrange = "1900000200-1900000209"',
+    fails: {
+      makeUserNamespace: /no step has opened user/,
+      inheritCapabilities: /setCapabilities .* passed=CAP_SYS_ADMIN\): capset.*EPERM/,
+    }[step]!,
+  })),
   {
     step: "enterMonitorNamespaces",
     fails:

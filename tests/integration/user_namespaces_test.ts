@@ -1,19 +1,28 @@
-/** A container's user namespace: config.json's, made or joined. */
+/** The monitor's user namespace: config.json's, made or joined, or one of its own. */
 import assert from "node:assert/strict";
-import { readStatus, waitFor } from "../support/process.ts";
-import { assertSucceeded, Container, doubleContainer } from "../support/runtime.ts";
-import type { ContainerOptions } from "../support/runtime.ts";
+import { type IdMaps, parseIdMap, readIdMaps } from "../../lib/host/id_maps.ts";
+import { readStatus, run, waitFor } from "../support/process.ts";
+import { assertFailed, assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
+import { type ContainerOptions, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
 const needs = ["root", "gcc"];
 
 /** As docker's userns-remap, and the kubelet for `hostUsers: false`, write it. */
-const UIDS = [{ containerID: 0, hostID: 1_700_000_000, size: 65536 }];
-const GIDS = [{ containerID: 0, hostID: 1_700_100_000, size: 65536 }];
+const MAPS: IdMaps = {
+  uids: [{ containerID: 0, hostID: 1_700_000_000, size: 65536 }],
+  gids: [{ containerID: 0, hostID: 1_700_100_000, size: 65536 }],
+};
+/** What podman writes for one that is joined, because runc wants mappings. */
+const DUMMY: IdMaps = {
+  uids: [{ containerID: 0, hostID: 0, size: 1 }],
+  gids: [{ containerID: 0, hostID: 0, size: 1 }],
+};
 
-function inNamespace(path?: string, uids = UIDS, gids = GIDS): ContainerOptions {
+function inNamespace({ uids, gids }: IdMaps, path?: string): ContainerOptions {
   return {
+    user: { uid: 5, gid: 6, additionalGids: [7] },
     edit: (config) => {
       const linux = config.linux as { namespaces: object[] };
       linux.namespaces.push({ type: "user", ...path === undefined ? {} : { path } });
@@ -22,58 +31,132 @@ function inNamespace(path?: string, uids = UIDS, gids = GIDS): ContainerOptions 
   };
 }
 
+interface Expected {
+  uid: number;
+  gid: number;
+  groups: number[];
+  maps: IdMaps;
+  /** Of one that is joined. */
+  namespace?: string;
+}
+
+const userNamespaceOf = (pid: number) => Deno.readLinkSync(`/proc/${pid}/ns/user`);
+
 /** Both of its processes, by an observer outside, before the start and after it. */
-async function assertMapped(container: Container): Promise<void> {
+async function assertIn(container: Container, expected: Expected): Promise<void> {
+  const { uid, gid, groups, maps, namespace } = expected;
   const pid = await container.mustCreate();
   for (const isStarted of [false, true]) {
     if (isStarted) {
       assertSucceeded(await container.start(), "start");
       await container.report();
     }
-    for (const process of [pid, await container.monitorPid()]) {
-      const { uids, gids, groups, capabilities } = readStatus(process);
-      assert.deepEqual(uids, Array(4).fill(1_700_000_005));
-      assert.deepEqual(gids, Array(4).fill(1_700_100_006));
-      assert.deepEqual(groups, [1_700_100_007]);
-      assert.ok(Object.values(capabilities).every((set) => set === 0n));
+    const monitor = await container.monitorPid();
+    for (const process of [pid, monitor]) {
+      const status = readStatus(process);
+      assert.deepEqual(status.uids, Array(4).fill(uid));
+      assert.deepEqual(status.gids, Array(4).fill(gid));
+      assert.deepEqual(status.groups, groups);
+      assert.ok(Object.values(status.capabilities).every((set) => set === 0n));
+      assert.equal(status.noNewPrivs, 1);
     }
+    // The waiter is not in it: it has no capability to enter one with.
+    assert.equal(userNamespaceOf(pid), userNamespaceOf(Deno.pid));
+    assert.notEqual(userNamespaceOf(monitor), userNamespaceOf(Deno.pid));
+    if (namespace !== undefined) assert.equal(userNamespaceOf(monitor), namespace);
+    assert.deepEqual(readIdMaps(monitor), maps);
+    const { annotations } = await container.state();
+    assert.equal(annotations?.["com.urunc.monitor.namespaces"], "network ipc user");
   }
 }
 
-const user = { uid: 5, gid: 6, additionalGids: [7] };
+const mapped = { uid: 1_700_000_005, gid: 1_700_100_006, groups: [1_700_100_007], maps: MAPS };
 
-testIf("user namespace: the monitor is whom the mappings make of the container's user", {
+testIf("user namespace: config.json's, and the monitor is whom it makes of the container's user", {
   needs,
 }, async () => {
   await using scope = new Scope();
-  await assertMapped(await doubleContainer(scope, "report; idle", { ...inNamespace(), user }));
+  await assertIn(await doubleContainer(scope, "report; idle", inNamespace(MAPS)), mapped);
 });
 
-/** A process in a user namespace of its own with these mappings; its path. */
-async function otherNamespace(scope: Scope): Promise<string> {
-  const { pid, ...holder } = new Deno.Command("unshare", { args: ["--user", "sleep", "600"] })
-    .spawn();
+/** A process in a user namespace of its own with these mappings; its pid. */
+async function otherNamespace(scope: Scope): Promise<number> {
+  const holder = new Deno.Command("unshare", { args: ["--user", "sleep", "600"] }).spawn();
+  const { pid } = holder;
   scope.defer("end the holder", async () => {
-    Deno.kill(pid, "SIGKILL");
+    holder.kill("SIGKILL");
     await holder.status;
   });
-  const own = Deno.readLinkSync("/proc/self/ns/user");
-  const path = `/proc/${pid}/ns/user`;
-  await waitFor(() => Deno.readLinkSync(path) !== own, { timeoutSeconds: 10, what: "it" });
-  for (const [name, [mapping]] of [["gid", GIDS], ["uid", UIDS]] as const) {
+  const own = userNamespaceOf(Deno.pid);
+  await waitFor(() => userNamespaceOf(pid) !== own, { timeoutSeconds: 10, what: "it" });
+  for (const [name, [mapping]] of [["gid", MAPS.gids], ["uid", MAPS.uids]] as const) {
     const { containerID, hostID, size } = mapping!;
     await Deno.writeTextFile(`/proc/${pid}/${name}_map`, `${containerID} ${hostID} ${size}`);
   }
-  return path;
+  return pid;
 }
 
-testIf("user namespace: of one that is joined the kernel says the mappings", {
+testIf("user namespace: one that is joined, whose mappings the kernel says", {
   needs: [...needs, "unshare"],
 }, async () => {
   await using scope = new Scope();
-  // What podman writes, because runc wants mappings.
-  const dummy = [{ containerID: 0, hostID: 0, size: 1 }];
-  const path = await otherNamespace(scope);
-  const options = { ...inNamespace(path, dummy, dummy), user };
-  await assertMapped(await doubleContainer(scope, "report; idle", options));
+  const holder = await otherNamespace(scope);
+  const options = inNamespace(DUMMY, `/proc/${holder}/ns/user`);
+  const namespace = userNamespaceOf(holder);
+  await assertIn(await doubleContainer(scope, "report; idle", options), { ...mapped, namespace });
 });
+
+/** Of this run alone: others on this machine may have some, too. */
+const OWN = 1_000_000_050 + 100 * (Deno.pid % 4_000_000);
+
+testIf("user namespace: its own, with ids.mode userns, which is not its user's", {
+  needs: [...needs, "nsenter", "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const configuration = `accelerator = "tcg"\n[ids]\nmode = "userns"\nrange = "${OWN}-${OWN}"`;
+  const alone = [{ containerID: OWN, hostID: OWN, size: 1 }];
+  // Also for a container that has one, which does not have this user.
+  for (const options of [{ user: { uid: 0, gid: 0, additionalGids: [6] } }, inNamespace(MAPS)]) {
+    const container = await doubleContainer(scope, "report; idle", { ...options, configuration });
+    await assertIn(container, {
+      uid: OWN,
+      gid: OWN,
+      groups: [],
+      maps: { uids: alone, gids: alone },
+    });
+    const monitor = await container.monitorPid();
+    assert.equal(Deno.readTextFileSync(`/proc/${monitor}/setgroups`), "deny\n");
+    // To a process of its uid outside of it, it would give every capability, were it that user's.
+    const user = ["setpriv", `--reuid=${OWN}`, `--regid=${OWN}`, "--clear-groups"];
+    const entered = await run([...user, "nsenter", "-t", `${monitor}`, "--user", "true"]);
+    assert.match(entered.stderr, /not permitted/i);
+    assertSucceeded(await container.delete("--force"), "delete");
+    assertNothingLeft(container);
+  }
+});
+
+testIf("user namespace: a monitor that is to keep capabilities gets none", { needs }, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle", {
+    ...inNamespace(MAPS),
+    monitor: 'capabilities = ["CAP_NET_ADMIN"]',
+  });
+  assertFailed(await container.create(), ["monitors.qemu.capabilities", "user namespace"]);
+  assertNothingLeft(container);
+});
+
+for (const accelerator of ["kvm", "tcg"] as const) {
+  testIf(`user namespace: a real guest's QEMU on ${accelerator} runs in it`, {
+    needs: ["root", "qemu-system-x86_64", ...accelerator === "kvm" ? ["kvm"] : []],
+  }, async () => {
+    await using scope = new Scope();
+    const options = inNamespace(MAPS);
+    const container = await Container.prepare(scope, { ...options, args: ["idle"], accelerator });
+    await container.mustStart();
+    await container.waitForOutput("idle");
+    const monitor = await container.monitorPid();
+    assert.match(readStatus(monitor).name, /^qemu-system/);
+    const map = Deno.readTextFileSync(`/proc/${monitor}/uid_map`);
+    assert.deepEqual(parseIdMap(map), MAPS.uids);
+  });
+}

@@ -14,6 +14,7 @@ const cleanRoom = (filter: string) => at("clean_room", `clean room: ${filter}`);
 const dropped = at("dropped_steps", "each step that gives something up");
 const namespaces = (filter: string) => at("namespaces", filter);
 const rootDisk = (filter: string) => at("root_disk_container", filter);
+const userNamespace = (filter: string) => at("user_namespaces", `user namespace: ${filter}`);
 const terminal = at("terminal", "the monitor's standard files are a terminal");
 const routed = at("pod_network", "a guest of Knative's has a subnet");
 const realQemu = at("caller", "caller: nothing of it is in QEMU");
@@ -74,6 +75,7 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   remountReadOnly: cleanRoom("the host's files are read-only"),
   setRlimit: dropped,
   dropBoundingSet: at("identity", "identity: "),
+  inheritCapabilities: userNamespace("its own, with ids.mode userns"),
   keepCapabilities: at("identity", "identity: "),
   setGroups: at("caller", "caller: nothing of it reaches the monitor"),
   setGid: at("identity", "identity: "),
@@ -82,6 +84,8 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   noNewPrivileges: at("identity", "identity: "),
   confineToRoot: at("limits", "a monitor is confined by Landlock"),
   filterCalls: at("hostile_monitor", "hostile monitor: in qemu's filter with"),
+  makeUserNamespace: userNamespace("its own, with ids.mode userns"),
+  openUserNamespace: userNamespace("one that is joined"),
   openFilter: at("hostile_monitor", "hostile monitor: in qemu's filter with"),
   resetSignals: dropped,
   umask: at("caller", "caller: nothing of it reaches the monitor"),

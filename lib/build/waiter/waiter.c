@@ -1,17 +1,26 @@
 /*
- * Two processes of a container, told apart by their argument 0.
+ * The processes of a container, told apart by their argument 0.
  *
  * The monitor's, until it executes the monitor. init starts it in the monitor's own namespaces, as its
  * child, and gives up the last privilege only then (launch/steps/monitor.ts):
  *
  *   urunc-monitor WORD... -- PROGRAM ARGUMENT...
  *
+ *   user=FD      a user namespace that it enters first: only for that it is started with a capability, which
+ *                ends with it. Then it says so by a byte, 0
  *   fsize=SOFT:HARD  the program's RLIMIT_FSIZE; the waiter's output may be a file of any size
  *   filter=FD    a file with a filter of system calls (seccomp(2)), which the program gets before it is
  *                executed
  *
  * Its standard input is a connection to the other one: three descriptors come by it, which become its
  * standard files; then it executes the program. Descriptors from 3 up are the program's.
+ *
+ * One that a user namespace is made with, which a process of one thread must do; init writes its mappings,
+ * and holds it (launch/steps/user_namespace.ts):
+ *
+ *   urunc-user
+ *
+ * Its standard output gets the pid that /proc has it by. It exits when its standard input is at its end.
  *
  * The container's: PID 1 of its PID namespace, and the pid that callers get. It lets the monitor begin,
  * forwards the standard files and signals, and exits with the container's code. init executes it in its
@@ -46,6 +55,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +99,8 @@
 /* linux/seccomp.h, linux/bpf_common.h: musl has no headers of the kernel. */
 #define SECCOMP_MODE_FILTER 2
 #define MOST_INSTRUCTIONS 4096
+/* _LINUX_CAPABILITY_VERSION_3, linux/capability.h: two words for each set. */
+#define CAPABILITY_VERSION 0x20080522
 
 struct options {
   int go, start, events, log, filter, ports, console, end, input, blocking, debug_exit, terminal;
@@ -724,7 +736,8 @@ static _Noreturn void give_up(int connection, const char *what, const char *whic
 static _Noreturn void execute(int connection, char **word) {
   char *environment[] = {0};
   for (; *word && strcmp(*word, "--") != 0; word++) {
-    if (limit_files(*word) || valued(*word, "filter=", 3, 1 << 20, &options.filter)) continue;
+    if (strncmp(*word, "user=", 5) == 0 || limit_files(*word)) continue;
+    if (valued(*word, "filter=", 3, 1 << 20, &options.filter)) continue;
     give_up(connection, "urunc-monitor", *word, EINVAL);
   }
   if (!*word || !*++word) give_up(connection, "urunc-monitor", "--", EINVAL);
@@ -734,23 +747,60 @@ static _Noreturn void execute(int connection, char **word) {
   give_up(connection, "execve", *word, errno);
 }
 
+/* Gives up what entering a user namespace brings: every capability there is in it. Returns an errno. */
+static int drop_capabilities(void) {
+  struct { unsigned version; int pid; } self = {CAPABILITY_VERSION, 0};
+  struct { unsigned effective, permitted, inheritable; } none[2] = {0};
+  /* A program of its uid 0 would have those of the bounding set again (capabilities(7)). */
+  for (int number = 0; prctl(PR_CAPBSET_DROP, number) == 0; number++) continue;
+  if (errno != EINVAL) return errno;
+  return syscall(SYS_capset, &self, none) < 0 ? errno : 0;
+}
+
+/* init waits for the byte: what it proves of this process holds from then on. */
+static void enter_user_namespace(int connection, const char *word) {
+  int fd;
+  if (!word || !valued(word, "user=", 3, 1 << 20, &fd)) return;
+  int error = setns(fd, CLONE_NEWUSER) < 0 ? errno : drop_capabilities();
+  if (error) give_up(connection, "enter", "the user namespace", error);
+  close(fd);
+  if (write(connection, "", 1) != 1) _exit(OWN_FAILURE);
+}
+
+/* In this order: the pid is of a process that is in the namespace. */
+static _Noreturn void hold_user_namespace(void) {
+  char pid[16], end;
+  ssize_t length = readlink("/proc/self", pid, sizeof pid);
+  if (length < 0) give_up(1, "readlink", "/proc/self", errno);
+  if (unshare(CLONE_NEWUSER) < 0) give_up(1, "unshare", "a user namespace", errno);
+  /* After it, which takes it back. */
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (write(1, pid, length) != length) _exit(OWN_FAILURE);
+  while (read(0, &end, 1) > 0) continue;
+  _exit(0);
+}
+
 /*
  * The waiter's end may have been closed before the death signal was asked for: then nothing comes. The
  * parent's pid says nothing of that, which is 0 in a PID namespace that the parent is not in.
  */
 static _Noreturn void become_monitor(char **word) {
+  int connection = fcntl(0, F_DUPFD_CLOEXEC, 3);
+  if (connection < 0) _exit(OWN_FAILURE);
+  /* First: other credentials take the death signal back, and make it dumpable. */
+  enter_user_namespace(connection, *word);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NAME, "urunc-monitor");
   setsid(); /* the caller's terminal is not for the monitor to control */
-  int connection = fcntl(0, F_DUPFD_CLOEXEC, 3);
   /* It was started in the directory that has this program. */
-  if (connection < 0 || chdir("/") < 0 || !receive_files(connection)) _exit(OWN_FAILURE);
+  if (chdir("/") < 0 || !receive_files(connection)) _exit(OWN_FAILURE);
   execute(connection, word);
 }
 
 int main(int argc, char **argv) {
   if (argc > 0 && strcmp(*argv, "urunc-monitor") == 0) become_monitor(argv + 1);
+  if (argc > 0 && strcmp(*argv, "urunc-user") == 0) hold_user_namespace();
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NAME, "urunc-waiter");
   parse(argv);

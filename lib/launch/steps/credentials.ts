@@ -1,4 +1,5 @@
 import {
+  capget,
   capset,
   CLOSE_RANGE_CLOEXEC,
   closeRange,
@@ -36,6 +37,7 @@ const ALL_SIGNALS = 0xffff_ffff_ffff_ffffn;
 export const CREDENTIAL_STEPS: StepHandlers<
   | "undumpable"
   | "setRlimit"
+  | "inheritCapabilities"
   | "dropBoundingSet"
   | "keepCapabilities"
   | "setGroups"
@@ -67,6 +69,10 @@ export const CREDENTIAL_STEPS: StepHandlers<
     setrlimit(known(type, rlimits[type]), { soft: BigInt(soft), hard: BigInt(hard) });
   },
 
+  inheritCapabilities({ capabilities }) {
+    capset({ ...capget(), inheritable: bitsOf(numbersOf(capabilities)) });
+  },
+
   dropBoundingSet({ keep }) {
     const kept = new Set(keep.map((name) => known(name, capabilityNumber(name))));
     // Asked of the kernel, not of our table: a newer kernel has capabilities that we cannot name.
@@ -91,8 +97,8 @@ export const CREDENTIAL_STEPS: StepHandlers<
     setresuid(uid, uid, uid);
   },
 
-  setCapabilities({ capabilities, kept = [] }) {
-    const numbers = numbersOf(capabilities);
+  setCapabilities({ capabilities, kept = [], passed = [] }) {
+    const numbers = numbersOf([...capabilities, ...passed]);
     const set = bitsOf(numbers);
     const own = set | bitsOf(numbersOf(kept));
     // Ambient first: a kernel keeps an ambient capability only while it is permitted and inheritable.

@@ -6,6 +6,7 @@ import {
   O_RDONLY,
   open,
   openat,
+  read,
   setns,
   SOCK_STREAM,
   socketpair,
@@ -24,6 +25,8 @@ import { CLONE_FLAGS, cloneFlags } from "./namespaces.ts";
  * 1. It enters new namespaces. Of a PID namespace only its children are (unshare(2)).
  * 2. It starts the monitor's process, which executes the waiter's program and so loses the capability. That
  *    waits for the container's process, which sends the monitor's standard files when the container is started.
+ *    If that process is to be in a user namespace, it is the one program that gets the capability: it enters
+ *    the namespace with it, has none then, and says so. Without that the proof of it could come too early.
  * 3. It returns to the container's own, which were held: /proc cannot be reached any more.
  */
 export const MONITOR_STEPS: StepHandlers<
@@ -49,7 +52,7 @@ export const MONITOR_STEPS: StepHandlers<
     unshare(cloneFlags(namespaces));
   },
 
-  startMonitor({ argv, fds }, context) {
+  startMonitor({ argv, fds, entersUserNamespace }, context) {
     const [ours, theirs] = socketpair(SOCK_STREAM);
     // In none of its standard files it gets the caller's, not even until it has the monitor's.
     const standard = [0, 1, 2].map((to) => ({ from: theirs, to }));
@@ -65,6 +68,7 @@ export const MONITOR_STEPS: StepHandlers<
     chdir("/");
     close(theirs);
     context.opened.set("go", ours);
+    if (entersUserNamespace) waitUntilEntered(ours);
   },
 
   leaveMonitorNamespaces(_step, { held }) {
@@ -74,3 +78,12 @@ export const MONITOR_STEPS: StepHandlers<
     }
   },
 };
+
+/** The monitor's process answers by a byte, 0, and by a text when it failed: lib/build/waiter/waiter.c. */
+function waitUntilEntered(connection: number): void {
+  const answer = new Uint8Array(512);
+  const count = read(connection, answer);
+  if (count === 1 && answer[0] === 0) return;
+  const text = new TextDecoder().decode(answer.subarray(0, count));
+  throw new Error(text === "" ? "the monitor's process ended" : text);
+}

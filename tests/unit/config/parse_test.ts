@@ -190,7 +190,7 @@ const refused: [toml: string, subject: string, says: string][] = [
   ...["65535-70000", "70001-70000", "70000", "70000-", "70000-2147483648", "70000:10"].map((
     range,
   ) => [`[ids]\nrange = "${range}"`, "ids.range", '"START-END"'] as [string, string, string]),
-  ['[ids]\nmode = "own"', "ids.mode", '"container" or "uid"'],
+  ['[ids]\nmode = "own"', "ids.mode", '"container" or "uid" or "userns"'],
   ['[ids]\nmode = "uid"', "ids.mode", "needs ids.range"],
   [
     'device_access = "groups"\n[ids]\nmode = "uid"\nrange = "70000-70001"',

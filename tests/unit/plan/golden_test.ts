@@ -107,3 +107,11 @@ Deno.test("the plan with access by groups and a capability", () => {
   });
   assertGolden("plans/groups-capability", planLaunch(launchInputOf({ spec, configuration })));
 });
+
+Deno.test("the plan of a monitor in a user namespace of its own", () => {
+  const configuration = defaultConfiguration();
+  configuration.ids = { ...configuration.ids, mode: "userns", range: "2000000-2065535" };
+  const process = { user: { uid: 2000000, gid: 2000000 }, args: ["x"], cwd: "/" };
+  const input = launchInputOf({ spec: specOf({ process }), configuration });
+  assertGolden("plans/user-namespace", planLaunch(input));
+});
