@@ -541,11 +541,12 @@ interface Decided {
 
 function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
   const { facts, network, monitor, guest } = input;
-  const { accelerator, controlFd, eventsFd, ports, devices, disks, networkDevice } = decided;
+  const { accelerator, initrdProcess, controlFd, eventsFd, ports, devices, disks, networkDevice } =
+    decided;
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
-    initrd: hasInitrd(facts) ? GUEST_INITRD : undefined,
+    initrd: hasInitrd(facts) || initrdProcess !== undefined ? GUEST_INITRD : undefined,
     commandLine: checkSolo5CommandLine(guest.commandLine(guestInput(input)), facts.kernelFormat),
     memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
     vcpus: vcpusOf(input),

@@ -54,7 +54,7 @@ export function planRoot(input: RootInput): Step[] {
   const { facts, user } = input;
   const bootFiles = bootFilesOf(facts, input.initrdProcess);
   const copied = bootFiles.filter((file) => mustBeCopied(file, user, facts));
-  const nodeFiles = nodeKernelFiles(input);
+  const nodeFiles = [...nodeKernelFiles(facts), ...ownInitrd(input)];
   const tree = new Tree();
 
   for (const { path, kind } of facts.monitor.dataPaths) tree.bind(path, kind);
@@ -83,7 +83,7 @@ export function planRoot(input: RootInput): Step[] {
     {
       step: "mountRoot",
       path: input.mountPoint,
-      sizeBytes: ROOT_TMPFS_BYTES + totalSize(copied) + nodeBytes(facts, input.initrdProcess),
+      sizeBytes: ROOT_TMPFS_BYTES + totalSize(copied) + ownInitrdBytes(facts, input.initrdProcess),
     },
     ...tree.steps,
     ...nodeFiles,
@@ -107,7 +107,7 @@ export function planRoot(input: RootInput): Step[] {
  * prepended to them, or their file system becomes the guest's disk.
  */
 export function copiedBytes(facts: HostFacts, user: User, initrdProcess?: GuestProcess): number {
-  return nodeBytes(facts, initrdProcess) + totalSize(
+  return ownInitrdBytes(facts, initrdProcess) + totalSize(
     bootFilesOf(facts, initrdProcess).filter((file) => mustBeCopied(file, user, facts)),
   );
 }
@@ -119,29 +119,37 @@ export function hasInitrd(
   return initrd !== undefined || nodeKernel !== undefined;
 }
 
-/** A kernel of the node is bound, and its initial RAM disk is put together. */
-function nodeKernelFiles({ facts, user, initrdProcess }: RootInput): Step[] {
-  const { nodeKernel, kernel, initrd } = facts;
-  if (nodeKernel === undefined || initrdProcess === undefined) return [];
-  const part = (file?: ImageFileFacts) => file && { path: file.path, maximumBytes: file.size };
-  return [
-    { step: "bindHost", source: kernel.path, target: GUEST_KERNEL, kind: "file" },
-    {
-      step: "makeInitrd",
-      target: GUEST_INITRD,
-      uid: user.uid,
-      gid: user.gid,
-      prepend: initrdProcess,
-      modules: part(nodeKernel.modules),
-      image: part(initrd),
-    },
-  ];
+/** A kernel of the node is bound. */
+function nodeKernelFiles({ nodeKernel, kernel }: HostFacts): Step[] {
+  if (nodeKernel === undefined) return [];
+  return [{ step: "bindHost", source: kernel.path, target: GUEST_KERNEL, kind: "file" }];
 }
 
-/** Bytes of what `nodeKernelFiles` puts together. */
-function nodeBytes({ nodeKernel, initrd }: HostFacts, initrdProcess?: GuestProcess): number {
-  if (nodeKernel === undefined || initrdProcess === undefined) return 0;
-  const parts = [initrdSegment(initrdProcess).length, nodeKernel.modules?.size, initrd?.size];
+/** Where the image has none, or a kernel of the node needs its modules in it. */
+function ownInitrd({ facts, user, initrdProcess }: RootInput): Step[] {
+  if (initrdProcess === undefined || !makesInitrd(facts)) return [];
+  const part = (file?: ImageFileFacts) => file && { path: file.path, maximumBytes: file.size };
+  return [{
+    step: "makeInitrd",
+    target: GUEST_INITRD,
+    uid: user.uid,
+    gid: user.gid,
+    prepend: initrdProcess,
+    modules: part(facts.nodeKernel?.modules),
+    image: part(facts.initrd),
+  }];
+}
+
+/** Whether an initial RAM disk is put together, and not the image's with something before it. */
+function makesInitrd({ nodeKernel, initrd }: HostFacts): boolean {
+  return nodeKernel !== undefined || initrd === undefined;
+}
+
+/** Bytes of what `ownInitrd` puts together. */
+function ownInitrdBytes(facts: HostFacts, initrdProcess?: GuestProcess): number {
+  if (initrdProcess === undefined || !makesInitrd(facts)) return 0;
+  const { nodeKernel, initrd } = facts;
+  const parts = [initrdSegment(initrdProcess).length, nodeKernel?.modules?.size, initrd?.size];
   return parts.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 

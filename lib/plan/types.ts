@@ -104,8 +104,8 @@ export type StepBody =
     prepend?: GuestProcess;
   }
   /**
-   * Makes an initial RAM disk for a kernel of the node: an archive of ours, one with the kernel's modules,
-   * and the image's.
+   * Makes an initial RAM disk of an archive of ours, one with the modules of a kernel of the node, and the
+   * image's, those that there are.
    */
   | {
     step: "makeInitrd";

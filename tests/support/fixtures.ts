@@ -144,6 +144,8 @@ interface LinuxFiles {
   vmlinuz: string;
   /** Uncompressed modules, in the order in which they are to be loaded. */
   modules: string[];
+  /** As the package has them. */
+  compressed: string[];
 }
 
 /** virtio's devices are modules there; the power button, the files of input devices and pvpanic are, too. */
@@ -167,10 +169,11 @@ export async function debianModules(): Promise<string[]> {
 
 async function debianLinux(): Promise<LinuxFiles> {
   const cache = await cacheDirectory("linux");
-  const directory = `${cache}/cloud-${MODULES.length}`;
+  const directory = `${cache}/cloud-${MODULES.length}-xz`;
   const files: LinuxFiles = {
     vmlinuz: `${directory}/vmlinuz`,
     modules: MODULES.map((name) => `${directory}/${name}.ko`),
+    compressed: MODULES.map((name) => `${directory}/${name}.ko.xz`),
   };
   if (await exists(directory)) return files;
   const work = await Deno.makeTempDir({ dir: cache, prefix: "work-" });
@@ -205,7 +208,7 @@ async function extractDebianLinux(work: string): Promise<void> {
   await Deno.rename(`${tree}/boot/${vmlinuz}`, `${kept}/vmlinuz`);
   for (const module of MODULES) {
     // Shell words are arguments here, never part of the script.
-    const script = 'busybox xz -dc "$(find "$1" -name "$2.ko.xz")" > "$3"';
+    const script = 'cp "$(find "$1" -name "$2.ko.xz")" "$3.xz" && busybox xz -dc "$3.xz" > "$3"';
     await run(["sh", "-ec", script, "sh", tree, module, `${kept}/${module}.ko`], { check: true });
   }
 }
@@ -240,7 +243,7 @@ export interface InitrdOptions {
    * of the file system that `root=` names, as distributions' own do.
    */
   finally?: "sleep" | "poweroff" | "reboot" | "root";
-  /** Puts the driver of the network where kmod(8) would look for it, as distributions do. */
+  /** Puts the drivers where kmod(8) would look for them, compressed, as distributions do. */
   moduleTree?: boolean;
 }
 
@@ -255,7 +258,8 @@ export interface Initrd {
  * has no IP autoconfiguration of its own, so /init takes `ip=` from the kernel's command line.
  */
 export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Initrd> {
-  const { modules } = await debianLinux();
+  const linux = await debianLinux();
+  const { modules } = linux;
   const directory = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}initrd-` });
   await Deno.chmod(directory, 0o755);
   const tree = `${directory}/tree`;
@@ -267,7 +271,7 @@ export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Init
   for (const module of modules) {
     await Deno.copyFile(module, `${tree}/lib/${module.slice(module.lastIndexOf("/") + 1)}`);
   }
-  if (options.moduleTree) await makeModuleTree(tree);
+  if (options.moduleTree) await makeModuleTree(tree, linux);
   if (options.http !== undefined) await Deno.writeTextFile(`${tree}/www/index.html`, options.http);
   await Deno.writeTextFile(`${tree}/init`, initScript(options), { mode: 0o755 });
   const pack = 'cd "$1" && find . | cpio --quiet -o -H newc | busybox gzip -1 > "$2"';
@@ -276,21 +280,30 @@ export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Init
   return { path, cleanup: () => Deno.remove(directory, { recursive: true }) };
 }
 
-/** With the dependencies of virtio_net as depmod(8) writes them. */
-async function makeModuleTree(tree: string): Promise<void> {
+/** What modules need, as depmod(8) writes it. */
+const DEPENDENCIES: Record<string, string[]> = {
+  net_failover: ["failover"],
+  virtio_net: ["net_failover", "failover"],
+};
+
+/** In place of the uncompressed ones. */
+async function makeModuleTree(tree: string, { modules, compressed }: LinuxFiles): Promise<void> {
   const directory = `${tree}/lib/modules/${await kernelRelease()}`;
   await Deno.mkdir(`${directory}/kernel`, { recursive: true });
-  const [failover, netFailover, virtioNet] = MODULES.map((name) => `${name}.ko`);
-  for (const name of [failover, netFailover, virtioNet]) {
-    await Deno.rename(`${tree}/lib/${name}`, `${directory}/kernel/${name!.replace("_", "-")}`);
-  }
-  const files = [virtioNet, netFailover, failover].map((name) =>
-    `kernel/${name!.replace("_", "-")}`
-  );
+  // Files have hyphens in their names where modules have underscores.
+  const fileOf = (name: string) => `kernel/${name.replaceAll("_", "-")}.ko.xz`;
+  const lines = MODULES.map((name) => {
+    const needed = (DEPENDENCIES[name] ?? []).map(fileOf);
+    return [`${fileOf(name)}:`, ...needed].join(" ");
+  });
   await Deno.writeTextFile(
     `${directory}/modules.dep`,
-    `kernel/other.ko:\n${files[0]}: ${files.slice(1).join(" ")}\n`,
+    ["kernel/other.ko:", ...lines, ""].join("\n"),
   );
+  for (const [index, name] of MODULES.entries()) {
+    await Deno.copyFile(compressed[index]!, `${directory}/${fileOf(name)}`);
+    await Deno.remove(`${tree}/lib/${modules[index]!.split("/").at(-1)}`);
+  }
 }
 
 /** What `uname -r` prints: Documentation/arch/x86/boot.rst, kernel_version. */

@@ -61,7 +61,7 @@ static void release(int *fd) {
 }
 
 static void sync_and_reset(void) {
-  sync();
+  leave_root();
   reboot(RB_AUTOBOOT);
   for (;;) pause();
 }
@@ -387,8 +387,9 @@ static void hold_standard_files(void) {
 void agent(struct process *process) {
   hold_standard_files();
   open_signals();
-  set_up_guest(process);
   load_drivers();
+  enter_root(process);
+  set_up_guest(process);
   seed_random();
   set_up_network(1);
   add_home(process);

@@ -13,6 +13,7 @@
  * with a shell's code: 127 not found, 126 otherwise. Without the debug exit device the kernel panics, as
  * for every init that exits.
  */
+#define _GNU_SOURCE
 #include "init.h"
 
 #include <errno.h>
@@ -53,7 +54,7 @@ int code_for(int error) {
 
 /* A reset is a guest's success. */
 void end_machine(int code) {
-  sync();
+  leave_root();
   if (code == 0) reboot(RB_AUTOBOOT);
   if (ioperm(DEBUG_EXIT, 2, 1) == 0) {
     outb((unsigned char)code, DEBUG_EXIT);
@@ -67,9 +68,11 @@ static void __attribute__((noreturn)) fail(const char *what, int error) {
   end_machine(code_for(error));
 }
 
+int own_files = AT_FDCWD;
+
 /* A whole file, in memory that is never freed; NULL if it does not exist. */
 char *contents_of(const char *path, size_t *size) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  int fd = openat(own_files, path, O_RDONLY | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return NULL;
   if (fd < 0) fail(path, errno);
   off_t length = lseek(fd, 0, SEEK_END);
@@ -113,12 +116,13 @@ static char **strings_of(const char *path) {
 static struct process process;
 
 int main(void) {
-  process.args = strings_of("/urunc/args");
-  process.env = strings_of("/urunc/env");
+  own_files = open("/urunc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  process.args = strings_of("args");
+  process.env = strings_of("env");
   if (process.args[0] == NULL) fail("/urunc/args", ENOENT);
   load_node_drivers();
   size_t size;
-  char *text = contents_of("/urunc/process", &size);
+  char *text = contents_of("process", &size);
   if (text != NULL) {
     if (!parse_process(text, size, &process)) fail("/urunc/process", EINVAL);
     agent(&process);

@@ -29,6 +29,9 @@ struct process {
   mode_t umask;
   int no_new_privileges;
   const char *cwd, *hostname, *domainname;
+  /* The name of the disk with the root; NULL: that is the RAM disk. */
+  const char *root;
+  int root_is_read_only;
   /* Below /proc/sys: NAME=VALUE. */
   char **sysctls;
   size_t sysctl_count;
@@ -45,7 +48,10 @@ struct process {
 };
 
 /* init.c */
+/* The directory /urunc of the RAM disk, whatever the root is. */
+extern int own_files;
 void complain(const char *doing, const char *what, int error);
+/* Of a file by its path, or by its name in `own_files`. */
 char *contents_of(const char *path, size_t *size);
 char **strings_in(char *text, size_t size);
 int code_for(int error);
@@ -62,6 +68,9 @@ int run_program(char **args, char **env);
 int parse_process(char *text, size_t size, struct process *process);
 int make_directories(const char *path);
 void __attribute__((noreturn)) become(const struct process *process);
+
+/* root.c: before the machine ends, when all programs have. */
+void leave_root(void);
 
 /* agent.c: runs the program to its end, and ends the machine. */
 void __attribute__((noreturn)) agent(struct process *process);

@@ -23,16 +23,21 @@
 #define NODE_MODULES "/urunc/modules"
 
 /* The bus, and what is on it. */
-static const char *const DRIVERS[] = {"virtio_pci", "virtio_console", "virtio_net", "virtio_rng"};
+static const char *const DRIVERS[] = {"virtio_pci", "virtio_console", "virtio_blk",
+                                      "virtio_net", "virtio_rng"};
+
+/* Of the modules, and the text of their modules.dep, which may not be there. */
+static char directory[PATH_MAX];
+static const char *dependencies;
 
 static int is_compressed(const char *path) {
   return strcmp(path + strlen(path) - 3, ".ko") != 0;
 }
 
 /* One that is there already is not an error. */
-static void load_file(const char *directory, const char *file) {
+static void load_file(const char *from, const char *file) {
   char path[PATH_MAX];
-  if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path) return;
+  if (snprintf(path, sizeof path, "%s/%s", from, file) >= (int)sizeof path) return;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   long result = fd < 0 ? -1 : syscall(SYS_finit_module, fd, "", is_compressed(path) ? COMPRESSED_FILE : 0);
   /* One for a processor, or a device, that is another. */
@@ -51,7 +56,7 @@ static int is_module(const char *path, const char *name) {
 }
 
 /* `FILE: NEEDED NEEDED`: from the last to the first. Takes the line to pieces. */
-static void load_line(const char *directory, char *line) {
+static void load_line(char *line) {
   for (;;) {
     char *word = strrchr(line, ' ');
     if (word == NULL) break;
@@ -62,29 +67,30 @@ static void load_line(const char *directory, char *line) {
   load_file(directory, line);
 }
 
-static void load_driver(const char *directory, const char *dependencies, const char *name) {
-  for (const char *line = dependencies; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-    if (!is_module(line, name)) continue;
-    char *copy = strndup(line, strcspn(line, "\n"));
-    if (copy) load_line(directory, copy);
-    free(copy);
-    return;
+static const char *line_of(const char *name) {
+  const char *line = dependencies ? dependencies : "";
+  for (; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+    if (is_module(line, name)) return line;
   }
+  return NULL;
+}
+
+void load_module(const char *name) {
+  const char *line = line_of(name);
+  char *copy = line ? strndup(line, strcspn(line, "\n")) : NULL;
+  if (copy) load_line(copy);
+  free(copy);
 }
 
 void load_drivers(void) {
   struct utsname name;
-  char directory[PATH_MAX], path[PATH_MAX];
+  char path[PATH_MAX];
   size_t size;
   uname(&name);
   snprintf(directory, sizeof directory, "/lib/modules/%s", name.release);
   snprintf(path, sizeof path, "/lib/modules/%s/modules.dep", name.release);
-  char *dependencies = contents_of(path, &size);
-  if (dependencies == NULL) return;
-  for (size_t i = 0; i < sizeof DRIVERS / sizeof *DRIVERS; i++) {
-    load_driver(directory, dependencies, DRIVERS[i]);
-  }
-  free(dependencies);
+  dependencies = contents_of(path, &size);
+  for (size_t i = 0; i < sizeof DRIVERS / sizeof *DRIVERS; i++) load_module(DRIVERS[i]);
 }
 
 /* All of them: each comes after what it needs. The memory that the files take is the guest's. */

@@ -140,7 +140,7 @@ static void __attribute__((noreturn)) wait_and_set_up(int fd, const char *mac, c
  * the interface's index. */
 void set_up_network(int alone) {
   size_t size;
-  char *content = contents_of("/urunc/network", &size);
+  char *content = contents_of("network", &size);
   if (content == NULL) return;
   char *messages = content + 8, *end = content + size;
 

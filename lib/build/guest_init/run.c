@@ -155,6 +155,16 @@ static int take_capabilities(const char *text, struct process *process) {
          take(&text, 16, '\0', &process->ambient);
 }
 
+/* DISK:ro or DISK:rw, the disk by its name in /dev. */
+static int take_root(char *text, struct process *process) {
+  char *colon = strchr(text, ':');
+  if (colon == NULL || colon == text || strchr(text, '/') != NULL) return 0;
+  *colon++ = '\0';
+  process->root = text;
+  process->root_is_read_only = strcmp(colon, "ro") == 0;
+  return process->root_is_read_only || strcmp(colon, "rw") == 0;
+}
+
 static int is_named(const char **text, const char *name) {
   size_t length = strlen(name);
   if (strncmp(*text, name, length) != 0) return 0;
@@ -175,6 +185,7 @@ static int parse_listed(char *record, struct process *process) {
 
 static int parse_record(char *record, struct process *process) {
   const char *text = record;
+  if (is_named(&text, "root=")) return take_root(record + (text - record), process);
   if (is_named(&text, "uid=")) return take_id(text, &process->uid);
   if (is_named(&text, "gid=")) return take_id(text, &process->gid);
   if (is_named(&text, "groups=")) return take_groups(text, process);

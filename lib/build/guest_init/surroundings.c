@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -40,15 +41,29 @@ static void put_file(const char *path, const char *content, size_t size) {
   if (fd >= 0) close(fd);
 }
 
-static void put_files(void) {
+/* On a disk it stays as it is, and is covered. */
+static void cover_file(const char *name, const char *path) {
+  char source[64];
+  fchmodat(own_files, name, 0644, 0);
+  int file = openat(own_files, name, O_PATH | O_CLOEXEC);
+  if (file < 0) return;
+  int made = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (made >= 0) close(made);
+  snprintf(source, sizeof source, "/proc/self/fd/%d", file);
+  if (mount(source, path, NULL, MS_BIND, NULL) < 0) complain("cover", path, errno);
+  close(file);
+}
+
+static void put_files(int on_disk) {
   char path[PATH_MAX];
   mkdir("/etc", 0755);
   for (size_t i = 0; i < sizeof ETC_FILES / sizeof *ETC_FILES; i++) {
     size_t size;
-    snprintf(path, sizeof path, "/urunc/etc/%s", ETC_FILES[i]);
-    char *content = contents_of(path, &size);
+    snprintf(path, sizeof path, "/etc/%s", ETC_FILES[i]);
+    if (on_disk) cover_file(path + 1, path);
+    char *content = on_disk ? NULL : contents_of(path + 1, &size);
     if (content == NULL) continue;
-    put_file(path + sizeof "/urunc" - 1, content, size);
+    put_file(path, content, size);
     free(content);
   }
 }
@@ -70,7 +85,7 @@ void set_up_guest(const struct process *process) {
   if (process->domainname) setdomainname(process->domainname, strlen(process->domainname));
   bring_up_loopback();
   for (size_t i = 0; i < process->sysctl_count; i++) set_sysctl(process->sysctls[i]);
-  put_files();
+  put_files(process->root != NULL);
 }
 
 /* The sixth field of the user's line, passwd(5). */
@@ -104,7 +119,7 @@ void add_home(struct process *process) {
   process->env = env;
 }
 
-static void pass_time(int milliseconds) {
+void pass_time(int milliseconds) {
   struct timespec time = {.tv_nsec = milliseconds * 1000000L};
   nanosleep(&time, NULL);
 }

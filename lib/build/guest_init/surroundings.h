@@ -9,8 +9,15 @@
  * them. */
 void set_up_guest(const struct process *process);
 
-/* modules.c: loads what the kernel has as modules of the RAM disk. */
+/* modules.c: loads what the kernel has as modules of the RAM disk: all that a guest needs; one by its name,
+ * where it is there. */
 void load_drivers(void);
+void load_module(const char *name);
+
+/* root.c: makes the disk that has the root the root, if there is one. */
+void enter_root(const struct process *process);
+
+void pass_time(int milliseconds);
 
 /* mounts.c: what the guest's kernel and config.json have, and the usual names in /dev. */
 void mount_file_systems(const struct process *process);

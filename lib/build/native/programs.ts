@@ -156,6 +156,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
       "mounts.c",
       "entropy.c",
       "modules.c",
+      "root.c",
       "agent.c",
     ],
     flags: GUEST_INIT_FLAGS,

@@ -2,9 +2,10 @@ import { arch } from "../../arch/arch.ts";
 import { InvalidConfigurationError, UnsupportedError } from "../../errors.ts";
 import { keyPrefix } from "../keys.ts";
 import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
-import type { GuestDisk, GuestInput } from "../types.ts";
+import type { GuestInput } from "../types.ts";
 import { isKernelParameter } from "./kernel_parameters.ts";
 import { argumentsOf, DEFAULT_INIT, processOf } from "./linux_process.ts";
+import { rootOf } from "./linux_root.ts";
 import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";
 import { quoteArgument, splitArguments } from "./quote.ts";
@@ -31,11 +32,10 @@ const operation = "write the guest's command line";
  * init, the others are its arguments; without arguments those in the image's `cmdline` are used; without
  * either the kernel looks for its default (`/init` in an initramfs).
  *
- * A disk that is the guest's root (`mountPoint` `/`) is `root=/dev/vda`. If there is an initial RAM disk
- * too, the kernel starts that one's own `/init`, which, as every distribution's does, finds the root by
- * the same parameter and starts `init=` there; so the RAM disk passes nothing on then. Our init could not
- * mount the root instead: the drivers of disk and file system are mostly modules, which each
- * distribution's RAM disk loads in its own way.
+ * A disk that is the guest's root (`mountPoint` `/`) is `root=/dev/vda`. An agent mounts it, with drivers
+ * of the initial RAM disk if there is one. Without an agent the kernel starts that one's own `/init`, which,
+ * as every distribution's does, finds the root by the same parameter and starts `init=` there; so the RAM
+ * disk passes nothing on then.
  *
  * Arguments and environment are passed in one of two ways:
  *
@@ -116,13 +116,15 @@ function requireRoom(input: GuestInput): GuestProcess {
   });
 }
 
-/** The agent is a file of the initial RAM disk. */
+/** The agent is a file of the initial RAM disk, which may have nothing else when the root is a disk. */
 function refuseAgent(input: GuestInput): string | undefined {
   if (input.environment === "cmdline") return `${keyPrefix}environment is "cmdline"`;
-  if (rootOf(input) !== undefined) return "the guest's root is a disk";
-  return input.hasInitrd && input.isInitramfs
+  if (input.hasInitrd && !input.isInitramfs) {
+    return "the image's initial RAM disk is not an archive that files can be added to";
+  }
+  return input.hasInitrd || rootOf(input) !== undefined
     ? undefined
-    : "the image has no initial RAM disk that files can be added to";
+    : "the image has neither an initial RAM disk nor a disk as its root";
 }
 
 /** Where Linux looks for its init (init/main.c), and where distributions have systemd. */
@@ -179,19 +181,13 @@ function lineWith(input: GuestInput, words: string[]): string {
   });
 }
 
-/** Disks are /dev/vda, /dev/vdb and on: drivers/block/virtio_blk.c, in the order of the bus. */
 function rootParameters(input: GuestInput): string[] {
   const disk = rootOf(input);
   if (disk === undefined) return input.hasInitrd ? ["root=/dev/ram0 rw"] : [];
-  const letter = String.fromCharCode("a".charCodeAt(0) + input.disks!.indexOf(disk));
   return [
-    `root=/dev/vd${letter} ${disk.readOnly ? "ro" : "rw"}`,
+    `root=/dev/${disk.name} ${disk.readOnly ? "ro" : "rw"}`,
     ...disk.fileSystem === undefined ? [] : [`rootfstype=${disk.fileSystem}`],
   ];
-}
-
-function rootOf({ disks = [] }: GuestInput): GuestDisk | undefined {
-  return disks.find(({ mountPoint }) => mountPoint === "/");
 }
 
 /**

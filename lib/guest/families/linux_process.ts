@@ -2,6 +2,7 @@ import { InvalidConfigurationError } from "../../errors.ts";
 import type { GuestProcess } from "../initrd/segment.ts";
 import { keyPrefix } from "../keys.ts";
 import type { GuestInput } from "../types.ts";
+import { rootOf } from "./linux_root.ts";
 import { splitArguments } from "./quote.ts";
 
 /** MAX_ARG_STRLEN in linux/binfmts.h, 32 pages, the closing NUL included. */
@@ -17,8 +18,9 @@ const POINTER_BYTES = 8;
 /** The environment that the Linux kernel gives init itself (init/main.c). */
 const PRESET = ["HOME=/", "TERM=linux"];
 
-/** Where a Linux kernel looks for its init first. */
+/** Where a Linux kernel looks for its init first, in a RAM disk and on any other root (init/main.c). */
 export const DEFAULT_INIT = "/init";
+const DEFAULT_ROOT_INIT = "/sbin/init";
 
 const OPERATION = "pass arguments and environment";
 
@@ -29,6 +31,7 @@ const OPERATION = "pass arguments and environment";
  */
 export function processOf(input: GuestInput): GuestProcess {
   const { network, resolvConf, hosts, agent } = input;
+  const root = rootOf(input);
   const env = new Map<string, string>();
   // An agent gives the program what config.json has, and no more.
   if (agent === undefined) { for (const entry of PRESET) env.set(nameOf(entry), entry); }
@@ -43,15 +46,20 @@ export function processOf(input: GuestInput): GuestProcess {
     ...(network === undefined || resolvConf === undefined ? {} : { resolvConf }),
     ...(agent === undefined ? {} : { agent }),
     ...(agent === undefined || hosts === undefined ? {} : { hosts }),
+    ...(agent === undefined || root === undefined
+      ? {}
+      : { root: { disk: root.name, readOnly: root.readOnly } }),
   };
   check(process);
   return process;
 }
 
 /** The program and its arguments. */
-export function argumentsOf({ args: given, cmdline = "" }: GuestInput): string[] {
+export function argumentsOf(input: GuestInput): string[] {
+  const { args: given, cmdline = "" } = input;
   const args = given.length > 0 ? given : splitArguments(cmdline, `${keyPrefix}cmdline`);
-  return args.length > 0 ? args : [DEFAULT_INIT];
+  if (args.length > 0) return args;
+  return [rootOf(input) === undefined ? DEFAULT_INIT : DEFAULT_ROOT_INIT];
 }
 
 function nameOf(entry: string): string {

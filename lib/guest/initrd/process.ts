@@ -35,6 +35,13 @@ export interface GuestMount {
   options: string;
 }
 
+/** The disk that an agent makes the guest's root. */
+export interface AgentRoot {
+  /** Below /dev in the guest. */
+  disk: string;
+  readOnly: boolean;
+}
+
 /** In the order of `/urunc/process`. */
 export const CAPABILITY_SETS = [
   "bounding",
@@ -53,7 +60,7 @@ const RLIMITS =
  * `/urunc/process`: `NAME=VALUE`, each followed by a NUL. Its reader is `parse_process` in
  * lib/build/guest_init/run.c.
  */
-export function processFile(process: AgentProcess): Uint8Array {
+export function processFile(process: AgentProcess, root?: AgentRoot): Uint8Array {
   const { uid, gid, groups, umask, cwd, hostname, domainname, rlimits, capabilities, sysctls } =
     process;
   const records = [
@@ -61,6 +68,7 @@ export function processFile(process: AgentProcess): Uint8Array {
     `gid=${gid}`,
     ...(groups.length === 0 ? [] : [`groups=${groups.join(",")}`]),
     `umask=${umask}`,
+    ...(root === undefined ? [] : [`root=${root.disk}:${root.readOnly ? "ro" : "rw"}`]),
     `cwd=${cwd}`,
     ...(hostname === undefined ? [] : [`hostname=${hostname}`]),
     ...(domainname === undefined ? [] : [`domainname=${domainname}`]),

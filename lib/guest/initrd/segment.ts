@@ -2,7 +2,7 @@ import type { GuestNetwork } from "../types.ts";
 import { archive, type ArchiveEntry } from "./cpio.ts";
 import { GUEST_INIT } from "./init_bytes.ts";
 import { networkFile } from "./network.ts";
-import { type AgentProcess, processFile } from "./process.ts";
+import { type AgentProcess, type AgentRoot, processFile } from "./process.ts";
 
 /** What a guest runs, and its surroundings. */
 export interface GuestProcess {
@@ -18,6 +18,8 @@ export interface GuestProcess {
   hosts?: string;
   /** As whom an agent runs it; undefined: it becomes the guest's process 1. */
   agent?: AgentProcess;
+  /** The disk that the agent makes the root; undefined: that is the RAM disk. */
+  root?: AgentRoot;
 }
 
 /** The guest's first program, which becomes the container's own, or runs it (lib/build/guest_init). */
@@ -41,7 +43,7 @@ export const GUEST_MODULES = "urunc/modules";
  * Only the guest's root may read them. Everybody may read `/etc/resolv.conf`; the image's own replaces it.
  */
 export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
-  const { args, env, network, resolvConf, hosts, agent } = process;
+  const { args, env, network, resolvConf, hosts, agent, root } = process;
   return archive([
     { name: "urunc", mode: 0o40700 },
     { name: "urunc/args", mode: 0o100400, content: strings(args) },
@@ -51,7 +53,7 @@ export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
       : [{ name: "urunc/network", mode: 0o100400, content: networkFile(network) }]),
     ...(agent === undefined
       ? []
-      : [{ name: "urunc/process", mode: 0o100400, content: processFile(agent) }]),
+      : [{ name: "urunc/process", mode: 0o100400, content: processFile(agent, root) }]),
     { name: "urunc/init", mode: 0o100700, content: GUEST_INIT },
     ...(agent === undefined
       ? resolvConf === undefined ? [] : resolverFiles(resolvConf)

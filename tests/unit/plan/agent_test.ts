@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
+import { processFile } from "../../../lib/guest/initrd/process.ts";
 import type { HostFacts } from "../../../lib/inspect/types.ts";
 import type { UnikernelConfig } from "../../../lib/guest/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
@@ -148,7 +149,7 @@ const CHOICES: [name: string, changes: Partial<LaunchInput>, agent: boolean, why
     /none for linux guests on firecracker/,
   ],
   ["the command line", { unikernel: { ...DEFAULT, environment: "cmdline" } }, false, /"cmdline"/],
-  ["no RAM disk", { unikernel: DEFAULT, facts: factsOf() }, false, /no initial RAM disk/],
+  ["no RAM disk", { unikernel: DEFAULT, facts: factsOf() }, false, /neither an initial RAM disk/],
 ];
 
 function specWith(...args: string[]) {
@@ -169,6 +170,28 @@ for (const [name, changes, agent, why] of CHOICES) {
     );
   });
 }
+
+/** A disk image of the image. */
+const DISK = {
+  name: "block",
+  source: { kind: "imageFile" as const, file: { path: "/disk", ...FILE } },
+  readOnly: true,
+  mountPoint: "/",
+};
+
+Deno.test("a disk that is the root has an agent, for which an image needs no RAM disk", () => {
+  const facts = factsOf({ disks: [{ ...DISK, name: "data", mountPoint: undefined }, DISK] });
+  const input = inputOf({ unikernel: DEFAULT, spec: specWith("/init"), facts });
+  const { target, prepend } = stepOf(input, "makeInitrd");
+  assert.deepEqual([target, prepend.root], ["/guest/initrd", { disk: "vdb", readOnly: true }]);
+  const { argv } = stepOf(input, "startMonitor");
+  assert.equal(argv[argv.indexOf("-initrd") + 1], "/guest/initrd");
+  const file = new TextDecoder().decode(processFile(prepend.agent!, prepend.root));
+  assert.ok(file.split("\0").includes("root=vdb:ro"));
+  const system = planLaunch({ ...input, spec: specWith() });
+  assert.match(system.warnings.join(), /its program, \/sbin\/init, is an init of its own/);
+  assert.ok(!system.plan.steps.some(({ step }) => step === "makeInitrd"));
+});
 
 const refused: [
   name: string,
@@ -197,13 +220,13 @@ const refused: [
     "no initial RAM disk",
     { facts: factsOf() },
     InvalidConfigurationError,
-    /agent.*no initial RAM disk/,
+    /agent.*neither an initial RAM disk/,
   ],
   [
     "one that is no archive",
     { facts: factsOf({ initrd: { ...INITRD, isInitramfs: false } }) },
     InvalidConfigurationError,
-    /agent.*no initial RAM disk/,
+    /agent.*not an archive/,
   ],
 ];
 

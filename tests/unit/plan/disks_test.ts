@@ -460,8 +460,14 @@ for (const { name, disks, wanted, error: expected, message } of refused) {
 Deno.test("a Linux guest's root is its disk", () => {
   const line = (disk: Partial<DiskFacts>) =>
     argumentsOf(stepsOf([device({ mountPoint: "/", ...disk })], { type: "linux" }));
-  assert.match(line({ fileSystem: "ext4" }), /root=\/dev\/vda rw rootfstype=ext4 init=x/);
-  assert.match(line({ readOnly: true }), /root=\/dev\/vda ro init=x/);
+  const agent = "rdinit=/urunc/init";
+  assert.ok(line({ fileSystem: "ext4" }).endsWith(`root=/dev/vda rw rootfstype=ext4 ${agent}`));
+  assert.ok(line({ readOnly: true }).endsWith(`root=/dev/vda ro ${agent}`));
+  const names = { unikernelType: "linux", hypervisor: "qemu", binary: "/k" } as const;
+  const unikernel = { ...names, accelerator: "kvm", agent: "none" } as const;
+  const disks = [device({ mountPoint: "/" })];
+  const alone = argumentsOf(stepsOf(disks, { type: "linux", input: { unikernel } }));
+  assert.ok(alone.endsWith("root=/dev/vda rw init=x"), alone);
 });
 
 const places: {
