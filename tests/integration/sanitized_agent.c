@@ -4,6 +4,7 @@
  *
  * f: frames from the waiter; c: from the agent, in portions whose sizes the data has; p: /urunc/process
  */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -44,7 +45,8 @@ static void read_frames(const unsigned char *data, size_t size) {
 /* The first byte of each portion is its length. */
 static void read_portions(const unsigned char *data, size_t size) {
   memset(&channel, 0, sizeof channel);
-  memset(&console, 0, sizeof console);
+  if (console.file == NULL && open_console(-1) != 0) exit(2);
+  console.written = console.matched = 0;
   channel.control = -1;
   channel.state = CHANNEL_BOOTING;
   for (size_t at = 0; at < size;) {
@@ -57,7 +59,7 @@ static void read_portions(const unsigned char *data, size_t size) {
     free(portion);
     at += length;
   }
-  static char lines[CONSOLE_KEPT];
+  static char lines[CONSOLE_SHOWN];
   size_t shown = last_lines(lines);
   printf("%d %d %d %d %d\n", channel.state, channel.broken, channel.has_exited, channel.code,
          shown <= sizeof lines);
