@@ -64,3 +64,7 @@ test-soak *ARGS:
 # times start-up against runc
 bench *ARGS:
     {{deno}} task bench {{ARGS}}
+
+# Records which functions a start calls, which are compiled early; needs root.
+early *ARGS:
+    {{deno}} task early {{ARGS}}

@@ -1,6 +1,8 @@
 import * as esbuild from "esbuild";
 import { resolve } from "pathe";
 import { HostError } from "../errors.ts";
+import { finishEarly, markEarly, recorder } from "./early.ts";
+import { EARLY_FUNCTIONS } from "./early_functions.ts";
 import { prepareFilters } from "./filters.ts";
 import { readProgram, runProgram } from "./loader.ts";
 import { type MappedCode, takeSourceMap, traceTable } from "./source_map.ts";
@@ -50,11 +52,16 @@ export interface Bundle {
  *
  * @param entry path of the program
  * @param constants written into the program; `URUNC_SHIPPED` is always true there
+ * @param record a directory, where the program then writes down what it calls: see early.ts
  * @returns the same bytes for the same sources, whatever their directory
  * @throws HostError when a module cannot be bundled; a compiler's own message has then been printed
  */
-export async function bundle(entry: string, constants: BuildConstants): Promise<Bundle> {
-  const modules = await bundleModules(entry, constants);
+export async function bundle(
+  entry: string,
+  constants: BuildConstants,
+  record?: string,
+): Promise<Bundle> {
+  const modules = await bundleModules(entry, constants, record !== undefined);
   const encoder = new TextEncoder();
   const texts = modules.map(({ name, code }) =>
     encoder.encode(`${MODULE_HEAD}${code}})\n//# sourceURL=urunc/${name}`)
@@ -63,7 +70,8 @@ export async function bundle(entry: string, constants: BuildConstants): Promise<
     modules.map(({ name, mapped }) => [name, traceTable(mapped, MODULE_HEAD.length)]),
   );
   const { code } = await esbuild.transform(
-    `${readProgram}\n${runProgram}\nrunProgram(readProgram(), import.meta);`,
+    `${record === undefined ? "" : recorder(record)}
+    ${readProgram}\n${runProgram}\nrunProgram(readProgram(), import.meta);`,
     { target: "esnext", format: "esm", minify: true },
   );
   return {
@@ -92,6 +100,7 @@ function layOutProgram(texts: Uint8Array[]): Uint8Array<ArrayBuffer> {
 export async function bundleModules(
   entry: string,
   constants: BuildConstants,
+  record = false,
 ): Promise<BundledModule[]> {
   const modules = new Modules({
     URUNC_SHIPPED: "true",
@@ -111,7 +120,7 @@ export async function bundleModules(
   }
   return linked.map(({ file, code }) => ({
     name: sourceName(file),
-    ...compile(writePreloads(code, linked), file),
+    ...compile(writePreloads(code, linked), file, record),
   }));
 }
 
@@ -188,7 +197,7 @@ async function linkImports(
 }
 
 /** @param code with specifiers that are numbers, and its source map */
-function compile(code: string, file: string): Omit<BundledModule, "name"> {
+function compile(code: string, file: string, record: boolean): Omit<BundledModule, "name"> {
   const required = transform(code, { format: "cjs" });
   const names = new Map<string, string>();
   const body = required.replaceAll(
@@ -214,8 +223,16 @@ function compile(code: string, file: string): Omit<BundledModule, "name"> {
       reason: "it has a form of import or export that the bundler does not support",
     });
   }
-  const mapped = takeSourceMap(transform(body, { minify: true, format: "cjs" }));
-  return { code: mapped.code.trimEnd(), mapped };
+  const marked = markCalled(body, sourceName(file), record);
+  const mapped = takeSourceMap(transform(marked, { minify: true, format: "cjs" }));
+  const finished = { ...mapped, code: finishEarly(mapped.code) };
+  return { code: finished.code.trimEnd(), mapped: finished };
+}
+
+function markCalled(code: string, module: string, record: boolean): string {
+  if (record) return markEarly(code, () => true, module);
+  const called = new Set(EARLY_FUNCTIONS[module]?.split(" "));
+  return markEarly(code, (name) => called.has(name));
 }
 
 /** @returns with a source map, into which esbuild works the one of the input */

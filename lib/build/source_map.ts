@@ -6,7 +6,7 @@
 import type { TraceTable } from "../os/stack.ts";
 
 /** Where a source map stands in a text that esbuild has written. */
-const COMMENT = /\n\/\/# sourceMappingURL=data:application\/json;base64,([\w+/=]+)\s*$/;
+const COMMENT = /(?:^|\n)\/\/# sourceMappingURL=data:application\/json;base64,([\w+/=]+)\s*$/;
 
 /** A text that esbuild has written, and its source map. */
 export interface MappedCode {

@@ -145,3 +145,41 @@ for (const [what, files, message] of REFUSED) {
     });
   });
 }
+
+/** Loads every module of a program but the entry, and prints how many that were. */
+const LOAD_ALL = `
+const program = Deno.readFileSync(Deno.args[0]);
+const table = new DataView(program.buffer);
+const position = (number) => table.getUint32(4 * number, true);
+const modules = [];
+const require = (number) => {
+  if (modules[number] === undefined) {
+    const module = modules[number] = { exports: {} };
+    const text = new TextDecoder().decode(program.subarray(position(number), position(number + 1)));
+    (0, eval)(text)(module, require, (of) => require(of), require, import.meta);
+  }
+  return modules[number].exports;
+};
+const count = position(0) / 4 - 1;
+for (let number = 1; number < count; number++) require(number);
+console.log(modules.length);
+`;
+
+Deno.test("every module of the executable can be loaded, also with functions that are compiled early", async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("bundle");
+  const entry = new URL("../../../main.ts", import.meta.url).pathname;
+  const { program } = await bundle(entry, CONSTANTS);
+  assert.match(new TextDecoder().decode(program), /[;}]var \w+=\( +(?:async )?function/);
+  await Deno.writeFile(`${directory}/program`, program);
+  await Deno.writeTextFile(`${directory}/load_all.js`, LOAD_ALL);
+  const { stdout } = await run([
+    Deno.execPath(),
+    "run",
+    "-A",
+    "--no-config",
+    `${directory}/load_all.js`,
+    `${directory}/program`,
+  ], { check: true });
+  assert.ok(Number(stdout) > 300, stdout);
+});

@@ -27,6 +27,11 @@ Deno.test("a table in the executable counts from entry to entry, with what stand
   ]);
 });
 
+Deno.test("an empty text has a source map, too", () => {
+  const { code } = esbuild.transformSync("", { sourcemap: "inline", minify: true });
+  assert.equal(takeSourceMap(code).code, "");
+});
+
 const SOURCE = `// A comment.
 export function outer(argument: number): number {
   const doubled = 2 * argument;
