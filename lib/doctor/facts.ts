@@ -38,6 +38,8 @@ export interface NodeFacts {
   cni: CniFacts;
   /** Containers of urunc, by directory and id. */
   containers: ContainerFacts[];
+  /** Who else has ids of `ids.range`; undefined: nobody, or there is no range. */
+  rangeOwner?: string;
   /** Ranges of /etc/subuid. */
   subordinateIds: IdRange[];
 }
@@ -141,7 +143,6 @@ export interface DockerFacts {
   /** Names that the running daemon knows; undefined: it does not answer. */
   running?: { runtimes: string[]; version: string; cgroupDriver: string };
   cgroupDriver?: string;
-  usernsRemap: boolean;
 }
 
 export interface CrioFacts {

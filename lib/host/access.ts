@@ -86,7 +86,9 @@ export function explainAccess(
   if (mayAccess(device, who, want)) return `${node}: ${subject} may use it`;
   const gid = grantingGroup(device, who, want);
   if (gid === undefined) {
-    return `${node}: ${subject} may not use it, and membership of a group would not change that`;
+    return `${node}: ${subject} may not use it, and membership of a group would not change that: ` +
+      `let a group have it (chgrp kvm ${device.path}; chmod 0660 ${device.path}), or set ` +
+      'device_access = "private"';
   }
   return `${node}: ${subject} may not use it; ` +
     `membership of group ${named(gid)} would allow it ` +

@@ -15,6 +15,17 @@ const MOST_HEADERS = 64;
 const MOST_PATH_BYTES = 4096;
 
 /**
+ * Whether a file is an ELF file of any kind.
+ *
+ * @throws errors of Deno, when it cannot be read
+ */
+export function isElf(path: string): boolean {
+  using file = Deno.openSync(path);
+  const header = readAt(file, 0, HEADER_BYTES);
+  return header.byteLength === HEADER_BYTES && header.getUint32(0, true) === MAGIC;
+}
+
+/**
  * The dynamic linker that the kernel starts a program by.
  *
  * @param path of an ELF file of 64 bits

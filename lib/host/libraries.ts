@@ -1,7 +1,7 @@
 import { errorMessage, HostError } from "../errors.ts";
 import { readIfThere } from "../os/files.ts";
 import { parentPath, resolvePath } from "../os/path.ts";
-import { readInterpreter } from "./interpreter.ts";
+import { isElf, readInterpreter } from "./interpreter.ts";
 
 /**
  * Where it is kept what libraries programs need. No container has such an id, nor does `--root` name
@@ -52,11 +52,24 @@ export function findLibraries(
   const key = `${cache}/${encodeURIComponent(binary)}`;
   const kept = readKept(key);
   if (kept !== undefined) return kept;
+  requireProgram(binary);
   const interpreter = readInterpreter(binary);
   if (interpreter === undefined) return [];
   const found = resolve(interpreter, binary, modules);
   keep(key, found);
   return found.files;
+}
+
+/** The kernel would look for a script's interpreter in the monitor's root, which has none. */
+function requireProgram(binary: string): void {
+  if (isElf(binary)) return;
+  throw new HostError({
+    operation: "find the monitor's libraries",
+    subject: binary,
+    reason: "it is not a program but another file, a script for example",
+    remedy:
+      "name the monitor itself: a script cannot run in the monitor's root, which has no shell",
+  });
 }
 
 function resolve(interpreter: string, binary: string, modules: readonly string[]): Found {

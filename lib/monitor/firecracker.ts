@@ -83,6 +83,7 @@ export const firecracker: Monitor = {
   kernels: "an uncompressed ELF kernel of 64 bits (vmlinux)",
   refuseKernel,
   versionArguments: ["--version"],
+  calledInVersion: "Firecracker",
   binaryNames: ["firecracker"],
   dataPaths: [],
   firmwareDirectories: [],

@@ -86,6 +86,7 @@ function tender(tender: Tender): Monitor {
     kernels: `Solo5 guests for ${name}`,
     refuseKernel: (kernel) => refuseKernel(kernel, name),
     attachesManifest: true,
+    calledInVersion: "Solo5",
     binaryNames: [`solo5-${name}`],
     dataPaths: [],
     firmwareDirectories: [],

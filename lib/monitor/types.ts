@@ -91,6 +91,8 @@ export interface Monitor extends BootingMonitor {
    * @returns undefined: it would
    */
   refuseKernel(kernel: ElfKernel | LinuxImage, version?: string): KernelRefusal | undefined;
+  /** A word of what it prints when it is asked for its version. */
+  calledInVersion: string;
   /** Arguments that make it print its version; undefined: it does not matter which it is. */
   versionArguments?: readonly string[];
   /** Whether a guest's own manifest says which devices it is started with. */

@@ -36,7 +36,9 @@ export const refusedProperties: Record<string, Finder> = {
     ).map(({ path }) => ({
       property: `linux.devices ${path}`,
       reason: "a guest has no access to devices of the host but block devices, which are its disks",
-      remedy: "leave the device out",
+      remedy:
+        "leave the device out; docker and podman pass on all of them for --privileged, and so does " +
+        "containerd for privileged pods without privileged_without_host_devices = true in its runtime",
     })),
   "process.selinuxLabel": ({ process }) =>
     unsupported(process.selinuxLabel, "process.selinuxLabel", "SELinux labels are not set yet", {
@@ -182,12 +184,17 @@ export function unseenVolume({ destination, source }: Mount, index: number): Uns
   };
 }
 
+/** What podman mounts for a program that it takes for systemd: podman-run(1), --systemd. */
+const SYSTEMD_MOUNTS = new Set(["/run", "/run/lock", "/tmp", "/var/log/journal"]);
+const SYSTEMD_MODE = "podman adds it when the program is called init or systemd: --systemd=false";
+
 /** Only an agent mounts anything in its guest. */
 function unmadeFileSystem({ destination }: Mount, index: number): UnsupportedProperty {
   return {
     property: `mounts[${index}] tmpfs at ${destination}`,
     reason: "nothing in the guest would mount it",
-    remedy: "give the guest an agent (com.urunc.unikernel.agent), or leave the mount out",
+    remedy: "give the guest an agent (com.urunc.unikernel.agent), or leave the mount out" +
+      (SYSTEMD_MOUNTS.has(destination) ? `; ${SYSTEMD_MODE}` : ""),
     givenByAgent: true,
   };
 }

@@ -1,3 +1,4 @@
+import { InvalidConfigurationError } from "../errors.ts";
 import type { Process, Rlimit, User } from "../oci/types.ts";
 import type { Step } from "./types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
@@ -10,6 +11,11 @@ import type { ExpectedIdentity } from "../host/identity.ts";
 const DEFAULT_NOFILE_SOFT = 1024n;
 /** INR_OPEN_MAX, include/uapi/linux/fs.h. */
 const DEFAULT_NOFILE_HARD = 4096n;
+/**
+ * The least that a container may be limited to. Init and QEMU for a guest without disks, network and agent
+ * were measured to need 24; ports, a tap, and a descriptor for each disk come on top.
+ */
+const LEAST_NOFILE = 64n;
 /** runc's default, and what a login shell has. */
 const DEFAULT_UMASK = 0o022;
 
@@ -58,6 +64,8 @@ export interface CredentialsInput {
   newKeyring: boolean;
   /** Capabilities that the monitor's process is started with, and gives up before anything else. */
   passed?: string[];
+  /** The guest has an agent, which gives its program the limits of config.json. */
+  agent?: boolean;
   /** Filters of system calls that the creator is in, and so all that it starts; 0 when not given. */
   seccompFilters?: number;
 }
@@ -85,9 +93,10 @@ export interface CredentialsInput {
  */
 export function planCredentials(input: CredentialsInput): Step[] {
   const { process, capabilities, passed = [] } = input;
+  if (!input.agent) requireFiles(process);
   const steps: Step[] = [];
 
-  for (const { type, soft, hard, tolerate } of rlimitsOf(process)) {
+  for (const { type, soft, hard, tolerate } of rlimitsOf(process, input.agent)) {
     const step: Step = { step: "setRlimit", type, soft: soft.toString(), hard: hard.toString() };
     steps.push(tolerate === undefined ? step : { ...step, tolerate });
   }
@@ -147,14 +156,37 @@ export function umaskOf(user: User): number {
   return user.umask ?? DEFAULT_UMASK;
 }
 
-/** What config.json asks for, and defaults in place of the caller's own limits. */
-function rlimitsOf(process: Process): PlannedRlimit[] {
-  const asked = process.rlimits.filter(({ type }) => type !== FILE_SIZE.type);
+/**
+ * What config.json asks for, and defaults in place of the caller's own limits. A program in a guest with an
+ * agent may have fewer open files than its monitor needs.
+ */
+function rlimitsOf(process: Process, agent = false): PlannedRlimit[] {
+  const asked = process.rlimits.filter((it) =>
+    it.type !== FILE_SIZE.type && !(agent && isTooLow(it))
+  );
   const missing = DEFAULT_RLIMITS.filter(({ type }) => !asked.some((it) => it.type === type));
   return [...asked, ...missing, FILE_SIZE];
 }
 
+function isTooLow({ type, soft }: Rlimit): boolean {
+  return type === "RLIMIT_NOFILE" && soft < LEAST_NOFILE;
+}
+
+/** @throws InvalidConfigurationError when the container's limit leaves its monitor no room */
+function requireFiles(process: Process): void {
+  const index = process.rlimits.findIndex(isTooLow);
+  const limit = process.rlimits[index];
+  if (limit === undefined) return;
+  throw new InvalidConfigurationError({
+    operation: "plan limits",
+    subject: `process.rlimits[${index}] RLIMIT_NOFILE`,
+    reason:
+      `${limit.soft} open files are too few for the monitor, which is the container's process`,
+    remedy: `allow at least ${LEAST_NOFILE} (docker, podman: --ulimit nofile=${LEAST_NOFILE})`,
+  });
+}
+
 /** The monitor's soft limit of open files. */
-export function openFilesLimit(process: Process): number {
-  return Number(rlimitsOf(process).find(({ type }) => type === "RLIMIT_NOFILE")!.soft);
+export function openFilesLimit(process: Process, agent = false): number {
+  return Number(rlimitsOf(process, agent).find(({ type }) => type === "RLIMIT_NOFILE")!.soft);
 }

@@ -162,6 +162,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     passed: entering(userNamespace),
     newKeyring: input.newKeyring,
     seccompFilters: facts.seccompFilters,
+    agent: agentOf(input).agent !== undefined,
   };
 
   const stop = planStop(input);
@@ -449,7 +450,7 @@ function memoryInput(
     network: network !== undefined,
     disks: facts.disks?.length ?? 0,
     accelerator,
-    openFiles: openFilesLimit(spec.process),
+    openFiles: openFilesLimit(spec.process, agentOf(input).agent !== undefined),
     kernelBytes: facts.kernel.size,
     bootBytes: bootMemoryBytes(
       facts.kernelFormat,

@@ -382,6 +382,29 @@ testIf("misuse: an ordinary user gets an error about rootless mode", {
   assert.deepEqual([code, stdout.startsWith("urunc version ")], [0, true]);
 });
 
+testIf("misuse: root of a user namespace gets an error about rootless mode", {
+  needs: [...needs, "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "idle");
+  const user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  const call = [await uruncBinary(), "create", "--bundle", container.bundle, container.id];
+  const result = await run([...user, "unshare", "--user", "--map-root-user", ...call]);
+  assertFailed(result, ["runs in a user namespace", "rootless mode is not supported"]);
+});
+
+testIf("misuse: a monitor that is a script", { needs }, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("script");
+  const script = `${directory}/monitor`;
+  await Deno.writeTextFile(script, "#!/bin/sh\n", { mode: 0o755 });
+  const config = `${directory}/config.toml`;
+  await Deno.writeTextFile(config, `accelerator = "tcg"\n[monitors.qemu]\npath = "${script}"\n`);
+  const container = await doubleContainer(scope, "idle", { config });
+  assertFailed(await container.create(), [script, "it is not a program", "a script cannot run"]);
+  assertNothingLeft(container);
+});
+
 testIf("misuse: state directories and logs that cannot be written", { needs }, async () => {
   await using scope = new Scope();
   const container = await doubleContainer(scope, "idle");

@@ -224,8 +224,23 @@ function isVerb(word: string): word is Verb {
   return Object.hasOwn(commands, word);
 }
 
+/** What other programs call what this one can do. */
+const MEANT: Readonly<Record<string, string>> = {
+  check: "doctor",
+  inspect: "state",
+  ls: "list",
+  rm: "delete",
+  stats: "events",
+  stop: "kill",
+  top: "ps",
+  unpause: "resume",
+  "--rm": "run --help: without --detach it deletes the container when it has exited",
+  "--name": "help: the id is an argument",
+};
+
 function unknown(kind: string, word: string, known: string[]): UsageError {
   const reason = `no such ${kind}`;
+  if (Object.hasOwn(MEANT, word)) return usage(word, `${reason}; see ${MEANT[word]}`);
   return usage(word, known.length === 0 ? reason : `${reason}; ${suggestion(word, known)}`);
 }
 

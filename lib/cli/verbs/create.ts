@@ -4,6 +4,7 @@ import type { CreateOptions } from "../../container/create.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { processAge, Stopwatch } from "../../container/timeline.ts";
 import { HostError, UnsupportedError } from "../../errors.ts";
+import { readIfThere } from "../../os/files.ts";
 import { resolvePath } from "../../os/path.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
 import type { CommandOf } from "../parser/commands.ts";
@@ -83,12 +84,28 @@ export async function createAndRecord(
  */
 function requireRoot(): void {
   const uid = Deno.uid();
-  if (uid === 0) return;
+  if (uid === 0 && !inUserNamespace()) return;
+  if (uid === 0) {
+    throw new HostError({
+      operation: "create container",
+      reason:
+        "operation not permitted: urunc runs in a user namespace, and rootless mode is not supported",
+      remedy:
+        "run it, or the podman or docker that calls it, as root of the host; the monitor will have " +
+        "the container's user all the same",
+    });
+  }
   throw new HostError({
     operation: "create container",
     reason: `operation not permitted: urunc runs as uid ${uid}, and rootless mode is not supported`,
     remedy: "run it as root; the monitor will have the container's user all the same",
   });
+}
+
+/** Its root is another user of the host, as with rootless podman: user_namespaces(7). */
+function inUserNamespace(): boolean {
+  const [inside, outside] = (readIfThere("/proc/self/uid_map") ?? "0 0").trim().split(/\s+/);
+  return inside === "0" && outside !== "0";
 }
 
 function refuseUnsupported(command: CreateCommand): void {

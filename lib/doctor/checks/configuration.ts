@@ -2,7 +2,9 @@ import type { IdRange, NodeFacts } from "../facts.ts";
 import { type Line, Lines } from "./types.ts";
 
 /** The configuration file: mistakes with their lines, and what of the Go implementation's is ignored. */
-export function checkConfigurationFile({ configuration, subordinateIds }: NodeFacts): Line[] {
+export function checkConfigurationFile(
+  { configuration, subordinateIds, rangeOwner }: NodeFacts,
+): Line[] {
   const lines = new Lines("config");
   const { path, isThere, findings, values } = configuration;
   if (!isThere) lines.ok(`there is no ${path}: the defaults hold`);
@@ -14,6 +16,12 @@ export function checkConfigurationFile({ configuration, subordinateIds }: NodeFa
     else lines.warn(`${text}`, `remove ${subject} from ${path}`);
   }
   if (isThere && findings.length === 0) lines.ok(`${path} is valid`);
+  if (rangeOwner !== undefined) {
+    lines.fail(
+      `ids.range = "${values.ids.range}": ${rangeOwner} has some of these ids, and no container starts`,
+      `choose a range that is nobody's for ids.range in ${path}, beside those of /etc/subuid and /etc/subgid`,
+    );
+  }
   const user = values.ids.default_user;
   if (user !== undefined) checkDefaultUser(user, subordinateIds, path, lines);
   return lines.lines;

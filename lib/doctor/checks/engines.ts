@@ -169,12 +169,6 @@ export function checkDocker({ docker }: NodeFacts): Line[] {
       "urunc install --docker --restart",
     );
   }
-  if (docker.usernsRemap) {
-    lines.warn(
-      "userns-remap is on, and guests cannot run in user namespaces",
-      "docker run --userns host …",
-    );
-  }
   return lines.lines;
 }
 

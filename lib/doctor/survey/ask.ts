@@ -35,8 +35,18 @@ export async function ask(command: readonly [string, ...string[]]): Promise<Answ
 
 /** The first number with dots in what a program prints when it is asked for its version. */
 export async function askVersion(program: string): Promise<string | undefined> {
+  return parseVersion(await askIdentity(program));
+}
+
+/** What a program prints when it is asked for its version. */
+export async function askIdentity(program: string): Promise<string> {
   const answer = await ask([program, "--version"]);
-  return /\d+(?:\.\d+)+/.exec(answer?.stdout || answer?.stderr || "")?.[0];
+  return `${answer?.stdout ?? ""}${answer?.stderr ?? ""}`;
+}
+
+/** The first number with dots. */
+export function parseVersion(text: string): string | undefined {
+  return /\d+(?:\.\d+)+/.exec(text)?.[0];
 }
 
 /** Why something failed, in the words of its error. */

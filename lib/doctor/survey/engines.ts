@@ -24,13 +24,13 @@ export async function surveyDocker(): Promise<DockerFacts | undefined> {
     return { ...about, ...describeDocker(JSON.parse(text || "{}")), ...answering };
   } catch (error) {
     const problem = { reason: `not JSON: ${problemOf(error).reason}` };
-    return { ...about, problem, runtimes: {}, usernsRemap: false, ...answering };
+    return { ...about, problem, runtimes: {}, ...answering };
   }
 }
 
 function describeDocker(document: unknown): Pick<
   DockerFacts,
-  "runtimes" | "cgroupDriver" | "usernsRemap"
+  "runtimes" | "cgroupDriver"
 > {
   const daemon = tableAt(document);
   const driver = textsAt(daemon, "exec-opts")
@@ -39,7 +39,6 @@ function describeDocker(document: unknown): Pick<
     .map(([name, it]) => [name, describeDockerRuntime(tableAt(it))]);
   return {
     runtimes: Object.fromEntries(runtimes),
-    usernsRemap: textAt(daemon, "userns-remap") !== "",
     ...(driver === undefined ? {} : { cgroupDriver: driver }),
   };
 }

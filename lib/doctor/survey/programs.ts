@@ -8,7 +8,7 @@ import { isLinked, selfCommand } from "../../os/self.ts";
 import { findRuntime } from "../../runc/runtime_program.ts";
 import { versionInfo } from "../../version.ts";
 import type { Found, MonitorSurvey, UruncFacts } from "../facts.ts";
-import { askVersion, problemOf } from "./ask.ts";
+import { askIdentity, askVersion, parseVersion, problemOf } from "./ask.ts";
 
 /** What containerd looks for: the runtime type is `io.containerd.urunc.v2`. */
 const SHIM = "containerd-shim-urunc-v2";
@@ -62,7 +62,12 @@ async function surveyMonitor(
   try {
     path = findMonitor(monitor, configuration.monitors[monitor.name]).binary;
     findLibraries(path, monitor.modulePaths);
-    const version = await askVersion(path);
+    const identity = await askIdentity(path);
+    const version = parseVersion(identity);
+    if (!identity.toLowerCase().includes(monitor.calledInVersion.toLowerCase())) {
+      const reason = `${path} --version does not say that it is ${monitor.calledInVersion}`;
+      return { ...about, path, problem: { reason } };
+    }
     return version === undefined ? { ...about, path } : { ...about, path, version };
   } catch (error) {
     const found = path === undefined ? {} : { path };

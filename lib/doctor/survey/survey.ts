@@ -1,9 +1,11 @@
 import { checkConfiguration } from "../../config/check.ts";
+import { parseIdRange } from "../../config/id_range.ts";
 import { defaultConfiguration, parseConfiguration } from "../../config/parse.ts";
 import type { Configuration } from "../../config/types.ts";
 import { observeContainer } from "../../container/observe.ts";
 import { Store } from "../../container/store.ts";
 import { CONFIGURATION_PATH, readConfigurationText } from "../../host/configuration.ts";
+import { otherOwner } from "../../host/id_owners.ts";
 import { probeKvm } from "../../host/kvm.ts";
 import { KernelStore } from "../../kernels/store.ts";
 import { isDirectory, readIfThere } from "../../os/files.ts";
@@ -51,6 +53,7 @@ export async function surveyNode(options: SurveyOptions): Promise<NodeFacts> {
   const podman = await surveyPodman();
   const kubelet = surveyKubelet();
   const kernels = surveyKernels(values);
+  const rangeOwner = surveyRange(values);
   return {
     urunc: surveyUrunc(),
     kernel: surveyKernel(),
@@ -74,6 +77,7 @@ export async function surveyNode(options: SurveyOptions): Promise<NodeFacts> {
     ...(kubelet === undefined ? {} : { kubelet }),
     cni: surveyCni(containerd),
     containers: surveyContainers(options.root),
+    ...(rangeOwner === undefined ? {} : { rangeOwner }),
     subordinateIds: parseSubordinateIds(readIfThere("/etc/subuid") ?? ""),
   };
 }
@@ -90,6 +94,11 @@ async function surveyConfiguration(named: string | undefined): Promise<Configura
     const finding = { kind: "error" as const, subject: "", ...problemOf(error) };
     return { path, isThere: true, findings: [finding], values: defaultConfiguration() };
   }
+}
+
+function surveyRange({ ids: { range } }: Configuration): string | undefined {
+  const parsed = range === undefined ? undefined : parseIdRange(range);
+  return parsed === undefined ? undefined : otherOwner(parsed);
 }
 
 function surveyKernels({ "guests.linux": { kernels } }: Configuration): NodeFacts["kernels"] {

@@ -56,6 +56,7 @@ export const qemu: Monitor = {
   linuxParameters: arch.qemu.linuxParameters,
   refuseKernel,
   debianPackage: arch.qemu.debianPackage,
+  calledInVersion: "QEMU",
   binaryNames: arch.qemu.binaryNames,
   dataPaths: arch.qemu.romDirectories,
   modulePaths: arch.qemu.modulePaths,

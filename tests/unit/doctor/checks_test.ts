@@ -345,6 +345,28 @@ const CASES: [
     /outside of all ranges/,
   ],
   [
+    "a range of ids that others have some of",
+    (it) => {
+      const ids = { ...defaultConfiguration().ids, mode: "uid" as const, range: "100000-100999" };
+      Object.assign(it, configured({ ids }));
+      it.rangeOwner = "user (/etc/subuid)";
+    },
+    "fail",
+    "config",
+    /100000-100999.*user \(\/etc\/subuid\)/,
+    /ids\.range/,
+  ],
+  [
+    "a program of another name",
+    (it) => {
+      it.monitors.qemu!.problem = { reason: "/usr/bin/true does not say that it is QEMU" };
+    },
+    "fail",
+    "monitors",
+    /does not say that it is QEMU/,
+    /./,
+  ],
+  [
     "containerd's file is not TOML",
     (it) => {
       it.containerd!.problem = { reason: "toml: line 3: expected" };
@@ -485,16 +507,6 @@ const CASES: [
     "docker",
     /running docker does not know/,
     /^systemctl restart docker$/,
-  ],
-  [
-    "docker maps users",
-    (it) => {
-      it.docker!.usernsRemap = true;
-    },
-    "warn",
-    "docker",
-    /userns-remap/,
-    /--userns host/,
   ],
   [
     "CRI-O is not configured",

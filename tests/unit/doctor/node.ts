@@ -67,7 +67,6 @@ export function healthyNode(): NodeFacts {
       isThere: true,
       runtimes: { urunc: { type: "io.containerd.urunc.v2" } },
       running: { runtimes: ["runc", "urunc"], version: "26.1.5", cgroupDriver: "systemd" },
-      usernsRemap: false,
     },
     crio: {
       runtimes: {

@@ -83,7 +83,7 @@ testIf(
 );
 
 testIf(
-  "a program that is linked statically needs none, nor does what is no program",
+  "a program that is linked statically needs none, and what is not a program is refused",
   NEEDS,
   async () => {
     await using scope = new Scope();
@@ -91,9 +91,11 @@ testIf(
     const program = `${directory}/static`;
     await Deno.writeTextFile(`${directory}/s.c`, "int main(void) { return 0; }");
     await run(["gcc", "-static", `${directory}/s.c`, "-o", program], { check: true });
-    for (const path of [program, `${directory}/s.c`]) {
-      assert.deepEqual(findLibraries(path, [], `${directory}/cache`), []);
-    }
+    assert.deepEqual(findLibraries(program, [], `${directory}/cache`), []);
+    assert.throws(
+      () => findLibraries(`${directory}/s.c`, [], `${directory}/cache`),
+      /s\.c: it is not a program .*a script cannot run/,
+    );
     // A cache that cannot be made is no reason to fail.
     assert.ok(findLibraries(`${directory}/main`, [], `${program}/cache`).length > 2);
   },

@@ -121,6 +121,8 @@ Deno.test("a file system in memory is refused where nothing in the guest would m
   validate(spec);
   const message = /mounts\[0\] tmpfs at \/cache.*unikernel\.agent/;
   assert.throws(() => requireNoAgent(spec), { name: "UnsupportedError", message });
+  const journal = specOf({ mounts: [{ destination: "/var/log/journal", type: "tmpfs" }] });
+  assert.throws(() => requireNoAgent(journal), /podman .*--systemd=false/);
   requireNoAgent(specOf({ mounts: [{ destination: "/tmp", type: "tmpfs" }] }));
 });
 

@@ -57,6 +57,8 @@ Deno.test("the agent runs the program as config.json says, whatever the monitor'
     }),
     guestUser: user,
   });
+  // The monitor needs more open files than its guest's program may have.
+  assert.equal(stepOf(input, "setRlimit").soft, "1024");
   assert.deepEqual(stepOf(input, "copyImageFile").prepend, {
     args: ["program"],
     env: ["A=1"],

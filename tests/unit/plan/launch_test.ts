@@ -151,6 +151,24 @@ Deno.test("Knative's guest has a subnet with its pod, whose interface is left al
   );
 });
 
+Deno.test("a limit of open files that leaves the monitor no room is refused", () => {
+  const specWith = (soft: number) =>
+    specOf({
+      process: {
+        user: { uid: 1, gid: 2 },
+        args: ["x"],
+        cwd: "/",
+        rlimits: [{ type: "RLIMIT_NOFILE", soft, hard: 4096 }],
+      },
+    });
+  assert.throws(() => planLaunch(launchInputOf({ spec: specWith(10) })), {
+    name: "InvalidConfigurationError",
+    message: /rlimits\[0\] RLIMIT_NOFILE: 10 open files are too few .*--ulimit nofile=64/,
+  });
+  const { plan } = planLaunch(launchInputOf({ spec: specWith(64) }));
+  assert.equal(find(plan.steps, "setRlimit")[0]?.soft, "64");
+});
+
 Deno.test("additionalGids become the groups exactly", async (t) => {
   const rows: [number[] | undefined, number[]][] = [
     [undefined, []],

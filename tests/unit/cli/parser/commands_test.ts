@@ -55,6 +55,10 @@ Deno.test("the error for a wrong command line names the argument and the right f
   const rows: [args: string[], message: RegExp][] = [
     [[], /no command is given/],
     [["strat", "a"], /strat.*no such command.*"start"/],
+    [["ls"], /ls.*no such command; see list/],
+    [["stop", "a"], /stop.*no such command; see kill/],
+    [["type", "a"], /type.*no such command; known: create/],
+    [["run", "--rm", "a"], /--rm.*no such option; see run --help: .*deletes the container/],
     [["--rot", "/x", "state", "a"], /--rot.*"--root"/],
     [["create", "--bundel", "/x", "a"], /--bundel.*"--bundle"/],
     [["create"], /needs ID.*create --help/],
