@@ -21,8 +21,10 @@ export interface RootDisk {
 export interface RootDiskInput {
   /** The container's root on the host. */
   rootfs: string;
-  /** The key that asks for it, for errors. */
-  key: string;
+  /** What asks for it, for errors. */
+  subject: string;
+  /** What to do where it cannot be, besides using another snapshotter. */
+  otherwise: string;
   /** The guest's family. */
   guest: string;
   /**
@@ -54,12 +56,17 @@ const LINUX: BlockFacts = {
  * What devmapper and blockfile snapshotters mount passes, and so does any partition; overlay and
  * btrfs have no device of their own. Nothing is changed.
  *
- * @throws UnsupportedError naming the key and why the root cannot be the guest's disk
+ * @throws UnsupportedError naming what asks for it, and why the root cannot be the guest's disk
  */
 export function findRootDisk(input: RootDiskInput, facts: BlockFacts = LINUX): RootDisk {
   const refuse = (reason: string, remedy: string) =>
-    new UnsupportedError({ operation: "find the root disk", subject: input.key, reason, remedy });
-  const snapshotters = "use containerd's devmapper or blockfile snapshotter, or leave the key out";
+    new UnsupportedError({
+      operation: "find the root disk",
+      subject: input.subject,
+      reason,
+      remedy,
+    });
+  const snapshotters = `use containerd's devmapper or blockfile snapshotter, or ${input.otherwise}`;
   const path = facts.realPath(input.rootfs);
   const mounts = facts.mounts();
   const mount = mountAt(mounts, path);
@@ -85,7 +92,7 @@ export function findRootDisk(input: RootDiskInput, facts: BlockFacts = LINUX): R
     const known = input.fileSystems.join(", ") || "none";
     throw refuse(
       `${input.guest} guests cannot mount ${mount.type}; what they can: ${known}`,
-      "have the snapshotter make such a file system, or leave the key out",
+      `have the snapshotter make such a file system, or ${input.otherwise}`,
     );
   }
   const readOnly = input.readOnly ??

@@ -157,6 +157,12 @@ function disksOf(
   return disks;
 }
 
+/** Of an image that brings neither kernel nor initial RAM disk. */
+const WITHOUT_INITRD = {
+  subject: "the container's root",
+  otherwise: `name an initial RAM disk of the image by ${keyPrefix}initrd`,
+};
+
 /** Puts the root before all other disks. Nothing is unmounted yet. */
 function addRootDisk(
   facts: HostFacts,
@@ -168,7 +174,9 @@ function addRootDisk(
   const disk = findRootDisk({
     rootfs,
     readOnly: rootReadOnly,
-    key: `${keyPrefix}mountRootfs`,
+    ...unikernel.kernel === undefined || unikernel.initrd !== undefined
+      ? { subject: `${keyPrefix}mountRootfs`, otherwise: "leave the key out" }
+      : WITHOUT_INITRD,
     guest: guest.type,
     // Who mounts nothing reads sectors, whatever is in them.
     fileSystems: mountPoint === undefined ? undefined : guest.disks?.fileSystems,

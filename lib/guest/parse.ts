@@ -152,7 +152,11 @@ function withKernel(values: Values, { usual }: MonitorSupport, defaultKernel?: s
   if (type !== "linux") {
     throw contradiction("kernel", `it is Linux, and ${keyPrefix}unikernelType is "${type}"`);
   }
-  return { hypervisor: usual, ...values, unikernelType: type, kernel };
+  const hasRoot = [values.initrd, values.block, values.mountRootfs, values.useDMBlock]
+    .some((value) => value !== undefined);
+  // It finds its files on its root, then.
+  const root: Values = hasRoot ? {} : { mountRootfs: "true" };
+  return { hypervisor: usual, ...values, ...root, unikernelType: type, kernel };
 }
 
 function supportedPair(

@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { baseName } from "../../lib/os/path.ts";
 import { debianKernel, debianModules, makeLinuxInitrd } from "../support/fixtures.ts";
+import { run } from "../support/process.ts";
+import { assertReleased, putOnDisk, ROOT_DISK_NEEDS } from "../support/root_disk.ts";
 import {
   assertFailed,
   assertNothingLeft,
@@ -17,6 +19,9 @@ const QEMU = {
   needs: ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"],
   timeoutSeconds: 120,
 };
+
+/** Nothing is run on the host's kernel. */
+const UNDESCRIBED = 'oci_runtime = "/bin/false"\n[guests]\nundescribed = "linux"';
 
 /** What the cloud kernel has itself. */
 const BUILTIN = ["virtio_pci", "virtio_console", "fuse", "virtiofs", "ext4", "af_packet"];
@@ -119,7 +124,7 @@ testIf("kernels of the node: what cannot be run with one is refused by name", QE
   const config = await nodeWithKernel(scope, '[allow]\nannotations = ["unikernelType", "initrd"]');
   const cases: [ContainerOptions, ...string[]][] = [
     [{ unikernel: { kernel: "debian" } }, "com.urunc.unikernel.kernel: allow.annotations has only"],
-    [{ unikernel: { initrd: undefined } }, "give the guest its files: the image has neither"],
+    [{ unikernel: { initrd: undefined } }, "find the root disk the container's root"],
   ];
   for (const [options, ...texts] of cases) {
     const guest = await container(scope, { config, ...options });
@@ -129,18 +134,56 @@ testIf("kernels of the node: what cannot be run with one is refused by name", QE
 });
 
 testIf(
+  "kernels of the node: a container of any image is a guest, with the container's root as its disk",
+  { ...QEMU, needs: [...QEMU.needs, ...ROOT_DISK_NEEDS, "debugfs"] },
+  async () => {
+    await using scope = new Scope();
+    const config = await nodeWithKernel(scope, UNDESCRIBED);
+    const script =
+      "grep ' / ' /proc/mounts | cut -d ' ' -f 1-3; id -u; echo kept >/root/file; exit 5";
+    const guest = await container(scope, {
+      config,
+      args: ["sh", "-c", script],
+      user: { uid: 0, gid: 0 },
+      edit: (it) => it.root = { path: "rootfs", readonly: false },
+    });
+    // No file of it is urunc's, or a kernel.
+    await Deno.remove(`${guest.rootfs}/urunc.json`);
+    await Deno.remove(`${guest.rootfs}/unikernel`, { recursive: true });
+    await Deno.mkdir(`${guest.rootfs}/bin`);
+    await Deno.mkdir(`${guest.rootfs}/root`);
+    await Deno.copyFile("/usr/bin/busybox", `${guest.rootfs}/bin/busybox`);
+    for (const name of ["sh", "grep", "cut", "id"]) {
+      await Deno.symlink("busybox", `${guest.rootfs}/bin/${name}`);
+    }
+    const disk = await putOnDisk(scope, guest);
+    const { code, stdout } = await guest.run();
+    assert.deepEqual(stdout.split("\n"), ["/dev/vda / ext4", "0", ""]);
+    assert.equal(code, 5);
+    await assertReleased(disk.file);
+    const look = await run(["debugfs", "-R", "cat /root/file", disk.file], { check: true });
+    assert.equal(look.stdout, "kept\n");
+    assertNothingLeft(guest);
+  },
+);
+
+testIf(
   "kernels of the node: a container that nothing describes is a guest where the operator wants it",
   QEMU,
   async () => {
     await using scope = new Scope();
     const config = await nodeWithKernel(
       scope,
-      'oci_runtime = "/bin/false"\n[guests]\nundescribed = "linux"',
+      UNDESCRIBED,
     );
     const guest = await container(scope, { config });
     await Deno.remove(`${guest.rootfs}/urunc.json`);
     // Its files are all that it lacks.
-    assertFailed(await guest.create(), ["give the guest its files: the image has neither"]);
+    assertFailed(await guest.create(), [
+      "find the root disk the container's root",
+      "no mount",
+      "com.urunc.unikernel.initrd",
+    ]);
     assertNothingLeft(guest);
   },
 );

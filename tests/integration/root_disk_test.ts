@@ -10,7 +10,12 @@ import { testIf } from "../support/skip.ts";
 
 const NEEDS = ["root", "mkfs.ext4", "mount", "umount", "losetup", "unshare"];
 
-const INPUT = { key: "com.urunc.unikernel.mountRootfs", guest: "linux", fileSystems: ["ext4"] };
+const INPUT = {
+  subject: "com.urunc.unikernel.mountRootfs",
+  otherwise: "leave the key out",
+  guest: "linux",
+  fileSystems: ["ext4"],
+};
 
 /** An ext4 file system on a loop device of its own, mounted. */
 async function mountedDisk(scope: Scope) {

@@ -104,7 +104,7 @@ function requireRoom(input: GuestInput): GuestProcess {
   const reason = input.environment === "cmdline"
     ? `${keyPrefix}environment is "cmdline"`
     : rootOf(input) !== undefined
-    ? "the guest's root is a disk"
+    ? "the guest's root is a disk, which only an agent mounts, and it has none"
     : input.isInitramfs
     ? undefined
     : "the image's initial RAM disk is not an archive that files can be added to";
@@ -112,7 +112,9 @@ function requireRoom(input: GuestInput): GuestProcess {
   throw new UnsupportedError({
     operation: "load the drivers of the node's kernel",
     reason,
-    remedy: `leave the key out, or bring a kernel in the image, by ${keyPrefix}binary`,
+    remedy: rootOf(input) === undefined
+      ? `leave the key out, or bring a kernel in the image, by ${keyPrefix}binary`
+      : `${keyPrefix}agent "on" gives it one, which runs an init as any program`,
   });
 }
 

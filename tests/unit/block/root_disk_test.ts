@@ -34,7 +34,13 @@ function facts(lines: string[], device: BlockDevice | undefined = DM): BlockFact
   };
 }
 
-const input = { rootfs: ROOTFS, key: KEY, guest: "linux", fileSystems: ["ext4", "xfs"] };
+const input = {
+  rootfs: ROOTFS,
+  subject: KEY,
+  otherwise: "leave the key out",
+  guest: "linux",
+  fileSystems: ["ext4", "xfs"],
+};
 
 Deno.test("a snapshot that is mounted whole is the root disk", () => {
   assert.deepEqual(findRootDisk(input, facts([SNAPSHOT])), {

@@ -448,7 +448,7 @@ Deno.test("parseUnikernel refuses a misspelt prefix, also beside a whole descrip
 /** `minimalConfig` with a kernel of the node. */
 const nodeConfig = (kernel: string): UnikernelConfig => {
   const { binary: _, ...rest } = minimalConfig;
-  return { ...rest, kernel };
+  return { ...rest, kernel, rootDisk: true };
 };
 
 Deno.test("an image that brings no kernel runs with the node's, which the operator or a key names", () => {
@@ -458,6 +458,10 @@ Deno.test("an image that brings no kernel runs with the node's, which the operat
   assert.deepEqual(parse({ unikernelType: "linux" }, "debian"), nodeConfig("debian"));
   assert.deepEqual(parse({ kernel: "6.12.1+deb13-cloud" }), nodeConfig("6.12.1+deb13-cloud"));
   assert.deepEqual(parse({ kernel: "mine" }, "debian"), nodeConfig("mine"));
+  const initrd = parse({ kernel: "k", initrd: "/initrd" });
+  assert.deepEqual(initrd, { ...nodeConfig("k"), initrd: "/initrd", rootDisk: false });
+  assert.equal(parse({ kernel: "k", block: "/disk" }).rootDisk, false);
+  assert.equal(parse({ kernel: "k", mountRootfs: "false" }).rootDisk, false);
   assert.equal(parse({ kernel: "k", hypervisor: "firecracker" }).hypervisor, "firecracker");
   // It brings one.
   assert.deepEqual(parse(minimal, "debian"), minimalConfig);
