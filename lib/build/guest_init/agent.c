@@ -6,6 +6,7 @@
  * that namespace and nothing else, which is a success (reboot(2), "Behavior inside PID namespaces").
  */
 #define _GNU_SOURCE
+#include "exec.h"
 #include "surroundings.h"
 
 #include <errno.h>
@@ -245,8 +246,7 @@ static struct files make_pipes(void) {
 /* ioctl_tty(2): the other side without a path. */
 static struct files make_terminal(void) {
   int unlocked = 0;
-  terminal = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-  if (terminal < 0) terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+  terminal = open_terminal();
   ioctl(terminal, TIOCSPTLCK, &unlocked);
   int side = ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
   if (side < 0) {
@@ -308,7 +308,10 @@ static int is_reboot(int signal) {
 static void reap(void) {
   int status;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (pid != program.pid) continue;
+    if (pid != program.pid) {
+      exec_reaped(pid, status);
+      continue;
+    }
     program.ended = 1;
     if (WIFEXITED(status)) program.code = WEXITSTATUS(status);
     else if (!is_reboot(WTERMSIG(status))) program.signal = WTERMSIG(status);
@@ -337,13 +340,15 @@ static void open_signals(void) {
 /* ------------------------------------------------------------------------------------------- agent */
 
 static void exchange(void) {
-  struct pollfd fds[] = {wanted(&input), wanted(&output), wanted(&errors),
-                         {signals, POLLIN, 0}, {ports[PORT_CONTROL], POLLIN, 0}};
+  struct pollfd fds[5 + EXEC_FDS] = {wanted(&input), wanted(&output), wanted(&errors),
+                                     {signals, POLLIN, 0}, {ports[PORT_CONTROL], POLLIN, 0}};
+  exec_wanted(fds + 5);
   poll(fds, sizeof fds / sizeof *fds, -1);
   move(&input, fds[0].revents);
   move(&output, fds[1].revents);
   move(&errors, fds[2].revents);
   end_input();
+  exec_move(fds + 5);
   if (fds[3].revents) read_signals();
   if (fds[4].revents) read_control();
 }
@@ -352,10 +357,12 @@ static void __attribute__((noreturn)) run_on_ports(struct process *process) {
   wait_for_hello();
   send_ready();
   struct files files = hello.flags & HELLO_TERMINAL ? make_terminal() : make_pipes();
+  exec_prepare();
   start_program(process, files);
   close(files.in);
   if (terminal < 0) close(files.out);
   if (terminal < 0 && files.err != files.out) close(files.err);
+  exec_begin(program.pid, program.is_init);
   reap();
   while (!program.ended || is_open(&output) || is_open(&errors)) exchange();
   sync();

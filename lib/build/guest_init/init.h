@@ -47,6 +47,11 @@ struct process {
   uint64_t bounding, effective, inheritable, permitted, ambient;
 };
 
+/* What was impossible before a program could be executed: a stage of exec_protocol.h, and an errno. */
+struct failure {
+  int stage, error;
+};
+
 /* init.c */
 /* The directory /urunc of the RAM disk, whatever the root is. */
 extern int own_files;
@@ -67,7 +72,9 @@ void load_node_drivers(void);
 int run_program(char **args, char **env);
 int parse_process(char *text, size_t size, struct process *process);
 int make_directories(const char *path);
+int parse_record(char *record, struct process *process);
 void __attribute__((noreturn)) become(const struct process *process);
+struct failure try_to_become(const struct process *process, int makes_directory);
 
 /* root.c: before the machine ends, when all programs have. */
 void leave_root(void);

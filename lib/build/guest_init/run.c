@@ -1,5 +1,6 @@
 /* How a program is run: as whom, with which limits, and where it is found. */
 #define _GNU_SOURCE
+#include "exec_protocol.h"
 #include "init.h"
 
 #include <errno.h>
@@ -183,7 +184,8 @@ static int parse_listed(char *record, struct process *process) {
          take_path(value, &process->read_only, &process->read_only_count);
 }
 
-static int parse_record(char *record, struct process *process) {
+/* One NAME=VALUE. Returns whether it is one. */
+int parse_record(char *record, struct process *process) {
   const char *text = record;
   if (is_named(&text, "root=")) return take_root(record + (text - record), process);
   if (is_named(&text, "uid=")) return take_id(text, &process->uid);
@@ -213,11 +215,6 @@ int parse_process(char *text, size_t size, struct process *process) {
   return 1;
 }
 
-static void __attribute__((noreturn)) fail(const char *doing, const char *what, int error, int code) {
-  complain(doing, what, error);
-  _exit(code);
-}
-
 /* A directory and those above it. Returns an errno. */
 int make_directories(const char *directory) {
   char path[PATH_MAX];
@@ -241,12 +238,12 @@ static int enter(const char *directory) {
   return chdir(directory) == 0 ? 0 : errno;
 }
 
-static void set_limits(const struct process *process) {
+/* Returns an errno. */
+static int set_limits(const struct process *process) {
   for (size_t i = 0; i < process->limit_count; i++) {
-    if (setrlimit((int)process->limits[i].type, &process->limits[i].value) < 0) {
-      fail("set", "a resource limit", errno, NOT_RUN);
-    }
+    if (setrlimit((int)process->limits[i].type, &process->limits[i].value) < 0) return errno;
   }
+  return 0;
 }
 
 static int has(uint64_t set, int capability) {
@@ -281,17 +278,34 @@ static int take_identity(const struct process *process) {
   return set_capabilities(process);
 }
 
-/* Executes the program as config.json's process says; reports on standard error what is impossible. */
-void become(const struct process *process) {
-  set_limits(process);
+/* Executes the program as config.json's process says. Returns what is impossible. A working directory that
+ * is missing is an error, or made. */
+struct failure try_to_become(const struct process *process, int makes_directory) {
+  int error = set_limits(process);
+  if (error != 0) return (struct failure){STAGE_LIMIT, error};
   umask(process->umask);
-  int error = enter(process->cwd);
-  if (error != 0) fail("enter", process->cwd, error, NOT_RUN);
+  error = makes_directory ? enter(process->cwd) : chdir(process->cwd) < 0 ? errno : 0;
+  if (error != 0) return (struct failure){STAGE_DIRECTORY, error};
   error = take_identity(process);
-  if (error != 0) fail("become", "the container's user", error, NOT_RUN);
+  if (error != 0) return (struct failure){STAGE_USER, error};
   if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-    fail("set", "no_new_privs", errno, NOT_RUN);
+    return (struct failure){STAGE_PRIVILEGES, errno};
   }
-  error = run_program(process->args, process->env);
-  fail("run", process->args[0], error, code_for(error));
+  return (struct failure){STAGE_PROGRAM, run_program(process->args, process->env)};
+}
+
+/* As `try_to_become`; reports on standard error what is impossible. */
+void become(const struct process *process) {
+  static const char *const DOING[STAGES][2] = {
+      [STAGE_LIMIT] = {"set", "a resource limit"},
+      [STAGE_DIRECTORY] = {"enter", NULL},
+      [STAGE_USER] = {"become", "the container's user"},
+      [STAGE_PRIVILEGES] = {"set", "no_new_privs"},
+      [STAGE_PROGRAM] = {"run", NULL},
+  };
+  struct failure failure = try_to_become(process, 1);
+  const char *what = failure.stage == STAGE_DIRECTORY ? process->cwd : process->args[0];
+  if (DOING[failure.stage][1]) what = DOING[failure.stage][1];
+  complain(DOING[failure.stage][0], what, failure.error);
+  _exit(failure.stage == STAGE_PROGRAM ? code_for(failure.error) : NOT_RUN);
 }

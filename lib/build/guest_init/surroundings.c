@@ -124,29 +124,46 @@ void pass_time(int milliseconds) {
   nanosleep(&time, NULL);
 }
 
-static int has_name(const char *device, const char *name) {
-  char path[PATH_MAX], text[64];
+/* Without the newline. Returns whether there is one. */
+static int read_name(const char *device, char *text, size_t size) {
+  char path[PATH_MAX];
   snprintf(path, sizeof path, PORT_DIRECTORY "/%s/name", device);
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
-  ssize_t count = read(fd, text, sizeof text);
+  ssize_t count = read(fd, text, size - 1);
   close(fd);
-  size_t length = strlen(name);
-  return count == (ssize_t)length + 1 && memcmp(text, name, length) == 0 && text[length] == '\n';
+  if (count <= 1) return 0;
+  text[count - 1] = '\0';
+  return 1;
 }
 
-static int open_port(const char *name) {
+void each_port(void (*found)(const char *name, const char *device)) {
   DIR *directory = opendir(PORT_DIRECTORY);
-  int fd = -1;
-  if (directory == NULL) return -1;
-  for (struct dirent *entry; fd < 0 && (entry = readdir(directory)) != NULL;) {
-    if (entry->d_name[0] == '.' || !has_name(entry->d_name, name)) continue;
-    char path[PATH_MAX];
-    snprintf(path, sizeof path, "/dev/%s", entry->d_name);
-    fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  char name[64];
+  if (directory == NULL) return;
+  for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
+    if (entry->d_name[0] != '.' && read_name(entry->d_name, name, sizeof name)) found(name, entry->d_name);
   }
   closedir(directory);
-  return fd;
+}
+
+int open_device(const char *device) {
+  char path[PATH_MAX];
+  snprintf(path, sizeof path, "/dev/%s", device);
+  return open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+int open_terminal(void) {
+  int terminal = open_device("pts/ptmx");
+  return terminal < 0 ? open_device("ptmx") : terminal;
+}
+
+static int *opening;
+
+static void take_port(const char *name, const char *device) {
+  for (int i = 0; i < PORTS; i++) {
+    if (opening[i] < 0 && strcmp(name, PORT_NAMES[i]) == 0) opening[i] = open_device(device);
+  }
 }
 
 /* A port whose other end is not open yet reads as if it were at its end. */
@@ -157,12 +174,11 @@ static int is_connected(int fd) {
 
 int open_ports(int ports[PORTS]) {
   for (int i = 0; i < PORTS; i++) ports[i] = -1;
+  opening = ports;
   for (int left = PORTS_SECONDS * 1000; left > 0; left -= STEP_MILLISECONDS) {
     int connected = 0;
-    for (int i = 0; i < PORTS; i++) {
-      if (ports[i] < 0) ports[i] = open_port(PORT_NAMES[i]);
-      connected += is_connected(ports[i]);
-    }
+    each_port(take_port);
+    for (int i = 0; i < PORTS; i++) connected += is_connected(ports[i]);
     if (connected == PORTS) return 1;
     pass_time(STEP_MILLISECONDS);
   }

@@ -32,6 +32,15 @@ void seed_random(void);
 /* Gives the program HOME, as other runtimes do, where its environment has none. */
 void add_home(struct process *process);
 
+/* Calls it with the name of each port, and of its device below /dev. */
+void each_port(void (*found)(const char *name, const char *device));
+
+/* Opens a device below /dev for both directions, without waiting. Returns -1 when that is impossible. */
+int open_device(const char *device);
+
+/* Opens a terminal: the side of who is not the program. Returns -1 when that is impossible. */
+int open_terminal(void);
+
 /* Opens the ports of the channel, all or none, as soon as the waiter's ends are there. Returns whether
  * they are. */
 int open_ports(int ports[PORTS]);

@@ -158,6 +158,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
       "modules.c",
       "root.c",
       "agent.c",
+      "exec.c",
     ],
     flags: GUEST_INIT_FLAGS,
     output: { module: "lib/guest/initrd/init_bytes.ts", constant: "GUEST_INIT" },
