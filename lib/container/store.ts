@@ -39,6 +39,9 @@ export const CONTROL_SOCKET = "control.sock";
 /** In a container's directory: what is kept of the console of a guest with an agent. */
 export const CONSOLE_FILE = "console";
 
+/** In a container's directory: what further processes need, where its guest has an agent. */
+export const EXEC_DIRECTORY = "exec";
+
 /** Only the runtime's user has business in it. */
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;

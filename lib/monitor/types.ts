@@ -53,6 +53,8 @@ export interface AgentPorts {
   stdout: number;
   stderr: number;
   control: number;
+  /** Listening ones, for further processes. */
+  exec: number[];
 }
 
 /** A disk for a monitor: either a path or an open descriptor. */

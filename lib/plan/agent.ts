@@ -6,12 +6,15 @@ import { keyPrefix } from "../guest/keys.ts";
 import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { AgentPorts, Monitor } from "../monitor/types.ts";
-import type { Spec, User } from "../oci/types.ts";
+import type { Process, Spec, User } from "../oci/types.ts";
 import { groupsOf, umaskOf } from "./credentials.ts";
 import { guestMounts } from "./guest_mounts.ts";
 
 /** The ports of a guest's agent in the order of their descriptors: lib/build/guest_init/protocol.h. */
 export const AGENT_PORTS = ["stdin", "stdout", "stderr", "control"] as const;
+
+/** How many further processes a guest with an agent can run at a time: EXEC_PORTS of exec_protocol.h there. */
+export const EXEC_PORTS = 16;
 
 /** Size of the file that keeps the last of a guest's console: lib/build/waiter/channel.h. Bytes. */
 export const CONSOLE_BYTES = 65536;
@@ -77,13 +80,26 @@ function ownInit(program: string): string {
 function processOf({ spec, guestUser }: AgentInput): AgentProcess {
   const { process, hostname, domainname } = spec;
   return {
-    uid: guestUser.uid,
-    gid: guestUser.gid,
-    groups: groupsOf(guestUser),
-    umask: umaskOf(guestUser),
-    cwd: process.cwd,
+    ...furtherProcess({ ...process, user: guestUser }),
     ...(hostname ? { hostname } : {}),
     ...(domainname ? { domainname } : {}),
+    sysctls: spec.linux.sysctl,
+    mounts: guestMounts(spec),
+    maskedPaths: spec.linux.maskedPaths,
+    readonlyPaths: spec.linux.readonlyPaths,
+    readOnlyRoot: spec.root.readonly,
+  };
+}
+
+/** As whom an agent runs a further process. */
+export function furtherProcess(process: Process): AgentProcess {
+  const { user } = process;
+  return {
+    uid: user.uid,
+    gid: user.gid,
+    groups: groupsOf(user),
+    umask: umaskOf(user),
+    cwd: process.cwd,
     rlimits: process.rlimits.map(({ type, soft, hard }) => ({
       type,
       soft: `${soft}`,
@@ -93,11 +109,11 @@ function processOf({ spec, guestUser }: AgentInput): AgentProcess {
       CAPABILITY_SETS.map((set) => [set, maskOf(process.capabilities?.[set] ?? [])]),
     ) as AgentProcess["capabilities"],
     noNewPrivileges: process.noNewPrivileges,
-    sysctls: spec.linux.sysctl,
-    mounts: guestMounts(spec),
-    maskedPaths: spec.linux.maskedPaths,
-    readonlyPaths: spec.linux.readonlyPaths,
-    readOnlyRoot: spec.root.readonly,
+    sysctls: {},
+    mounts: [],
+    maskedPaths: [],
+    readonlyPaths: [],
+    readOnlyRoot: false,
   };
 }
 
@@ -132,6 +148,16 @@ export function portEnds(port: typeof AGENT_PORTS[number]): { theirs: string; ou
   return { theirs: `guest ${port}`, ours: `port ${port}` };
 }
 
+/** The name of the socket of a port for a further process, and of its descriptor. */
+export function execPort(index: number): string {
+  return `exec ${index}`;
+}
+
+/** Where that socket is, in the directory for all of them. */
+export function execSocket(directory: string, index: number): string {
+  return `${directory}/${index}.sock`;
+}
+
 /**
  * Gives the monitor's ends their descriptors.
  *
@@ -139,5 +165,6 @@ export function portEnds(port: typeof AGENT_PORTS[number]): { theirs: string; ou
  */
 export function monitorPorts(inherit: (name: string) => number): AgentPorts {
   const numbers = AGENT_PORTS.map((port) => [port, inherit(portEnds(port).theirs)]);
-  return Object.fromEntries(numbers) as unknown as AgentPorts;
+  const exec = Array.from({ length: EXEC_PORTS }, (_, index) => inherit(execPort(index)));
+  return { ...Object.fromEntries(numbers), exec } as unknown as AgentPorts;
 }

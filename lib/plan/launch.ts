@@ -19,6 +19,7 @@ import {
   AGENT_PORTS,
   type AgentChoice,
   CONSOLE_BYTES,
+  EXEC_PORTS,
   monitorPorts,
   planAgent,
   portEnds,
@@ -101,6 +102,8 @@ export interface LaunchPaths {
   startSocket: string;
   /** Socket for commands to the monitor, if it takes any. */
   controlSocket: string;
+  /** Directory for the sockets of an agent's ports for further processes. */
+  execDirectory: string;
   /** File that keeps the last of the console of a guest with an agent. */
   console: string;
 }
@@ -243,6 +246,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     ...(stop.agent
       ? [
         { step: "connectAgent" } as const,
+        { step: "listenForExec", directory: paths.execDirectory, ports: EXEC_PORTS } as const,
         { step: "openConsole", path: paths.console, size: CONSOLE_BYTES } as const,
       ]
       : []),

@@ -180,6 +180,8 @@ export type StepBody =
   | { step: "listenForStart"; path: string }
   /** Creates the socket for commands to the monitor; must precede the pivot, too. */
   | { step: "listenForControl"; path: string }
+  /** A directory with a socket for each of an agent's ports for further processes: see plan/agent.ts. */
+  | { step: "listenForExec"; directory: string; ports: number }
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
   | { step: "apparmorProfile"; profile: string }
   | { step: "pivotRoot" }

@@ -98,6 +98,7 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   leaveMonitorNamespaces: dropped,
   openLog: at("exit_codes", "exit code: Firecracker that exits"),
   connectEvents: at("exit_codes", "exit code: a monitor that reports an internal error"),
+  listenForExec: at("exec", "exec: exit codes"),
   connectAgent: at("agent", "agent: TERM is the program's"),
   openConsole: at("agent", "agent: the console of its kernel"),
   barrier: everything,

@@ -120,6 +120,7 @@ export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
       mountPoint: "/run/urunc/ID/root",
       startSocket: "/run/urunc/ID/start.sock",
       controlSocket: "/run/urunc/ID/control.sock",
+      execDirectory: "/run/urunc/ID/exec",
       console: "/run/urunc/ID/console",
     },
     newKeyring: true,

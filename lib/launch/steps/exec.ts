@@ -1,19 +1,11 @@
 import {
   accept,
-  addSeals,
   AF_UNIX,
   close,
   dup2,
   dupAbove,
-  F_SEAL_FUTURE_WRITE,
-  F_SEAL_GROW,
-  F_SEAL_SEAL,
-  F_SEAL_SHRINK,
   fexecve,
   listen,
-  memfdCreate,
-  MFD_ALLOW_SEALING,
-  MFD_CLOEXEC,
   MSG_NOSIGNAL,
   O_CLOEXEC,
   O_CREAT,
@@ -30,8 +22,9 @@ import {
   writeAll,
 } from "../../../ffi/linux.ts";
 import { bindAt } from "../../os/sockets.ts";
+import { sealedFile } from "../sealed_file.ts";
 import { programOf } from "../../seccomp/filter.ts";
-import { AGENT_PORTS, portEnds } from "../../plan/agent.ts";
+import { AGENT_PORTS, execPort, execSocket, portEnds } from "../../plan/agent.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import { openedBy, type PerformContext, type StepHandlers } from "../context.ts";
 import { errorMessage } from "../../errors.ts";
@@ -42,6 +35,9 @@ export const START_BYTE = 0x53;
 /** Monitors talk to one at a time: so many more may wait. */
 const CONTROL_BACKLOG = 4;
 
+/** A port has one process at a time; those that were killed before the monitor took them may be before it. */
+const EXEC_BACKLOG = 16;
+
 /** The barrier: everything before it is `create`, the one step after it is `start`. */
 export const EXEC_STEPS: StepHandlers<
   | "listenForStart"
@@ -49,6 +45,7 @@ export const EXEC_STEPS: StepHandlers<
   | "openFilter"
   | "connectEvents"
   | "connectAgent"
+  | "listenForExec"
   | "openConsole"
   | "barrier"
   | "exec"
@@ -62,10 +59,7 @@ export const EXEC_STEPS: StepHandlers<
   },
 
   openFilter({ name, filter }, context) {
-    const fd = memfdCreate("urunc-filter", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    writeAll(fd, programOf(filter));
-    seal(fd);
-    context.opened.set(name, fd);
+    context.opened.set(name, sealedFile("urunc-filter", programOf(filter)));
   },
 
   connectEvents(_step, context) {
@@ -86,6 +80,13 @@ export const EXEC_STEPS: StepHandlers<
     // Its pages are there from now on: what it is mapped by does not meet a full file system.
     writeAll(fd, new Uint8Array(size));
     context.opened.set("console", fd);
+  },
+
+  listenForExec({ directory, ports }, context) {
+    Deno.mkdirSync(directory, { mode: 0o700 });
+    for (let index = 0; index < ports; index++) {
+      context.opened.set(execPort(index), listenAt(execSocket(directory, index), EXEC_BACKLOG));
+    }
   },
 
   barrier(_step, context) {
@@ -119,13 +120,6 @@ export const EXEC_STEPS: StepHandlers<
     }
   },
 };
-
-/** Its content cannot be changed any more. */
-function seal(fd: number): void {
-  // Not F_SEAL_WRITE, which waits until no processor has pages of it in its batches (mm/memfd.c):
-  // 7 ms. It is not mapped.
-  addSeals(fd, F_SEAL_FUTURE_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
-}
 
 /**
  * Gives descriptors the numbers that the waiter expects. The last thing before the exec:

@@ -24,7 +24,7 @@ import { connectAt } from "../../os/sockets.ts";
 import type { StepHandlers } from "../context.ts";
 
 /** What the master is called in the message that carries it, as in runc's; it carries no information. */
-const MASTER_NAME = new TextEncoder().encode("/dev/ptmx");
+export const MASTER_NAME = new TextEncoder().encode("/dev/ptmx");
 
 const STANDARD_FILES = [0, 1, 2] as const;
 

@@ -207,15 +207,20 @@ function pool({ disks = [] }: MonitorInput): string[] {
 /** virtio-serial: a bus, and on it a port for each file, by which the guest's agent finds them. */
 function agentPorts({ ports }: MonitorInput): string[] {
   if (ports === undefined) return [];
+  const { exec, ...files } = ports;
   return [
     ...["-device", "virtio-serial-pci,id=agent"],
-    ...Object.entries(ports).flatMap(([name, fd]) => {
-      checkCount(checked(`descriptor of ${name}`), fd, 3);
-      return [
-        ...["-chardev", `socket,id=agent-${name},fd=${fd}`],
-        ...["-device", `virtserialport,bus=agent.0,chardev=agent-${name},name=urunc.${name}`],
-      ];
-    }),
+    ...Object.entries(files).flatMap(([name, fd]) => agentPort(name, fd)),
+    ...exec.flatMap((fd, index) => agentPort(`exec.${index}`, fd, ",server=on,wait=off")),
+  ];
+}
+
+function agentPort(name: string, fd: number, options = ""): string[] {
+  checkCount(checked(`descriptor of ${name}`), fd, 3);
+  const id = `agent-${name}`;
+  return [
+    ...["-chardev", `socket,id=${id},fd=${fd}${options}`],
+    ...["-device", `virtserialport,bus=agent.0,chardev=${id},name=urunc.${name}`],
   ];
 }
 
