@@ -66,6 +66,16 @@ export class HostError extends UruncError {
   override name = "HostError";
 }
 
+/** The program of a further process in a container cannot be executed. */
+export class ExecFailedError extends UruncError {
+  override name = "ExecFailedError";
+
+  /** @param exitCode a shell's: 127 when there is no such program, 126 otherwise */
+  constructor(parts: ErrorParts, readonly exitCode: number) {
+    super(parts);
+  }
+}
+
 /** A container could not be made, and something of it is left. */
 export class NotUndoneError extends UruncError {
   override name = "NotUndoneError";

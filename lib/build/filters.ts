@@ -1,6 +1,6 @@
 import { defaultConfiguration } from "../config/parse.ts";
 import { monitorNames } from "../monitor/registry.ts";
-import { planFilters } from "../plan/seccomp.ts";
+import { planFilters, planRelayFilter } from "../plan/seccomp.ts";
 import { assembleFilter } from "../seccomp/filter.ts";
 import { preparedKey } from "../seccomp/prepared.ts";
 
@@ -19,6 +19,8 @@ export function prepareFilters(): Record<string, string> {
     )
   );
   return Object.fromEntries(
-    filters.map((filter) => [preparedKey(filter)!, assembleFilter(filter).toBase64()]),
+    [...filters, planRelayFilter(configuration)!].map((
+      filter,
+    ) => [preparedKey(filter)!, assembleFilter(filter).toBase64()]),
   );
 }

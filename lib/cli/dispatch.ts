@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { ExecFailedError, UsageError } from "../errors.ts";
 import type { Observer } from "../launch/observer.ts";
 import type { Command, CommandOf, GlobalOptions } from "./parser/commands.ts";
 import { type Context, makeContext } from "./context.ts";
@@ -61,7 +61,7 @@ export function fail(error: unknown, options: GlobalOptions): number {
     return USAGE_FAILURE;
   }
   log.error(error);
-  return FAILURE;
+  return error instanceof ExecFailedError ? error.exitCode : FAILURE;
 }
 
 function loggerOf(options: GlobalOptions): Logger {

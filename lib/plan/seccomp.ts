@@ -45,6 +45,12 @@ export function planFilters(input: FiltersInput): Filters | undefined {
   };
 }
 
+/** The filter of the relay of a further process. @returns undefined when the operator wants none */
+export function planRelayFilter({ seccomp }: Configuration): CallFilter | undefined {
+  if (seccomp === "off") return undefined;
+  return { tables: ["relay"], features: [], mode: seccomp, allowed: [] };
+}
+
 /** A test holds that each monitor has a table. */
 function tableName(monitor: string): TableName {
   return monitor as TableName;

@@ -2,6 +2,7 @@ import { FIRECRACKER } from "./tables/firecracker.ts";
 import { INIT } from "./tables/init.ts";
 import { QEMU } from "./tables/qemu.ts";
 import { HVT, SPT } from "./tables/solo5.ts";
+import { RELAY } from "./tables/relay.ts";
 import { WAITER } from "./tables/waiter.ts";
 import { preparedProgram } from "./prepared.ts";
 import { filterProgram } from "./program.ts";
@@ -15,6 +16,7 @@ const TABLES: Readonly<Record<TableName, () => readonly CallGroup[]>> = {
   hvt: () => HVT,
   spt: () => SPT,
   waiter: () => WAITER,
+  relay: () => RELAY,
   init: () => INIT,
 };
 

@@ -30,8 +30,9 @@ export interface CallGroup {
   when?: Feature;
 }
 
-/** Whose calls a table has: a monitor, the container's process, or init from the barrier on. */
-export type TableName = "qemu" | "firecracker" | "hvt" | "spt" | "waiter" | "init";
+/** Whose calls a table has: a monitor, the container's process, that of a further process in its guest, or
+ * init from the barrier on. */
+export type TableName = "qemu" | "firecracker" | "hvt" | "spt" | "waiter" | "relay" | "init";
 
 /**
  * What happens to a call that is not allowed.

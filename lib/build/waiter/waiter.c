@@ -1,5 +1,5 @@
 /*
- * The processes of a container, told apart by their argument 0.
+ * The processes of a container, told apart by their argument 0. One more is in relay.h.
  *
  * The monitor's, until it executes the monitor. init starts it in the monitor's own namespaces, as its
  * child, and gives up the last privilege only then (launch/steps/monitor.ts):
@@ -798,9 +798,12 @@ static _Noreturn void become_monitor(char **word) {
   execute(connection, word);
 }
 
+#include "relay.h"
+
 int main(int argc, char **argv) {
   if (argc > 0 && strcmp(*argv, "urunc-monitor") == 0) become_monitor(argv + 1);
   if (argc > 0 && strcmp(*argv, "urunc-user") == 0) hold_user_namespace();
+  if (argc > 0 && strcmp(*argv, "urunc-relay") == 0) become_relay(argv + 1);
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NAME, "urunc-waiter");
   parse(argv);

@@ -7,7 +7,7 @@ import { monitorNames } from "../../../lib/monitor/registry.ts";
 import { decideNamed } from "../../support/seccomp.ts";
 
 const FEATURES: Feature[] = ["kvm", "translation", "namedTap", "agent"];
-const TABLES: TableName[] = ["qemu", "firecracker", "hvt", "spt", "waiter", "init"];
+const TABLES: TableName[] = ["qemu", "firecracker", "hvt", "spt", "waiter", "relay", "init"];
 /** Constants of the kernel's headers. */
 const [AF_UNIX, AF_INET, AF_NETLINK, AF_VSOCK] = [1, 2, 16, 40];
 const [READ, WRITE, EXEC] = [1, 2, 4];

@@ -1,0 +1,97 @@
+import {
+  AF_UNIX,
+  close,
+  flock,
+  LinuxError,
+  LOCK_EX,
+  LOCK_NB,
+  O_CLOEXEC,
+  O_CREAT,
+  O_NOFOLLOW,
+  O_RDWR,
+  open,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  socket,
+} from "../../ffi/linux.ts";
+import { HostError, UnsupportedError, WrongStateError } from "../errors.ts";
+import { isThere } from "../os/files.ts";
+import { connectAt } from "../os/sockets.ts";
+import { delay } from "../os/timer.ts";
+import { EXEC_PORTS, execSocket } from "../plan/agent.ts";
+import { type ContainerDirectory, EXEC_DIRECTORY } from "./store.ts";
+
+/** How long to wait for a port that is free. Milliseconds. */
+const PATIENCE = 2000;
+const INTERVAL = 50;
+
+/** A connection to one of the ports of a guest's agent. */
+export interface ExecPort {
+  /** Not blocking. The caller closes both. */
+  socket: number;
+  /** As long as it is open, by whatever process, the port is nobody else's. */
+  lock: number;
+}
+
+/**
+ * Takes a port that no other process of this container has.
+ *
+ * @throws HostError when none becomes free; UnsupportedError when an older urunc has created the container;
+ *   WrongStateError when its monitor has exited
+ */
+export async function takeExecPort({ id, path }: ContainerDirectory): Promise<ExecPort> {
+  const directory = `${path}/${EXEC_DIRECTORY}`;
+  if (!isThere(directory)) throw tooOld(id);
+  for (let left = PATIENCE;; left -= INTERVAL) {
+    for (let index = 0; index < EXEC_PORTS; index++) {
+      const port = tryPort(directory, index, id);
+      if (port !== undefined) return port;
+    }
+    if (left <= 0) throw exhausted(id);
+    await delay(INTERVAL);
+  }
+}
+
+function tryPort(directory: string, index: number, id: string): ExecPort | undefined {
+  const lock = open(`${directory}/${index}.lock`, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600);
+  let fd: number | undefined;
+  try {
+    flock(lock, LOCK_EX | LOCK_NB);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    connectAt(fd, execSocket(directory, index));
+    return { socket: fd, lock };
+  } catch (error) {
+    if (fd !== undefined) close(fd);
+    close(lock);
+    if (!(error instanceof LinuxError)) throw error;
+    // Another has it; or its monitor does not take connections that were made and given up.
+    if (error.code === "EAGAIN") return undefined;
+    throw error.code === "ECONNREFUSED" ? ended(id) : error;
+  }
+}
+
+function exhausted(subject: string): HostError {
+  return new HostError({
+    operation: "exec in container",
+    subject,
+    reason: `resource exhausted: ${EXEC_PORTS} further processes run in it already`,
+    remedy: "wait until one of them has exited",
+  });
+}
+
+function ended(subject: string): WrongStateError {
+  return new WrongStateError({
+    operation: "exec in container",
+    subject,
+    reason: "container not running: its monitor has exited",
+  });
+}
+
+function tooOld(subject: string): UnsupportedError {
+  return new UnsupportedError({
+    operation: "exec in container",
+    subject,
+    reason: "an older urunc has created it, which could run no further processes",
+    remedy: "create it again",
+  });
+}
