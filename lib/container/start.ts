@@ -16,6 +16,7 @@ import { HostError, WrongStateError } from "../errors.ts";
 import { hasAddress } from "../network/arrival.ts";
 import { isAlive } from "../os/alive.ts";
 import { isGone } from "../os/os_error.ts";
+import { preload } from "../os/preload.ts";
 import { readProcessStat } from "../os/process.ts";
 import { explainShortage } from "../os/shortage.ts";
 import { connectAt } from "../os/sockets.ts";
@@ -175,6 +176,7 @@ async function letExec(
       throw await execTimeout(state, timeout);
     }
     send(fd, new Uint8Array([START_BYTE]), MSG_NOSIGNAL);
+    preload("./proof.ts");
     const left = Math.max(0, deadline - performance.now());
     const [events] = await pollAsync([{ fd, events: POLLIN }], left);
     // It would execute the monitor later, whose identity would not be verified then.
