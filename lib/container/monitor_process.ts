@@ -1,5 +1,6 @@
 import { cgroupProcesses } from "../cgroups/processes.ts";
 import { isAlive } from "../os/alive.ts";
+import { readIfThere } from "../os/files.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { ContainerState } from "./state.ts";
 
@@ -15,6 +16,8 @@ export function monitorPid(
   { pid, pidStartTime, cgroupPaths }: ContainerState,
 ): number | undefined {
   if (pid === undefined) return undefined;
+  const only = onlyChild(pid);
+  if (only !== undefined) return only;
   const candidates = cgroupPaths.length === 0 ? allProcesses() : cgroupProcesses(cgroupPaths);
   const children = candidates.flatMap((candidate) => {
     const stat = readProcessStat(candidate);
@@ -24,6 +27,19 @@ export function monitorPid(
   children.sort((a, b) => a.began === b.began ? a.pid - b.pid : a.began < b.began ? -1 : 1);
   if (children.length > 0) return children[0]!.pid;
   return isAlive(pid, pidStartTime) ? pid : cgroupProcesses(cgroupPaths)[0] ?? pid;
+}
+
+/**
+ * The child of a process that has only one, and no zombie: one file in place of one for each hierarchy of
+ * cgroups. Undefined otherwise, and where the kernel has no such file.
+ *
+ * @see proc_tid_children(5): a child may be missing while another one exits; then there was more than one
+ */
+function onlyChild(pid: number): number | undefined {
+  const text = readIfThere(`/proc/${pid}/task/${pid}/children`, "ESRCH")?.trim();
+  if (text === undefined || !/^\d+$/.test(text)) return undefined;
+  const stat = readProcessStat(Number(text));
+  return stat?.parentPid === pid && !"ZX".includes(stat.state) ? Number(text) : undefined;
 }
 
 /** Where no hierarchy of cgroups is to be had. */

@@ -87,11 +87,9 @@ function differentNamespaces({ namespaces }: ContainerState, pid: number, role: 
   if (namespaces === undefined) return [];
   const own = role === "monitor" ? namespaces.monitor : [];
   const { container } = namespaces;
-  return compareNamespaces(readNamespaces(pid), {
-    container,
-    runtime: readNamespaces(Deno.pid),
-    own,
-  });
+  // The runtime's are of interest only where there are any of its own.
+  const runtime = own.length === 0 ? container : readNamespaces(Deno.pid);
+  return compareNamespaces(readNamespaces(pid), { container, runtime, own });
 }
 
 function differentProfile({ expectedIdentity }: ContainerState, pid: number): string[] {

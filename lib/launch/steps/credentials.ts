@@ -4,11 +4,11 @@ import {
   CLOSE_RANGE_CLOEXEC,
   closeRange,
   keyctlJoinSessionKeyring,
+  LinuxError,
   PR_CAP_AMBIENT,
   PR_CAP_AMBIENT_CLEAR_ALL,
   PR_CAP_AMBIENT_RAISE,
   PR_CAPBSET_DROP,
-  PR_CAPBSET_READ,
   PR_SET_DUMPABLE,
   PR_SET_KEEPCAPS,
   PR_SET_NO_NEW_PRIVS,
@@ -75,9 +75,10 @@ export const CREDENTIAL_STEPS: StepHandlers<
 
   dropBoundingSet({ keep }) {
     const kept = new Set(keep.map((name) => known(name, capabilityNumber(name))));
-    // Asked of the kernel, not of our table: a newer kernel has capabilities that we cannot name.
-    for (let capability = 0; isKnownCapability(capability); capability++) {
-      if (!kept.has(capability)) prctl(PR_CAPBSET_DROP, capability);
+    // Until the kernel knows no more, whatever our table has: a newer kernel has capabilities that we
+    // cannot name.
+    for (let capability = 0;; capability++) {
+      if (!kept.has(capability) && !dropCapability(capability)) return;
     }
   },
 
@@ -147,13 +148,14 @@ function bitsOf(numbers: number[]): bigint {
   return numbers.reduce((bits, number) => bits | (1n << BigInt(number)), 0n);
 }
 
-/** prctl(2): PR_CAPBSET_READ fails with EINVAL for a capability that the kernel does not know. */
-function isKnownCapability(capability: number): boolean {
+/** False for a capability that the kernel does not know: prctl(2), PR_CAPBSET_DROP fails with EINVAL then. */
+function dropCapability(capability: number): boolean {
   try {
-    prctl(PR_CAPBSET_READ, capability);
+    prctl(PR_CAPBSET_DROP, capability);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    if (error instanceof LinuxError && error.code === "EINVAL") return false;
+    throw error;
   }
 }
 
