@@ -1,3 +1,4 @@
+import { hasUserNamespace } from "../oci/id_mappings.ts";
 import type { NamespaceType, Spec } from "../oci/types.ts";
 import type { MonitorNamespace } from "../host/namespaces.ts";
 import { type InitNamespace, type LaunchPlan, PLAN_VERSION, type Step } from "./types.ts";
@@ -57,7 +58,9 @@ export function planPidNamespace(spec: Spec): PidNamespace {
  * taken over would: other containers of the pod by their loopback, abstract sockets and System V IPC.
  *
  * The PID namespace of a container that shares it with nobody has the monitor's process only, beside the
- * container's own.
+ * container's own. One that is shared in a user namespace belongs to that: outside of it, where init is, the
+ * kernel makes no namespace below it (create_pid_namespace() in kernel/pid_namespace.c). There the monitor is
+ * in the shared one.
  *
  * @param opensTap whether the monitor opens its tap by name, which it can do only where the tap is
  */
@@ -65,8 +68,12 @@ export function monitorNamespaces(spec: Spec, opensTap: boolean): MonitorNamespa
   return [
     ...(opensTap ? [] : ["network"] as const),
     "ipc",
-    ...(planPidNamespace(spec).kind === "join" ? ["pid"] as const : []),
+    ...(sharesPids(spec) && !hasUserNamespace(spec.linux) ? ["pid"] as const : []),
   ];
+}
+
+function sharesPids(spec: Spec): boolean {
+  return planPidNamespace(spec).kind === "join";
 }
 
 /**

@@ -94,7 +94,7 @@ async function prepare(scope: Scope, onDisk: boolean): Promise<Bench> {
     root: await uruncRoot(scope),
     config: await doubleConfiguration(
       scope,
-      '[ids]\nmode = "uid"\nrange = "1900000100-1900000199"',
+      '[ids]\nmode = "userns"\nrange = "1900000100-1900000199"',
     ),
     bundle,
     netns,

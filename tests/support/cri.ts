@@ -43,7 +43,24 @@ const PodMetadata = message("PodSandboxMetadata", () => ({
   namespace: string(3),
   attempt: uint32(4),
 }));
-const PodLinux = message("LinuxPodSandboxConfig", () => ({ cgroupParent: string(1) }));
+const PodLinux = message("LinuxPodSandboxConfig", () => ({
+  cgroupParent: string(1),
+  securityContext: embedded(2, PodSecurity),
+}));
+const PodSecurity = message("LinuxSandboxSecurityContext", () => ({
+  namespaces: embedded(1, NamespaceOption),
+}));
+/** Of a pod with `hostUsers: false`; POD, which is 0, are the modes of all others. */
+const NamespaceOption = message("NamespaceOption", () => ({ users: embedded(5, UserNamespace) }));
+const UserNamespace = message("UserNamespace", () => ({
+  uids: repeated(embedded(2, IdMapping)),
+  gids: repeated(embedded(3, IdMapping)),
+}));
+const IdMapping = message("IDMapping", () => ({
+  hostId: uint32(1),
+  containerId: uint32(2),
+  length: uint32(3),
+}));
 
 const ContainerConfig = message("ContainerConfig", () => ({
   metadata: embedded(1, ContainerMetadata),
@@ -70,6 +87,7 @@ const ContainerLinux = message("LinuxContainerConfig", () => ({
   securityContext: embedded(2, SecurityContext),
 }));
 const SecurityContext = message("LinuxContainerSecurityContext", () => ({
+  namespaces: embedded(3, NamespaceOption),
   runAsUser: embedded(5, Int64),
   runAsGroup: embedded(12, Int64),
   supplementalGroups: repeated(int64(8)),

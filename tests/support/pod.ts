@@ -12,7 +12,12 @@ export interface PodOptions {
   /** The one of the test's containers by default. */
   cgroupParent?: string;
   annotations?: Record<string, string>;
+  /** The first uid and gid of the host that the pod has, for `hostUsers: false`. */
+  firstUser?: number;
 }
+
+/** How many ids such a pod has, as the kubelet gives them. */
+const POD_IDS = 65536;
 
 /** What a container of a pod is, besides its name. */
 export type PodContainer =
@@ -43,7 +48,8 @@ export class Pod {
 
   /** Makes one as soon as that can be done; the connection lasts as long as the scope. */
   static async run(scope: Scope, it: Containerd, options: PodOptions = {}): Promise<Pod> {
-    const { name = "pod", cgroupParent = `/${it.namespace}`, annotations = {} } = options;
+    const { name = "pod", cgroupParent = `/${it.namespace}`, annotations = {}, firstUser } =
+      options;
     const logs = await scope.temporaryDirectory("logs");
     const cri = new Cri(`${it.directory}/containerd.sock`);
     scope.defer("end the connection to containerd", () => cri[Symbol.dispose]());
@@ -52,7 +58,10 @@ export class Pod {
       hostname: "pod",
       logDirectory: logs,
       annotations: entries(annotations),
-      linux: { cgroupParent },
+      linux: {
+        cgroupParent,
+        ...firstUser === undefined ? {} : { securityContext: usersFrom(firstUser) },
+      },
     };
     const id = await waitFor(
       () =>
@@ -127,6 +136,12 @@ export class Pod {
   remove(): Promise<void> {
     return this.cri.removePod(this.id);
   }
+}
+
+/** The part of a security context that gives a pod, or a container of it, users of its own. */
+export function usersFrom(hostId: number) {
+  const mappings = [{ hostId, containerId: 0, length: POD_IDS }];
+  return { namespaces: { users: { uids: mappings, gids: mappings } } };
 }
 
 /** Who a container is to run as: the monitor, if it is a guest. */

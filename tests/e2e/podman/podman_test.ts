@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { cgroupDirectories } from "../../support/cgroups.ts";
 import { doubleConfiguration, extraFds, parseReport } from "../../support/double.ts";
+import { readIdMaps } from "../../../lib/host/id_maps.ts";
 import { busyboxFiles } from "../../support/docker.ts";
 import { guestImage, uruncJson } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
@@ -72,6 +73,30 @@ for (const accelerator of ["tcg", "kvm"] as const) {
     assertNoLeaks(before, takeSnapshot(), /podman|urunc|conmon|host file/);
   });
 }
+
+testIf("podman --uidmap: the monitor is in the container's user namespace", {
+  needs: NEEDS,
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startPodman(scope, await uruncBinary());
+  await it.makeImage("guest", guestImage("tcg"));
+  const maps = ["--uidmap=0:1700000000:65536", "--gidmap=0:1700100000:65536"];
+  await it.run(["--detach", "--name=idle", ...maps, "--user=5:6", "guest", "idle"], {
+    check: true,
+  });
+  await logsWith(it, "idle", "idle");
+  const { Pid } = (await it.inspect("idle")).State;
+  const monitor = monitorOf(Pid);
+  for (const pid of [Pid, monitor]) {
+    const { uids, gids } = readStatus(pid);
+    assert.deepEqual([uids[0], gids[0]], [1_700_000_005, 1_700_100_006]);
+  }
+  const { uids, gids } = readIdMaps(monitor);
+  assert.deepEqual(uids, [{ containerID: 0, hostID: 1_700_000_000, size: 65536 }]);
+  assert.deepEqual(gids, [{ containerID: 0, hostID: 1_700_100_000, size: 65536 }]);
+  await it.podman(["rm", "--force", "--time=0", "idle"], { check: true });
+});
 
 testIf("podman run -it: keys, lines, size, exit code, and the terminal afterwards", {
   needs: NEEDS,
