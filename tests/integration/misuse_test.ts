@@ -36,6 +36,11 @@ testIf("the command line: what is wrong, what would be right, and code 2", {}, a
     [["update", "--resources", "-", "--memory", "1m", "x"], ["--resources", "give either"]],
     [["events", "--interval", "5", "x"], ["--interval", '"5" is not a duration', "500ms"]],
     [["logs", "x"], ["logs", "docker logs", "--console"]],
+    [["kernel"], ["kernel", "it needs ACTION"]],
+    [["kernel", "ad", "/x"], ["kernel", '"ad" is not one of add, list, rm', "kernel --help"]],
+    [["kernel", "add"], ["kernel", "add needs FILE"]],
+    [["kernel", "rm"], ["kernel", "rm needs NAME"]],
+    [["kernel", "list", "x"], ["kernel", "list takes no argument"]],
     [["completion", "sh"], ["sh", "not a supported shell", "bash, zsh, fish"]],
     // An internal command, when it is typed.
     [["init"], ["init", "only urunc itself calls it", "urunc create"]],

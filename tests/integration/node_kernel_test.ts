@@ -1,7 +1,8 @@
 /** Linux guests that run with a kernel of the node. */
 import assert from "node:assert/strict";
-import { baseName } from "../../lib/os/path.ts";
-import { debianKernel, debianModules, makeLinuxInitrd } from "../support/fixtures.ts";
+import { makeLinuxInitrd } from "../support/fixtures.ts";
+import { doubleTable } from "../support/double.ts";
+import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
 import { run } from "../support/process.ts";
 import { assertReleased, putOnDisk, ROOT_DISK_NEEDS } from "../support/root_disk.ts";
 import {
@@ -19,43 +20,6 @@ const QEMU = {
   needs: ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"],
   timeoutSeconds: 120,
 };
-
-/** Nothing is run on the host's kernel. */
-const UNDESCRIBED = 'oci_runtime = "/bin/false"\n[guests]\nundescribed = "linux"';
-
-/** What the cloud kernel has itself. */
-const BUILTIN = ["virtio_pci", "virtio_console", "fuse", "virtiofs", "ext4", "af_packet"];
-
-/** A node with Debian's kernel, by the name `debian`; its configuration. */
-async function nodeWithKernel(scope: Scope, more = ""): Promise<string> {
-  const directory = await scope.temporaryDirectory("kernels");
-  const modules = `${directory}/modules`;
-  await Deno.mkdir(modules);
-  for (const path of await debianModules()) {
-    await Deno.copyFile(path, `${modules}/${baseName(path)}`);
-  }
-  await Deno.writeTextFile(
-    `${modules}/modules.builtin`,
-    BUILTIN.map((it) => `k/${it}.ko\n`).join(""),
-  );
-  await Deno.writeTextFile(
-    `${modules}/modules.dep`,
-    "virtio_net.ko: net_failover.ko failover.ko\nnet_failover.ko: failover.ko\nfailover.ko:\n" +
-      "virtio_blk.ko:\nbutton.ko:\n",
-  );
-  const config = `${directory}/config.toml`;
-  await Deno.writeTextFile(
-    config,
-    `accelerator = "tcg"\n${more}\n[guests.linux]\nkernels = "${directory}/store"\nkernel = "debian"\n`,
-  );
-  const added = await urunc(
-    ["kernel", "add", "--name", "debian", "--modules", modules, await debianKernel()],
-    { root: `${directory}/root`, config },
-  );
-  assertSucceeded(added);
-  assert.equal(added.stdout, "debian\n");
-  return config;
-}
 
 /** A container of an image that brings no kernel, but an initial RAM disk. */
 async function container(scope: Scope, options: ContainerOptions): Promise<Container> {
@@ -164,6 +128,25 @@ testIf(
     const look = await run(["debugfs", "-R", "cat /root/file", disk.file], { check: true });
     assert.equal(look.stdout, "kept\n");
     assertNothingLeft(guest);
+  },
+);
+
+testIf(
+  "kernels of the node: a monitor that does not start Linux's own form gets the ELF file",
+  { needs: ["root", "gcc", "apt-get"], timeoutSeconds: 120 },
+  async () => {
+    await using scope = new Scope();
+    const table = await doubleTable("firecracker");
+    const config = await nodeWithKernel(scope);
+    await Deno.writeTextFile(config, table, { append: true });
+    const guest = await container(scope, { config, unikernel: { hypervisor: "firecracker" } });
+    assertFailed(await guest.create(), ["firecracker cannot emulate a processor"]);
+    const text = await Deno.readTextFile(config);
+    await Deno.writeTextFile(config, text.replace('accelerator = "tcg"', ""));
+    const { stdout, stderr } = await guest.urunc([
+      ...["--debug", "create", "--dry-run", "--bundle", guest.bundle, guest.id],
+    ]);
+    assert.match(stdout, /"source": ?"[^"]*\/debian\/kernel\.elf"/, stderr);
   },
 );
 

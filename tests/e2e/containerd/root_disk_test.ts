@@ -4,6 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
+import type { ImageFile } from "../../support/image.ts";
+import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
 import { isAlive, readStatus, run, waitFor } from "../../support/process.ts";
 import { assertClean, ROOT_DISK_NEEDS } from "../../support/root_disk.ts";
 import { Scope } from "../../support/scope.ts";
@@ -76,6 +78,43 @@ for (const accelerator of ["kvm", "tcg"] as const) {
   });
 }
 
+testIf("an image of busybox alone is a guest where the operator wants it, its root the snapshot", {
+  needs: [...NEEDS, "busybox", "cpio", "apt-get"],
+  timeoutSeconds: 300,
+}, async () => {
+  await using scope = new Scope();
+  const policy = `${UNDESCRIBED}\n[ids]\ndefault_user = "65534:65534"`;
+  const config = await Deno.readTextFile(await nodeWithKernel(scope, policy));
+  const it = await startWithBlockfile(scope, config);
+  const files: ImageFile[] = [
+    { path: "/bin/busybox", source: "/usr/bin/busybox", mode: 0o755 },
+    { path: "/root/.here" },
+    ...["sh", "id", "sleep", "chown"].map((name) => ({ path: `/bin/${name}`, target: "busybox" })),
+  ];
+  await it.makeImage(IMAGE, files, undefined, "blockfile");
+  const script = "trap 'exit 3' TERM; echo written by $(id -u) >/root/written; " +
+    "chown 999:998 /root/written; echo ready; while :; do sleep 1; done";
+  const log = `${it.directory}/any.log`;
+  const flags = ["--detach", "--snapshotter=blockfile", `--log-uri=file://${log}`];
+  await it.ctrRun(flags, IMAGE, "any", ["sh", "-c", script], { check: true });
+  const pid = await waitForStatus(it, "any", "RUNNING");
+  await waitForLine(log, "ready");
+  // Root in the guest, and nobody on the host.
+  assert.deepEqual(readStatus(pid).uids, [65534, 65534, 65534, 65534]);
+  await it.ctr(["task", "kill", "any"], { check: true });
+  await waitFor(() => !isAlive(pid), { timeoutSeconds: 60, what: "the guest to stop" });
+  assert.match(
+    (await it.ctr(["task", "delete", "any"])).stderr,
+    /exit code 3\b/,
+  );
+  await assertClean(await snapshotFile(it, "any"));
+  const { stdout } = await mountSnapshot(it, "any", "stat -c %u:%g");
+  assert.equal(stdout, "999:998\n");
+  assert.equal((await mountSnapshot(it, "any", "cat")).stdout, "written by 0\n");
+  await it.ctr(["containers", "delete", "any"], { check: true });
+  await assertNothingLeft(it);
+});
+
 testIf("behind containerd's shim for runc, too, which has mounted the root itself", {
   needs: NEEDS,
 }, async () => {
@@ -113,7 +152,11 @@ testIf("an overlay is not a disk; the error names snapshotters that make one", {
 
 const SCRATCH_BYTES = 64 * 1024 * 1024;
 
-async function startWithBlockfile(scope: Scope): Promise<Containerd> {
+/** @param uruncConfiguration config.toml of urunc */
+async function startWithBlockfile(
+  scope: Scope,
+  uruncConfiguration?: string,
+): Promise<Containerd> {
   const scratch = `${await scope.temporaryDirectory("scratch")}/scratch`;
   await run(["truncate", `--size=${SCRATCH_BYTES}`, scratch], { check: true });
   await run(["mkfs.ext4", "-q", scratch], { check: true });
@@ -123,7 +166,7 @@ async function startWithBlockfile(scope: Scope): Promise<Containerd> {
   fs_type = "ext4"
   mount_options = []
 `;
-  return await startContainerd(scope, { configuration });
+  return await startContainerd(scope, { configuration, uruncConfiguration });
 }
 
 async function mountsOf(it: Containerd): Promise<string> {
