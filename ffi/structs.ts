@@ -244,19 +244,6 @@ export const KERNEL_SIGACTION = define({
   },
 });
 
-/** What a queued signal carries: SI_MAX_SIZE, of which `_rt` is used. @see asm-generic/siginfo.h */
-export const SIGINFO = define({
-  name: "siginfo_t",
-  header: "signal.h",
-  size: 128,
-  alignment: 8,
-  fields: {
-    si_signo: { offset: 0, size: 4 },
-    si_code: { offset: 8, size: 4 },
-    si_int: { offset: 24, size: 4 },
-  },
-});
-
 /** A set of the signals 1 to 64 as the kernel takes it. @see rt_sigprocmask(2); asm/signal.h */
 export const KERNEL_SIGSET = define({
   name: "sigset_t",

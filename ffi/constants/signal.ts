@@ -6,8 +6,6 @@
 
 export const SIG_SETMASK = 2;
 
-export const SI_QUEUE = -1;
-
 export const SIGKILL = 9;
 export const SIGTERM = 15;
 export const SIGCHLD = 17;

@@ -3,21 +3,14 @@
  * @module
  */
 import { errnos } from "../constants/errno.ts";
-import { SI_QUEUE, SIG_SETMASK, SIGCHLD, SIGKILL, SIGSTOP } from "../constants/signal.ts";
+import { SIG_SETMASK, SIGCHLD, SIGKILL, SIGSTOP } from "../constants/signal.ts";
 import {
   SYS_pidfd_send_signal,
   SYS_rt_sigaction,
   SYS_rt_sigprocmask,
 } from "../constants/syscall.ts";
 import { checked, LinuxError } from "../errors.ts";
-import {
-  allocateStruct,
-  getField64,
-  KERNEL_SIGACTION,
-  KERNEL_SIGSET,
-  setField,
-  SIGINFO,
-} from "../structs.ts";
+import { allocateStruct, getField64, KERNEL_SIGACTION, KERNEL_SIGSET } from "../structs.ts";
 import * as signal from "../symbols/signal.ts";
 import * as raw from "../symbols/syscall.ts";
 
@@ -112,24 +105,5 @@ export function pidfdSendSignal(pidfd: number, sig: number): void {
     "pidfd_send_signal",
     `signal ${sig} to pidfd ${pidfd}`,
     () => raw.pidfd_send_signal(BigInt(SYS_pidfd_send_signal), pidfd, sig, null, 0),
-  );
-}
-
-/**
- * As `pidfdSendSignal`, with a value for the receiver.
- *
- * @param value si_value.sival_int
- * @throws {LinuxError}
- * @see sigqueue(3); siginfo_t in asm-generic/siginfo.h
- */
-export function pidfdQueueSignal(pidfd: number, sig: number, value: number): void {
-  const info = allocateStruct(SIGINFO);
-  setField(info, "si_signo", sig);
-  setField(info, "si_code", SI_QUEUE);
-  setField(info, "si_int", value);
-  checked(
-    "pidfd_send_signal",
-    `signal ${sig} to pidfd ${pidfd}`,
-    () => raw.pidfd_send_signal(BigInt(SYS_pidfd_send_signal), pidfd, sig, info.bytes, 0),
   );
 }

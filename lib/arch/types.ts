@@ -115,25 +115,6 @@ export interface QemuFacts {
    * @param vendor the processor's maker, as /proc/cpuinfo names it; undefined when it does not
    */
   hostProcessor(vendor?: string): string;
-  /** The monitor's command that reads which power management events a guest's kernel has enabled. */
-  readEnabledEvents: string;
-  /** In the value that it prints: the kernel handles the power button. */
-  powerButtonEnabled: number;
-  /**
-   * Whether a guest's kernel works for itself: neither idle nor executing a program. Before init it does
-   * nothing else.
-   *
-   * @param registers as the monitor's command `info registers` prints them
-   * @returns false when they cannot be read
-   */
-  isInKernel(registers: string): boolean;
-  /**
-   * Identifies the last program that ran in a guest, by its registers. A kernel that works for itself or is
-   * idle does not change it.
-   *
-   * @returns something to compare; undefined when they cannot be read
-   */
-  lastProgram(registers: string): string | undefined;
 }
 
 /** Firmware that a monitor can start a guest in. */

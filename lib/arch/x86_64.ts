@@ -110,14 +110,6 @@ export const x86_64: Architecture = {
     // At a port: its PCI variant would need an address, and Unikraft knows only the port.
     panicDevice: "pvpanic",
     hostProcessor,
-    // 2 bytes after the start of the block of event registers, which the firmware (qboot,
-    // include/ioport.h) puts at port 0x600.
-    readEnabledEvents: "i /h 0x602",
-    // PWRBTN_EN, ACPI specification 6.5, 4.8.4.1.2 "PM1 Enable Registers".
-    powerButtonEnabled: 1 << 8,
-    // Privilege level (Intel SDM, volume 3, 6.5) and halt state.
-    isInKernel: (registers) => /\bCPL=0\b/.test(registers) && /\bHLT=0\b/.test(registers),
-    lastProgram,
   },
   firecracker: {
     // It ends with a reset by the keyboard controller, and with no other.
@@ -143,14 +135,4 @@ export const x86_64: Architecture = {
 function hostProcessor(vendor?: string): string {
   const isAmd = vendor === "AuthenticAMD" || vendor === "HygonGenuine";
   return isAmd ? "host,arch-capabilities=off" : "host";
-}
-
-/**
- * The top page table (CR3), the base of the thread's data (FS), and the address of the last page fault
- * (CR2): lazy TLB mode leaves all three, Documentation/mm/active_mm.rst of Linux.
- */
-function lastProgram(registers: string): string | undefined {
-  const [, pages] = /\b(CR2=[0-9a-f]+ CR3=[0-9a-f]+)\b/.exec(registers) ?? [];
-  const [, base] = /^FS =[0-9a-f]+ ([0-9a-f]+)\b/m.exec(registers) ?? [];
-  return pages === undefined || base === undefined ? undefined : `${pages} FS=${base}`;
 }

@@ -1,12 +1,4 @@
-import {
-  close,
-  LinuxError,
-  pidfdQueueSignal,
-  pidfdSendSignal,
-  pollAsync,
-  POLLIN,
-  SIGKILL,
-} from "../../ffi/linux.ts";
+import { close, LinuxError, pidfdSendSignal, pollAsync, POLLIN, SIGKILL } from "../../ffi/linux.ts";
 import { HostError, WrongStateError } from "../errors.ts";
 import {
   effectOf,
@@ -16,12 +8,10 @@ import {
   SIGSTOP,
   SIGTERM,
   SIGTSTP,
-  SIGURG,
 } from "../monitor/signals.ts";
 import { cgroupProcesses, killCgroup, signalCgroup } from "../cgroups/cgroup.ts";
 import { thawCgroup } from "../cgroups/freezer.ts";
 import type { Status } from "../oci/state.ts";
-import type { Asking } from "../guest/types.ts";
 import type { StopOutcome } from "../monitor/types.ts";
 import { openAlive } from "../os/alive.ts";
 import { debug, since } from "../watch.ts";
@@ -44,9 +34,8 @@ export interface KillOptions {
 }
 
 /**
- * Does to a container what a signal means for it (`lib/monitor/signals.ts`). Returns when a guest
- * that was asked to stop is seen to do so (`Monitor.stop` says how long it takes at most); not when it has
- * stopped.
+ * Does to a container what a signal means for it (`lib/monitor/signals.ts`). Returns when a guest was asked
+ * to stop (`Monitor.stop` says how long it takes at most); not when it has stopped.
  *
  * @param signal number
  * @throws UsageError for a signal that does not exist; NotFoundError; WrongStateError unless it is
@@ -79,7 +68,7 @@ export async function killContainer(
     const asking = effect === "stop" && !isCreated && !atOnce ? state.stop?.asking : undefined;
     if (
       asking !== undefined &&
-      await askGuest(directory, state, { pidfd, asking, signal: number }) !== "unresponsive"
+      await askGuest(directory, state) !== "unresponsive"
     ) return;
     debug(`kill: signal ${number} to the waiter`, { id, pid: state.pid });
     // One that was asked may have ended since.
@@ -137,20 +126,14 @@ async function signalProcess(
 /** Asks the guest to shut down, in its monitor's way. */
 async function askGuest(
   { id, path }: ContainerDirectory,
-  state: ContainerState,
-  { pidfd, asking, signal }: { pidfd: number; asking: Asking; signal: number },
+  { monitor }: ContainerState,
 ): Promise<StopOutcome> {
   // Another version may know monitors that this one does not.
-  const { monitor } = state;
   if (!monitorNames().includes(monitor)) return "unresponsive";
-  const pid = monitorPid(state)!;
-  const controlSocket = `${path}/${CONTROL_SOCKET}`;
   const began = performance.now();
-  // The waiter exits with its number, as if it had ended the monitor itself (lib/build/waiter).
-  const ending = () => pidfdQueueSignal(pidfd, SIGURG, signal);
-  const guest = { controlSocket, pid, pidfd, asking, ending };
+  const guest = { controlSocket: `${path}/${CONTROL_SOCKET}` };
   const outcome = await monitorByName(monitor).stop?.(guest) ?? "unresponsive";
-  debug(`kill: asked the guest to stop: ${outcome}`, { ms: since(began), asking, id });
+  debug(`kill: asked the guest to stop: ${outcome}`, { ms: since(began), id });
   return outcome;
 }
 

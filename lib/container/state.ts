@@ -17,7 +17,6 @@ import type { Hook, IdMapping } from "../oci/types.ts";
 import type { ExpectedUserNamespace } from "../host/id_maps.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 import type { Namespaces, OwnNamespace } from "../host/namespaces.ts";
-import type { Asking } from "../guest/types.ts";
 import type { Course, Timeline } from "./timeline.ts";
 
 /** Format of state.json; another version's file is refused rather than guessed at. */
@@ -110,7 +109,7 @@ export interface ContainerState {
   timeline?: Timeline;
   stop?: {
     /** How the guest is asked before it is ended; undefined when it cannot be. */
-    asking?: Asking;
+    asking?: "button";
     /** The guest has an agent, which delivers signals to its program. */
     agent?: true;
   };
@@ -281,7 +280,8 @@ const readIdMapping: Decoder<IdMapping> = (value, at) => {
 const readStop: Decoder<ContainerState["stop"]> = (value, at) => {
   const stop = new Fields(value, at);
   return {
-    asking: stop.optional("asking", oneOf(["button", "auto"])),
+    // "auto" is an earlier version's.
+    asking: stop.optional("asking", oneOf(["button", "auto"])) === undefined ? undefined : "button",
     agent: stop.optional("agent", boolean) ? true : undefined,
   };
 };

@@ -94,8 +94,8 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  * - `environment` is `cmdline` or `initrd`: how a guest gets arguments and environment
  *   (`families/linux.ts`);
  * - `kernelParameters` are additional parameters of a Linux kernel;
- * - `stop` is `auto` (the default) or `button`: then only the power button asks the guest to stop, and
- *   it has as long as the caller waits;
+ * - `stop` is `auto` (the default) or `button`: then the power button asks the guest to stop, and it has no
+ *   agent unless that is asked for;
  * - `agent` is `none`, or `on`: then urunc's agent stays process 1 of a Linux guest, and runs the program
  *   as a container's process (`lib/build/guest_init/README.md`); without the key it does where it can, and
  *   the program is not an init of its own;

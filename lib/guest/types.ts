@@ -3,13 +3,6 @@ import type { AgentProcess } from "./initrd/process.ts";
 /** The guest families. */
 export type UnikernelType = "linux" | "elf" | "unikraft" | "mirage" | "rumprun" | "mewz";
 
-/** How a guest is asked to shut down. */
-export type Asking =
-  /** Only by the power button; then it has as long as the caller waits. */
-  | "button"
-  /** By whatever it may handle; it is killed when it does not react. */
-  | "auto";
-
 /**
  * An image's description of its guest: the `com.urunc.unikernel.*` annotations merged over
  * `/urunc.json`, parsed once. All paths are paths in the image.
@@ -33,8 +26,8 @@ export interface UnikernelConfig {
   environment?: "cmdline" | "initrd";
   /** Additional parameters of a Linux kernel, as on its command line. */
   kernelParameters?: string;
-  /** `button`: only the power button asks the guest to stop, and the caller waits. */
-  stop?: Asking;
+  /** `button`: the power button asks the guest to stop, and no agent passes signals on. */
+  stop?: "auto" | "button";
   /** `on`: urunc's agent is the guest's process 1; undefined: where there can be one. */
   agent?: "on" | "none";
   /** Absolute path in the image of a disk's content. */

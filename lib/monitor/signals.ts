@@ -49,7 +49,6 @@ export const SIGTERM = 15;
 export const SIGCONT = 18;
 export const SIGSTOP = 19;
 export const SIGTSTP = 20;
-export const SIGURG = 23;
 
 /** Annotation with the image's STOPSIGNAL (image-spec, conversion.md), which podman sets. */
 export const STOP_SIGNAL_ANNOTATION = "org.opencontainers.image.stopSignal";

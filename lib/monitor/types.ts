@@ -1,6 +1,6 @@
 import type { Firmware } from "../arch/types.ts";
 import type { ElfKernel, LinuxImage } from "../guest/kernel/types.ts";
-import type { Asking, BootingMonitor, UnikernelType } from "../guest/types.ts";
+import type { BootingMonitor, UnikernelType } from "../guest/types.ts";
 
 /** Everything a monitor needs to know to boot one guest; paths are inside the clean-room root. */
 export interface MonitorInput {
@@ -211,17 +211,10 @@ export type MonitorDevice = "kvm" | "net/tun";
 export interface RunningGuest {
   /** Absolute path of the monitor's control socket. */
   controlSocket: string;
-  /** Of the monitor. */
-  pid: number;
-  pidfd: number;
-  asking: Asking;
-  /** Is called before the guest is ended without its own doing: its exit code says so. */
-  ending(): void;
 }
 
 /**
- * The result of asking. `ended`: it has exited. `stopping`: it shuts down, as far as can be seen, and
- * only the caller, who knows how long that may take, will kill it. `unresponsive`: it does not react, and there
- * is no point in waiting.
+ * The result of asking. `stopping`: it was asked, and only the caller, who knows how long that may take, will
+ * kill it. `unresponsive`: it could not be, and there is no point in waiting.
  */
-export type StopOutcome = "ended" | "stopping" | "unresponsive";
+export type StopOutcome = "stopping" | "unresponsive";

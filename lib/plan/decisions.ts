@@ -126,7 +126,7 @@ function stop({ stop }: Launch, { monitor }: LaunchInput): Line {
   const signal = monitor.endSignal;
   return asking === undefined
     ? [`stop by signal ${signal}`]
-    : [`stop by asking the guest (${asking}), else by signal ${signal}`];
+    : [`stop by the guest's power ${asking}, else by signal ${signal}`];
 }
 
 /**

@@ -14,7 +14,7 @@ import { parseNameservers } from "../guest/families/nameservers.ts";
 import type { Guest } from "../guest/families/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import { keyPrefix } from "../guest/keys.ts";
-import type { Asking, GuestInput, UnikernelConfig } from "../guest/types.ts";
+import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import {
   AGENT_PORTS,
   type AgentChoice,
@@ -122,7 +122,7 @@ export interface Launch {
   /** How many processes and threads the container may have. */
   processes: ProcessesPlan;
   /** How the guest is asked to stop, before it is ended. */
-  stop: { asking?: Asking; agent?: true };
+  stop: { asking?: "button"; agent?: true };
   /** What the guest may lose, one sentence each. */
   warnings: string[];
   /** Whether the guest uses the container's network. */
@@ -402,10 +402,10 @@ function requireAbilities({ monitor, facts, unikernel }: LaunchInput, accelerato
 
 /** An agent passes signals on; without one, a guest is asked if it may react and its monitor can ask it. */
 function planStop(input: LaunchInput): Launch["stop"] {
-  const { guest, monitor, unikernel } = input;
+  const { guest, monitor } = input;
   if (agentOf(input).agent !== undefined) return { agent: true };
   if (!guest.shutsDown || monitor.stop === undefined) return {};
-  return { asking: unikernel.stop ?? "auto" };
+  return { asking: "button" };
 }
 
 /** KVM, unless the image or the operator asked for emulation: never as a silent fallback. */

@@ -1,10 +1,8 @@
 /** What signals do to guests: asked, ended; on real ones, and in front of a stubborn monitor. */
 import assert from "node:assert/strict";
 import { extraFds } from "../support/double.ts";
-import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import { STOP_SIGNAL_ANNOTATION } from "../../lib/monitor/signals.ts";
 import { Stopwatch } from "../support/busy.ts";
-import { askGuest, OK } from "../support/control_socket.ts";
 import { debianKernel, type InitrdOptions, makeLinuxInitrd } from "../support/fixtures.ts";
 import { isAlive, readStatus, waitFor } from "../support/process.ts";
 import {
@@ -16,7 +14,6 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
-import { RUN_PREFIX } from "../support/mark.ts";
 
 const linuxNeeds = ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"];
 
@@ -48,6 +45,7 @@ async function prepareLinux(
     initrd: initrd.path,
     accelerator: "tcg",
     args: ["/init"],
+    unikernel: { agent: "none" },
     ...containerOptions,
   });
 }
@@ -76,155 +74,23 @@ testIf("stop: a Linux guest that listens to its power button shuts down in its o
   assert.match(container.output(), /Power down/);
 });
 
-testIf("stop: a Linux guest that has just become ready is not taken for one that does not listen", {
-  needs: linuxNeeds,
-  timeoutSeconds: 120,
-}, async () => {
-  await using scope = new Scope();
-  const container = await prepareLinux(scope, {
-    onPowerButton: "echo asked; sleep 1; echo all is saved; poweroff -f",
-    // What it does in the moment before would hide what it does then.
-    script: 'usleep 300000; echo "the guest is up"; for i in 1 2 3 4 5 6 7; do usleep 9000; done',
-    line: "it rests",
-  });
-  for (const delay of [0, 60, 120]) {
-    await container.mustStart();
-    await container.waitForOutput("the guest is up", 60);
-    await new Promise((resolve) => setTimeout(resolve, delay));
+testIf(
+  "stop: a guest without an agent that listens to nothing has the time that its caller grants",
+  {
+    needs: linuxNeeds,
+  },
+  async () => {
+    await using scope = new Scope();
+    const { container, pid } = await linuxGuest(scope, {});
     assertSucceeded(await container.kill("TERM"), "kill");
-    await container.waitForStatus("stopped");
-    assert.match(container.output(), /asked\r?\nall is saved/, `after ${delay} ms`);
-    assertSucceeded(await container.delete(), "delete");
-  }
-});
-
-testIf("stop: a guest that hardly gets a processor is not taken for one that does not listen", {
-  needs: linuxNeeds,
-}, async () => {
-  await using scope = new Scope();
-  const { container, pid } = await linuxGuest(scope, {
-    onPowerButton: "echo asked; sleep 1; echo all is saved; poweroff -f",
-  });
-  await new Promise((resolve) => setTimeout(resolve, 1000));
-  const limit = async (quota: string) => {
-    const args = ["update", "--cpu-period=250000", `--cpu-quota=${quota}`, container.id];
-    assertSucceeded(await container.urunc(args), "update");
-  };
-  await limit("2500");
-  assertSucceeded(await container.kill("TERM"), "kill");
-  assert.ok(isAlive(pid), "it was cut off");
-  await limit("-1");
-  await container.waitForStatus("stopped");
-  assert.match(container.output(), /asked\r?\nall is saved/);
-});
-
-const LAYOUT = readCgroupLayout();
-const starvedNeeds = {
-  needs: ["root"],
-  skip: LAYOUT.v1.cpu !== undefined || LAYOUT.v2?.controllers.includes("cpu")
-    ? undefined
-    : "needs the cpu controller",
-};
-
-/** Something that always wants a processor, and has it for a millisecond in a second. */
-async function starved(scope: Scope): Promise<string[]> {
-  const { v1, v2 } = LAYOUT;
-  const directory = `${v1.cpu ?? v2!.mountPoint}/${RUN_PREFIX}stop-${crypto.randomUUID()}`;
-  await Deno.mkdir(directory);
-  scope.defer(
-    `remove ${directory}`,
-    () =>
-      waitFor(() => Deno.remove(directory).then(() => true, () => false), {
-        // A process that is killed in there needs a processor to exit.
-        timeoutSeconds: 20,
-        what: `${directory} to be empty`,
-      }),
-  );
-  const limits = v1.cpu === undefined
-    ? { "cpu.max": "1000 1000000" }
-    : { "cpu.cfs_period_us": "1000000", "cpu.cfs_quota_us": "1000" };
-  for (const [name, value] of Object.entries(limits)) {
-    await Deno.writeTextFile(`${directory}/${name}`, value);
-  }
-  return ["sh", "-c", 'echo 0 >"$0/cgroup.procs"; while :; do :; done', directory];
-}
-
-/** Answers this much later, in milliseconds. */
-function late(milliseconds: number) {
-  return () => new Promise<string>((resolve) => setTimeout(() => resolve(OK), milliseconds));
-}
-
-testIf("stop: a monitor that waits for a processor may answer late", starvedNeeds, async () => {
-  await using scope = new Scope();
-  const program = await starved(scope);
-  const [waiting, idle] = await Promise.all([
-    askGuest({ answer: late(2200) }, { asking: "button", program }),
-    askGuest({ answer: late(2200) }, { asking: "button" }),
-  ]);
-  assert.equal(waiting.outcome, "stopping");
-  assert.deepEqual(waiting.lines, ["qmp_capabilities", "system_powerdown"]);
-  assert.equal(idle.outcome, "unresponsive");
-});
-
-testIf("stop: one that waits for ever is given up on", starvedNeeds, async () => {
-  await using scope = new Scope();
-  const { outcome, milliseconds, allowance } = await askGuest(
-    { answer: () => undefined },
-    { program: await starved(scope) },
-  );
-  assert.equal(outcome, "unresponsive");
-  assert.ok(milliseconds > 4000 && milliseconds < 6000 * allowance, `${milliseconds} ms`);
-});
-
-testIf("stop: a Linux guest that listens to nothing ends soon, whatever the signal", {
-  needs: linuxNeeds,
-}, async () => {
-  await using scope = new Scope();
-  // With the driver of the button, which has nobody to tell.
-  const { container, pid } = await linuxGuest(scope, {});
-  await assertSoon(async () => {
-    assertSucceeded(await container.kill("SIGRTMIN+3"), "kill");
-    await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
-  });
-  // Linux restarted by itself: it was not cut off.
-  assert.match(container.output(), /Restarting system/);
-});
-
-testIf("stop: a Linux guest whose init listens to Ctrl-Alt-Delete is asked by it", {
-  needs: linuxNeeds,
-}, async () => {
-  await using scope = new Scope();
-  const inittab = "::sysinit:/bin/echo init is up\\n" +
-    "::ctrlaltdel:/bin/sh -c 'echo asked; sleep 1; echo all is saved; exec poweroff -f'";
-  const { container } = await linuxGuest(scope, {
-    script: [
-      // Nobody would hear the button.
-      "rmmod button",
-      `mkdir -p /etc; echo -e "${inittab}" >/etc/inittab`,
-      'echo "the guest is up"; exec /bin/init',
-    ].join("\n"),
-  });
-  await container.waitForOutput("init is up");
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  assertSucceeded(await container.kill("TERM"), "kill");
-  await container.waitForStatus("stopped");
-  assert.match(container.output(), /asked\r?\nall is saved/);
-});
-
-testIf("stop: a guest that is to be asked by its button alone is left to itself", {
-  needs: linuxNeeds,
-}, async () => {
-  await using scope = new Scope();
-  const annotations = { "com.urunc.unikernel.stop": "button" };
-  const { container, pid } = await linuxGuest(scope, {}, { annotations });
-  assertSucceeded(await container.kill("TERM"), "kill");
-  await new Promise((resolve) => setTimeout(resolve, 2000));
-  assert.ok(isAlive(pid), "it has not been ended");
-  await assertSoon(async () => {
-    assertSucceeded(await container.kill("KILL"), "kill");
-    await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
-  });
-});
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    assert.ok(isAlive(pid), "it has not been ended");
+    await assertSoon(async () => {
+      assertSucceeded(await container.kill("KILL"), "kill");
+      await waitFor(() => !isAlive(pid), { timeoutSeconds: 5, what: "the end" });
+    });
+  },
+);
 
 testIf("run: the first Ctrl-C asks the guest, the second ends it", {
   needs: linuxNeeds,
@@ -245,12 +111,13 @@ testIf("run: the first Ctrl-C asks the guest, the second ends it", {
   assertNothingLeft(container, pid);
 });
 
-testIf("stop: a Linux guest that still boots ends soon", {
+testIf("stop: a guest with an agent that still boots ends soon", {
   needs: linuxNeeds,
   timeoutSeconds: 120,
 }, async () => {
   await using scope = new Scope();
-  const container = await prepareLinux(scope, {});
+  const args = ["busybox", "sh", "-c", "echo the guest is up; busybox sleep 1000"];
+  const container = await prepareLinux(scope, {}, { args, env: ["PATH=/bin"], unikernel: {} });
   for (const delay of [0, 100, 800]) {
     const pid = await container.mustStart();
     await new Promise((resolve) => setTimeout(resolve, delay));
@@ -406,11 +273,9 @@ testIf("stop: the control socket is passed to the monitor only", {
   const socket = await Deno.lstat(`${linux.root}/${linux.id}/control.sock`);
   assert.equal(socket.mode! & 0o777, 0o600);
   assert.equal(socket.uid, 0);
-  // The monitor never answers on it, and ends as soon as that is clear.
-  await assertSoon(async () => {
-    assertSucceeded(await linux.kill("TERM"), "kill");
-    await linux.waitForStatus("stopped");
-  });
+  // The monitor never answers on it, and ends when that is clear, after 3 s.
+  assertSucceeded(await linux.kill("TERM"), "kill");
+  await linux.waitForStatus("stopped");
 
   const elf = await doubleContainer(scope, "report; idle");
   await elf.mustStart();

@@ -8,8 +8,6 @@ import {
   O_RDONLY,
   O_WRONLY,
   open,
-  pidfdOpen,
-  pidfdQueueSignal,
   pipe,
   read,
   readAsync,
@@ -333,29 +331,6 @@ test("a signal ends the monitor in its own way, and the exit code has the signal
   assert.equal((await ended).exitCode, 143);
   close(out);
 });
-
-test("an announced cause is the exit code's, whatever the monitor exits with", async (waiter) => {
-  const announced = await ready(waiter, [], `trap 'exit 0' USR1; echo ready; ${IDLE}`);
-  const pidfd = pidfdOpen(announced.pid);
-  // Invalid ones do not count, and of the valid ones the first does.
-  for (const number of [0, 65, -1, 3, 15]) {
-    pidfdQueueSignal(pidfd, 23, number);
-    // A signal below 32 is not queued again while it is pending.
-    await waitFor(() => !isPending(announced.pid, 23), {
-      timeoutSeconds: 5,
-      what: "it to be read",
-    });
-  }
-  kill(announced.monitor, 10);
-  assert.equal((await announced.ended).exitCode, 131);
-  for (const fd of [pidfd, announced.out]) close(fd);
-});
-
-/** Whether a signal waits to be read. @see proc_pid_status(5), ShdPnd */
-function isPending(pid: number, signal: number): boolean {
-  const mask = /^ShdPnd:\s+([0-9a-f]+)$/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))![1];
-  return (BigInt(`0x${mask}`) & 1n << BigInt(signal - 1)) !== 0n;
-}
 
 test("the monitor's death is noticed however soon it comes", async (waiter) => {
   for (let round = 0; round < 100; round++) {

@@ -1,6 +1,4 @@
 /** A guest that is asked to stop by the control socket of a monitor that says whatever a test wants. */
-import { close, pidfdOpen } from "../../ffi/linux.ts";
-import type { Asking } from "../../lib/guest/types.ts";
 import { stopGuest } from "../../lib/monitor/qemu/running/stop.ts";
 import type { StopOutcome } from "../../lib/monitor/types.ts";
 import { Stopwatch } from "./busy.ts";
@@ -14,17 +12,8 @@ export interface FakeMonitor {
   accepts?: number;
 }
 
-export const GREETING = '{"QMP":{"version":{},"capabilities":[]}}\r\n';
+const GREETING = '{"QMP":{"version":{},"capabilities":[]}}\r\n';
 export const OK = '{"return":{}}\r\n';
-
-/** Who is asked, and how. */
-export interface AskOptions {
-  asking?: Asking;
-  /** What runs in the monitor's place; something idle by default. */
-  program?: string[];
-  /** Waits until that does what a test wants. */
-  settle?: (pid: number) => Promise<unknown>;
-}
 
 /** What came of it. */
 export interface Asked {
@@ -32,14 +21,13 @@ export interface Asked {
   milliseconds: number;
   /** Of the machine meanwhile (`Stopwatch`). */
   allowance: number;
-  /** What the monitor was sent, by its command; `ending` where that was announced. */
+  /** What the monitor was sent, by its command. */
   lines: string[];
 }
 
-/** Asks a process, in a guest's place, through a socket of this monitor, and ends it. */
+/** Asks a guest through a socket of this monitor. */
 export async function askGuest(
   { greeting = GREETING, answer = () => OK, accepts = Infinity }: FakeMonitor,
-  { asking = "auto", program = ["sleep", "30"], settle }: AskOptions = {},
 ): Promise<Asked> {
   const directory = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}stop-` });
   const controlSocket = `${directory}/control.sock`;
@@ -53,20 +41,12 @@ export async function askGuest(
       served.push(serve(connection, lines, greeting, answer));
     }
   })();
-  // It has one thread, and so no "guest": what that does is unknown.
-  const process = new Deno.Command(program[0]!, { args: program.slice(1) }).spawn();
-  const pidfd = pidfdOpen(process.pid);
   try {
-    await settle?.(process.pid);
     const watch = new Stopwatch();
-    const ending = () => void lines.push("ending");
-    const outcome = await stopGuest({ controlSocket, pid: process.pid, pidfd, asking, ending });
+    const outcome = await stopGuest({ controlSocket });
     const [milliseconds, allowance] = [watch.milliseconds(), watch.allowance()];
     return { outcome, milliseconds, allowance, lines };
   } finally {
-    close(pidfd);
-    process.kill("SIGKILL");
-    await process.status;
     listener.close();
     await serving;
     await Promise.all(served);
@@ -79,7 +59,7 @@ export async function askGuest(
  *
  * @param lines that came, by their command, are added here
  */
-export async function serve(
+async function serve(
   connection: Deno.Conn,
   lines: string[],
   greeting: string,

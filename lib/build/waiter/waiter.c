@@ -45,9 +45,6 @@
  *   console=FD   a file that keeps the last of the console (channel.h)
  *   terminal     the standard files are a terminal
  *
- * A SIGURG with the number of a signal as its value announces that what ends the program next is done
- * because of that signal: Ctrl-Alt-Delete on the guest's keyboard, of which the monitor knows no cause.
- *
  * The caller's files are never changed: O_NONBLOCK is a flag of the open file, which others share.
  * So nothing is read or written before poll(2) allows it, and then little enough not to wait.
  */
@@ -524,7 +521,7 @@ static const char CTRL_ALT_DELETE[] =
     "{\"type\":\"qcode\",\"data\":\"alt\"},{\"type\":\"qcode\",\"data\":\"delete\"}]}}\n";
 
 static void note_cause(int number) {
-  if (!monitor.ended && !monitor.cause && number > 0 && number <= 64) monitor.cause = number;
+  if (!monitor.ended && !monitor.cause) monitor.cause = number;
 }
 
 /* A terminal's own signal comes with its size. */
@@ -544,9 +541,6 @@ static void heard(const struct signalfd_siginfo *info) {
       reap();
       return;
     case SIGURG:
-      if (info->ssi_code == SI_QUEUE) note_cause(info->ssi_int);
-      else signal_program(number);
-      return;
     case SIGWINCH:
       signal_program(number);
       return;

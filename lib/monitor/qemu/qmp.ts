@@ -1,4 +1,3 @@
-import { arch } from "../../arch/arch.ts";
 import { Place, rawObject } from "../../decode/decode.ts";
 import { HostError } from "../../errors.ts";
 
@@ -11,11 +10,8 @@ import { HostError } from "../../errors.ts";
  * @see https://www.qemu.org/docs/master/interop/qmp-spec.html
  */
 
-/**
- * How much a monitor may send in one conversation, in bytes. Ours take less than 170 KiB: 20 times the
- * registers, which are up to 8 KiB with AVX-512.
- */
-export const MAXIMUM_CONVERSATION = 256 * 1024;
+/** How much a monitor may send in one conversation, in bytes. Ours take less than 2 KiB, and have events. */
+export const MAXIMUM_CONVERSATION = 64 * 1024;
 
 const NEWLINE = 0x0a;
 
@@ -70,7 +66,7 @@ function malformed(reason: string): HostError {
 
 const MESSAGE = new Place({ error: (_, reason) => malformed(reason) });
 
-/** Of an answer that a log may show whole: registers, which are longer, are the guest's own business. */
+/** Of an answer that a log may show whole. */
 const SHORT_ANSWER = 100;
 
 /** A command and what the monitor says then, for a log. */
@@ -82,59 +78,3 @@ export function describeExchange(command: string, message: QmpMessage): string {
 
 /** Presses the machine's power button. */
 export const POWER_BUTTON = qmpCommand("system_powerdown");
-
-/**
- * Ctrl-Alt-Delete on the machine's keyboard. Linux restarts at once, unless init has asked for a signal
- * instead (`LINUX_REBOOT_CMD_CAD_OFF`, reboot(2)), as those of systemd, SysV, OpenRC and busybox do.
- */
-export const CTRL_ALT_DELETE = qmpCommand("send-key", {
-  keys: ["ctrl", "alt", "delete"].map((data) => ({ type: "qcode", data })),
-});
-
-/** Reads the enable register of the power management events. QMP itself has no command for it. */
-export const READ_ENABLED_EVENTS = qmpCommand("human-monitor-command", {
-  "command-line": arch.qemu.readEnabledEvents,
-});
-
-/**
- * Whether a guest's kernel handles the power button.
- *
- * @param answer to {@linkcode READ_ENABLED_EVENTS}
- * @returns true when the answer cannot be read: asking a guest in vain takes only a second
- */
-export function wantsPowerButton(answer: QmpMessage): boolean {
-  const [, value] = /= 0x([0-9a-f]{1,8})\s*$/.exec(textOf(answer)) ?? [];
-  // All ones: nothing answers at that port, because the firmware has not set it up yet.
-  if (value !== undefined && /^f+$/.test(value)) return false;
-  return value === undefined || (parseInt(value, 16) & arch.qemu.powerButtonEnabled) !== 0;
-}
-
-/** Reads the registers of the first processor. */
-export const READ_REGISTERS = qmpCommand("human-monitor-command", {
-  "command-line": "info registers",
-});
-
-/**
- * Whether a guest's kernel is at work for itself.
- *
- * @param answer to {@linkcode READ_REGISTERS}
- * @returns false when it cannot be read
- */
-export function isInKernel(answer: QmpMessage): boolean {
-  return arch.qemu.isInKernel(textOf(answer));
-}
-
-/**
- * Identifies the last program that ran in a guest.
- *
- * @param answer to {@linkcode READ_REGISTERS}
- * @returns something to compare; undefined when it cannot be read
- */
-export function lastProgram(answer: QmpMessage): string | undefined {
-  return arch.qemu.lastProgram(textOf(answer));
-}
-
-/** Anything but a text, which these commands answer with, cannot be read. */
-function textOf({ return: value }: QmpMessage): string {
-  return typeof value === "string" ? value : "";
-}

@@ -61,13 +61,20 @@ testIf("docker: a guest with an agent has its exit code, files, names, network a
   assert.equal((await inspect(id)).State.ExitCode, 3);
   assert.equal((await docker(["logs", id])).stdout, "up\ntrapped\n");
 
+  for (const [program, code] of [["nothing", 127], ["/www", 126]] as const) {
+    const result = await docker([
+      ...["run", "--rm", `--runtime=${UNDER_TEST}`, ...options, "linux", program],
+    ], { timeoutSeconds: 120 });
+    assert.equal(result.code, code, result.stderr);
+  }
+
   const failing = (await docker([
-    ...["run", "--detach", "--restart=on-failure:1", "--runtime=urunc", ...options],
+    ...["run", "--detach", "--restart=on-failure:3", "--runtime=urunc", ...options],
     ...["linux", "busybox", "sh", "-c", "exit 9"],
   ], { check: true })).stdout.trim();
   await waitFor(async () => {
     const format = "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}";
     const found = await docker(["inspect", "--format", format, failing], { check: true });
-    return found.stdout.trim() === "1 exited 9";
-  }, { timeoutSeconds: 120, what: "one restart" });
+    return found.stdout.trim() === "3 exited 9";
+  }, { timeoutSeconds: 240, what: "three restarts" });
 });

@@ -17,10 +17,10 @@ const SOON = 2000;
 const GRACE_SECONDS = 30;
 
 /** `docker stop`, timed. */
-async function stop({ docker, inspect }: Docker, id: string) {
+async function stop({ docker, inspect }: Docker, id: string, grace = GRACE_SECONDS) {
   const { State: { Pid } } = await inspect(id);
   const watch = new Stopwatch();
-  await docker(["stop", `--time=${GRACE_SECONDS}`, id], { check: true });
+  await docker(["stop", `--time=${grace}`, id], { check: true });
   const milliseconds = watch.milliseconds();
   const soon = !watch.isOver(SOON);
   assert.ok(!isAlive(Pid));
@@ -40,12 +40,12 @@ testIf("docker stop with urunc: idle guests within two seconds, a busy one in it
   await using scope = new Scope();
   const it = await startWithUrunc(scope);
   await it.makeImage("elf", guestImage("tcg"));
-  await it.makeImage("deaf", await linuxImage(scope, "tcg", {}));
+  await it.makeImage("linux", await linuxImage(scope, "tcg", {}));
   const listens = {
     onPowerButton: "echo asked; sleep 3; echo all is saved; poweroff -f",
     script: 'echo "the token has ${#TOKEN} letters"',
   };
-  await it.makeImage("listening", await linuxImage(scope, "tcg", listens));
+  await it.makeImage("listening", await linuxImage(scope, "tcg", listens, { agent: "none" }));
 
   for (const [signal, number] of [["SIGTERM", 15], ["SIGQUIT", 3], ["SIGRTMIN+3", 37]] as const) {
     const id = await start(it, [`--stop-signal=${signal}`, "elf", "idle"]);
@@ -55,19 +55,27 @@ testIf("docker stop with urunc: idle guests within two seconds, a busy one in it
     assert.equal(code, 128 + number);
   }
 
-  // A waiter that has only begun loses no signal, and a kernel that boots hears nothing.
-  for (const image of [["elf", "idle"], ["deaf", "/init"]]) {
-    const early = await stop(it, await start(it, image));
-    assert.ok(early.soon, `${image} right after start: ${early.milliseconds} ms`);
+  const shell = (script: string) => [
+    ...["--env=PATH=/bin", "linux", "busybox", "sh", "-c"],
+    `${script} echo up; while :; do busybox sleep 0.1; done`,
+  ];
+  // A waiter that has only begun loses no signal, and a guest that boots has no program yet.
+  for (const args of [["elf", "idle"], shell("")]) {
+    const early = await stop(it, await start(it, args));
+    assert.ok(early.soon, `${args} right after start: ${early.milliseconds} ms`);
+    assert.equal(early.code, 143);
   }
 
-  const deaf = await start(it, ["deaf", "/init"]);
-  await logsWith(it, deaf, "the guest is up");
-  // Its network settles for a while: only then it is idle.
-  await new Promise((resolve) => setTimeout(resolve, 2500));
-  const idle = await stop(it, deaf);
-  assert.ok(idle.soon, `a deaf Linux guest: ${idle.milliseconds} ms`);
-  assert.equal(idle.code, 143);
+  const traps = await start(it, shell('trap "echo trapped; exit 3" TERM;'));
+  assert.equal(await logsWith(it, traps, "up\n"), "up\n");
+  const trapped = await stop(it, traps);
+  assert.deepEqual([trapped.soon, trapped.code], [true, 3]);
+  assert.equal((await it.docker(["logs", traps])).stdout, "up\ntrapped\n");
+  const ignores = await start(it, shell('trap "" TERM;'));
+  await logsWith(it, ignores, "up\n");
+  const ignored = await stop(it, ignores, 3);
+  assert.equal(ignored.code, 137);
+  assert.ok(ignored.milliseconds > 2900, "the caller's time");
 
   const id = await start(it, [`--env=TOKEN=${SECRET}`, "listening", "/init"]);
   const logs = await logsWith(it, id, "the guest is up");
@@ -79,5 +87,5 @@ testIf("docker stop with urunc: idle guests within two seconds, a busy one in it
   assert.ok(listening.milliseconds > 3000, `it was cut off after ${listening.milliseconds} ms`);
   const { stdout } = await it.docker(["logs", id]);
   assert.match(stdout, /asked\r?\nall is saved/);
-  await it.docker(["rm", id, deaf], { check: true });
+  await it.docker(["rm", id, traps, ignores], { check: true });
 });

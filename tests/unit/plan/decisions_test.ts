@@ -120,7 +120,7 @@ const DECIDED: [what: string, input: LaunchInput, line: RegExp][] = [
   ],
   ["no interface", { ...input, network: undefined }, /^msg="network none: its namespace has no/m],
   ["identity", input, /^msg="identity of the monitor" uid=65534 gid=65534 groups="" capab/m],
-  ["stop", input, /^msg="stop by asking the guest \(auto\), else by signal 15"$/m],
+  ["stop", input, /^msg="stop by the guest's power button, else by signal 15"$/m],
   [
     "argv",
     input,

@@ -97,7 +97,7 @@ Deno.test("only QEMU is asked to stop by a socket", () => {
     assert.ok(!plan.steps.some(({ step }) => step === "listenForControl"));
   }
   const linux = { guest: guestOf("linux") };
-  assert.deepEqual(planLaunch(inputFor("qemu", linux)).stop, { asking: "auto" });
+  assert.deepEqual(planLaunch(inputFor("qemu", linux)).stop, { asking: "button" });
   assert.deepEqual(planLaunch(inputFor("firecracker", linux)).stop, {});
 });
 

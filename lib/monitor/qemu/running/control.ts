@@ -11,48 +11,40 @@ import {
   SOCK_STREAM,
   socket,
 } from "../../../../ffi/linux.ts";
-import { readMonitorTime } from "./guest_time.ts";
 import { connectAt } from "../../../os/sockets.ts";
 import { describeExchange, qmpCommand, type QmpMessage, QmpReader } from "../qmp.ts";
-import { Patience } from "./patience.ts";
 import { debug, isWatched, since } from "../../../watch.ts";
 
 /**
- * How long a conversation and the watching in it take at most, whatever the monitor does: a hostile one can
- * be slow with each answer, and have threads that wait for a processor all the time. An honest one that
- * has 1 % of a processor needs some 4 s. Milliseconds.
+ * How long a conversation takes at most, whatever the monitor does. An honest one answers in a millisecond,
+ * and in some hundred where it has 1 % of a processor; a stopped one never. Milliseconds.
  */
-const CONVERSATION = 5000;
+const CONVERSATION = 3000;
 
 /**
  * A connection to a monitor, which may be hostile and send anything, or nothing. The kernel drops
  * descriptors that it sends, because they are not asked for.
  */
 export class Control implements Disposable {
-  /** When the whole conversation is to be over, on the clock of `performance.now()`. */
-  readonly deadline = performance.now() + CONVERSATION;
+  /** When the conversation is to be over, on the clock of `performance.now()`. */
+  readonly #deadline = performance.now() + CONVERSATION;
   readonly #fd: number;
   readonly #reader = new QmpReader();
   readonly #messages: QmpMessage[] = [];
-  readonly #patience: Patience;
 
-  private constructor(fd: number, pid: number) {
+  private constructor(fd: number) {
     this.#fd = fd;
-    this.#patience = new Patience(() => readMonitorTime(pid));
   }
 
   /**
-   * @param monitor its control socket, and the process
+   * @param controlSocket its path
    * @throws LinuxError, or Error when it does not speak QMP
    */
-  static async connect(
-    { controlSocket, pid }: { controlSocket: string; pid: number },
-  ): Promise<Control> {
+  static async connect(controlSocket: string): Promise<Control> {
     // Nonblocking: with a full backlog, connecting would wait (unix(7)).
-    const control = new Control(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0), pid);
+    const control = new Control(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
     try {
       connectAt(control.#fd, controlSocket);
-      control.#patience.begin();
       if (!("QMP" in await control.#next())) throw new Error("the monitor sends no greeting");
       await control.ask(qmpCommand("qmp_capabilities"));
       return control;
@@ -74,7 +66,6 @@ export class Control implements Disposable {
     if (send(this.#fd, bytes, MSG_NOSIGNAL | MSG_DONTWAIT) !== bytes.length) {
       throw new Error("the monitor does not read");
     }
-    this.#patience.begin();
     const began = performance.now();
     for (;;) {
       const message = await this.#next();
@@ -89,7 +80,7 @@ export class Control implements Disposable {
     for (;;) {
       const message = this.#messages.shift();
       if (message !== undefined) return message;
-      const left = Math.min(this.#patience.left(), this.deadline - performance.now());
+      const left = this.#deadline - performance.now();
       if (left <= 0) throw new Error("the monitor does not answer");
       const [events] = await pollAsync([{ fd: this.#fd, events: POLLIN }], left);
       if (events === 0) continue;
