@@ -22,6 +22,23 @@ export function readConsole(directory: ContainerDirectory): Uint8Array {
   return lastBytes(before!, file, after!);
 }
 
+/** What an agent without a channel writes: SERIAL_WORDS in lib/build/guest_init/protocol.h. */
+const SERIAL_WORDS = /urunc-agent: serial line\r?\n$/;
+
+/**
+ * Whether a guest's agent is reached by the serial line: nothing is kept of the console from there on. It is
+ * the guest's word.
+ */
+export function isOnSerialLine({ path }: Pick<ContainerDirectory, "path">): boolean {
+  const [before, file, after] = readStable(`${path}/${CONSOLE_FILE}`);
+  return file !== undefined && endsInSerialLine(lastBytes(before!, file, after!));
+}
+
+/** @param console its last bytes */
+export function endsInSerialLine(console: Uint8Array): boolean {
+  return SERIAL_WORDS.test(new TextDecoder().decode(console.subarray(-64)));
+}
+
 /** Whatever is written while it is read is between these two positions. */
 function readStable(path: string): [before: bigint, file: Uint8Array, after: bigint] | [] {
   try {

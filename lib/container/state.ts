@@ -37,6 +37,12 @@ export const MONITOR_PID_ANNOTATION = "com.urunc.monitor.pid";
 /** Another: which kernel of the node the guest runs with, and its checksum. */
 const KERNEL_ANNOTATION = "com.urunc.kernel";
 
+/**
+ * How the guest's agent is reached: `on` by its own channel, `serial` by the serial line. Without it the
+ * guest has no agent.
+ */
+export const AGENT_ANNOTATION = "com.urunc.agent";
+
 const PHASES = ["creating", "created", "started"] as const;
 
 /** What is kept of a container between one command and the next. */
@@ -336,12 +342,13 @@ export function ociState(state: ContainerState, status: OciState["status"]): Oci
 
 /** Only what we found stands under these keys: an image may have written anything there. */
 function withIdentity(state: ContainerState): Record<string, string> {
-  const { annotations, identity, waiterIdentity, namespaces, kernel } = state;
+  const { annotations, identity, waiterIdentity, namespaces, kernel, stop } = state;
   const found: Record<string, string | undefined> = {
     [IDENTITY_ANNOTATION]: identity,
     [WAITER_IDENTITY_ANNOTATION]: waiterIdentity,
     [NAMESPACES_ANNOTATION]: namespaces?.monitor.join(" "),
     [KERNEL_ANNOTATION]: kernel && `${kernel.name} sha256:${kernel.sha256}`,
+    [AGENT_ANNOTATION]: stop?.agent && "on",
     [MONITOR_PID_ANNOTATION]: undefined,
   };
   const pairs = Object.entries({ ...annotations, ...found });

@@ -250,6 +250,7 @@ testIf(
       container.errors(),
       /^urunc: the guest's kernel has no driver for virtio-serial: .*\n$/,
     );
+    assert.equal((await container.state()).annotations!["com.urunc.agent"], "serial");
     assertSucceeded(await container.kill());
     assert.equal(await code, 7);
     // The kernel may have something to say, too.

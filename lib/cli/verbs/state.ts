@@ -1,7 +1,8 @@
+import { isOnSerialLine } from "../../container/console.ts";
 import { monitorPid } from "../../container/monitor_process.ts";
 import { type Observation, observeContainer } from "../../container/observe.ts";
 import { withoutState } from "../../container/require.ts";
-import { MONITOR_PID_ANNOTATION, ociState } from "../../container/state.ts";
+import { AGENT_ANNOTATION, MONITOR_PID_ANNOTATION, ociState } from "../../container/state.ts";
 import { isAlive } from "../../os/alive.ts";
 import type { State } from "../../oci/state.ts";
 import type { CommandOf } from "../parser/commands.ts";
@@ -15,7 +16,11 @@ export function formatState(command: CommandOf<"state">, context: Context): numb
   if (observation === undefined) throw withoutState(directory);
   // The specification's properties, and those that runc adds.
   const { rootfs, created } = observation.state;
-  printJson({ ...withMonitor(observation), rootfs, created });
+  const printed = withMonitor(observation);
+  const annotations = observation.state.stop?.agent && isOnSerialLine(directory)
+    ? { ...printed.annotations, [AGENT_ANNOTATION]: "serial" }
+    : printed.annotations;
+  printJson({ ...printed, annotations, rootfs, created });
   return 0;
 }
 

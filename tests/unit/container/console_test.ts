@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { formatConsole } from "../../../lib/cli/verbs/logs.ts";
-import { lastBytes } from "../../../lib/container/console.ts";
+import { endsInSerialLine, lastBytes } from "../../../lib/container/console.ts";
 import { CONSOLE_BYTES } from "../../../lib/plan/agent.ts";
 
 const ROOM = CONSOLE_BYTES - 8;
@@ -34,6 +34,14 @@ Deno.test("numbers that nothing but a hostile guest would write show nothing", (
   for (const [before, after] of [[2n ** 64n - 1n, 0n], [1n, 2n ** 64n - 1n], [70_000n, 1n]]) {
     assert.deepEqual(lastBytes(before!, fileOf(""), after!), new Uint8Array());
   }
+});
+
+Deno.test("an agent without a channel is known by the console's end", () => {
+  const ends = (text: string) => endsInSerialLine(new TextEncoder().encode(text));
+  assert.ok(ends(`${long}[    9.1] urunc-agent: serial line\r\n`));
+  assert.ok(ends("urunc-agent: serial line\n"));
+  assert.ok(!ends("urunc-agent: serial line\n[    9.2] more\n"));
+  assert.ok(!ends(""));
 });
 
 Deno.test("the console is shown as text that a terminal does not obey", () => {

@@ -55,6 +55,13 @@ Deno.test("a kernel of the node is an annotation, and no image can forge one", (
   assert.deepEqual(annotationsOf(forged), {});
 });
 
+Deno.test("a guest with an agent is known by an annotation, which no image can forge", () => {
+  const annotations = { "com.urunc.agent": "serial" };
+  const found = ociState({ ...STATE, annotations, stop: { agent: true } }, "running").annotations;
+  assert.deepEqual(found, { "com.urunc.agent": "on" });
+  assert.deepEqual(ociState({ ...STATE, annotations }, "running").annotations, {});
+});
+
 Deno.test("the verified identity is an annotation, added to the container's own", () => {
   const { annotations } = ociState({ ...STATE, identity: "Uid=1" }, "running");
   assert.deepEqual(annotations, { key: "value", "com.urunc.identity": "Uid=1" });
