@@ -17,6 +17,10 @@ native *ARGS:
 man *ARGS:
     {{deno}} task man {{ARGS}}
 
+# packages dist/urunc: a .deb, SHA-256 sums and the list of components
+package *ARGS:
+    {{deno}} task package {{ARGS}}
+
 # boots a fixture guest as an unprivileged user and shows who ran it
 demo *ARGS:
     {{deno}} task demo {{ARGS}}
