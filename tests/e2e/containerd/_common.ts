@@ -129,22 +129,35 @@ function processesOf(it: Containerd): number[] {
 }
 
 /**
- * A Linux guest whose root its own image is: /sbin/guest writes its argument to /root/written, says
- * "the guest has written", and unmounts the root when the power button is pressed.
+ * A Linux guest whose root its own image is: /sbin/guest writes its argument to /root/written, and says "the
+ * guest has written". With an agent it exits with 3 on SIGTERM; without one it unmounts the root when the
+ * power button is pressed.
  */
 export async function linuxRootImage(
   scope: Scope,
   accelerator: "kvm" | "tcg",
+  agent: "on" | "none",
 ): Promise<ImageFile[]> {
-  const initrd = { line: "going on with the root", finally: "root" } as const;
-  const directories = ["proc", "sys", "dev", "root"];
+  const values = { mountRootfs: "true", agent };
+  const initrd = agent === "on"
+    ? { moduleTree: true }
+    : { line: "going on with the root", finally: "root" } as const;
+  const content = agent === "on" ? AGENT_PROGRAM : GUEST_PROGRAM;
   return [
-    ...await linuxImage(scope, accelerator, initrd, { mountRootfs: "true" }),
+    ...await linuxImage(scope, accelerator, initrd, values),
     { path: "/bin/busybox", source: "/usr/bin/busybox", mode: 0o755 },
-    { path: "/sbin/guest", content: GUEST_PROGRAM, mode: 0o755 },
-    ...directories.map((name) => ({ path: `/${name}/.here` })),
+    { path: "/sbin/guest", content, mode: 0o755 },
+    { path: "/root/written", content: "", mode: 0o666 },
+    ...["proc", "sys", "dev"].map((name) => ({ path: `/${name}/.here` })),
   ];
 }
+
+const AGENT_PROGRAM = `#!/bin/busybox sh
+trap 'exit 3' TERM
+echo "$1" > /root/written
+echo "the guest has written"
+while :; do /bin/busybox sleep 0.1; done
+`;
 
 /** Waits for an event of the power button: 24 bytes, input(7). */
 const GUEST_PROGRAM = `#!/bin/busybox sh

@@ -52,7 +52,7 @@ testIf("a Linux guest has a thin snapshot as its root, and outlives containerd's
   await using scope = new Scope();
   const pool = await thinPool(scope);
   const it = await startWithDevmapper(scope, pool);
-  await it.makeImage(IMAGE, await linuxRootImage(scope, "kvm"), undefined, "devmapper");
+  await it.makeImage(IMAGE, await linuxRootImage(scope, "kvm", "none"), undefined, "devmapper");
   const log = `${it.directory}/linux.log`;
   const flags = ["--detach", SNAPSHOTTER, AS_NOBODY, `--log-uri=file://${log}`];
   const args = ["/sbin/guest", "written by the guest"];
