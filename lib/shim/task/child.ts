@@ -4,26 +4,22 @@ import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
 import { processAlreadyFinished } from "../../protocol/ttrpc/status.ts";
 import type { ShimServices } from "../daemon/services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
-import type { TaskStdio } from "../stdio/task_stdio.ts";
+import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
 import type { TaskExit, TaskProcess, TaskStatus } from "./task.ts";
 
 /** A process that becomes a child of the shim when it starts. */
 export abstract class ChildProcess implements TaskProcess {
+  readonly io: TaskIo;
   readonly ended: Promise<TaskExit>;
   protected readonly services: ShimServices;
-  protected readonly stdio: TaskStdio;
   #pid = 0;
   #exit?: TaskExit;
   #end!: (exit: TaskExit) => void;
 
-  protected constructor(services: ShimServices, stdio: TaskStdio) {
+  protected constructor(services: ShimServices, io: TaskIo) {
     this.services = services;
-    this.stdio = stdio;
+    this.io = io;
     this.ended = new Promise((resolve) => this.#end = resolve);
-  }
-
-  get io(): TaskIo {
-    return this.stdio.io;
   }
 
   get pid(): number {
@@ -34,14 +30,8 @@ export abstract class ChildProcess implements TaskProcess {
     return this.#exit;
   }
 
-  resize(columns: number, rows: number): void {
-    this.stdio.resize(columns, rows);
-  }
-
-  closeInput(): void {
-    this.stdio.closeInput();
-  }
-
+  abstract resize(columns: number, rows: number): void;
+  abstract closeInput(): void;
   abstract status(): TaskStatus;
   abstract start(): Promise<void>;
   abstract kill(signal: number, all: boolean): Promise<void>;
@@ -77,16 +67,29 @@ export abstract class ChildProcess implements TaskProcess {
 /** One that was added to a container. */
 export abstract class AddedProcess extends ChildProcess {
   protected readonly id: string;
+  #stdio?: TaskStdio;
   #isStarted = false;
+  #size?: [columns: number, rows: number];
+  #hasInput = true;
 
   /** @param id of the process */
-  constructor(services: ShimServices, stdio: TaskStdio, id: string) {
-    super(services, stdio);
+  constructor(services: ShimServices, id: string, io: TaskIo) {
+    super(services, io);
     this.id = id;
   }
 
-  /** Starts it, or throws UruncError. */
-  protected abstract launch(): Promise<void>;
+  /** Starts it, or throws UruncError. The standard files are closed with the process. */
+  protected abstract launch(stdio: TaskStdio): Promise<void>;
+
+  resize(columns: number, rows: number): void {
+    if (this.#isStarted) this.#stdio!.resize(columns, rows);
+    else this.#size = [columns, rows];
+  }
+
+  closeInput(): void {
+    this.#hasInput = false;
+    this.#stdio?.closeInput();
+  }
 
   status(): TaskStatus {
     if (this.exit !== undefined) return "stopped";
@@ -96,14 +99,27 @@ export abstract class AddedProcess extends ChildProcess {
   async start(): Promise<void> {
     if (this.status() !== "created") throw cannotStart(this.id, this.status());
     try {
-      await this.launch();
+      await this.#launch();
       this.#isStarted = true;
     } catch (error) {
       // It may run, and its terminal not be served.
       if (this.pid === 0) this.abandon();
       else await this.kill(SIGKILL).catch(() => {});
+      // docker reads its output to the end before it deletes the process.
+      this.#stdio?.close();
       throw error;
     }
+  }
+
+  /**
+   * Only now: a client cannot say that its input has ended before it knows of the process, and begins to
+   * write when its files are opened.
+   */
+  async #launch(): Promise<void> {
+    const stdio = this.#stdio = await openStdio(this.services, this.id, this.io);
+    if (!this.#hasInput) stdio.closeInput();
+    await this.launch(stdio);
+    if (this.#size !== undefined) stdio.resize(...this.#size);
   }
 
   kill(signal: number): Promise<void> {
@@ -121,8 +137,8 @@ export abstract class AddedProcess extends ChildProcess {
   async delete(): Promise<void> {
     if (this.status() === "running") throw notStopped(this.id, "running");
     if (this.pid === 0) this.abandon();
-    else await this.stdio.drain();
-    this.stdio.close();
+    else await this.#stdio!.drain();
+    this.#stdio?.close();
   }
 }
 

@@ -60,6 +60,7 @@ async function launch(
 /** A container that is not a guest: an OCI runtime runs it, with all its features. */
 export class DelegatedTask extends ChildProcess implements Task {
   readonly #container: Container;
+  readonly #stdio: TaskStdio;
   readonly id: string;
   readonly bundle: string;
   #cgroups: string[] = [];
@@ -67,8 +68,9 @@ export class DelegatedTask extends ChildProcess implements Task {
   #isPaused = false;
 
   private constructor(container: Container, stdio: TaskStdio) {
-    super(container.services, stdio);
+    super(container.services, stdio.io);
     this.#container = container;
+    this.#stdio = stdio;
     this.id = container.id;
     this.bundle = container.bundle;
   }
@@ -108,12 +110,20 @@ export class DelegatedTask extends ChildProcess implements Task {
       task.#cgroups = cgroupsOfProcess(task.pid);
       return task;
     } catch (error) {
-      task.stdio.close();
+      stdio.close();
       await runtime.deleteIfThere(id).catch((failure) => {
         throw notUndone({ program, root, id }, failure, error);
       });
       throw error;
     }
+  }
+
+  resize(columns: number, rows: number): void {
+    this.#stdio.resize(columns, rows);
+  }
+
+  closeInput(): void {
+    this.#stdio.closeInput();
   }
 
   status(): TaskStatus {
@@ -142,10 +152,10 @@ export class DelegatedTask extends ChildProcess implements Task {
   async delete(): Promise<void> {
     const status = this.status();
     if (status === "running" || status === "paused") throw notStopped(this.id, status);
-    if (this.exit !== undefined) await this.stdio.drain();
+    if (this.exit !== undefined) await this.#stdio.drain();
     await this.#container.runtime.run(["delete", "--force", this.id]);
     await this.ended;
-    this.stdio.close();
+    this.#stdio.close();
   }
 
   async pause(): Promise<void> {
@@ -174,9 +184,8 @@ export class DelegatedTask extends ChildProcess implements Task {
     return this.#cgroups;
   }
 
-  async exec(id: string, spec: Uint8Array, io: TaskIo): Promise<TaskProcess> {
-    const stdio = await openStdio(this.services, id, io);
-    return new DelegatedExec(this.#container, id, spec, stdio);
+  exec(id: string, spec: Uint8Array, io: TaskIo): Promise<TaskProcess> {
+    return Promise.resolve(new DelegatedExec(this.#container, id, spec, io));
   }
 }
 
@@ -185,19 +194,19 @@ class DelegatedExec extends AddedProcess {
   readonly #container: Container;
   readonly #spec: Uint8Array;
 
-  constructor(container: Container, id: string, spec: Uint8Array, stdio: TaskStdio) {
-    super(container.services, stdio, id);
+  constructor(container: Container, id: string, spec: Uint8Array, io: TaskIo) {
+    super(container.services, id, io);
     this.#container = container;
     this.#spec = spec;
   }
 
-  protected override async launch(): Promise<void> {
+  protected override async launch(stdio: TaskStdio): Promise<void> {
     const { bundle, id } = this.#container;
     const base = `${bundle}/${this.id}`;
     const [specFile, pidFile] = [`${base}.process.json`, `${base}.pid`];
     Deno.writeFileSync(specFile, this.#spec, { mode: 0o600 });
     try {
-      await launch(this.#container, this.stdio, {
+      await launch(this.#container, stdio, {
         command: ["exec", "--process", specFile, "--detach"],
         pidFile,
         rest: [id],

@@ -7,7 +7,7 @@ import { parseProcess } from "../../oci/parse.ts";
 import type { Process } from "../../oci/types.ts";
 import type { ShimServices } from "../daemon/services.ts";
 import type { TaskIo } from "../stdio/streams.ts";
-import { openStdio, type TaskStdio } from "../stdio/task_stdio.ts";
+import type { TaskStdio } from "../stdio/task_stdio.ts";
 import { AddedProcess } from "./child.ts";
 
 /** What a shell exits with when it cannot execute a program that there is. */
@@ -25,46 +25,35 @@ export class GuestExec extends AddedProcess {
   readonly #container: GuestContainer;
   readonly #process: Process;
 
-  private constructor(
-    services: ShimServices,
-    stdio: TaskStdio,
-    id: string,
-    { container, process }: { container: GuestContainer; process: Process },
-  ) {
-    super(services, stdio, id);
-    this.#container = container;
-    this.#process = process;
-  }
-
   /**
    * Adds one, which `start` starts.
    *
    * @param spec a `process` of the runtime specification, as JSON
-   * @throws UruncError
+   * @throws UruncError when that cannot be understood
    */
-  static async create(
+  constructor(
     services: ShimServices,
     container: GuestContainer,
     { id, spec, io }: { id: string; spec: Uint8Array; io: TaskIo },
-  ): Promise<GuestExec> {
-    const process = parseProcess(new TextDecoder().decode(spec));
-    const stdio = await openStdio(services, id, io);
+  ) {
+    super(services, id, io);
+    this.#container = container;
     // What is asked for here counts, as with containerd's own shim.
-    const asked = { container, process: { ...process, terminal: io.terminal } };
-    return new GuestExec(services, stdio, id, asked);
+    const { terminal } = io;
+    this.#process = { ...parseProcess(new TextDecoder().decode(spec)), terminal };
   }
 
-  protected override async launch(): Promise<void> {
+  protected override async launch(stdio: TaskStdio): Promise<void> {
     // It may exit before its pid is known.
     using _hold = this.services.reaper.hold();
     const { pid, terminal } = await execInContainer({
       ...this.#container,
       process: this.#process,
-      ...(this.io.terminal ? { terminal: { kind: "creator" } } : { stdio: this.stdio.stdio }),
+      ...(this.io.terminal ? { terminal: { kind: "creator" } } : { stdio: stdio.stdio }),
     });
     this.follow(pid);
-    this.stdio.given();
-    if (terminal !== undefined) this.stdio.attachTerminal(terminal);
+    stdio.given();
+    if (terminal !== undefined) stdio.attachTerminal(terminal);
   }
 }
 
@@ -77,26 +66,18 @@ export class GuestExec extends AddedProcess {
 export class RefusedExec extends AddedProcess {
   readonly #reason: UruncError;
 
-  private constructor(services: ShimServices, stdio: TaskStdio, id: string, reason: UruncError) {
-    super(services, stdio, id);
+  constructor(services: ShimServices, id: string, io: TaskIo, reason: UruncError) {
+    super(services, id, io);
     this.#reason = reason;
   }
 
-  /** Adds one. Throws UruncError when its standard files cannot be opened. */
-  static async create(
-    services: ShimServices,
-    { id, io, reason }: { id: string; io: TaskIo; reason: UruncError },
-  ): Promise<RefusedExec> {
-    return new RefusedExec(services, await openStdio(services, id, io), id, reason);
-  }
-
-  protected override launch(): Promise<void> {
-    const [, stdout, stderr] = this.stdio.stdio;
+  protected override launch(stdio: TaskStdio): Promise<void> {
+    const [, stdout, stderr] = stdio.stdio;
     const end = this.io.terminal ? "\r\n" : "\n";
     const text = `urunc: ${formatError(this.#reason)}${end}`;
     // A pipe that is empty takes so much without waiting (pipe(7)).
     writeAll(this.io.terminal ? stdout : stderr, new TextEncoder().encode(text));
-    this.stdio.close();
+    stdio.close();
     this.abandon(CANNOT_EXECUTE);
     return Promise.resolve();
   }

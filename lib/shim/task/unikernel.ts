@@ -219,11 +219,11 @@ export class UnikernelTask implements Task {
     const { GuestExec, RefusedExec } = await import("./guest_exec.ts");
     if (stop?.agent) {
       const container = { id: this.id, store: this.#store, configuration: this.#configuration };
-      return await GuestExec.create(this.#services, container, { id, spec, io });
+      return new GuestExec(this.#services, container, { id, spec, io });
     }
     const reason = withoutAgent(this.id);
     if (!isInPod({ annotations })) throw reason;
-    return await RefusedExec.create(this.#services, { id, io, reason });
+    return new RefusedExec(this.#services, id, io, reason);
   }
 
   async #wait(): Promise<TaskExit> {

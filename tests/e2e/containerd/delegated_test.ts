@@ -47,8 +47,8 @@ testIf("an ordinary container: run, exec, ps, metrics, pause, kill", {
     "idle",
     "/bin/sh",
     "-c",
-    "echo in >/written; cat /written; exit 3",
-  ]);
+    "cat >/written; cat /written; exit 3",
+  ], { stdin: "in\n" });
   assert.deepEqual([exec.code, exec.stdout], [3, "in\n"], exec.stderr);
   const wrong = await it.ctr(["task", "exec", "--exec-id", "w", "idle", "/no/such"]);
   assert.match(wrong.stderr, /no such file or directory/);

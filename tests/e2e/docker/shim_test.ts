@@ -115,6 +115,20 @@ testIf("docker with the shim by its path: input, output, stats, pause, restart, 
   const beside = ["--detach", "--name=beside", "ordinary", "/bin/sleep", "1000"];
   await docker([...run, ...beside], { check: true });
   await assertUpdated(it, "beside");
+  // What docker makes of the error differs from version to version: as with runc's shim.
+  const asRunc = [
+    "run",
+    "--runtime=runc",
+    "--detach",
+    "--name=runc",
+    "ordinary",
+    "/bin/sleep",
+    "1000",
+  ];
+  await docker(asRunc, { check: true });
+  const missing = (name: string) => docker(["exec", name, "/no/such"]);
+  assert.equal((await missing("beside")).code, (await missing("runc")).code);
+  await docker(["rm", "--force", "runc"], { check: true });
   await docker(["rm", "--force", "beside"], { check: true });
   const exec = await docker(["exec", id, "/bin/true"]);
   assert.match(exec.stderr + exec.stdout, /its guest has no agent, and so no processes/);
