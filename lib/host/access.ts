@@ -6,6 +6,16 @@ export interface Credentials {
   gid: number;
   /** Supplementary groups. */
   groups: number[];
+  /** By a mount that maps ids: its uid 0 is not the host's. */
+  isMapped?: true;
+}
+
+/**
+ * Whether a container's user overrides permissions: uid 0 does, to which an OCI runtime leaves
+ * CAP_DAC_OVERRIDE by default.
+ */
+export function overridesPermissions({ uid, isMapped }: Credentials): boolean {
+  return uid === 0 && isMapped === undefined;
 }
 
 /** The facts that decide who may open a file or device. */

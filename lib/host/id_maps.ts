@@ -1,11 +1,5 @@
-import type { IdMapping } from "../oci/types.ts";
+import type { IdMapping, IdMaps } from "../oci/types.ts";
 import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
-
-/** The mappings of a user namespace. */
-export interface IdMaps {
-  uids: IdMapping[];
-  gids: IdMapping[];
-}
 
 /** The user namespace that a monitor must be in. */
 export interface ExpectedUserNamespace extends IdMaps {

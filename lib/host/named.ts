@@ -13,7 +13,7 @@ import {
 } from "../../ffi/linux.ts";
 import { parentPath } from "../os/path.ts";
 import { parseAcl } from "./acl.ts";
-import { type Credentials, type Guarded, mayAccess } from "./access.ts";
+import { type Credentials, type Guarded, mayAccess, overridesPermissions } from "./access.ts";
 
 /** As many links as the kernel follows, MAXSYMLINKS in include/linux/namei.h. */
 const MAXIMUM_LINKS = 40;
@@ -59,13 +59,13 @@ export function reopen(fd: number, flags: number): number {
 
 /**
  * Whether a container's user could open a file in the container, as it would be bound there by any OCI
- * runtime. Uid 0 could open every file: an OCI runtime leaves it CAP_DAC_OVERRIDE by default.
+ * runtime.
  *
  * @param fd of `openNamed`
  * @param want permission bits of `access.ts`
  */
 export function userMayOpen(fd: number, user: Credentials, want: number): boolean {
-  return user.uid === 0 || mayAccess(guardOf(fd), user, want);
+  return overridesPermissions(user) || mayAccess(guardOf(fd), user, want);
 }
 
 /** Who may open a file, whatever it was opened for. */

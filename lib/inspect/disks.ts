@@ -170,7 +170,8 @@ function sourceOf(
       remedy,
     });
   }
-  const file = { path, size, ...guardOf(found) };
+  const maps = volume.maps === undefined ? {} : { maps: volume.maps };
+  const file = { path, size, ...guardOf(found), ...maps };
   return { source: { kind: "hostFile", file }, mayWrite: (mode & WRITE_BITS) !== 0 };
 }
 

@@ -1,3 +1,4 @@
+import type { IdMaps } from "../oci/types.ts";
 import type { Guarded } from "../host/access.ts";
 import type { KernelFormat } from "../guest/kernel/types.ts";
 import type { MountedDisk } from "../block/types.ts";
@@ -24,7 +25,10 @@ export type DiskSource =
   | { kind: "hostFile"; file: VolumeFacts };
 
 /** A regular file of the host. */
-export type VolumeFacts = ImageFileFacts & Guarded;
+export type VolumeFacts = ImageFileFacts & Guarded & {
+  /** Who the owners on its disk are on the host, when its mount maps them. */
+  maps?: IdMaps;
+};
 
 /** All that planning may know of the machine; gathered before any decision is made. */
 export interface HostFacts {

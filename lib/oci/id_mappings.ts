@@ -1,6 +1,6 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { configJson } from "./config_json.ts";
-import type { IdMapping, Linux, Spec, User } from "./types.ts";
+import type { IdMapping, IdMaps, Linux, Mount, Spec, User } from "./types.ts";
 
 /** One more than the highest id: (uid_t)-1 is none. */
 const IDS = 2 ** 32 - 1;
@@ -36,6 +36,40 @@ function mapped(id: number, mappings: readonly IdMapping[], field: string): numb
     `${id}`,
     `ids that linux.${field === "uid" ? "uidMappings" : "gidMappings"} has`,
   );
+}
+
+/**
+ * The mappings of a mount: its own, or those of the container (config.md, "Linux mount options", idmap).
+ *
+ * @returns undefined when it has none
+ */
+export function mapsOfMount(
+  { maps, options }: Pick<Mount, "maps" | "options">,
+  { uidMappings, gidMappings }: Pick<Linux, "uidMappings" | "gidMappings">,
+): IdMaps | undefined {
+  if (maps !== undefined) return maps;
+  const takesContainers = options.includes("idmap") || options.includes("ridmap");
+  return takesContainers ? { uids: uidMappings, gids: gidMappings } : undefined;
+}
+
+/**
+ * Who a user of the host is among the owners on a disk whose mount maps them.
+ *
+ * @see mount_setattr(2), "ID-mapped mounts"
+ */
+export function userOnDisk(user: User, { uids, gids }: IdMaps): User {
+  return {
+    ...user,
+    uid: onDisk(user.uid, uids),
+    gid: onDisk(user.gid, gids),
+    additionalGids: user.additionalGids.map((gid) => onDisk(gid, gids)),
+  };
+}
+
+/** (uid_t)-1, which owns nothing, for one that no mapping has. */
+function onDisk(id: number, mappings: readonly IdMapping[]): number {
+  const mapping = mappings.find(({ hostID, size }) => id >= hostID && id < hostID + size);
+  return mapping === undefined ? IDS : id - mapping.hostID + mapping.containerID;
 }
 
 /**

@@ -10,7 +10,7 @@ import {
   text,
 } from "../decode/decode.ts";
 import { configJson } from "./config_json.ts";
-import { readLinux } from "./parse_linux.ts";
+import { readIdMapping, readLinux } from "./parse_linux.ts";
 import { findUnsupported } from "./unsupported.ts";
 import { checkRlimits, readRlimit, withExactRlimits } from "./rlimits.ts";
 import type { CapabilitySet, Hook, Hooks, Mount, Process, Root, Spec, User } from "./types.ts";
@@ -167,11 +167,16 @@ function readCapabilities(value: unknown, at: Place): Process["capabilities"] {
 
 function readMount(value: unknown, at: Place): Mount {
   const mount = new Fields(value, at);
+  const maps = {
+    uids: mount.list("uidMappings", readIdMapping),
+    gids: mount.list("gidMappings", readIdMapping),
+  };
   return {
     destination: mount.required("destination", nonEmptyText),
     type: mount.optionalText("type"),
     source: mount.optionalText("source"),
     options: mount.list("options", text),
+    ...(maps.uids.length + maps.gids.length === 0 ? {} : { maps }),
   };
 }
 

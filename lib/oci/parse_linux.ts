@@ -66,7 +66,8 @@ function readNamespace(value: unknown, at: Place): Namespace {
   };
 }
 
-function readIdMapping(value: unknown, at: Place): IdMapping {
+/** An element of `uidMappings`, or `gidMappings`. */
+export function readIdMapping(value: unknown, at: Place): IdMapping {
   const mapping = new Fields(value, at);
   return {
     containerID: mapping.required("containerID", id),

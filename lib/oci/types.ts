@@ -63,6 +63,8 @@ export interface Mount {
   type?: string;
   source?: string;
   options: string[];
+  /** Who the owners on the disk are on the host, when the mount maps them. */
+  maps?: IdMaps;
 }
 
 export type HookName =
@@ -118,6 +120,12 @@ export interface IdMapping {
   containerID: number;
   hostID: number;
   size: number;
+}
+
+/** The mappings of a user namespace, or of a mount. */
+export interface IdMaps {
+  uids: IdMapping[];
+  gids: IdMapping[];
 }
 
 export interface Device {

@@ -1,7 +1,8 @@
 import type { UnsupportedProperties, UnsupportedProperty } from "./types.ts";
 import { isBlockDevice } from "./disk_devices.ts";
 import { isInitProgram } from "./init_program.ts";
-import type { Mount, Spec } from "./types.ts";
+import { mapsOfMount } from "./id_mappings.ts";
+import type { IdMaps, Mount, Spec } from "./types.ts";
 
 type Finder = (spec: Spec, document: Document) => UnsupportedProperty[];
 
@@ -142,15 +143,19 @@ const CONVENTIONAL_DEVICES = new Set([
 export interface DiskMount {
   mount: Mount & { source: string };
   index: number;
+  /** Who the owners on its disk are on the host, when they are others. */
+  maps?: IdMaps;
 }
 
 /**
  * Volumes whose sources are named like block devices or disk images: what they really are is
  * checked later.
  */
-export function diskMounts({ mounts }: Pick<Spec, "mounts">): DiskMount[] {
+export function diskMounts({ mounts, linux }: Pick<Spec, "mounts" | "linux">): DiskMount[] {
   return mounts.flatMap((mount, index) =>
-    !reachesGuest(mount) && mayBeDisk(mount) ? [{ mount, index }] : []
+    !reachesGuest(mount) && mayBeDisk(mount)
+      ? [{ mount, index, maps: mapsOfMount(mount, linux) }]
+      : []
   );
 }
 

@@ -1,10 +1,18 @@
 import type { DeviceAccess } from "../config/types.ts";
 import { HostError, InvalidConfigurationError, UnsupportedError } from "../errors.ts";
-import { explainAccess, mayAccess, READ, WRITE } from "../host/access.ts";
+import {
+  type Credentials,
+  explainAccess,
+  mayAccess,
+  overridesPermissions,
+  READ,
+  WRITE,
+} from "../host/access.ts";
 import type { DeviceFacts } from "../host/types.ts";
 import type { DiskFacts, HostFacts, ImageFileFacts, VolumeFacts } from "../inspect/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { Monitor, MonitorDisk } from "../monitor/types.ts";
+import { userOnDisk } from "../oci/id_mappings.ts";
 import type { User } from "../oci/types.ts";
 import type { Guest } from "../guest/families/types.ts";
 import { keyPrefix } from "../guest/keys.ts";
@@ -128,8 +136,8 @@ function planVolume(
   input: DisksInput,
 ): void {
   const { file } = disk.source;
-  const user = credentials(input.filesUser);
-  if (user.uid !== 0 && !mayAccess(file, user, wanted(disk))) {
+  const user = opener(input.filesUser, file);
+  if (!overridesPermissions(user) && !mayAccess(file, user, wanted(disk))) {
     throw new HostError({
       operation: "plan disk",
       subject: subjectOf(disk),
@@ -159,6 +167,12 @@ function planVolume(
   const name = `disk${index}`;
   open(name);
   planned.disks.push({ ...monitorDisk, fd: input.inherit(name) });
+}
+
+/** The container's user, as the owner of the volume's file is compared with it. */
+function opener(user: User, { maps }: VolumeFacts): Credentials {
+  if (maps === undefined) return credentials(user);
+  return { ...credentials(userOnDisk(user, maps)), isMapped: true };
 }
 
 function isExclusive({ name, readOnly }: DiskFacts): boolean {

@@ -1,8 +1,7 @@
 import type { Configuration } from "../config/types.ts";
 import { UnsupportedError } from "../errors.ts";
-import type { IdMaps } from "../host/id_maps.ts";
 import { hasUserNamespace } from "../oci/id_mappings.ts";
-import type { Spec } from "../oci/types.ts";
+import type { IdMaps, Spec } from "../oci/types.ts";
 import type { Step } from "./types.ts";
 
 /** Name of the descriptor of the monitor's user namespace. */

@@ -1,5 +1,6 @@
 /** What the entry stub answers without V8 must be what the program would have answered. */
 import assert from "node:assert/strict";
+import { RuntimeInfo } from "../../lib/protocol/containerd/messages.ts";
 import { groupOf, SOCKET_DIRECTORY, socketPath } from "../../lib/shim/command/group.ts";
 import { exists } from "../../lib/os/files.ts";
 import { DeleteResponse } from "../../lib/protocol/containerd/messages.ts";
@@ -278,6 +279,11 @@ testIf(
     }
     assert.match((await run([shim, "-v"])).stdout, /version/);
     const { stdout } = await new Deno.Command(shim, { args: ["-info"], stdin: "null" }).output();
-    assert.match(new TextDecoder().decode(stdout), /io\.containerd\.urunc\.v2/);
+    const { name, features } = RuntimeInfo.decode(stdout);
+    assert.equal(name, "io.containerd.urunc.v2");
+    assert.match(features!.typeUrl, /runtime-spec\/1\/features\/Features$/);
+    const { linux } = JSON.parse(new TextDecoder().decode(features!.value));
+    // Without these, no pod may have a user namespace: containerd's supportsCRIUserns.
+    assert.ok(linux.namespaces.includes("user") && linux.mountExtensions.idmap.enabled);
   },
 );

@@ -1,6 +1,7 @@
 /** The monitor's user namespace: config.json's, made or joined, or one of its own. */
 import assert from "node:assert/strict";
-import { type IdMaps, parseIdMap, readIdMaps } from "../../lib/host/id_maps.ts";
+import { parseIdMap, readIdMaps } from "../../lib/host/id_maps.ts";
+import type { IdMaps } from "../../lib/oci/types.ts";
 import { readStatus, run, waitFor } from "../support/process.ts";
 import { assertFailed, assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
 import { type ContainerOptions, doubleContainer } from "../support/runtime.ts";

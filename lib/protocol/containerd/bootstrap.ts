@@ -34,4 +34,6 @@ export const RuntimeInfo = message("containerd.types.RuntimeInfo", () => ({
   version: embedded(2, RuntimeVersion),
   /** As they came on standard input. */
   options: embedded(3, Any),
+  /** Of the OCI runtime, as `features` prints them. */
+  features: embedded(4, Any),
 }));

@@ -1,8 +1,16 @@
+import { describeFeatures } from "../../oci/features.ts";
 import { versionInfo } from "../../version.ts";
 import { Any, RuntimeInfo } from "../../protocol/containerd/messages.ts";
 
 /** A runtime's options are no larger. Bytes. */
 const MAXIMUM_BYTES = 1024 * 1024;
+
+/**
+ * The name that containerd knows the features of an OCI runtime by.
+ *
+ * @see https://github.com/containerd/containerd/pull/9442
+ */
+const FEATURES_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
 /**
  * `-info`: what containerd 2 shows of a runtime.
@@ -15,6 +23,10 @@ export async function runtimeInfo(): Promise<Uint8Array> {
     name: "io.containerd.urunc.v2",
     version: { version, revision: commit },
     options: await optionsOnStdin(),
+    features: {
+      typeUrl: FEATURES_TYPE,
+      value: new TextEncoder().encode(JSON.stringify(describeFeatures())),
+    },
   });
 }
 

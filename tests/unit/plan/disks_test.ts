@@ -311,6 +311,24 @@ Deno.test("a volume that only the container's user may open is opened for anothe
   );
 });
 
+Deno.test("of a mount that maps ids, the owner on the disk is who the container's user is there", () => {
+  const ids = [{ containerID: 0, hostID: 100000, size: 65536 }];
+  const maps = { uids: ids, gids: ids };
+  const opensFor = (uid: number, guard: Partial<VolumeFacts>) => {
+    const user = { uid, gid: 100000, additionalGids: [100006] };
+    const spec = specOf({ process: { user, args: ["x"], cwd: "/" } });
+    const disk = file({ gid: 0, mode: 0o600, ...guard, maps }, "hostFile");
+    return stepsOf([disk], { input: { spec, filesUser: user } });
+  };
+  const [step] = find(opensFor(101000, { uid: 1000 }), "openVolume");
+  assert.deepEqual(step!.user, { uid: 1000, gid: 0, groups: [6], isMapped: true });
+  assert.deepEqual(inherited(opensFor(100000, { uid: 0 })), [{ name: "disk0", fd: 3 }]);
+  // Root of the container overrides nothing, and one without a mapping owns nothing.
+  for (const [uid, owner] of [[100000, 1000], [1000, 1000], [1000, 0], [100000, 100000]] as const) {
+    assert.throws(() => opensFor(uid, { uid: owner }), /may not/, `${uid} and ${owner}`);
+  }
+});
+
 Deno.test("descriptors have numbers of their own", () => {
   const input = { unikernel: undefined } as unknown as Partial<LaunchInput>;
   delete (input as Record<string, unknown>).unikernel;

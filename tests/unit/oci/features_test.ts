@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describeFeatures } from "../../../lib/cli/verbs/features.ts";
+import { describeFeatures } from "../../../lib/oci/features.ts";
 import { specTable } from "../../../lib/oci/spec_table.ts";
 
 const { linux } = describeFeatures();
