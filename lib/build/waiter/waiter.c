@@ -133,6 +133,8 @@ static int held[2] = {-1, -1};
 
 static struct {
   pid_t pid;
+  /* The only process that this one may signal: its filter has no kill(2). */
+  int pidfd;
   int ended, status;
   /* The signal that it was ended for, and whether it reported that it cannot go on. */
   int cause, failed;
@@ -230,6 +232,11 @@ static void open_signals(void) {
   mask_signals(all);
   signals = syscall(SYS_signalfd4, -1, &all, KERNEL_SIGSET, SFD_CLOEXEC | SFD_NONBLOCK);
   if (signals < 0) fail("signalfd", "", errno);
+}
+
+static void open_monitor(void) {
+  monitor.pidfd = syscall(SYS_pidfd_open, monitor.pid, 0);
+  if (monitor.pidfd < 0) fail("pidfd_open", "the monitor's process", errno);
 }
 
 static void release(int *fd) {
@@ -409,7 +416,7 @@ static int is_open(const struct flow *flow) {
 }
 
 static void signal_monitor(int number) {
-  if (!monitor.ended) kill(monitor.pid, number);
+  if (!monitor.ended) syscall(SYS_pidfd_send_signal, monitor.pidfd, number, NULL, 0);
 }
 
 static void end_monitor(void) {
@@ -802,6 +809,7 @@ int main(int argc, char **argv) {
   prctl(PR_SET_NAME, "urunc-waiter");
   parse(argv);
   open_signals();
+  open_monitor();
   start_monitor();
   start_channel();
   release_started();

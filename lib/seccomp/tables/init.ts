@@ -25,8 +25,12 @@ export const INIT: readonly CallGroup[] = [
       "rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack tgkill restart_syscall exit exit_group",
   },
   {
-    why: "the container's process makes itself known, its signals and pipes, and its filter",
-    calls: "prctl arch_prctl set_tid_address signalfd4 fstat newfstatat pipe2 getpid seccomp ioctl",
+    why:
+      "the container's process makes itself known, its signals and pipes, and its filter, and opens " +
+      "the monitor's process",
+    calls:
+      "prctl arch_prctl set_tid_address signalfd4 fstat newfstatat pipe2 getpid seccomp ioctl " +
+      "pidfd_open",
   },
   {
     why: "threads of the engine, and no process or namespace",

@@ -18,7 +18,10 @@ export const WAITER: readonly CallGroup[] = [
     when: "agent",
   },
   { why: "an agent answers with random bytes", calls: "getrandom", when: "agent" },
-  { why: "the monitor is signalled and waited for", calls: "kill wait4 getpid" },
+  {
+    why: "the monitor is signalled by a descriptor that was opened before, and waited for",
+    calls: "pidfd_send_signal wait4 getpid",
+  },
   { why: "a poll that was stopped continues", calls: "restart_syscall rt_sigreturn" },
   { why: "its exit", calls: "exit exit_group" },
 ];
