@@ -179,6 +179,18 @@ export const LANDLOCK_PATH_BENEATH_ATTR = define({
   },
 });
 
+/** @see landlock_add_rule(2); linux/landlock.h */
+export const LANDLOCK_NET_PORT_ATTR = define({
+  name: "struct landlock_net_port_attr",
+  header: "linux/landlock.h",
+  size: 16,
+  alignment: 8,
+  fields: {
+    allowed_access: { offset: 0, size: 8 },
+    port: { offset: 8, size: 8 },
+  },
+});
+
 /** @see mount_setattr(2); linux/mount.h */
 export const MOUNT_ATTR = define({
   name: "struct mount_attr",

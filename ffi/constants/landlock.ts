@@ -6,6 +6,7 @@
 
 export const LANDLOCK_CREATE_RULESET_VERSION = 1;
 export const LANDLOCK_RULE_PATH_BENEATH = 1;
+export const LANDLOCK_RULE_NET_PORT = 2;
 
 export const LANDLOCK_ACCESS_FS_EXECUTE = 1;
 export const LANDLOCK_ACCESS_FS_READ_FILE = 4;

@@ -4,6 +4,7 @@
  */
 import {
   LANDLOCK_CREATE_RULESET_VERSION,
+  LANDLOCK_RULE_NET_PORT,
   LANDLOCK_RULE_PATH_BENEATH,
 } from "../constants/landlock.ts";
 import {
@@ -14,6 +15,7 @@ import {
 import { checked, LinuxError } from "../errors.ts";
 import {
   allocateStruct,
+  LANDLOCK_NET_PORT_ATTR,
   LANDLOCK_PATH_BENEATH_ATTR,
   LANDLOCK_RULESET_ATTR,
   setField,
@@ -79,6 +81,26 @@ export function landlockAddPath(ruleset: number, fd: number, access: number): vo
       BigInt(SYS_landlock_add_rule),
       ruleset,
       LANDLOCK_RULE_PATH_BENEATH,
+      struct.bytes,
+      0,
+    ));
+}
+
+/**
+ * Allows a TCP port.
+ *
+ * @param access LANDLOCK_ACCESS_NET_* bits, which the ruleset must handle
+ * @see landlock_add_rule(2)
+ */
+export function landlockAddPort(ruleset: number, port: number, access: number): void {
+  const struct = allocateStruct(LANDLOCK_NET_PORT_ATTR);
+  setField(struct, "allowed_access", access);
+  setField(struct, "port", port);
+  checked("landlock_add_rule", `port ${port}`, () =>
+    raw.landlock_add_rule(
+      BigInt(SYS_landlock_add_rule),
+      ruleset,
+      LANDLOCK_RULE_NET_PORT,
       struct.bytes,
       0,
     ));

@@ -4,6 +4,12 @@ import { planFilters, planRelayFilter } from "../plan/seccomp.ts";
 import { assembleFilter } from "../seccomp/filter.ts";
 import { preparedKey } from "../seccomp/prepared.ts";
 
+const FEATURES = [
+  { namedTap: false, agent: false, dns: false },
+  { namedTap: true, agent: true, dns: false },
+  { namedTap: false, agent: true, dns: true },
+];
+
 /**
  * The filters of system calls of all containers on a node whose operator has not changed them.
  *
@@ -13,7 +19,7 @@ export function prepareFilters(): Record<string, string> {
   const configuration = defaultConfiguration();
   const filters = monitorNames().flatMap((name) =>
     (["kvm", "tcg"] as const).flatMap((accelerator) =>
-      [{ namedTap: false, agent: false }, { namedTap: true, agent: true }].flatMap((features) =>
+      FEATURES.flatMap((features) =>
         Object.values(planFilters({ monitor: { name }, configuration, accelerator, ...features })!)
       )
     )

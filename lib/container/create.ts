@@ -45,7 +45,7 @@ import {
 } from "./joined_namespaces.ts";
 import { monitorPid } from "./monitor_process.ts";
 import { type Proof, provenState, readProof, type Role } from "./proof.ts";
-import { type Bundle, prepare, type Prepared } from "./prepare.ts";
+import { type Bundle, prepare, type Prepared, refreshNames } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
 import {
   CONSOLE_FILE,
@@ -331,6 +331,7 @@ async function launch(
   did("hooks");
 
   if (ownNetwork && hasHooks) channel.send({ type: "readNetwork" });
+  if (hasHooks) refreshNames(prepared, options.bundle);
   const network = ownNetwork ? (await expect(creation, "network")).network ?? undefined : undefined;
   if (network !== undefined) requireOwnNetwork(init.pid);
   const lacksNetwork = ownNetwork && network === undefined;

@@ -8,7 +8,7 @@ import { gatherHostFacts, groupNamesOf } from "../inspect/facts.ts";
 import { openImageRoot } from "../inspect/image.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { readBounded } from "../os/files.ts";
-import { readHosts, readResolvConf } from "../inspect/resolv_conf.ts";
+import { readHosts, readResolvConf, RESOLV_CONF } from "../inspect/resolv_conf.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
 import { KernelStore } from "../kernels/store.ts";
 import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
@@ -127,6 +127,23 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
   } finally {
     close(imageRoot);
   }
+}
+
+/**
+ * Reads the container's name servers and host names again: where a hook attaches the network, the engine
+ * writes them only then.
+ *
+ * @throws HostError when they cannot be read
+ */
+export function refreshNames({ facts, configuration }: Prepared, bundle: Bundle): void {
+  const { mounts } = bundle.spec;
+  const user = userOf(bundle, configuration);
+  const isMounted = mounts.some(({ destination }) => destination === RESOLV_CONF);
+  // The image has been closed, and its file is the same.
+  if (facts.resolvConf !== undefined && isMounted) {
+    facts.resolvConf = readResolvConf(mounts, undefined, user);
+  }
+  if (facts.hosts !== undefined) facts.hosts = readHosts(mounts, user);
 }
 
 /** Whom what the container names must be open to. */

@@ -4,7 +4,8 @@ import { type Credentials, READ } from "../host/access.ts";
 import { explainRefusal, openNamed, reopen, userMayOpen } from "../host/named.ts";
 import { readImageFile } from "./image.ts";
 
-const PATH = "/etc/resolv.conf";
+/** Where a container has its name servers. */
+export const RESOLV_CONF = "/etc/resolv.conf";
 
 /** A resolver reads 3 servers and lines of no length to speak of; this only catches other files. */
 const MAXIMUM_BYTES = 64 * 1024;
@@ -14,20 +15,20 @@ const MAXIMUM_BYTES = 64 * 1024;
  * docker and Kubernetes do, or the one in its image.
  *
  * @param mounts of config.json
- * @param imageRoot from `openImageRoot`
+ * @param imageRoot from `openImageRoot`; undefined: nothing is read of the image
  * @param user of the container, who must be able to read the mounted file
  * @returns undefined when there is neither
  * @throws HostError when the mounted file cannot be read
  */
 export function readResolvConf(
   mounts: readonly { destination: string; source?: string }[],
-  imageRoot: number,
+  imageRoot: number | undefined,
   user: Credentials,
 ): string | undefined {
   // Of several mounts on one place the last is seen.
-  const source = mounts.findLast(({ destination }) => destination === PATH)?.source;
+  const source = mounts.findLast(({ destination }) => destination === RESOLV_CONF)?.source;
   const bytes = source === undefined
-    ? readImageFile(imageRoot, PATH, MAXIMUM_BYTES)
+    ? imageRoot === undefined ? undefined : readImageFile(imageRoot, RESOLV_CONF, MAXIMUM_BYTES)
     : readMounted(source, user, "name servers");
   return bytes === undefined ? undefined : new TextDecoder().decode(bytes);
 }

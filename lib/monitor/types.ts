@@ -55,6 +55,8 @@ export interface AgentPorts {
   control: number;
   /** Listening ones, for further processes. */
   exec: number[];
+  /** By which it asks the name server of the container's network namespace. */
+  dns?: number;
 }
 
 /** A disk for a monitor: either a path or an open descriptor. */

@@ -2,6 +2,7 @@ import { capabilityNumber } from "../config/capabilities.ts";
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import type { Guest } from "../guest/families/types.ts";
 import { type AgentProcess, CAPABILITY_SETS } from "../guest/initrd/process.ts";
+import { parseNameservers } from "../guest/families/nameservers.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
@@ -15,6 +16,17 @@ export const AGENT_PORTS = ["stdin", "stdout", "stderr", "control"] as const;
 
 /** How many further processes a guest with an agent can run at a time: EXEC_PORTS of exec_protocol.h there. */
 export const EXEC_PORTS = 16;
+
+/** The port by which a guest asks the name server of its container's network namespace. */
+export const DNS_PORT = "dns";
+
+/** Where docker has that, in networks that users define: on the namespace's loopback. */
+const DNS_ADDRESS = "127.0.0.11";
+
+/** Whether a container's name server is where only its network namespace reaches it. */
+export function hasOwnNameServer(resolvConf: string | undefined): boolean {
+  return parseNameservers(resolvConf ?? "").includes(DNS_ADDRESS);
+}
 
 /** Size of the file that keeps the last of a guest's console: lib/build/waiter/channel.h. Bytes. */
 export const CONSOLE_BYTES = 65536;
@@ -143,8 +155,16 @@ function noAgent({ guest, monitor }: AgentInput): UnsupportedError {
   });
 }
 
+/** A port of the agent's. */
+export type AgentPort = typeof AGENT_PORTS[number] | typeof DNS_PORT;
+
+/** Those of a guest. */
+export function agentPorts(dns: boolean): AgentPort[] {
+  return dns ? [...AGENT_PORTS, DNS_PORT] : [...AGENT_PORTS];
+}
+
 /** Names of the sockets of a port: the monitor's end, and the container's process's. */
-export function portEnds(port: typeof AGENT_PORTS[number]): { theirs: string; ours: string } {
+export function portEnds(port: AgentPort): { theirs: string; ours: string } {
   return { theirs: `guest ${port}`, ours: `port ${port}` };
 }
 
@@ -161,10 +181,11 @@ export function execSocket(directory: string, index: number): string {
 /**
  * Gives the monitor's ends their descriptors.
  *
+ * @param dns whether there is a port for the name server
  * @param inherit returns the number that a descriptor of a name gets
  */
-export function monitorPorts(inherit: (name: string) => number): AgentPorts {
-  const numbers = AGENT_PORTS.map((port) => [port, inherit(portEnds(port).theirs)]);
+export function monitorPorts(dns: boolean, inherit: (name: string) => number): AgentPorts {
+  const numbers = agentPorts(dns).map((port) => [port, inherit(portEnds(port).theirs)]);
   const exec = Array.from({ length: EXEC_PORTS }, (_, index) => inherit(execPort(index)));
   return { ...Object.fromEntries(numbers), exec } as unknown as AgentPorts;
 }

@@ -68,6 +68,8 @@ export interface CredentialsInput {
   agent?: boolean;
   /** Filters of system calls that the creator is in, and so all that it starts; 0 when not given. */
   seccompFilters?: number;
+  /** The TCP port that the container's process connects to, if there is one. */
+  tcpPort?: number;
 }
 
 /**
@@ -118,7 +120,10 @@ export function planCredentials(input: CredentialsInput): Step[] {
   steps.push({ step: "undumpable" });
   steps.push({ step: "noNewPrivileges" });
   // Only now: it is for who can gain no privileges.
-  steps.push({ step: "confineToRoot" });
+  steps.push({
+    step: "confineToRoot",
+    ...(input.tcpPort !== undefined && { tcpPort: input.tcpPort }),
+  });
 
   steps.push({ step: "resetSignals" });
   steps.push({ step: "umask", mask: umaskOf(process.user) });

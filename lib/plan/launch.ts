@@ -19,7 +19,9 @@ import {
   AGENT_PORTS,
   type AgentChoice,
   CONSOLE_BYTES,
+  DNS_PORT,
   EXEC_PORTS,
+  hasOwnNameServer,
   monitorPorts,
   planAgent,
   portEnds,
@@ -129,6 +131,9 @@ export interface Launch {
   usesNetwork: boolean;
 }
 
+/** RFC 7766, section 5. */
+const DNS_TCP_PORT = 53;
+
 /** Number of the first descriptor besides the standard files. */
 const FIRST_INHERITED_FD = 3;
 
@@ -196,7 +201,8 @@ export function planLaunch(asked: LaunchInput): Launch {
   const { failures } = input.monitor;
   const connects = failures !== undefined && failures.log === undefined;
   const eventsFd = connects ? inherit("events") : undefined;
-  const ports = stop.agent ? monitorPorts(inherit) : undefined;
+  const dns = stop.agent === true && relaysNames(input);
+  const ports = stop.agent ? monitorPorts(dns, inherit) : undefined;
   const waiterFds: InheritedFd[] = [];
   const goFd = numbered(waiterFds, "go");
   const startFd = numbered(waiterFds, "start");
@@ -209,6 +215,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     accelerator,
     namedTap,
     agent: stop.agent === true,
+    dns,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
   const userFd = userNamespace === undefined ? undefined : inherit(USER_NAMESPACE);
@@ -216,6 +223,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   const [portsFd] = stop.agent
     ? AGENT_PORTS.map((port) => numbered(waiterFds, portEnds(port).ours))
     : [];
+  const dnsFd = dns ? numbered(waiterFds, portEnds(DNS_PORT).ours) : undefined;
   const consoleFd = stop.agent ? numbered(waiterFds, "console") : undefined;
   const monitorInput = monitorInputOf(input, {
     accelerator,
@@ -245,7 +253,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     ...(eventsFd === undefined ? [] : [{ step: "connectEvents" } as const]),
     ...(stop.agent
       ? [
-        { step: "connectAgent" } as const,
+        { step: "connectAgent", ...(dns && { dns: true as const }) } as const,
         { step: "listenForExec", directory: paths.execDirectory, ports: EXEC_PORTS } as const,
         { step: "openConsole", path: paths.console, size: CONSOLE_BYTES } as const,
       ]
@@ -282,7 +290,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     { step: "privateMounts" },
     { step: "remountReadOnly", path: "/dev", ...withoutDevices(configuration) },
     { step: "remountReadOnly", path: "/" },
-    ...planCredentials(credentials),
+    ...planCredentials(dns ? { ...credentials, tcpPort: DNS_TCP_PORT } : credentials),
     { step: "enterMonitorNamespaces", namespaces },
     // The environments of waiter and monitor are empty: process.env belongs to the guest.
     {
@@ -314,6 +322,7 @@ export function planLaunch(asked: LaunchInput): Launch {
         watchFd,
         filterFd: waiterFilterFd,
         portsFd,
+        dnsFd,
         consoleFd,
         terminal: input.terminal !== undefined,
       }),
@@ -485,6 +494,12 @@ function monitorDefaults({ configuration, monitor }: LaunchInput) {
     default_memory_mib: own?.default_memory_mib ?? configuration.default_memory_mib,
     default_vcpus: own?.default_vcpus ?? configuration.default_vcpus,
   };
+}
+
+/** Whether an agent asks the name server of the container's network namespace, by the container's process. */
+function relaysNames({ spec, network, facts }: LaunchInput): boolean {
+  return network !== undefined && networkMode(spec) !== "static" &&
+    hasOwnNameServer(facts.resolvConf);
 }
 
 /** Whether the guest has an agent, and why. */

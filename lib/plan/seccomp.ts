@@ -15,6 +15,8 @@ export interface FiltersInput {
   namedTap: boolean;
   /** The guest has an agent. */
   agent: boolean;
+  /** The container's process asks a name server for it. */
+  dns: boolean;
 }
 
 /** The filters of one container. */
@@ -29,7 +31,7 @@ export interface Filters {
 
 /** @returns undefined when the operator wants none */
 export function planFilters(input: FiltersInput): Filters | undefined {
-  const { monitor, configuration, accelerator, namedTap, agent } = input;
+  const { monitor, configuration, accelerator, namedTap, agent, dns } = input;
   const mode = configuration.seccomp;
   if (mode === "off") return undefined;
   const features: Feature[] = [
@@ -37,7 +39,7 @@ export function planFilters(input: FiltersInput): Filters | undefined {
     ...(namedTap ? ["namedTap" as const] : []),
   ];
   const allowed = configuration.monitors[monitor.name]?.system_calls ?? [];
-  const own: Feature[] = agent ? ["agent"] : [];
+  const own: Feature[] = [...(agent ? ["agent" as const] : []), ...(dns ? ["dns" as const] : [])];
   return {
     init: { tables: ["init", "waiter"], features: own, mode, allowed: [] },
     waiter: { tables: ["waiter"], features: own, mode, allowed: [] },

@@ -204,10 +204,10 @@ export type StepBody =
   | { step: "setCapabilities"; capabilities: string[]; kept?: string[]; passed?: string[] }
   | { step: "noNewPrivileges" }
   /**
-   * Where the kernel has Landlock: no file can be opened but those of the root, no TCP port be bound or
-   * connected to, no process but the monitor's and its waiter be signalled or traced.
+   * Where the kernel has Landlock: no file can be opened but those of the root, no TCP port be bound or,
+   * but for this one, connected to, no process but the monitor's and its waiter be signalled or traced.
    */
-  | { step: "confineToRoot" }
+  | { step: "confineToRoot"; tcpPort?: number }
   | { step: "resetSignals" }
   | { step: "umask"; mask: number }
   | { step: "newSessionKeyring" }
@@ -236,7 +236,7 @@ export type StepBody =
   /** A connection between the container's process, `watch`, and the monitor, `events`. */
   | { step: "connectEvents" }
   /** A connection for each port of the guest's agent: see plan/agent.ts. */
-  | { step: "connectAgent" }
+  | { step: "connectAgent"; dns?: true }
   /** Makes the file that keeps the last of the guest's console, `console`: see container/console.ts. */
   | { step: "openConsole"; path: string; size: number }
   /** Reports to the creator that only the exec is left, and waits for `start`. */

@@ -29,6 +29,8 @@ export interface WaiterInput {
   filterFd?: number;
   /** The first of its ends of the connections to the guest's agent, if the guest has one. */
   portsFd?: number;
+  /** Of its end of the connection by which the agent asks the name server. */
+  dnsFd?: number;
   /** Of the file that keeps the last of such a guest's console. */
   consoleFd?: number;
   /** The standard files are a terminal. */
@@ -37,7 +39,8 @@ export interface WaiterInput {
 
 /** The argument vector of the container's process, without the monitor's pid: it is known only later. */
 export function waiterArguments(input: WaiterInput): string[] {
-  const { monitor, guest, startFd, goFd, watchFd, filterFd, portsFd, consoleFd, terminal } = input;
+  const { monitor, guest, startFd, goFd, watchFd, filterFd, portsFd, consoleFd, dnsFd, terminal } =
+    input;
   return [
     WAITER,
     `go=${goFd}`,
@@ -49,6 +52,7 @@ export function waiterArguments(input: WaiterInput): string[] {
     ...(monitor.dropsOutput ? ["blocking"] : []),
     ...endWords(monitor, guest),
     ...(portsFd === undefined ? [] : [`ports=${portsFd}`, ...(terminal ? ["terminal"] : [])]),
+    ...(dnsFd === undefined ? [] : [`dns=${dnsFd}`]),
     ...(consoleFd === undefined ? [] : [`console=${consoleFd}`]),
   ];
 }

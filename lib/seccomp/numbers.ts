@@ -20,6 +20,7 @@ export const MAP_ANONYMOUS = 0x20;
 /** linux/socket.h, linux/net.h, linux/netlink.h */
 export const AF_INET = 2;
 export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 /** SOCK_TYPE_MASK; above it are SOCK_CLOEXEC and SOCK_NONBLOCK. */
 export const SOCK_TYPE = 0xf;

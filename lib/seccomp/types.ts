@@ -17,7 +17,9 @@ export type Feature =
   /** The monitor opens the tap by its name. */
   | "namedTap"
   /** The guest has an agent, to which the container's process talks. */
-  | "agent";
+  | "agent"
+  /** The container's process asks a name server for that agent. */
+  | "dns";
 
 /** System calls that are allowed for one reason. */
 export interface CallGroup {

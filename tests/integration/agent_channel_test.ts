@@ -27,6 +27,8 @@ import { WAITER_KINDS, waiterProgram } from "../support/waiter.ts";
 /** lib/build/guest_init/protocol.h */
 const [HELLO, INPUT_END, SIGNAL, DRAINED, READY, EXITED] = [1, 2, 3, 5, 65, 66];
 const PORTS = ["stdin", "stdout", "stderr", "control"] as const;
+type Port = typeof PORTS[number] | "dns";
+const [DATAGRAM, STREAM, END] = [1, 2, 3];
 const READY_FRAME = (nonce: Uint8Array) => frame(READY, Uint8Array.of(1, 0, ...nonce));
 
 function frame(type: number, payload: ArrayLike<number> = []): Uint8Array {
@@ -45,7 +47,7 @@ function exited(code: number, signal: number, bytes: [number, number]): Uint8Arr
 class Guest {
   readonly pid: number;
   readonly ended: Promise<{ exitCode?: number; signal?: number }>;
-  readonly ports: Record<typeof PORTS[number], number>;
+  readonly ports: Record<Port, number>;
   readonly #directory: string;
 
   private constructor(
@@ -70,11 +72,12 @@ class Guest {
     const pairs = ["start", "events", ...PORTS].map(() => socketpair(SOCK_STREAM));
     await Deno.writeFile(`${directory}/console`, new Uint8Array(CONSOLE_BYTES));
     const kept = open(`${directory}/console`, O_RDWR);
-    const theirs = [...files, ...pairs.map(([, it]) => it), kept];
+    const names = socketpair(SOCK_STREAM);
+    const theirs = [...files, ...pairs.map(([, it]) => it), kept, names[1]];
     const pid = spawn({
       path: waiter,
       argv: [
-        ...["urunc-waiter", "start=3", "events=4", "ports=5", "console=9"],
+        ...["urunc-waiter", "start=3", "events=4", "ports=5", "console=9", `dns=${DNS_FD}`],
         ...["input", "debug-exit", "--"],
         ...["/bin/sh", "-c", script],
       ],
@@ -82,14 +85,16 @@ class Guest {
       fds: theirs.map((from, to) => ({ from, to })),
     });
     theirs.forEach(close);
-    const ours = pairs.map(([it]) => it);
+    const ours = [...pairs.map(([it]) => it), names[0]];
     scope.defer("close the waiter's sockets", () => ours.forEach(close));
-    const ports = Object.fromEntries(PORTS.map((name, index) => [name, ours[index + 2]!]));
+    const ports = Object.fromEntries(
+      [...PORTS, "dns" as const].map((name, index) => [name, ours[index + 2]!]),
+    );
     return new Guest(directory, { pid, ports: ports as Guest["ports"] });
   }
 
   /** So many bytes of a port. */
-  async read(port: typeof PORTS[number], size: number): Promise<Uint8Array> {
+  async read(port: Port, size: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(size);
     for (let have = 0; have < size;) {
       const count = await readAsync(this.ports[port], bytes.subarray(have));
@@ -99,7 +104,7 @@ class Guest {
     return bytes;
   }
 
-  send(port: typeof PORTS[number], bytes: Uint8Array): void {
+  send(port: Port, bytes: Uint8Array): void {
     writeAll(this.ports[port], bytes);
   }
 
@@ -284,3 +289,51 @@ test("a console that never ends costs nobody else", async (waiter, scope, kind) 
   await guest.powerOff();
   assert.equal(await guest.code(), 0);
 });
+
+const DNS_FD = 10;
+
+function hasDescriptor(pid: number, fd: number): boolean {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => name === `${fd}`);
+}
+
+const dnsLies: [name: string, bytes: Uint8Array][] = [
+  ["an unknown type", frame(9, [0])],
+  ["a message of 64 KiB", Uint8Array.of(DATAGRAM, 0, 255, 255)],
+  ["an empty one", frame(DATAGRAM)],
+  ["an end with something behind it", frame(END, [1])],
+];
+
+test(
+  "a guest that breaks the name server's protocol loses that, and nothing else",
+  async (waiter, scope) => {
+    for (const [name, bytes] of dnsLies) {
+      const guest = await Guest.start(scope, waiter, "exec sleep 1000");
+      await guest.open();
+      guest.send("dns", bytes);
+      await waitFor(() => !hasDescriptor(guest.pid, DNS_FD), { timeoutSeconds: 10, what: name });
+      guest.send("control", exited(0, 0, [0, 0]));
+      await guest.powerOff();
+      assert.equal(await guest.code(), 0, name);
+    }
+  },
+);
+
+test(
+  "a stream ends once for each side, and queries that nobody takes are lost",
+  async (waiter, scope) => {
+    const guest = await Guest.start(scope, waiter, "exec sleep 1000");
+    await guest.open();
+    const flood = frame(DATAGRAM, new Uint8Array(200).fill(1));
+    for (let i = 0; i < 5000; i++) guest.send("dns", flood);
+    for (let round = 0; round < 3; round++) {
+      // No name server is there: the connection is refused.
+      guest.send("dns", frame(STREAM, [0, 1, 2]));
+      assert.deepEqual([...await guest.read("dns", 4)], [END, 0, 0, 0]);
+      guest.send("dns", frame(STREAM, [3]));
+      guest.send("dns", frame(END));
+    }
+    guest.send("control", exited(0, 0, [0, 0]));
+    await guest.powerOff();
+    assert.equal(await guest.code(), 0);
+  },
+);

@@ -355,6 +355,7 @@ static void exchange(void) {
 
 static void __attribute__((noreturn)) run_on_ports(struct process *process) {
   wait_for_hello();
+  start_name_server();
   send_ready();
   struct files files = hello.flags & HELLO_TERMINAL ? make_terminal() : make_pipes();
   exec_prepare();

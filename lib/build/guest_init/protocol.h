@@ -16,6 +16,11 @@ enum { PORT_STDIN, PORT_STDOUT, PORT_STDERR, PORT_CONTROL, PORTS };
 static const char *const PORT_NAMES[PORTS] __attribute__((unused)) = {
     PORT_PREFIX "stdin", PORT_PREFIX "stdout", PORT_PREFIX "stderr", PORT_PREFIX "control"};
 
+/* Where the container's name server is on the loopback of its network namespace, which a guest is not in. */
+#define DNS_PORT_NAME PORT_PREFIX "dns"
+#define DNS_ADDRESS 0x7f00000b /* 127.0.0.11 */
+#define DNS_PORT 53
+
 /* What the agent writes to the kernel's log when there are no ports: the serial line is the program's. */
 #define SERIAL_WORDS "urunc-agent: serial line\n"
 
@@ -35,6 +40,21 @@ enum frame_type {
   /* From the agent. */
   FRAME_READY = 65,  /* version, two bytes; nonce */
   FRAME_EXITED = 66, /* code, signal, each four bytes; bytes of output, of errors, each eight */
+};
+
+/* Frames of the port for the name server: a header as above, and up to so many bytes. Messages in datagrams
+ * are not longer (RFC 6891, 6.2.5). */
+#define DNS_MOST 4096
+
+enum dns_type {
+  DNS_DATAGRAM = 1, /* a message: a query from the agent, an answer from the waiter */
+  DNS_STREAM = 2,   /* bytes of the one connection that there is at a time */
+  DNS_END = 3,      /* its end; it is over when both sides have sent it */
+};
+
+struct dns_frame {
+  size_t have;
+  unsigned char bytes[FRAME_HEADER + DNS_MOST];
 };
 
 /* Flags of FRAME_HELLO. */
@@ -97,6 +117,27 @@ static inline size_t frame_take(struct frame *frame, const unsigned char *bytes,
   size_t taken = 0;
   while (taken < count && frame_is_whole(frame) == 0) frame->bytes[frame->have++] = bytes[taken++];
   return taken;
+}
+
+static inline size_t dns_size(const struct dns_frame *frame) {
+  return (size_t)get_number(frame->bytes + 2, 2);
+}
+
+/* How many bytes the frame still lacks: 0, it is whole; -1: it is none. */
+static inline long dns_missing(const struct dns_frame *frame) {
+  if (frame->have < FRAME_HEADER) return (long)(FRAME_HEADER - frame->have);
+  uint64_t type = get_number(frame->bytes, 2);
+  size_t size = dns_size(frame);
+  if (type < DNS_DATAGRAM || type > DNS_END || size > DNS_MOST) return -1;
+  if ((type == DNS_END) != (size == 0)) return -1;
+  return (long)(FRAME_HEADER + size - frame->have);
+}
+
+/* Begins a frame whose payload is there already. Its whole length is `have`. */
+static inline void dns_begin(struct dns_frame *frame, enum dns_type type, size_t size) {
+  put_number(frame->bytes, type, 2);
+  put_number(frame->bytes + 2, size, 2);
+  frame->have = FRAME_HEADER + size;
 }
 
 /* Begins a frame; `payload_size(type)` bytes are to follow. Returns its whole length. */

@@ -45,6 +45,9 @@ int open_terminal(void);
  * they are. */
 int open_ports(int ports[PORTS]);
 
+/* dns.c: serves the container's name server in the guest, if there is a port for it. */
+void start_name_server(void);
+
 /* Writes a line to the kernel's log, and so to the console, whole. */
 void say_in_log(const char *line);
 

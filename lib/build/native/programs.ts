@@ -155,6 +155,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
       "surroundings.c",
       "mounts.c",
       "entropy.c",
+      "dns.c",
       "modules.c",
       "root.c",
       "agent.c",

@@ -43,6 +43,7 @@
  *   ports=FD     the guest has an agent (channel.h): FD and the next three are sockets to its ports, and
  *                the monitor's standard output is the guest's console
  *   console=FD   a file that keeps the last of the console (channel.h)
+ *   dns=FD       a socket to the agent's port for the name server (dns.h)
  *   terminal     the standard files are a terminal
  *
  * The caller's files are never changed: O_NONBLOCK is a flag of the open file, which others share.
@@ -68,6 +69,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "dns.h"
 
 /* A pipe that poll(2) says is writable takes so much without waiting (pipe(7), PIPE_BUF). */
 #define CHUNK 4096
@@ -100,7 +102,7 @@
 #define CAPABILITY_VERSION 0x20080522
 
 struct options {
-  int go, start, events, log, filter, ports, console, end, input, blocking, debug_exit, terminal;
+  int go, start, events, log, filter, ports, console, dns, end, input, blocking, debug_exit, terminal;
   int codes, failures;
   struct { int from, to; } code[MOST_CODES];
 };
@@ -121,7 +123,7 @@ struct needle {
 };
 
 static struct options options = {.go = -1, .start = -1, .events = -1, .log = -1, .filter = -1,
-                                 .ports = -1, .console = -1, .end = SIGTERM};
+                                 .ports = -1, .console = -1, .dns = -1, .end = SIGTERM};
 /* What the program reports of itself: its events, which go nowhere, or its log. */
 static struct flow input, output, errors, watched;
 /* The program's own, of a guest with an agent; `output` is its console then. */
@@ -206,6 +208,7 @@ static int parse_word(const char *word) {
          valued(word, "log=", 3, 1 << 20, &options.log) ||
          valued(word, "filter=", 3, 1 << 20, &options.filter) ||
          valued(word, "ports=", 3, 1 << 20, &options.ports) ||
+         valued(word, "dns=", 3, 1 << 20, &options.dns) ||
          valued(word, "console=", 3, 1 << 20, &options.console) ||
          valued(word, "end=", 1, 64, &options.end) || code(word) || failure_text(word) ||
          flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
@@ -384,6 +387,7 @@ static void start_channel(void) {
   if (error) fail("map", "the console", error);
   /* Not to be made longer by what the guest may make of this process. */
   release(&options.console);
+  open_dns(options.dns);
   error = begin_channel(options.ports + PORT_CONTROL, flags, size.ws_row, size.ws_col);
   if (error) fail("channel", "", error);
 }
@@ -636,7 +640,9 @@ static void run(void) {
   while (!is_done()) {
     struct pollfd fds[] = {wanted(&input), wanted(&output), wanted(&errors),
                            wanted(&watched), {signals, POLLIN, 0}, wanted(&port_output),
-                           wanted(&port_errors), {channel.control, POLLIN, 0}};
+                           wanted(&port_errors), {channel.control, POLLIN, 0},
+                           {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}};
+    want_dns(fds + 8);
     int ready = poll(fds, sizeof fds / sizeof *fds, patience());
     if (ready == 0 && monitor.ended) return;
     if (ready == 0) channel.has_exited ? end_stalled() : end_monitor();
@@ -650,6 +656,7 @@ static void run(void) {
     move(&port_output, fds[5].revents);
     move(&port_errors, fds[6].revents);
     if (fds[7].revents) read_agent();
+    move_dns(fds + 8);
     confirm_arrival();
     if (!monitor.ended) continue;
     end_if_empty(&output), end_if_empty(&errors), end_if_empty(&watched);

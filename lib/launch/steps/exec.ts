@@ -24,7 +24,7 @@ import {
 import { bindAt } from "../../os/sockets.ts";
 import { sealedFile } from "../sealed_file.ts";
 import { programOf } from "../../seccomp/filter.ts";
-import { AGENT_PORTS, execPort, execSocket, portEnds } from "../../plan/agent.ts";
+import { agentPorts, execPort, execSocket, portEnds } from "../../plan/agent.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import { openedBy, type PerformContext, type StepHandlers } from "../context.ts";
 import { errorMessage } from "../../errors.ts";
@@ -67,8 +67,8 @@ export const EXEC_STEPS: StepHandlers<
     context.opened.set("watch", watch).set("events", events);
   },
 
-  connectAgent(_step, context) {
-    for (const port of AGENT_PORTS) {
+  connectAgent({ dns }, context) {
+    for (const port of agentPorts(dns === true)) {
       const [ours, theirs] = socketpair(SOCK_STREAM);
       const ends = portEnds(port);
       context.opened.set(ends.ours, ours).set(ends.theirs, theirs);

@@ -13,6 +13,7 @@ import {
   LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET,
   LANDLOCK_SCOPE_SIGNAL,
   landlockAddPath,
+  landlockAddPort,
   landlockCreateRuleset,
   landlockRestrictSelf,
   type LandlockRuleset,
@@ -44,7 +45,7 @@ const PROGRAMS = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE;
 
 /** A second fence around the monitor's root. */
 export const LANDLOCK_STEPS: StepHandlers<"confineToRoot"> = {
-  confineToRoot(_step, { programs }) {
+  confineToRoot({ tcpPort }, { programs }) {
     const version = landlockVersion();
     if (version === 0) return;
     const handled = handledBy(version);
@@ -53,6 +54,9 @@ export const LANDLOCK_STEPS: StepHandlers<"confineToRoot"> = {
     try {
       landlockAddPath(ruleset, root, handled.fs & ~NODES);
       if (programs !== undefined) landlockAddPath(ruleset, programs, PROGRAMS);
+      if (tcpPort !== undefined && handled.net !== 0) {
+        landlockAddPort(ruleset, tcpPort, LANDLOCK_ACCESS_NET_CONNECT_TCP);
+      }
       landlockRestrictSelf(ruleset);
     } finally {
       close(root);

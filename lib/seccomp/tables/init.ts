@@ -1,4 +1,4 @@
-import { CLONE_NAMESPACES, CLONE_THREAD } from "../numbers.ts";
+import { AF_INET, CLONE_NAMESPACES, CLONE_THREAD, SOCK_DGRAM, SOCK_TYPE } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
 
 /**
@@ -31,6 +31,15 @@ export const INIT: readonly CallGroup[] = [
     calls:
       "prctl arch_prctl set_tid_address signalfd4 fstat newfstatat pipe2 getpid seccomp ioctl " +
       "pidfd_open",
+  },
+  {
+    why: "the container's process asks the name server by datagrams",
+    calls: "socket",
+    where: [
+      { argument: 0, among: [AF_INET] },
+      { argument: 1, mask: SOCK_TYPE, equals: SOCK_DGRAM },
+    ],
+    when: "dns",
   },
   {
     why: "threads of the engine, and no process or namespace",

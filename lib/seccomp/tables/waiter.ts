@@ -1,4 +1,4 @@
-import { requests } from "../numbers.ts";
+import { AF_INET, requests, SOCK_STREAM, SOCK_TYPE } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
 
 /** The container's process (lib/build/waiter) when it has started the monitor, to its exit. */
@@ -18,6 +18,16 @@ export const WAITER: readonly CallGroup[] = [
     when: "agent",
   },
   { why: "an agent answers with random bytes", calls: "getrandom", when: "agent" },
+  {
+    why: "a connection to the name server for each that the guest makes",
+    calls: "socket",
+    where: [
+      { argument: 0, among: [AF_INET] },
+      { argument: 1, mask: SOCK_TYPE, equals: SOCK_STREAM },
+    ],
+    when: "dns",
+  },
+  { why: "the same", calls: "connect", when: "dns" },
   {
     why: "the monitor is signalled by a descriptor that was opened before, and waited for",
     calls: "pidfd_send_signal wait4 getpid",

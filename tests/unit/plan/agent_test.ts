@@ -8,7 +8,13 @@ import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { agentOf, type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import { guestMounts } from "../../../lib/plan/guest_mounts.ts";
 import type { Step } from "../../../lib/plan/types.ts";
-import { factsOf, kernelFormatFor, launchInputOf, specOf } from "../../support/plan_inputs.ts";
+import {
+  factsOf,
+  kernelFormatFor,
+  launchInputOf,
+  NETWORK,
+  specOf,
+} from "../../support/plan_inputs.ts";
 
 const UNIKERNEL: UnikernelConfig = {
   unikernelType: "linux",
@@ -106,6 +112,29 @@ Deno.test("the monitor has one end of each port, the container's process the oth
   assert.ok(!monitor.fds.some(({ name }) => name === "console"));
   const terminal = stepOf(inputOf({ terminal: { kind: "creator" } }), "exec");
   assert.ok(terminal.argv.includes("terminal"));
+});
+
+Deno.test("a name server on the namespace's loopback is asked by the container's process", () => {
+  const asking = (changes: Partial<LaunchInput>, resolvConf = "nameserver 127.0.0.11\n") =>
+    inputOf({ facts: { ...inputOf().facts, resolvConf }, ...changes });
+  const input = asking({ network: NETWORK });
+  const monitor = stepOf(input, "startMonitor");
+  const waiter = stepOf(input, "exec");
+  const ends = [[monitor, "guest dns"], [waiter, "port dns"]] as const;
+  const [theirs, ours] = ends.map(([{ fds }, name]) => fds.find((it) => it.name === name)!.fd);
+  assert.ok(monitor.argv.includes(`socket,id=agent-dns,fd=${theirs}`));
+  assert.ok(waiter.argv.includes(`dns=${ours}`));
+  assert.deepEqual(stepOf(input, "confineToRoot"), { step: "confineToRoot", tcpPort: 53 });
+  for (
+    const without of [
+      asking({}),
+      asking({ network: NETWORK }, "nameserver 10.0.0.1\n"),
+      asking({ network: NETWORK, unikernel: { ...UNIKERNEL, agent: "none" } }),
+    ]
+  ) {
+    assert.ok(!stepOf(without, "exec").argv.some((word) => word.startsWith("dns=")));
+    assert.deepEqual(stepOf(without, "confineToRoot"), { step: "confineToRoot" });
+  }
 });
 
 Deno.test("signals are the program's, so nothing asks the guest, and it has no control socket", () => {

@@ -89,6 +89,23 @@ for (const name of TABLES) {
   });
 }
 
+Deno.test("only a waiter that asks a name server connects, and makes sockets, of IPv4", () => {
+  const [SOCK_STREAM, SOCK_DGRAM, CLOEXEC] = [1, 2, 0x80000];
+  const decided = (tables: TableName[], features: Feature[], call: string, ...args: number[]) =>
+    decideNamed(filter(tables, features), call, ...args);
+  const dns: Feature[] = ["agent", "dns"];
+  assert.equal(decided(["waiter"], ["agent"], "connect"), "EPERM");
+  assert.equal(decided(["waiter"], ["agent"], "socket", AF_INET, SOCK_STREAM), "EPERM");
+  assert.equal(decided(["waiter"], dns, "connect"), "allow");
+  assert.equal(decided(["waiter"], dns, "socket", AF_INET, SOCK_STREAM | CLOEXEC), "allow");
+  assert.equal(decided(["waiter"], dns, "socket", AF_INET, SOCK_DGRAM), "EPERM");
+  // Made before the narrower filter.
+  assert.equal(decided(["init", "waiter"], dns, "socket", AF_INET, SOCK_DGRAM), "allow");
+  for (const family of [AF_UNIX, AF_NETLINK, AF_VSOCK]) {
+    assert.equal(decided(["init", "waiter"], dns, "socket", family, SOCK_STREAM), "EPERM");
+  }
+});
+
 for (const { name, features, program } of MONITORS) {
   const decided = (call: string, ...args: (number | bigint)[]) =>
     decideNamed(program, call, ...args);
