@@ -67,6 +67,7 @@ const ContainerConfig = message("ContainerConfig", () => ({
   image: embedded(2, ImageSpec),
   command: repeated(string(3)),
   args: repeated(string(4)),
+  envs: repeated(embedded(6, Entry)),
   annotations: repeated(embedded(10, Entry)),
   logPath: string(11),
   stdin: bool(12),

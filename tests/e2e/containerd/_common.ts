@@ -17,6 +17,8 @@ export const DOUBLE_NEEDS = [...CONTAINERD_NEEDS, "gcc"];
 
 /** The image of a guest, which the double runs as it likes. */
 export const GUEST = "docker.io/library/guest:latest";
+/** The image of a Linux guest. */
+export const LINUX = "docker.io/library/linux:latest";
 /** The image of an ordinary container. */
 export const ORDINARY = "docker.io/library/ordinary:latest";
 
