@@ -51,7 +51,7 @@ testIf(
     });
     const { code, stdout } = await guest.run();
     assert.deepEqual(stdout.split("\n"), [
-      ...["failover", "net_failover", "virtio_blk", "virtio_net"],
+      ...["failover", "net_failover", "overlay", "virtio_blk", "virtio_net"],
       ...["modules.dep", ""],
     ]);
     assert.equal(code, 7);
@@ -97,36 +97,64 @@ testIf("kernels of the node: what cannot be run with one is refused by name", QE
   }
 });
 
+/** A container of an image with busybox and nothing else: no file of it is urunc's, or a kernel. */
+async function busyboxContainer(
+  scope: Scope,
+  script: string,
+  readonly: boolean,
+): Promise<{ guest: Container; disk: string }> {
+  const config = await nodeWithKernel(scope, UNDESCRIBED);
+  const guest = await container(scope, {
+    config,
+    args: ["sh", "-c", script],
+    user: { uid: 0, gid: 0 },
+    edit: (it) => it.root = { path: "rootfs", readonly },
+  });
+  await Deno.remove(`${guest.rootfs}/urunc.json`);
+  await Deno.remove(`${guest.rootfs}/unikernel`, { recursive: true });
+  await Deno.mkdir(`${guest.rootfs}/bin`);
+  await Deno.mkdir(`${guest.rootfs}/root`);
+  await Deno.copyFile("/usr/bin/busybox", `${guest.rootfs}/bin/busybox`);
+  for (const name of ["sh", "grep", "cut", "id", "stat"]) {
+    await Deno.symlink("busybox", `${guest.rootfs}/bin/${name}`);
+  }
+  const { file } = await putOnDisk(scope, guest);
+  return { guest, disk: file };
+}
+
+const DISK = { ...QEMU, needs: [...QEMU.needs, ...ROOT_DISK_NEEDS, "debugfs"] };
+
 testIf(
   "kernels of the node: a container of any image is a guest, with the container's root as its disk",
-  { ...QEMU, needs: [...QEMU.needs, ...ROOT_DISK_NEEDS, "debugfs"] },
+  DISK,
   async () => {
     await using scope = new Scope();
-    const config = await nodeWithKernel(scope, UNDESCRIBED);
     const script =
       "grep ' / ' /proc/mounts | cut -d ' ' -f 1-3; id -u; echo kept >/root/file; exit 5";
-    const guest = await container(scope, {
-      config,
-      args: ["sh", "-c", script],
-      user: { uid: 0, gid: 0 },
-      edit: (it) => it.root = { path: "rootfs", readonly: false },
-    });
-    // No file of it is urunc's, or a kernel.
-    await Deno.remove(`${guest.rootfs}/urunc.json`);
-    await Deno.remove(`${guest.rootfs}/unikernel`, { recursive: true });
-    await Deno.mkdir(`${guest.rootfs}/bin`);
-    await Deno.mkdir(`${guest.rootfs}/root`);
-    await Deno.copyFile("/usr/bin/busybox", `${guest.rootfs}/bin/busybox`);
-    for (const name of ["sh", "grep", "cut", "id"]) {
-      await Deno.symlink("busybox", `${guest.rootfs}/bin/${name}`);
-    }
-    const disk = await putOnDisk(scope, guest);
+    const { guest, disk } = await busyboxContainer(scope, script, false);
     const { code, stdout } = await guest.run();
     assert.deepEqual(stdout.split("\n"), ["/dev/vda / ext4", "0", ""]);
     assert.equal(code, 5);
-    await assertReleased(disk.file);
-    const look = await run(["debugfs", "-R", "cat /root/file", disk.file], { check: true });
+    await assertReleased(disk);
+    const look = await run(["debugfs", "-R", "cat /root/file", disk], { check: true });
     assert.equal(look.stdout, "kept\n");
+    assertNothingLeft(guest);
+  },
+);
+
+testIf(
+  "kernels of the node: a root that may only be read need not have the directories of a container",
+  DISK,
+  async () => {
+    await using scope = new Scope();
+    const script = "grep ' / ' /proc/mounts | cut -d ' ' -f 3; stat -c '%a %u' /; " +
+      "echo new >/file; exit 6";
+    const { guest, disk } = await busyboxContainer(scope, script, true);
+    const { code, stdout, stderr } = await guest.run();
+    assert.deepEqual(stdout.split("\n"), ["overlay", "755 0", ""]);
+    assert.match(stderr, /can't create \/file: Read-only file system/);
+    assert.equal(code, 6);
+    await assertReleased(disk);
     assertNothingLeft(guest);
   },
 );

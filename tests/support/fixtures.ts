@@ -144,6 +144,8 @@ interface LinuxFiles {
   vmlinuz: string;
   /** Uncompressed modules, in the order in which they are to be loaded. */
   modules: string[];
+  /** These, and others. */
+  all: string[];
   /** As the package has them. */
   compressed: string[];
 }
@@ -153,6 +155,9 @@ const MODULES = [
   ...["failover", "net_failover", "virtio_net", "virtio_blk", "button", "evdev"],
   ...["pvpanic", "pvpanic-mmio"],
 ];
+
+/** Others, which no initial RAM disk of ours has. */
+const MORE_MODULES = ["overlay"];
 
 /**
  * Path of the kernel of Debian's `linux-image-cloud-amd64`: fetched with `apt-get download`, never
@@ -164,15 +169,17 @@ export async function debianKernel(): Promise<string> {
 
 /** Paths of some modules of that kernel, unpacked. */
 export async function debianModules(): Promise<string[]> {
-  return (await debianLinux()).modules;
+  return (await debianLinux()).all;
 }
 
 async function debianLinux(): Promise<LinuxFiles> {
   const cache = await cacheDirectory("linux");
-  const directory = `${cache}/cloud-${MODULES.length}-xz`;
+  const all = [...MODULES, ...MORE_MODULES];
+  const directory = `${cache}/cloud-${all.length}-xz`;
   const files: LinuxFiles = {
     vmlinuz: `${directory}/vmlinuz`,
     modules: MODULES.map((name) => `${directory}/${name}.ko`),
+    all: all.map((name) => `${directory}/${name}.ko`),
     compressed: MODULES.map((name) => `${directory}/${name}.ko.xz`),
   };
   if (await exists(directory)) return files;
@@ -206,7 +213,7 @@ async function extractDebianLinux(work: string): Promise<void> {
   const vmlinuz = namesIn(`${tree}/boot`).find((name) => name.startsWith("vmlinuz-"));
   if (vmlinuz === undefined) throw new Error(`fetch Debian's kernel: no vmlinuz in ${archive}`);
   await Deno.rename(`${tree}/boot/${vmlinuz}`, `${kept}/vmlinuz`);
-  for (const module of MODULES) {
+  for (const module of [...MODULES, ...MORE_MODULES]) {
     // Shell words are arguments here, never part of the script.
     const script = 'cp "$(find "$1" -name "$2.ko.xz")" "$3.xz" && busybox xz -dc "$3.xz" > "$3"';
     await run(["sh", "-ec", script, "sh", tree, module, `${kept}/${module}.ko`], { check: true });

@@ -31,7 +31,7 @@ export async function nodeWithKernel(scope: Scope, more = ""): Promise<string> {
   await Deno.writeTextFile(
     `${modules}/modules.dep`,
     "virtio_net.ko: net_failover.ko failover.ko\nnet_failover.ko: failover.ko\nfailover.ko:\n" +
-      "virtio_blk.ko:\nbutton.ko:\n",
+      "virtio_blk.ko:\noverlay.ko:\n",
   );
   const config = `${directory}/config.toml`;
   const table = `[guests.linux]\nkernels = "${directory}/store"\nkernel = "debian"\n`;

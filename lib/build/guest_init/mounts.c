@@ -111,5 +111,6 @@ void confine_program(const struct process *process, int has_pid_namespace, const
   if (error != 0) fail("make", process->cwd, error);
   for (size_t i = 0; i < process->read_only_count; i++) protect(process->read_only[i]);
   for (size_t i = 0; i < process->masked_count; i++) mask(process->masked[i]);
-  if (process->read_only_root && make_read_only("/") < 0) fail("make read-only", "/", errno);
+  int is_read_only = process->read_only_root || root_is_layered();
+  if (is_read_only && make_read_only("/") < 0) fail("make read-only", "/", errno);
 }

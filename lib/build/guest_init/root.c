@@ -18,6 +18,9 @@
 
 /* Where the root is mounted before it is moved: in the directory that is not emptied. */
 #define PLACE "/urunc/root"
+/* Memory over a root that may only be read, and both together. */
+#define LAYER "/urunc/layer"
+#define WHOLE "/urunc/whole"
 /* A driver that is loaded finds its disks in some milliseconds; and how long what the program has left
  * may take to end. */
 #define DISK_MILLISECONDS 10000
@@ -50,7 +53,7 @@ static const struct kind UNKNOWN = {"nothing that is known", "", 0, 0, 0};
 /* Checksums, by drivers that file systems ask modprobe(8) for. */
 static const char *const CHECKSUMS[] = {"crc32c_generic", "libcrc32c"};
 
-static int is_rooted, is_read_only;
+static int is_rooted, is_read_only, is_layered;
 /* Of the directory that stays. */
 static struct stat ram_disk;
 
@@ -118,6 +121,41 @@ static void mount_root(const char *path) {
   }
 }
 
+/* Without these nothing runs, and images need not have them: other runtimes make them. */
+static const char *const MOUNT_POINTS[] = {PLACE "/proc", PLACE "/sys", PLACE "/dev"};
+
+static int lacks_mount_points(void) {
+  struct stat status;
+  for (size_t i = 0; i < sizeof MOUNT_POINTS / sizeof *MOUNT_POINTS; i++) {
+    if (lstat(MOUNT_POINTS[i], &status) < 0 || !S_ISDIR(status.st_mode)) return 1;
+  }
+  return 0;
+}
+
+/* Where a root that cannot be written to has no directory for a mount, it gets one in memory. For the program
+ * it may only be read all the same: confine_program(). */
+static const char *add_layer(void) {
+  static const char OPTIONS[] = "lowerdir=" PLACE ",upperdir=" LAYER "/upper,workdir=" LAYER "/work";
+  struct stat status;
+  load_module("overlay");
+  mkdir(LAYER, 0700);
+  mkdir(WHOLE, 0700);
+  if (mount("tmpfs", LAYER, "tmpfs", MS_NOSUID | MS_NODEV, "mode=700") < 0 ||
+      stat(PLACE, &status) < 0 || mkdir(LAYER "/upper", 0755) < 0 ||
+      chown(LAYER "/upper", status.st_uid, status.st_gid) < 0 ||
+      chmod(LAYER "/upper", status.st_mode & 07777) < 0 || mkdir(LAYER "/work", 0700) < 0 ||
+      mount("overlay", WHOLE, "overlay", 0, OPTIONS) < 0) {
+    complain("add directories to", "a root that may only be read", errno);
+    return PLACE;
+  }
+  is_layered = 1;
+  return WHOLE;
+}
+
+int root_is_layered(void) {
+  return is_layered;
+}
+
 static void empty(int directory);
 
 static void remove_entry(int directory, const char *name) {
@@ -160,8 +198,9 @@ void enter_root(const struct process *process) {
   mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, "mode=755");
   snprintf(path, sizeof path, "/dev/%s", process->root);
   mount_root(path);
+  const char *root = is_read_only && lacks_mount_points() ? add_layer() : PLACE;
   empty_ram_disk();
-  if (chdir(PLACE) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
+  if (chdir(root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
       chdir("/") < 0) {
     refuse("enter the root", path, errno);
   }

@@ -16,6 +16,8 @@ void load_module(const char *name);
 
 /* root.c: makes the disk that has the root the root, if there is one. */
 void enter_root(const struct process *process);
+/* Whether it is a disk that may only be read, and what can be written over it is the agent's alone. */
+int root_is_layered(void);
 
 void pass_time(int milliseconds);
 
