@@ -18,22 +18,29 @@ export async function waiterProgram(
   scope: Scope,
   kind: (typeof WAITER_KINDS)[number],
 ): Promise<string> {
-  const directory = await scope.temporaryDirectory("waiter");
-  const path = `${directory}/waiter`;
-  if (kind === "shipped") {
-    await Deno.writeFile(path, WAITER, { mode: 0o755 });
-  } else {
-    const source = `${repositoryDirectory()}lib/build/waiter/waiter.c`;
-    const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
-    await run(["gcc", ...WARNINGS, "-g", "-O1", ...sanitizers, source, "-o", path], {
-      check: true,
-    });
-  }
+  const path = await nativeProgram(scope, kind);
+  const directory = path.slice(0, path.lastIndexOf("/"));
   const pair = `${directory}/pair`;
   const source = `${repositoryDirectory()}tests/support/waiter_pair.c`;
   const flags = [...WARNINGS, "-O1", `-DWAITER="${path}"`];
   await run(["gcc", ...flags, source, "-o", pair], { check: true });
   return pair;
+}
+
+/** As `waiterProgram`, and nothing around it: the program of waiter, monitor and relay. */
+export async function nativeProgram(
+  scope: Scope,
+  kind: (typeof WAITER_KINDS)[number],
+): Promise<string> {
+  const path = `${await scope.temporaryDirectory("waiter")}/waiter`;
+  if (kind === "shipped") {
+    await Deno.writeFile(path, WAITER, { mode: 0o755 });
+    return path;
+  }
+  const source = `${repositoryDirectory()}lib/build/waiter/waiter.c`;
+  const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+  await run(["gcc", ...WARNINGS, "-g", "-O1", ...sanitizers, source, "-o", path], { check: true });
+  return path;
 }
 
 /** A waiter that runs, with its sockets. */
