@@ -34,10 +34,15 @@ export function markEarly(
   });
   const used = usedAtLoad(rest, functions);
   return code.replaceAll(FUNCTION, (text, async = "", star, name, others) => {
-    if (used.has(name) || !isWanted(name)) return text;
+    if (used.has(name) || !isWanted(name) || endsInTemplate(text)) return text;
     const label = record === undefined ? "" : `${JSON.stringify(`${record} ${name}`)}, `;
     return `var ${name} = ${MARK}(${label}${async}function${star} ${others});`;
   });
+}
+
+/** Whether it is a part of a function only: a template of it has a line that looks like the end. */
+function endsInTemplate(text: string): boolean {
+  return text.split("`").length % 2 === 0;
 }
 
 /**

@@ -3,6 +3,7 @@
 export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "ffi/constants/_table.ts": "table",
   "ffi/errors.ts": "checked lastErrno openErrno retried unlessItWaits",
+  "ffi/linux/bpf.ts": "aligned allocateAttributes bpf2 bpfProgLoad setName",
   "ffi/linux/credentials.ts":
     "capabilityHeader capset2 keyctlJoinSessionKeyring prctl2 seccompSetModeFilter setgroups2 setresgid2 setresuid2 setrlimit",
   "ffi/linux/descriptors.ts":
@@ -52,7 +53,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/cli/parser/parse.ts": "assignPositionals isVerb parseCommandLine parseGlobals",
   "lib/cli/refused.ts": "isRefusedVerb",
   "lib/cli/verbs/create.ts":
-    "absolute create createAndRecord creationOf refuseUnsupported requireRoot",
+    "absolute create createAndRecord creationOf inUserNamespace refuseUnsupported requireRoot",
   "lib/cli/verbs/delete.ts": "remove",
   "lib/cli/verbs/kill.ts": "kill",
   "lib/cli/verbs/start.ts": "start",
@@ -63,20 +64,20 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "choice formed parseConfiguration parseToml readConfiguration readFirmware readKey readKeys readMonitors readTables refuseOthers requireRange",
   "lib/config/pattern.ts": "matchesPattern",
   "lib/container/create.ts":
-    "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expect initialState launch launchInput lockNew planDry planFreeCgroup proveProcess receive requireMonitor save withSpec",
+    "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expect expectedUserNamespace initialState launch launchInput lockNew planDry planFreeCgroup proveProcess receive requireMonitor requireNoOtherGuest requireOwnNetwork save withSpec",
   "lib/container/delete.ts":
     "deleteContainer forceDelete killFirst lockIfThere readAnyState readOwnState removeNetwork requireStopped",
   "lib/container/id.ts": "objection validateId",
   "lib/container/joined_namespaces.ts":
     "refuseOwnNamespaces requireMountNamespace withJoinedMappings",
   "lib/container/kill.ts":
-    "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess waitForExit",
-  "lib/container/monitor_process.ts": "monitorPid",
+    "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess",
+  "lib/container/monitor_process.ts": "monitorPid onlyChild",
   "lib/container/observe.ts": "observeContainer",
   "lib/container/pause.ts": "containerStatus",
   "lib/container/prepare.ts": "decodeText disksOf prepare readBundle userOf",
   "lib/container/proof.ts":
-    "differentNamespaces differentProfile expectedOf provenState readProof waitForExec",
+    "differentNamespaces differentProfile differentUserNamespace expectedOf provenState readProof waitForExec",
   "lib/container/require.ts": "requireState",
   "lib/container/start.ts":
     "beganOf connectBefore execAndProve execTitle letExec lockCreated proveAfterExec proveProcess readAnswer readOrKill requireCreated startContainer waitingMonitor warnOfNetwork withStart",
@@ -87,6 +88,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/entry.ts": "runMain",
   "lib/errors.ts": "errorMessage formatError",
   "lib/guest/families/arguments.ts": "argumentsOf",
+  "lib/guest/families/hostname.ts": "checkHostname",
   "lib/guest/families/nameservers.ts": "parseNameservers",
   "lib/guest/families/quote.ts": "isSpace quoteArgument survives",
   "lib/guest/families/registry.ts": "guestOf guestTypes",
@@ -95,7 +97,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/guest/kernel/format.ts": "readKernelFormat textOf",
   "lib/guest/kernel/solo5.ts": "readManifest readSolo5 viewOf",
   "lib/guest/parse.ts":
-    "absolute decodeAll disks isKey isUnikernel parseUnikernel parseUruncJson required supported supportedPair",
+    "absolute decodeAll disks isKey isUnikernel parseUnikernel parseUruncJson required supported supportedPair withKernel",
   "lib/guest/value.ts": "decodeBase64 decodeValue word",
   "lib/hooks.ts": "runEveryHook runHooksAsync",
   "lib/host/access.ts": "isMember mayAccess",
@@ -106,9 +108,9 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/host/devices.ts": "readDevice",
   "lib/host/identity.ts":
     "capabilitySet compareFilters compareIdentity formatIdentity hex ownSeccompFilters parseIdentity readIdentity sortedSet",
-  "lib/host/interpreter.ts": "readAt readInterpreter",
+  "lib/host/interpreter.ts": "isElf readAt readInterpreter",
   "lib/host/kvm.ts": "createMachine probeKvm probeOpen",
-  "lib/host/libraries.ts": "findLibraries readKept",
+  "lib/host/libraries.ts": "findLibraries readKept requireProgram",
   "lib/host/mounts.ts": "parseLine parseMountInfo readMounts unescapeOctal",
   "lib/host/namespaces.ts": "compareNamespaces readNamespaces",
   "lib/host/processor.ts": "processorVendor",
@@ -122,14 +124,26 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/launch/init.ts": "hasCreator preloadSteps runInit",
   "lib/launch/perform.ts": "perform performStep tryStep",
   "lib/launch/programs.ts": "makePrograms",
+  "lib/launch/sealed_file.ts": "sealedFile",
   "lib/launch/spawn.ts": "enterForChildren spawnInit",
   "lib/launch/stdio.ts": "receiveStdio refuseDirectory sendStdio",
-  "lib/monitor/checks.ts": "checkCount checkPath refuseDescriptors",
+  "lib/monitor/checks.ts": "checkCount checkMac checkPath checkTap refuseDescriptors",
   "lib/monitor/qemu/memory.ts": "memoryOverheadBytes translationBufferMiB",
   "lib/monitor/signals.ts": "effectOf numberOf parseSignal requireSignal",
   "lib/network/arrival.ts": "hasAddress",
-  "lib/network/choose.ts": "chooseInterface onlyAddressed",
+  "lib/network/choose.ts": "bestRoute chooseInterface linkLocalOf onlyAddressed usableAddresses",
   "lib/network/discover.ts": "readNetwork readTables",
+  "lib/network/filter_program.ts": "add filterProgram linkLocal requireMac requireOneOf",
+  "lib/network/forwarding.ts": "file isForwarding",
+  "lib/network/link.ts": "findLink keepQuiet linkUp requireLink setAlias setMtu",
+  "lib/network/names.ts": "validateInterfaceName",
+  "lib/network/owner.ts": "formatOwner tapOwner",
+  "lib/network/packet_program.ts":
+    "addressOnStack call compute copy end exit jump jumpIf jumpUnless load networkOrder read set",
+  "lib/network/redirect.ts":
+    "attachIngress attachProgram filterGuest ingressOwner removeOurs shareIngress",
+  "lib/network/share_program.ts": "lookUp shareProgram",
+  "lib/network/tap.ts": "attach attachTap createTap linkExists openTun removeStaleTap",
   "lib/oci/config_json.ts": "configJson",
   "lib/oci/disk_devices.ts": "diskDevices",
   "lib/oci/id_mappings.ts": "checkMappings checkUserNamespace hasUserNamespace userOnHost",
@@ -149,7 +163,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "isDirectory isSameIdentity isThere readBounded readFileIdentity readIfThere removeIfThere requireOwnDirectory",
   "lib/os/os_error.ts": "isCode isGone osErrorCode",
   "lib/os/path.ts": "baseName lastOtherThanSlash parentPath resolvePath",
-  "lib/os/process.ts": "parseProcessStat readProcessStat readThreads",
+  "lib/os/process.ts": "parseProcessStat readOwnProcess readProcessStat readThreads",
   "lib/os/self.ts": "invokedAs isLinked isShim selfCommand",
   "lib/os/sockets.ts": "bindAt connectAt through",
   "lib/os/timer.ts": "after",
@@ -157,35 +171,43 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/plan/agent.ts": "mayHaveAgent planAgent",
   "lib/plan/apparmor.ts": "planAppArmor",
   "lib/plan/credentials.ts":
-    "expectedIdentity groupsOf openFilesLimit planCredentials rlimitsOf umaskOf",
-  "lib/plan/devices.ts": "planDevices privateNode usableKvm",
+    "expectedIdentity groupsOf isTooLow openFilesLimit planCredentials requireFiles rlimitsOf umaskOf",
+  "lib/plan/devices.ts": "existingTun planDevices planTapDescriptor privateNode usableKvm",
   "lib/plan/disks.ts": "planDisks requireAbilities",
   "lib/plan/file_size.ts": "fileSizeLimit",
   "lib/plan/kernel.ts": "bootMemoryBytes requireBootFiles requireKernel",
   "lib/plan/launch.ts":
-    "acceleratorOf agentOf agentWarnings deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryInput monitorDefaults monitorInputOf networkOf numbered otherInterfaces planLaunch planStop requireAbilities vcpusOf withoutDevices",
+    "acceleratorOf agentOf agentWarnings deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryInput monitorDefaults monitorInputOf networkOf numbered otherInterfaces planLaunch planStop requireAbilities requireFiles vcpusOf withoutDevices",
   "lib/plan/memory.ts": "bootMiB guestMemoryMiB neededMemoryBytes overheadBytes usableMiB",
   "lib/plan/namespaces.ts":
-    "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace",
+    "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace sharesNetwork sharesPids",
+  "lib/plan/network.ts": "guestNetwork linkLocalOf networkMode outgoingSteps planNetwork",
   "lib/plan/policy.ts":
     "isListed planUsers requireAllowedKey requireAllowedMonitor requireAllowedUser withDefaultUser",
   "lib/plan/processes.ts": "planProcesses requireEnough withStandardLimits",
   "lib/plan/processors.ts": "virtualProcessors",
-  "lib/plan/root.ts": "bootFilesOf copiedBytes mustBeCopied planRoot readableBy totalSize",
+  "lib/plan/root.ts":
+    "bootFilesOf copiedBytes hasInitrd mustBeCopied nodeKernelFiles ownInitrd ownInitrdBytes planRoot readableBy totalSize",
   "lib/plan/root_disk.ts": "planRootDisk",
   "lib/plan/seccomp.ts": "planFilters",
   "lib/plan/solo5.ts":
     "checkSolo5CommandLine declaredDevices diskDevices manifestDevices manifestOf networkDevice requireDeclared",
   "lib/plan/terminal.ts": "planTerminal terminalReceiver",
+  "lib/plan/user_namespace.ts": "entering openUserNamespace planUserNamespace",
   "lib/plan/waiter.ts": "endWords filterWords monitorArguments waiterArguments watchWords",
+  "lib/protocol/bpf/assembler.ts": "assemble distance",
   "lib/protocol/bpf/classic.ts": "and answer branch encodeClassic ifAtLeast ifEqual loadWord",
-  "lib/protocol/netlink/address.ts": "listAddresses",
-  "lib/protocol/netlink/ip.ts": "formatMac",
-  "lib/protocol/netlink/link.ts": "ifinfomsg listLinks parseLink",
+  "lib/protocol/netlink/address.ts": "listAddresses parseAddress",
+  "lib/protocol/netlink/ip.ts":
+    "addressBytes formatAddress formatInet6 formatMac groupBytes macBytes",
+  "lib/protocol/netlink/link.ts":
+    "getLink ifinfomsg listLinks parseLink setLinkAlias setLinkMtu setLinkUp setLinkWithoutLinkLocal",
   "lib/protocol/netlink/message.ts":
-    "align decodeAttributes decodeMessages encodeAttributes encodeMessage numberOf textOf u32 viewOf",
-  "lib/protocol/netlink/reply.ts": "collect emptyReply parseDone",
-  "lib/protocol/netlink/route.ts": "listRoutes",
+    "align cString decodeAttributes decodeMessages encodeAttributes encodeMessage numberOf textOf u32 viewOf",
+  "lib/protocol/netlink/reply.ts": "collect emptyReply parseDone parseError",
+  "lib/protocol/netlink/route.ts": "listRoutes parseDefaultRoute",
+  "lib/protocol/netlink/tc.ts":
+    "addFilter addIngressQdisc addProgramFilter listQdiscs parseTrafficControl tcmsg",
   "lib/protocol/protobuf/codec.ts":
     "decodeMessage encodeMessage isDefault writeField writeMessage writeRepeated writeValue",
   "lib/protocol/protobuf/schema.ts": "embedded message",

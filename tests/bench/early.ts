@@ -13,8 +13,9 @@ import { repositoryDirectory } from "../support/urunc.ts";
 const CONSTANTS = { version: "0.0.0", commit: "recording" };
 const OUTPUT = `${repositoryDirectory()}lib/build/early_functions.ts`;
 
-/** A guest of each monitor but QEMU, which the benchmarks start. */
+/** A guest of each monitor, with a network: the benchmarks start one without. */
 const GUESTS = [
+  { hypervisor: "qemu", unikernelType: "unikraft" },
   { hypervisor: "hvt", unikernelType: "mirage" },
   { hypervisor: "spt", unikernelType: "mirage" },
   { hypervisor: "firecracker", unikernelType: "unikraft" },
@@ -47,12 +48,14 @@ async function start(
   const root = await scope.temporaryDirectory("early-root");
   const config = `${root}/config.toml`;
   await Deno.writeTextFile(config, await doubleTable(unikernel.hypervisor, []));
+  const id = `early-${unikernel.hypervisor}-${Deno.pid}`;
+  const network = { type: "network", path: await makeNetwork(scope, id) };
   const { bundle, cleanup } = await makeBundle({
     args: ["idle"],
     unikernel,
+    namespaces: [...["pid", "ipc", "uts", "mount"].map((type) => ({ type })), network],
   });
   scope.defer("remove the bundle", cleanup);
-  const id = `early-${unikernel.hypervisor}-${Deno.pid}`;
   const runtime = [executable, "--root", root, "--config", config];
   // The guest would keep a pipe of its output open.
   const quietly = (...args: string[]) =>
@@ -62,6 +65,22 @@ async function start(
   await quietly("create", "--bundle", bundle, id);
   scope.defer("delete the container", () => quietly("delete", "--force", id));
   await quietly("start", id);
+}
+
+/** The path of a network namespace with an interface that has the default route. */
+async function makeNetwork(scope: Scope, name: string): Promise<string> {
+  await run(["ip", "netns", "add", name], { check: true });
+  scope.defer("remove the network", () => run(["ip", "netns", "delete", name]));
+  for (
+    const command of [
+      "link add eth0 type veth peer name p0",
+      "address add 10.88.3.7/20 dev eth0",
+      "link set p0 up",
+      "link set eth0 up",
+      "route add default via 10.88.0.1",
+    ]
+  ) await run(["ip", "-n", name, ...command.split(" ")], { check: true });
+  return `/run/netns/${name}`;
 }
 
 /** The names of functions by their modules. */

@@ -44,6 +44,16 @@ Deno.test("what a module calls while it is loaded stays a declaration, however i
   assert.equal(mark("makeTable", "element"), CODE);
 });
 
+Deno.test("a function with a template that has a line like its end stays as it is", () => {
+  const code = "function toml() {\n  return `{\n}\n`;\n}\nfunction next() {\n}";
+  const marked = finishEarly(markEarly(code, () => true));
+  assert.equal(
+    marked.replace(/var next = \( +function \(\) \{\n\}\);/, "function next() {\n}"),
+    code,
+  );
+  assert.notEqual(marked, code);
+});
+
 Deno.test("lines stay where they are", () => {
   const lines = mark("called", "empty", "later", "steps").split("\n");
   assert.equal(lines.length, CODE.split("\n").length);
