@@ -347,10 +347,11 @@ static void exchange(void) {
   move(&input, fds[0].revents);
   move(&output, fds[1].revents);
   move(&errors, fds[2].revents);
-  end_input();
   exec_move(fds + 5);
   if (fds[3].revents) read_signals();
   if (fds[4].revents) read_control();
+  /* The last: the number of bytes may come when all of them have been written, and nothing follows it. */
+  end_input();
 }
 
 static void __attribute__((noreturn)) run_on_ports(struct process *process) {

@@ -1,11 +1,13 @@
-/** Further processes of guests with an agent, as ctr has them. */
+/** Further processes of guests with an agent: ctr's, and those that Kubernetes' probes and kubectl ask for. */
 import assert from "node:assert/strict";
 import { CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
 import { linuxImage } from "../../support/guest_images.ts";
+import { Pod } from "../../support/pod.ts";
 import { waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { assertNothingLeft, collectEvents, LINUX } from "./_common.ts";
+import { CRI_NEEDS, missingPlugins, remoteCommand, startWithCri } from "./_cri.ts";
 
 const GUEST_NEEDS = ["qemu-system-x86_64", "busybox", "cpio", "apt-get"];
 const sh = (script: string) => ["busybox", "sh", "-c", script];
@@ -63,5 +65,61 @@ testIf("ctr task exec in a guest: files, codes, signals, ids and events", {
     ...["/tasks/exit", "/tasks/delete"],
   ]);
   await it.ctr(["containers", "delete", "box"], { check: true });
+  await assertNothingLeft(it);
+});
+
+testIf("CRI: exec probes, kubectl exec with and without a terminal, and attach of a guest", {
+  needs: [...CRI_NEEDS, ...GUEST_NEEDS],
+  skip: missingPlugins(),
+  timeoutSeconds: 90,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope, false, "kvm");
+  await it.makeImage(LINUX, await linux(scope));
+  const pod = await Pod.run(scope, it);
+  const { cri } = pod;
+  const command = sh(
+    "busybox mkdir -p /tmp; echo up; busybox cat; echo over; exec busybox sleep 1000",
+  );
+  const envs = [{ key: "PATH", value: "/bin" }];
+  const id = await pod.start("guest", {
+    image: LINUX,
+    command,
+    envs,
+    stdin: true,
+    stdinOnce: true,
+  });
+  await pod.logsWith("guest", "up", 60);
+
+  const probe = sh("echo looked; ! busybox test -e /tmp/ill");
+  assert.deepEqual(await cri.exec(id, probe), { stdout: "looked\n", stderr: "", exitCode: 0 });
+  assert.equal((await cri.exec(id, sh(": >/tmp/ill"))).exitCode, 0);
+  assert.deepEqual(await cri.exec(id, probe), { stdout: "looked\n", stderr: "", exitCode: 1 });
+  await assert.rejects(
+    () => cri.exec(id, ["busybox", "sleep", "1000"], 1n),
+    /timeout|DeadlineExceeded/,
+  );
+  await assert.rejects(() => cri.exec(id, ["/no/such"]), /no such file or directory/);
+
+  const copied = await remoteCommand(
+    it,
+    await cri.execUrl(id, sh("read line; echo $line; exit 4")),
+    {
+      stdin: "hello world\n",
+    },
+  );
+  assert.deepEqual([copied.code, copied.stdout], [4, "hello world\n"]);
+  const sized = sh("busybox sleep 1; busybox stty size");
+  const terminal = await remoteCommand(it, await cri.execUrl(id, sized, true), { size: "33x99" });
+  assert.deepEqual([terminal.code, terminal.stdout], [0, "33 99\r\n"]);
+
+  const attached = await remoteCommand(it, await cri.attachUrl(id), {
+    stdin: "first\n",
+    until: "first\n",
+  });
+  assert.match(attached.stdout, /first\n$/);
+  assert.equal(await pod.logsWith("guest", "over"), "up\nfirst\nover\n");
+  await pod.stopAndRemove(id, 0);
+  await pod.remove();
   await assertNothingLeft(it);
 });
