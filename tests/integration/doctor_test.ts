@@ -183,6 +183,14 @@ testIf(
   },
 );
 
+testIf("doctor and install say that they need root", { needs: ["root", "setpriv"] }, async () => {
+  const nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+  for (const verb of ["doctor", "install", "uninstall"]) {
+    const result = await run([...nobody, await uruncBinary(), verb]);
+    assertFailed(result, ["operation not permitted", "uid 65534", "run it as root"]);
+  }
+});
+
 for (const [name, script, status, check, text, args] of CASES) {
   testIf(`doctor: ${name}`, { needs: ["root"] }, async () => {
     const { code, lines } = await examine(script, args);

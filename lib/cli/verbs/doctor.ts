@@ -10,6 +10,7 @@ import { resolvePath } from "../../os/path.ts";
 import { print, printJson } from "../../output.ts";
 import { FAILURE } from "../exit_codes.ts";
 import type { CommandOf } from "../parser/commands.ts";
+import { requireRoot } from "../require_root.ts";
 import { formatTable } from "../table.ts";
 
 /** More than any report has. Bytes. */
@@ -35,6 +36,7 @@ export async function doctor(command: CommandOf<"doctor">): Promise<number> {
 }
 
 async function survey({ config, root }: CommandOf<"doctor">): Promise<NodeFacts> {
+  requireRoot("check this node", "to others a node looks different than to what runs containers");
   return await surveyNode({
     root: resolvePath(Deno.cwd(), root),
     ...(config === undefined ? {} : { config }),

@@ -3,6 +3,7 @@ import { type Engine, ENGINES, install, type Outcome, uninstall } from "../../in
 import { isDirectory } from "../../os/files.ts";
 import { resolvePath } from "../../os/path.ts";
 import { print } from "../../output.ts";
+import { requireRoot } from "../require_root.ts";
 import type { CommandOf } from "../parser/commands.ts";
 
 /** The units of daemons that read their configuration when they start. podman has none. */
@@ -22,6 +23,7 @@ handler: urunc
 
 /** `urunc install` */
 export async function installRuntime(command: CommandOf<"install">): Promise<number> {
+  requireOwner("install", command);
   const outcomes = await install({
     engines: ENGINES.filter((engine) => command[engine]),
     prefix: prefixOf(command),
@@ -46,6 +48,7 @@ function describe({ path, change, inserted }: Outcome, dryRun: boolean): string 
 
 /** `urunc uninstall` */
 export async function uninstallRuntime(command: CommandOf<"uninstall">): Promise<number> {
+  requireOwner("uninstall", command);
   const removals = await uninstall({ prefix: prefixOf(command), dryRun: command.dryRun });
   if (removals.length === 0) print("nothing was installed by urunc install\n");
   for (const { path, change, reason } of removals) {
@@ -57,6 +60,14 @@ export async function uninstallRuntime(command: CommandOf<"uninstall">): Promise
   );
   await restart(engines, command);
   return 0;
+}
+
+/** Below another directory, whose that is may write. */
+function requireOwner(
+  operation: string,
+  { prefix, dryRun }: { prefix: string | undefined; dryRun: boolean },
+): void {
+  if (prefix === undefined && !dryRun) requireRoot(operation, "the files are root's");
 }
 
 function prefixOf({ prefix }: { prefix: string | undefined }): string {

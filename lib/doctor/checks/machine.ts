@@ -57,7 +57,8 @@ export function checkKvm(facts: NodeFacts): Line[] {
     return lines.lines;
   }
   if (!kvm.usable) {
-    report(`/dev/kvm cannot be used: ${kvm.reason}`, loadKvm());
+    const { reason, fix } = splitReason(kvm.reason ?? "it makes no virtual machine");
+    report(`/dev/kvm cannot be used: ${reason}`, fix);
     return lines.lines;
   }
   lines.ok(
@@ -70,6 +71,13 @@ export function checkKvm(facts: NodeFacts): Line[] {
     );
   } else if (processor.isGuest) lines.ok("this machine is itself a virtual one: KVM is nested");
   return lines.lines;
+}
+
+/** Reasons of `probeKvm` end with what to do, after a colon. */
+function splitReason(reason: string): { reason: string; fix: string } {
+  const colon = reason.indexOf(": ");
+  if (colon < 0 || reason.includes("kernel module")) return { reason, fix: loadKvm() };
+  return { reason: reason.slice(0, colon), fix: reason.slice(colon + 2) };
 }
 
 function loadKvm(): string {

@@ -56,6 +56,17 @@ const CASES: [
     /modprobe/,
   ],
   [
+    "KVM that another hypervisor uses",
+    (it) => {
+      const reason = "another hypervisor uses it: stop its machines";
+      it.kvm = { device: device("/dev/kvm"), usable: false, reason };
+    },
+    "fail",
+    "kvm",
+    /another hypervisor uses it$/,
+    /^stop its machines$/,
+  ],
+  [
     "KVM without the processor's virtualisation",
     (it) => {
       it.processor.hasVirtualisation = false;
