@@ -13,7 +13,7 @@ const SILENT_SECONDS = 420;
  * be the node's fault. The others' failures are final.
  */
 export const ON_NESTED_KVM: ReadonlySet<string> = new Set([
-  ...["block", "cgroups", "docker", "kvm_group", "podman", "shim", "terminal"]
+  ...["block", "cgroups", "docker", "install", "kvm_group", "podman", "shim", "terminal"]
     .map((name) => `tests/vm/node/${name}_test.ts`),
   "tests/integration/identity_test.ts",
   "tests/integration/memory_test.ts",
