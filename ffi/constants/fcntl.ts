@@ -19,6 +19,7 @@ export const O_PATH = 0o10000000;
 
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
+export const AT_RECURSIVE = 0x8000;
 
 /** The working directory, in place of a directory's descriptor. */
 export const AT_FDCWD = -100;

@@ -188,7 +188,8 @@ export function moveMount(
  * @param dirfd directory that `path` is relative to, or AT_FDCWD
  * @param path the mount; empty with AT_EMPTY_PATH: `dirfd` itself
  * @param flags AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW
- * @param attr `set` and `clear`: MOUNT_ATTR_*; `propagation`: MS_PRIVATE and the like
+ * @param attr `set` and `clear`: MOUNT_ATTR_*; `propagation`: MS_PRIVATE and the like; `userNamespace`: a
+ *   descriptor, for MOUNT_ATTR_IDMAP
  * @throws {LinuxError}
  * @see mount_setattr(2)
  */
@@ -196,13 +197,14 @@ export function mountSetattr(
   dirfd: number,
   path: string,
   flags: number,
-  attr: { set?: number; clear?: number; propagation?: number },
+  attr: { set?: number; clear?: number; propagation?: number; userNamespace?: number },
 ): void {
   const name = cString(path, "mount_setattr");
   const struct = allocateStruct(MOUNT_ATTR);
   setField(struct, "attr_set", attr.set ?? 0);
   setField(struct, "attr_clr", attr.clear ?? 0);
   setField(struct, "propagation", attr.propagation ?? 0);
+  setField(struct, "userns_fd", attr.userNamespace ?? 0);
   retried("mount_setattr", path === "" ? `fd ${dirfd}` : path, () =>
     raw.mount_setattr(
       BigInt(SYS_mount_setattr),

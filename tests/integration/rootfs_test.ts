@@ -163,3 +163,55 @@ testIf("an ordinary container's file system is mounted as the snapshotter says",
   await remountRootfs([image], bound, "ordinary");
   for (const wanted of forGuests) assert(!optionsAt(bound).includes(wanted), wanted);
 });
+
+/** A file system whose owners can be mapped, with two directories of an image, and what an overlay needs. */
+async function mappable(scope: Scope) {
+  const directory = await scope.temporaryDirectory("mapped");
+  await run(["mount", "-t", "tmpfs", "tmpfs", directory], { check: true });
+  scope.defer(`unmount ${directory}`, () => run(["umount", "--lazy", directory]));
+  const root = `${directory}/root`;
+  scope.defer(`unmount ${root}`, () => unmountRootfs(root));
+  for (const name of ["one", "two", "upper", "work"]) await Deno.mkdir(`${directory}/${name}`);
+  for (const [name, uid] of [["one", 0], ["two", 5]] as const) {
+    await Deno.writeTextFile(`${directory}/${name}/${name}`, name);
+    await Deno.chown(`${directory}/${name}/${name}`, uid, uid);
+  }
+  return { directory, root };
+}
+
+const MAPPED = ["uidmap=0:1700000000:65536", "gidmap=0:1700100000:65536"];
+
+testIf("owners are mapped for an ordinary container, as containerd asks, and for no guest", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const { directory, root } = await mappable(scope);
+  const dirs = `lowerdir=${directory}/one:${directory}/two`;
+  const upper = [`upperdir=${directory}/upper`, `workdir=${directory}/work`];
+  const mounts: RootfsMount[][] = [
+    [{ type: "overlay", source: "overlay", target: "", options: [dirs, ...upper, ...MAPPED] }],
+    [{ type: "overlay", source: "overlay", target: "", options: [dirs, ...MAPPED] }],
+    [{ type: "bind", source: `${directory}/two`, target: "", options: ["rbind", ...MAPPED] }],
+  ];
+  const ownerOf = (name: string) => {
+    const { uid, gid } = Deno.statSync(`${root}/${name}`);
+    return [uid, gid];
+  };
+  const temporary = await scope.temporaryDirectory("layers");
+  Deno.env.set("TMPDIR", temporary);
+  scope.defer("use the usual directory again", () => Deno.env.delete("TMPDIR"));
+  for (const list of mounts) {
+    await mountRootfs(list, root);
+    assert.deepEqual(ownerOf("two"), [5, 5]);
+    await remountRootfs(list, root, "ordinary");
+    assert.deepEqual(ownerOf("two"), [1_700_000_005, 1_700_100_005]);
+    if (list[0]!.type === "overlay") {
+      assert.deepEqual(ownerOf("one"), [1_700_000_000, 1_700_100_000]);
+    }
+    assert.deepEqual(mountsBelow(root), [root]);
+    unmountRootfs(root);
+  }
+  assert.deepEqual(mountsBelow(temporary), []);
+  assert.deepEqual([...Deno.readDirSync(temporary)], []);
+  assert.equal(await Deno.readTextFile(`${directory}/one/one`), "one");
+});

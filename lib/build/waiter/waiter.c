@@ -16,7 +16,7 @@
  * standard files; then it executes the program. Descriptors from 3 up are the program's.
  *
  * One that a user namespace is made with, which a process of one thread must do; init writes its mappings,
- * and holds it (launch/steps/user_namespace.ts):
+ * and holds it (launch/user_namespace.ts):
  *
  *   urunc-user
  *

@@ -1,3 +1,5 @@
+import { parseIdMap } from "../../host/id_maps.ts";
+import type { IdMaps } from "../../oci/types.ts";
 import {
   MS_BIND,
   MS_DIRSYNC,
@@ -70,7 +72,28 @@ export function parseMountOptions(options: readonly string[]): MountOptions {
     if (Object.hasOwn(SET, option)) result.flags |= SET[option]!;
     else if (Object.hasOwn(CLEAR, option)) result.flags &= ~CLEAR[option]!;
     else if (option === "loop") result.loop = true;
+    else if (isMapping(option)) continue;
     else if (option !== "defaults" && option !== "") result.data.push(option);
   }
   return result;
+}
+
+function isMapping(option: string): boolean {
+  return option.startsWith("uidmap=") || option.startsWith("gidmap=");
+}
+
+/**
+ * How ids on the disk are mapped, for a container with a user namespace: options of containerd's own,
+ * `uidmap=ON_DISK:ON_HOST:SIZE,…` and `gidmap=`.
+ *
+ * @returns undefined when they are not
+ */
+export function mapsOf(options: readonly string[]): IdMaps | undefined {
+  const [uids, gids] = ["uidmap=", "gidmap="].map((key) => {
+    const text = options.find((option) => option.startsWith(key))?.slice(key.length);
+    return text === undefined
+      ? undefined
+      : parseIdMap(text.replaceAll(":", " ").replaceAll(",", "\n"));
+  });
+  return uids === undefined || gids === undefined ? undefined : { uids, gids };
 }

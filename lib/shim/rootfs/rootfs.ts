@@ -17,7 +17,9 @@ import {
   UMOUNT_NOFOLLOW,
 } from "../../../ffi/linux.ts";
 import { errorMessage, HostError } from "../../errors.ts";
-import { parseMountOptions } from "./mount_options.ts";
+import type { IdMaps } from "../../oci/types.ts";
+import { bindMapped, withMappedLayers } from "./mapped.ts";
+import { mapsOf, parseMountOptions } from "./mount_options.ts";
 
 /** A mount as containerd's snapshotters describe it. */
 export interface RootfsMount {
@@ -91,7 +93,7 @@ export async function remountRootfs(
 ): Promise<void> {
   if (!mounts.some((one) => differs(one, purpose))) return;
   const [first] = mounts;
-  if (mounts.length === 1 && first?.type === "overlay") {
+  if (mounts.length === 1 && first?.type === "overlay" && mapsFor(first, purpose) === undefined) {
     const { flags } = parseMountOptions([...first.options, ...optionsFor(first, purpose)]);
     mount(null, directory, null, flags | MS_REMOUNT, null);
     return;
@@ -113,7 +115,9 @@ async function mountAll(
   purpose: RootfsPurpose,
 ): Promise<void> {
   try {
-    for (const one of mounts) await mountOne(one, optionsFor(one, purpose), directory);
+    for (const one of mounts) {
+      await mountOne(one, optionsFor(one, purpose), directory, mapsFor(one, purpose));
+    }
   } catch (error) {
     unmountRootfs(directory);
     throw error;
@@ -134,6 +138,14 @@ function optionsFor(one: RootfsMount, purpose: RootfsPurpose): string[] {
   const { always, readOnly } = UNTRUSTED[one.type] ?? { always: [], readOnly: [] };
   const writable = purpose === "writing" && !isReadOnly(one);
   return [...RESTRICTED, ...always, ...(writable ? [] : ["ro", ...readOnly])];
+}
+
+/**
+ * A guest's kernel sees owners as they are on the disk, and what else is read of a guest's root is read as
+ * root.
+ */
+function mapsFor({ options }: RootfsMount, purpose: RootfsPurpose): IdMaps | undefined {
+  return purpose === "ordinary" ? mapsOf(options) : undefined;
 }
 
 function isReadOnly({ options }: RootfsMount): boolean {
@@ -172,7 +184,12 @@ function makeDirectory(directory: string): void {
   }
 }
 
-async function mountOne(one: RootfsMount, more: string[], root: string): Promise<void> {
+async function mountOne(
+  one: RootfsMount,
+  more: string[],
+  root: string,
+  maps: IdMaps | undefined,
+): Promise<void> {
   const { flags, data, loop } = parseMountOptions([...one.options, ...more]);
   try {
     if (loop) {
@@ -184,7 +201,15 @@ async function mountOne(one: RootfsMount, more: string[], root: string): Promise
         (device) => atTarget(root, one, (at) => mount(device, at, one.type, flags, data.join(","))),
       );
     } else if ((flags & MS_BIND) !== 0 || one.type === "bind") {
-      atTarget(root, one, (at) => mount(one.source, at, null, MS_BIND | (flags & MS_REC), null));
+      const recursive = flags & MS_REC;
+      atTarget(
+        root,
+        one,
+        (at) =>
+          maps === undefined
+            ? mount(one.source, at, null, MS_BIND | recursive, null)
+            : bindMapped(one.source, at, maps, recursive !== 0),
+      );
       // The kernel ignores all other flags of a bind mount when it is made. Its target is looked up
       // again: what was opened before is what the mount now covers.
       const rest = flags & ~(MS_BIND | MS_REC);
@@ -192,7 +217,14 @@ async function mountOne(one: RootfsMount, more: string[], root: string): Promise
         atTarget(root, one, (at) => mount(null, at, null, MS_BIND | MS_REMOUNT | rest, null));
       }
     } else {
-      atTarget(root, one, (at) => mountPlain(one, at, flags, data));
+      atTarget(
+        root,
+        one,
+        (at) =>
+          maps === undefined || one.type !== "overlay"
+            ? mountPlain(one, at, flags, data)
+            : withMappedLayers(data, maps, (mapped) => mountPlain(one, at, flags, mapped)),
+      );
     }
   } catch (error) {
     throw new HostError({

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { MS_BIND, MS_NODEV, MS_NOSUID, MS_RDONLY, MS_REC } from "../../../../ffi/linux.ts";
-import { type MountOptions, parseMountOptions } from "../../../../lib/shim/rootfs/mount_options.ts";
+import {
+  mapsOf,
+  type MountOptions,
+  parseMountOptions,
+} from "../../../../lib/shim/rootfs/mount_options.ts";
 import { shortenLowerDirectories } from "../../../../lib/shim/rootfs/rootfs.ts";
 
 const cases: [options: string[], parsed: MountOptions][] = [
@@ -14,6 +18,7 @@ const cases: [options: string[], parsed: MountOptions][] = [
     data: ["lowerdir=/a:/b", "index=off"],
     loop: false,
   }],
+  [["uidmap=0:7:1", "gidmap=0:8:1", "index=off"], { flags: 0, data: ["index=off"], loop: false }],
   [["constructor"], { flags: 0, data: ["constructor"], loop: false }],
 ];
 
@@ -31,5 +36,17 @@ Deno.test("shortenLowerDirectories keeps what does not change and what is not lo
   assert.deepEqual(shortenLowerDirectories(["lowerdir=/a/b:/c"]), {
     base: "/",
     options: ["lowerdir=a/b:c"],
+  });
+});
+
+Deno.test("mapsOf reads the maps of containerd's options", () => {
+  assert.equal(mapsOf(["rw", "lowerdir=/a"]), undefined);
+  assert.equal(mapsOf(["uidmap=0:7:1"]), undefined);
+  assert.deepEqual(mapsOf(["ro", "uidmap=0:100000:65536,65536:1000:1", "gidmap=0:200000:65536"]), {
+    uids: [
+      { containerID: 0, hostID: 100000, size: 65536 },
+      { containerID: 65536, hostID: 1000, size: 1 },
+    ],
+    gids: [{ containerID: 0, hostID: 200000, size: 65536 }],
   });
 });
