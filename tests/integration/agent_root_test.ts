@@ -30,6 +30,8 @@ async function rootContainer(
 ): Promise<{ container: Container; disk: string }> {
   const initrd = hasInitrd ? await makeLinuxInitrd({ moduleTree: true }) : undefined;
   if (initrd !== undefined) scope.defer("remove the initrd", () => initrd.cleanup());
+  const hosts = `${await scope.temporaryDirectory("files")}/hosts`;
+  await Deno.writeTextFile(hosts, "10.1.2.3 other\n");
   const container = await Container.prepare(scope, {
     unikernelType: "linux",
     kernel: await debianKernel(),
@@ -39,7 +41,11 @@ async function rootContainer(
     env: ["PATH=/bin"],
     unikernel: { block: IMAGE, blkMntPoint: "/" },
     ...options,
-    edit: (config) => config.root = { path: "rootfs", readonly: readOnly },
+    edit: (config) => {
+      config.root = { path: "rootfs", readonly: readOnly };
+      const mount = { destination: "/etc/hosts", type: "bind", options: ["bind"] };
+      config.mounts = [{ ...mount, source: hosts }];
+    },
   });
   const disk = `${container.rootfs}${IMAGE}`;
   await makeDisk(scope, disk);
@@ -53,6 +59,7 @@ async function makeDisk(scope: Scope, disk: string): Promise<void> {
   }
   await Deno.copyFile("/usr/bin/busybox", `${tree}/bin/busybox`);
   await Deno.writeTextFile(`${tree}/etc/hostname`, "of the image\n");
+  await Deno.symlink("../run/names/hosts", `${tree}/etc/hosts`);
   await Deno.chmod(`${tree}/tmp`, 0o777);
   await run(["mkfs.ext4", "-q", "-d", tree, disk, "16M"], { check: true });
   await Deno.chown(disk, 65534, 65534);
@@ -65,16 +72,16 @@ testIf(
     await using scope = new Scope();
     const script = [
       "echo pid $$; busybox grep ' / ext4' /proc/mounts | busybox cut -d' ' -f1-4 | busybox cut -d, -f1",
-      "busybox cat /etc/hostname; busybox ls /; busybox id -u; busybox cat",
+      "busybox cat /etc/hostname /etc/hosts; busybox ls /; busybox id -u; busybox cat",
       "echo by the program >/tmp/written; busybox sleep 1000 & exit 7",
     ].join("\n");
     const { container, disk } = await rootContainer(scope, script, { hostname: "small" });
     const args = ["run", "--bundle", container.bundle, container.id];
     const { code, stdout, stderr } = await container.urunc(args, { stdin: "hello\n" });
     assert.equal(stderr, "");
-    const root = ["bin", "dev", "etc", "lost+found", "proc", "sys", "tmp"];
+    const root = ["bin", "dev", "etc", "lost+found", "proc", "run", "sys", "tmp"];
     assert.deepEqual(stdout.split("\n"), [
-      ...["pid 1", "/dev/vda / ext4 rw", "small", ...root, "65534", "hello", ""],
+      ...["pid 1", "/dev/vda / ext4 rw", "small", "10.1.2.3 other", ...root, "65534", "hello", ""],
     ]);
     assert.equal(code, 7);
     await assertClean(disk);

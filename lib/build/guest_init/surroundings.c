@@ -41,14 +41,28 @@ static void put_file(const char *path, const char *content, size_t size) {
   if (fd >= 0) close(fd);
 }
 
+/* A link of a distribution's leads into /run, where there is nothing yet. */
+static void make_target(const char *path) {
+  char target[PATH_MAX] = "/etc/", link[PATH_MAX / 2];
+  ssize_t length = readlink(path, link, sizeof link - 1);
+  if (length > 0) {
+    link[length] = '\0';
+    if (link[0] == '/') target[0] = '\0';
+    strcat(target, link);
+    *strrchr(target, '/') = '\0';
+    make_directories(target);
+  }
+  int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (fd >= 0) close(fd);
+}
+
 /* On a disk it stays as it is, and is covered. */
 static void cover_file(const char *name, const char *path) {
   char source[64];
   fchmodat(own_files, name, 0644, 0);
   int file = openat(own_files, name, O_PATH | O_CLOEXEC);
   if (file < 0) return;
-  int made = open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644);
-  if (made >= 0) close(made);
+  make_target(path);
   snprintf(source, sizeof source, "/proc/self/fd/%d", file);
   if (mount(source, path, NULL, MS_BIND, NULL) < 0) complain("cover", path, errno);
   close(file);
