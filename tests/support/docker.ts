@@ -83,16 +83,23 @@ export interface DockerInspection {
  *
  * @param runtimes name → path of a runc-like executable, or of a shim; `runc` is always there, and the
  *   executable under test as the shim of `io.containerd.urunc.v2`
+ * @param firstUser with userns-remap: the host's id of uid and gid 0 of containers
  */
 export async function startDocker(
   scope: Scope,
   runtimes: Record<string, DockerRuntime> = {},
+  firstUser?: number,
 ): Promise<StartedDocker> {
   const directory = await scope.temporaryDirectory("docker");
   await Deno.mkdir(`${directory}/bin`);
   await Deno.symlink(await uruncBinary(), `${directory}/bin/containerd-shim-urunc-v2`);
   const cgroupParent = `/${RUN_PREFIX}docker`;
-  await Deno.writeTextFile(`${directory}/daemon.json`, JSON.stringify({ runtimes }));
+  const remap = firstUser === undefined ? {} : { "userns-remap": "nobody:nogroup" };
+  await Deno.writeTextFile(`${directory}/daemon.json`, JSON.stringify({ runtimes, ...remap }));
+  const delegated = firstUser === undefined
+    ? ""
+    : ["nobody", "nogroup"].map((name) => `${name}:${firstUser}:65536\n`).join("");
+  await Deno.writeTextFile(`${directory}/subids`, delegated);
   await Deno.writeTextFile(`${directory}/containerd.toml`, containerdConfiguration(directory));
   // Runs after both daemons have ended: what is registered first is undone last.
   scope.defer("remove docker's cgroups", () => removeCgroupTree(cgroupParent));
@@ -118,8 +125,11 @@ export async function startDocker(
     "sh",
     "-c",
     // Shims put their sockets below /run/containerd whatever they are asked.
-    DETACH_OTHERS + 'mount -t tmpfs tmpfs /run && ip link set lo up && exec "$@"',
+    DETACH_OTHERS + "mount -t tmpfs tmpfs /run && ip link set lo up && " +
+    'if [ -s "$1" ]; then mount --bind "$1" /etc/subuid && mount --bind "$1" /etc/subgid; fi && ' +
+    'shift && exec "$@"',
     "sh",
+    `${directory}/subids`,
   ]);
   const into = (pid: number) => ["nsenter", "--target", `${pid}`, "--net", "--mount"];
   scope.defer("end what is left of docker's containers", () => endStragglers(cgroupParent));
