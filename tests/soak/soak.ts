@@ -3,6 +3,7 @@
  * before and after. It takes some minutes and is not part of `deno task test`, which lives through
  * fewer (tests/integration/soak_test.ts). `deno task test:soak shim`: tests/soak/shim.ts.
  * `deno task test:soak kill`: tests/soak/kills.ts.
+ * `deno task test:soak transfer [MEGABYTES]`: tests/soak/transfer.ts.
  */
 import { installPackages, TEST_PACKAGES } from "../support/packages.ts";
 import { run } from "../support/process.ts";
@@ -12,8 +13,10 @@ import { type Census, compareCensuses } from "./census.ts";
 import { soakKills } from "./kills.ts";
 import { soak } from "./rounds.ts";
 import { soakShim } from "./shim.ts";
+import { soakTransfer } from "./transfer.ts";
 
 const DEFAULT_ROUNDS = 1000;
+const DEFAULT_MEGABYTES = 200;
 const LANES = 8;
 const WARM_UP = 80;
 
@@ -44,6 +47,12 @@ async function main(): Promise<number> {
   }
   if (Deno.args[0] === "kill") {
     await killAtRandom(Number(Deno.args[1] ?? DEFAULT_ROUNDS), Number(Deno.args[2] ?? Date.now()));
+    return 0;
+  }
+  if (Deno.args[0] === "transfer") {
+    await using scope = new Scope();
+    const speed = await soakTransfer(scope, Number(Deno.args[1] ?? DEFAULT_MEGABYTES));
+    console.log(`${speed.toFixed(1)} MB/s each way, and every byte as it was`);
     return 0;
   }
   await using scope = new Scope();
