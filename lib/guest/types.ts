@@ -110,6 +110,21 @@ export interface GuestNetwork {
   mtu: number;
   ipv4?: { address: string; prefixLength: number; gateway?: string };
   ipv6?: { address: string; prefixLength: number; gateway?: string };
+  /** Further ones. */
+  addresses?: { address: string; prefixLength: number }[];
+  /** Besides the default ones. */
+  routes?: GuestRoute[];
   /** IPv6, of the interface that the guest takes over; undefined: it is to have none. */
   linkLocal?: string;
+}
+
+/** A route to a part of the addresses. */
+export interface GuestRoute {
+  family: "inet" | "inet6";
+  destination: string;
+  prefixLength: number;
+  /** Undefined: its addresses are on the link. */
+  gateway?: string;
+  /** The gateway is on the link although no address of the interface says so. */
+  onLink?: true;
 }

@@ -12,7 +12,7 @@ import {
   RT_SCOPE_UNIVERSE,
 } from "../protocol/netlink/constants.ts";
 import type { Link } from "../protocol/netlink/link.ts";
-import type { DefaultRoute } from "../protocol/netlink/route.ts";
+import type { DefaultRoute, StaticRoute } from "../protocol/netlink/route.ts";
 import type { NetworkFacts } from "./types.ts";
 
 /** What a network namespace holds. */
@@ -20,6 +20,7 @@ export interface NetworkTables {
   links: Link[];
   addresses: LinkAddress[];
   routes: DefaultRoute[];
+  staticRoutes?: (StaticRoute & { index: number })[];
 }
 
 /**
@@ -50,6 +51,8 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
   const others = links
     .filter((other) => other !== link && usableAddresses(other, tables.addresses).length > 0)
     .map(({ name }) => name);
+  const routes = (tables.staticRoutes ?? []).filter(({ index }) => index === link.index)
+    .map(({ index: _, ...route }) => route);
   const linkLocal = linkLocalOf(link, tables.addresses);
   return {
     name: link.name,
@@ -60,6 +63,7 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
       .map(({ family, address, prefixLength }) => ({ family, address, prefixLength })),
     ...(linkLocal && { linkLocal }),
     ...((inet || inet6) && { gateway: { ...(inet && { inet }), ...(inet6 && { inet6 }) } }),
+    ...(routes.length > 0 && { routes }),
     ...(others.length > 0 && { others }),
   };
 }

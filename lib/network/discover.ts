@@ -3,7 +3,7 @@ import { isForwarding } from "./forwarding.ts";
 import { listAddresses, parseAddress } from "../protocol/netlink/address.ts";
 import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "../protocol/netlink/constants.ts";
 import { listLinks, parseLink } from "../protocol/netlink/link.ts";
-import { listRoutes, parseDefaultRoute } from "../protocol/netlink/route.ts";
+import { listRoutes, parseDefaultRoute, parseStaticRoute } from "../protocol/netlink/route.ts";
 import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 import { TAP_NAME } from "./names.ts";
 import { tapOwner } from "./owner.ts";
@@ -35,10 +35,10 @@ function readTables(socket: NetlinkSocket): NetworkTables {
     .filter((message) => message.type === RTM_NEWADDR)
     .map(parseAddress)
     .filter(isDefined);
-  const routes = (["inet", "inet6"] as const)
+  const found = (["inet", "inet6"] as const)
     .flatMap((family) => socket.dump(listRoutes(family), "list routes", family))
-    .filter((message) => message.type === RTM_NEWROUTE)
-    .map(parseDefaultRoute)
-    .filter(isDefined);
-  return { links, addresses, routes };
+    .filter((message) => message.type === RTM_NEWROUTE);
+  const routes = found.map(parseDefaultRoute).filter(isDefined);
+  const staticRoutes = found.map(parseStaticRoute).filter(isDefined);
+  return { links, addresses, routes, staticRoutes };
 }

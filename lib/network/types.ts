@@ -1,4 +1,5 @@
 import type { InterfaceAddress } from "../protocol/netlink/address.ts";
+import type { StaticRoute } from "../protocol/netlink/route.ts";
 import type { TapOwner } from "./owner.ts";
 /** The container's interface: the one that the default route leaves by. */
 export interface NetworkFacts {
@@ -13,6 +14,8 @@ export interface NetworkFacts {
   /** IPv6; undefined where IPv6 is off. */
   linkLocal?: string;
   gateway?: { inet?: string; inet6?: string };
+  /** Routes by it that somebody has set, besides the default ones; absent when there are none. */
+  routes?: StaticRoute[];
   /** Names of others with an address; absent when there are none. */
   others?: string[];
   /** Whether IPv4 packets that come in by it and are for another address are forwarded. */

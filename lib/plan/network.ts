@@ -147,5 +147,10 @@ export function guestNetwork(network: NetworkFacts, mode: NetworkMode): GuestNet
       gateway: network.gateway?.inet6,
     };
   }
+  const further = network.addresses.filter((address) => address !== ipv4 && address !== ipv6);
+  if (further.length > 0) {
+    guest.addresses = further.map(({ address, prefixLength }) => ({ address, prefixLength }));
+  }
+  if (network.routes !== undefined) guest.routes = network.routes;
   return guest;
 }

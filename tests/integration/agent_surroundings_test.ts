@@ -33,7 +33,7 @@ const LOOK: Record<string, string> = {
   "what it cannot write": "for f in / /proc/sys/kernel /proc/sysrq-trigger /sys /made/here; do " +
     "[ -w $f ] && echo $f; touch $f/x 2>/dev/null && echo made $f/x; done",
   "what it can write": "for d in /scratch /dev/shm; do echo hello >$d/x && cat $d/x; done",
-  "other processes": "ls /proc | grep -c '^[0-9]'",
+  "other processes": "set -- /proc/[0-9]*; echo $*",
   "settings of its kernel": "cat /proc/sys/net/ipv4/ip_unprivileged_port_start",
   "its network":
     "ip -o link | sed 's/^[0-9]*: //; s/@[^:]*//'; ip -o address | sed 's/^[0-9]*: //'",
@@ -184,7 +184,7 @@ async function surroundings(scope: Scope, network: Namespace) {
       user: { uid: 1000, gid: 1001, additionalGids: [7, 8], umask: 0o27 },
       noNewPrivileges: true,
       rlimits: [
-        { type: "RLIMIT_NOFILE", soft: 99, hard: 100 },
+        { type: "RLIMIT_NOFILE", soft: 499, hard: 500 },
         { type: "RLIMIT_CORE", soft: 0, hard: 0 },
         { type: "RLIMIT_STACK", soft: 4194304, hard: 8388608 },
         { type: "RLIMIT_MEMLOCK", soft: 65536, hard: 65536 },
@@ -221,6 +221,11 @@ testIf("agent: a program has around it what it has under runc", NEEDS, async () 
     "ip link set lo up",
     "ip -6 address add fd00:9::2/64 dev eth0 nodad",
     "ip -6 address add fe80::42:aff:fe09:2/64 dev eth0 nodad",
+    "ip address add 10.9.0.7/24 dev eth0",
+    "ip address add 10.10.0.7/28 dev eth0",
+    "ip route add 10.77.0.0/16 via 10.78.0.1 dev eth0 onlink",
+    "ip route add 10.78.0.1/32 dev eth0",
+    "ip -6 route add fd00:77::/32 via fd00:9::1",
   );
   const edit = await surroundings(scope, network);
   const initrd = await makeLinuxInitrd({ moduleTree: true });

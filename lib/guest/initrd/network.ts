@@ -4,8 +4,8 @@ import { addressBytes, macBytes, sharePrefix } from "../../protocol/netlink/ip.t
 import { setLinkUp, setLinkWithoutLinkLocal } from "../../protocol/netlink/link.ts";
 import { encodeMessage } from "../../protocol/netlink/message.ts";
 import type { Request } from "../../protocol/netlink/request.ts";
-import { addDefaultRoute } from "../../protocol/netlink/route.ts";
-import type { GuestNetwork } from "../types.ts";
+import { addDefaultRoute, addRoute } from "../../protocol/netlink/route.ts";
+import type { GuestNetwork, GuestRoute } from "../types.ts";
 
 /** Placeholder: the interface's index is not known before the guest boots. */
 const UNKNOWN_INDEX = 0;
@@ -20,13 +20,18 @@ const LOOPBACK_INDEX = 1;
  * message without one, and sends them in order: an address cannot be used before the interface is up,
  * nor a gateway before there is an address.
  */
-export function networkFile({ mac, ipv4, ipv6, linkLocal }: GuestNetwork): Uint8Array {
+export function networkFile(network: GuestNetwork): Uint8Array {
+  const { mac, ipv4, ipv6, linkLocal, addresses = [], routes = [] } = network;
   const requests = [
     setLinkUp(LOOPBACK_INDEX),
     setLinkWithoutLinkLocal(UNKNOWN_INDEX),
     setLinkUp(UNKNOWN_INDEX),
     ...linkLocal === undefined ? [] : [linkLocalAddress(linkLocal)],
     ...[ipv4, ipv6].flatMap((family) => family === undefined ? [] : familyRequests(family)),
+    ...addresses.map((address) => addAddress(UNKNOWN_INDEX, address)),
+    // A gateway may be on the link by a route only.
+    ...routes.filter(({ gateway }) => gateway === undefined).map(routeRequest),
+    ...routes.filter(({ gateway }) => gateway !== undefined).map(routeRequest),
   ];
   const messages = requests.map(({ type, flags = 0, payload, attributes }) =>
     encodeMessage(
@@ -43,6 +48,10 @@ export function networkFile({ mac, ipv4, ipv6, linkLocal }: GuestNetwork): Uint8
  */
 function linkLocalAddress(address: string): Request {
   return addAddress(UNKNOWN_INDEX, { address, prefixLength: LINK_LOCAL_PREFIX });
+}
+
+function routeRequest(route: GuestRoute): Request {
+  return addRoute(UNKNOWN_INDEX, route);
 }
 
 function familyRequests(

@@ -87,6 +87,7 @@ export const RTM_NEWTFILTER = 44;
 export const RTM_GETTFILTER = 46;
 
 // linux/rtnetlink.h: routes
+export const RTA_DST = 1;
 export const RTA_OIF = 4;
 export const RTA_GATEWAY = 5;
 export const RTA_PRIORITY = 6;
@@ -94,7 +95,9 @@ export const RTA_MULTIPATH = 9;
 export const RTA_TABLE = 15;
 export const RT_TABLE_MAIN = 254;
 export const RTN_UNICAST = 1;
+export const RTPROT_KERNEL = 2;
 export const RTPROT_BOOT = 3;
+export const RTPROT_RA = 9;
 export const RTNH_F_ONLINK = 4;
 export const RTM_F_CLONED = 0x200;
 

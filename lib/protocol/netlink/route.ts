@@ -3,7 +3,10 @@ import {
   AF_INET6,
   NLM_F_CREATE,
   NLM_F_EXCL,
+  RT_SCOPE_LINK,
+  RT_SCOPE_UNIVERSE,
   RT_TABLE_MAIN,
+  RTA_DST,
   RTA_GATEWAY,
   RTA_MULTIPATH,
   RTA_OIF,
@@ -15,6 +18,8 @@ import {
   RTN_UNICAST,
   RTNH_F_ONLINK,
   RTPROT_BOOT,
+  RTPROT_KERNEL,
+  RTPROT_RA,
 } from "./constants.ts";
 import { addressBytes, formatAddress } from "./ip.ts";
 import {
@@ -70,6 +75,81 @@ export function addDefaultRoute(index: number, gateway: string, onLink: boolean)
     payload,
     // The interface first: it is filled in later, at a known place (lib/build/guest_init/init.c).
     attributes: [{ type: RTA_OIF, value: u32(index) }, { type: RTA_GATEWAY, value: bytes }],
+  };
+}
+
+/** A route to a part of the addresses, which somebody has set. */
+export interface StaticRoute {
+  family: "inet" | "inet6";
+  destination: string;
+  prefixLength: number;
+  /** Undefined: its addresses are on the link. */
+  gateway?: string;
+  /** The gateway is on the link although no address of the interface says so. */
+  onLink?: true;
+}
+
+/**
+ * Adds a route; EEXIST when there is one to the same addresses.
+ *
+ * @param index of the interface that it leaves by
+ */
+export function addRoute(
+  index: number,
+  { destination, prefixLength, gateway, onLink }: StaticRoute,
+): Request {
+  const bytes = addressBytes(destination);
+  const payload = new Uint8Array(RTMSG_SIZE);
+  payload[0] = bytes.length === 4 ? AF_INET : AF_INET6;
+  payload[1] = prefixLength;
+  payload[4] = RT_TABLE_MAIN;
+  payload[5] = RTPROT_BOOT;
+  payload[6] = gateway === undefined ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE;
+  payload[7] = RTN_UNICAST;
+  viewOf(payload).setUint32(8, onLink ? RTNH_F_ONLINK : 0, true);
+  return {
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | NLM_F_EXCL,
+    payload,
+    // The interface first, as above.
+    attributes: [
+      { type: RTA_OIF, value: u32(index) },
+      { type: RTA_DST, value: bytes },
+      ...(gateway === undefined ? [] : [{ type: RTA_GATEWAY, value: addressBytes(gateway) }]),
+    ],
+  };
+}
+
+/**
+ * @param message an RTM_NEWROUTE
+ * @returns undefined for every route but a unicast one of the main table to a part of the addresses, by one
+ *   interface, that neither the kernel made of an address nor a router advertised
+ * @throws {HostError} when it is malformed
+ */
+export function parseStaticRoute(
+  message: NetlinkMessage,
+): StaticRoute & { index: number } | undefined {
+  const { payload } = message;
+  const attributes = decodeAttributes(payload, RTMSG_SIZE);
+  const [family, prefixLength, , , table, protocol, , type] = payload;
+  const destination = attributes.get(RTA_DST);
+  const index = numberOf(attributes.get(RTA_OIF));
+  if (family !== AF_INET && family !== AF_INET6) return undefined;
+  if (type !== RTN_UNICAST || protocol === RTPROT_KERNEL || protocol === RTPROT_RA) {
+    return undefined;
+  }
+  if ((numberOf(attributes.get(RTA_TABLE)) ?? table) !== RT_TABLE_MAIN) return undefined;
+  const flags = viewOf(payload).getUint32(8, true);
+  if (flags & RTM_F_CLONED) return undefined;
+  if (prefixLength === 0 || destination === undefined || index === undefined) return undefined;
+  const gateway = attributes.get(RTA_GATEWAY);
+  return {
+    family: family === AF_INET ? "inet" : "inet6",
+    destination: formatAddress(destination),
+    prefixLength: prefixLength!,
+    index,
+    ...(gateway && { gateway: formatAddress(gateway) }),
+    ...(flags & RTNH_F_ONLINK && { onLink: true as const }),
   };
 }
 

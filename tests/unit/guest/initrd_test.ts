@@ -69,6 +69,17 @@ const NETWORK = {
   ipv4: { address: "10.88.3.7", prefixLength: 32, gateway: "169.254.1.1" },
   ipv6: { address: "fd00:88::7", prefixLength: 64, gateway: "fe80::1" },
   linkLocal: "fe80::7",
+  addresses: [{ address: "10.88.3.8", prefixLength: 24 }],
+  routes: [
+    {
+      family: "inet" as const,
+      destination: "10.77.0.0",
+      prefixLength: 16,
+      gateway: "10.78.0.1",
+      onLink: true as const,
+    },
+    { family: "inet" as const, destination: "10.78.0.1", prefixLength: 32 },
+  ],
 };
 
 /** The messages of `/urunc/network`: type, flags, what follows the header. */
@@ -114,6 +125,19 @@ Deno.test("the segment of a guest with a network sets up both families, in order
       0x605,
       "0a000000fe030001" + "00000000" + "0800040000000000" +
       "14000500" + "fe80000000000000" + "0000000000000001",
+    ],
+    [20, 0x605, "02180000" + "00000000" + "08000200" + "0a580308" + "08000100" + "0a580308"],
+    // The link's first; RT_SCOPE_LINK.
+    [
+      24,
+      0x605,
+      "02200000fe03fd01" + "00000000" + "08000400" + "00000000" + "08000100" + "0a4e0001",
+    ],
+    [
+      24,
+      0x605,
+      "02100000fe030001" + "04000000" + "08000400" + "00000000" + "08000100" + "0a4d0000" +
+      "08000500" + "0a4e0001",
     ],
   ]);
   assert.equal(decode(files.get("etc/resolv.conf")!.content), "nameserver ::1\n");

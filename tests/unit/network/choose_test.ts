@@ -120,6 +120,10 @@ Deno.test("chooseInterface reports the facts of both families", () => {
       route(2, 7, "10.0.0.7"),
       route(2, 0, "10.0.0.1"),
     ],
+    staticRoutes: [
+      { family: "inet", destination: "10.7.0.0", prefixLength: 16, index: 2 },
+      { family: "inet", destination: "10.8.0.0", prefixLength: 16, index: 3 },
+    ],
   });
   assert.deepEqual(facts, {
     name: "eth2",
@@ -133,6 +137,7 @@ Deno.test("chooseInterface reports the facts of both families", () => {
       { family: "inet6", address: "fd00::2", prefixLength: 64 },
     ],
     linkLocal: "fe80::2",
+    routes: [{ family: "inet", destination: "10.7.0.0", prefixLength: 16 }],
     gateway: { inet: "10.0.0.1", inet6: "fe80::1" },
     others: ["eth3"],
   });

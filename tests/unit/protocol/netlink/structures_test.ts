@@ -5,7 +5,11 @@ import { parseLink, setLinkMtu, setLinkUp } from "../../../../lib/protocol/netli
 import type { NetlinkMessage } from "../../../../lib/protocol/netlink/message.ts";
 import { encodeMessage } from "../../../../lib/protocol/netlink/message.ts";
 import type { Request } from "../../../../lib/protocol/netlink/request.ts";
-import { listRoutes, parseDefaultRoute } from "../../../../lib/protocol/netlink/route.ts";
+import {
+  listRoutes,
+  parseDefaultRoute,
+  parseStaticRoute,
+} from "../../../../lib/protocol/netlink/route.ts";
 import {
   addIngressQdisc,
   addRedirectFilter,
@@ -111,6 +115,24 @@ Deno.test("parseAddress reads our own address, not the peer's, and all of the fl
   assert.throws(() => parseAddress(message("02 18 80 00 02000000 0600 0200 0a00 0000")), HostError);
 });
 
+Deno.test("parseStaticRoute keeps what somebody has set, to a part of the addresses", () => {
+  const header = (changes: Partial<Record<"length" | "table" | "protocol" | "type", string>>) => {
+    const { length = "10", table = "fe", protocol = "03", type = "01" } = changes;
+    return `02${length}0000 ${table}${protocol}00${type} 00000000 0800 0400 02000000`;
+  };
+  const destination = " 0800 0100 0a4d0000";
+  const route = { family: "inet", destination: "10.77.0.0", prefixLength: 16, index: 2 };
+  const gateway = " 0800 0500 0a090009";
+  assert.deepEqual(parseStaticRoute(message(header({}) + destination)), route);
+  const far = { ...route, gateway: "10.9.0.9" };
+  assert.deepEqual(parseStaticRoute(message(header({}) + destination + gateway)), far);
+  const others = [{ length: "00" }, { table: "ff" }, { protocol: "02" }, { protocol: "09" }];
+  for (const changes of [...others, { type: "02" }]) {
+    assert.equal(parseStaticRoute(message(header(changes) + destination)), undefined);
+  }
+  assert.equal(parseStaticRoute(message(header({}))), undefined);
+});
+
 Deno.test("parseDefaultRoute keeps unicast default routes of the main table only", () => {
   const via = "0800 0500 0a000001 0800 0400 02000000";
   const cases: [string, string, ReturnType<typeof parseDefaultRoute>][] = [
@@ -161,7 +183,13 @@ Deno.test("parseTrafficControl reads kind and priority", () => {
 
 Deno.test("parsing random payloads ends, in data or in a HostError", () => {
   const next = random(3);
-  const parsers = [parseLink, parseAddress, parseDefaultRoute, parseTrafficControl];
+  const parsers = [
+    parseLink,
+    parseAddress,
+    parseDefaultRoute,
+    parseStaticRoute,
+    parseTrafficControl,
+  ];
   for (let round = 0; round < 20_000; round++) {
     const payload = Uint8Array.from({ length: next(80) }, () => next(round % 2 ? 256 : 20));
     // Half of them get past the first look.
