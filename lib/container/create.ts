@@ -319,6 +319,9 @@ async function launch(
   );
   preload("./proof.ts");
   preload("./monitor_process.ts");
+  preload("../cgroups/membership.ts");
+  preload("../hooks.ts");
+  preload("../network/arrival.ts");
   const { times } = await expect(creation, "performed");
   const container = readNamespaces(init.pid);
   timeline.init.namespaces = courseOf(init.pid, namespaces, times);

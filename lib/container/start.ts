@@ -177,6 +177,7 @@ async function letExec(
     }
     send(fd, new Uint8Array([START_BYTE]), MSG_NOSIGNAL);
     preload("./proof.ts");
+    preload("../hooks.ts");
     const left = Math.max(0, deadline - performance.now());
     const [events] = await pollAsync([{ fd, events: POLLIN }], left);
     // It would execute the monitor later, whose identity would not be verified then.
