@@ -44,12 +44,13 @@ import type { TerminalReceiver } from "../plan/types.ts";
 import { programOf } from "../seccomp/filter.ts";
 import type { CallFilter } from "../seccomp/types.ts";
 import { debug } from "../watch.ts";
+import { isOnSerialLine } from "./console.ts";
 import { execFailure, LONGEST_REPORT, STARTED } from "./exec_failure.ts";
 import { takeExecPort } from "./exec_port.ts";
 import { containerStatus } from "./pause.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
-import type { Store } from "./store.ts";
+import type { ContainerDirectory, Store } from "./store.ts";
 
 /** A further process that a container is to run. */
 export interface ExecRequest {
@@ -100,7 +101,7 @@ export async function execInContainer(request: ExecRequest): Promise<ExecStarted
   const directory = store.open(id);
   const state = requireState(directory);
   requireRunning(state);
-  requireAgent(state);
+  requireAgent(state, directory);
   const description = describeProcess(process);
   requireSize(description, id);
   const filter = planRelayFilter(await request.configuration());
@@ -298,9 +299,15 @@ function requireRunning(state: ContainerState): void {
   });
 }
 
-function requireAgent({ id, stop }: ContainerState): void {
-  if (stop?.agent) return;
-  throw noAgent(id, "its guest has no agent, and so no processes that another could join");
+function requireAgent({ id, stop }: ContainerState, directory: ContainerDirectory): void {
+  if (!stop?.agent) {
+    throw noAgent(id, "its guest has no agent, and so no processes that another could join");
+  }
+  if (!isOnSerialLine(directory)) return;
+  throw noAgent(
+    id,
+    "its guest's kernel has no driver of virtio-serial, by which the agent is reached",
+  );
 }
 
 function noAgent(id: string, reason: string): UnsupportedError {

@@ -48,7 +48,7 @@ const [ENOENT, ENOTDIR] = [2, 20];
  * what a guest said: anything else than its few forms is a guest that breaks the protocol.
  */
 export function execFailure(report: string, id: string, process: Process): Error {
-  const [, stage, errno] = /^failed (\d) (\d{1,4})$/.exec(report) ?? [];
+  const [, stage, errno] = /^failed ([0-7]) (\d{1,4})$/.exec(report) ?? [];
   if (stage !== undefined) return programFailure(STAGES[Number(stage)]!, Number(errno), process);
   const [, what, number] = /^error (\w{1,40}) (\d{1,4})$/.exec(report) ?? [];
   if (what !== undefined) return failed(id, `the relay: ${what}: ${reasonOf(Number(number))}`);

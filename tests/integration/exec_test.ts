@@ -2,13 +2,20 @@
 import assert from "node:assert/strict";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { assertNothingLeft, Container, type ContainerOptions } from "../support/runtime.ts";
+import { waitFor } from "../support/process.ts";
+import { Terminal } from "../support/pty.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { uruncBinary } from "../support/urunc.ts";
 
 const QEMU = {
   needs: ["root", "qemu-system-x86_64", "busybox", "cpio", "apt-get"],
   timeoutSeconds: 180,
 };
+
+/** How often a relay is killed in mid-flood. */
+const ROUNDS = 30;
+const uruncPath = await uruncBinary();
 
 /** A running guest with an agent, whose program waits. */
 async function startGuest(scope: Scope, options: ContainerOptions = {}): Promise<Container> {
@@ -68,3 +75,110 @@ testIf("exec: exit codes, output, input and its end, and who it is", QEMU, async
   assert.equal((await container.delete()).code, 0);
   assertNothingLeft(container);
 });
+
+/** How many processes of the guest have this text in their command line. */
+async function countInGuest(
+  { urunc, id }: ReturnType<typeof callerOf>,
+  text: string,
+): Promise<number> {
+  const { stdout } = await urunc(["exec", id, "busybox", "ps", "-o", "args"]);
+  return stdout.split("\n").filter((line) => line.includes(text)).length;
+}
+
+function callerOf(container: Container) {
+  return { id: container.id, urunc: container.urunc.bind(container) };
+}
+
+testIf(
+  "exec: a relay that is killed ends its process, and nothing of it is left",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const container = await startGuest(scope);
+    const caller = callerOf(container);
+    const pidFile = `${await scope.temporaryDirectory("pid")}/pid`;
+    const detached = async (script: string) => {
+      const args = ["exec", "--detach", "--pid-file", pidFile, container.id];
+      const { code, stderr } = await container.urunc([...args, "busybox", "sh", "-c", script]);
+      assert.equal(code, 0, stderr);
+      return Number(await Deno.readTextFile(pidFile));
+    };
+
+    const pid = await detached("busybox sleep 555 & busybox sleep 556");
+    const { uid, monitor } = await readUids(pid, await container.monitorPid());
+    assert.deepEqual(uid, monitor);
+    await waitFor(async () => await countInGuest(caller, "sleep 55") >= 2, {
+      timeoutSeconds: 20,
+      what: "both",
+    });
+    Deno.kill(pid, "SIGKILL");
+    await waitFor(async () => await countInGuest(caller, "sleep 55") === 0, {
+      timeoutSeconds: 20,
+      what: "the end of its process",
+    });
+
+    // In the middle of a flood, which the next one on the same port must not see.
+    for (let round = 0; round < ROUNDS; round++) {
+      Deno.kill(await detached("while :; do echo stale; done"), "SIGKILL");
+      if (round % 10 > 0) continue;
+      const { stdout } = await container.urunc(["exec", container.id, "busybox", "echo", "new"]);
+      assert.equal(stdout, "new\n");
+    }
+    assert.equal(await countInGuest(caller, "stale"), 0);
+
+    // What exits by itself may leave something behind.
+    await container.urunc(["exec", container.id, "busybox", "sh", "-c", "busybox sleep 444 &"]);
+    assert.equal(await countInGuest(caller, "sleep 444"), 1);
+  },
+);
+
+/** Of each: real, effective, saved, file system. */
+async function readUids(relay: number, monitor: number) {
+  const uidOf = async (pid: number) =>
+    /^Uid:\t(.*)$/m.exec(await Deno.readTextFile(`/proc/${pid}/status`))?.[1];
+  return { uid: await uidOf(relay), monitor: await uidOf(monitor) };
+}
+
+testIf("exec: sixteen at once, and the seventeenth is answered", QEMU, async () => {
+  await using scope = new Scope();
+  const container = await startGuest(scope);
+  const sleep = [container.id, "busybox", "sh", "-c", "read line; exit 5"];
+  const running = Array.from({ length: 16 }, () =>
+    new Deno.Command(uruncPath, {
+      args: ["--root", container.root, "exec", ...sleep],
+      stdin: "piped",
+      stdout: "null",
+      stderr: "null",
+    }).spawn());
+  const caller = callerOf(container);
+  await waitFor(async () => {
+    const { stderr } = await caller.urunc(["exec", container.id, "busybox", "true"]);
+    return /resource exhausted: 16 further processes run in it already/.test(stderr);
+  }, { timeoutSeconds: 60, what: "sixteen" });
+  for (const child of running) await child.stdin.close();
+  for (const child of running) assert.equal((await child.status).code, 5);
+  const { code } = await caller.urunc(["exec", container.id, "busybox", "true"]);
+  assert.equal(code, 0);
+});
+
+testIf(
+  "exec: a terminal has a size, which changes, and Ctrl-C ends what runs on it",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const container = await startGuest(scope);
+    const script = "trap 'exit 5' INT; while :; do busybox stty size; busybox sleep 0.2; done";
+    const terminal = new Terminal(scope);
+    const { master } = terminal;
+    master.resize(33, 99);
+    const { ended } = terminal.spawn(scope, [
+      ...[uruncPath, "--root", container.root, "exec", "--tty", container.id],
+      ...["busybox", "sh", "-c", script],
+    ]);
+    await master.waitForText("33 99\r\n", 60);
+    master.resize(44, 111);
+    await master.waitForText("44 111\r\n");
+    await master.type("\x03");
+    assert.equal((await ended).exitCode, 5);
+  },
+);
