@@ -86,7 +86,8 @@ function tender(tender: Tender): Monitor {
     kernels: `Solo5 guests for ${name}`,
     refuseKernel: (kernel) => refuseKernel(kernel, name),
     attachesManifest: true,
-    calledInVersion: "Solo5",
+    // `NAME tender, version v0.12.1`, with the name that it is called by.
+    calledInVersion: "tender, version",
     binaryNames: [`solo5-${name}`],
     dataPaths: [],
     firmwareDirectories: [],

@@ -282,3 +282,33 @@ testIf(
     assertFailed(await run([urunc, "config", "verify"]), ['"verify"', "show, check"], 2);
   },
 );
+
+testIf("doctor asks a configured monitor who it is", { needs: ["root", "gcc"] }, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("monitors");
+  const says = async (name: string, text: string) => {
+    const source = `${directory}/${name}.c`;
+    await Deno.writeTextFile(source, `int puts(const char *);int main(void){puts("${text}");}`);
+    await run(["gcc", source, "-o", `${directory}/${name}`], { check: true });
+    return `${directory}/${name}`;
+  };
+  // What each prints that is known: QEMU 10, Firecracker 1.16, Solo5 0.12.1, whatever its file is called.
+  const config = `${directory}/config.toml`;
+  const tables = [
+    ["qemu", await says("q", "QEMU emulator version 10.0.3 (Debian)")],
+    ["firecracker", await says("f", "Firecracker v1.16.0")],
+    ["hvt", await says("h", "h tender, version v0.12.1")],
+    ["spt", "/usr/bin/true"],
+  ].map(([name, path]) => `[monitors.${name}]\npath = "${path}"\n`);
+  await Deno.writeTextFile(config, tables.join(""));
+  const { stdout } = await run([await uruncBinary(), "--config", config, "doctor", "--json"]);
+  const { facts }: { facts: NodeFacts } = JSON.parse(stdout);
+  const versions = Object.entries(facts.monitors).map(([name, it]) => [name, it.version]);
+  assert.deepEqual(versions, [
+    ["qemu", "10.0.3"],
+    ["firecracker", "1.16.0"],
+    ["hvt", "0.12.1"],
+    ["spt", undefined],
+  ]);
+  assert.match(facts.monitors.spt!.problem!.reason, /\/usr\/bin\/true --version does not print/);
+});

@@ -65,7 +65,8 @@ async function surveyMonitor(
     const identity = await askIdentity(path);
     const version = parseVersion(identity);
     if (!identity.toLowerCase().includes(monitor.calledInVersion.toLowerCase())) {
-      const reason = `${path} --version does not say that it is ${monitor.calledInVersion}`;
+      const reason = `${path} --version does not print "${monitor.calledInVersion}": ` +
+        "it is another program";
       return { ...about, path, problem: { reason } };
     }
     return version === undefined ? { ...about, path } : { ...about, path, version };

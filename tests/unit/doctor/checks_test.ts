@@ -370,11 +370,11 @@ const CASES: [
   [
     "a program of another name",
     (it) => {
-      it.monitors.qemu!.problem = { reason: "/usr/bin/true does not say that it is QEMU" };
+      it.monitors.qemu!.problem = { reason: '/usr/bin/true --version does not print "QEMU"' };
     },
     "fail",
     "monitors",
-    /does not say that it is QEMU/,
+    /does not print "QEMU"/,
     /./,
   ],
   [
