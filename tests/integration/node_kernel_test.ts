@@ -51,7 +51,7 @@ testIf(
     });
     const { code, stdout } = await guest.run();
     assert.deepEqual(stdout.split("\n"), [
-      ...["failover", "net_failover", "overlay", "virtio_blk", "virtio_net"],
+      ...["failover", "net_failover", "virtio_blk", "virtio_net"],
       ...["modules.dep", ""],
     ]);
     assert.equal(code, 7);

@@ -23,6 +23,8 @@ void set_up_network(int alone) {
 }
 void load_node_drivers(void) {
 }
+void remove_node_drivers(void) {
+}
 void leave_root(void) {
 }
 void agent(struct process *process) {

@@ -398,6 +398,7 @@ void agent(struct process *process) {
   open_signals();
   load_drivers();
   enter_root(process);
+  remove_node_drivers();
   set_up_guest(process);
   seed_random();
   set_up_network(1);

@@ -127,6 +127,7 @@ int main(void) {
     if (!parse_process(text, size, &process)) fail("/urunc/process", EINVAL);
     agent(&process);
   }
+  remove_node_drivers();
   set_up_network(0);
   fail(process.args[0], run_program(process.args, process.env));
 }

@@ -65,8 +65,10 @@ void __attribute__((noreturn)) end_machine(int code);
 /* network.c: sets up what /urunc/network says, if it is there; alone: nothing else in the guest does. */
 void set_up_network(int alone);
 
-/* modules.c: loads the drivers of a kernel that is the node's, and not the image's. */
+/* modules.c: loads what every guest needs of a kernel that is the node's, and not the image's; and removes its
+ * files, which are the guest's memory, when no other is needed any more. */
 void load_node_drivers(void);
+void remove_node_drivers(void);
 
 /* run.c */
 int run_program(char **args, char **env);

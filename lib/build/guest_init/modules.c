@@ -22,9 +22,10 @@
 /* Modules of a kernel that is the node's (lib/kernels). */
 #define NODE_MODULES "/urunc/modules"
 
-/* The bus, and what is on it. */
-static const char *const DRIVERS[] = {"virtio_pci", "virtio_console", "virtio_blk",
-                                      "virtio_net", "virtio_rng"};
+/* The buses, and what is on them; packet sockets, by which networks are set up. Any other waits until it is
+ * needed: the largest take seconds where the processor is emulated. */
+static const char *const DRIVERS[] = {"virtio_pci", "virtio_mmio", "virtio_console", "virtio_blk",
+                                      "virtio_net", "virtio_rng",  "af_packet"};
 
 /* Of the modules, and the text of their modules.dep, which may not be there. */
 static char directory[PATH_MAX];
@@ -82,28 +83,34 @@ void load_module(const char *name) {
   free(copy);
 }
 
-void load_drivers(void) {
-  struct utsname name;
+static void load_from(const char *from) {
   char path[PATH_MAX];
   size_t size;
-  uname(&name);
-  snprintf(directory, sizeof directory, "/lib/modules/%s", name.release);
-  snprintf(path, sizeof path, "/lib/modules/%s/modules.dep", name.release);
+  snprintf(directory, sizeof directory, "%s", from);
+  snprintf(path, sizeof path, "%s/modules.dep", from);
   dependencies = contents_of(path, &size);
+  if (dependencies == NULL) return;
   for (size_t i = 0; i < sizeof DRIVERS / sizeof *DRIVERS; i++) load_module(DRIVERS[i]);
 }
 
-/* All of them: each comes after what it needs. The memory that the files take is the guest's. */
+void load_drivers(void) {
+  struct utsname name;
+  char from[PATH_MAX];
+  if (dependencies != NULL) return;
+  uname(&name);
+  snprintf(from, sizeof from, "/lib/modules/%s", name.release);
+  load_from(from);
+}
+
 void load_node_drivers(void) {
+  load_from(NODE_MODULES);
+}
+
+void remove_node_drivers(void) {
   char path[PATH_MAX];
-  size_t size;
-  char *dependencies = contents_of(NODE_MODULES "/modules.dep", &size), *rest = dependencies;
-  if (dependencies == NULL) return;
-  for (char *line; (line = strsep(&rest, "\n")) != NULL && *line;) {
-    line[strcspn(line, ":")] = '\0';
-    load_file(NODE_MODULES, line);
-    snprintf(path, sizeof path, NODE_MODULES "/%s", line);
-    unlink(path);
+  if (strcmp(directory, NODE_MODULES) != 0 || dependencies == NULL) return;
+  for (const char *line = dependencies; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+    snprintf(path, sizeof path, "modules/%.*s", (int)strcspn(line, ":\n"), line);
+    unlinkat(own_files, path, 0);
   }
-  free(dependencies);
 }
