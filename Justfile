@@ -69,6 +69,6 @@ test-soak *ARGS:
 bench *ARGS:
     {{deno}} task bench {{ARGS}}
 
-# Records which functions a start calls, which are compiled early; needs root.
+# records which functions a start calls: they are compiled early; needs root
 early *ARGS:
     {{deno}} task early {{ARGS}}

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { EARLY_FUNCTIONS } from "../../../lib/build/early_functions.ts";
+import { exists } from "../../../lib/os/files.ts";
 import { finishEarly, markEarly, recorder } from "../../../lib/build/early.ts";
 
 const CODE = `const table = makeTable();
@@ -83,4 +85,12 @@ Deno.test("a recording program writes down once what it calls", () => {
   } finally {
     Deno.removeSync(directory, { recursive: true });
   }
+});
+
+Deno.test("the list of early functions is about this program: otherwise run deno task early", () => {
+  const modules = Object.keys(EARLY_FUNCTIONS);
+  const root = new URL("../../../", import.meta.url).pathname;
+  const gone = modules.filter((it) => it.includes("/") && !exists(`${root}${it}`));
+  assert.ok(modules.length > 100, `${modules.length} modules`);
+  assert.ok(gone.length < modules.length / 10, gone.join(" "));
 });
