@@ -121,3 +121,51 @@ testIf("docker: exec, health checks, attach and top of a guest with an agent", {
     what: "their end",
   });
 });
+
+testIf("docker: exec by the runtime's path", {
+  needs: [...NEEDS, "busybox", "cpio", "apt-get"],
+  timeoutSeconds: 300,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithUrunc(scope);
+  const { docker } = it;
+  await it.makeImage(
+    "linux",
+    await linuxImage(scope, "tcg", { moduleTree: true }, { agent: "on" }),
+  );
+  const { stdout } = await docker([
+    ...["run", "--detach", "--runtime=urunc", "--network=none", "--env=PATH=/bin", "linux"],
+    ...sh("echo up; busybox sleep 1000"),
+  ], { check: true });
+  const id = stdout.trim();
+  await logsWith(it, id, "up\n");
+  const exec = (command: string[], stdin?: string, flags: string[] = []) =>
+    docker(["exec", ...flags, id, ...command], { stdin, timeoutSeconds: 60 });
+
+  assert.deepEqual(await exec(sh("echo out; echo err >&2; exit 3")), {
+    code: 3,
+    stdout: "out\n",
+    stderr: "err\n",
+  });
+  const counted = await exec(["busybox", "wc", "-c"], "hello world\n", ["--interactive"]);
+  assert.deepEqual([counted.code, counted.stdout], [0, "12\n"]);
+  const who = await exec(sh("busybox id; pwd"), undefined, ["--user=7:8", "--workdir=/bin"]);
+  assert.equal(who.stdout, "uid=7 gid=8 groups=8\n/bin\n");
+  assert.equal((await exec(sh("kill -9 $$"))).code, 137);
+  const missing = await exec(["nothing"]);
+  assert.ok([126, 127].includes(missing.code), missing.stderr);
+  assert.match(missing.stderr + missing.stdout, /executable file not found in \$PATH/);
+  await docker(["pause", id], { check: true });
+  assert.match((await exec(sh("true"))).stderr, /paused/);
+  await docker(["unpause", id], { check: true });
+
+  const terminal = new Terminal(scope);
+  terminal.master.resize(33, 99);
+  const { ended } = terminal.spawn(scope, [
+    ...["docker", "--host", `unix://${it.directory}/docker.sock`, "exec", "-it", id],
+    ...sh("busybox stty size; read line; exit 4"),
+  ], { env: { DOCKER_CONFIG: `${it.directory}/client` } });
+  await terminal.master.waitForText("33 99\r\n", 60);
+  await terminal.master.type("\r");
+  assert.equal((await ended).exitCode, 4);
+});

@@ -4,10 +4,11 @@ import { cgroupDirectories } from "../../support/cgroups.ts";
 import { doubleConfiguration, extraFds, parseReport } from "../../support/double.ts";
 import { readIdMaps } from "../../../lib/host/id_maps.ts";
 import { busyboxFiles } from "../../support/docker.ts";
-import { guestImage, uruncJson } from "../../support/guest_images.ts";
+import { guestImage, linuxImage, uruncJson } from "../../support/guest_images.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
 import { type Podman, PODMAN_NEEDS, startPodman } from "../../support/podman.ts";
 import { isAlive, monitorOf, readStatus, waitFor } from "../../support/process.ts";
+import { Terminal } from "../../support/pty.ts";
 import { Scope } from "../../support/scope.ts";
 import { SEEN, sitAtEcho } from "../../support/sitting.ts";
 import { testIf } from "../../support/skip.ts";
@@ -144,6 +145,58 @@ testIf("podman: what the runtime refuses is what the user reads", {
   assert.match(exec.stderr, /guest/);
   assert.equal((await it.inspect("idle")).State.Status, "running");
 });
+
+testIf("podman: exec runs further processes in a guest with an agent", {
+  needs: [...NEEDS, "busybox", "cpio", "apt-get"],
+  timeoutSeconds: 180,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startPodman(scope, await uruncBinary());
+  await it.makeImage(
+    "linux",
+    await linuxImage(scope, "tcg", { moduleTree: true }, { agent: "on" }),
+  );
+  const program = ["busybox", "sh", "-c", "echo up; busybox sleep 1000"];
+  const options = ["--detach", "--name=it", "--env=PATH=/bin", ...AS_NOBODY];
+  await it.run([...options, "linux", ...program], { check: true });
+  await logsWith(it, "it", "up");
+  const exec = (args: string[], stdin?: string) =>
+    it.podman(["exec", ...args], { stdin, timeoutSeconds: 60 });
+
+  const { code, stdout, stderr } = await exec(["it", ...sh("echo out; echo err >&2; exit 3")]);
+  assert.deepEqual([code, stdout], [3, "out\n"]);
+  assert.match(stderr, /^err\n/);
+  const counted = await exec(["--interactive", "it", "busybox", "wc", "-c"], "hello world\n");
+  assert.deepEqual([counted.code, counted.stdout], [0, "12\n"]);
+  const who = await exec([
+    "--user=7:8",
+    "--workdir=/bin",
+    "--env=A=b c",
+    "it",
+    ...sh("busybox id; pwd; echo $A"),
+  ]);
+  assert.equal(who.stdout, "uid=7 gid=8\n/bin\nb c\n");
+  const missing = await exec(["it", "nothing"]);
+  assert.equal(missing.code, 127, missing.stderr);
+  assert.match(missing.stderr, /executable file not found in \$PATH/);
+  assert.equal((await exec(["it", "/bin"])).code, 126);
+
+  const terminal = new Terminal(scope);
+  terminal.master.resize(33, 99);
+  const command = it.command([
+    "exec",
+    "--interactive",
+    "--tty",
+    "it",
+    ...sh("busybox stty size; read line"),
+  ]);
+  const { ended } = terminal.spawn(scope, command);
+  await terminal.master.waitForText("33 99\r\n", 60);
+  await terminal.master.type("\r");
+  assert.equal((await ended).exitCode, 0);
+});
+
+const sh = (script: string) => ["busybox", "sh", "-c", script];
 
 testIf("podman: a container that is not a guest is an ordinary one, on a terminal too", {
   needs: [...NEEDS, "runc", "busybox"],
