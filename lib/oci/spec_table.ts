@@ -102,7 +102,8 @@ export const specTable: SpecRow[] = [
     treatment: "honoured",
     how:
       "the monitor's; RLIMIT_NOFILE is 1024, RLIMIT_CORE 0, and RLIMIT_FSIZE the largest of guest " +
-      "memory and disk images without it",
+      "memory and disk images without it. An agent's program has them inside of its guest, " +
+      "RLIMIT_NOFILE there alone",
   },
   { property: "process.noNewPrivileges", treatment: "by design", how: "it is always set" },
   {

@@ -162,12 +162,12 @@ export function umaskOf(user: User): number {
 }
 
 /**
- * What config.json asks for, and defaults in place of the caller's own limits. A program in a guest with an
- * agent may have fewer open files than its monitor needs.
+ * What config.json asks for, and defaults in place of the caller's own limits. With an agent, its limit of
+ * open files is the program's, in the guest: QEMU needs some for each queue of each device and port.
  */
 function rlimitsOf(process: Process, agent = false): PlannedRlimit[] {
-  const asked = process.rlimits.filter((it) =>
-    it.type !== FILE_SIZE.type && !(agent && isTooLow(it))
+  const asked = process.rlimits.filter(({ type }) =>
+    type !== FILE_SIZE.type && !(agent && type === "RLIMIT_NOFILE")
   );
   const missing = DEFAULT_RLIMITS.filter(({ type }) => !asked.some((it) => it.type === type));
   return [...asked, ...missing, FILE_SIZE];
