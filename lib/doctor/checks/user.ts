@@ -20,6 +20,14 @@ export function checkUser(facts: NodeFacts, who: Credentials): Line[] {
     );
     return lines.lines;
   }
+  // With "groups" that is no valid configuration.
+  if (values.ids.mode !== "container") {
+    lines.ok(
+      `ids.mode = "${values.ids.mode}" gives every monitor a user of its own, which gets in by ` +
+        `device_access = "${values.device_access}"`,
+    );
+    return lines.lines;
+  }
   switch (values.device_access) {
     case "private":
       lines.ok(

@@ -653,6 +653,14 @@ Deno.test("the user: root is refused, replaced, or let in", () => {
   assert.match(refused.fix!, /--user 65534:65534/);
 });
 
+Deno.test("the user: monitors of their own users get in", () => {
+  const ids = { ...defaultConfiguration().ids, mode: "uid" as const, range: "2000000-2000999" };
+  const lines = checkNode({ ...healthyNode(), ...configured({ ids }) }, NOBODY);
+  const line = lines.find(({ check }) => check === "user")!;
+  assert.equal(line.status, "ok");
+  assert.match(line.text, /a user of its own, which gets in by device_access = "private"/);
+});
+
 Deno.test("the user: a member of the group gets in, and so does one that the list names", () => {
   const node = { ...healthyNode(), ...GROUPS };
   const lineOf = (who: Credentials) => checkNode(node, who).filter(({ check }) => check === "user");
