@@ -59,6 +59,8 @@ export interface ExecRequest {
   id: string;
   /** As a caller of `exec` describes it: `parseProcess` of lib/oci/parse.ts. */
   process: Process;
+  /** What the agent gets in the place of its description. */
+  description?: Uint8Array<ArrayBuffer>;
   /** Is called once the container is found to be able to. */
   configuration(): Promise<Configuration>;
   /**
@@ -102,7 +104,7 @@ export async function execInContainer(request: ExecRequest): Promise<ExecStarted
   const state = requireState(directory);
   requireRunning(state);
   requireAgent(state, directory);
-  const description = describeProcess(process);
+  const description = request.description ?? describeProcess(process);
   requireSize(description, id);
   const filter = planRelayFilter(await request.configuration());
   const identity = identityOf(state, filter);

@@ -52,3 +52,8 @@ export function describeProcess(process: Process): Uint8Array<ArrayBuffer> {
   bytes.set(strings, file.length);
   return bytes;
 }
+
+/** What an agent gets in the place of a process whose output is the list of all that there are. */
+export function describeList(): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode("list-processes\0");
+}

@@ -160,7 +160,8 @@ static int enter_mounts(int theirs) {
 
 /* -------------------------------------------------------------------------------------- description */
 
-/* What /urunc/process has, and `arg=` and `env=` for each string. Keeps pointers into the text. */
+/* What /urunc/process has, and `arg=` and `env=` for each string; or `list-processes` in the place of a program.
+ * Keeps pointers into the text. */
 static int parse_request(struct session *session, struct process *process) {
   size_t records = 0, args = 0, env = 0;
   char *text = session->request;
@@ -176,9 +177,10 @@ static int parse_request(struct session *session, struct process *process) {
     char *record = text + at;
     if (strncmp(record, "arg=", 4) == 0) process->args[args++] = record + 4;
     else if (strncmp(record, "env=", 4) == 0) process->env[env++] = record + 4;
+    else if (strcmp(record, "list-processes") == 0) process->lists = 1;
     else if (!parse_record(record, process)) return 0;
   }
-  return args > 0;
+  return args > 0 || process->lists;
 }
 
 static void forget_request(struct session *session, struct process *process) {
@@ -256,6 +258,11 @@ static void __attribute__((noreturn)) run_here(
   if (dup2(files.in, 0) < 0 || dup2(files.out, 1) < 0 || dup2(files.err, 2) < 0) failure.error = errno;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);
+  if (failure.error == 0 && process->lists) {
+    close(status);
+    list_processes();
+    _exit(0);
+  }
   add_home(process);
   if (failure.error == 0) failure = try_to_become(process, 0);
   if (write(status, &failure, sizeof failure) < 0) _exit(NOT_RUN);

@@ -28,4 +28,7 @@ void exec_move(const struct pollfd *fds);
 /* A child that is not the program has exited. */
 void exec_reaped(pid_t pid, int status);
 
+/* processes.c: writes a line for each process of the guest to standard output. */
+void list_processes(void);
+
 #endif

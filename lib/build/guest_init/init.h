@@ -28,6 +28,8 @@ struct process {
   size_t group_count;
   mode_t umask;
   int no_new_privileges;
+  /* In the place of a program, the agent says which processes there are. */
+  int lists;
   const char *cwd, *hostname, *domainname;
   /* The name of the disk with the root; NULL: that is the RAM disk. */
   const char *root;

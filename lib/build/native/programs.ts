@@ -160,6 +160,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
       "root.c",
       "agent.c",
       "exec.c",
+      "processes.c",
     ],
     flags: GUEST_INIT_FLAGS,
     output: { module: "lib/guest/initrd/init_bytes.ts", constant: "GUEST_INIT" },

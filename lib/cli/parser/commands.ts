@@ -96,6 +96,11 @@ export const commands = {
         help: "Format of the list.",
         default: "table",
       },
+      guest: {
+        kind: "flag",
+        names: ["--guest"],
+        help: "The processes in the guest, as the guest reports them; it must have an agent.",
+      },
     },
     positionals: { id },
   },

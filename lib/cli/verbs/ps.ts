@@ -4,18 +4,39 @@ import { formatError } from "../../errors.ts";
 import { readProcessStat } from "../../os/process.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
-import { print } from "../../output.ts";
+import { print, printJson } from "../../output.ts";
 import { formatTable } from "../table.ts";
 import { readIfThere } from "../../os/files.ts";
 
-/** `urunc ps`: the monitor and what it started, as the host numbers them. A guest's are its own. */
-export function ps(command: CommandOf<"ps">, context: Context): number {
+/** `urunc ps`: the monitor and what it started, as the host numbers them; or the guest's own. */
+export async function ps(command: CommandOf<"ps">, context: Context): Promise<number> {
+  if (command.guest) return await listGuest(command, context);
   const state = requireState(context.store.open(command.id));
   const pids = cgroupProcesses(state.cgroupPaths).sort((a, b) => a - b);
   print(
     // A list of numbers, which containerd's shim for runc parses.
     command.format === "json" ? `${JSON.stringify(pids)}\n` : formatTable(HEADER, toRows(pids)),
   );
+  return 0;
+}
+
+/** Says of whom these are the words: a guest may claim anything, and its numbers are not the host's. */
+async function listGuest(
+  { id, format }: CommandOf<"ps">,
+  { store, configuration }: Context,
+): Promise<number> {
+  const { guestProcesses } = await import("../../container/guest_processes.ts");
+  const processes = await guestProcesses({ store, id, configuration });
+  if (format === "json") {
+    printJson({ reportedByGuest: processes });
+    return 0;
+  }
+  const rows = processes.map(({ uid, pid, parentPid, state, command }) => [
+    ...[uid, pid, parentPid].map(String),
+    state,
+    formatError(command),
+  ]);
+  print(`Processes in the guest, as the guest reports them:\n${formatTable(HEADER, rows)}`);
   return 0;
 }
 

@@ -6,6 +6,7 @@ import { childrenOf, isAlive, listPids, readCommandLine, waitFor } from "../../s
 import { Terminal } from "../../support/pty.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
+import { uruncBinary } from "../../support/urunc.ts";
 import { logsWith, NEEDS, startWithUrunc } from "./_common.ts";
 
 const sh = (script: string) => ["busybox", "sh", "-c", script];
@@ -105,6 +106,16 @@ testIf("docker: exec, health checks, attach and top of a guest with an agent", {
 
   // The host's ps, of what serves the guest there: docker's API has no room for others.
   assert.match((await docker(["top", id], { check: true })).stdout, /urunc-waiter/);
+
+  const root = "/run/containerd/urunc/moby";
+  const listed = await it.onHost([await uruncBinary(), "--root", root, "ps", "--guest", id], {
+    check: true,
+  });
+  assert.match(
+    listed.stdout,
+    /^Processes in the guest, as the guest reports them:\nUID +PID .*\n0 +1 /,
+  );
+  assert.match(listed.stdout, /^0 +1 +0 +S +busybox cat$/m);
 
   const [shim] = listPids().filter((pid) => {
     const words = readCommandLine(pid);
