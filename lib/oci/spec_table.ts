@@ -130,7 +130,7 @@ export const specTable: SpecRow[] = [
   {
     property: "linux.namespaces user",
     treatment: "by design",
-    how: "the monitor is whom the mappings make of process.user on the host",
+    how: "made or joined: the monitor is in it, as whom the mappings make of process.user",
   },
   {
     property: "linux.namespaces time",

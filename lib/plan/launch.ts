@@ -57,6 +57,7 @@ import {
 import { monitorNamespaces } from "./namespaces.ts";
 import {
   entering,
+  makesPidNamespace,
   openUserNamespace,
   type PlannedUserNamespace,
   planUserNamespace,
@@ -218,6 +219,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     dns,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
+  const ownPid = makesPidNamespace(spec, userNamespace);
   const userFd = userNamespace === undefined ? undefined : inherit(USER_NAMESPACE);
   const waiterFilterFd = filters === undefined ? undefined : numbered(waiterFds, WAITER_FILTER);
   const [portsFd] = stop.agent
@@ -297,6 +299,7 @@ export function planLaunch(asked: LaunchInput): Launch {
       step: "startMonitor",
       argv: monitorArguments({
         userFd,
+        ownPid,
         fileSize: fileSizeLimit({
           process: spec.process,
           guestMemoryMiB: monitorInput.memoryMiB,
@@ -333,7 +336,11 @@ export function planLaunch(asked: LaunchInput): Launch {
   return {
     plan: { version: PLAN_VERSION, phase: "launch", steps },
     identity: expectedIdentity(credentials, filters !== undefined),
-    monitorNamespaces: [...namespaces, ...(userNamespace === undefined ? [] : ["user" as const])],
+    monitorNamespaces: [
+      ...namespaces,
+      ...(ownPid ? ["pid"] as const : []),
+      ...(userNamespace === undefined ? [] : ["user"] as const),
+    ],
     userNamespace,
     vcpus: vcpusOf(input),
     processes: planProcesses({

@@ -58,9 +58,8 @@ export function planPidNamespace(spec: Spec): PidNamespace {
  * taken over would: other containers of the pod by their loopback, abstract sockets and System V IPC.
  *
  * The PID namespace of a container that shares it with nobody has the monitor's process only, beside the
- * container's own. One that is shared in a user namespace belongs to that: outside of it, where init is, the
- * kernel makes no namespace below it (create_pid_namespace() in kernel/pid_namespace.c). There the monitor is
- * in the shared one.
+ * container's own. One that is shared in a user namespace belongs to that: there the monitor's process makes
+ * it, where it can (`user_namespace.ts`).
  *
  * @param opensTap whether the monitor opens its tap by name, which it can do only where the tap is
  */
@@ -72,7 +71,8 @@ export function monitorNamespaces(spec: Spec, opensTap: boolean): MonitorNamespa
   ];
 }
 
-function sharesPids(spec: Spec): boolean {
+/** True when the container joins a PID namespace, which others may use. */
+export function sharesPids(spec: Spec): boolean {
   return planPidNamespace(spec).kind === "join";
 }
 

@@ -1,5 +1,6 @@
 import type { Configuration } from "../config/types.ts";
 import { UnsupportedError } from "../errors.ts";
+import { sharesPids } from "./namespaces.ts";
 import { hasUserNamespace } from "../oci/id_mappings.ts";
 import type { IdMaps, Spec } from "../oci/types.ts";
 import type { Step } from "./types.ts";
@@ -48,6 +49,14 @@ export function planUserNamespace(input: UserNamespaceInput): PlannedUserNamespa
   const path = linux.namespaces.find(({ type }) => type === "user")?.path;
   const maps = { uids: linux.uidMappings, gids: linux.gidMappings };
   return path === undefined ? maps : { ...maps, path };
+}
+
+/**
+ * Whether the monitor's process makes a PID namespace in its user namespace: below a shared one that
+ * belongs to the same. init, outside of it, cannot (create_pid_namespace() in kernel/pid_namespace.c).
+ */
+export function makesPidNamespace(spec: Spec, planned: PlannedUserNamespace | undefined): boolean {
+  return planned?.path !== undefined && sharesPids(spec);
 }
 
 function alone(id: number) {

@@ -68,6 +68,8 @@ export interface MonitorArguments {
   fileSize: Pick<Rlimit, "soft" | "hard">;
   /** Of its user namespace. */
   userFd?: number;
+  /** It makes a PID namespace of its own in that. */
+  ownPid?: boolean;
   /** Of its filter of system calls. */
   filterFd?: number;
   /** The monitor's argument vector, its path first. */
@@ -76,11 +78,11 @@ export interface MonitorArguments {
 
 /** The argument vector of the monitor's process. */
 export function monitorArguments(input: MonitorArguments): string[] {
-  const { fileSize, userFd, filterFd, program } = input;
+  const { fileSize, userFd, ownPid, filterFd, program } = input;
   return [
     MONITOR,
     // The first: see lib/build/waiter/waiter.c.
-    ...(userFd === undefined ? [] : [`user=${userFd}`]),
+    ...(userFd === undefined ? [] : [`${ownPid ? "user+pid" : "user"}=${userFd}`]),
     `fsize=${fileSize.soft}:${fileSize.hard}`,
     ...filterWords(filterFd),
     "--",

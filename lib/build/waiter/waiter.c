@@ -8,6 +8,8 @@
  *
  *   user=FD      a user namespace that it enters first: only for that it is started with a capability, which
  *                ends with it. Then it says so by a byte, 0
+ *   user+pid=FD  the same, and a PID namespace of its own, which is made in that one: another process, the
+ *                first one's sibling, goes on there. Its pid is said after the 0
  *   fsize=SOFT:HARD  the program's RLIMIT_FSIZE; the waiter's output may be a file of any size
  *   filter=FD    a file with a filter of system calls (seccomp(2)), which the program gets before it is
  *                executed
@@ -744,7 +746,7 @@ static _Noreturn void give_up(int connection, const char *what, const char *whic
 static _Noreturn void execute(int connection, char **word) {
   char *environment[] = {0};
   for (; *word && strcmp(*word, "--") != 0; word++) {
-    if (strncmp(*word, "user=", 5) == 0 || limit_files(*word)) continue;
+    if (strncmp(*word, "user", 4) == 0 || limit_files(*word)) continue;
     if (valued(*word, "filter=", 3, 1 << 20, &options.filter)) continue;
     give_up(connection, "urunc-monitor", *word, EINVAL);
   }
@@ -765,14 +767,30 @@ static int drop_capabilities(void) {
   return syscall(SYS_capset, &self, none) < 0 ? errno : 0;
 }
 
+/* The first process of a PID namespace is a child of the one that made it. Returns in that child. */
+static void become_first(int connection) {
+  char text[16] = "", *digit = text + sizeof text;
+  /* A child of init's, which waits for it; this one then ends. */
+  long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
+  if (pid < 0) give_up(connection, "clone", "into the PID namespace", errno);
+  if (pid == 0) return;
+  for (; pid > 0; pid /= 10) *--digit = '0' + pid % 10;
+  *--digit = 0;
+  ssize_t length = text + sizeof text - digit;
+  _exit(write(connection, digit, length) == length ? 0 : OWN_FAILURE);
+}
+
 /* init waits for the byte: what it proves of this process holds from then on. */
 static void enter_user_namespace(int connection, const char *word) {
-  int fd;
-  if (!word || !valued(word, "user=", 3, 1 << 20, &fd)) return;
-  int error = setns(fd, CLONE_NEWUSER) < 0 ? errno : drop_capabilities();
+  int fd, is_first = word && valued(word, "user+pid=", 3, 1 << 20, &fd);
+  if (!is_first && (!word || !valued(word, "user=", 3, 1 << 20, &fd))) return;
+  int error = setns(fd, CLONE_NEWUSER) < 0 ? errno : 0;
+  if (!error && is_first && unshare(CLONE_NEWPID) < 0) error = errno;
+  if (!error) error = drop_capabilities();
   if (error) give_up(connection, "enter", "the user namespace", error);
   close(fd);
-  if (write(connection, "", 1) != 1) _exit(OWN_FAILURE);
+  if (is_first) become_first(connection);
+  else if (write(connection, "", 1) != 1) _exit(OWN_FAILURE);
 }
 
 /* In this order: the pid is of a process that is in the namespace. */

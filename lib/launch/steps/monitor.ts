@@ -12,9 +12,10 @@ import {
   socketpair,
   spawn,
   unshare,
+  waitpid,
 } from "../../../ffi/linux.ts";
 import { type MonitorNamespace, NAMESPACE_FILES } from "../../host/namespaces.ts";
-import { openedBy, type StepHandlers } from "../context.ts";
+import { openedBy, type PerformContext, type StepHandlers } from "../context.ts";
 import { makePrograms, PROGRAM } from "../programs.ts";
 import { CLONE_FLAGS, cloneFlags } from "./namespaces.ts";
 
@@ -68,7 +69,7 @@ export const MONITOR_STEPS: StepHandlers<
     chdir("/");
     close(theirs);
     context.opened.set("go", ours);
-    if (entersUserNamespace) waitUntilEntered(ours);
+    if (entersUserNamespace) waitUntilEntered(ours, context);
   },
 
   leaveMonitorNamespaces(_step, { held }) {
@@ -79,11 +80,16 @@ export const MONITOR_STEPS: StepHandlers<
   },
 };
 
-/** The monitor's process answers by a byte, 0, and by a text when it failed: lib/build/waiter/waiter.c. */
-function waitUntilEntered(connection: number): void {
+/**
+ * The monitor's process answers by a byte, 0, and by a text when it failed: lib/build/waiter/waiter.c. When
+ * it has made a PID namespace, that is followed by the pid of the one that goes on in it.
+ */
+function waitUntilEntered(connection: number, context: PerformContext): void {
   const answer = new Uint8Array(512);
   const count = read(connection, answer);
-  if (count === 1 && answer[0] === 0) return;
   const text = new TextDecoder().decode(answer.subarray(0, count));
-  throw new Error(text === "" ? "the monitor's process ended" : text);
+  if (!text.startsWith("\0")) throw new Error(text === "" ? "the monitor's process ended" : text);
+  if (count === 1) return;
+  waitpid(context.monitorPid!, 0);
+  context.monitorPid = Number(text.slice(1));
 }

@@ -38,6 +38,9 @@ testIf("CRI: a guest of a pod with hostUsers: false is in the pod's user namespa
   await pod.logsWith("sidecar", "beside");
   const namespaceOf = (it: number) => Deno.readLinkSync(`/proc/${it}/ns/user`);
   assert.equal(namespaceOf(monitor), namespaceOf(await pod.cri.pid(sidecar)));
+  // The pod shares one, and the monitor is the first process of its own below it.
+  const pids = /^NSpid:.*/m.exec(Deno.readTextFileSync(`/proc/${monitor}/status`))![0];
+  assert.match(pids, /^NSpid:(\t\d+){2}\t1$/);
   const mapping = [{ containerID: 0, hostID: FIRST, size: 65536 }];
   assert.deepEqual(readIdMaps(monitor), { uids: mapping, gids: mapping });
   await pod.stopAndRemove(guest, 0);

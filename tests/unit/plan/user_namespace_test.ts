@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { UnsupportedError } from "../../../lib/errors.ts";
 import { monitorNamespaces } from "../../../lib/plan/namespaces.ts";
-import { planUserNamespace } from "../../../lib/plan/user_namespace.ts";
+import { makesPidNamespace, planUserNamespace } from "../../../lib/plan/user_namespace.ts";
 import { specOf } from "../../support/plan_inputs.ts";
 
 const MAPPINGS = [{ containerID: 0, hostID: 100000, size: 65536 }];
@@ -55,8 +55,21 @@ Deno.test("capabilities that would be over nothing are refused", () => {
   assert.equal(plan("uid", specIn(), ["CAP_NET_ADMIN"]), undefined);
 });
 
-Deno.test("no PID namespace is made below one of another user namespace", () => {
+Deno.test("a PID namespace below one of a user namespace is made in that", () => {
   const pid = { type: "pid", path: "/proc/7/ns/pid" };
+  const user = { type: "user", path: "/proc/7/ns/user" };
+  const makes = (
+    mode: "container" | "userns",
+    ...namespaces: { type: string; path?: string }[]
+  ) => {
+    const spec = specIn(...namespaces);
+    return makesPidNamespace(spec, plan(mode, spec));
+  };
+  assert.ok(makes("container", pid, user));
+  assert.ok(!makes("container", { type: "pid" }, user));
+  assert.ok(!makes("container", pid, { type: "user" }));
+  assert.ok(!makes("userns", pid, user));
+  assert.ok(!makes("userns", pid));
   assert.deepEqual(monitorNamespaces(specIn(pid), false), ["network", "ipc", "pid"]);
   assert.deepEqual(monitorNamespaces(specIn(pid, { type: "user" }), false), ["network", "ipc"]);
 });
