@@ -116,6 +116,11 @@ export function checkHelpers({ virtiofsd, kernels, runtime, configuration }: Nod
       kernels.names.length === 0 ? "no kernels were added" : `kernels: ${kernels.names.join(", ")}`,
     );
   }
+  checkNodeKernel(
+    kernels?.problem === undefined ? kernels?.names ?? [] : undefined,
+    configuration,
+    lines,
+  );
   if (runtime.problem === undefined) {
     lines.ok(
       `containers that are not guests: ${runtime.path}, version ${runtime.version ?? "unknown"}`,
@@ -129,6 +134,26 @@ export function checkHelpers({ virtiofsd, kernels, runtime, configuration }: Nod
     lines.warn(text, installRuntime(runtime.program));
   } else lines.fail(text, installRuntime(runtime.program));
   return lines.lines;
+}
+
+/** @param names of kernels that were added; undefined: unknown */
+function checkNodeKernel(
+  names: readonly string[] | undefined,
+  { path, values: { guests, "guests.linux": { kernel } } }: NodeFacts["configuration"],
+  lines: Lines,
+): void {
+  if (kernel === undefined) {
+    if (guests.undescribed !== "linux") return;
+    lines.fail(
+      'guests.undescribed is "linux", and guests.linux.kernel names no kernel: no such container starts',
+      `add one by urunc kernel add, and name it in ${path}`,
+    );
+  } else if (names !== undefined && !names.includes(kernel)) {
+    lines.fail(
+      `guests.linux.kernel = "${kernel}" was not added: images without a kernel do not start`,
+      `urunc kernel add --name ${kernel} /boot/vmlinuz-…, or name another in ${path}`,
+    );
+  }
 }
 
 function installRuntime(program: string): string {

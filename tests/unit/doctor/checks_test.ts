@@ -229,6 +229,27 @@ const CASES: [
     /urunc kernel list/,
   ],
   [
+    "a kernel for guests that is not there",
+    (it) => {
+      it.kernels = { names: ["other"] };
+      it.configuration.values["guests.linux"].kernel = "debian";
+    },
+    "fail",
+    "programs",
+    /guests\.linux\.kernel = "debian" was not added/,
+    /urunc kernel add --name debian/,
+  ],
+  [
+    "no kernel for containers that are to be guests",
+    (it) => {
+      it.configuration.values.guests.undescribed = "linux";
+    },
+    "fail",
+    "programs",
+    /guests\.linux\.kernel names no kernel/,
+    /urunc kernel add/,
+  ],
+  [
     "no filters of system calls",
     (it) => {
       it.kernel.seccomp = false;
