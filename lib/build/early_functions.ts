@@ -71,7 +71,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/container/joined_namespaces.ts":
     "refuseOwnNamespaces requireMountNamespace withJoinedMappings",
   "lib/container/kill.ts":
-    "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess",
+    "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess waitForExit",
   "lib/container/monitor_process.ts": "monitorPid onlyChild",
   "lib/container/observe.ts": "observeContainer",
   "lib/container/pause.ts": "containerStatus",
@@ -163,10 +163,10 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "isDirectory isSameIdentity isThere readBounded readFileIdentity readIfThere removeIfThere requireOwnDirectory",
   "lib/os/os_error.ts": "isCode isGone osErrorCode",
   "lib/os/path.ts": "baseName lastOtherThanSlash parentPath resolvePath",
-  "lib/os/process.ts": "parseProcessStat readOwnProcess readProcessStat readThreads",
+  "lib/os/process.ts": "parseProcessStat readOwnProcess readProcessStat",
   "lib/os/self.ts": "invokedAs isLinked isShim selfCommand",
   "lib/os/sockets.ts": "bindAt connectAt through",
-  "lib/os/timer.ts": "after",
+  "lib/os/timer.ts": "after delay",
   "lib/output.ts": "print printError printJson",
   "lib/plan/agent.ts": "mayHaveAgent planAgent",
   "lib/plan/apparmor.ts": "planAppArmor",
@@ -205,7 +205,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/protocol/netlink/message.ts":
     "align cString decodeAttributes decodeMessages encodeAttributes encodeMessage numberOf textOf u32 viewOf",
   "lib/protocol/netlink/reply.ts": "collect emptyReply parseDone parseError",
-  "lib/protocol/netlink/route.ts": "listRoutes parseDefaultRoute",
+  "lib/protocol/netlink/route.ts": "listRoutes parseDefaultRoute parseStaticRoute",
   "lib/protocol/netlink/tc.ts":
     "addFilter addIngressQdisc addProgramFilter listQdiscs parseTrafficControl tcmsg",
   "lib/protocol/protobuf/codec.ts":
@@ -229,9 +229,9 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "becomeDaemon makeForwarder makePublisher mapValues runStartedDaemon",
   "lib/shim/daemon/shim_cgroup.ts": "joinShimCgroup readAll",
   "lib/shim/events/forward.ts": "ttrpcForwarder",
-  "lib/shim/rootfs/mount_options.ts": "parseMountOptions",
+  "lib/shim/rootfs/mount_options.ts": "isMapping parseMountOptions",
   "lib/shim/rootfs/rootfs.ts":
-    "atTarget isMeantReadOnly isOfDirectories isReadOnly makeDirectory mountAll mountOne mountPlain mountRootfs optionsFor unmountRootfs",
+    "atTarget isMeantReadOnly isOfDirectories isReadOnly makeDirectory mapsFor mountAll mountOne mountPlain mountRootfs optionsFor unmountRootfs",
   "lib/shim/stdio/streams.ts":
     "awaitReaders closingOnError isCopied isFifo isFifoPath isLoggingProgram logPath openIfRead openInput openOutput opening",
   "lib/shim/stdio/task_stdio.ts": "openStdio",
