@@ -184,7 +184,7 @@ async function surroundings(scope: Scope, network: Namespace) {
       user: { uid: 1000, gid: 1001, additionalGids: [7, 8], umask: 0o27 },
       noNewPrivileges: true,
       rlimits: [
-        { type: "RLIMIT_NOFILE", soft: 499, hard: 500 },
+        { type: "RLIMIT_NOFILE", soft: 99, hard: 100 },
         { type: "RLIMIT_CORE", soft: 0, hard: 0 },
         { type: "RLIMIT_STACK", soft: 4194304, hard: 8388608 },
         { type: "RLIMIT_MEMLOCK", soft: 65536, hard: 65536 },

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { capabilityNames } from "../../lib/config/capabilities.ts";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
+import { waitFor } from "../support/process.ts";
 import { Terminal } from "../support/pty.ts";
 import {
   assertNothingLeft,
@@ -157,6 +158,25 @@ testIf("agent: 16 MiB through the program and back, with a reader that stalls", 
   const container = await shellContainer(scope, "busybox cat");
   // Longer than what a monitor is given after its end.
   await transfer(container, { bytes: 16 * MIB, stallSeconds: 12 });
+});
+
+testIf("agent: the guest's clock is the host's, after a pause as well", QEMU, async () => {
+  await using scope = new Scope();
+  const script = "while :; do busybox date +%s; busybox sleep 0.2; done";
+  const container = await shellContainer(scope, script);
+  await container.spawn(scope, "run");
+  await container.waitForOutput("1");
+  assertSucceeded(await container.urunc(["pause", container.id]));
+  const { length } = container.output();
+  await new Promise((resolve) => setTimeout(resolve, 5000));
+  const resumed = Date.now() / 1000;
+  assertSucceeded(await container.urunc(["resume", container.id]));
+  const found = await waitFor(() => {
+    const [, ...lines] = container.output().slice(length).split("\n");
+    return lines.length > 3 ? Number(lines[1]) : undefined;
+  }, { timeoutSeconds: 20, what: "the time" });
+  const late = Date.now() / 1000 - resumed;
+  assert.ok(found > resumed - 2 && found < resumed + late + 2, `${found}, not ${resumed}`);
 });
 
 testIf(

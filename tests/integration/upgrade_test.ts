@@ -1,10 +1,11 @@
 /** The executable is replaced, as a package manager does it, while containers made by it are there. */
 import assert from "node:assert/strict";
+import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { type CommandResult, run, waitFor } from "../support/process.ts";
 import {
   assertNothingLeft,
   assertSucceeded,
-  type Container,
+  Container,
   doubleContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
@@ -12,6 +13,9 @@ import { testIf } from "../support/skip.ts";
 import { uruncBinary } from "../support/urunc.ts";
 
 const needs = ["root", "gcc"];
+
+/** Set: the executable of an earlier version, which makes the containers, in the place of the same one. */
+const PREVIOUS = "URUNC_PREVIOUS";
 
 /** An installed executable that can be replaced. */
 interface Installation {
@@ -23,7 +27,7 @@ interface Installation {
 async function install(scope: Scope): Promise<Installation> {
   const path = `${await scope.temporaryDirectory("install")}/urunc`;
   const source = await uruncBinary();
-  await Deno.copyFile(source, path);
+  await Deno.copyFile(Deno.env.get(PREVIOUS) ?? source, path);
   const upgrade = async () => {
     const { ino } = await Deno.stat(path);
     await Deno.copyFile(source, `${path}.new`);
@@ -183,4 +187,37 @@ testIf("upgrade: a state that lacks what came later is read", { needs }, async (
   await container.waitForStatus("stopped");
   assertSucceeded(await container.delete(), "delete");
   assertNothingLeft(container, pid);
+});
+
+testIf("upgrade: a guest that was started before keeps its agent", {
+  needs: [...needs, "qemu-system-x86_64", "busybox", "cpio", "apt-get"],
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const installation = await install(scope);
+  const initrd = await makeLinuxInitrd();
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  const script = 'trap "echo trapped; exit 3" TERM; echo up; while :; do busybox sleep 0.1; done';
+  const container = await Container.prepare(scope, {
+    unikernelType: "linux",
+    kernel: await debianKernel(),
+    initrd: initrd.path,
+    accelerator: "tcg",
+    args: ["busybox", "sh", "-c", script],
+    env: ["PATH=/bin"],
+    unikernel: { agent: "on" },
+    binary: installation.path,
+  });
+  const urunc = (...words: string[]) =>
+    run([installation.path, "--root", container.root, ...words]);
+  const { code } = await container.spawn(scope, "run");
+  await container.waitForOutput("up");
+  await installation.upgrade();
+  const { stdout } = await urunc("list", "--format", "json");
+  assert.deepEqual(JSON.parse(stdout).map((it: { status: string }) => it.status), ["running"]);
+  assertSucceeded(await urunc("kill", container.id, "TERM"), "kill");
+  // Its program's own, from the channel.
+  assert.equal(await code, 3);
+  assert.equal(container.output(), "up\ntrapped\n");
+  assertNothingLeft(container);
 });
