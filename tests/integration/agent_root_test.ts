@@ -109,31 +109,19 @@ testIf(
   },
 );
 
-const UNKNOWN: [what: string, bytes: string, at: number][] = [
-  ["LUKS", "LUKS\xba\xbe", 0],
-  ["LVM", "LABELONE", 512],
-  ["RAID", "\xfc\x4e\x2b\xa9", 4096],
-  ["partitions", "\x55\xaa", 510],
-];
-
 testIf(
   "agent: a disk without a root that is known is an error, which names agent: none",
   NEEDS,
   async () => {
     await using scope = new Scope();
     const { container, disk } = await rootContainer(scope, "");
-    for (const [what, bytes, at] of UNKNOWN.slice(0, 1)) {
-      const file = new Uint8Array(1 << 20);
-      file.set([...bytes].map((it) => it.charCodeAt(0)), at);
-      await Deno.writeFile(disk, file);
-      const { code, stdout, stderr } = await container.run();
-      assert.deepEqual([code, stdout], [255, ""]);
-      assert.match(
-        stderr,
-        new RegExp(`urunc: cannot mount the root /dev/vda: it has ${what}: errno 19`),
-      );
-      assert.match(stderr, /com\.urunc\.unikernel\.agent: none/);
-    }
+    const file = new Uint8Array(1 << 20);
+    file.set(new TextEncoder().encode("LABELONE"), 512);
+    await Deno.writeFile(disk, file);
+    const { code, stdout, stderr } = await container.run();
+    assert.deepEqual([code, stdout], [255, ""]);
+    assert.match(stderr, /urunc: cannot mount the root \/dev\/vda: it has LVM: errno 19/);
+    assert.match(stderr, /com\.urunc\.unikernel\.agent: none/);
   },
 );
 

@@ -2,7 +2,8 @@
  * What waiter and agent read of each other and of the RAM disk, as a hosted program for sanitizers: see
  * sanitizers_test.ts. Standard input has records: a letter, the size of the data in 4 bytes, the data.
  *
- * f: frames from the waiter; c: from the agent, in portions whose sizes the data has; p: /urunc/process
+ * f: frames from the waiter; c: from the agent, in portions whose sizes the data has; p: /urunc/process; d: a
+ * disk
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -17,6 +18,8 @@
 #define run run_one
 #include "../../lib/build/guest_init/run.c"
 #undef fail
+#include "../../lib/build/guest_init/root.c"
+#include <sys/mman.h>
 
 void set_up_network(int alone) {
   (void)alone;
@@ -25,7 +28,11 @@ void load_node_drivers(void) {
 }
 void remove_node_drivers(void) {
 }
-void leave_root(void) {
+void load_module(const char *name) {
+  (void)name;
+}
+void pass_time(int milliseconds) {
+  (void)milliseconds;
 }
 void agent(struct process *process) {
   (void)process;
@@ -74,6 +81,13 @@ static void read_process(char *data, size_t size) {
          (unsigned long long)process.ambient);
 }
 
+static void read_disk(const char *data, size_t size) {
+  int disk = memfd_create("disk", MFD_CLOEXEC);
+  if (disk < 0 || write(disk, data, size) != (ssize_t)size) exit(2);
+  puts(kind_of(disk)->type);
+  close(disk);
+}
+
 int main(void) {
   char kind;
   unsigned size;
@@ -83,6 +97,7 @@ int main(void) {
     if (kind == 'f') read_frames((unsigned char *)data, size);
     if (kind == 'c') read_portions((unsigned char *)data, size);
     if (kind == 'p') read_process(data, size);
+    if (kind == 'd') read_disk(data, size);
     free(data);
   }
   return 0;

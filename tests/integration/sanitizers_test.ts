@@ -300,6 +300,48 @@ testIf("agent and waiter read any bytes of each other, in any portions", {
   assert.deepEqual(answers.slice(0, usual.length), usual.map(([, , answer]) => answer));
 });
 
+/** The bytes by which libblkid knows what a disk has, and where they are; negative: from its end. */
+const DISKS: [kind: string, text: string, at: number][] = [
+  ["LUKS", "LUKS\xba\xbe", 0],
+  ["LVM", "LABELONE", 512],
+  ...[0, 4096, -8192, -65536].map((
+    at,
+  ): [string, string, number] => ["RAID", "\xfc\x4e\x2b\xa9", at]),
+  ["ext4", "\x53\xef", 0x438],
+  ["xfs", "XFSB", 0],
+  ["squashfs", "hsqs", 0],
+  ["btrfs", "_BHRfS_M", 0x10040],
+  ["erofs", "\xe2\xe1\xf5\xe0", 1024],
+  ["partitions", "\x55\xaa", 510],
+];
+const NOTHING = "nothing that is known";
+
+testIf("the agent knows what a disk has by its bytes, whatever they are", {
+  needs: ["gcc"],
+}, async () => {
+  const disk = (...parts: [text: string, at: number][]) => {
+    const bytes = new Uint8Array(256 * 1024);
+    for (const [text, at] of parts) {
+      bytes.set([...text].map((it) => it.charCodeAt(0)), at < 0 ? bytes.length + at : at);
+    }
+    return bytes;
+  };
+  const whole = DISKS.map(([kind, text, at]): [string, Uint8Array] => [kind, disk([text, at])]);
+  const [, text, at] = DISKS.find(([kind]) => kind === "ext4")!;
+  const cases: [string, Uint8Array][] = [
+    ...whole,
+    // What is at its end is of a mirror, which has a file system; a boot sector may be in front of one.
+    ["RAID", disk([text, at], ["\xfc\x4e\x2b\xa9", -8192])],
+    ["ext4", disk([text, at], ["\x55\xaa", 510])],
+    [NOTHING, disk()],
+    [NOTHING, new Uint8Array()],
+    [NOTHING, Uint8Array.of(0x4c, 0x55)],
+    ["LUKS", disk(["LUKS\xba\xbe", 0]).subarray(0, 600)],
+  ];
+  const answers = await askAgent(cases.map(([, bytes]) => ["d", bytes]));
+  assert.deepEqual(answers, cases.map(([kind]) => kind));
+});
+
 const PROCESS_PARTS = [
   ...["uid=7\0", "gid=8\0", "groups=1,2,3\0", "umask=18\0", "limit=7:1:2\0", "limit=0:1:1\0"],
   ...[

@@ -8,10 +8,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -74,9 +72,7 @@ static int has_at(int disk, const struct kind *kind, off_t at) {
 
 /* Versions 1.1, 1.2, 1.0 and 0.90: md(4), linux/raid/md_p.h. */
 static int is_raid(int disk) {
-  uint64_t size = 0;
-  ioctl(disk, BLKGETSIZE64, &size);
-  off_t end = (off_t)size;
+  off_t end = lseek(disk, 0, SEEK_END);
   return has_at(disk, &RAID, 0) || has_at(disk, &RAID, 4 * KIB) ||
          has_at(disk, &RAID, (end - 8 * KIB) & ~(off_t)(4 * KIB - 1)) ||
          has_at(disk, &RAID, (end & ~(off_t)(64 * KIB - 1)) - 64 * KIB);
