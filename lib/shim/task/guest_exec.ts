@@ -2,7 +2,7 @@ import { writeAll } from "../../../ffi/linux.ts";
 import type { Configuration } from "../../config/types.ts";
 import { execInContainer } from "../../container/exec.ts";
 import type { Store } from "../../container/store.ts";
-import { formatError, type UruncError } from "../../errors.ts";
+import { formatError, UnsupportedError, type UruncError } from "../../errors.ts";
 import { parseProcess } from "../../oci/parse.ts";
 import type { Process } from "../../oci/types.ts";
 import type { ShimServices } from "../daemon/services.ts";
@@ -18,6 +18,8 @@ export interface GuestContainer {
   id: string;
   store: Store;
   configuration(): Promise<Configuration>;
+  /** In Kubernetes: what its agent cannot do is refused as by {@linkcode RefusedExec}. */
+  inPod: boolean;
 }
 
 /** A process that the agent of a container's guest runs: the child is its relay. */
@@ -46,11 +48,19 @@ export class GuestExec extends AddedProcess {
   protected override async launch(stdio: TaskStdio): Promise<void> {
     // It may exit before its pid is known.
     using _hold = this.services.reaper.hold();
-    const { pid, terminal } = await execInContainer({
+    const started = await execInContainer({
       ...this.#container,
       process: this.#process,
       ...(this.io.terminal ? { terminal: { kind: "creator" } } : { stdio: stdio.stdio }),
+    }).catch((error) => {
+      if (!this.#container.inPod || !(error instanceof UnsupportedError)) throw error;
+      return error;
     });
+    if (started instanceof UnsupportedError) {
+      explain(stdio, started);
+      return this.abandon(CANNOT_EXECUTE);
+    }
+    const { pid, terminal } = started;
     this.follow(pid);
     stdio.given();
     if (terminal !== undefined) stdio.attachTerminal(terminal);
@@ -72,13 +82,18 @@ export class RefusedExec extends AddedProcess {
   }
 
   protected override launch(stdio: TaskStdio): Promise<void> {
-    const [, stdout, stderr] = stdio.stdio;
-    const end = this.io.terminal ? "\r\n" : "\n";
-    const text = `urunc: ${formatError(this.#reason)}${end}`;
-    // A pipe that is empty takes so much without waiting (pipe(7)).
-    writeAll(this.io.terminal ? stdout : stderr, new TextEncoder().encode(text));
-    stdio.close();
+    explain(stdio, this.#reason);
     this.abandon(CANNOT_EXECUTE);
     return Promise.resolve();
   }
+}
+
+/** What is written before such an exit, to where errors go. The files are closed then. */
+function explain(stdio: TaskStdio, reason: UruncError): void {
+  const { terminal } = stdio.io;
+  const [, stdout, stderr] = stdio.stdio;
+  const text = `urunc: ${formatError(reason)}${terminal ? "\r\n" : "\n"}`;
+  // A pipe that is empty takes so much without waiting (pipe(7)).
+  writeAll(terminal ? stdout : stderr, new TextEncoder().encode(text));
+  stdio.close();
 }

@@ -216,13 +216,19 @@ export class UnikernelTask implements Task {
 
   async exec(id: string, spec: Uint8Array, io: TaskIo): Promise<TaskProcess> {
     const { stop, annotations } = this.#created;
+    const inPod = isInPod({ annotations });
     const { GuestExec, RefusedExec } = await import("./guest_exec.ts");
     if (stop?.agent) {
-      const container = { id: this.id, store: this.#store, configuration: this.#configuration };
+      const container = {
+        id: this.id,
+        store: this.#store,
+        configuration: this.#configuration,
+        inPod,
+      };
       return new GuestExec(this.#services, container, { id, spec, io });
     }
     const reason = withoutAgent(this.id);
-    if (!isInPod({ annotations })) throw reason;
+    if (!inPod) throw reason;
     return new RefusedExec(this.#services, id, io, reason);
   }
 
