@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { capabilityNames } from "../../lib/config/capabilities.ts";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
-import { waitFor } from "../support/process.ts";
+import { isAlive, monitorOf, waitFor } from "../support/process.ts";
 import { Terminal } from "../support/pty.ts";
 import {
   assertNothingLeft,
@@ -178,6 +178,39 @@ testIf("agent: the guest's clock is the host's, after a pause as well", QEMU, as
   const late = Date.now() / 1000 - resumed;
   assert.ok(found > resumed - 2 && found < resumed + late + 2, `${found}, not ${resumed}`);
 });
+
+for (const victim of ["waiter", "monitor"] as const) {
+  testIf(
+    `agent: kill -9 of the ${victim} with the channel in use leaves nothing`,
+    QEMU,
+    async () => {
+      await using scope = new Scope();
+      const container = await shellContainer(
+        scope,
+        "while :; do echo up; busybox sleep 0.01; done",
+      );
+      const pid = await container.mustStart();
+      await container.waitForOutput("up");
+      const exec = new Deno.Command(await uruncBinary(), {
+        args: [
+          ...["--root", container.root, "exec", container.id],
+          ...["busybox", "sh", "-c", "echo in; busybox sleep 1000"],
+        ],
+        stdout: "piped",
+      }).spawn();
+      const output = exec.stdout.getReader();
+      assert.equal(new TextDecoder().decode((await output.read()).value), "in\n");
+      const monitor = monitorOf(pid);
+      Deno.kill(victim === "waiter" ? pid : monitor, "SIGKILL");
+      await container.waitForStatus("stopped");
+      assert.notEqual((await exec.status).code, 0);
+      await output.cancel();
+      assertSucceeded(await container.delete());
+      assert.ok(!isAlive(monitor));
+      assertNothingLeft(container, pid);
+    },
+  );
+}
 
 testIf(
   "agent: a program that powers off has succeeded; one that is not there is 127",
