@@ -3,7 +3,7 @@
  * sanitizers_test.ts. Standard input has records: a letter, the size of the data in 4 bytes, the data.
  *
  * f: frames from the waiter; c: from the agent, in portions whose sizes the data has; p: /urunc/process; d: a
- * disk
+ * disk; n: frames of the name server's port
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -51,6 +51,23 @@ static void read_frames(const unsigned char *data, size_t size) {
   printf("%d %s\n", frames, whole < 0 ? "broken" : frame.have ? "more" : "whole");
 }
 
+/* What the name server's port has: as both sides read it, no more than a frame lacks. */
+static void read_dns_frames(const unsigned char *data, size_t size) {
+  static struct dns_frame frame;
+  int frames = 0;
+  long missing = FRAME_HEADER;
+  frame.have = 0;
+  for (size_t at = 0; at < size && missing > 0;) {
+    size_t count = (size_t)missing < size - at ? (size_t)missing : size - at;
+    memcpy(frame.bytes + frame.have, data + at, count);
+    frame.have += count;
+    at += count;
+    missing = dns_missing(&frame);
+    if (missing == 0) frames++, frame.have = 0, missing = FRAME_HEADER;
+  }
+  printf("%d %s\n", frames, missing < 0 ? "broken" : frame.have ? "more" : "whole");
+}
+
 /* The first byte of each portion is its length. */
 static void read_portions(const unsigned char *data, size_t size) {
   memset(&channel, 0, sizeof channel);
@@ -95,6 +112,7 @@ int main(void) {
     char *data = malloc(size ? size : 1);
     if (fread(data, 1, size, stdin) != size) return 2;
     if (kind == 'f') read_frames((unsigned char *)data, size);
+    if (kind == 'n') read_dns_frames((unsigned char *)data, size);
     if (kind == 'c') read_portions((unsigned char *)data, size);
     if (kind == 'p') read_process(data, size);
     if (kind == 'd') read_disk(data, size);

@@ -238,7 +238,7 @@ const DRAINED = frame(5, new Uint8Array());
 const READY = frame(65, Uint8Array.of(1, 0, ...new Uint8Array(16)));
 const EXITED = frame(66, Uint8Array.of(3, ...new Uint8Array(23)));
 
-function frame(type: number, payload: Uint8Array): Uint8Array {
+function frame(type: number, payload = new Uint8Array()): Uint8Array {
   return concatenate([Uint8Array.of(type, 0, payload.length, 0), payload]);
 }
 
@@ -281,6 +281,16 @@ testIf("agent and waiter read any bytes of each other, in any portions", {
     ["f", HELLO.subarray(0, 20), "0 more"],
     ["f", frame(1, new Uint8Array(23)), "0 broken"],
     ["f", Uint8Array.of(1, 0, 255, 255), "0 broken"],
+    [
+      "n",
+      concatenate([frame(1, Uint8Array.of(1)), frame(2, Uint8Array.of(1, 2)), frame(3)]),
+      "3 whole",
+    ],
+    ["n", frame(1, new Uint8Array(200)).subarray(0, 100), "0 more"],
+    ["n", frame(1), "0 broken"],
+    ["n", frame(3, Uint8Array.of(1)), "0 broken"],
+    ["n", Uint8Array.of(1, 0, 1, 16), "0 broken"],
+    ["n", Uint8Array.of(1, 0, 0, 16, ...new Uint8Array(4096)), "1 whole"],
     // State, whether it is broken, whether the program has exited, its code, whether the console fits.
     ["c", oneByOne(READY, EXITED), "2 0 1 3 1"],
     ["c", oneByOne(EXITED), "1 1 0 0 1"],
@@ -294,6 +304,7 @@ testIf("agent and waiter read any bytes of each other, in any portions", {
   for (let round = 0; round < ROUNDS; round++) {
     const kinds = [HELLO, INPUT_END, DRAINED, READY, EXITED, encode("urunc-agent: serial line\n")];
     const bytes = randomFrames(random, kinds);
+    if (round % 2 === 0) records.push(["n", bytes]);
     records.push(random.below(2) === 0 ? ["f", bytes] : ["c", portions(random, bytes)]);
   }
   const answers = await askAgent(records);
