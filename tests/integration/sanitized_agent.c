@@ -3,7 +3,7 @@
  * sanitizers_test.ts. Standard input has records: a letter, the size of the data in 4 bytes, the data.
  *
  * f: frames from the waiter; c: from the agent, in portions whose sizes the data has; p: /urunc/process; d: a
- * disk; n: frames of the name server's port
+ * disk; n: frames of the name server's port; x: what comes to a port for further processes, in portions
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -91,6 +91,30 @@ static void read_portions(const unsigned char *data, size_t size) {
          shown <= sizeof lines);
 }
 
+/* As the agent reads a port, with a buffer that has what the frames carry. The type of the last frame. */
+static void read_exec(const unsigned char *data, size_t size) {
+  static struct exec_frame frame;
+  static struct ring ring;
+  unsigned last = 0;
+  memset(&frame, 0, sizeof frame);
+  memset(&ring, 0, sizeof ring);
+  for (size_t at = 0, length = 1; at < size; at += length, length = length * 7 % 4099 + 1) {
+    if (length > size - at) length = size - at;
+    unsigned char *portion = malloc(length);
+    memcpy(portion, data + at, length);
+    for (size_t taken = 0; taken < length;) {
+      taken += exec_take(&frame, portion + taken, length - taken);
+      while (exec_is_whole(&frame) < 0) exec_skip(&frame);
+      if (exec_is_whole(&frame) == 0) continue;
+      last = exec_type(&frame);
+      if (!ring_put(&ring, exec_payload(&frame), exec_size(&frame))) ring_drop(&ring, ring_piece(&ring, 99999));
+      frame.have = 0;
+    }
+    free(portion);
+  }
+  printf("%u\n", last);
+}
+
 static void read_process(char *data, size_t size) {
   struct process process = {0};
   int is_read = parse_process(data, size, &process);
@@ -114,6 +138,7 @@ int main(void) {
     if (kind == 'f') read_frames((unsigned char *)data, size);
     if (kind == 'n') read_dns_frames((unsigned char *)data, size);
     if (kind == 'c') read_portions((unsigned char *)data, size);
+    if (kind == 'x') read_exec((unsigned char *)data, size);
     if (kind == 'p') read_process(data, size);
     if (kind == 'd') read_disk(data, size);
     free(data);

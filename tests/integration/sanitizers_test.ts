@@ -270,6 +270,25 @@ async function askAgent(records: [kind: string, data: Uint8Array][]): Promise<st
   return answers;
 }
 
+testIf("a port for further processes: after the zeros a hello is found, whatever was before", {
+  needs: ["gcc"],
+}, async () => {
+  const random = new Random(8);
+  /** EXEC_HELLO, EXEC_PADDING: lib/build/guest_init/exec_protocol.h */
+  const hello = frame(129, Uint8Array.of(1, 0, ...new Uint8Array(16).fill(130)));
+  const padding = new Uint8Array(8196);
+  const records = Array.from({ length: ROUNDS / 10 }, (): [string, Uint8Array] => {
+    const bytes = new Uint8Array(random.below(3) === 0 ? 8196 : random.below(20));
+    const types = [129, 130, 132, 134, 135, 136, 137];
+    for (let index = 0; index < bytes.length; index++) bytes[index] = random.below(256);
+    // The beginning of a frame, mostly of a right length.
+    if (bytes.length > 4) bytes.set([random.pick(types), 0, random.below(256), random.below(33)]);
+    return ["x", concatenate([bytes, padding, hello])];
+  });
+  const answers = await askAgent(records);
+  assert.deepEqual(new Set(answers), new Set(["129"]));
+});
+
 testIf("agent and waiter read any bytes of each other, in any portions", {
   needs: ["gcc"],
 }, async () => {
