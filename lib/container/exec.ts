@@ -2,7 +2,6 @@ import {
   AF_UNIX,
   close,
   kill,
-  LinuxError,
   MSG_NOSIGNAL,
   openPrivatePty,
   rawModes,
@@ -73,6 +72,16 @@ export interface ExecRequest {
    * open here, and are not changed.
    */
   stdio?: Stdio;
+  /** By default this process has nothing else to wait for, and nobody signals the relay before it is known. */
+  follower?: RelayFollower;
+}
+
+/** What looks after a relay from when it was made, in a process that has other children, too. */
+export interface RelayFollower {
+  /** It is a child of this process now. An error ends the start: then the follower has killed the relay. */
+  made(pid: number): void;
+  /** Returns when a relay whose process was not started has exited, and was waited for. */
+  exited(pid: number): Promise<void>;
 }
 
 /** A process that runs in a container's guest. */
@@ -99,7 +108,7 @@ export interface ExecStarted {
  *   or 16 processes are running. Nothing is left then, and the relay has been waited for.
  */
 export async function execInContainer(request: ExecRequest): Promise<ExecStarted> {
-  const { store, id, process, terminal: receiver } = request;
+  const { store, id, process, terminal: receiver, follower = ALONE } = request;
   const directory = store.open(id);
   const state = requireState(directory);
   requireRunning(state);
@@ -129,10 +138,11 @@ export async function execInContainer(request: ExecRequest): Promise<ExecStarted
     terminal: terminal !== undefined,
     filter: filter && fds.added(sealedFile("urunc-filter", programOf(filter))),
   });
+  follower.made(pid);
   fds.close(theirStart);
   debug("exec: started the relay", { id, pid });
-  await requireStarted(pid, start, request);
-  requireIdentity(pid, identity, id);
+  await requireStarted(pid, start, request, follower);
+  await requireIdentity(pid, identity, id, follower);
   if (receiver?.kind !== "creator") return { pid };
   return { pid, terminal: fds.keep(terminal!.master) };
 }
@@ -226,23 +236,24 @@ function startRelay(identity: ExpectedIdentity, files: RelayFiles): number {
 }
 
 /** Returns when the guest has executed the program. */
-async function requireStarted(pid: number, start: number, request: ExecRequest): Promise<void> {
+async function requireStarted(
+  pid: number,
+  start: number,
+  request: ExecRequest,
+  follower: RelayFollower,
+): Promise<void> {
   const bytes = new Uint8Array(LONGEST_REPORT);
   const count = await readAsync(start, bytes);
   const report = new TextDecoder().decode(bytes.subarray(0, count));
   if (report === STARTED) return;
-  await waitForRelay(pid);
+  await follower.exited(pid);
   throw execFailure(report, request.id, request.process);
 }
 
-/** A shim's reaper may have been faster. */
-async function waitForRelay(pid: number): Promise<void> {
-  try {
-    await waitpidAsync(pid);
-  } catch (error) {
-    if (!(error instanceof LinuxError && error.code === "ECHILD")) throw error;
-  }
-}
+const ALONE: RelayFollower = {
+  made() {},
+  exited: async (pid) => void await waitpidAsync(pid),
+};
 
 /** Of the monitor, which has read what the guest says, too; without what only monitors may keep. */
 function identityOf(
@@ -256,10 +267,16 @@ function identityOf(
 }
 
 /** @throws HostError when the relay is not who it is planned to be; it is killed then */
-function requireIdentity(pid: number, identity: ExpectedIdentity, id: string): void {
+async function requireIdentity(
+  pid: number,
+  identity: ExpectedIdentity,
+  id: string,
+  follower: RelayFollower,
+): Promise<void> {
   const differences = differencesOf(pid, identity);
   if (differences.length === 0) return;
   kill(pid, SIGKILL);
+  await follower.exited(pid);
   throw new HostError({
     operation: "exec in container",
     subject: id,

@@ -61,6 +61,8 @@ export function execFailure(report: string, id: string, process: Process): Error
         subject: id,
         reason: "container not running: it has ended meanwhile",
       });
+    case "":
+      return failed(id, "it was killed before the guest's agent had started it");
     case "signal":
       return failed(id, "a signal ended the waiting for the guest's agent");
   }

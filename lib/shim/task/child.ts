@@ -1,4 +1,11 @@
-import { close, LinuxError, pidfdOpen, pidfdSendSignal, SIGKILL } from "../../../ffi/linux.ts";
+import {
+  close,
+  kill as killProcess,
+  LinuxError,
+  pidfdOpen,
+  pidfdSendSignal,
+  SIGKILL,
+} from "../../../ffi/linux.ts";
 import { WrongStateError } from "../../errors.ts";
 import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
 import { processAlreadyFinished } from "../../protocol/ttrpc/status.ts";
@@ -69,6 +76,8 @@ export abstract class AddedProcess extends ChildProcess {
   protected readonly id: string;
   #stdio?: TaskStdio;
   #isStarted = false;
+  /** What `made` was called with. */
+  #made = 0;
   #size?: [columns: number, rows: number];
   #hasInput = true;
 
@@ -80,6 +89,31 @@ export abstract class AddedProcess extends ChildProcess {
 
   /** Starts it, or throws UruncError. The standard files are closed with the process. */
   protected abstract launch(stdio: TaskStdio): Promise<void>;
+
+  /**
+   * Its start has made this child, and goes on: it gets signals from now on, and is not reaped before `follow`.
+   *
+   * @throws as `follow`
+   */
+  protected made(pid: number): void {
+    if (this.exit !== undefined) return this.follow(pid);
+    this.services.reaper.expect(pid);
+    this.#made = pid;
+  }
+
+  /**
+   * It runs as this child.
+   *
+   * @throws WrongStateError when it was killed before there was a child, which is killed then
+   */
+  override follow(pid: number): void {
+    const isKilled = this.exit !== undefined;
+    super.follow(pid);
+    if (!isKilled) return;
+    // It has not been waited for yet.
+    killProcess(pid, SIGKILL);
+    throw killedBefore(this.id);
+  }
 
   resize(columns: number, rows: number): void {
     if (this.#isStarted) this.#stdio!.resize(columns, rows);
@@ -117,6 +151,7 @@ export abstract class AddedProcess extends ChildProcess {
    */
   async #launch(): Promise<void> {
     const stdio = this.#stdio = await openStdio(this.services, this.id, this.io);
+    if (this.exit !== undefined) throw killedBefore(this.id);
     if (!this.#hasInput) stdio.closeInput();
     await this.launch(stdio);
     if (this.#size !== undefined) stdio.resize(...this.#size);
@@ -125,8 +160,9 @@ export abstract class AddedProcess extends ChildProcess {
   kill(signal: number): Promise<void> {
     try {
       if (this.exit !== undefined) throw processAlreadyFinished();
-      if (this.pid === 0) this.abandon();
-      else sendSignal(this.pid, signal);
+      const pid = this.pid || this.#made;
+      if (pid === 0) this.abandon();
+      else sendSignal(pid, signal);
       return Promise.resolve();
     } catch (error) {
       const gone = error instanceof LinuxError && error.code === "ESRCH";
@@ -135,7 +171,8 @@ export abstract class AddedProcess extends ChildProcess {
   }
 
   async delete(): Promise<void> {
-    if (this.status() === "running") throw notStopped(this.id, "running");
+    const isStarting = this.#made !== 0 && this.pid === 0;
+    if (isStarting || this.status() === "running") throw notStopped(this.id, this.status());
     if (this.pid === 0) this.abandon();
     else await this.#stdio!.drain();
     this.#stdio?.close();
@@ -168,5 +205,13 @@ function cannotStart(id: string, status: TaskStatus): WrongStateError {
     operation: "start process",
     subject: id,
     reason: `cannot start a ${status} process`,
+  });
+}
+
+function killedBefore(id: string): WrongStateError {
+  return new WrongStateError({
+    operation: "start process",
+    subject: id,
+    reason: "it was killed before it ran",
   });
 }

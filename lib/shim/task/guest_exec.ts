@@ -1,6 +1,6 @@
 import { writeAll } from "../../../ffi/linux.ts";
 import type { Configuration } from "../../config/types.ts";
-import { execInContainer } from "../../container/exec.ts";
+import { execInContainer, type RelayFollower } from "../../container/exec.ts";
 import type { Store } from "../../container/store.ts";
 import { formatError, UnsupportedError, type UruncError } from "../../errors.ts";
 import { parseProcess } from "../../oci/parse.ts";
@@ -46,11 +46,10 @@ export class GuestExec extends AddedProcess {
   }
 
   protected override async launch(stdio: TaskStdio): Promise<void> {
-    // It may exit before its pid is known.
-    using _hold = this.services.reaper.hold();
     const started = await execInContainer({
       ...this.#container,
       process: this.#process,
+      follower: this.#follower(),
       ...(this.io.terminal ? { terminal: { kind: "creator" } } : { stdio: stdio.stdio }),
     }).catch((error) => {
       if (!this.#container.inPod || !(error instanceof UnsupportedError)) throw error;
@@ -64,6 +63,17 @@ export class GuestExec extends AddedProcess {
     this.follow(pid);
     stdio.given();
     if (terminal !== undefined) stdio.attachTerminal(terminal);
+  }
+
+  /** The relay of a process that cannot be started has exited as that process would have. */
+  #follower(): RelayFollower {
+    return {
+      made: (pid) => this.made(pid),
+      exited: async (pid) => {
+        this.follow(pid);
+        await this.ended;
+      },
+    };
   }
 }
 

@@ -40,8 +40,10 @@ Deno.test("exec: whatever else a relay reports is an error, too", () => {
     ["silent", HostError, /does not answer/],
     ["broken", HostError, /does not keep to the protocol/],
     ["signal", HostError, /a signal/],
+    // The relay was.
+    ["", HostError, /it was killed before/],
     ["error capset 1", HostError, /capset: operation not permitted/],
-    ...["", "failed 8 1", "failed 7 12345", "started now", "error x\ny 1", "failed 7 2 "].map(
+    ...["failed 8 1", "failed 7 12345", "started now", "error x\ny 1", "failed 7 2 "].map(
       (
         report,
       ): [string, typeof HostError, RegExp] => [report, HostError, /keep to the protocol|errno/],
