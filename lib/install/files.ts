@@ -55,3 +55,15 @@ export function isSame(one: Uint8Array | undefined, other: Uint8Array | undefine
   return one !== undefined && one.length === other?.length &&
     one.every((byte, index) => byte === other[index]);
 }
+
+/** A configuration may be a link to where it really is; the executable's own name is replaced. */
+export function fileOf(path: string, inserted: string | undefined): string {
+  return inserted !== undefined && exists(path) ? Deno.realPathSync(path) : path;
+}
+
+/** Makes a link, in place of what has its name. */
+export function replaceLink(path: string, target: string): void {
+  const unfinished = `${path}.urunc-${Deno.pid}`;
+  Deno.symlinkSync(target, unfinished);
+  Deno.renameSync(unfinished, path);
+}

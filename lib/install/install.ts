@@ -1,34 +1,26 @@
-import { HostError, UnsupportedError } from "../errors.ts";
+import { UnsupportedError } from "../errors.ts";
 import { exists } from "../os/files.ts";
 import { baseName, parentPath } from "../os/path.ts";
 import { isLinked } from "../os/self.ts";
+import { requireAccepted } from "./accepted.ts";
 import {
   addContainerdRuntime,
   addDockerRuntime,
   crioDropIn,
   type Edit,
   podmanDropIn,
-  removeInserted,
 } from "./edits.ts";
-import { bytesOf, isSame, makeDirectories, replaceFile, sha256 } from "./files.ts";
+import {
+  bytesOf,
+  fileOf,
+  isSame,
+  makeDirectories,
+  replaceFile,
+  replaceLink,
+  sha256,
+} from "./files.ts";
+import { type Engine, ENGINES, EXECUTABLE, FILES, PACKAGED, SHIM } from "./places.ts";
 import { BACKUPS, type Installed, type InstallRecord, readRecord, RECORD } from "./record.ts";
-
-/** Where the executable is put, unless a package has put it elsewhere. */
-const EXECUTABLE = "/usr/local/bin/urunc";
-const SHIM = "containerd-shim-urunc-v2";
-const PACKAGED = "/usr/bin/urunc";
-
-/** Programs that call this runtime. */
-export type Engine = "containerd" | "docker" | "crio" | "podman";
-export const ENGINES: readonly Engine[] = ["containerd", "docker", "crio", "podman"];
-
-/** Where each is configured, and what it is when installed. */
-const FILES: Record<Engine, { path: string; program: string }> = {
-  containerd: { path: "/etc/containerd/config.toml", program: "containerd" },
-  docker: { path: "/etc/docker/daemon.json", program: "dockerd" },
-  crio: { path: "/etc/crio/crio.conf.d/50-urunc.conf", program: "crio" },
-  podman: { path: "/etc/containers/containers.conf.d/50-urunc.conf", program: "podman" },
-};
 
 /** Where programs of the system are. */
 const DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -144,7 +136,8 @@ function ownBytes(): Uint8Array<ArrayBuffer> {
   });
 }
 
-function isAsWanted(prefix: string, { path, bytes, target }: Wanted): boolean {
+/** Whether a file or link is as it should be. */
+export function isAsWanted(prefix: string, { path, bytes, target }: Wanted): boolean {
   const at = prefix + path;
   if (target === undefined) return isSame(bytesOf(at), bytes);
   try {
@@ -185,11 +178,6 @@ async function write(prefix: string, wanted: Wanted, record: InstallRecord): Pro
   }
 }
 
-/** A configuration may be a link to where it really is; the executable's own name is replaced. */
-function fileOf(path: string, inserted: string | undefined): string {
-  return inserted !== undefined && exists(path) ? Deno.realPathSync(path) : path;
-}
-
 /** @returns where a file is kept as it was, without the prefix; undefined: there was none */
 function keepFormer(
   prefix: string,
@@ -204,118 +192,7 @@ function keepFormer(
   return backup;
 }
 
-function replaceLink(path: string, target: string): void {
-  const unfinished = `${path}.urunc-${Deno.pid}`;
-  Deno.symlinkSync(target, unfinished);
-  Deno.renameSync(unfinished, path);
-}
-
 function writeRecord(prefix: string, record: InstallRecord): void {
   const text = JSON.stringify(record, null, 2) + "\n";
   replaceFile(prefix + RECORD, new TextEncoder().encode(text), 0o600);
-}
-
-/** How an engine itself reads a configuration, where it can. */
-const DUMPS: Partial<Record<Engine, (path: string) => string[]>> = {
-  containerd: (path) => ["--config", path, "config", "dump"],
-  docker: (path) => ["--validate", "--config-file", path],
-};
-
-async function requireAccepted(engine: Engine, path: string): Promise<void> {
-  const args = DUMPS[engine]?.(path);
-  if (args === undefined) return;
-  const { program } = FILES[engine];
-  let output: Deno.CommandOutput;
-  try {
-    output = await new Deno.Command(program, { args, stdin: "null" }).output();
-  } catch (error) {
-    // Of a node that has its configuration only: an image, or another root directory.
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  if (output.success) return;
-  const said = new TextDecoder().decode(output.stderr).trim();
-  throw new HostError({
-    operation: "add the runtime to",
-    subject: path,
-    reason: `${program} does not accept it: ${said || "it says nothing"}`,
-    remedy: "the file is as it was; correct it first",
-  });
-}
-
-/** What was left as it is, and why; or removed, or made as it was. */
-export interface Removal {
-  path: string;
-  change: "removed" | "restored" | "left";
-  reason?: string;
-}
-
-/**
- * Takes back what `install` did. A file that others have changed since keeps their changes.
- */
-export async function uninstall(
-  { prefix, dryRun }: Pick<InstallOptions, "prefix" | "dryRun">,
-): Promise<Removal[]> {
-  const record = readRecord(prefix);
-  const removals: Removal[] = [];
-  for (const installed of record.files.toReversed()) {
-    removals.push(await takeBack(prefix, installed, dryRun));
-  }
-  if (dryRun) return removals;
-  for (const { backup } of record.files) if (backup !== undefined) remove(prefix + backup);
-  remove(prefix + RECORD);
-  for (const directory of record.directories.toReversed()) removeEmpty(prefix + directory);
-  return removals;
-}
-
-async function takeBack(prefix: string, installed: Installed, dryRun: boolean): Promise<Removal> {
-  const { target, backup, inserted } = installed;
-  const path = prefix + installed.path;
-  if (!exists(path)) return { path, change: "left", reason: "it is gone" };
-  const bytes = target === undefined ? bytesOf(path)! : undefined;
-  const isOurs = bytes === undefined
-    ? isAsWanted(prefix, { path: installed.path, target: target!, mode: 0 })
-    : await sha256(bytes) === installed.sha256;
-  if (isOurs) {
-    if (!dryRun) {
-      restore(fileOf(path, inserted), backup === undefined ? undefined : prefix + backup);
-    }
-    return { path, change: backup === undefined ? "removed" : "restored" };
-  }
-  const text = bytes === undefined || inserted === undefined
-    ? undefined
-    : removeInserted(new TextDecoder().decode(bytes), inserted);
-  if (text === undefined) {
-    return {
-      path,
-      change: "left",
-      reason: "it has been changed since: remove the runtime by hand",
-    };
-  }
-  if (!dryRun) replaceFile(fileOf(path, inserted), new TextEncoder().encode(text), 0o644);
-  return {
-    path,
-    change: "restored",
-    reason: "it has been changed since: only the runtime was removed",
-  };
-}
-
-/** @param kept the file as it was; undefined: there was none */
-function restore(path: string, kept: string | undefined): void {
-  if (kept === undefined) Deno.removeSync(path);
-  else if (Deno.lstatSync(kept).isSymlink) replaceLink(path, Deno.readLinkSync(kept));
-  else replaceFile(path, Deno.readFileSync(kept), Deno.statSync(kept).mode! & 0o7777);
-}
-
-function remove(path: string): void {
-  if (exists(path)) Deno.removeSync(path);
-}
-
-/** A directory that others use stays: rmdir(2), ENOTEMPTY. */
-function removeEmpty(path: string): void {
-  try {
-    if ([...Deno.readDirSync(path)].length === 0) Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }

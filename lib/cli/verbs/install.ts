@@ -1,5 +1,7 @@
 import { HostError } from "../../errors.ts";
-import { type Engine, ENGINES, install, type Outcome, uninstall } from "../../install/install.ts";
+import { install, type Outcome } from "../../install/install.ts";
+import { type Engine, ENGINES } from "../../install/places.ts";
+import { uninstall } from "../../install/uninstall.ts";
 import { isDirectory } from "../../os/files.ts";
 import { resolvePath } from "../../os/path.ts";
 import { print } from "../../output.ts";
