@@ -1,4 +1,5 @@
 import { HostError } from "../errors.ts";
+import { writeNew } from "./files.ts";
 import { type Engine, FILES } from "./places.ts";
 
 /** How an engine itself reads a configuration, where it can. */
@@ -7,22 +8,39 @@ const DUMPS: Partial<Record<Engine, (path: string) => string[]>> = {
   docker: (path) => ["--validate", "--config-file", path],
 };
 
-/** @throws HostError when the engine itself does not accept its configuration */
-export async function requireAccepted(engine: Engine, path: string): Promise<void> {
-  const args = DUMPS[engine]?.(path);
+/**
+ * Asks an engine whether it accepts a configuration, before it is written.
+ *
+ * @param path where it is to be; beside it, because what it includes may be named from there
+ * @throws HostError when the engine itself does not accept it
+ */
+export async function requireAccepted(
+  engine: Engine,
+  path: string,
+  bytes: Uint8Array,
+): Promise<void> {
+  const candidate = `${path}.urunc-candidate-${Deno.pid}`;
+  const args = DUMPS[engine]?.(candidate);
   if (args === undefined) return;
   const { program } = FILES[engine];
-  let output: Deno.CommandOutput;
+  writeNew(candidate, bytes, 0o600);
   try {
-    output = await new Deno.Command(program, { args, stdin: "null" }).output();
+    const output = await new Deno.Command(program, { args, stdin: "null" }).output();
+    if (!output.success) throw refused(program, path, textOf(output).replaceAll(candidate, path));
   } catch (error) {
     // Of a node that has its configuration only: an image, or another root directory.
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  } finally {
+    Deno.removeSync(candidate);
   }
-  if (output.success) return;
-  const said = new TextDecoder().decode(output.stderr).trim();
-  throw new HostError({
+}
+
+function textOf({ stderr }: Deno.CommandOutput): string {
+  return new TextDecoder().decode(stderr).trim();
+}
+
+function refused(program: string, path: string, said: string): HostError {
+  return new HostError({
     operation: "add the runtime to",
     subject: path,
     reason: `${program} does not accept it: ${said || "it says nothing"}`,

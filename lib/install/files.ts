@@ -16,14 +16,20 @@ export function replaceFile(path: string, bytes: Uint8Array, mode: number): void
   const unfinished = `${path}.urunc-${Deno.pid}`;
   const former = exists(path) ? Deno.statSync(path) : undefined;
   try {
-    Deno.writeFileSync(unfinished, bytes, { createNew: true });
-    Deno.chmodSync(unfinished, former === undefined ? mode : former.mode! & 0o7777);
+    writeNew(unfinished, bytes, former === undefined ? mode : former.mode! & 0o7777);
     if (former !== undefined) Deno.chownSync(unfinished, former.uid, former.gid);
     Deno.renameSync(unfinished, path);
   } catch (error) {
     if (exists(unfinished)) Deno.removeSync(unfinished);
     throw error;
   }
+}
+
+/** Writes a file that is not there yet. */
+export function writeNew(path: string, bytes: Uint8Array, mode: number): void {
+  Deno.writeFileSync(path, bytes, { createNew: true });
+  // Whatever the caller's umask is.
+  Deno.chmodSync(path, mode);
 }
 
 /**
@@ -66,4 +72,13 @@ export function replaceLink(path: string, target: string): void {
   const unfinished = `${path}.urunc-${Deno.pid}`;
   Deno.symlinkSync(target, unfinished);
   Deno.renameSync(unfinished, path);
+}
+
+/** Whether it is a link with this target. */
+export function isLinkTo(path: string, target: string): boolean {
+  try {
+    return Deno.readLinkSync(path) === target;
+  } catch {
+    return false;
+  }
 }

@@ -1,5 +1,5 @@
 import { UnsupportedError } from "../errors.ts";
-import { exists } from "../os/files.ts";
+import { exists, removeIfThere } from "../os/files.ts";
 import { baseName, parentPath } from "../os/path.ts";
 import { isLinked } from "../os/self.ts";
 import { requireAccepted } from "./accepted.ts";
@@ -13,14 +13,23 @@ import {
 import {
   bytesOf,
   fileOf,
+  isLinkTo,
   isSame,
   makeDirectories,
   replaceFile,
   replaceLink,
   sha256,
+  writeNew,
 } from "./files.ts";
 import { type Engine, ENGINES, EXECUTABLE, FILES, PACKAGED, SHIM } from "./places.ts";
-import { BACKUPS, type Installed, type InstallRecord, readRecord, RECORD } from "./record.ts";
+import {
+  BACKUPS,
+  type Installed,
+  type InstallRecord,
+  isAsRecorded,
+  readRecord,
+  RECORD,
+} from "./record.ts";
 
 /** Where programs of the system are. */
 const DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -58,7 +67,7 @@ interface Wanted {
  * were before are kept, for `uninstall`. What is right already is left alone.
  *
  * @throws InvalidConfigurationError when a file cannot be added to; HostError when the engine itself does not
- *   accept the result, which has then been taken back
+ *   accept the result: that file is then left as it was
  */
 export async function install(options: InstallOptions): Promise<Outcome[]> {
   const { prefix, dryRun } = options;
@@ -136,25 +145,21 @@ function ownBytes(): Uint8Array<ArrayBuffer> {
   });
 }
 
-/** Whether a file or link is as it should be. */
-export function isAsWanted(prefix: string, { path, bytes, target }: Wanted): boolean {
+function isAsWanted(prefix: string, { path, bytes, target }: Wanted): boolean {
   const at = prefix + path;
-  if (target === undefined) return isSame(bytesOf(at), bytes);
-  try {
-    return Deno.readLinkSync(at) === target;
-  } catch {
-    return false;
-  }
+  return target === undefined ? isSame(bytesOf(at), bytes) : isLinkTo(at, target);
 }
 
 /** Recorded before it is done: what is half done is undone by `uninstall`. */
 async function write(prefix: string, wanted: Wanted, record: InstallRecord): Promise<void> {
   const { path, bytes, target, inserted, mode, engine } = wanted;
-  const at = prefix + path;
-  const made = [BACKUPS, parentPath(path)].flatMap((it) => makeDirectories(prefix + it));
-  record.directories.push(...made.map((it) => it.slice(prefix.length)));
+  makeParents(prefix, path, record);
+  const file = fileOf(prefix + path, inserted);
+  if (engine !== undefined) await requireAccepted(engine, file, bytes!);
   const former = record.files.find((it) => it.path === path);
-  const backup = former === undefined ? keepFormer(prefix, path, inserted) : former.backup;
+  // What others have written since is what `uninstall` is to restore.
+  const isOurs = former !== undefined && await isAsRecorded(prefix, former);
+  const backup = isOurs ? former.backup : keepFormer(prefix, path, file);
   const installed: Installed = {
     path,
     ...(target === undefined ? { sha256: await sha256(bytes!) } : { target }),
@@ -163,32 +168,36 @@ async function write(prefix: string, wanted: Wanted, record: InstallRecord): Pro
   };
   record.files = [...record.files.filter((it) => it.path !== path), installed];
   writeRecord(prefix, record);
-  if (target === undefined) replaceFile(fileOf(at, inserted), bytes!, mode);
-  else replaceLink(at, target);
-  if (engine === undefined) return;
-  try {
-    await requireAccepted(engine, at);
-  } catch (error) {
-    // As if it had not been called for this file.
-    if (backup === undefined) Deno.removeSync(at);
-    else replaceFile(fileOf(at, inserted), Deno.readFileSync(prefix + backup), mode);
-    record.files = record.files.filter((it) => it !== installed);
-    writeRecord(prefix, record);
-    throw error;
-  }
+  if (target === undefined) replaceFile(file, bytes!, mode);
+  else replaceLink(file, target);
+  if (former?.backup !== undefined && !isOurs) removeIfThere(prefix + former.backup);
 }
 
-/** @returns where a file is kept as it was, without the prefix; undefined: there was none */
-function keepFormer(
-  prefix: string,
-  path: string,
-  inserted: string | undefined,
-): string | undefined {
-  if (!exists(prefix + path)) return undefined;
-  const backup = `${BACKUPS}/${encodeURIComponent(path.slice(1))}`;
-  const file = fileOf(prefix + path, inserted);
-  if (Deno.lstatSync(file).isSymlink) Deno.symlinkSync(Deno.readLinkSync(file), prefix + backup);
-  else Deno.copyFileSync(file, prefix + backup);
+function makeParents(prefix: string, path: string, record: InstallRecord): void {
+  const made = [BACKUPS, parentPath(path)].flatMap((it) => makeDirectories(prefix + it));
+  if (made.length === 0) return;
+  record.directories.push(...made.map((it) => it.slice(prefix.length)));
+  writeRecord(prefix, record);
+}
+
+/**
+ * @param file where it really is, of a configuration
+ * @returns where a file is kept as it is, without the prefix; undefined: there is none
+ */
+function keepFormer(prefix: string, path: string, file: string): string | undefined {
+  if (!exists(file)) return undefined;
+  const backup = freeBackup(prefix, path);
+  const { isSymlink, mode } = Deno.lstatSync(file);
+  if (isSymlink) Deno.symlinkSync(Deno.readLinkSync(file), prefix + backup);
+  else writeNew(prefix + backup, Deno.readFileSync(file), mode! & 0o7777);
+  return backup;
+}
+
+/** An earlier one is kept until the record names another. */
+function freeBackup(prefix: string, path: string): string {
+  const first = `${BACKUPS}/${encodeURIComponent(path.slice(1))}`;
+  let backup = first;
+  for (let number = 1; exists(prefix + backup); number++) backup = `${first}.${number}`;
   return backup;
 }
 

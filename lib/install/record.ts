@@ -1,5 +1,6 @@
 import { errorMessage, InvalidConfigurationError } from "../errors.ts";
 import { readIfThere } from "../os/files.ts";
+import { bytesOf, isLinkTo, sha256 } from "./files.ts";
 
 /** What `urunc install` has made, for `urunc uninstall`; below the prefix. */
 export const RECORD = "/var/lib/urunc/install/record.json";
@@ -48,4 +49,12 @@ export function readRecord(prefix: string): InstallRecord {
       cause: error,
     });
   }
+}
+
+/** Whether a file or link is as it was written. */
+export async function isAsRecorded(prefix: string, installed: Installed): Promise<boolean> {
+  const path = prefix + installed.path;
+  if (installed.target !== undefined) return isLinkTo(path, installed.target);
+  const bytes = bytesOf(path);
+  return bytes !== undefined && await sha256(bytes) === installed.sha256;
 }

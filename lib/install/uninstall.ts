@@ -1,8 +1,8 @@
 import { exists } from "../os/files.ts";
 import { removeInserted } from "./edits.ts";
-import { bytesOf, fileOf, replaceFile, replaceLink, sha256 } from "./files.ts";
-import { type InstallOptions, isAsWanted } from "./install.ts";
-import { type Installed, readRecord, RECORD } from "./record.ts";
+import { bytesOf, fileOf, replaceFile, replaceLink } from "./files.ts";
+import type { InstallOptions } from "./install.ts";
+import { type Installed, isAsRecorded, readRecord, RECORD } from "./record.ts";
 
 /** What was left as it is, and why; or removed, or made as it was. */
 export interface Removal {
@@ -33,19 +33,15 @@ async function takeBack(prefix: string, installed: Installed, dryRun: boolean): 
   const { target, backup, inserted } = installed;
   const path = prefix + installed.path;
   if (!exists(path)) return { path, change: "left", reason: "it is gone" };
-  const bytes = target === undefined ? bytesOf(path)! : undefined;
-  const isOurs = bytes === undefined
-    ? isAsWanted(prefix, { path: installed.path, target: target!, mode: 0 })
-    : await sha256(bytes) === installed.sha256;
-  if (isOurs) {
+  if (await isAsRecorded(prefix, installed)) {
     if (!dryRun) {
       restore(fileOf(path, inserted), backup === undefined ? undefined : prefix + backup);
     }
     return { path, change: backup === undefined ? "removed" : "restored" };
   }
-  const text = bytes === undefined || inserted === undefined
+  const text = target !== undefined || inserted === undefined
     ? undefined
-    : removeInserted(new TextDecoder().decode(bytes), inserted);
+    : removeInserted(new TextDecoder().decode(bytesOf(path)), inserted);
   if (text === undefined) {
     return {
       path,

@@ -154,3 +154,50 @@ testIf(
     assert.equal(info.stdout.trim(), urunc);
   },
 );
+
+/** A `dockerd` that accepts a configuration unless it has the word `refused`. */
+async function fakeDocker(scope: Scope): Promise<Record<string, string>> {
+  const directory = await scope.temporaryDirectory("bin");
+  const script = '#!/bin/sh\n! grep -H refused "$3" >&2\n';
+  await Deno.writeTextFile(`${directory}/dockerd`, script, { mode: 0o755 });
+  return { ...Deno.env.toObject(), PATH: `${directory}:${Deno.env.get("PATH")}` };
+}
+
+testIf("a file that others have written since is what uninstall restores", {}, async () => {
+  const rewritten = '{ "debug": false }\n';
+  for (const before of [DAEMON, undefined]) {
+    await using scope = new Scope();
+    const prefix = await makeNode(scope);
+    const options = { check: true, env: await fakeDocker(scope) };
+    const daemon = `${prefix}/etc/docker/daemon.json`;
+    if (before === undefined) await Deno.remove(daemon);
+    const urunc = await uruncBinary();
+    const install = [urunc, "install", "--prefix", prefix, "--docker"];
+    await run(install, options);
+    await Deno.writeTextFile(daemon, rewritten);
+    const second = await run(install, options);
+    assert.match(second.stdout, /^written .*daemon\.json$/m);
+    const removed = await run([urunc, "uninstall", "--prefix", prefix], options);
+    assert.match(removed.stdout, /^restored .*daemon\.json$/m);
+    assert.equal(await Deno.readTextFile(daemon), rewritten);
+    assert.doesNotMatch(await listTree(prefix), /var\/lib/);
+  }
+});
+
+testIf("what an engine refuses is never written, nor forgotten what was before", {}, async () => {
+  await using scope = new Scope();
+  const prefix = await makeNode(scope);
+  const env = await fakeDocker(scope);
+  const daemon = `${prefix}/etc/docker/daemon.json`;
+  const install = [await uruncBinary(), "install", "--prefix", prefix, "--docker"];
+  await run(install, { check: true, env });
+  const installed = await Deno.readTextFile(daemon);
+  await Deno.writeTextFile(daemon, '{ "refused": true }', { mode: 0o600 });
+  const before = await listTree(prefix);
+  const result = await run(install, { env });
+  assertFailed(result, [`dockerd does not accept it: ${daemon}:`, "refused", "as it was"]);
+  assert.equal(await listTree(prefix), before);
+  await Deno.writeTextFile(daemon, installed);
+  await run([await uruncBinary(), "uninstall", "--prefix", prefix], { check: true, env });
+  assert.equal(await Deno.readTextFile(daemon), DAEMON);
+});
