@@ -4,8 +4,10 @@ import {
   kill,
   MSG_NOSIGNAL,
   openPrivatePty,
+  pollAsync,
+  POLLIN,
   rawModes,
-  readAsync,
+  read,
   sendDescriptor,
   setTerminalSize,
   SIGKILL,
@@ -80,6 +82,8 @@ export interface ExecRequest {
 export interface RelayFollower {
   /** It is a child of this process now. An error ends the start: then the follower has killed the relay. */
   made(pid: number): void;
+  /** Returns when a descriptor has input, or has ended. That may take as long as the guest is given: minutes. */
+  readable(fd: number): Promise<void>;
   /** Returns when a relay whose process was not started has exited, and was waited for. */
   exited(pid: number): Promise<void>;
 }
@@ -242,9 +246,9 @@ async function requireStarted(
   request: ExecRequest,
   follower: RelayFollower,
 ): Promise<void> {
+  await follower.readable(start).catch((error) => endRelay(pid, follower, error));
   const bytes = new Uint8Array(LONGEST_REPORT);
-  const count = await readAsync(start, bytes);
-  const report = new TextDecoder().decode(bytes.subarray(0, count));
+  const report = new TextDecoder().decode(bytes.subarray(0, read(start, bytes)));
   if (report === STARTED) return;
   await follower.exited(pid);
   throw execFailure(report, request.id, request.process);
@@ -252,8 +256,16 @@ async function requireStarted(
 
 const ALONE: RelayFollower = {
   made() {},
+  readable: async (fd) => void await pollAsync([{ fd, events: POLLIN }], -1),
   exited: async (pid) => void await waitpidAsync(pid),
 };
+
+/** Throws the error, when nothing is left of the relay. */
+async function endRelay(pid: number, follower: RelayFollower, error: unknown): Promise<never> {
+  kill(pid, SIGKILL);
+  await follower.exited(pid);
+  throw error;
+}
 
 /** Of the monitor, which has read what the guest says, too; without what only monitors may keep. */
 function identityOf(
@@ -275,14 +287,13 @@ async function requireIdentity(
 ): Promise<void> {
   const differences = differencesOf(pid, identity);
   if (differences.length === 0) return;
-  kill(pid, SIGKILL);
-  await follower.exited(pid);
-  throw new HostError({
+  const error = new HostError({
     operation: "exec in container",
     subject: id,
     reason: `the relay has not the identity that was planned: ${differences.join("; ")}`,
     remedy: "this is a defect of urunc",
   });
+  await endRelay(pid, follower, error);
 }
 
 /** One that has exited since is not anybody. */

@@ -1,6 +1,6 @@
 /** Further processes by the shim, in a guest that is this test: it answers when a test lets it, or never. */
 import assert from "node:assert/strict";
-import { SIGKILL, SIGTERM } from "../../ffi/linux.ts";
+import { SIGKILL, SIGTERM, spawn, waitpidAsync } from "../../ffi/linux.ts";
 import { defaultConfiguration } from "../../lib/config/parse.ts";
 import type { ContainerState } from "../../lib/container/state.ts";
 import { EXEC_DIRECTORY, Store } from "../../lib/container/store.ts";
@@ -22,6 +22,11 @@ const [READY, STARTED] = [193, 194];
 
 const NEEDS = { needs: ["root"], timeoutSeconds: 60 };
 
+const reactor = new Reactor();
+const log = { error: (what: string, error: unknown) => assert.fail(`${what}: ${error}`) };
+/** A process has one reaper: another would reap this one's children. */
+const services = { reactor, reaper: new Reaper(reactor), log } as unknown as ShimServices;
+
 /** The relays that this process has, not waited for. */
 function relays(): number[] {
   return [...Deno.readDirSync("/proc/self/task")].flatMap(({ name }) =>
@@ -36,7 +41,7 @@ function commandOf(pid: number): string {
 /** A container whose monitor and waiter are this process. */
 class FakeContainer {
   readonly guests: Deno.UnixListener[];
-  readonly #services: ShimServices;
+  readonly services: ShimServices;
   readonly #store: Store;
   readonly #id: string;
   /** Is awaited before the relay is made. */
@@ -44,7 +49,7 @@ class FakeContainer {
   #execs = 0;
 
   constructor(scope: Scope, services: ShimServices, store: Store, id: string) {
-    this.#services = services;
+    this.services = services;
     this.#store = store;
     this.#id = id;
     const directory = store.create(id);
@@ -69,7 +74,7 @@ class FakeContainer {
       },
     };
     const spec = JSON.stringify({ cwd: "/", args: ["x"], user: { uid: 0, gid: 0 } });
-    return new GuestExec(this.#services, container, {
+    return new GuestExec(this.services, container, {
       id: `exec${this.#execs++}`,
       spec: new TextEncoder().encode(spec),
       io: { stdin: "", stdout: "", stderr: "", terminal: false },
@@ -140,15 +145,12 @@ function stateOf(id: string): ContainerState {
 }
 
 async function fakeContainers(scope: Scope, ...ids: string[]): Promise<FakeContainer[]> {
-  const reactor = new Reactor();
-  const log = { error: (what: string, error: unknown) => assert.fail(`${what}: ${error}`) };
-  const services = { reactor, reaper: new Reaper(reactor), log } as unknown as ShimServices;
   const store = new Store(await scope.temporaryDirectory("store"));
   scope.defer("end the relays", async () => {
     relays().forEach((pid) => Deno.kill(pid, "SIGKILL"));
     await waitFor(() => relays().length === 0, { timeoutSeconds: 10, what: "the relays' end" });
   });
-  return ids.map((id) => new FakeContainer(scope, services, store, id));
+  return ids.map((id) => new FakeContainer(scope, { ...services }, store, id));
 }
 
 testIf("shim, exec: it runs, gets signals and exits", NEEDS, async () => {
@@ -205,3 +207,57 @@ testIf("shim, exec: one that is killed before its relay is made has none", NEEDS
   assert.equal(exec.status(), "stopped");
   await exec.delete();
 });
+
+testIf(
+  "shim, exec: guests that do not answer stop neither threads nor the reaper",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const containers = await fakeContainers(scope, "one", "two", "three");
+    const execs = containers.flatMap((it) => Array.from({ length: EXEC_PORTS }, () => it.exec()));
+    const starts = Promise.allSettled(execs.map((it) => it.start()));
+    await waitFor(() => relays().length === execs.length, {
+      timeoutSeconds: 30,
+      what: "all relays",
+    });
+
+    const reading = withinSeconds(10, waitpidAsync(spawnTrue()));
+    assert.equal((await reading).exitCode, 0);
+    // Nobody waits for this one. It is looked for when another has exited.
+    const adopted = spawnTrue();
+    await withinSeconds(10, services.reaper.wait(spawnTrue()));
+    await waitFor(() => readProcessStat(adopted) === undefined, {
+      timeoutSeconds: 10,
+      what: "the end of what nobody waits for",
+    });
+
+    for (const exec of execs) await exec.kill(SIGKILL);
+    for (const start of await starts) {
+      assert.equal(start.status, "rejected");
+      assert.match(`${start.reason}`, /it was killed before/);
+    }
+    assert.deepEqual(relays(), []);
+  },
+);
+
+testIf("shim, exec: a relay that cannot be waited for is ended", NEEDS, async () => {
+  await using scope = new Scope();
+  const [container] = await fakeContainers(scope, "one");
+  const failing = { readable: () => Promise.reject(new Error("no room for it")) };
+  container!.services.reactor = failing as unknown as Reactor;
+  const exec = container!.exec();
+  await assert.rejects(() => exec.start(), /no room for it/);
+  assert.equal((await exec.ended).status, 137);
+  assert.deepEqual(relays(), []);
+  await exec.delete();
+});
+
+function spawnTrue(): number {
+  return spawn({ path: "/bin/true", argv: ["true"], env: [], fds: [] });
+}
+
+async function withinSeconds<T>(seconds: number, promise: Promise<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`not within ${seconds} s`)), seconds * 1000);
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}

@@ -1,6 +1,7 @@
 import {
   epollAdd,
   epollCreate,
+  EPOLLIN,
   epollModify,
   epollRemove,
   epollWaitAsync,
@@ -48,6 +49,21 @@ export class Reactor {
   /** To be called before the descriptor is closed. Does nothing for one that was removed. */
   remove(fd: number): void {
     if (this.#handlers.delete(fd)) epollRemove(this.#epoll, fd);
+  }
+
+  /**
+   * Returns when there is something to read, or the end of it. It takes no thread, however long that takes.
+   *
+   * @param fd which is not in yet, and is not in afterwards
+   * @throws LinuxError EPERM: a regular file
+   */
+  readable(fd: number): Promise<void> {
+    return new Promise((resolve) =>
+      this.add(fd, EPOLLIN, () => {
+        this.remove(fd);
+        resolve();
+      })
+    );
   }
 
   async #run(): Promise<void> {

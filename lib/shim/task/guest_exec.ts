@@ -69,6 +69,7 @@ export class GuestExec extends AddedProcess {
   #follower(): RelayFollower {
     return {
       made: (pid) => this.made(pid),
+      readable: (fd) => this.services.reactor.readable(fd),
       exited: async (pid) => {
         this.follow(pid);
         await this.ended;

@@ -52,3 +52,18 @@ Deno.test("a handler may close its descriptor and throw", async () => {
   await called.promise;
   for (const fd of [next, nextWriter]) close(fd);
 });
+
+Deno.test("what can be read, or has ended, is waited for once", async () => {
+  const reactor = new Reactor();
+  const [reader, writer] = pipe();
+  const first = reactor.readable(reader);
+  write(writer, BYTE);
+  await first;
+  // It was not read yet.
+  await reactor.readable(reader);
+  read(reader, BYTE);
+  const last = reactor.readable(reader);
+  close(writer);
+  await last;
+  close(reader);
+});
