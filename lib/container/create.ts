@@ -4,7 +4,7 @@ import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
 import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, NotFoundError, UruncError } from "../errors.ts";
-import type { ExpectedUserNamespace } from "../host/id_maps.ts";
+import { type ExpectedUserNamespace, NAMESPACE_OWNER } from "../host/id_maps.ts";
 import { readNamespaces, userNamespaceName } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts } from "../inspect/types.ts";
@@ -555,8 +555,9 @@ function requireNoOtherGuest({ tapOwner }: NetworkFacts, ownCgroup: string): voi
 function expectedUserNamespace(
   planned: PlannedUserNamespace | undefined,
 ): ExpectedUserNamespace | undefined {
-  if (planned?.path === undefined) return planned;
+  if (planned === undefined) return undefined;
   const { path, uids, gids } = planned;
+  if (path === undefined) return { uids, gids, owner: NAMESPACE_OWNER };
   const inode = readFileIdentity(path)?.ino;
   return { uids, gids, ...(inode === undefined ? {} : { name: userNamespaceName(inode) }) };
 }

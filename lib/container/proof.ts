@@ -1,7 +1,7 @@
 import { close, O_RDONLY, open } from "../../ffi/linux.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
-import { compareIdMaps, readIdMaps } from "../host/id_maps.ts";
+import { compareIdMaps, readIdMaps, readNamespaceOwner } from "../host/id_maps.ts";
 import { compareNamespaces, readNamespaces } from "../host/namespaces.ts";
 import type { ContainerState } from "./state.ts";
 
@@ -72,12 +72,16 @@ function differentUserNamespace(
   role: Role,
 ): string[] {
   if (userNamespace === undefined || role !== "monitor") return [];
-  const { name } = userNamespace;
+  const { name, owner } = userNamespace;
   const actual = readNamespaces(pid).user;
+  const actualOwner = owner === undefined ? undefined : readNamespaceOwner(pid);
   return [
     ...name === undefined || name === actual
       ? []
       : [`user namespace is ${actual}, planned was ${name}`],
+    ...owner === actualOwner
+      ? []
+      : [`user namespace is uid ${actualOwner}'s, planned was uid ${owner}'s`],
     ...compareIdMaps(readIdMaps(pid), userNamespace),
   ];
 }

@@ -271,6 +271,7 @@ const readUserNamespace: Decoder<ExpectedUserNamespace> = (value, at) => {
     uids: namespace.required("uids", listOf(readIdMapping)),
     gids: namespace.required("gids", listOf(readIdMapping)),
     name: namespace.optional("name", plainText),
+    owner: namespace.optional("owner", count),
   };
 };
 

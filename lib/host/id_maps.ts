@@ -1,3 +1,4 @@
+import { close, ioctl, O_CLOEXEC, O_RDONLY, open } from "../../ffi/linux.ts";
 import type { IdMapping, IdMaps } from "../oci/types.ts";
 import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
 
@@ -5,6 +6,36 @@ import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files
 export interface ExpectedUserNamespace extends IdMaps {
   /** Of one that is joined, as /proc/PID/ns/user has it: `user:[4026532567]`. */
   name?: string;
+  /** The uid that owns one that is made. An older urunc did not note it. */
+  owner?: number;
+}
+
+/**
+ * Who owns the user namespaces that are made: lib/build/waiter/waiter.c, OWNER. A uid that nobody has:
+ * a process outside of them that has it has every capability over them (user_namespaces(7)).
+ */
+export const NAMESPACE_OWNER = 4294967294;
+
+/** linux/nsfs.h: _IO(0xb7, 0x4) */
+const NS_GET_OWNER_UID = 0xb704;
+
+/**
+ * The uid that owns the user namespace of a process.
+ *
+ * @param pid in this process's PID namespace
+ * @returns 65534 (kernel.overflowuid) when this process's user namespace has no number for it
+ * @throws LinuxError when there is no such process (any more)
+ * @see ioctl_nsfs(2)
+ */
+export function readNamespaceOwner(pid: number): number {
+  const fd = open(`/proc/${pid}/ns/user`, O_RDONLY | O_CLOEXEC);
+  try {
+    const owner = new Uint32Array(1);
+    ioctl(fd, NS_GET_OWNER_UID, new Uint8Array(owner.buffer));
+    return owner[0]!;
+  } finally {
+    close(fd);
+  }
 }
 
 /**

@@ -34,8 +34,10 @@ export interface UserNamespaceInput {
  * The user namespace of a monitor: config.json's, where the monitor is the container's user. One that is a
  * user of its own has no mapping there; it gets a namespace that has only this user, under its own number.
  *
- * It is root's, not the monitor's: a process of the monitor's uid outside of it has no power over it
- * (user_namespaces(7), "Capabilities", point 3).
+ * One that is made is a uid's that nobody has (NAMESPACE_OWNER of lib/host/id_maps.ts), neither the
+ * monitor's nor root's: each process of its owner's uid outside of it has every capability over it
+ * (user_namespaces(7), "Capabilities", point 3), even one of uid 0 that has none besides. One that is joined
+ * is whose it is; container runtimes make them as root.
  *
  * @returns undefined when neither config.json nor the operator asks for one
  * @throws UnsupportedError when the operator lets the monitor keep capabilities, which would be of that

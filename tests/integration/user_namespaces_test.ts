@@ -1,12 +1,19 @@
 /** The monitor's user namespace: config.json's, made or joined, or one of its own. */
 import assert from "node:assert/strict";
-import { parseIdMap, readIdMaps } from "../../lib/host/id_maps.ts";
+import { close, read, SOCK_STREAM, socketpair, spawn, waitpidAsync } from "../../ffi/linux.ts";
+import {
+  NAMESPACE_OWNER,
+  parseIdMap,
+  readIdMaps,
+  readNamespaceOwner,
+} from "../../lib/host/id_maps.ts";
 import type { IdMaps } from "../../lib/oci/types.ts";
 import { readStatus, run, waitFor } from "../support/process.ts";
 import { assertFailed, assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
 import { type ContainerOptions, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { nativeProgram } from "../support/waiter.ts";
 
 const needs = ["root", "gcc"];
 
@@ -134,6 +141,59 @@ testIf("user namespace: its own, with ids.mode userns, which is not its user's",
     assertSucceeded(await container.delete("--force"), "delete");
     assertNothingLeft(container);
   }
+});
+
+/** A process of the host's uid 0 that lacks a capability: what it says of a directory of /proc/PID. */
+async function listAsRoot(pid: number, directory: string, lacks: string): Promise<string> {
+  const command = ["setpriv", `--bounding-set=${lacks}`, "ls", `/proc/${pid}/${directory}/`];
+  return (await run(command)).stderr;
+}
+
+/** By /proc/PID it would reach the files of that process, and could trace it. */
+async function assertOutOfReach(pid: number): Promise<void> {
+  for (const directory of ["root", "cwd"]) {
+    assert.equal(await listAsRoot(pid, directory, "-net_raw"), "", "the attempt is one");
+    const refused = await listAsRoot(pid, directory, "-sys_ptrace");
+    assert.match(refused, /permission denied/i, `/proc/${pid}/${directory}`);
+  }
+}
+
+testIf("user namespace: the host's root has no capability over it that root lacks", {
+  needs: [...needs, "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await doubleContainer(scope, "report; idle", inNamespace(MAPS));
+  await container.mustCreate();
+  for (const isStarted of [false, true]) {
+    if (isStarted) {
+      assertSucceeded(await container.start(), "start");
+      await container.report();
+    }
+    const monitor = await container.monitorPid();
+    assert.equal(readNamespaceOwner(monitor), NAMESPACE_OWNER);
+    await assertOutOfReach(monitor);
+  }
+});
+
+testIf("user namespace: the process that makes it is undumpable, and not its root's", {
+  needs: ["root", "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const path = await nativeProgram(scope, "shipped");
+  // Readable, as here, a program is dumpable unless it says that it is not.
+  const [ours, theirs] = socketpair(SOCK_STREAM);
+  const fds = [0, 1].map((to) => ({ from: theirs, to }));
+  const pid = spawn({ path, argv: ["urunc-user"], env: [], fds });
+  close(theirs);
+  scope.defer("end it", async () => {
+    close(ours);
+    assert.deepEqual(await waitpidAsync(pid), { exitCode: 0 });
+  });
+  const answer = new Uint8Array(512);
+  const text = new TextDecoder().decode(answer.subarray(0, read(ours, answer)));
+  assert.equal(text, `${pid}`);
+  assert.equal(readNamespaceOwner(pid), NAMESPACE_OWNER);
+  await assertOutOfReach(pid);
 });
 
 testIf("user namespace: a monitor that is to keep capabilities gets none", { needs }, async () => {

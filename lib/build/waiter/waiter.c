@@ -102,6 +102,11 @@
 #define MOST_INSTRUCTIONS 4096
 /* _LINUX_CAPABILITY_VERSION_3, linux/capability.h: two words for each set. */
 #define CAPABILITY_VERSION 0x20080522
+/*
+ * Owns the user namespaces: the highest uid, which nobody has. Those of `ids.range` end far below, and
+ * (uid_t)-1 is none. lib/host/id_maps.ts has it, too.
+ */
+#define OWNER 4294967294U
 
 struct options {
   int go, start, events, log, filter, ports, console, dns, end, input, blocking, debug_exit, terminal;
@@ -793,11 +798,34 @@ static void enter_user_namespace(int connection, const char *word) {
   else if (write(connection, "", 1) != 1) _exit(OWN_FAILURE);
 }
 
-/* In this order: the pid is of a process that is in the namespace. */
+/*
+ * Whose uid makes a user namespace owns it: every process outside of it with this euid has every capability
+ * over it (user_namespaces(7)), and were it 0, so had one of root's that has no capability at all. So it is
+ * a uid that nobody has. What the change takes out of the effective capabilities (capabilities(7)) is put
+ * back: some hosts let only CAP_SYS_ADMIN make one. Returns an errno.
+ */
+static int become_owner(void) {
+  struct { unsigned version; int pid; } self = {CAPABILITY_VERSION, 0};
+  struct { unsigned effective, permitted, inheritable; } sets[2];
+  if (syscall(SYS_setresuid, -1, OWNER, -1) < 0) return errno;
+  if (syscall(SYS_capget, &self, sets) < 0) return errno;
+  for (int i = 0; i < 2; i++) sets[i].effective = sets[i].permitted;
+  return syscall(SYS_capset, &self, sets) < 0 ? errno : 0;
+}
+
+/*
+ * Undumpable, or who has a capability over the namespace could reach the host's root by /proc/PID of this
+ * process. The change of its uid makes that what fs.suid_dumpable says, so twice. In this order: the pid is
+ * of a process that is in the namespace.
+ */
 static _Noreturn void hold_user_namespace(void) {
+  prctl(PR_SET_DUMPABLE, 0);
   char pid[16], end;
   ssize_t length = readlink("/proc/self", pid, sizeof pid);
   if (length < 0) give_up(1, "readlink", "/proc/self", errno);
+  int error = become_owner();
+  if (error) give_up(1, "become", "the owner of a user namespace", error);
+  prctl(PR_SET_DUMPABLE, 0);
   if (unshare(CLONE_NEWUSER) < 0) give_up(1, "unshare", "a user namespace", errno);
   /* After it, which takes it back. */
   prctl(PR_SET_PDEATHSIG, SIGKILL);
