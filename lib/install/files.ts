@@ -1,5 +1,6 @@
 import { exists, isDirectory } from "../os/files.ts";
 import { parentPath } from "../os/path.ts";
+import { locate } from "./tree.ts";
 
 /** The SHA-256 of bytes, in hexadecimal digits. */
 export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -14,7 +15,9 @@ export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
  */
 export function replaceFile(path: string, bytes: Uint8Array, mode: number): void {
   const unfinished = `${path}.urunc-${Deno.pid}`;
-  const former = exists(path) ? Deno.statSync(path) : undefined;
+  const found = exists(path) ? Deno.lstatSync(path) : undefined;
+  // What a link leads to is not replaced.
+  const former = found?.isSymlink ? undefined : found;
   try {
     writeNew(unfinished, bytes, former === undefined ? mode : former.mode! & 0o7777);
     if (former !== undefined) Deno.chownSync(unfinished, former.uid, former.gid);
@@ -33,16 +36,20 @@ export function writeNew(path: string, bytes: Uint8Array, mode: number): void {
 }
 
 /**
- * Makes a directory and those above it.
+ * Makes a directory of a tree and those above it.
  *
- * @returns those that were made, from the outermost
+ * @param path without the prefix
+ * @returns those that were made, without the prefix, from the outermost
  */
-export function makeDirectories(path: string): string[] {
-  if (isDirectory(path) || path === "/") return [];
-  // A link to a directory, as /var/run is.
-  if (exists(path) && Deno.statSync(path).isDirectory) return [];
-  const above = makeDirectories(parentPath(path));
-  Deno.mkdirSync(path, { mode: 0o755 });
+export function makeDirectories(prefix: string, path: string): string[] {
+  if (path === "/") {
+    Deno.mkdirSync(`${prefix}/`, { recursive: true });
+    return [];
+  }
+  // There may be a link, as /var/run is.
+  if (isDirectory(locate(prefix, path, "followed"))) return [];
+  const above = makeDirectories(prefix, parentPath(path));
+  Deno.mkdirSync(locate(prefix, path, "followed"), { mode: 0o755 });
   return [...above, path];
 }
 
@@ -60,11 +67,6 @@ export function bytesOf(path: string): Uint8Array<ArrayBuffer> | undefined {
 export function isSame(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
   return one !== undefined && one.length === other?.length &&
     one.every((byte, index) => byte === other[index]);
-}
-
-/** A configuration may be a link to where it really is; the executable's own name is replaced. */
-export function fileOf(path: string, inserted: string | undefined): string {
-  return inserted !== undefined && exists(path) ? Deno.realPathSync(path) : path;
 }
 
 /** Makes a link, in place of what has its name. */

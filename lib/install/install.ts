@@ -12,7 +12,6 @@ import {
 } from "./edits.ts";
 import {
   bytesOf,
-  fileOf,
   isLinkTo,
   isSame,
   makeDirectories,
@@ -21,15 +20,25 @@ import {
   sha256,
   writeNew,
 } from "./files.ts";
-import { type Engine, ENGINES, EXECUTABLE, FILES, PACKAGED, SHIM } from "./places.ts";
 import {
   BACKUPS,
+  type Engine,
+  ENGINES,
+  EXECUTABLE,
+  fileOf,
+  FILES,
+  PACKAGED,
+  SHIM,
+} from "./places.ts";
+import {
+  freeBackup,
   type Installed,
   type InstallRecord,
   isAsRecorded,
   readRecord,
-  RECORD,
+  writeRecord,
 } from "./record.ts";
+import { locate } from "./tree.ts";
 
 /** Where programs of the system are. */
 const DIRECTORIES = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
@@ -104,9 +113,10 @@ async function planInstall({ engines, prefix }: InstallOptions): Promise<Wanted[
   ];
   for (const engine of chosen) {
     const { path } = FILES[engine];
-    const edit = await editOf(engine, prefix + path, executable);
+    const file = fileOf(prefix, path);
+    const edit = await editOf(engine, file, executable);
     // The runtime is there, by this or by hand.
-    const text = edit?.text ?? new TextDecoder().decode(bytesOf(prefix + path));
+    const text = edit?.text ?? new TextDecoder().decode(bytesOf(file));
     wanted.push({
       path,
       engine,
@@ -133,7 +143,7 @@ async function editOf(engine: Engine, path: string, executable: string): Promise
 }
 
 function isInstalled(prefix: string, engine: Engine): boolean {
-  return DIRECTORIES.some((it) => exists(`${prefix}${it}/${FILES[engine].program}`));
+  return DIRECTORIES.some((it) => exists(locate(prefix, `${it}/${FILES[engine].program}`)));
 }
 
 function ownBytes(): Uint8Array<ArrayBuffer> {
@@ -146,15 +156,15 @@ function ownBytes(): Uint8Array<ArrayBuffer> {
 }
 
 function isAsWanted(prefix: string, { path, bytes, target }: Wanted): boolean {
-  const at = prefix + path;
-  return target === undefined ? isSame(bytesOf(at), bytes) : isLinkTo(at, target);
+  if (target !== undefined) return isLinkTo(fileOf(prefix, path), target);
+  return isSame(bytesOf(locate(prefix, path, "followed")), bytes);
 }
 
 /** Recorded before it is done: what is half done is undone by `uninstall`. */
 async function write(prefix: string, wanted: Wanted, record: InstallRecord): Promise<void> {
   const { path, bytes, target, inserted, mode, engine } = wanted;
   makeParents(prefix, path, record);
-  const file = fileOf(prefix + path, inserted);
+  const file = fileOf(prefix, path);
   if (engine !== undefined) await requireAccepted(engine, file, bytes!);
   const former = record.files.find((it) => it.path === path);
   // What others have written since is what `uninstall` is to restore.
@@ -170,13 +180,13 @@ async function write(prefix: string, wanted: Wanted, record: InstallRecord): Pro
   writeRecord(prefix, record);
   if (target === undefined) replaceFile(file, bytes!, mode);
   else replaceLink(file, target);
-  if (former?.backup !== undefined && !isOurs) removeIfThere(prefix + former.backup);
+  if (former?.backup !== undefined && !isOurs) removeIfThere(locate(prefix, former.backup));
 }
 
 function makeParents(prefix: string, path: string, record: InstallRecord): void {
-  const made = [BACKUPS, parentPath(path)].flatMap((it) => makeDirectories(prefix + it));
+  const made = [BACKUPS, parentPath(path)].flatMap((it) => makeDirectories(prefix, it));
   if (made.length === 0) return;
-  record.directories.push(...made.map((it) => it.slice(prefix.length)));
+  record.directories.push(...made);
   writeRecord(prefix, record);
 }
 
@@ -187,21 +197,9 @@ function makeParents(prefix: string, path: string, record: InstallRecord): void 
 function keepFormer(prefix: string, path: string, file: string): string | undefined {
   if (!exists(file)) return undefined;
   const backup = freeBackup(prefix, path);
+  const at = locate(prefix, backup);
   const { isSymlink, mode } = Deno.lstatSync(file);
-  if (isSymlink) Deno.symlinkSync(Deno.readLinkSync(file), prefix + backup);
-  else writeNew(prefix + backup, Deno.readFileSync(file), mode! & 0o7777);
+  if (isSymlink) Deno.symlinkSync(Deno.readLinkSync(file), at);
+  else writeNew(at, Deno.readFileSync(file), mode! & 0o7777);
   return backup;
-}
-
-/** An earlier one is kept until the record names another. */
-function freeBackup(prefix: string, path: string): string {
-  const first = `${BACKUPS}/${encodeURIComponent(path.slice(1))}`;
-  let backup = first;
-  for (let number = 1; exists(prefix + backup); number++) backup = `${first}.${number}`;
-  return backup;
-}
-
-function writeRecord(prefix: string, record: InstallRecord): void {
-  const text = JSON.stringify(record, null, 2) + "\n";
-  replaceFile(prefix + RECORD, new TextEncoder().encode(text), 0o600);
 }

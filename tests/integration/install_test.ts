@@ -201,3 +201,63 @@ testIf("what an engine refuses is never written, nor forgotten what was before",
   await run([await uruncBinary(), "uninstall", "--prefix", prefix], { check: true, env });
   assert.equal(await Deno.readTextFile(daemon), DAEMON);
 });
+
+testIf("links below the directory lead to nothing of the host", {}, async () => {
+  await using scope = new Scope();
+  const prefix = await makeNode(scope);
+  const host = await scope.temporaryDirectory("host");
+  // As the links of an image are meant: from its own root.
+  const crio = `${prefix}/etc/crio/crio.conf.d`;
+  for (const it of [crio, `${prefix}/var`, `${prefix}${host}/lib`, `${host}/lib`]) {
+    await Deno.mkdir(it, { recursive: true });
+  }
+  await Deno.symlink(`${host}/crio.conf`, `${crio}/50-urunc.conf`);
+  await Deno.symlink(`${host}/lib`, `${prefix}/var/lib`);
+  await Deno.writeTextFile(`${host}/crio.conf`, "the host's");
+  await Deno.writeTextFile(`${prefix}${host}/crio.conf`, "the image's");
+  const [before, inside] = [await listTree(host), await listTree(prefix)];
+
+  const urunc = await uruncBinary();
+  await run([urunc, "install", "--prefix", prefix, ...ENGINES], { check: true });
+  assert.equal(await listTree(host), before);
+  assert.match(await Deno.readTextFile(`${prefix}${host}/crio.conf`), /runtimes\.urunc/);
+  await run([urunc, "uninstall", "--prefix", prefix], { check: true });
+  assert.equal(await listTree(prefix), inside);
+
+  await Deno.remove(`${crio}/50-urunc.conf`);
+  await Deno.symlink(`${"../".repeat(9)}${host}/crio.conf`, `${crio}/50-urunc.conf`);
+  const result = await run([urunc, "install", "--prefix", prefix, "--crio"]);
+  assertFailed(result, ["50-urunc.conf leads out of it", "correct the link"]);
+  assert.equal(await listTree(host), before);
+});
+
+testIf("uninstall refuses a record of other paths than install writes", {}, async () => {
+  await using scope = new Scope();
+  const prefix = await makeNode(scope);
+  const host = await scope.temporaryDirectory("host");
+  await Deno.writeTextFile(`${host}/file`, "the host's");
+  await Deno.mkdir(`${prefix}/var/lib/urunc/install`, { recursive: true });
+  const path = "/etc/docker/daemon.json";
+  const backup = `${"/..".repeat(9)}${host}/file`;
+  const record = { version: 1, files: [{ path, sha256: "", backup }], directories: [] };
+  const file = `${prefix}/var/lib/urunc/install/record.json`;
+  await Deno.writeTextFile(file, JSON.stringify(record));
+  const result = await run([await uruncBinary(), "uninstall", "--prefix", prefix]);
+  assertFailed(result, [file, "files[0].backup: it is not a backup of /etc/docker/daemon.json"]);
+  assert.equal(await Deno.readTextFile(`${host}/file`), "the host's");
+});
+
+testIf("what was there before a file that uninstall leaves is kept", {}, async () => {
+  await using scope = new Scope();
+  const prefix = await makeNode(scope);
+  const env = await fakeDocker(scope);
+  const daemon = `${prefix}/etc/docker/daemon.json`;
+  const urunc = await uruncBinary();
+  await run([urunc, "install", "--prefix", prefix, "--docker"], { check: true, env });
+  await Deno.writeTextFile(daemon, "{}");
+  const { stdout } = await run([urunc, "uninstall", "--prefix", prefix], { check: true, env });
+  const kept = /^left .*by hand; as it was before, it is in (.*)$/m.exec(stdout)?.[1];
+  assert.ok(kept, stdout);
+  assert.equal(await Deno.readTextFile(kept), DAEMON);
+  assert.equal(await Deno.readTextFile(daemon), "{}");
+});
