@@ -39,8 +39,8 @@ const OPERATION = "allocate a host id";
  * leads to the container's directory. It is made in one step, so there is none without its container.
  *
  * A container has its id until `delete` has ended all of its processes, and gives it back before its
- * directory goes: whose directory is gone, as that of a killed creator that was deleted, does not need its
- * id any more.
+ * directory goes. An id whose container's directory is gone is free when no process has it any more: one that
+ * `delete` does not find, as a relay of exec in its caller's cgroup, may end later.
  */
 export class HostIds {
   readonly #directory: string;
@@ -79,16 +79,17 @@ export class HostIds {
   }
 
   /**
-   * Takes back what a container has. An id that is another's by now stays that one's.
+   * Takes back what a container has, unless a process has it still: then `claim` does. An id that is
+   * another's by now stays that one's.
    *
-   * @param container its directory, which is locked; it has no processes any more
+   * @param container its directory, which is locked and about to be removed
    * @param id undefined when it is not known: its creator was killed before it wrote it down
    */
   async release(container: string, id?: number): Promise<void> {
     if (!isThere(this.#directory)) return;
     using _lock = await this.#lock();
     for (const each of id === undefined ? this.#given() : [id]) {
-      if (this.#holder(each) === container) removeIfThere(this.#path(each));
+      if (this.#holder(each) === container && !hasProcess(each)) removeIfThere(this.#path(each));
     }
   }
 
@@ -107,7 +108,7 @@ export class HostIds {
       else left.push(id);
     }
     for (const id of left) {
-      // Somebody removed a directory of a container that still runs.
+      // One that `release` left, or somebody removed a directory of a container that still runs.
       if (hasProcess(id)) taken.add(id);
       else removeIfThere(this.#path(id));
     }

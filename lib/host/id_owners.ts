@@ -43,8 +43,12 @@ export function otherOwner(
   return undefined;
 }
 
+/** A process that ended and was not waited for, and has no other thread, which could still run. */
+const ENDED = /^State:\t[ZX][^]*^Threads:\t[01]$/m;
+
 /**
- * Whether any process has this uid, of its four; looked for in all of /proc.
+ * Whether any process has this uid, of its four; looked for in all of /proc. One that has ended does not
+ * count, whether or not it was waited for.
  *
  * @see proc_pid_status(5)
  */
@@ -53,6 +57,7 @@ export function hasProcess(uid: number): boolean {
     if (!/^\d+$/.test(name)) return false;
     // ESRCH: it exits at this moment.
     const status = readIfThere(`/proc/${name}/status`, "ESRCH") ?? "";
+    if (ENDED.test(status)) return false;
     const [, uids] = /^Uid:\t(.*)$/m.exec(status) ?? [];
     return uids?.split("\t").map(Number).includes(uid) ?? false;
   });

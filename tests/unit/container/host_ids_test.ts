@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { HostIds } from "../../../lib/container/host_ids.ts";
 import { HostError } from "../../../lib/errors.ts";
+import { exists } from "../../../lib/os/files.ts";
 import { Scope } from "../../support/scope.ts";
 import { waitFor } from "../../support/process.ts";
 import { testIf } from "../../support/skip.ts";
@@ -52,6 +53,20 @@ Deno.test("an id whose container's directory is gone is given again", async () =
   assert.equal(await ids.claim(range, container("next")), A);
 });
 
+/** A process with this uid; ends it. */
+async function processOf(scope: Scope, uid: number): Promise<() => Promise<void>> {
+  const args = [`--reuid=${uid}`, "--clear-groups", "sleep", "60"];
+  const process = new Deno.Command("setpriv", { args }).spawn();
+  const end = async () => {
+    process.kill("SIGKILL");
+    await process.status;
+  };
+  scope.defer("end it", () => end().catch(() => {}));
+  const uidOf = () => /^Uid:\t(\d+)/m.exec(Deno.readTextFileSync(`/proc/${process.pid}/status`));
+  await waitFor(() => Number(uidOf()?.[1]) === uid, { timeoutSeconds: 10, what: "its uid" });
+  return end;
+}
+
 testIf("an id of a process that nothing else is known of is not given", {
   needs: ["root", "setpriv"],
 }, async () => {
@@ -59,19 +74,39 @@ testIf("an id of a process that nothing else is known of is not given", {
   const { ids, container } = await prepare(scope);
   await ids.claim(RANGE, container("lost"));
   Deno.removeSync(container("lost"));
-  const process = new Deno.Command("setpriv", {
-    args: [`--reuid=${A}`, "--clear-groups", "sleep", "60"],
-  }).spawn();
-  scope.defer("end it", async () => {
-    process.kill("SIGKILL");
-    await process.status;
-  });
-  const uidOf = () => /^Uid:\t(\d+)/m.exec(Deno.readTextFileSync(`/proc/${process.pid}/status`));
-  await waitFor(() => Number(uidOf()?.[1]) === A, { timeoutSeconds: 10, what: "its uid" });
+  await processOf(scope, A);
   for (const [name, id] of [["one", B], ["two", C]] as const) {
     assert.equal(await ids.claim(RANGE, container(name)), id);
   }
   await assert.rejects(ids.claim(RANGE, container("three")), /containers have all/);
+});
+
+testIf("an id that a process has still is not given back before it ends", {
+  needs: ["root", "setpriv"],
+}, async () => {
+  await using scope = new Scope();
+  const { directory, ids, container } = await prepare(scope);
+  const isGiven = () => exists(`${directory}/${A}`);
+  for (const known of [A, undefined]) {
+    const one = container("one");
+    assert.equal(await ids.claim({ first: A, last: A }, one), A);
+    const end = await processOf(scope, A);
+    await ids.release(one, known);
+    Deno.removeSync(one);
+    assert.ok(isGiven());
+    // Also not to one of the same name.
+    for (const name of ["one", "two"]) {
+      await assert.rejects(
+        ids.claim({ first: A, last: A }, container(name)),
+        /containers have all/,
+      );
+      Deno.removeSync(container(name));
+    }
+    await end();
+    assert.equal(await ids.claim({ first: A, last: A }, container("two")), A);
+    await ids.release(container("two"), A);
+    assert.ok(!isGiven());
+  }
 });
 
 Deno.test("only its own container gives an id back; a killed creator's is found by its directory", async () => {

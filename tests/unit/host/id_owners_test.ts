@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { spawn, waitpid } from "../../../ffi/linux.ts";
 import { hasProcess, otherOwner } from "../../../lib/host/id_owners.ts";
+import { waitFor } from "../../support/process.ts";
+import { testIf } from "../../support/skip.ts";
 
 const RANGE = { first: 70000, last: 70009 };
 
@@ -21,6 +24,22 @@ for (const [path, text, owner] of cases) {
     assert.equal(otherOwner(RANGE, read), owner);
   });
 }
+
+testIf("a process that has ended does not count before it is waited for", {
+  needs: ["root", "setpriv"],
+}, async () => {
+  const uid = 1_900_000_101;
+  const argv = ["setpriv", `--reuid=${uid}`, "--clear-groups", "true"];
+  const pid = spawn({ path: "/usr/bin/setpriv", argv, env: ["PATH=/usr/bin"], fds: [] });
+  try {
+    const status = () => Deno.readTextFileSync(`/proc/${pid}/status`);
+    await waitFor(() => /^State:\tZ/m.test(status()), { timeoutSeconds: 10, what: "its exit" });
+    assert.match(status(), new RegExp(`^Uid:\t${uid}\t`, "m"));
+    assert.ok(!hasProcess(uid));
+  } finally {
+    waitpid(pid, 0);
+  }
+});
 
 Deno.test("a process of a uid is found", () => {
   assert.ok(hasProcess(Deno.uid()!));
