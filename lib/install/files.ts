@@ -19,8 +19,7 @@ export function replaceFile(path: string, bytes: Uint8Array, mode: number): void
   // What a link leads to is not replaced.
   const former = found?.isSymlink ? undefined : found;
   try {
-    writeNew(unfinished, bytes, former === undefined ? mode : former.mode! & 0o7777);
-    if (former !== undefined) Deno.chownSync(unfinished, former.uid, former.gid);
+    writeNew(unfinished, bytes, former === undefined ? mode : former.mode! & 0o7777, former);
     Deno.renameSync(unfinished, path);
   } catch (error) {
     if (exists(unfinished)) Deno.removeSync(unfinished);
@@ -28,9 +27,20 @@ export function replaceFile(path: string, bytes: Uint8Array, mode: number): void
   }
 }
 
-/** Writes a file that is not there yet. */
-export function writeNew(path: string, bytes: Uint8Array, mode: number): void {
-  Deno.writeFileSync(path, bytes, { createNew: true });
+/**
+ * Writes a file that is not there yet.
+ *
+ * @param owner undefined: this process's user
+ */
+export function writeNew(
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  owner?: Pick<Deno.FileInfo, "uid" | "gid">,
+): void {
+  // It may hold secrets: nobody else can open it before it has its owner and mode.
+  Deno.writeFileSync(path, bytes, { createNew: true, mode: 0o600 });
+  if (owner !== undefined) Deno.chownSync(path, owner.uid, owner.gid);
   // Whatever the caller's umask is.
   Deno.chmodSync(path, mode);
 }
