@@ -26,6 +26,26 @@ export const SOCK_DGRAM = 2;
 export const SOCK_TYPE = 0xf;
 export const NETLINK_ROUTE = 0;
 
+/**
+ * linux/fcntl.h, asm-generic/fcntl.h: what copies a descriptor, and reads and sets its flags. Others have
+ * the kernel send signals (F_SETOWN, F_SETSIG, F_NOTIFY, F_SETLEASE).
+ */
+export const F = {
+  DUPFD: 0,
+  GETFD: 1,
+  SETFD: 2,
+  GETFL: 3,
+  SETFL: 4,
+  GETLK: 5,
+  SETLK: 6,
+  OFD_GETLK: 36,
+  OFD_SETLK: 37,
+  DUPFD_CLOEXEC: 1030,
+  ADD_SEALS: 1033,
+} as const;
+/** Of F_SETFL: a signal when something can be read. */
+export const O_ASYNC = 0o20000;
+
 /** linux/personality.h: asks, and changes nothing. */
 export const PERSONALITY_QUERY = 0xffff_ffff;
 

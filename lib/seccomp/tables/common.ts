@@ -2,6 +2,7 @@ import {
   CLONE_NAMESPACES,
   CLONE_THREAD,
   CLONE_VM,
+  F,
   MAP_ANONYMOUS,
   MAP_PRIVATE,
   MAP_TYPE,
@@ -51,6 +52,16 @@ export const MEMORY: readonly CallGroup[] = [
     ],
   },
 ];
+
+/** Descriptors of its own. Whom a file's signals go to it cannot say. */
+export const DESCRIPTORS: CallGroup = {
+  why: "descriptors are copied, and their flags read and set",
+  calls: "fcntl",
+  where: [{
+    argument: 1,
+    among: [F.DUPFD, F.GETFD, F.SETFD, F.GETFL, F.SETFL, F.DUPFD_CLOEXEC],
+  }],
+};
 
 /** Threads of the same process, and no process besides it. */
 export const THREADS: readonly CallGroup[] = [

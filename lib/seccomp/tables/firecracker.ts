@@ -1,6 +1,6 @@
-import { kvmRequests, PR, requests } from "../numbers.ts";
+import { F, kvmRequests, PR, requests } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
-import { MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
+import { DESCRIPTORS, MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
 
 /**
  * Firecracker. What its own filters allow (resources/seccomp of 1.16),
@@ -19,7 +19,13 @@ export const FIRECRACKER: readonly CallGroup[] = [
   },
   {
     why: "its table of descriptors is made as large as it may get (resize_fdtable())",
-    calls: "dup dup2 dup3 fcntl",
+    calls: "dup dup2 dup3",
+  },
+  DESCRIPTORS,
+  {
+    why: "the ring's file keeps its size",
+    calls: "fcntl",
+    where: [{ argument: 1, among: [F.ADD_SEALS] }],
   },
   {
     why: "disks, console and the tap; buffers of the network are a ring in a file of memory",

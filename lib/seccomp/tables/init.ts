@@ -1,5 +1,6 @@
 import { AF_INET, CLONE_NAMESPACES, CLONE_THREAD, SOCK_DGRAM, SOCK_TYPE } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
+import { DESCRIPTORS } from "./common.ts";
 
 /**
  * Init from the barrier on, and the container's process until the monitor was executed: from then on that
@@ -8,10 +9,10 @@ import type { CallGroup } from "../types.ts";
 export const INIT: readonly CallGroup[] = [
   {
     why: "it waits for `start`, gives descriptors their numbers, executes, and reports an error",
-    calls:
-      "accept4 accept read pread64 write writev sendto sendmsg recvfrom close dup dup2 dup3 fcntl " +
+    calls: "accept4 accept read pread64 write writev sendto sendmsg recvfrom close dup dup2 dup3 " +
       "execve execveat",
   },
+  DESCRIPTORS,
   {
     why: "the engine of JavaScript: memory, of which some is code that it writes, and threads",
     calls:

@@ -1,6 +1,6 @@
-import { kvmRequests, PR, requests } from "../numbers.ts";
+import { F, kvmRequests, PR, requests } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
-import { MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
+import { DESCRIPTORS, MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
 
 /**
  * QEMU. Recorded with 10.0 under KVM and with emulation: the fixture guest and Debian's Linux, disks, a
@@ -29,7 +29,13 @@ export const QEMU: readonly CallGroup[] = [
     why: "disks, consoles and the tap, by descriptors; flushing and giving room back",
     calls:
       "write pwrite64 readv writev preadv pwritev preadv2 pwritev2 fsync fdatasync fallocate " +
-      "ftruncate fadvise64 fcntl flock dup dup2 dup3 fstatfs statfs getdents64",
+      "ftruncate fadvise64 flock dup dup2 dup3 fstatfs statfs getdents64",
+  },
+  DESCRIPTORS,
+  {
+    why: "locks of disk images (util/osdep.c)",
+    calls: "fcntl",
+    where: [{ argument: 1, among: [F.GETLK, F.SETLK, F.OFD_GETLK, F.OFD_SETLK] }],
   },
   {
     why: "what those are, and whether something waits in them",

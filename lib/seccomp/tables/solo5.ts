@@ -12,7 +12,7 @@ import {
   SOCK_TYPE,
 } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
-import { MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
+import { DESCRIPTORS, MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
 
 /**
  * Both of Solo5's tenders. Recorded with 0.12 with its own test guests, disks and a network. They load the
@@ -29,8 +29,9 @@ const TENDER: readonly CallGroup[] = [
   },
   {
     why: "disks, console and the tap; the filter is assembled in a file of memory",
-    calls: "write writev readv pwrite64 fcntl memfd_create",
+    calls: "write writev readv pwrite64 memfd_create",
   },
+  DESCRIPTORS,
   {
     why: "what those are, and whether something waits in them",
     calls: "ioctl",

@@ -1,4 +1,4 @@
-import { AF_INET, requests, SOCK_STREAM, SOCK_TYPE } from "../numbers.ts";
+import { AF_INET, F, O_ASYNC, requests, SOCK_STREAM, SOCK_TYPE } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
 
 /** The container's process (lib/build/waiter) when it has started the monitor, to its exit. */
@@ -10,7 +10,16 @@ export const WAITER: readonly CallGroup[] = [
   { why: "QMP: it asks for events and for the reason of a stop", calls: "sendto" },
   { why: "whether what it writes to is a terminal", calls: "fstat" },
   { why: "whether a pipe is empty", calls: "ioctl", where: [requests("FIONREAD")] },
-  { why: "output is kept blocking, and closed when it has ended", calls: "fcntl close" },
+  { why: "output is closed when it has ended", calls: "close" },
+  { why: "output is kept blocking", calls: "fcntl", where: [{ argument: 1, among: [F.GETFL] }] },
+  {
+    why: "the same; signals to an owner of the file, which may be any process, are none of it",
+    calls: "fcntl",
+    where: [
+      { argument: 1, among: [F.SETFL] },
+      { argument: 2, mask: O_ASYNC, equals: 0 },
+    ],
+  },
   {
     why: "the caller's terminal has a size, and leaves a guest's bytes as they are",
     calls: "ioctl",
