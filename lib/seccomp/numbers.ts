@@ -26,6 +26,11 @@ export const SOCK_DGRAM = 2;
 export const SOCK_TYPE = 0xf;
 export const NETLINK_ROUTE = 0;
 
+/** linux/in.h. A stream, and a datagram, of other protocols is not what Landlock and firewalls expect. */
+export const IPPROTO_IP = 0;
+export const IPPROTO_TCP = 6;
+export const IPPROTO_UDP = 17;
+
 /**
  * linux/fcntl.h, asm-generic/fcntl.h: what copies a descriptor, and reads and sets its flags. Others have
  * the kernel send signals (F_SETOWN, F_SETSIG, F_NOTIFY, F_SETLEASE).

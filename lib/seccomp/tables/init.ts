@@ -1,4 +1,12 @@
-import { AF_INET, CLONE_NAMESPACES, CLONE_THREAD, SOCK_DGRAM, SOCK_TYPE } from "../numbers.ts";
+import {
+  AF_INET,
+  CLONE_NAMESPACES,
+  CLONE_THREAD,
+  IPPROTO_IP,
+  IPPROTO_UDP,
+  SOCK_DGRAM,
+  SOCK_TYPE,
+} from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
 import { DESCRIPTORS } from "./common.ts";
 
@@ -39,6 +47,7 @@ export const INIT: readonly CallGroup[] = [
     where: [
       { argument: 0, among: [AF_INET] },
       { argument: 1, mask: SOCK_TYPE, equals: SOCK_DGRAM },
+      { argument: 2, among: [IPPROTO_IP, IPPROTO_UDP] },
     ],
     when: "dns",
   },

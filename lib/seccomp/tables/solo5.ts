@@ -1,6 +1,8 @@
 import {
   AF_INET,
   AF_NETLINK,
+  IPPROTO_IP,
+  IPPROTO_UDP,
   kvmRequests,
   NETLINK_ROUTE,
   PERSONALITY_QUERY,
@@ -73,6 +75,7 @@ const TENDER: readonly CallGroup[] = [
     where: [
       { argument: 0, among: [AF_INET] },
       { argument: 1, mask: SOCK_TYPE, equals: SOCK_DGRAM },
+      { argument: 2, among: [IPPROTO_IP, IPPROTO_UDP] },
     ],
     when: "namedTap",
   },

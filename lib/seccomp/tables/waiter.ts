@@ -1,4 +1,13 @@
-import { AF_INET, F, O_ASYNC, requests, SOCK_STREAM, SOCK_TYPE } from "../numbers.ts";
+import {
+  AF_INET,
+  F,
+  IPPROTO_IP,
+  IPPROTO_TCP,
+  O_ASYNC,
+  requests,
+  SOCK_STREAM,
+  SOCK_TYPE,
+} from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
 
 /** The container's process (lib/build/waiter) when it has started the monitor, to its exit. */
@@ -33,6 +42,7 @@ export const WAITER: readonly CallGroup[] = [
     where: [
       { argument: 0, among: [AF_INET] },
       { argument: 1, mask: SOCK_TYPE, equals: SOCK_STREAM },
+      { argument: 2, among: [IPPROTO_IP, IPPROTO_TCP] },
     ],
     when: "dns",
   },

@@ -106,6 +106,24 @@ Deno.test("only a waiter that asks a name server connects, and makes sockets, of
   }
 });
 
+Deno.test("the waiter connects by TCP, and asks by UDP, not by another protocol of their kind", () => {
+  const [SOCK_STREAM, SOCK_DGRAM] = [1, 2];
+  const features: Feature[] = ["agent", "dns", "namedTap"];
+  const decided = (tables: TableName[], type: number, protocol: number) =>
+    decideNamed(filter(tables, features), "socket", AF_INET, type, protocol);
+  for (const protocol of [0, 6]) assert.equal(decided(["waiter"], SOCK_STREAM, protocol), "allow");
+  for (const table of ["init", "hvt", "spt"] as const) {
+    for (const protocol of [0, 17]) assert.equal(decided([table], SOCK_DGRAM, protocol), "allow");
+  }
+  // ICMP, SCTP, UDP-Lite, SMC, MPTCP
+  for (const protocol of [1, 132, 136, 256, 262]) {
+    assert.equal(decided(["waiter"], SOCK_STREAM, protocol), "EPERM", `${protocol}`);
+    for (const table of ["init", "hvt", "spt"] as const) {
+      assert.equal(decided([table], SOCK_DGRAM, protocol), "EPERM", `${table} ${protocol}`);
+    }
+  }
+});
+
 for (const name of TABLES) {
   Deno.test(`table ${name}: no signals to other processes by a file's owner`, () => {
     const program = filter([name], [...FEATURES, "dns"]);
