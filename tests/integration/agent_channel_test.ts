@@ -61,7 +61,12 @@ class Guest {
   }
 
   /** @param script a shell's, which is the monitor; its output is the console */
-  static async start(scope: Scope, waiter: string, script: string, input = ""): Promise<Guest> {
+  static async start(
+    scope: Scope,
+    waiter: string,
+    script: string,
+    { input = "", wrapper = [] }: { input?: string; wrapper?: string[] } = {},
+  ): Promise<Guest> {
     const directory = await scope.temporaryDirectory("guest");
     await Deno.writeTextFile(`${directory}/stdin`, input);
     const flags = O_WRONLY | O_CREAT;
@@ -74,10 +79,12 @@ class Guest {
     const kept = open(`${directory}/console`, O_RDWR);
     const names = socketpair(SOCK_STREAM);
     const theirs = [...files, ...pairs.map(([, it]) => it), kept, names[1]];
+    const words = [...wrapper, waiter];
     const pid = spawn({
-      path: waiter,
+      path: words[0]!,
       argv: [
-        ...["urunc-waiter", "start=3", "events=4", "ports=5", "console=9", `dns=${DNS_FD}`],
+        ...words,
+        ...["start=3", "events=4", "ports=5", "console=9", `dns=${DNS_FD}`],
         ...["input", "debug-exit", "--"],
         ...["/bin/sh", "-c", script],
       ],
@@ -157,19 +164,29 @@ type Check = (
   kind: typeof WAITER_KINDS[number],
 ) => Promise<void>;
 
-function test(name: string, check: Check): void {
+function test(
+  name: string,
+  check: Check,
+  { needs = [], timeoutSeconds }: { needs?: string[]; timeoutSeconds?: number } = {},
+): void {
   for (const kind of WAITER_KINDS) {
-    testIf(`agent's channel, ${kind}: ${name}`, { needs: ["gcc"] }, async () => {
-      await using scope = new Scope();
-      await check(await waiterProgram(scope, kind), scope, kind);
-    });
+    testIf(
+      `agent's channel, ${kind}: ${name}`,
+      { needs: ["gcc", ...needs], timeoutSeconds },
+      async () => {
+        await using scope = new Scope();
+        await check(await waiterProgram(scope, kind), scope, kind);
+      },
+    );
   }
 }
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
 test("files, their ends, a signal and the exit code, in this order", async (waiter, scope) => {
-  const guest = await Guest.start(scope, waiter, "echo booting; exec sleep 1000", "in");
+  const guest = await Guest.start(scope, waiter, "echo booting; exec sleep 1000", {
+    input: "in",
+  });
   await guest.open();
   assert.deepEqual(await guest.read("stdin", 2), encode("in"));
   assert.deepEqual([...await guest.expect(INPUT_END)], [2, 0, 0, 0, 0, 0, 0, 0]);
@@ -211,7 +228,7 @@ test(
   "without ports the console is the program's, from the agent's word on",
   async (waiter, scope) => {
     const script = "echo booting; echo '[ 9.1] urunc-agent: serial line'; cat; exit 15";
-    const guest = await Guest.start(scope, waiter, script, "program\n");
+    const guest = await Guest.start(scope, waiter, script, { input: "program\n" });
     assert.equal(await guest.code(), 7);
     assert.equal(guest.text("stdout"), "program\n");
     assert.match(guest.text("stderr"), /^urunc: the guest's kernel has no driver .*\n$/);
@@ -337,3 +354,70 @@ test(
     assert.equal(await guest.code(), 0);
   },
 );
+
+/** A network namespace of its own, with a loopback. */
+const IN_NETWORK = ["/usr/bin/unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"];
+
+/**
+ * A name server that answers with its client's port; then never again that one, as when the kernel
+ * translates what comes from there to where nobody is.
+ */
+const SILENT_SERVER = `
+  use IO::Socket::INET;
+  my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.11:53", Proto => "udp") or die;
+  print "listening\\n"; STDOUT->flush();
+  my %answered;
+  while (my $from = recv($server, my $query, 4096, 0)) {
+    my ($port) = sockaddr_in($from);
+    send($server, "$port", 0, $from) unless $answered{$port}++;
+  }`;
+
+/** One that answers so, too, and is away for a second after its first answer. */
+const RESTARTED_SERVER = `
+  use IO::Socket::INET;
+  for (my $first = 1;; $first = 0) {
+    my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.11:53", Proto => "udp") or die;
+    print "listening\\n"; STDOUT->flush();
+    while (my $from = recv($server, my $query, 4096, 0)) {
+      my ($port) = sockaddr_in($from);
+      send($server, "$port", 0, $from);
+      last if $first;
+    }
+    close($server);
+    sleep 1;
+  }`;
+
+const servers: [name: string, server: string][] = [
+  ["is not answered", SILENT_SERVER],
+  ["is refused", RESTARTED_SERVER],
+];
+
+for (const [name, server] of servers) {
+  test(`a name server gets queries from another port when one ${name}`, async (waiter, scope) => {
+    const script = `exec perl -e '${server}'`;
+    const guest = await Guest.start(scope, waiter, script, { wrapper: IN_NETWORK });
+    await guest.open();
+    await waitFor(() => guest.console().includes("listening"), {
+      timeoutSeconds: 10,
+      what: "a name server",
+    });
+    const query = () => guest.send("dns", frame(DATAGRAM, [1]));
+    query();
+    const first = await readAnswer(guest);
+    let other: string | undefined;
+    const reading = readAnswer(guest).then((it) => other = it, String);
+    const again = setInterval(query, 100);
+    const wait = { timeoutSeconds: 15, what: "another answer" };
+    await waitFor(() => other !== undefined, wait).finally(() => clearInterval(again));
+    kill(guest.pid, SIGKILL);
+    await reading;
+    assert.notEqual(other, first);
+  }, { needs: ["root", "perl", "unshare", "ip"], timeoutSeconds: 30 });
+}
+
+/** What the name server answers. */
+async function readAnswer(guest: Guest): Promise<string> {
+  const [type, , size] = await guest.read("dns", 4);
+  assert.equal(type, DATAGRAM);
+  return new TextDecoder().decode(await guest.read("dns", size!));
+}

@@ -10,10 +10,18 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdint.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../guest_init/protocol.h"
+
+/*
+ * Queries that were not answered for so long may not arrive. Resolvers ask again after five seconds
+ * (resolv.conf(5), timeout): that query does. Milliseconds.
+ */
+#define DNS_PATIENCE 4000
 
 enum stream_state {
   STREAM_NONE,
@@ -34,17 +42,19 @@ static struct {
   /* To the agent, of which `sent` bytes are. */
   struct dns_frame outgoing;
   size_t sent;
+  /* When the first query was sent since the last answer; 0 when there was none. Milliseconds. */
+  int64_t asked;
 } dns;
 
-static int dns_connect(int type) {
+static int dns_socket(int type) {
+  return socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+static int dns_connect(int fd) {
   struct sockaddr_in server = {.sin_family = AF_INET,
                                .sin_port = htons(DNS_PORT),
                                .sin_addr.s_addr = htonl(DNS_ADDRESS)};
-  int fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0) return -1;
-  if (connect(fd, (struct sockaddr *)&server, sizeof server) == 0 || errno == EINPROGRESS) return fd;
-  close(fd);
-  return -1;
+  return connect(fd, (struct sockaddr *)&server, sizeof server) == 0 || errno == EINPROGRESS;
 }
 
 static void dns_close(int *fd) {
@@ -55,7 +65,21 @@ static void dns_close(int *fd) {
 /* Without a socket, queries are not answered, as by a name server that is down. */
 static void open_dns(int port) {
   dns_fd.port = port;
-  if (port >= 0) dns_fd.datagrams = dns_connect(SOCK_DGRAM);
+  if (port < 0) return;
+  dns_fd.datagrams = dns_socket(SOCK_DGRAM);
+  dns_connect(dns_fd.datagrams);
+}
+
+/*
+ * Another source port. Docker's name server is behind a translation of addresses, and listens on another
+ * port when dockerd was started again: the kernel then translates as before what comes from the same port,
+ * for as long as anything does. A port that the kernel chose is given up with the address (udp(7), connect(2)).
+ */
+static void renew_dns_port(void) {
+  struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+  connect(dns_fd.datagrams, &nowhere, sizeof nowhere);
+  dns_connect(dns_fd.datagrams);
+  dns.asked = 0;
 }
 
 static void close_dns(void) {
@@ -82,7 +106,8 @@ static void end_dns_stream(void) {
 
 static void take_dns_stream(const unsigned char *bytes, size_t size) {
   if (dns.state == STREAM_NONE) {
-    dns_fd.stream = dns_connect(SOCK_STREAM);
+    dns_fd.stream = dns_socket(SOCK_STREAM);
+    if (!dns_connect(dns_fd.stream)) dns_close(&dns_fd.stream);
     dns.state = STREAM_OPEN;
   }
   /* What comes after the end is of no use to anybody. */
@@ -100,13 +125,34 @@ static void take_dns_end(void) {
   dns.state = STREAM_NONE;
 }
 
+static int64_t dns_now(void) {
+  struct timespec now = {0};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int is_dns_error(ssize_t count) {
+  return count < 0 && errno != EAGAIN && errno != EINTR;
+}
+
+/* An error is an earlier query's: this one was not sent. */
+static void send_dns_query(const unsigned char *bytes, size_t size) {
+  int64_t now = dns_now();
+  if (dns.asked && now - dns.asked >= DNS_PATIENCE) renew_dns_port();
+  if (!dns.asked) dns.asked = now;
+  ssize_t count = send(dns_fd.datagrams, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (!is_dns_error(count)) return;
+  renew_dns_port();
+  send(dns_fd.datagrams, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 /* A frame that is whole. What the name server does not take at once of datagrams is lost, as on a network. */
 static void give_dns(void) {
   unsigned char *bytes = dns.incoming.bytes + FRAME_HEADER;
   size_t size = dns_size(&dns.incoming);
   switch (get_number(dns.incoming.bytes, 2)) {
     case DNS_DATAGRAM:
-      send(dns_fd.datagrams, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+      send_dns_query(bytes, size);
       dns.given = size;
       break;
     case DNS_STREAM: take_dns_stream(bytes, size); break;
@@ -127,7 +173,10 @@ static void read_dns(void) {
 /* An answer, or the error of one that was not taken. */
 static void read_dns_datagram(void) {
   ssize_t count = recv(dns_fd.datagrams, dns.outgoing.bytes + FRAME_HEADER, DNS_MOST, MSG_DONTWAIT);
-  if (count > 0) dns_reply(DNS_DATAGRAM, (size_t)count);
+  if (is_dns_error(count)) renew_dns_port();
+  if (count <= 0) return;
+  dns.asked = 0;
+  dns_reply(DNS_DATAGRAM, (size_t)count);
 }
 
 static void read_dns_stream(void) {

@@ -361,7 +361,8 @@ static void release_started(void) {
 static void keep_blocking(void) {
   for (int i = 0; i < 2; i++) {
     int flags = held[i] < 0 ? 0 : fcntl(held[i], F_GETFL);
-    if (flags > 0 && flags & O_NONBLOCK) fcntl(held[i], F_SETFL, flags & ~O_NONBLOCK);
+    /* The filter has no O_ASYNC, which the program may have set. */
+    if (flags > 0 && flags & O_NONBLOCK) fcntl(held[i], F_SETFL, flags & ~(O_NONBLOCK | O_ASYNC));
   }
 }
 

@@ -46,7 +46,12 @@ export const WAITER: readonly CallGroup[] = [
     ],
     when: "dns",
   },
-  { why: "the same", calls: "connect", when: "dns" },
+  { why: "the same, and another port for datagrams", calls: "connect", when: "dns" },
+  {
+    why: "how long the name server has not answered, mostly without a call",
+    calls: "clock_gettime",
+    when: "dns",
+  },
   {
     why: "the monitor is signalled by a descriptor that was opened before, and waited for",
     calls: "pidfd_send_signal wait4 getpid",
