@@ -1,5 +1,6 @@
 import { cgroupProcesses } from "../../cgroups/processes.ts";
 import { requireState } from "../../container/require.ts";
+import type { GuestProcess } from "../../container/guest_processes.ts";
 import { formatError } from "../../errors.ts";
 import { readProcessStat } from "../../os/process.ts";
 import type { CommandOf } from "../parser/commands.ts";
@@ -31,13 +32,30 @@ async function listGuest(
     printJson({ reportedByGuest: processes });
     return 0;
   }
-  const rows = processes.map(({ uid, pid, parentPid, state, command }) => [
+  print(`Processes in the guest, as the guest reports them:\n${formatGuestProcesses(processes)}`);
+  return 0;
+}
+
+/** A guest may list as many processes as fit in what is read of it, with commands as long. */
+const MOST_ROWS = 10_000;
+/** Of a command, in characters as they are printed. */
+const LONGEST_COMMAND = 4000;
+
+/** The table of a guest's processes; how many are left out is said below it. */
+export function formatGuestProcesses(processes: GuestProcess[]): string {
+  const rows = processes.slice(0, MOST_ROWS).map(({ uid, pid, parentPid, state, command }) => [
     ...[uid, pid, parentPid].map(String),
     state,
-    formatError(command),
+    formatCommand(command),
   ]);
-  print(`Processes in the guest, as the guest reports them:\n${formatTable(HEADER, rows)}`);
-  return 0;
+  const more = processes.length - rows.length;
+  return formatTable(HEADER, rows) + (more > 0 ? `and ${more} more: --format json has all\n` : "");
+}
+
+function formatCommand(command: string): string {
+  const text = formatError(command.slice(0, LONGEST_COMMAND));
+  const isWhole = command.length <= LONGEST_COMMAND && text.length <= LONGEST_COMMAND;
+  return isWhole ? text : `${text.slice(0, LONGEST_COMMAND)}…`;
 }
 
 const HEADER = ["UID", "PID", "PPID", "STATE", "CMD"];
