@@ -1,3 +1,5 @@
+import { escapeUnicode, replaceSteering } from "./printable.ts";
+
 /**
  * Errors that a person or a calling program is meant to read. Each carries the operation, its
  * subject, the reason and what to do; they are formatted once, at the edge. The class is chosen by
@@ -102,12 +104,12 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message || error.name : String(error);
 }
 
-/** One line for a log or a terminal: control characters that could forge a second line are escaped. */
+/** One line for a log or a terminal: what could forge a second line, or steer a terminal, is escaped. */
 export function formatError(error: unknown): string {
-  // deno-lint-ignore no-control-regex -- escaping them is the point
-  return errorMessage(error).replace(/[\x00-\x1f\x7f-\x9f]/g, escapeCharacter);
+  return replaceSteering(errorMessage(error), escapeCharacter);
 }
 
 function escapeCharacter(character: string): string {
-  return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;
+  const code = character.charCodeAt(0);
+  return code > 0xff ? escapeUnicode(character) : `\\x${code.toString(16).padStart(2, "0")}`;
 }

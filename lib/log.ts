@@ -2,6 +2,7 @@ import { formatError } from "./errors.ts";
 import { readableStack } from "./os/stack.ts";
 import { sendToSyslog } from "./os/syslog.ts";
 import { printError } from "./output.ts";
+import { formatJson } from "./printable.ts";
 
 /** Where and how log lines are written. */
 export interface LogOptions {
@@ -94,16 +95,16 @@ export function formatLine(
   // RFC 3339 with seconds, as the callers' parsers expect.
   const stamp = time.toISOString().replace(/\.\d+Z$/, "Z");
   if (format === "json") {
-    return JSON.stringify({ level, msg: message, time: stamp, ...fields }) + "\n";
+    return formatJson({ level, msg: message, time: stamp, ...fields }) + "\n";
   }
   const words = Object.entries(fields).filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${formatValue(value!)}`);
-  return `time=${JSON.stringify(stamp)} level=${level} msg=${JSON.stringify(message)}` +
+  return `time=${formatJson(stamp)} level=${level} msg=${formatJson(message)}` +
     `${words.join("")}\n`;
 }
 
 /** Quoted where a reader of logfmt would see more than one word, as logrus does. */
 function formatValue(value: string | number | boolean): string {
   const text = String(value);
-  return /^[\w.+/@^-]+$/.test(text) ? text : JSON.stringify(text);
+  return /^[\w.+/@^-]+$/.test(text) ? text : formatJson(text);
 }

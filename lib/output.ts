@@ -1,4 +1,5 @@
 import { errorMessage, HostError } from "./errors.ts";
+import { formatJson } from "./printable.ts";
 
 /**
  * Writes all of `text` to standard output.
@@ -35,5 +36,5 @@ export function printError(text: string): void {
 
 /** Prints a value as indented JSON. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, null, 2) + "\n");
+  print(`${formatJson(value, 2)}\n`);
 }

@@ -12,6 +12,7 @@ const ROOT = new URL("../../", import.meta.url);
 const ROOM_ORDER = [
   "ffi",
   "lib/version.ts",
+  "lib/printable.ts",
   "lib/errors.ts",
   "lib/arch",
   "lib/os",

@@ -7,6 +7,8 @@ Deno.test("an error is one line that steers no terminal, whatever an image says"
     ["\x1b]0;title\x07", "do: \\x1b]0;title\\x07"],
     // The control characters of ISO 6429 in one piece: CSI and the like.
     ["\x9b2J\x7f\x85", "do: \\x9b2J\\x7f\\x85"],
+    // What turns the direction, and shows `gnp.exe` as `exe.png`.
+    ["\u202egnp.exe\u2066\u061c", "do: \\u202egnp.exe\\u2066\\u061c"],
     ["é ☃", "do: é ☃"],
   ];
   for (const [reason, line] of cases) {

@@ -3,6 +3,7 @@ import { addKernel } from "../../kernels/add.ts";
 import { KernelStore, type StoredKernel } from "../../kernels/store.ts";
 import { resolvePath } from "../../os/path.ts";
 import { print } from "../../output.ts";
+import { formatJson } from "../../printable.ts";
 import type { Context } from "../context.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import { formatTable } from "../table.ts";
@@ -41,9 +42,8 @@ function list(command: KernelCommand, store: KernelStore): number {
   if (command.argument !== "") throw misuse(`list takes no argument`);
   const kernels = store.list();
   if (command.format === "json") {
-    print(
-      JSON.stringify(kernels.map(({ name, path, record }) => ({ name, path, ...record }))) + "\n",
-    );
+    const rows = kernels.map(({ name, path, record }) => ({ name, path, ...record }));
+    print(`${formatJson(rows)}\n`);
   } else print(formatTable(HEADER, kernels.map(toCells)));
   return 0;
 }

@@ -4,6 +4,7 @@ import { formatError, NotFoundError } from "../../errors.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { print } from "../../output.ts";
+import { formatJson } from "../../printable.ts";
 import { formatTable } from "../table.ts";
 
 /** A row of `urunc list`; the field names are runc's, which tools parse. */
@@ -22,7 +23,7 @@ interface Row {
 export function list(command: CommandOf<"list">, context: Context): number {
   const rows = readRows(context.store, context);
   if (command.quiet) print(rows.map((row) => `${row.id}\n`).join(""));
-  else if (command.format === "json") print(JSON.stringify(rows) + "\n");
+  else if (command.format === "json") print(`${formatJson(rows)}\n`);
   else print(formatTable(HEADER, rows.map(toCells)));
   return 0;
 }

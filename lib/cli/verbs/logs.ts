@@ -1,6 +1,7 @@
 import { readConsole } from "../../container/console.ts";
 import { UsageError } from "../../errors.ts";
 import { print } from "../../output.ts";
+import { replaceSteering } from "../../printable.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 
@@ -21,6 +22,5 @@ export function logs(command: CommandOf<"logs">, context: Context): number {
 /** As text that a terminal shows and does not obey. Lines of a serial console end with a carriage return, too. */
 export function formatConsole(bytes: Uint8Array): string {
   const text = new TextDecoder().decode(bytes).replaceAll("\r\n", "\n");
-  // deno-lint-ignore no-control-regex -- replacing them is the point
-  return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "?");
+  return replaceSteering(text, (it) => it === "\n" || it === "\t" ? it : "?");
 }

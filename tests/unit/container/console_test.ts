@@ -45,7 +45,7 @@ Deno.test("an agent without a channel is known by the console's end", () => {
 });
 
 Deno.test("the console is shown as text that a terminal does not obey", () => {
-  const text = "[ 0.1] up\r\n\x1b[2J\ttab\x07 \u202eback \u009b31m é\n";
-  const shown = "[ 0.1] up\n?[2J\ttab? ?back ?31m é\n";
+  const text = "[ 0.1] up\r\n\x1b[2J\ttab\x07 \u202eback\u061c\u009b31m é\n";
+  const shown = "[ 0.1] up\n?[2J\ttab? ?back??31m é\n";
   assert.equal(formatConsole(new TextEncoder().encode(text)), shown);
 });
