@@ -1,14 +1,29 @@
 /** The monitor's user namespace: config.json's, made or joined, or one of its own. */
 import assert from "node:assert/strict";
-import { close, read, SOCK_STREAM, socketpair, spawn, waitpidAsync } from "../../ffi/linux.ts";
+import {
+  close,
+  kill,
+  MSG_DONTWAIT,
+  read,
+  readAsync,
+  send,
+  SIGKILL,
+  SOCK_STREAM,
+  socketpair,
+  spawn,
+  waitpidAsync,
+} from "../../ffi/linux.ts";
 import {
   NAMESPACE_OWNER,
   parseIdMap,
   readIdMaps,
   readNamespaceOwner,
 } from "../../lib/host/id_maps.ts";
+import { makePrograms } from "../../lib/launch/programs.ts";
+import { makeUserNamespace } from "../../lib/launch/user_namespace.ts";
 import type { IdMaps } from "../../lib/oci/types.ts";
-import { readStatus, run, waitFor } from "../support/process.ts";
+import { isCode } from "../../lib/os/os_error.ts";
+import { childrenOf, readStatus, run, waitFor } from "../support/process.ts";
 import { assertFailed, assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
 import { type ContainerOptions, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
@@ -194,6 +209,48 @@ testIf("user namespace: the process that makes it is undumpable, and not its roo
   assert.equal(text, `${pid}`);
   assert.equal(readNamespaceOwner(pid), NAMESPACE_OWNER);
   await assertOutOfReach(pid);
+});
+
+/** Sends until nothing more fits: whoever writes to the same end waits then. */
+function fill(connection: number): void {
+  try {
+    for (;;) send(connection, new Uint8Array(65536), MSG_DONTWAIT);
+  } catch (error) {
+    if (!isCode(error, "EAGAIN")) throw error;
+  }
+}
+
+testIf("user namespace: a process that is killed before it reports the next one ends both", {
+  needs: ["root"],
+  timeoutSeconds: 30,
+}, async () => {
+  await using scope = new Scope();
+  const programs = makePrograms();
+  const namespace = makeUserNamespace(programs, MAPS);
+  close(programs);
+  const path = await nativeProgram(scope, "shipped");
+  const [ours, theirs] = socketpair(SOCK_STREAM);
+  scope.defer("end what waits at the other end", () => close(ours));
+  fill(theirs);
+  const fds = [...[0, 1, 2].map((to) => ({ from: theirs, to })), { from: namespace, to: 3 }];
+  const argv = ["urunc-monitor", "user+pid=3", "--", "/bin/true"];
+  const before = new Set(childrenOf(Deno.pid));
+  const first = spawn({ path, argv, env: [], fds });
+  for (const fd of [theirs, namespace]) close(fd);
+  // Its sibling, so a child of this process: in a PID namespace of its own.
+  const next = await waitFor(
+    () => childrenOf(Deno.pid).find((it) => it !== first && !before.has(it)),
+    { timeoutSeconds: 10, what: "the next process" },
+  );
+  assert.notEqual(
+    Deno.readLinkSync(`/proc/${next}/ns/pid`),
+    Deno.readLinkSync("/proc/self/ns/pid"),
+  );
+  kill(first, SIGKILL);
+  assert.deepEqual(await waitpidAsync(first), { signal: SIGKILL });
+  let rest = new Uint8Array(1 << 20);
+  while (rest.length > 0) rest = rest.slice(0, await readAsync(ours, rest));
+  assert.deepEqual(await waitpidAsync(next), { exitCode: 125 });
 });
 
 testIf("user namespace: a monitor that is to keep capabilities gets none", { needs }, async () => {

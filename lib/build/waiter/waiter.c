@@ -773,17 +773,28 @@ static int drop_capabilities(void) {
   return syscall(SYS_capset, &self, none) < 0 ? errno : 0;
 }
 
+/* The other end of the connection would wait for good for what the process before this one did not write. */
+static void await_report(int reported[2]) {
+  char byte;
+  close(reported[1]);
+  if (read(reported[0], &byte, 1) != 1) _exit(OWN_FAILURE);
+  close(reported[0]);
+}
+
 /* The first process of a PID namespace is a child of the one that made it. Returns in that child. */
 static void become_first(int connection) {
   char text[16] = "", *digit = text + sizeof text;
+  int reported[2];
+  if (pipe2(reported, O_CLOEXEC) < 0) give_up(connection, "pipe", "", errno);
   /* A child of init's, which waits for it; this one then ends. */
   long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
   if (pid < 0) give_up(connection, "clone", "into the PID namespace", errno);
-  if (pid == 0) return;
+  if (pid == 0) return await_report(reported);
   for (; pid > 0; pid /= 10) *--digit = '0' + pid % 10;
   *--digit = 0;
   ssize_t length = text + sizeof text - digit;
-  _exit(write(connection, digit, length) == length ? 0 : OWN_FAILURE);
+  if (write(connection, digit, length) != length) _exit(OWN_FAILURE);
+  _exit(write(reported[1], "", 1) == 1 ? 0 : OWN_FAILURE);
 }
 
 /* init waits for the byte: what it proves of this process holds from then on. */
