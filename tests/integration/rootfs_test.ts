@@ -1,6 +1,7 @@
 /** Mounts of a container's root as snapshotters ask for them, below the root included. */
 import assert from "node:assert/strict";
 import { readMounts } from "../../lib/host/mounts.ts";
+import { withMappedLayers } from "../../lib/shim/rootfs/mapped.ts";
 import {
   isMeantReadOnly,
   mountRootfs,
@@ -197,9 +198,6 @@ testIf("owners are mapped for an ordinary container, as containerd asks, and for
     const { uid, gid } = Deno.statSync(`${root}/${name}`);
     return [uid, gid];
   };
-  const temporary = await scope.temporaryDirectory("layers");
-  Deno.env.set("TMPDIR", temporary);
-  scope.defer("use the usual directory again", () => Deno.env.delete("TMPDIR"));
   for (const list of mounts) {
     await mountRootfs(list, root);
     assert.deepEqual(ownerOf("two"), [5, 5]);
@@ -211,7 +209,48 @@ testIf("owners are mapped for an ordinary container, as containerd asks, and for
     assert.deepEqual(mountsBelow(root), [root]);
     unmountRootfs(root);
   }
-  assert.deepEqual(mountsBelow(temporary), []);
-  assert.deepEqual([...Deno.readDirSync(temporary)], []);
+  const left = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+  assert.deepEqual(left, ["one", "root", "two", "upper", "work"]);
   assert.equal(await Deno.readTextFile(`${directory}/one/one`), "one");
 });
+
+/** Mount points at or below a directory, with their options. */
+function optionsBelow(directory: string): [string, string[]][] {
+  const lines = Deno.readTextFileSync("/proc/self/mountinfo").trim().split("\n");
+  return lines.map((line) => line.split(" "))
+    .filter((it) => it[4]!.startsWith(`${directory}/`))
+    .map((it) => [it[4]!, it[5]!.split(",")]);
+}
+
+testIf(
+  "mapped layers are read-only while they are mounted, and what a killed shim left is unmounted",
+  {
+    needs,
+  },
+  async () => {
+    await using scope = new Scope();
+    const { directory, root } = await mappable(scope);
+    const layers = `${root}-layers`;
+    const options = [`lowerdir=${directory}/one:${directory}/two`];
+    const maps = {
+      uids: [{ containerID: 0, hostID: 1_700_000_000, size: 65536 }],
+      gids: [{ containerID: 0, hostID: 1_700_100_000, size: 65536 }],
+    };
+    withMappedLayers(options, maps, layers, (mapped) => {
+      assert.deepEqual(mapped, [`lowerdir=${layers}/0:${layers}/1`]);
+      const mounted = optionsBelow(layers);
+      assert.deepEqual(mounted.map(([path]) => path), [`${layers}/0`, `${layers}/1`]);
+      for (const [path, has] of mounted) {
+        for (const option of ["ro", "nosuid", "nodev"]) assert.ok(has.includes(option), path);
+        const { uid } = Deno.statSync(`${path}/${path.endsWith("0") ? "one" : "two"}`);
+        assert.ok(uid! >= 1_700_000_000);
+        assert.throws(() => Deno.writeTextFileSync(`${path}/new`, ""), { code: "EROFS" });
+      }
+      // As when it is killed right now.
+      unmountRootfs(root);
+      assert.deepEqual(optionsBelow(layers), []);
+      assert.throws(() => Deno.lstatSync(layers), Deno.errors.NotFound);
+    });
+    assert.equal(await Deno.readTextFile(`${directory}/two/two`), "two");
+  },
+);

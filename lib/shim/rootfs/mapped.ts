@@ -5,6 +5,9 @@ import {
   close,
   MNT_DETACH,
   MOUNT_ATTR_IDMAP,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
   mountSetattr,
   MOVE_MOUNT_F_EMPTY_PATH,
   moveMount,
@@ -15,11 +18,15 @@ import {
 } from "../../../ffi/linux.ts";
 import { makePrograms } from "../../launch/programs.ts";
 import { makeUserNamespace } from "../../launch/user_namespace.ts";
+import { isThere } from "../../os/files.ts";
 import { isCode } from "../../os/os_error.ts";
 import type { IdMaps } from "../../oci/types.ts";
 
 /** Of an overlay's options. */
 const LOWER = "lowerdir=";
+
+/** Of a layer: an overlay reads it only, and by a mount of its own. */
+const LAYER = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 
 /**
  * Mounts a directory where another one is, with its owners mapped.
@@ -29,7 +36,8 @@ const LOWER = "lowerdir=";
  * @see mount_setattr(2), "ID-mapped mounts"
  */
 export function bindMapped(source: string, target: string, maps: IdMaps, recursive: boolean): void {
-  withUserNamespace(maps, (userNamespace) => attach(source, target, userNamespace, recursive));
+  const below = recursive ? AT_RECURSIVE : 0;
+  withUserNamespace(maps, (userNamespace) => attach(source, target, { userNamespace, below }));
 }
 
 /** The kernel takes mappings as those of a user namespace. */
@@ -47,11 +55,19 @@ function withUserNamespace(maps: IdMaps, use: (fd: number) => void): void {
   }
 }
 
-function attach(source: string, target: string, userNamespace: number, recursive: boolean): void {
-  const below = recursive ? AT_RECURSIVE : 0;
+interface Attached {
+  userNamespace: number;
+  /** AT_RECURSIVE, or 0. */
+  below?: number;
+  /** Attributes besides, as mount_setattr(2) has them. */
+  more?: number;
+}
+
+function attach(source: string, target: string, attached: Attached): void {
+  const { userNamespace, below = 0, more = 0 } = attached;
   const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | below);
   try {
-    mountSetattr(tree, "", AT_EMPTY_PATH | below, { set: MOUNT_ATTR_IDMAP, userNamespace });
+    mountSetattr(tree, "", AT_EMPTY_PATH | below, { set: MOUNT_ATTR_IDMAP | more, userNamespace });
     moveMount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
   } finally {
     close(tree);
@@ -61,38 +77,50 @@ function attach(source: string, target: string, userNamespace: number, recursive
 /**
  * Calls `use` with an overlay's options in which the lower directories are mapped ones. They are there for
  * so long: an overlay has mounts of its own of its layers (ovl_get_layers() in fs/overlayfs/super.c).
+ *
+ * @param directory where they are meanwhile, which is made, and which only root can write to
  */
 export function withMappedLayers(
   options: readonly string[],
   maps: IdMaps,
+  directory: string,
   use: (options: string[]) => void,
 ): void {
   const lower = options.find((option) => option.startsWith(LOWER))!.slice(LOWER.length).split(":");
-  const directory = Deno.makeTempDirSync({ prefix: "urunc-layers-" });
   const mapped = lower.map((_, index) => `${directory}/${index}`);
+  Deno.mkdirSync(directory, { mode: 0o700 });
   try {
     withUserNamespace(maps, (userNamespace) => {
       for (const [index, layer] of lower.entries()) {
         Deno.mkdirSync(mapped[index]!);
-        attach(layer, mapped[index]!, userNamespace, false);
+        attach(layer, mapped[index]!, { userNamespace, more: LAYER });
       }
     });
     const others = options.filter((option) => !option.startsWith(LOWER));
     use([LOWER + mapped.join(":"), ...others]);
   } finally {
-    for (const layer of mapped) detach(layer);
-    Deno.removeSync(directory);
+    removeMappedLayers(directory);
   }
 }
 
-/** One that was not made is not an error. What cannot be unmounted is not removed: it is the image. */
+/**
+ * Removes what `withMappedLayers` has made, also when it was killed. What cannot be unmounted is not removed:
+ * it is the image.
+ *
+ * @param directory of the layers; when it is not there, nothing happens
+ */
+export function removeMappedLayers(directory: string): void {
+  if (!isThere(directory)) return;
+  for (const { name } of Deno.readDirSync(directory)) detach(`${directory}/${name}`);
+  Deno.removeSync(directory);
+}
+
 function detach(layer: string): void {
   try {
     umount2(layer, MNT_DETACH);
-    Deno.removeSync(layer);
   } catch (error) {
-    // EINVAL: it is an empty directory.
-    if (isCode(error, "EINVAL")) Deno.removeSync(layer);
-    else if (!isCode(error, "ENOENT")) throw error;
+    // It was not mounted yet.
+    if (!isCode(error, "EINVAL")) throw error;
   }
+  Deno.removeSync(layer);
 }

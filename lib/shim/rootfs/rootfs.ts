@@ -18,7 +18,7 @@ import {
 } from "../../../ffi/linux.ts";
 import { errorMessage, HostError } from "../../errors.ts";
 import type { IdMaps } from "../../oci/types.ts";
-import { bindMapped, withMappedLayers } from "./mapped.ts";
+import { bindMapped, removeMappedLayers, withMappedLayers } from "./mapped.ts";
 import { mapsOf, parseMountOptions } from "./mount_options.ts";
 
 /** A mount as containerd's snapshotters describe it. */
@@ -157,11 +157,13 @@ function isOfDirectories({ type, options }: RootfsMount): boolean {
 }
 
 /**
- * Unmounts everything at and below a container's root. Nothing mounted there is not an error.
+ * Unmounts everything at and below a container's root, and what mounting it may have left when it was
+ * killed. Nothing mounted there is not an error.
  *
  * @throws LinuxError
  */
 export function unmountRootfs(directory: string): void {
+  removeMappedLayers(layersOf(directory));
   for (;;) {
     try {
       umount2(directory, UMOUNT_NOFOLLOW);
@@ -174,6 +176,11 @@ export function unmountRootfs(directory: string): void {
       umount2(directory, MNT_DETACH | UMOUNT_NOFOLLOW);
     }
   }
+}
+
+/** Beside the root, in the bundle: where its layers are while they are mapped. */
+function layersOf(directory: string): string {
+  return `${directory}-layers`;
 }
 
 function makeDirectory(directory: string): void {
@@ -223,7 +230,12 @@ async function mountOne(
         (at) =>
           maps === undefined || one.type !== "overlay"
             ? mountPlain(one, at, flags, data)
-            : withMappedLayers(data, maps, (mapped) => mountPlain(one, at, flags, mapped)),
+            : withMappedLayers(
+              data,
+              maps,
+              layersOf(root),
+              (mapped) => mountPlain(one, at, flags, mapped),
+            ),
       );
     }
   } catch (error) {
