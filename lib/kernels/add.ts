@@ -191,6 +191,7 @@ async function packModules(
   if (modules.length === 0) return undefined;
   const files: ArchiveEntry[] = [];
   for (const { name, file } of modules) {
+    requireBelow(directory, file);
     const content = await readModule(`${directory}/${file}`, options);
     files.push({ name: `${GUEST_MODULES}/${moduleFile(name)}`, mode: 0o100400, content });
   }
@@ -201,6 +202,12 @@ async function packModules(
     ...files,
     { name: `${GUEST_MODULES}/modules.dep`, mode: 0o100400, content: dependencies },
   ]);
+}
+
+/** The index may be of an image that others have made: no other file of this host is stored. */
+function requireBelow(directory: string, file: string): void {
+  if (!file.startsWith("/") && !file.split("/").includes("..")) return;
+  throw invalid(`${directory}/modules.dep`, `it names ${file}, which is not below ${directory}`);
 }
 
 function parentName(name: string): string {

@@ -206,6 +206,17 @@ Deno.test("modules that are missing, damaged or not where they should be are ref
   });
 });
 
+Deno.test("a module that is not below the directory of the index is not stored", async () => {
+  const module = makeElf({ type: 1 });
+  for (const file of ["../../fuse.ko", "kernel/../../../fuse.ko", "/fuse.ko"]) {
+    const files = { "modules.dep": `${file}:\n`, "../../fuse.ko": module, "fuse.ko": module };
+    await requireRefused(
+      { files },
+      new RegExp(`modules.dep: it names ${file}, which is not below`),
+    );
+  }
+});
+
 Deno.test("a program that is missing is named with its package, and one that hangs is killed", async () => {
   const image = makeImage(await compressed("gzip", makeElf()));
   await withDistribution({ image }, async (root, store) => {
