@@ -43,15 +43,28 @@ export class KernelStore {
     this.root = root;
   }
 
-  /** All, by name. */
-  list(): StoredKernel[] {
-    return this.#names().map((name) => this.open(name));
+  /**
+   * All that can be read, by name.
+   *
+   * @param onDamaged is given the error of each of the others, which names it
+   * @throws HostError when others than root could have changed any of them
+   */
+  list(onDamaged: (error: unknown) => void): StoredKernel[] {
+    if (isDirectory(this.root)) requireOwn(this.root);
+    return this.#names().flatMap((name) => {
+      try {
+        return [this.open(name)];
+      } catch (error) {
+        onDamaged(error);
+        return [];
+      }
+    });
   }
 
   #names(): string[] {
     if (!isDirectory(this.root)) return [];
-    return [...Deno.readDirSync(this.root)].map(({ name }) => name).filter(kernelNameForm.accepts)
-      .sort();
+    return [...Deno.readDirSync(this.root)].filter((it) => it.isDirectory).map(({ name }) => name)
+      .filter(kernelNameForm.accepts).sort();
   }
 
   /**

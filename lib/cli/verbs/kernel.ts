@@ -1,4 +1,4 @@
-import { UsageError } from "../../errors.ts";
+import { formatError, UsageError } from "../../errors.ts";
 import { addKernel } from "../../kernels/add.ts";
 import { KernelStore, type StoredKernel } from "../../kernels/store.ts";
 import { resolvePath } from "../../os/path.ts";
@@ -18,7 +18,7 @@ export async function kernel(command: KernelCommand, context: Context): Promise<
     case "add":
       return await add(command, store);
     case "list":
-      return list(command, store);
+      return list(command, store, context);
     case "rm":
       store.remove(argumentOf(command, "NAME"));
       return 0;
@@ -38,9 +38,10 @@ async function add(command: KernelCommand, store: KernelStore): Promise<number> 
   return 0;
 }
 
-function list(command: KernelCommand, store: KernelStore): number {
+function list(command: KernelCommand, store: KernelStore, { log }: Context): number {
   if (command.argument !== "") throw misuse(`list takes no argument`);
-  const kernels = store.list();
+  // A damaged one must not hide the others.
+  const kernels = store.list((error) => log.warning(formatError(error)));
   if (command.format === "json") {
     const rows = kernels.map(({ name, path, record }) => ({ name, path, ...record }));
     print(`${formatJson(rows)}\n`);

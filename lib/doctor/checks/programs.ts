@@ -111,10 +111,11 @@ export function checkHelpers({ virtiofsd, kernels, runtime, configuration }: Nod
       `kernels that were added: ${kernels.problem.reason}`,
       kernels.problem.remedy ?? LIST_KERNELS,
     );
-  } else if (kernels !== undefined) {
-    lines.ok(
-      kernels.names.length === 0 ? "no kernels were added" : `kernels: ${kernels.names.join(", ")}`,
-    );
+  }
+  if (kernels !== undefined && kernels.names.length > 0) {
+    lines.ok(`kernels: ${kernels.names.join(", ")}`);
+  } else if (kernels !== undefined && kernels.problem === undefined) {
+    lines.ok("no kernels were added");
   }
   checkNodeKernel(
     kernels?.problem === undefined ? kernels?.names ?? [] : undefined,

@@ -103,8 +103,11 @@ function surveyRange({ ids: { range } }: Configuration): string | undefined {
 
 function surveyKernels({ "guests.linux": { kernels } }: Configuration): NodeFacts["kernels"] {
   if (!isDirectory(kernels)) return undefined;
+  const damaged: unknown[] = [];
   try {
-    return { names: new KernelStore(kernels).list().map(({ name }) => name) };
+    const found = new KernelStore(kernels).list((error) => damaged.push(error));
+    const problem = damaged.length === 0 ? {} : { problem: problemOf(damaged[0]) };
+    return { names: found.map(({ name }) => name), ...problem };
   } catch (error) {
     return { names: [], problem: problemOf(error) };
   }

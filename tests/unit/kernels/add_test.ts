@@ -83,6 +83,10 @@ function entries(store: KernelStore): string[] {
   }
 }
 
+function unexpected(error: unknown): never {
+  throw error;
+}
+
 /** That it is refused so, and nothing is left. */
 async function requireRefused(
   distribution: Distribution,
@@ -151,7 +155,7 @@ Deno.test("a kernel without modules, and one that cannot be unpacked, are stored
     async (root, store) => {
       const { record } = await addKernel(store, { file: fileIn(root) });
       assert.deepEqual([record.elf, record.modules], [undefined, undefined]);
-      assert.deepEqual(store.list().map(({ name }) => name), [RELEASE]);
+      assert.deepEqual(store.list(unexpected).map(({ name }) => name), [RELEASE]);
     },
   );
 });
@@ -247,6 +251,24 @@ Deno.test("a directory that others can write is not used", async () => {
   });
 });
 
+Deno.test("a damaged kernel does not hide the others, and is named", async () => {
+  await withDistribution({}, async (root, store) => {
+    const file = fileIn(root);
+    for (const name of ["a", "b", "c", "d"]) await addKernel(store, { file, name });
+    Deno.writeTextFileSync(`${store.root}/b/kernel.json`, "{");
+    Deno.removeSync(`${store.root}/c/kernel.json`);
+    Deno.writeTextFileSync(`${store.root}/notes`, "");
+    const errors: string[] = [];
+    const listed = store.list((error) => errors.push(String(error)));
+    assert.deepEqual(listed.map(({ name }) => name), ["a", "d"]);
+    assert.equal(errors.length, 2);
+    assert.match(errors[0]!, /\/b\/kernel\.json: it is not JSON/);
+    assert.match(errors[1]!, /\/c\/kernel\.json: no such file/);
+    Deno.chmodSync(store.root, 0o777);
+    assert.throws(() => store.list(unexpected), { message: /others than its owner can write/ });
+  });
+});
+
 Deno.test("what a killed process has left is removed by the next", async () => {
   await withDistribution({}, async (root, store) => {
     Deno.mkdirSync(`${store.root}/.unfinished-old`, { recursive: true });
@@ -254,7 +276,7 @@ Deno.test("what a killed process has left is removed by the next", async () => {
     Deno.utimeSync(`${store.root}/.unfinished-old`, 0, 0);
     await addKernel(store, { file: fileIn(root) });
     assert.deepEqual(entries(store).sort(), [".unfinished-new", RELEASE].sort());
-    assert.deepEqual(store.list().map(({ name }) => name), [RELEASE]);
+    assert.deepEqual(store.list(unexpected).map(({ name }) => name), [RELEASE]);
   });
 });
 
