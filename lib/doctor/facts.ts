@@ -23,7 +23,6 @@ export interface NodeFacts {
   monitors: Record<string, MonitorSurvey>;
   /** By `MONITOR.KIND`. */
   firmware: Record<string, Found>;
-  virtiofsd: Found;
   /** Kernels that were added to this node; undefined: it has no directory of them. */
   kernels?: { names: string[]; problem?: Problem };
   cgroups: CgroupFacts;

@@ -99,13 +99,8 @@ function aptCommand({ remedy }: Problem): string | undefined {
 }
 
 /** What is not needed by every guest. */
-export function checkHelpers({ virtiofsd, kernels, runtime, configuration }: NodeFacts): Line[] {
+export function checkHelpers({ kernels, runtime, configuration }: NodeFacts): Line[] {
   const lines = new Lines("programs");
-  if (virtiofsd.problem === undefined) {
-    lines.ok(`virtiofsd: ${virtiofsd.path}, version ${virtiofsd.version ?? "unknown"}`);
-  } else {lines.ok(
-      "virtiofsd is not installed: directories of the host cannot be shared with guests",
-    );}
   if (kernels?.problem !== undefined) {
     lines.fail(
       `kernels that were added: ${kernels.problem.reason}`,

@@ -13,14 +13,6 @@ import { askIdentity, askVersion, parseVersion, problemOf } from "./ask.ts";
 /** What containerd looks for: the runtime type is `io.containerd.urunc.v2`. */
 const SHIM = "containerd-shim-urunc-v2";
 
-/** Where distributions have it; it is for no shell, and seldom on a PATH. */
-const VIRTIOFSD_PATHS = [
-  "/usr/libexec/virtiofsd",
-  "/usr/lib/qemu/virtiofsd",
-  "/usr/lib/virtiofsd",
-  ...SEARCH_PATH.map((directory) => `${directory}/virtiofsd`),
-];
-
 /** This program, and what its shim's name leads to. */
 export function surveyUrunc(): UruncFacts {
   const { version, commit } = versionInfo();
@@ -93,14 +85,6 @@ function surveyFirmwareKind(name: string, isBios: boolean, configuration: Config
   } catch (error) {
     return { problem: problemOf(error) };
   }
-}
-
-/** What shares directories with guests. */
-export async function surveyVirtiofsd(): Promise<Found> {
-  const path = VIRTIOFSD_PATHS.find((it) => readFileIdentity(it) !== undefined);
-  if (path === undefined) return { problem: { reason: "it is not installed" } };
-  const version = await askVersion(path);
-  return version === undefined ? { path } : { path, version };
 }
 
 /** What runs containers that are not guests. */

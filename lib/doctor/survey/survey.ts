@@ -21,13 +21,7 @@ import {
   surveyProcessor,
   surveySecurity,
 } from "./machine.ts";
-import {
-  surveyFirmware,
-  surveyMonitors,
-  surveyRuntime,
-  surveyUrunc,
-  surveyVirtiofsd,
-} from "./programs.ts";
+import { surveyFirmware, surveyMonitors, surveyRuntime, surveyUrunc } from "./programs.ts";
 
 /** How a node is looked at. */
 export interface SurveyOptions {
@@ -65,7 +59,6 @@ export async function surveyNode(options: SurveyOptions): Promise<NodeFacts> {
     configuration,
     monitors: await surveyMonitors(values),
     firmware: surveyFirmware(values),
-    virtiofsd: await surveyVirtiofsd(),
     ...(kernels === undefined ? {} : { kernels }),
     cgroups: surveyCgroups(),
     security: surveySecurity(),

@@ -660,6 +660,19 @@ for (const [name, change, status, check, text, fix] of CASES) {
   });
 }
 
+Deno.test("programs: what guests have no use for is not reported; a damaged kernel hides no other", () => {
+  const textsOf = (kernels: NodeFacts["kernels"]) =>
+    checkNode({ ...healthyNode(), kernels }, NOBODY)
+      .filter(({ check }) => check === "programs").map(({ text }) => text);
+  const runtime = "containers that are not guests: /usr/sbin/runc, version 1.1.15";
+  assert.deepEqual(textsOf({ names: [] }), ["no kernels were added", runtime]);
+  assert.deepEqual(textsOf({ names: ["debian"], problem: { reason: "x: not JSON" } }), [
+    "kernels that were added: x: not JSON",
+    "kernels: debian",
+    runtime,
+  ]);
+});
+
 Deno.test("the user: root is refused, replaced, or let in", () => {
   const root = { uid: 0, gid: 0, groups: [] };
   const { allow, ids } = defaultConfiguration();

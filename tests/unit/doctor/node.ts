@@ -42,7 +42,6 @@ export function healthyNode(): NodeFacts {
       spt: found("/usr/bin/solo5-spt", "0.9.0", false, false),
     },
     firmware: { "qemu.qboot": { path: "/usr/share/qemu/qboot.rom" } },
-    virtiofsd: { path: "/usr/libexec/virtiofsd", version: "1.13.0" },
     cgroups: { mode: "v2", controllers: ["cpu", "cpuset", "io", "memory", "pids"], systemd: true },
     security: { apparmor: true },
     runtime: { program: "runc", path: "/usr/sbin/runc", version: "1.1.15" },
