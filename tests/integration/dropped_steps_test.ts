@@ -16,8 +16,8 @@ interface Case {
   configuration?: string;
   /** Put before the command. */
   wrapper?: string[];
-  /** What create fails with. */
-  fails?: RegExp;
+  /** What create fails with: all of it. */
+  fails?: RegExp | RegExp[];
   /** True when a report, or the waiter's mountinfo, shows that the step was done. */
   done?: (report: Report, mounts: string) => boolean;
 }
@@ -49,6 +49,9 @@ const SIGPIPE = 1n << 12n;
 const ST_RDONLY = 1n;
 
 const flags = (text: string | undefined) => BigInt(`0x${text}`);
+
+const IN_USER_NAMESPACE =
+  'accelerator = "tcg"\n[ids]\nmode = "userns"\nrange = "1900000200-1900000209"';
 
 const CASES: Case[] = [
   {
@@ -82,12 +85,29 @@ const CASES: Case[] = [
   { step: "keepCapabilities", fails: /setCapabilities none kept=CAP_SYS_ADMIN\): capset.*EPERM/ },
   ...["makeUserNamespace", "inheritCapabilities"].map((step): Case => ({
     step,
-    configuration: 'accelerator = "tcg"\n[ids]\nmode = "userns"\nrange = "1900000200-1900000209"',
+    configuration: IN_USER_NAMESPACE,
     fails: {
       makeUserNamespace: /no step has opened user/,
       inheritCapabilities: /setCapabilities .* passed=CAP_SYS_ADMIN\): capset.*EPERM/,
     }[step]!,
   })),
+  {
+    step: "enterUserNamespace",
+    configuration: IN_USER_NAMESPACE,
+    fails: [
+      /monitor: permitted capability set is 0*200000, planned was 0+;/,
+      /monitor: user namespace is user:\[\d+\], planned was one of its own/,
+      /monitor: user namespace is uid 0's, planned was uid 4294967294's/,
+      /monitor: mapping of uids is \S+, planned was (\d+):\1:1;/,
+      /monitor: mapping of gids is \S+, planned was (\d+):\1:1 /,
+    ],
+  },
+  {
+    step: "userMappings",
+    configuration: IN_USER_NAMESPACE,
+    fails:
+      /monitor: mapping of uids is (\d+):\d+:1, planned was \1:\1:1; monitor: mapping of gids is/,
+  },
   {
     step: "enterMonitorNamespaces",
     fails:
@@ -158,8 +178,10 @@ testIf("each step that gives something up is needed, and its lack is noticed", {
     }
 
     const { error, report, mounts } = await create(binary, it, { URUNC_WITHOUT: it.step });
-    if (it.fails) assert.match(error ?? "it was created", it.fails, it.step);
-    else assert.ok(!it.done!(report!, mounts!), `the lack of ${it.step} is not noticed`);
+    for (const fails of [it.fails ?? []].flat()) {
+      assert.match(error ?? "it was created", fails, it.step);
+    }
+    if (!it.fails) assert.ok(!it.done!(report!, mounts!), `the lack of ${it.step} is not noticed`);
   }
 });
 

@@ -3,14 +3,15 @@
  * kind, so that a test can see who notices. It is another entry, so the shipped bundle has not a
  * byte of it.
  *
- * `URUNC_WITHOUT=STEP` in the creator's environment chooses the kind. Init also leaves a descriptor
+ * `URUNC_WITHOUT=STEP` in the creator's environment chooses the kind, or a part of a step: a name of
+ * `PARTS`. Init also leaves a descriptor
  * open that it should not: what `closeFds` is there for, should the runtime itself ever do that.
  */
 import { O_RDONLY, open, setCloexec } from "../../ffi/linux.ts";
 import { runMain } from "../../lib/entry.ts";
 import { Channel } from "../../lib/launch/channel.ts";
 import type { Observer } from "../../lib/launch/observer.ts";
-import type { LaunchPlan } from "../../lib/plan/types.ts";
+import type { LaunchPlan, Step } from "../../lib/plan/types.ts";
 
 const INIT_ARGUMENT = "--without=";
 const isInit = Deno.args[0] === "init";
@@ -26,8 +27,29 @@ const observer: Observer = {
   },
 };
 
+/** A step without a part of it; others as they are. */
+const PARTS: Readonly<Record<string, (step: Step) => Step>> = {
+  /** As a monitor's process that skips its setns(2), with what it was to give up there, and says it is done. */
+  enterUserNamespace(step) {
+    if (step.step !== "startMonitor") return step;
+    const { entersUserNamespace: _, ...entered } = step;
+    return { ...entered, argv: step.argv.filter((word) => !word.startsWith("user")) };
+  },
+  /** The namespace is made, with other ids of the host. */
+  userMappings(step) {
+    if (step.step !== "makeUserNamespace") return step;
+    const { uidMappings: [uids], gidMappings: [gids] } = step;
+    return {
+      ...step,
+      uidMappings: [{ ...uids!, hostID: uids!.hostID + 1 }],
+      gidMappings: [{ ...gids!, hostID: gids!.hostID + 1 }],
+    };
+  },
+};
+
 function strip(plan: LaunchPlan): LaunchPlan {
-  return { ...plan, steps: plan.steps.filter(({ step }) => step !== without) };
+  const part = PARTS[without ?? ""] ?? ((step) => step);
+  return { ...plan, steps: plan.steps.filter(({ step }) => step !== without).map(part) };
 }
 
 if (isInit) {

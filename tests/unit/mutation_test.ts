@@ -1,7 +1,7 @@
 /** Every step of a launch plan, and every key of the operator's policy, has a test that guards it. */
 import assert from "node:assert/strict";
 import { configurationKeys, configurationTables } from "../../lib/config/keys.ts";
-import { FILTER_GUARDS, POLICY_GUARDS } from "../mutation/policies.ts";
+import { FILTER_GUARDS, POLICY_GUARDS, PROOF_GUARDS } from "../mutation/policies.ts";
 import { STEP_GUARDS } from "../mutation/steps.ts";
 import type { Guard } from "../mutation/types.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
@@ -13,7 +13,7 @@ const read = (path: string) => Deno.readTextFileSync(`${root}${path}`);
 const FORBIDDING = Object.keys(configurationKeys)
   .filter((key) => /^denied_|_filter$|^seccomp$/.test(key));
 
-const PATCHES = [...Object.values(POLICY_GUARDS), ...Object.values(FILTER_GUARDS)];
+const PATCHES = [POLICY_GUARDS, FILTER_GUARDS, PROOF_GUARDS].flatMap((it) => Object.values(it));
 
 Deno.test("every step of a launch plan has a test that fails without it", () => {
   const kinds = [...read("lib/plan/types.ts").matchAll(/\bstep: "(\w+)"/g)].map(([, kind]) =>
@@ -32,7 +32,7 @@ Deno.test("every key of the operator's policy has a test that fails without it",
   assert.deepEqual(Object.keys(POLICY_GUARDS).sort(), [...keys, ...FORBIDDING].sort());
 });
 
-Deno.test("what a policy's or a filter's guard takes out is there, once", () => {
+Deno.test("what a guard takes out of the source is there, once", () => {
   for (const { file, replace } of PATCHES) {
     assert.equal(read(file).split(replace).length, 2, `${file}: ${replace}`);
   }
