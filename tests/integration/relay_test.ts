@@ -8,20 +8,27 @@ import {
   read,
   readAsync,
   send,
+  setNonblock,
   SIGKILL,
   SIGTERM,
   SOCK_STREAM,
   socketpair,
   spawn,
   waitpidAsync,
+  write,
   writeAll,
 } from "../../ffi/linux.ts";
 import { sealedFile } from "../../lib/launch/sealed_file.ts";
 import { assembleFilter } from "../../lib/seccomp/filter.ts";
+import { delay } from "../../lib/os/timer.ts";
+import { readProcessStat } from "../../lib/os/process.ts";
 import { waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { nativeProgram, WAITER_KINDS } from "../support/waiter.ts";
+
+/** signal(7), x86 and Arm. */
+const [SIGINT, SIGUSR1, SIGCONT] = [2, 10, 18];
 
 /** lib/build/guest_init/exec_protocol.h */
 const [HELLO, REQUEST, START, INPUT, INPUT_END, SIGNAL, TAKEN] = [
@@ -68,7 +75,7 @@ class Guest {
   readonly errors: number;
   nonce = new Uint8Array();
 
-  constructor(scope: Scope, program: string, { filtered = false } = {}) {
+  constructor(scope: Scope, program: string, { filtered = false, words = [] as string[] } = {}) {
     const [port, theirPort] = socketpair(SOCK_STREAM);
     const [start, theirStart] = socketpair(SOCK_STREAM);
     const [theirInput, input] = pipe();
@@ -81,8 +88,8 @@ class Guest {
       assembleFilter({ tables, features: [], mode: "strict", allowed: [] }),
     );
     const theirs = [theirInput, theirOutput, theirErrors, theirPort, request, theirStart, filter];
-    const words = ["socket=3", "request=4", "start=5", ...filtered ? ["filter=6"] : []];
-    const argv = ["urunc-relay", ...words];
+    const own = ["socket=3", "request=4", "start=5", ...filtered ? ["filter=6"] : []];
+    const argv = ["urunc-relay", ...own, ...words];
     this.pid = spawn({
       path: program,
       argv,
@@ -110,7 +117,7 @@ class Guest {
     this.close(this.#port);
   }
 
-  async #bytes(size: number): Promise<Uint8Array> {
+  async bytes(size: number): Promise<Uint8Array> {
     const bytes = new Uint8Array(size);
     for (let have = 0; have < size;) {
       const count = await readAsync(this.#port, bytes.subarray(have));
@@ -135,13 +142,13 @@ class Guest {
 
   /** The next frame's payload, which must be of this type. */
   async expect(type: number): Promise<Uint8Array> {
-    const [found, , low, high] = await this.#bytes(4);
+    const [found, , low, high] = await this.bytes(4);
     assert.equal(found, type);
-    return await this.#bytes(low! + 256 * high!);
+    return await this.bytes(low! + 256 * high!);
   }
 
   async hear(): Promise<void> {
-    assert.ok((await this.#bytes(PADDING)).every((byte) => byte === 0));
+    assert.ok((await this.bytes(PADDING)).every((byte) => byte === 0));
     const hello = await this.expect(HELLO);
     assert.deepEqual([...hello.subarray(0, 2)], [1, 0]);
     this.nonce = hello.slice(2);
@@ -169,6 +176,11 @@ class Guest {
   text(fd: number, size = 65536): string {
     const bytes = new Uint8Array(size);
     return new TextDecoder().decode(bytes.subarray(0, read(fd, bytes)));
+  }
+
+  /** Fills one of the caller's files, and what the guest may have on its way to it. */
+  flood(type: typeof OUTPUT | typeof ERRORS): void {
+    for (let sent = 0; sent < WINDOW; sent += 8192) this.send(frame(type, new Uint8Array(8192)));
   }
 
   async code(): Promise<number | undefined> {
@@ -249,7 +261,7 @@ test(
 test("a stream that nobody reads stops no other, nor a signal", async (program, scope) => {
   const guest = new Guest(scope, program);
   await guest.run();
-  for (let sent = 0; sent < WINDOW; sent += 8192) guest.send(frame(OUTPUT, new Uint8Array(8192)));
+  guest.flood(OUTPUT);
   guest.send(frame(ERRORS, encode("heard")));
   assert.equal(
     await waitFor(() => guest.text(guest.errors), { timeoutSeconds: 5, what: "errors" }),
@@ -345,6 +357,107 @@ test("floods cost no memory, and silence a bounded time", async (program, scope,
   const took = performance.now() - began;
   assert.ok(took > 4000 && took < 20_000, `${took} ms`);
 });
+
+test("a guest that fills errors and breaks the protocol ends its relay", async (program, scope) => {
+  // The caller's time to read (DRAIN), or until it has enough.
+  for (const [signal, least, most] of [[undefined, 5000, 30_000], [SIGTERM, 0, 5000]] as const) {
+    const guest = new Guest(scope, program);
+    await guest.run();
+    guest.flood(ERRORS);
+    await guest.expect(TAKEN);
+    const began = performance.now();
+    guest.send(frame(STARTED));
+    if (signal !== undefined) kill(guest.pid, signal);
+    assert.equal(await guest.code(), 255);
+    const took = performance.now() - began;
+    assert.ok(took >= least && took < most, `${took} ms`);
+  }
+});
+
+/** A guest that takes nothing, when its relay has something to send. */
+async function deafGuest(scope: Scope, program: string, filtered: boolean): Promise<Guest> {
+  const guest = new Guest(scope, program, { filtered });
+  await guest.run();
+  setNonblock(guest.input, true);
+  // It is stuck when it has taken nothing for so long.
+  for (let failures = 0; failures < 5; failures++) {
+    if (writeSome(guest.input)) failures = 0;
+    else await delay(50);
+  }
+  return guest;
+}
+
+function writeSome(fd: number): boolean {
+  try {
+    return write(fd, new Uint8Array(4096)) > 0;
+  } catch (error) {
+    assert.match(`${error}`, /EAGAIN/);
+    return false;
+  }
+}
+
+test("a guest that takes nothing gets its signals later", async (program, scope, kind) => {
+  const guest = await deafGuest(scope, program, kind === "shipped");
+  for (const signal of [SIGTERM, SIGUSR1, SIGUSR1]) kill(guest.pid, signal);
+  await delay(200);
+  guest.close(guest.input);
+  const signals: number[] = [];
+  while (signals.length < 2) {
+    const [type, , low, high] = await guest.bytes(4);
+    const payload = await guest.bytes(low! + 256 * high!);
+    if (type === SIGNAL) signals.push(payload[0]!);
+    else assert.equal(type, INPUT);
+  }
+  assert.deepEqual(signals, [SIGUSR1, SIGTERM]);
+  guest.send(exited(4));
+  assert.equal(await guest.code(), 4);
+});
+
+test("a guest that takes nothing ends by the second signal", async (program, scope, kind) => {
+  for (
+    const [first, second] of [[SIGTERM, SIGTERM], [SIGTERM, SIGINT], [SIGINT, SIGTERM]] as const
+  ) {
+    const guest = await deafGuest(scope, program, kind === "shipped");
+    kill(guest.pid, SIGUSR1);
+    kill(guest.pid, first);
+    await delay(200);
+    assert.notEqual(readProcessStat(guest.pid)?.state ?? "Z", "Z");
+    kill(guest.pid, second);
+    assert.equal(await guest.code(), 128 + second);
+  }
+});
+
+test("a signal ends the waiting for a slow reader, too", async (program, scope) => {
+  const guest = new Guest(scope, program);
+  await guest.run();
+  guest.flood(OUTPUT);
+  await guest.expect(TAKEN);
+  guest.hangUp();
+  await delay(500);
+  assert.equal(guest.text(guest.output, 4096).length, 4096);
+  const began = performance.now();
+  kill(guest.pid, SIGCONT);
+  kill(guest.pid, SIGTERM);
+  assert.equal(await guest.code(), 137);
+  const took = performance.now() - began;
+  assert.ok(took < 5000, `${took} ms`);
+});
+
+for (const kind of WAITER_KINDS) {
+  testIf(`relay, ${kind}: as many groups as there may be`, { needs: ["gcc", "root"] }, async () => {
+    await using scope = new Scope();
+    // NGROUPS_MAX, linux/limits.h
+    const groups = Array.from({ length: 65_536 }, (_, index) => 100_000 + index);
+    const user = ["uid=65534", "gid=65533", ...groups.map((group) => `group=${group}`)];
+    const guest = new Guest(scope, await nativeProgram(scope, kind), { words: user });
+    await guest.run();
+    const status = await Deno.readTextFile(`/proc/${guest.pid}/status`);
+    const found = /^Groups:\t(.*)$/m.exec(status)![1]!.trim().split(" ").map(Number);
+    assert.deepEqual(found, groups);
+    guest.send(exited(0));
+    assert.equal(await guest.code(), 0);
+  });
+}
 
 test("a relay that is killed hangs up", async (program, scope) => {
   const guest = new Guest(scope, program);

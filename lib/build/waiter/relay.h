@@ -33,7 +33,8 @@
 #define STALE_MOST (64 << 20)
 /* From the first answer to the program's execution: also on a machine with much to do. */
 #define START_TIME 60000
-#define RELAY_GROUPS 64
+/* NGROUPS_MAX, linux/limits.h: musl has another of its own. */
+#define RELAY_GROUPS 65536
 /* As a process that the end of its PID namespace kills. */
 #define CONTAINER_ENDED (SIGNAL_BASE + SIGKILL)
 #define BROKEN 255
@@ -41,6 +42,10 @@
 #define CAPABILITY_VERSION_3 0x20080522
 #define MOST_CAPABILITIES 64
 #define JOIN_SESSION_KEYRING 1
+
+#define SIGNAL_BIT(number) (1ULL << ((number) - 1))
+/* Who sends them wants it to end. */
+#define ENDING_SIGNALS (SIGNAL_BIT(SIGINT) | SIGNAL_BIT(SIGTERM))
 
 enum relay_state { RELAY_STALE, RELAY_READY, RELAY_STARTING, RELAY_RUNNING, RELAY_EXITED };
 
@@ -63,6 +68,8 @@ static struct {
   size_t room;
   int input_ended, closed[STREAMS];
   uint32_t request_size, request_sent;
+  /* Signals that the guest has not been sent yet, as bits: SIGNAL_BIT. */
+  uint64_t pending;
   int code;
   int64_t deadline;
   size_t at, end;
@@ -97,11 +104,27 @@ static _Noreturn void relay_fails(const char *what, int error) {
   give_word("error ", what, 1, (unsigned)error, 0, OWN_FAILURE);
 }
 
-/* Before the program is executed the runtime reports it, and then nobody else does. */
+static void read_relay_signals(void);
+
+/* There is nothing more to send or to get, but what the caller may read. */
+static void relay_exits(int code) {
+  relay.state = RELAY_EXITED;
+  relay.code = code;
+}
+
+/*
+ * Before the program is executed the runtime reports it, and then nobody else does. The guest may have filled the
+ * caller's file: it has its time to read, unless a signal ends that.
+ */
 static _Noreturn void relay_breaks(void) {
   static const char text[] = "urunc: the guest's agent does not keep to the protocol\n";
+  struct pollfd fds[] = {{2, POLLOUT, 0}, {signals, POLLIN, 0}};
   if (relay.state < RELAY_RUNNING) give_word("broken", "", 0, 0, 0, BROKEN);
-  if (write(2, text, sizeof text - 1) < 0) _exit(BROKEN);
+  relay_exits(BROKEN);
+  while (poll(fds, 2, DRAIN) > 0) {
+    if (fds[1].revents) read_relay_signals();
+    if (fds[0].revents && write(2, text, sizeof text - 1) != 0) break;
+  }
   _exit(BROKEN);
 }
 
@@ -237,9 +260,19 @@ static int say_news(void) {
   return 0;
 }
 
+/* The lowest, as the kernel would give it. */
+static void say_signal(void) {
+  int number = __builtin_ctzll(relay.pending) + 1;
+  relay.pending &= ~SIGNAL_BIT(number);
+  if (number == SIGWINCH && relay.terminal) return say_relay_size();
+  put_number(relay_begin(EXEC_SIGNAL, 4), (uint64_t)number, 4);
+}
+
 static void relay_compose(void) {
   if (relay.state == RELAY_STARTING && relay.request >= 0) say_request();
-  else if (relay.state == RELAY_RUNNING) say_news();
+  if (relay.state != RELAY_RUNNING) return;
+  while (relay.pending && relay.at == relay.end) say_signal();
+  if (relay.at == relay.end) say_news();
 }
 
 /* As much as the socket takes. One that is closed says so when it is read. */
@@ -295,8 +328,7 @@ static void take_room(const unsigned char *bytes) {
 static void take_exit(const unsigned char *bytes) {
   uint64_t code = get_number(bytes, 4), number = get_number(bytes + 4, 4);
   if (code > 255 || number > 64) relay_breaks();
-  relay.code = number ? SIGNAL_BASE + (int)number : (int)code;
-  relay.state = RELAY_EXITED;
+  relay_exits(number ? SIGNAL_BASE + (int)number : (int)code);
 }
 
 static void take_failure(const unsigned char *bytes) {
@@ -395,39 +427,47 @@ static void write_output(enum exec_stream stream) {
   relay.closed[stream] = 1;
 }
 
-/* Before the program is executed they end the waiting for that, and after its exit that for the reader. */
-static void heed(int number) {
+/*
+ * Before the program is executed they end the waiting for that, and after its exit that for the reader. A guest that
+ * does not take what `waits` ends when it is asked to again.
+ */
+static void heed(int number, uint64_t waits) {
   if (number == SIGCHLD || number == SIGPIPE) return;
-  if (number == SIGWINCH && relay.terminal) {
-    if (relay.state == RELAY_RUNNING) say_relay_size();
+  if (relay.state == RELAY_RUNNING) {
+    if (waits & ENDING_SIGNALS && SIGNAL_BIT(number) & ENDING_SIGNALS) _exit(SIGNAL_BASE + number);
+    relay.pending |= SIGNAL_BIT(number);
     return;
   }
-  if (relay.state == RELAY_RUNNING) return put_number(relay_begin(EXEC_SIGNAL, 4), (uint64_t)number, 4);
   if (number == SIGCONT || number == SIGURG || number == SIGWINCH) return;
   if (relay.state == RELAY_EXITED) _exit(relay.code);
   give_word("signal", "", 0, 0, 0, SIGNAL_BASE + number);
 }
 
-static void read_relay_signal(void) {
+/* Also while the guest takes nothing. The same one is sent once then. */
+static void read_relay_signals(void) {
   struct signalfd_siginfo info;
-  if (read(signals, &info, sizeof info) == sizeof info) heed((int)info.ssi_signo);
+  uint64_t waits = relay.pending;
+  while (read(signals, &info, sizeof info) == sizeof info) heed((int)info.ssi_signo, waits);
 }
 
 static int has_output_left(void) {
   return relay.output[STREAM_OUTPUT].count > 0 || relay.output[STREAM_ERRORS].count > 0;
 }
 
-/* What has arrived is the caller's, who has time to read it. */
+/* What has arrived is the caller's, who has time to read it, or ends that by a signal. */
 static _Noreturn void end_without_guest(void) {
   if (relay.state < RELAY_RUNNING) give_word("ended", "", 0, 0, 0, CONTAINER_ENDED);
+  if (relay.state == RELAY_RUNNING) relay_exits(CONTAINER_ENDED);
   while (has_output_left()) {
     struct pollfd fds[] = {{relay.output[STREAM_OUTPUT].count ? 1 : -1, POLLOUT, 0},
-                           {relay.output[STREAM_ERRORS].count ? 2 : -1, POLLOUT, 0}};
-    if (poll(fds, 2, DRAIN) <= 0) break;
+                           {relay.output[STREAM_ERRORS].count ? 2 : -1, POLLOUT, 0},
+                           {signals, POLLIN, 0}};
+    if (poll(fds, 3, DRAIN) <= 0) break;
+    if (fds[2].revents) read_relay_signals();
     if (fds[0].revents) write_output(STREAM_OUTPUT);
     if (fds[1].revents) write_output(STREAM_ERRORS);
   }
-  _exit(relay.state == RELAY_EXITED ? relay.code : CONTAINER_ENDED);
+  _exit(relay.code);
 }
 
 /* Milliseconds; -1: as long as it takes. */
@@ -446,7 +486,7 @@ static void relay_exchange(void) {
   int reads = relay.state == RELAY_RUNNING && relay.is_open[STREAM_INPUT] && relay.room > 0 && may_say();
   struct pollfd fds[] = {
       {relay.socket, (short)(POLLIN | (may_say() ? 0 : POLLOUT)), 0},
-      relay_wants(signals, may_say(), POLLIN),
+      relay_wants(signals, 1, POLLIN),
       relay_wants(0, reads, POLLIN),
       relay_wants(1, relay.output[STREAM_OUTPUT].count > 0, POLLOUT),
       relay_wants(2, relay.output[STREAM_ERRORS].count > 0, POLLOUT),
@@ -455,8 +495,8 @@ static void relay_exchange(void) {
   if (fds[0].revents & (POLLIN | POLLHUP | POLLERR) && !relay_read()) end_without_guest();
   if (fds[3].revents) write_output(STREAM_OUTPUT);
   if (fds[4].revents) write_output(STREAM_ERRORS);
-  if (fds[1].revents && may_say()) read_relay_signal();
-  if (fds[2].revents && may_say() && relay.is_open[STREAM_INPUT]) read_input();
+  if (fds[1].revents) read_relay_signals();
+  if (fds[2].revents && may_say() && !relay.pending && relay.is_open[STREAM_INPUT]) read_input();
   relay_send();
 }
 
