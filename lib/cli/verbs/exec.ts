@@ -3,7 +3,6 @@ import { execInContainer } from "../../container/exec.ts";
 import { readBundle } from "../../container/prepare.ts";
 import { requireState } from "../../container/require.ts";
 import { UnsupportedError, UsageError } from "../../errors.ts";
-import { parseSignal } from "../../monitor/signals.ts";
 import { maximumSpecBytes, parseProcess } from "../../oci/parse.ts";
 import type { Process } from "../../oci/types.ts";
 import { readBounded } from "../../os/files.ts";
@@ -11,6 +10,7 @@ import { resolvePath } from "../../os/path.ts";
 import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
 import { processOf } from "../exec_process.ts";
+import { Forwarding } from "../forwarding.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
 import { writePidFile } from "../pid_file.ts";
@@ -37,14 +37,14 @@ export async function exec(command: CommandOf<"exec">, context: Context): Promis
 
 /** Passes on signals, and what is typed, until it exits. */
 async function follow(pid: number, terminal: number | undefined): Promise<number> {
+  // Until the terminal is restored no signal ends us.
+  using forwarding = new Forwarding(pid, FORWARDED);
   const relay = terminal === undefined ? undefined : new TerminalRelay(terminal);
-  const stopForwarding = forwardSignals(pid);
   try {
     const ended = await waitpidAsync(pid);
-    await relay?.ended;
+    if (relay !== undefined) await Promise.race([relay.ended, forwarding.late]);
     return ended.signal === undefined ? ended.exitCode! : SIGNAL_EXIT_BASE + ended.signal;
   } finally {
-    stopForwarding();
     relay?.restore();
   }
 }
@@ -76,16 +76,6 @@ function recordPid(path: string | undefined, pid: number): void {
     killProcess(pid, SIGKILL);
     throw error;
   }
-}
-
-/** Returns a function that ends the forwarding. */
-function forwardSignals(pid: number): () => void {
-  const listeners = FORWARDED.map((name) => {
-    const listener = () => killProcess(pid, parseSignal(name));
-    Deno.addSignalListener(name, listener);
-    return { name, listener };
-  });
-  return () => listeners.forEach(({ name, listener }) => Deno.removeSignalListener(name, listener));
 }
 
 function refusePreservedFds({ preserveFds }: CommandOf<"exec">): void {
