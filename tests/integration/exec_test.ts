@@ -6,6 +6,7 @@ import { waitFor } from "../support/process.ts";
 import { Terminal } from "../support/pty.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { lines } from "../support/streams.ts";
 import { uruncBinary } from "../support/urunc.ts";
 
 const QEMU = {
@@ -142,19 +143,20 @@ async function readUids(relay: number, monitor: number) {
 testIf("exec: sixteen at once, and the seventeenth is answered", QEMU, async () => {
   await using scope = new Scope();
   const container = await startGuest(scope);
-  const sleep = [container.id, "busybox", "sh", "-c", "read line; exit 5"];
+  const sleep = [container.id, "busybox", "sh", "-c", "echo up; read line; exit 5"];
   const running = Array.from({ length: 16 }, () =>
     new Deno.Command(uruncPath, {
       args: ["--root", container.root, "exec", ...sleep],
       stdin: "piped",
-      stdout: "null",
+      stdout: "piped",
       stderr: "null",
     }).spawn());
+  // Another would have one of their ports until then.
+  const outputs = running.map(({ stdout }) => lines(stdout));
+  for (const output of outputs) assert.equal((await output.next()).value, "up");
   const caller = callerOf(container);
-  await waitFor(async () => {
-    const { stderr } = await caller.urunc(["exec", container.id, "busybox", "true"]);
-    return /resource exhausted: 16 further processes run in it already/.test(stderr);
-  }, { timeoutSeconds: 60, what: "sixteen" });
+  const refused = await caller.urunc(["exec", container.id, "busybox", "true"]);
+  assert.match(refused.stderr, /resource exhausted: 16 further processes run in it already/);
   for (const child of running) await child.stdin.close();
   for (const child of running) assert.equal((await child.status).code, 5);
   const { code } = await caller.urunc(["exec", container.id, "busybox", "true"]);
