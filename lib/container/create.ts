@@ -5,7 +5,7 @@ import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
 import { HostError, NotFoundError, UruncError } from "../errors.ts";
 import { type ExpectedUserNamespace, NAMESPACE_OWNER } from "../host/id_maps.ts";
-import { readNamespaces, userNamespaceName } from "../host/namespaces.ts";
+import { readNamespaces } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts } from "../inspect/types.ts";
 import type { InitMessage, Report } from "../launch/channel.ts";
@@ -95,6 +95,11 @@ export interface Created {
   state: ContainerState;
   /** The master of its terminal, which the caller closes; only when the creator takes it. */
   terminal?: number;
+}
+
+interface CheckedOptions extends CreateOptions {
+  /** The name of the user namespace that is joined. */
+  userNamespace: string | undefined;
 }
 
 /** Both plans, as `create --dry-run` prints them. */
@@ -209,7 +214,7 @@ function planFreeCgroup(
 
 /** What the second half of `createContainer` works with. */
 interface Creation {
-  options: CreateOptions;
+  options: CheckedOptions;
   prepared: Prepared;
   cgroup: Cgroup;
   init: SpawnedInit;
@@ -366,7 +371,7 @@ async function launch(
     lacksNetwork: lacksNetwork && !isAmbiguous ? true : undefined,
     expectedIdentity: planned.identity,
     namespaces: { container, monitor: planned.monitorNamespaces },
-    userNamespace: expectedUserNamespace(planned.userNamespace),
+    userNamespace: expectedUserNamespace(planned.userNamespace, options.userNamespace),
     memoryBytes: planned.memoryBytes,
     processes: planned.processes.needed,
     vcpus: planned.vcpus,
@@ -434,10 +439,10 @@ function proveProcess(state: ContainerState, process: { role: Role; pid: number 
  *
  * @throws InvalidConfigurationError, UnsupportedError naming the property
  */
-function withSpec(options: CreateOptions): CreateOptions {
-  const spec = withJoinedMappings(options.bundle.spec);
+function withSpec(options: CreateOptions): CheckedOptions {
+  const { spec, userNamespace } = withJoinedMappings(options.bundle.spec);
   checkSpec(spec);
-  return { ...options, bundle: { ...options.bundle, spec } };
+  return { ...options, bundle: { ...options.bundle, spec }, userNamespace };
 }
 
 function checkSpec(spec: Spec): void {
@@ -554,12 +559,11 @@ function requireNoOtherGuest({ tapOwner }: NetworkFacts, ownCgroup: string): voi
 /** Of one that is joined it is known which: what the path leads to later must be no other. */
 function expectedUserNamespace(
   planned: PlannedUserNamespace | undefined,
+  joined: string | undefined,
 ): ExpectedUserNamespace | undefined {
   if (planned === undefined) return undefined;
   const { path, uids, gids } = planned;
-  if (path === undefined) return { uids, gids, owner: NAMESPACE_OWNER };
-  const inode = readFileIdentity(path)?.ino;
-  return { uids, gids, ...(inode === undefined ? {} : { name: userNamespaceName(inode) }) };
+  return { uids, gids, ...path === undefined ? { owner: NAMESPACE_OWNER } : { name: joined! } };
 }
 
 type Answer = Exclude<InitMessage, Report>;

@@ -41,12 +41,13 @@ export function requireMountNamespace({ linux }: Spec): void {
  * With the mappings of a user namespace that is joined by its path: those that it has, whatever config.json
  * says. podman writes `0 0 1` there, since runc requires some.
  *
+ * @returns with the name of that namespace, which these mappings are of, if one is joined
  * @throws InvalidConfigurationError for a namespace that cannot be read, or is the runtime's own
  */
-export function withJoinedMappings(spec: Spec): Spec {
+export function withJoinedMappings(spec: Spec): { spec: Spec; userNamespace?: string } {
   const index = spec.linux.namespaces.findIndex(({ type }) => type === "user");
   const path = spec.linux.namespaces[index]?.path;
-  if (path === undefined) return spec;
+  if (path === undefined) return { spec };
   const fail = (reason: string) =>
     new InvalidConfigurationError({
       operation: "read config.json",
@@ -58,7 +59,8 @@ export function withJoinedMappings(spec: Spec): Spec {
   }
   const maps = readMapsOfNamespace(path);
   if (maps === undefined) throw fail("leads to no user namespace that a process is in");
-  return { ...spec, linux: { ...spec.linux, uidMappings: maps.uids, gidMappings: maps.gids } };
+  const linux = { ...spec.linux, uidMappings: maps.uids, gidMappings: maps.gids };
+  return { spec: { ...spec, linux }, userNamespace: maps.name };
 }
 
 function objectionToMount(path: string): string | undefined {

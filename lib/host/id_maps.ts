@@ -1,5 +1,6 @@
 import { close, ioctl, O_CLOEXEC, O_RDONLY, open } from "../../ffi/linux.ts";
 import type { IdMapping, IdMaps } from "../oci/types.ts";
+import { userNamespaceName } from "./namespaces.ts";
 import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
 
 /** The user namespace that a monitor must be in. */
@@ -86,17 +87,20 @@ export function readIdMaps(pid: number | string): IdMaps {
 /**
  * The mappings of a user namespace, by a process that is in it: the kernel says them of a process only.
  *
- * @param path that leads to it
- * @returns undefined when nothing is at the path, or no process in that namespace is found
+ * @param path that leads to it, which is looked up once
+ * @returns with the namespace's name; undefined when nothing is at the path, or no process in that namespace
+ *   is found
  */
-export function readMapsOfNamespace(path: string): IdMaps | undefined {
+export function readMapsOfNamespace(
+  path: string,
+): (IdMaps & Required<Pick<ExpectedUserNamespace, "name">>) | undefined {
   const namespace = readFileIdentity(path);
   if (namespace === undefined) return undefined;
   const [, named] = /^\/proc\/(\d+)\/(?:task\/\d+\/)?ns\/user$/.exec(path) ?? [];
   const pids = [...Deno.readDirSync("/proc")].map(({ name }) => name);
   for (const pid of [named ?? "", ...pids]) {
     const maps = /^\d+$/.test(pid) ? readMapsIn(pid, namespace) : undefined;
-    if (maps !== undefined) return maps;
+    if (maps !== undefined) return { ...maps, name: userNamespaceName(namespace.ino!) };
   }
   return undefined;
 }

@@ -129,6 +129,31 @@ testIf("user namespace: one that is joined, whose mappings the kernel says", {
   await assertIn(await doubleContainer(scope, "report; idle", options), { ...mapped, namespace });
 });
 
+testIf("user namespace: of one that is joined by a path that leads to another meanwhile", {
+  needs: [...needs, "unshare"],
+}, async () => {
+  await using scope = new Scope();
+  const [checked, other] = [await otherNamespace(scope), await otherNamespace(scope)];
+  const path = `${await scope.temporaryDirectory("namespace")}/user`;
+  await Deno.writeTextFile(path, "");
+  scope.defer("unmount it", () => run(["umount", "--lazy", path]));
+  await run(["mount", "--bind", `/proc/${checked}/ns/user`, path], { check: true });
+  const replace = `umount ${path} && mount --bind /proc/${other}/ns/user ${path}`;
+  const { user, edit } = inNamespace(DUMMY, path);
+  const container = await doubleContainer(scope, "idle", {
+    user,
+    edit: (config) => {
+      edit!(config);
+      const env = ["PATH=/usr/bin:/bin"];
+      config.hooks = { createRuntime: [{ path: "/bin/sh", args: ["sh", "-ec", replace], env }] };
+    },
+  });
+  // The monitor's view of the mounts is older than the hook: it enters what was checked.
+  await container.mustCreate();
+  assert.equal(userNamespaceOf(await container.monitorPid()), userNamespaceOf(checked));
+  assert.notEqual(Deno.statSync(path).ino, Deno.statSync(`/proc/${checked}/ns/user`).ino);
+});
+
 /** Of this run alone: others on this machine may have some, too. */
 const OWN = 1_000_000_050 + 100 * (Deno.pid % 4_000_000);
 
