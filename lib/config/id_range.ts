@@ -18,7 +18,7 @@ const MOST = 2 ** 31 - 1;
 export const ID_RANGE_FORM = `"START-END", two numbers from ${LEAST} to ${MOST}`;
 
 /**
- * @param text as "2000000-2065535"
+ * @param text as "2100000000-2100065535"
  * @returns undefined when it is anything else than two numbers in order, in their limits
  */
 export function parseIdRange(text: string): IdRange | undefined {

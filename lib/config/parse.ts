@@ -76,7 +76,10 @@ function requireRange({ ids, device_access }: Configuration): void {
   if (ids.mode === "container") return;
   const mode = CONFIGURATION.child("ids").child("mode");
   if (ids.range === undefined) {
-    throw mode.error(`"${ids.mode}" needs ids.range`, 'for example range = "2000000-2065535"');
+    throw mode.error(
+      `"${ids.mode}" needs ids.range`,
+      'for example range = "2100000000-2100065535"',
+    );
   }
   if (device_access === "groups") {
     const reason = `"${ids.mode}" leaves no groups to monitors, and device_access is "groups"`;

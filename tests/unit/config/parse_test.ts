@@ -105,8 +105,8 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ["users of monitors", '[ids]\nmode = "uid"\nrange = "65536-2147483647"', {
     ids: { ...defaultConfiguration().ids, mode: "uid", range: "65536-2147483647" },
   }],
-  ["a range for no mode", '[ids]\nrange = "2000000-2000000"', {
-    ids: { ...defaultConfiguration().ids, range: "2000000-2000000" },
+  ["a range for no mode", '[ids]\nrange = "2100000000-2100000000"', {
+    ids: { ...defaultConfiguration().ids, range: "2100000000-2100000000" },
   }],
   ["guests only", '[guests]\nundescribed = "refuse"', { guests: { undescribed: "refuse" } }],
   [

@@ -688,7 +688,11 @@ Deno.test("the user: root is refused, replaced, or let in", () => {
 });
 
 Deno.test("the user: monitors of their own users get in", () => {
-  const ids = { ...defaultConfiguration().ids, mode: "uid" as const, range: "2000000-2000999" };
+  const ids = {
+    ...defaultConfiguration().ids,
+    mode: "uid" as const,
+    range: "2100000000-2100000999",
+  };
   const lines = checkNode({ ...healthyNode(), ...configured({ ids }) }, NOBODY);
   const line = lines.find(({ check }) => check === "user")!;
   assert.equal(line.status, "ok");

@@ -110,9 +110,9 @@ Deno.test("the plan with access by groups and a capability", () => {
 
 Deno.test("the plan of a monitor in a user namespace of its own", () => {
   const defaults = defaultConfiguration();
-  const ids = { ...defaults.ids, mode: "userns" as const, range: "2000000-2065535" };
+  const ids = { ...defaults.ids, mode: "userns" as const, range: "2100000000-2100065535" };
   const configuration = { ...defaults, ids };
-  const process = { user: { uid: 2000000, gid: 2000000 }, args: ["x"], cwd: "/" };
+  const process = { user: { uid: 2100000000, gid: 2100000000 }, args: ["x"], cwd: "/" };
   const input = launchInputOf({ spec: specOf({ process }), configuration });
   assertGolden("plans/user-namespace", planLaunch(input));
 });

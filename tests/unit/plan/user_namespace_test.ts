@@ -6,7 +6,7 @@ import { makesPidNamespace, planUserNamespace } from "../../../lib/plan/user_nam
 import { specOf } from "../../support/plan_inputs.ts";
 
 const MAPPINGS = [{ containerID: 0, hostID: 100000, size: 65536 }];
-const USER = { uid: 2000000, gid: 2000001 };
+const USER = { uid: 2100000000, gid: 2100000001 };
 
 function specIn(...namespaces: { type: string; path?: string }[]) {
   const isIn = namespaces.some(({ type }) => type === "user");
@@ -19,13 +19,13 @@ function specIn(...namespaces: { type: string; path?: string }[]) {
 
 function plan(mode: "container" | "uid" | "userns", spec = specIn(), capabilities: string[] = []) {
   const defaults = defaultConfiguration();
-  const configuration = { ids: { ...defaults.ids, mode, range: "2000000-2000001" } };
+  const configuration = { ids: { ...defaults.ids, mode, range: "2100000000-2100000001" } };
   return planUserNamespace({ spec, configuration, capabilities, monitor: { name: "qemu" } });
 }
 
 const ALONE = {
-  uids: [{ containerID: 2000000, hostID: 2000000, size: 1 }],
-  gids: [{ containerID: 2000001, hostID: 2000001, size: 1 }],
+  uids: [{ containerID: 2100000000, hostID: 2100000000, size: 1 }],
+  gids: [{ containerID: 2100000001, hostID: 2100000001, size: 1 }],
 };
 
 Deno.test("a monitor is in config.json's user namespace, or in one that has only its own user", () => {
