@@ -58,8 +58,9 @@ export function planPidNamespace(spec: Spec): PidNamespace {
  * taken over would: other containers of the pod by their loopback, abstract sockets and System V IPC.
  *
  * The PID namespace of a container that shares it with nobody has the monitor's process only, beside the
- * container's own. One that is shared in a user namespace belongs to that: there the monitor's process makes
- * it, where it can (`user_namespace.ts`).
+ * container's own. One that a container with a user namespace shares mostly belongs to that: there the
+ * monitor's process makes it, where it is in that user namespace (`user_namespace.ts`). One of another
+ * cannot, nor can init; such a monitor stays in the shared one.
  *
  * @param opensTap whether the monitor opens its tap by name, which it can do only where the tap is
  */

@@ -103,8 +103,9 @@ testIf("user namespace: config.json's, and the monitor is whom it makes of the c
 });
 
 /** A process in a user namespace of its own with these mappings; its pid. */
-async function otherNamespace(scope: Scope): Promise<number> {
-  const holder = new Deno.Command("unshare", { args: ["--user", "sleep", "600"] }).spawn();
+async function otherNamespace(scope: Scope, ...more: string[]): Promise<number> {
+  const args = ["--user", ...more, "sleep", "600"];
+  const holder = new Deno.Command("unshare", { args }).spawn();
   const { pid } = holder;
   scope.defer("end the holder", async () => {
     holder.kill("SIGKILL");
@@ -127,6 +128,35 @@ testIf("user namespace: one that is joined, whose mappings the kernel says", {
   const options = inNamespace(DUMMY, `/proc/${holder}/ns/user`);
   const namespace = userNamespaceOf(holder);
   await assertIn(await doubleContainer(scope, "report; idle", options), { ...mapped, namespace });
+});
+
+testIf("user namespace: a PID namespace that is shared in it does not have the monitor", {
+  needs: [...needs, "unshare"],
+}, async () => {
+  await using scope = new Scope();
+  const holder = await otherNamespace(scope, "--pid", "--fork", "--kill-child");
+  const first = await waitFor(() => childrenOf(holder)[0], { timeoutSeconds: 10, what: "PID 1" });
+  const { user, edit } = inNamespace(DUMMY, `/proc/${holder}/ns/user`);
+  const shared = `/proc/${first}/ns/pid`;
+  const container = await doubleContainer(scope, "report; idle", {
+    user,
+    edit: (config) => {
+      edit!(config);
+      const { namespaces } = config.linux as { namespaces: { type: string; path?: string }[] };
+      for (const it of namespaces) if (it.type === "pid") it.path = shared;
+    },
+  });
+  const pid = await container.mustStart();
+  const { pid: own } = await container.report();
+  assert.equal(own, 1);
+  const monitor = await container.monitorPid();
+  const [waiters, monitors] = [pid, monitor].map((it) => Deno.readLinkSync(`/proc/${it}/ns/pid`));
+  assert.equal(waiters, Deno.readLinkSync(shared));
+  assert.notEqual(monitors, waiters);
+  assert.equal(userNamespaceOf(monitor), userNamespaceOf(holder));
+  assert.equal(readStatus(monitor).uids[0], mapped.uid);
+  const { annotations } = await container.state();
+  assert.equal(annotations?.["com.urunc.monitor.namespaces"], "network ipc pid user");
 });
 
 testIf("user namespace: of one that is joined by a path that leads to another meanwhile", {
