@@ -42,14 +42,22 @@ export interface ExecPort {
 export async function takeExecPort({ id, path }: ContainerDirectory): Promise<ExecPort> {
   const directory = `${path}/${EXEC_DIRECTORY}`;
   if (!isThere(directory)) throw tooOld(id);
+  const count = portsIn(directory);
   for (let left = PATIENCE;; left -= INTERVAL) {
-    for (let index = 0; index < EXEC_PORTS; index++) {
+    for (let index = 0; index < count; index++) {
       const port = tryPort(directory, index, id);
       if (port !== undefined) return port;
     }
-    if (left <= 0) throw exhausted(id);
+    if (left <= 0) throw exhausted(id, count);
     await delay(INTERVAL);
   }
+}
+
+/** As many as the guest's memory has room for, and one at least: lib/plan/agent.ts. */
+function portsIn(directory: string): number {
+  let count = 1;
+  while (count < EXEC_PORTS && isThere(execSocket(directory, count))) count++;
+  return count;
 }
 
 function tryPort(directory: string, index: number, id: string): ExecPort | undefined {
@@ -70,11 +78,11 @@ function tryPort(directory: string, index: number, id: string): ExecPort | undef
   }
 }
 
-function exhausted(subject: string): HostError {
+function exhausted(subject: string, count: number): HostError {
   return new HostError({
     operation: "exec in container",
     subject,
-    reason: `resource exhausted: ${EXEC_PORTS} further processes run in it already`,
+    reason: `resource exhausted: ${count} further processes run in it already`,
     remedy: "wait until one of them has exited",
   });
 }

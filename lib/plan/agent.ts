@@ -14,8 +14,21 @@ import { guestMounts } from "./guest_mounts.ts";
 /** The ports of a guest's agent in the order of their descriptors: lib/build/guest_init/protocol.h. */
 export const AGENT_PORTS = ["stdin", "stdout", "stderr", "control"] as const;
 
-/** How many further processes a guest with an agent can run at a time: EXEC_PORTS of exec_protocol.h there. */
+/**
+ * How many further processes a guest with an agent can run at a time at most: EXEC_PORTS of exec_protocol.h
+ * there.
+ */
 export const EXEC_PORTS = 16;
+
+/** A program and a probe at the same time, in the smallest guest. */
+const LEAST_EXEC_PORTS = 2;
+
+/**
+ * Guest memory for each of those ports. One takes 4.1 MiB of it: the guest's kernel fills its receive queue,
+ * which has 1024 places in QEMU 10.0, with buffers of a page (fill_queue(), drivers/char/virtio_console.c).
+ * So all together take an eighth at most. MiB.
+ */
+const MEMORY_OF_EXEC_PORT = 32;
 
 /** The port by which a guest asks the name server of its container's network namespace. */
 export const DNS_PORT = "dns";
@@ -179,13 +192,28 @@ export function execSocket(directory: string, index: number): string {
 }
 
 /**
+ * How many ports for further processes a guest has.
+ *
+ * @param memoryMiB the guest's memory
+ */
+export function execPortCount(memoryMiB: number): number {
+  const count = Math.floor(memoryMiB / MEMORY_OF_EXEC_PORT);
+  return Math.min(EXEC_PORTS, Math.max(LEAST_EXEC_PORTS, count));
+}
+
+/**
  * Gives the monitor's ends their descriptors.
  *
  * @param dns whether there is a port for the name server
+ * @param execPorts of {@linkcode execPortCount}
  * @param inherit returns the number that a descriptor of a name gets
  */
-export function monitorPorts(dns: boolean, inherit: (name: string) => number): AgentPorts {
+export function monitorPorts(
+  dns: boolean,
+  execPorts: number,
+  inherit: (name: string) => number,
+): AgentPorts {
   const numbers = agentPorts(dns).map((port) => [port, inherit(portEnds(port).theirs)]);
-  const exec = Array.from({ length: EXEC_PORTS }, (_, index) => inherit(execPort(index)));
+  const exec = Array.from({ length: execPorts }, (_, index) => inherit(execPort(index)));
   return { ...Object.fromEntries(numbers), exec } as unknown as AgentPorts;
 }

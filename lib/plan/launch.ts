@@ -20,7 +20,7 @@ import {
   type AgentChoice,
   CONSOLE_BYTES,
   DNS_PORT,
-  EXEC_PORTS,
+  execPortCount,
   hasOwnNameServer,
   monitorPorts,
   planAgent,
@@ -203,7 +203,10 @@ export function planLaunch(asked: LaunchInput): Launch {
   const connects = failures !== undefined && failures.log === undefined;
   const eventsFd = connects ? inherit("events") : undefined;
   const dns = stop.agent === true && relaysNames(input);
-  const ports = stop.agent ? monitorPorts(dns, inherit) : undefined;
+  const execPorts = stop.agent
+    ? execPortCount(guestMemoryMiB(memoryInput(input, { accelerator, initrdProcess })))
+    : 0;
+  const ports = stop.agent ? monitorPorts(dns, execPorts, inherit) : undefined;
   const waiterFds: InheritedFd[] = [];
   const goFd = numbered(waiterFds, "go");
   const startFd = numbered(waiterFds, "start");
@@ -256,7 +259,7 @@ export function planLaunch(asked: LaunchInput): Launch {
     ...(stop.agent
       ? [
         { step: "connectAgent", ...(dns && { dns: true as const }) } as const,
-        { step: "listenForExec", directory: paths.execDirectory, ports: EXEC_PORTS } as const,
+        { step: "listenForExec", directory: paths.execDirectory, ports: execPorts } as const,
         { step: "openConsole", path: paths.console, size: CONSOLE_BYTES } as const,
       ]
       : []),

@@ -140,28 +140,40 @@ async function readUids(relay: number, monitor: number) {
   return { uid: await uidOf(relay), monitor: await uidOf(monitor) };
 }
 
-testIf("exec: sixteen at once, and the seventeenth is answered", QEMU, async () => {
-  await using scope = new Scope();
-  const container = await startGuest(scope);
-  const sleep = [container.id, "busybox", "sh", "-c", "echo up; read line; exit 5"];
-  const running = Array.from({ length: 16 }, () =>
-    new Deno.Command(uruncPath, {
-      args: ["--root", container.root, "exec", ...sleep],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "null",
-    }).spawn());
-  // Another would have one of their ports until then.
-  const outputs = running.map(({ stdout }) => lines(stdout));
-  for (const output of outputs) assert.equal((await output.next()).value, "up");
-  const caller = callerOf(container);
-  const refused = await caller.urunc(["exec", container.id, "busybox", "true"]);
-  assert.match(refused.stderr, /resource exhausted: 16 further processes run in it already/);
-  for (const child of running) await child.stdin.close();
-  for (const child of running) assert.equal((await child.status).code, 5);
-  const { code } = await caller.urunc(["exec", container.id, "busybox", "true"]);
-  assert.equal(code, 0);
-});
+/** In a guest with the default memory, and in one with about 800 MiB. */
+const MOST: [count: number, edit?: ContainerOptions["edit"]][] = [
+  [8],
+  [
+    16,
+    ({ linux }) => Object.assign(linux as object, { resources: { memory: { limit: 1 << 30 } } }),
+  ],
+];
+
+for (const [most, edit] of MOST) {
+  testIf(`exec: ${most} at once, and one more is answered`, QEMU, async () => {
+    await using scope = new Scope();
+    const container = await startGuest(scope, { edit });
+    const sleep = [container.id, "busybox", "sh", "-c", "echo up; read line; exit 5"];
+    const running = Array.from({ length: most }, () =>
+      new Deno.Command(uruncPath, {
+        args: ["--root", container.root, "exec", ...sleep],
+        stdin: "piped",
+        stdout: "piped",
+        stderr: "null",
+      }).spawn());
+    // Another would have one of their ports until then.
+    const outputs = running.map(({ stdout }) => lines(stdout));
+    for (const output of outputs) assert.equal((await output.next()).value, "up");
+    const caller = callerOf(container);
+    const refused = await caller.urunc(["exec", container.id, "busybox", "true"]);
+    const reason = `resource exhausted: ${most} further processes run in it already`;
+    assert.ok(refused.stderr.includes(reason), refused.stderr);
+    for (const child of running) await child.stdin.close();
+    for (const child of running) assert.equal((await child.status).code, 5);
+    const { code } = await caller.urunc(["exec", container.id, "busybox", "true"]);
+    assert.equal(code, 0);
+  });
+}
 
 testIf(
   "exec: a terminal has a size, which changes, and Ctrl-C ends what runs on it",

@@ -208,8 +208,10 @@ function pool({ disks = [] }: MonitorInput): string[] {
 function agentPorts({ ports }: MonitorInput): string[] {
   if (ports === undefined) return [];
   const { exec, ...files } = ports;
+  // Port 0 is a console's. The guest makes two queues for each that there may be.
+  const most = 1 + Object.keys(files).length + exec.length;
   return [
-    ...["-device", "virtio-serial-pci,id=agent"],
+    ...["-device", `virtio-serial-pci,id=agent,max_ports=${most}`],
     ...Object.entries(files).flatMap(([name, fd]) => agentPort(name, fd)),
     ...exec.flatMap((fd, index) => agentPort(`exec.${index}`, fd, ",server=on,wait=off")),
   ];

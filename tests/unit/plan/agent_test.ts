@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execPortCount } from "../../../lib/plan/agent.ts";
 import { InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { processFile } from "../../../lib/guest/initrd/process.ts";
@@ -334,5 +335,11 @@ Deno.test("a guest with a node's kernel that would find no drivers, or no files,
   ];
   for (const [input, message] of cases) {
     assert.throws(() => planLaunch(input), { name: "UnsupportedError", message });
+  }
+});
+
+Deno.test("ports for further processes take an eighth of the guest's memory at most", () => {
+  for (const [memoryMiB, count] of [[8, 2], [64, 2], [128, 4], [256, 8], [511, 15], [4096, 16]]) {
+    assert.equal(execPortCount(memoryMiB!), count, `${memoryMiB} MiB`);
   }
 });
