@@ -26,8 +26,12 @@ testIf("a bare node: doctor, install, a guest in docker, uninstall; nothing is l
 }, async () => {
   await using scope = new Scope();
   const aside = await scope.temporaryDirectory("node");
-  const restart = () =>
-    run(["systemctl", "restart", "docker"], { check: true, timeoutSeconds: 120 });
+  const restart = async () => {
+    // docker's unit may start three times a minute (StartLimitBurst=, systemd.unit(5)), and install and
+    // uninstall restart it, too: the count begins anew.
+    await run(["systemctl", "reset-failed", "docker"], { check: true });
+    await run(["systemctl", "restart", "docker"], { check: true, timeoutSeconds: 120 });
+  };
   // Done last, when the files are back.
   scope.defer("restart docker", restart);
   const urunc = `${aside}/urunc`;
