@@ -289,7 +289,8 @@ testIf("doctor asks a configured monitor who it is", { needs: ["root", "gcc"] },
   const says = async (name: string, text: string) => {
     const source = `${directory}/${name}.c`;
     await Deno.writeTextFile(source, `int puts(const char *);int main(void){puts("${text}");}`);
-    await run(["gcc", source, "-o", `${directory}/${name}`], { check: true });
+    // Static: what libraries a program needs is kept in /run/urunc, whoever asks.
+    await run(["gcc", "-static", source, "-o", `${directory}/${name}`], { check: true });
     return `${directory}/${name}`;
   };
   // What each prints that is known: QEMU 10, Firecracker 1.16, Solo5 0.12.1, whatever its file is called.
