@@ -106,7 +106,7 @@ function findProgram(
   });
 }
 
-/** @returns undefined for more than that, of which nobody is told any more */
+/** @returns undefined when there is more than that; `tooLong` has been called then */
 async function readUpTo(
   stream: ReadableStream<Uint8Array>,
   most: number,

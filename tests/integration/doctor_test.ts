@@ -289,7 +289,7 @@ testIf("doctor asks a configured monitor who it is", { needs: ["root", "gcc"] },
   const says = async (name: string, text: string) => {
     const source = `${directory}/${name}.c`;
     await Deno.writeTextFile(source, `int puts(const char *);int main(void){puts("${text}");}`);
-    // Static: what libraries a program needs is kept in /run/urunc, whoever asks.
+    // Static: the libraries that a program needs are kept in /run/urunc, for doctor too.
     await run(["gcc", "-static", source, "-o", `${directory}/${name}`], { check: true });
     return `${directory}/${name}`;
   };

@@ -1,4 +1,4 @@
-/** A monitor's user is of its own, whoever the container's is. */
+/** A monitor's user is of its own, also when containers have the same one. */
 import assert from "node:assert/strict";
 import { exists } from "../../lib/os/files.ts";
 import { readStatus } from "../support/process.ts";

@@ -266,7 +266,7 @@ testIf("user namespace: the process that makes it is undumpable, and not its roo
   await assertOutOfReach(pid);
 });
 
-/** Sends until nothing more fits: whoever writes to the same end waits then. */
+/** Sends until nothing more fits: then every writer to the same end waits. */
 function fill(connection: number): void {
   try {
     for (;;) send(connection, new Uint8Array(65536), MSG_DONTWAIT);

@@ -23,7 +23,7 @@ import {
 } from "./machine.ts";
 import { surveyFirmware, surveyMonitors, surveyRuntime, surveyUrunc } from "./programs.ts";
 
-/** How a node is looked at. */
+/** What a survey of a node depends on. */
 export interface SurveyOptions {
   /** The configuration file; undefined: the default. */
   config?: string;
@@ -33,7 +33,7 @@ export interface SurveyOptions {
 
 /**
  * Finds out all that a report is made of. It changes nothing, but that it makes a virtual machine without
- * memory for a moment.
+ * memory for a moment, and keeps what libraries the monitors need, as `create` does.
  */
 export async function surveyNode(options: SurveyOptions): Promise<NodeFacts> {
   const configuration = await surveyConfiguration(options.config);
