@@ -84,6 +84,17 @@ export class Fields {
     this.#at = at;
   }
 
+  /** Those of a document of JSON: an object. */
+  static ofJson(text: string, at: Place): Fields {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      throw at.error("it is not JSON");
+    }
+    return new Fields(value, at);
+  }
+
   /** The property, which must be there. */
   required<T>(key: string, decode: Decoder<T>): T {
     const value = this.#get(key);

@@ -43,13 +43,7 @@ export function readRecord(prefix: string): InstallRecord {
   const content = readIfThere(file);
   if (content === undefined) return { version: VERSION, files: [], directories: [] };
   const place = new Place({ error: (field, reason) => damaged(file, field, reason) });
-  let json: unknown;
-  try {
-    json = JSON.parse(content);
-  } catch {
-    throw place.error("it is not JSON");
-  }
-  const record = new Fields(json, place);
+  const record = Fields.ofJson(content, place);
   record.required("version", integer(VERSION, VERSION));
   return {
     version: VERSION,

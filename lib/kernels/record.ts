@@ -52,13 +52,7 @@ export function parseRecord(content: string, path: string): KernelRecord {
         remedy: "urunc kernel rm removes the kernel, and kernel add stores it anew",
       }),
   });
-  let json: unknown;
-  try {
-    json = JSON.parse(content);
-  } catch {
-    throw place.error("it is not JSON");
-  }
-  const record = new Fields(json, place);
+  const record = Fields.ofJson(content, place);
   record.required("version", integer(VERSION, VERSION));
   return {
     release: record.required("release", text),

@@ -54,13 +54,7 @@ export function parseRecord(text: string, path: string): TaskRecord {
         reason: field === "" ? reason : `${field}: ${reason}`,
       }),
   });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    throw place.error("it is not JSON");
-  }
-  const record = new Fields(json, place);
+  const record = Fields.ofJson(text, place);
   const version = record.required("version", ours);
   const kind = record.required("kind", oneOf(["unikernel", "delegated"] as const));
   return {
