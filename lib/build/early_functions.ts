@@ -38,7 +38,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/cgroups/plan.ts":
     "below deviceCgroup offersController pathBelowMount placeCgroup v1Directory",
   "lib/cgroups/prepare_move.ts": "prepareMove writeTo",
-  "lib/cgroups/processes.ts": "joinCgroup killAll killAtOnce killCgroup signalInBatches",
+  "lib/cgroups/processes.ts": "joinCgroup killCgroup",
   "lib/cgroups/resources/blockio.ts": "blockIOWrites writesV1",
   "lib/cgroups/resources/hugetlb.ts": "hugetlbWrites",
   "lib/cgroups/resources/resources.ts":
@@ -71,7 +71,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/container/joined_namespaces.ts":
     "refuseOwnNamespaces requireMountNamespace withJoinedMappings",
   "lib/container/kill.ts":
-    "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess waitForExit",
+    "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess",
   "lib/container/monitor_process.ts": "monitorPid onlyChild",
   "lib/container/observe.ts": "observeContainer",
   "lib/container/pause.ts": "containerStatus",
@@ -193,8 +193,9 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/plan/solo5.ts":
     "checkSolo5CommandLine declaredDevices diskDevices manifestDevices manifestOf networkDevice requireDeclared",
   "lib/plan/terminal.ts": "planTerminal terminalReceiver",
-  "lib/plan/user_namespace.ts": "entering openUserNamespace planUserNamespace",
+  "lib/plan/user_namespace.ts": "entering makesPidNamespace openUserNamespace planUserNamespace",
   "lib/plan/waiter.ts": "endWords filterWords monitorArguments waiterArguments watchWords",
+  "lib/printable.ts": "formatJson replaceSteering",
   "lib/protocol/bpf/assembler.ts": "assemble distance",
   "lib/protocol/bpf/classic.ts": "and answer branch encodeClassic ifAtLeast ifEqual loadWord",
   "lib/protocol/netlink/address.ts": "listAddresses parseAddress",
@@ -220,7 +221,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/seccomp/filter.ts": "assembleFilter programOf tableOf",
   "lib/seccomp/numbers.ts": "kvmRequests requests",
   "lib/seccomp/prepared.ts": "preparedKey preparedProgram",
-  "lib/seccomp/program.ts": "allOf condition filterProgram oneOf ranges resultsOf search",
+  "lib/seccomp/program.ts": "allOf among condition filterProgram oneOf ranges resultsOf search",
   "lib/seccomp/rules.ts": "joined rulesOf",
   "lib/shim/command/arguments.ts": "isAction isFlag isText parseShimArguments toAction",
   "lib/shim/command/main.ts": "perform runShim",
@@ -229,9 +230,10 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "becomeDaemon makeForwarder makePublisher mapValues runStartedDaemon",
   "lib/shim/daemon/shim_cgroup.ts": "joinShimCgroup readAll",
   "lib/shim/events/forward.ts": "ttrpcForwarder",
+  "lib/shim/rootfs/mapped.ts": "removeMappedLayers",
   "lib/shim/rootfs/mount_options.ts": "isMapping parseMountOptions",
   "lib/shim/rootfs/rootfs.ts":
-    "atTarget isMeantReadOnly isOfDirectories isReadOnly makeDirectory mapsFor mountAll mountOne mountPlain mountRootfs optionsFor unmountRootfs",
+    "atTarget isMeantReadOnly isOfDirectories isReadOnly layersOf makeDirectory mapsFor mountAll mountOne mountPlain mountRootfs optionsFor unmountRootfs",
   "lib/shim/stdio/streams.ts":
     "awaitReaders closingOnError isCopied isFifo isFifoPath isLoggingProgram logPath openIfRead openInput openOutput opening",
   "lib/shim/stdio/task_stdio.ts": "openStdio",
