@@ -131,12 +131,13 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/monitor/qemu/memory.ts": "memoryOverheadBytes translationBufferMiB",
   "lib/monitor/signals.ts": "effectOf numberOf parseSignal requireSignal",
   "lib/network/arrival.ts": "hasAddress",
-  "lib/network/choose.ts": "bestRoute chooseInterface linkLocalOf onlyAddressed usableAddresses",
-  "lib/network/discover.ts": "readNetwork readTables",
+  "lib/network/choose.ts":
+    "bestRoute chooseInterface factsOf isEthernet linkLocalOf metricOf onlyAddressed refusal requireEthernet usableAddresses",
+  "lib/network/discover.ts": "readNetwork readTables tapsIn",
   "lib/network/filter_program.ts": "add filterProgram linkLocal requireMac requireOneOf",
   "lib/network/forwarding.ts": "file isForwarding",
   "lib/network/link.ts": "findLink keepQuiet linkUp requireLink setAlias setMtu",
-  "lib/network/names.ts": "validateInterfaceName",
+  "lib/network/names.ts": "isTapName tapName validateInterfaceName",
   "lib/network/owner.ts": "formatOwner tapOwner",
   "lib/network/packet_program.ts":
     "addressOnStack call compute copy end exit jump jumpIf jumpUnless load networkOrder read set",
@@ -172,16 +173,17 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/plan/apparmor.ts": "planAppArmor",
   "lib/plan/credentials.ts":
     "expectedIdentity groupsOf isTooLow openFilesLimit planCredentials requireFiles rlimitsOf umaskOf",
-  "lib/plan/devices.ts": "existingTun planDevices planTapDescriptor privateNode usableKvm",
+  "lib/plan/devices.ts": "existingTun planDevices planTapDescriptors privateNode usableKvm",
   "lib/plan/disks.ts": "planDisks requireAbilities",
   "lib/plan/file_size.ts": "fileSizeLimit",
   "lib/plan/kernel.ts": "bootMemoryBytes requireBootFiles requireKernel",
   "lib/plan/launch.ts":
-    "acceleratorOf agentOf agentWarnings deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryInput monitorDefaults monitorInputOf networkOf numbered otherInterfaces planLaunch planStop requireAbilities requireFiles vcpusOf withoutDevices",
+    "acceleratorOf agentOf agentWarnings connected deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryInput monitorDefaults monitorInputOf monitorNetworks networkOf numbered otherInterfaces planLaunch planStop requireAbilities requireFiles vcpusOf withoutDevices",
   "lib/plan/memory.ts": "bootMiB guestMemoryMiB neededMemoryBytes overheadBytes usableMiB",
   "lib/plan/namespaces.ts":
     "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace sharesNetwork sharesPids",
-  "lib/plan/network.ts": "guestNetwork linkLocalOf networkMode outgoingSteps planNetwork",
+  "lib/plan/network.ts":
+    "guestNetwork interfaceSteps linkLocalOf networkMode onlyFirst outgoingSteps planNetwork takenInterfaces withoutFamily",
   "lib/plan/policy.ts":
     "isListed planUsers requireAllowedKey requireAllowedMonitor requireAllowedUser withDefaultUser",
   "lib/plan/processes.ts": "planProcesses requireEnough withStandardLimits",
@@ -206,7 +208,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/protocol/netlink/message.ts":
     "align cString decodeAttributes decodeMessages encodeAttributes encodeMessage numberOf textOf u32 viewOf",
   "lib/protocol/netlink/reply.ts": "collect emptyReply parseDone parseError",
-  "lib/protocol/netlink/route.ts": "listRoutes parseDefaultRoute parseStaticRoute",
+  "lib/protocol/netlink/route.ts": "listRoutes parseDefaultRoute parseStaticRoute unusualMetric",
   "lib/protocol/netlink/tc.ts":
     "addFilter addIngressQdisc addProgramFilter listQdiscs parseTrafficControl tcmsg",
   "lib/protocol/protobuf/codec.ts":

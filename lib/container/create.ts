@@ -17,14 +17,19 @@ import type { NetworkFacts } from "../network/types.ts";
 import type { Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
 import { decisions } from "../plan/decisions.ts";
-import { type Launch, type LaunchInput, planLaunch } from "../plan/launch.ts";
+import {
+  connected,
+  type Launch,
+  type LaunchInput,
+  NO_INTERFACE,
+  planLaunch,
+} from "../plan/launch.ts";
 import { planUsers } from "../plan/policy.ts";
 import { type ProcessesPlan, withStandardLimits } from "../plan/processes.ts";
 import { offersController } from "../cgroups/plan.ts";
 import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
-import { TAP_NAME } from "../network/names.ts";
 import { tapInUse } from "../network/tap.ts";
-import { networkMode } from "../plan/network.ts";
+import { networkMode, takenInterfaces } from "../plan/network.ts";
 import type { PlannedUserNamespace } from "../plan/user_namespace.ts";
 import { preload } from "../os/preload.ts";
 import { DescriptorReserve } from "../os/reserve.ts";
@@ -351,6 +356,8 @@ async function launch(
   if (isWatched()) logDecisions(creation, input, planned);
   if (network !== undefined && planned.usesNetwork) {
     requireNoOtherGuest(network, creation.cgroup.plan.path);
+    const [first, ...further] = takenInterfaces(connected(input).network)
+      .map(({ facts, tap }) => ({ tap, interface: facts.name }));
     // A namespace that outlives the container keeps the tap; `delete` takes it away.
     const path = spec.linux.namespaces.find(({ type }) => type === "network")?.path;
     state = {
@@ -358,8 +365,8 @@ async function launch(
       network: {
         namespacePath: path,
         namespace: readFileIdentity(`/proc/${init.pid}/ns/net`),
-        tap: TAP_NAME,
-        interface: network.name,
+        ...first!,
+        ...(further.length > 0 && { further }),
         routed: networkMode(spec) === "static"
           ? { forwarding: network.forwarding === true }
           : undefined,
@@ -401,10 +408,6 @@ async function launch(
   did("prove identity");
   return { ...state, ...provenState(proofs), phase: "created", timeline };
 }
-
-const NO_INTERFACE =
-  "no interface of the container has the default route, and not exactly one has " +
-  "an address in use: the guest does without a network";
 
 /** Where the container's directory will be; nothing is there yet when only a plan is made. */
 function dryDirectory(options: CreateOptions): string {
@@ -550,9 +553,9 @@ function requireOwnNetwork(pid: number): void {
 }
 
 /** @throws WrongStateError when another container's guest has the network */
-function requireNoOtherGuest({ tapOwner }: NetworkFacts, ownCgroup: string): void {
-  if (tapOwner !== undefined && isGuestAlive(tapOwner, ownCgroup)) {
-    throw tapInUse(TAP_NAME, tapOwner);
+function requireNoOtherGuest({ taps = [] }: NetworkFacts, ownCgroup: string): void {
+  for (const { name, owner } of taps) {
+    if (owner !== undefined && isGuestAlive(owner, ownCgroup)) throw tapInUse(name, owner);
   }
 }
 

@@ -179,17 +179,27 @@ type Attempt = <T>(step: () => T) => { value?: T; error?: unknown };
 
 /** In the network namespace. */
 function cleanNetwork({ network, pid, pidStartTime }: ContainerState, attempt: Attempt): void {
-  const { tap, interface: link, routed } = network!;
+  const { tap, interface: link, routed, further = [] } = network!;
   const own = pid === undefined || pidStartTime === undefined
     ? undefined
     : { pid, startTime: pidStartTime };
   // Another guest has the namespace: this one was refused it, or ended before that one began. Then
   // the redirection is that guest's, too.
-  if (attempt(() => isTapOfAnother(tap, own, isGuestAlive)).value) return;
+  const isAnothers = (tap: string) => attempt(() => isTapOfAnother(tap, own, isGuestAlive)).value;
+  if (isAnothers(tap)) return;
+  // The first is the last: as long as its tap is there, no other guest begins to use the namespace.
+  for (const { tap, interface: link } of further) {
+    if (!isAnothers(tap) && cleanTap(tap, attempt)) attempt(() => removeIngress(link));
+  }
+  if (!cleanTap(tap, attempt)) return;
+  attempt(() => routed === undefined ? removeIngress(link) : stopRouting(link, routed));
+}
+
+/** Returns false when a monitor uses the tap: then the redirection stays as well. */
+function cleanTap(tap: string, attempt: Attempt): boolean {
   // Another interface of that name is not ours: the tap was deleted then.
   const { error } = attempt(() => tapExists(tap) && removeTap(tap, isGuestAlive));
-  if (error instanceof WrongStateError) return;
-  attempt(() => routed === undefined ? removeIngress(link) : stopRouting(link, routed));
+  return !(error instanceof WrongStateError);
 }
 
 /** Also undoes what a killed creator had not reached yet, which changes nothing. */

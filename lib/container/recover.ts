@@ -6,6 +6,7 @@ import {
   boolean,
   type Decoder,
   integer,
+  listOf,
   Place,
   rawObject,
   text,
@@ -58,7 +59,20 @@ function network(value: unknown): ContainerState["network"] {
   const forwarding = believed(record(fields.routed).forwarding, boolean);
   const routed = forwarding === undefined ? undefined : { forwarding };
   if (namespacePath === undefined || tap === undefined || link === undefined) return undefined;
-  return { namespacePath, tap, interface: link, routed };
+  const further = (believed(fields.further, listOf(record)) ?? []).flatMap(furtherTap);
+  return {
+    namespacePath,
+    tap,
+    interface: link,
+    ...(further.length > 0 && { further }),
+    routed,
+  };
+}
+
+function furtherTap(fields: Record<string, unknown>): { tap: string; interface: string }[] {
+  const tap = believed(fields.tap, text);
+  const link = believed(fields.interface, text);
+  return tap === undefined || link === undefined ? [] : [{ tap, interface: link }];
 }
 
 const NOWHERE = new Place({

@@ -78,6 +78,8 @@ export interface ContainerState {
     namespace?: { dev: number; ino: number };
     tap: string;
     interface: string;
+    /** Of a guest with several interfaces; undefined: that one alone. */
+    further?: { tap: string; interface: string }[];
     /** The guest has a subnet of its own, and this was the interface's forwarding before. */
     routed?: { forwarding: boolean };
   };
@@ -244,6 +246,14 @@ const readInode: Decoder<{ dev: number; ino: number }> = (value, at) => {
   return { dev: inode.required("dev", count), ino: inode.required("ino", count) };
 };
 
+const readTap: Decoder<{ tap: string; interface: string }> = (value, at) => {
+  const taken = new Fields(value, at);
+  return {
+    tap: taken.required("tap", plainText),
+    interface: taken.required("interface", plainText),
+  };
+};
+
 const readNetwork: Decoder<ContainerState["network"]> = (value, at) => {
   const network = new Fields(value, at);
   return {
@@ -251,6 +261,7 @@ const readNetwork: Decoder<ContainerState["network"]> = (value, at) => {
     namespace: network.optional("namespace", readInode),
     tap: network.required("tap", plainText),
     interface: network.required("interface", plainText),
+    further: network.optional("further", listOf(readTap)),
     routed: network.optional("routed", (routed, at) => ({
       forwarding: new Fields(routed, at).required("forwarding", boolean),
     })),

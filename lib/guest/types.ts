@@ -60,6 +60,8 @@ export interface GuestInput {
   /** Additional parameters of a Linux kernel, one word each. */
   kernelParameters?: string[];
   network?: GuestNetwork;
+  /** Of a guest with an agent, which sets them up. */
+  furtherNetworks?: GuestNetwork[];
   /** Its disks, in the order in which it counts them. */
   disks?: GuestDisk[];
   /** The monitor that boots it; undefined: one that leaves the command line as it is. */
@@ -108,14 +110,27 @@ export interface GuestNetwork {
   mac: string;
   /** Bytes. */
   mtu: number;
-  ipv4?: { address: string; prefixLength: number; gateway?: string };
-  ipv6?: { address: string; prefixLength: number; gateway?: string };
+  /** What the guest is to call the interface; undefined: what its kernel does. */
+  name?: string;
+  ipv4?: GuestAddress;
+  ipv6?: GuestAddress;
   /** Further ones. */
-  addresses?: { address: string; prefixLength: number }[];
+  addresses?: Pick<GuestAddress, "address" | "prefixLength" | "broadcast">[];
   /** Besides the default ones. */
   routes?: GuestRoute[];
   /** IPv6, of the interface that the guest takes over; undefined: it is to have none. */
   linkLocal?: string;
+}
+
+/** The first address of a family, and its default route. */
+export interface GuestAddress {
+  address: string;
+  prefixLength: number;
+  /** IPv4, where somebody has set it. */
+  broadcast?: string;
+  gateway?: string;
+  /** Of the default route; undefined: the kernel's own. */
+  metric?: number;
 }
 
 /** A route to a part of the addresses. */
@@ -127,4 +142,6 @@ export interface GuestRoute {
   gateway?: string;
   /** The gateway is on the link although no address of the interface says so. */
   onLink?: true;
+  /** Undefined: the kernel's own. */
+  metric?: number;
 }

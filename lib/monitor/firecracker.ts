@@ -95,9 +95,9 @@ export const firecracker: Monitor = {
   readOnlyDisks: true,
   takesDescriptors: false,
   maximumVcpus: MAXIMUM_VCPUS,
-  memoryOverheadBytes({ memoryMiB, vcpus, network, disks = 0, openFiles = 0 }) {
+  memoryOverheadBytes({ memoryMiB, vcpus, networks, disks = 0, openFiles = 0 }) {
     return Math.ceil(
-      PROCESS_BYTES + vcpus * VCPU_BYTES + (network ? NETWORK_BYTES : 0) + disks * DISK_BYTES +
+      PROCESS_BYTES + vcpus * VCPU_BYTES + networks * NETWORK_BYTES + disks * DISK_BYTES +
         memoryMiB * MIB * PAGE_TABLE_SHARE + PAGE_CACHE_BYTES +
         descriptorTable(openFiles) * OPEN_FILE_BYTES,
     );

@@ -102,10 +102,10 @@ function tender(tender: Tender): Monitor {
     // It opens them for writing, whatever the guest does (tenders/common/block_attach.c).
     readOnlyDisks: false,
     takesDescriptors: false,
-    memoryOverheadBytes({ memoryMiB, network }) {
+    memoryOverheadBytes({ memoryMiB, networks }) {
       return Math.ceil(
         PROCESS_BYTES + tender.kernelBytes + memoryMiB * MIB * tender.pageTableShare +
-          (network ? tender.networkBytes : 0) + PAGE_CACHE_BYTES,
+          networks * tender.networkBytes + PAGE_CACHE_BYTES,
       );
     },
     // It is the guest's processor itself.

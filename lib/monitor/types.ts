@@ -22,21 +22,9 @@ export interface MonitorInput {
   firmwareDirectories: readonly string[];
   /** The firmware that the guest starts in, where the monitor has any. */
   firmware?: string;
-  network?: {
-    /** Name of a persistent tap that the monitor's user owns. */
-    tap: string;
-    /** A descriptor that is attached to it, where the monitor takes descriptors; else it attaches by name. */
-    tapFd?: number;
-    mac: string;
-    /** Bytes. */
-    mtu: number;
-    /** The guest's driver must not be offered the MTU: it would misread it. */
-    hideMtu?: boolean;
-    /** What the guest's manifest calls the device; Solo5 needs it. */
-    device?: string;
-    /** The guest's driver knows virtio 1.0 only, and not what was before. */
-    modern?: boolean;
-  };
+  network?: MonitorNetwork;
+  /** Of a guest with an agent, which sets them up. */
+  furtherNetworks?: MonitorNetwork[];
   /** In the order in which the guest counts them; none when undefined. */
   disks?: MonitorDisk[];
   /** An open descriptor of a listening socket, on which the monitor takes commands. */
@@ -45,6 +33,23 @@ export interface MonitorInput {
   eventsFd?: number;
   /** For a guest with an agent. */
   ports?: AgentPorts;
+}
+
+/** A network interface of the guest's. */
+export interface MonitorNetwork {
+  /** Name of a persistent tap that the monitor's user owns. */
+  tap: string;
+  /** A descriptor that is attached to it, where the monitor takes descriptors; else it attaches by name. */
+  tapFd?: number;
+  mac: string;
+  /** Bytes. */
+  mtu: number;
+  /** The guest's driver must not be offered the MTU: it would misread it. */
+  hideMtu?: boolean;
+  /** What the guest's manifest calls the device; Solo5 needs it. */
+  device?: string;
+  /** The guest's driver knows virtio 1.0 only, and not what was before. */
+  modern?: boolean;
 }
 
 /** Numbers of descriptors of the sockets that are behind a guest's ports. */
@@ -117,7 +122,8 @@ export interface Monitor extends BootingMonitor {
     guest: {
       memoryMiB: number;
       vcpus: number;
-      network: boolean;
+      /** How many interfaces. */
+      networks: number;
       /** How many; 0 when not given. */
       disks?: number;
       accelerator: "kvm" | "tcg";

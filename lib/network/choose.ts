@@ -12,8 +12,9 @@ import {
   RT_SCOPE_UNIVERSE,
 } from "../protocol/netlink/constants.ts";
 import type { Link } from "../protocol/netlink/link.ts";
-import type { DefaultRoute, StaticRoute } from "../protocol/netlink/route.ts";
-import type { NetworkFacts } from "./types.ts";
+import { type DefaultRoute, type StaticRoute, unusualMetric } from "../protocol/netlink/route.ts";
+import { TUN_KIND } from "./owner.ts";
+import type { InterfaceFacts, NetworkFacts, OtherInterface } from "./types.ts";
 
 /** What a network namespace holds. */
 export interface NetworkTables {
@@ -23,34 +24,86 @@ export interface NetworkTables {
   staticRoutes?: (StaticRoute & { index: number })[];
 }
 
+/** The most that a guest gets: half of QEMU's bus is for disks and what else a guest needs. */
+const MOST_INTERFACES = 8;
+
 /**
- * Picks the interface that the guest takes over: the one that the IPv4 default route leaves by,
- * else the IPv6 one, else the only one that is up and has a global address.
+ * Picks the interface that every guest takes over: the one that the IPv4 default route leaves by,
+ * else the IPv6 one, else the only one that is up and has a global address. Where several have one, it
+ * is the first of them, and that is said. With it come those that a guest with several interfaces has
+ * besides: every other Ethernet interface that is up.
  *
- * @returns undefined when the interface does not exist
+ * @returns undefined when there is none
  * @throws {HostError} when it is not an Ethernet interface: a tap cannot stand in for it
  */
 export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined {
   const links = tables.links.filter((link) => !(link.flags & IFF_LOOPBACK) && link.flags & IFF_UP);
-  const link = links.find((link) => link.index === bestRoute(tables.routes, links)?.index) ??
+  const clear = links.find((link) => link.index === bestRoute(tables.routes, links)?.index) ??
     onlyAddressed(links, tables.addresses);
-  if (link === undefined) return undefined;
-  if (link.type !== ARPHRD_ETHER || link.mac === undefined) {
-    throw new HostError({
-      operation: "use network interface",
-      subject: link.name,
-      reason: `not an Ethernet interface (hardware type ${link.type})`,
-      remedy: "attach the container by veth, macvlan, ipvlan or another Ethernet device",
-    });
-  }
+  if (clear !== undefined) requireEthernet(clear);
+  const isAddressed = (link: Link) => usableAddresses(link, tables.addresses).length > 0;
+  const first = clear ?? links.find((it) => isAddressed(it) && refusal(it, []) === undefined);
+  if (first === undefined) return undefined;
 
-  const gateways = (["inet", "inet6"] as const).map((family) =>
-    bestRoute(tables.routes.filter((route) => route.family === family), [link])?.gateway
+  const taken = [first];
+  const others: OtherInterface[] = [];
+  for (const link of links) {
+    if (link === first) continue;
+    const reason = refusal(link, taken);
+    if (reason === undefined) taken.push(link);
+    else if (isAddressed(link)) others.push({ name: link.name, reason });
+  }
+  const further = taken.slice(1).map((link) => factsOf(link, tables));
+  return {
+    ...factsOf(first, tables),
+    ...(further.length > 0 && { further }),
+    ...(others.length > 0 && { others }),
+    ...(clear === undefined && { isAmbiguous: true }),
+  };
+}
+
+/** Type of the link layer, and an address in it: what a tap can stand in for. */
+function isEthernet(link: Link): link is Link & { mac: string } {
+  return link.type === ARPHRD_ETHER && link.mac !== undefined;
+}
+
+function requireEthernet(link: Link): asserts link is Link & { mac: string } {
+  if (isEthernet(link)) return;
+  throw new HostError({
+    operation: "use network interface",
+    subject: link.name,
+    reason: `not an Ethernet interface (hardware type ${link.type})`,
+    remedy: "attach the container by veth, macvlan, ipvlan or another Ethernet device",
+  });
+}
+
+/** Why a guest cannot have an interface beside those that it has; undefined: it can. */
+function refusal(link: Link, taken: Link[]): string | undefined {
+  if (!isEthernet(link)) return "it is not Ethernet";
+  if (link.kind === TUN_KIND) return "it is a tap";
+  if (link.master !== undefined) return "it is a port of a bridge or bond";
+  // Its packets come in by the other one, where they would be redirected already.
+  if (link.lower !== undefined) return "it is on another interface of the container";
+  // Guests know interfaces by their addresses: those of ipvlan all have that of the host's.
+  const same = taken.find(({ mac }) => mac === link.mac);
+  if (same !== undefined) return `its hardware address is that of ${same.name}`;
+  if (taken.length >= MOST_INTERFACES) return `a guest has at most ${MOST_INTERFACES}`;
+  return undefined;
+}
+
+function factsOf(link: Link, tables: NetworkTables): InterfaceFacts {
+  requireEthernet(link);
+  const [inet, inet6] = (["inet", "inet6"] as const).map((family) =>
+    bestRoute(tables.routes.filter((route) => route.family === family), [link])
   );
-  const [inet, inet6] = gateways;
-  const others = links
-    .filter((other) => other !== link && usableAddresses(other, tables.addresses).length > 0)
-    .map(({ name }) => name);
+  const metrics = {
+    ...metricOf("inet", inet),
+    ...metricOf("inet6", inet6),
+  };
+  const gateway = {
+    ...(inet?.gateway && { inet: inet.gateway }),
+    ...(inet6?.gateway && { inet6: inet6.gateway }),
+  };
   const routes = (tables.staticRoutes ?? []).filter(({ index }) => index === link.index)
     .map(({ index: _, ...route }) => route);
   const linkLocal = linkLocalOf(link, tables.addresses);
@@ -60,12 +113,20 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
     mac: link.mac,
     mtu: link.mtu,
     addresses: usableAddresses(link, tables.addresses)
-      .map(({ family, address, prefixLength }) => ({ family, address, prefixLength })),
+      .map(({ family, address, prefixLength, broadcast }) => ({
+        ...{ family, address, prefixLength },
+        ...(broadcast && { broadcast }),
+      })),
     ...(linkLocal && { linkLocal }),
-    ...((inet || inet6) && { gateway: { ...(inet && { inet }), ...(inet6 && { inet6 }) } }),
+    ...(Object.keys(gateway).length > 0 && { gateway }),
+    ...(Object.keys(metrics).length > 0 && { metric: metrics }),
     ...(routes.length > 0 && { routes }),
-    ...(others.length > 0 && { others }),
   };
+}
+
+function metricOf(family: "inet" | "inet6", route: DefaultRoute | undefined) {
+  const metric = route?.gateway === undefined ? undefined : unusualMetric(route);
+  return metric === undefined ? {} : { [family]: metric };
 }
 
 /** Its duplicate detection may go on for seconds, and finds another than the guest that takes it over. */

@@ -5,25 +5,30 @@ import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "../protocol/netlink/cons
 import { listLinks, parseLink } from "../protocol/netlink/link.ts";
 import { listRoutes, parseDefaultRoute, parseStaticRoute } from "../protocol/netlink/route.ts";
 import { NetlinkSocket } from "../protocol/netlink/socket.ts";
-import { TAP_NAME } from "./names.ts";
-import { tapOwner } from "./owner.ts";
-import type { NetworkFacts } from "./types.ts";
+import { isTapName } from "./names.ts";
+import { tapOwner, TUN_KIND } from "./owner.ts";
+import type { FoundTap, NetworkFacts } from "./types.ts";
 
 /**
- * Finds the interface of the calling thread's network namespace that the guest is to take over.
+ * Finds the interfaces of the calling thread's network namespace that a guest can take over.
  *
- * @returns its facts; undefined when the namespace has no interface to speak of
+ * @returns its facts; undefined when the namespace has no such interface
  * @throws {LinuxError} when the kernel refuses to list
- * @throws {HostError} when it is not an Ethernet interface
+ * @throws {HostError} when the first is not an Ethernet interface
  */
 export function readNetwork(): NetworkFacts | undefined {
   using socket = new NetlinkSocket();
   const tables = readTables(socket);
   const network = chooseInterface(tables);
   if (network === undefined) return undefined;
-  const owner = tapOwner(tables.links.find(({ name }) => name === TAP_NAME));
+  const taps = tapsIn(tables);
   const forwarding = isForwarding(network.name);
-  return { ...network, forwarding, ...(owner !== undefined && { tapOwner: owner }) };
+  return { ...network, forwarding, ...(taps.length > 0 && { taps }) };
+}
+
+function tapsIn({ links }: NetworkTables): FoundTap[] {
+  return links.filter(({ name, kind }) => isTapName(name) && kind === TUN_KIND)
+    .map((link) => ({ name: link.name, owner: tapOwner(link) }));
 }
 
 function readTables(socket: NetlinkSocket): NetworkTables {

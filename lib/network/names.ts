@@ -1,8 +1,18 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { IFNAMSIZ } from "../protocol/netlink/constants.ts";
 
-/** The tap that the monitor attaches to; the name that urunc has always used. */
-export const TAP_NAME = "tap0_urunc";
+/** The tap of a guest's first interface; the name that urunc has always used. */
+export const TAP_NAME = tapName(0);
+
+/** Name of the tap of an interface of a guest. @param position from 0 */
+export function tapName(position: number): string {
+  return `tap${position}_urunc`;
+}
+
+/** Whether {@linkcode tapName} could have made a name. */
+export function isTapName(name: string): boolean {
+  return /^tap\d_urunc$/.test(name);
+}
 
 /**
  * Refuses what the kernel would not take as an interface's name (dev_valid_name in

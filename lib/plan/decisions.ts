@@ -4,13 +4,14 @@ import type { InterfaceAddress } from "../protocol/netlink/address.ts";
 import {
   acceleratorOf,
   agentOf,
+  connected,
   guestMemoryOf,
   type Launch,
   type LaunchInput,
   planLaunch,
 } from "./launch.ts";
 import { hasOwnNetwork } from "./namespaces.ts";
-import { networkMode } from "./network.ts";
+import { networkMode, takenInterfaces } from "./network.ts";
 
 /** A line of a log. */
 export type Line = [message: string, fields?: LogFields];
@@ -31,7 +32,7 @@ export function decisions(input: LaunchInput, launch: Launch): Line[] {
     accelerator(input),
     ["firmware " + (input.facts.monitor.firmware ?? "none: the monitor starts kernels itself")],
     memory(input, launch),
-    network(input),
+    ...network(connected(input)),
     ...(input.facts.disks ?? []).map(disk),
     ["device access " + input.configuration.device_access],
     identity(launch),
@@ -76,15 +77,15 @@ function memory(input: LaunchInput, { memoryBytes }: Launch): Line {
   }];
 }
 
-function network({ spec, network }: LaunchInput): Line {
-  if (!hasOwnNetwork(spec)) return ["network none: the container has no network namespace"];
-  if (network === undefined) return ["network none: its namespace has no interface for the guest"];
-  const { name, mac, mtu, addresses } = network;
-  return [`network ${networkMode(spec)}: interface ${name}`, {
-    mac,
-    mtu,
-    addresses: addresses.map(formatAddress).join(","),
-  }];
+function network({ spec, network }: LaunchInput): Line[] {
+  if (!hasOwnNetwork(spec)) return [["network none: the container has no network namespace"]];
+  if (network === undefined) {
+    return [["network none: its namespace has no interface for the guest"]];
+  }
+  return takenInterfaces(network).map(({ facts: { name, mac, mtu, addresses } }) => [
+    `network ${networkMode(spec)}: interface ${name}`,
+    { mac, mtu, addresses: addresses.map(formatAddress).join(",") },
+  ]);
 }
 
 function formatAddress({ address, prefixLength }: InterfaceAddress): string {

@@ -5,7 +5,6 @@ import type { DeviceFacts } from "../host/types.ts";
 import type { HostFacts } from "../inspect/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
-import { TAP_NAME } from "../network/names.ts";
 import type { User } from "../oci/types.ts";
 import type { Step } from "./types.ts";
 import type { AllowedDevice } from "../cgroups/device_program.ts";
@@ -16,7 +15,8 @@ const READ_WRITE = 0o6;
 export interface DevicesInput {
   monitor: Monitor;
   accelerator: "kvm" | "tcg";
-  network: boolean;
+  /** Names of the guest's taps; none without a network. */
+  taps: string[];
   facts: HostFacts;
   user: User;
   access: DeviceAccess;
@@ -33,7 +33,8 @@ export interface PlannedDevices {
   /** What the device cgroup must allow. */
   allowed: AllowedDevice[];
   kvmFd?: number;
-  tapFd?: number;
+  /** In the order of the taps; none where the monitor attaches by name. */
+  tapFds: number[];
 }
 
 /**
@@ -50,13 +51,14 @@ export interface PlannedDevices {
  * UnsupportedError when the monitor should inherit descriptors and takes none.
  */
 export function planDevices(input: DevicesInput): PlannedDevices {
-  const planned: PlannedDevices = { nodes: [], opened: [], allowed: [] };
-  const { monitor, accelerator, network, access, facts } = input;
+  const planned: PlannedDevices = { nodes: [], opened: [], allowed: [], tapFds: [] };
+  const { monitor, accelerator, taps, access, facts } = input;
+  const network = taps.length > 0;
   for (const name of monitor.devices({ accelerator, network })) {
     const device = name === "kvm" ? usableKvm(facts) : existingTun(facts);
     if (access === "fd") requireDescriptors(monitor, device);
     if (name === "net/tun" && monitor.takesDescriptors) {
-      planTapDescriptor(planned, input);
+      planTapDescriptors(planned, input);
       continue;
     }
     if (access === "fd") {
@@ -83,9 +85,12 @@ function planKvmDescriptor(planned: PlannedDevices, device: DeviceFacts, input: 
   planned.kvmFd = input.inherit("kvm");
 }
 
-function planTapDescriptor(planned: PlannedDevices, { inherit }: DevicesInput) {
-  planned.opened.push({ step: "attachTap", name: "tap", tap: TAP_NAME });
-  planned.tapFd = inherit("tap");
+function planTapDescriptors(planned: PlannedDevices, { taps, inherit }: DevicesInput) {
+  for (const [position, tap] of taps.entries()) {
+    const name = position === 0 ? "tap" : `tap ${position}`;
+    planned.opened.push({ step: "attachTap", name, tap });
+    planned.tapFds.push(inherit(name));
+  }
 }
 
 /** Opens a device by its numbers, whatever the host calls its node. */

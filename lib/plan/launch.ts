@@ -3,8 +3,7 @@ import type { Configuration } from "../config/types.ts";
 import { UnsupportedError } from "../errors.ts";
 import type { HostFacts } from "../inspect/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
-import type { AgentPorts, Monitor, MonitorInput } from "../monitor/types.ts";
-import { TAP_NAME } from "../network/names.ts";
+import type { AgentPorts, Monitor, MonitorInput, MonitorNetwork } from "../monitor/types.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
 import { requireNoAgent } from "../oci/validate.ts";
@@ -41,7 +40,14 @@ import { virtualProcessors } from "./processors.ts";
 import { fileSizeLimit } from "./file_size.ts";
 import { kernelParameters } from "./kernel_parameters.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
-import { guestNetwork, networkMode, planNetwork } from "./network.ts";
+import {
+  agentNetworks,
+  guestNetwork,
+  networkMode,
+  onlyFirst,
+  planNetwork,
+  takenInterfaces,
+} from "./network.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, hasInitrd, planRoot } from "./root.ts";
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
@@ -150,10 +156,11 @@ function numbered(fds: InheritedFd[], name: string): number {
  * Pure: the same input gives the same plan. Throws HostError or InvalidConfigurationError when the
  * container cannot run as configured; nothing has been changed by then.
  */
-export function planLaunch(asked: LaunchInput): Launch {
-  requireKernel(asked);
-  requireBootFiles(asked);
-  requireFiles(asked);
+export function planLaunch(given: LaunchInput): Launch {
+  requireKernel(given);
+  requireBootFiles(given);
+  requireFiles(given);
+  const asked = connected(given);
   const manifest = manifestDevices({ ...asked, network: networkOf(asked) });
   // A guest that declares no network device does not use the container's network.
   const leavesNetwork = manifest !== undefined && manifest.network === undefined;
@@ -183,7 +190,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   const devices = planDevices({
     monitor: input.monitor,
     accelerator,
-    network: network !== undefined,
+    taps: takenInterfaces(network).map(({ tap }) => tap),
     facts,
     user,
     access: configuration.device_access,
@@ -211,7 +218,7 @@ export function planLaunch(asked: LaunchInput): Launch {
   const goFd = numbered(waiterFds, "go");
   const startFd = numbered(waiterFds, "start");
   const watchFd = failures === undefined ? undefined : numbered(waiterFds, "watch");
-  const namedTap = network !== undefined && devices.tapFd === undefined;
+  const namedTap = network !== undefined && devices.tapFds.length === 0;
   const namespaces = monitorNamespaces(spec, namedTap);
   const filters = planFilters({
     monitor: input.monitor,
@@ -276,7 +283,7 @@ export function planLaunch(asked: LaunchInput): Launch {
       mountPoint: paths.mountPoint,
       devices: [...devices.nodes, ...disks.nodes],
       disks: disks.files,
-      needsTunDirectory: network !== undefined && devices.tapFd === undefined,
+      needsTunDirectory: namedTap,
       initrdProcess,
       files: input.monitor.files?.(monitorInput),
       log: failures?.log,
@@ -359,6 +366,7 @@ export function planLaunch(asked: LaunchInput): Launch {
         .map(({ property, reason }) => `config.json ${property}: ${reason}`),
       ...agentWarnings(input),
       ...input.guest.warnings?.(guestInput(input)) ?? [],
+      ...given.network !== undefined && asked.network === undefined ? [NO_INTERFACE] : [],
       ...leavesNetwork && asked.network !== undefined ? [UNUSED_NETWORK] : [],
       ...otherInterfaces(network),
     ],
@@ -369,10 +377,28 @@ export function planLaunch(asked: LaunchInput): Launch {
 const UNUSED_NETWORK = "the guest's manifest declares no network device: it does without the " +
   "container's network";
 
+/** A guest has one interface, and nothing says which. */
+export const NO_INTERFACE =
+  "no interface of the container has the default route, and not exactly one has " +
+  "an address in use: the guest does without a network";
+
 function otherInterfaces(network: NetworkFacts | undefined): string[] {
   if (network?.others === undefined) return [];
-  const others = network.others.join(", ");
-  return [`the guest has ${network.name} and no other interface; not connected: ${others}`];
+  const own = takenInterfaces(network).map(({ facts }) => facts.name).join(", ");
+  const others = network.others
+    .map(({ name, reason }) => reason === undefined ? name : `${name} (${reason})`).join(", ");
+  return [`the guest has ${own} and no other interface; not connected: ${others}`];
+}
+
+/**
+ * With the interfaces that the guest takes over: all where an agent sets them up, else the first. In a
+ * subnet that it has with its pod there is one.
+ */
+export function connected(input: LaunchInput): LaunchInput {
+  const { network, spec } = input;
+  if (network === undefined) return input;
+  const takesAll = networkMode(spec) !== "static" && agentOf(input).agent !== undefined;
+  return takesAll ? input : { ...input, network: onlyFirst(network) };
 }
 
 function networkOf({ network, networkComesLater }: LaunchInput): ManifestInput["network"] {
@@ -470,7 +496,7 @@ function memoryInput(
     limit: lowestMemoryLimit(spec.linux.resources),
     defaultMemoryMiB: monitorDefaults(input).default_memory_mib,
     vcpus: vcpusOf(input),
-    network: network !== undefined,
+    networks: takenInterfaces(network).length,
     disks: facts.disks?.length ?? 0,
     accelerator,
     openFiles: openFilesLimit(spec.process, agentOf(input).agent !== undefined),
@@ -486,7 +512,8 @@ function memoryInput(
 }
 
 /** The guest's memory, MiB. */
-export function guestMemoryOf(input: LaunchInput): number {
+export function guestMemoryOf(given: LaunchInput): number {
+  const input = connected(given);
   const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
   return guestMemoryMiB(memoryInput(input, { accelerator: acceleratorOf(input), initrdProcess }));
 }
@@ -524,7 +551,16 @@ function agentWarnings(input: LaunchInput): string[] {
 
 /** The container, as the guest's family sees it. */
 function guestInput(input: LaunchInput): GuestInput {
-  return { ...inputWithoutAgent(input), agent: agentOf(input).agent };
+  const { agent } = agentOf(input);
+  const { spec, network } = input;
+  if (agent === undefined || network === undefined) return { ...inputWithoutAgent(input), agent };
+  const [first, ...furtherNetworks] = agentNetworks(network, networkMode(spec));
+  return {
+    ...inputWithoutAgent(input),
+    agent,
+    network: first,
+    ...(furtherNetworks.length > 0 && { furtherNetworks }),
+  };
 }
 
 function inputWithoutAgent(input: LaunchInput): GuestInput {
@@ -570,9 +606,9 @@ interface Decided {
 }
 
 function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
-  const { facts, network, monitor, guest } = input;
-  const { accelerator, initrdProcess, controlFd, eventsFd, ports, devices, disks, networkDevice } =
-    decided;
+  const { facts, monitor, guest } = input;
+  const [network, ...furtherNetworks] = monitorNetworks(input, decided);
+  const { accelerator, initrdProcess, controlFd, eventsFd, ports, devices, disks } = decided;
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
@@ -587,18 +623,30 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
       facts.monitor.dataPaths.some(({ path }) => path === directory)
     ),
     firmware: facts.monitor.firmware,
-    network: network === undefined ? undefined : {
-      tap: TAP_NAME,
-      tapFd: devices.tapFd,
-      mac: network.mac,
-      mtu: network.mtu,
-      hideMtu: guest.misreadsMtu,
-      device: networkDevice,
-      modern: guest.modernVirtio,
-    },
+    network,
+    furtherNetworks,
     disks: disks.disks,
     controlFd,
     eventsFd,
     ports,
   };
+}
+
+/** In the order of the container's interfaces, which the guest's kernel gives its own by. */
+function monitorNetworks(
+  { network, guest }: LaunchInput,
+  { devices, networkDevice }: Decided,
+): MonitorNetwork[] {
+  return takenInterfaces(network)
+    .map(({ facts, tap }, position) => ({ facts, tap, tapFd: devices.tapFds[position] }))
+    .sort((one, other) => one.facts.index - other.facts.index)
+    .map(({ facts: { mac, mtu }, tap, tapFd }) => ({
+      tap,
+      tapFd,
+      mac,
+      mtu,
+      hideMtu: guest.misreadsMtu,
+      device: networkDevice,
+      modern: guest.modernVirtio,
+    }));
 }

@@ -12,7 +12,8 @@ export interface MemoryInput {
   limit: MemoryLimit | undefined;
   defaultMemoryMiB: number;
   vcpus: number;
-  network: boolean;
+  /** How many interfaces. */
+  networks: number;
   /** How many; none when undefined. */
   disks?: number;
   accelerator: "kvm" | "tcg";
@@ -64,12 +65,12 @@ export function neededMemoryBytes(input: MemoryInput): number {
 }
 
 function overheadBytes(memoryMiB: number, input: MemoryInput): number {
-  const { monitor, vcpus, network, disks, accelerator, kernelBytes, openFiles, copiedBytes } =
+  const { monitor, vcpus, networks, disks, accelerator, kernelBytes, openFiles, copiedBytes } =
     input;
   const monitorBytes = monitor.memoryOverheadBytes({
     memoryMiB,
     vcpus,
-    network,
+    networks,
     disks,
     accelerator,
     kernelBytes,

@@ -1,9 +1,10 @@
 import { CONTAINER_NAME } from "../oci/annotations.ts";
 import { HostError } from "../errors.ts";
 import { addressBytes, sharePrefix } from "../protocol/netlink/ip.ts";
-import { TAP_NAME } from "../network/names.ts";
+import { TAP_NAME, tapName } from "../network/names.ts";
 import { STATIC_NETWORK } from "../network/static.ts";
-import type { NetworkFacts } from "../network/types.ts";
+import type { InterfaceFacts, NetworkFacts } from "../network/types.ts";
+import type { InterfaceAddress } from "../protocol/netlink/address.ts";
 import type { Spec } from "../oci/types.ts";
 import type { GuestNetwork } from "../guest/types.ts";
 import { sharesNetwork } from "./namespaces.ts";
@@ -31,62 +32,104 @@ export function networkMode(spec: Spec): NetworkMode {
   return sharesNetwork(spec) ? "shared" : "own";
 }
 
+/** What connecting a guest to its network depends on. */
+interface NetworkInput {
+  /** The monitor's. */
+  user: { uid: number; gid: number };
+  mode: NetworkMode;
+  /** Whether the guest may send only under its own addresses. */
+  filter: boolean;
+  /** The container's, which the taps name. */
+  cgroup?: string;
+}
+
+/** An interface that a guest takes over, and its tap. */
+export interface TakenInterface {
+  facts: InterfaceFacts;
+  tap: string;
+}
+
+/** The interfaces that a guest takes over, the first one first. */
+export function takenInterfaces(network: NetworkFacts | undefined): TakenInterface[] {
+  if (network === undefined) return [];
+  return [network, ...network.further ?? []]
+    .map((facts, position) => ({ facts, tap: tapName(position) }));
+}
+
 /**
- * Steps that connect the guest to its network by a tap.
+ * For a guest with one interface: the others are not connected.
  *
- * The tap is persistent and owned by the monitor's user, so that an unprivileged monitor attaches
+ * @returns undefined when nothing says which that is
+ */
+export function onlyFirst({ further = [], ...network }: NetworkFacts): NetworkFacts | undefined {
+  if (network.isAmbiguous) return undefined;
+  const addressed = further.filter(({ addresses }) => addresses.length > 0);
+  const others = [...addressed, ...network.others ?? []].map(({ name }) => ({ name }));
+  return { ...network, ...(others.length > 0 && { others }) };
+}
+
+/**
+ * Steps that connect the guest to its network, by a tap for each interface.
+ *
+ * A tap is persistent and owned by the monitor's user, so that an unprivileged monitor attaches
  * by name (drivers/net/tun.c, tun_not_capable: owner and group must both match when both are set).
  *
- * @throws HostError when the interface cannot be used in this mode
+ * @throws HostError when the first interface cannot be used in this mode
  */
-export function planNetwork(
-  network: NetworkFacts,
-  { user, mode, filter, cgroup }: {
-    user: { uid: number; gid: number };
-    mode: NetworkMode;
-    /** Whether the guest may send only under its own addresses. */
-    filter: boolean;
-    /** The container's, which the tap names. */
-    cgroup?: string;
-  },
-): Step[] {
-  const { mtu, tapOwner: owner } = network;
+export function planNetwork(network: NetworkFacts, input: NetworkInput): Step[] {
+  const taken = takenInterfaces(network);
+  const names = taken.map(({ tap }) => tap);
+  const found = network.taps ?? [];
   return [
-    { step: "removeStaleTap", name: TAP_NAME, ...(owner !== undefined && { owner }) },
+    // An earlier guest may have had more.
+    ...[...new Set([...names, ...found.map(({ name }) => name)])].map((name): Step => {
+      const owner = found.find((it) => it.name === name)?.owner;
+      return { step: "removeStaleTap", name, ...(owner !== undefined && { owner }) };
+    }),
+    ...taken.flatMap((it) => interfaceSteps(it, input)),
+  ];
+}
+
+function interfaceSteps({ facts, tap }: TakenInterface, input: NetworkInput): Step[] {
+  const { user, mode, cgroup } = input;
+  return [
     {
       step: "createTap",
-      name: TAP_NAME,
+      name: tap,
       uid: user.uid,
       gid: user.gid,
-      mtu,
+      mtu: facts.mtu,
       ...(cgroup !== undefined && { cgroup }),
     },
-    { step: "linkUp", name: TAP_NAME },
-    ...(mode === "static" ? routeSteps(network) : [
-      { step: mode === "shared" ? "share" : "redirect", from: network.name, to: TAP_NAME } as const,
+    { step: "linkUp", name: tap },
+    ...(mode === "static" ? routeSteps(facts) : [
+      { step: mode === "shared" ? "share" : "redirect", from: facts.name, to: tap } as const,
     ]),
-    ...outgoingSteps(network, mode, filter),
+    ...outgoingSteps({ facts, tap }, input),
   ];
 }
 
 /** What the guest sends: to the container's interface, or to the namespace, which routes it. */
-function outgoingSteps(network: NetworkFacts, mode: NetworkMode, filter: boolean): Step[] {
+function outgoingSteps(
+  { facts: network, tap }: TakenInterface,
+  { mode, filter }: NetworkInput,
+): Step[] {
   const to = mode === "static" ? {} : { to: network.name };
   if (filter) {
     const addresses = mode === "static"
       ? [STATIC_NETWORK.guest]
       : [...network.addresses.map(({ address }) => address), ...linkLocalOf(network)];
-    return [{ step: "filter", from: TAP_NAME, ...to, mac: network.mac, addresses }];
+    return [{ step: "filter", from: tap, ...to, mac: network.mac, addresses }];
   }
-  return mode === "static" ? [] : [{ step: "redirect", from: TAP_NAME, to: network.name }];
+  return mode === "static" ? [] : [{ step: "redirect", from: tap, to: network.name }];
 }
 
 /** Kernels make it of the MAC, unless they are asked for another one. */
-function linkLocalOf({ linkLocal }: NetworkFacts): string[] {
+function linkLocalOf({ linkLocal }: InterfaceFacts): string[] {
   return linkLocal === undefined ? [] : [linkLocal];
 }
 
-function routeSteps(network: NetworkFacts): Step[] {
+function routeSteps(network: InterfaceFacts): Step[] {
   requireRoom(network);
   const { tap: address, prefixLength } = STATIC_NETWORK;
   return [
@@ -100,7 +143,7 @@ function routeSteps(network: NetworkFacts): Step[] {
 }
 
 /** @throws HostError when the guest's subnet overlaps the pod's, or the pod has no IPv4 address */
-function requireRoom({ name, addresses }: NetworkFacts): void {
+function requireRoom({ name, addresses }: InterfaceFacts): void {
   const { tap, prefixLength } = STATIC_NETWORK;
   const refuse = (reason: string, remedy: string) =>
     new HostError({ operation: "plan network", subject: name, reason, remedy });
@@ -123,8 +166,22 @@ function requireRoom({ name, addresses }: NetworkFacts): void {
   );
 }
 
+/** What an agent sets up: each interface that the guest takes over, with its name and metrics. */
+export function agentNetworks(network: NetworkFacts, mode: NetworkMode): GuestNetwork[] {
+  return takenInterfaces(network).map(({ facts }) => {
+    const { ipv4, ipv6, ...rest } = guestNetwork(facts, mode);
+    const { inet, inet6 } = mode === "static" ? {} : facts.metric ?? {};
+    return {
+      ...rest,
+      name: facts.name,
+      ...(ipv4 && { ipv4: { ...ipv4, ...(inet !== undefined && { metric: inet }) } }),
+      ...(ipv6 && { ipv6: { ...ipv6, ...(inet6 !== undefined && { metric: inet6 }) } }),
+    };
+  });
+}
+
 /** The guest's addresses: those of the container's interface, except in `static`. */
-export function guestNetwork(network: NetworkFacts, mode: NetworkMode): GuestNetwork {
+export function guestNetwork(network: InterfaceFacts, mode: NetworkMode): GuestNetwork {
   const guest: GuestNetwork = { mac: network.mac, mtu: network.mtu };
   if (mode === "static") {
     const { tap: gateway, guest: address, prefixLength } = STATIC_NETWORK;
@@ -134,23 +191,25 @@ export function guestNetwork(network: NetworkFacts, mode: NetworkMode): GuestNet
   const ipv4 = network.addresses.find((address) => address.family === "inet");
   if (ipv4 !== undefined) {
     guest.ipv4 = {
-      address: ipv4.address,
-      prefixLength: ipv4.prefixLength,
+      ...withoutFamily(ipv4),
       gateway: network.gateway?.inet,
     };
   }
   const ipv6 = network.addresses.find((address) => address.family === "inet6");
   if (ipv6 !== undefined) {
     guest.ipv6 = {
-      address: ipv6.address,
-      prefixLength: ipv6.prefixLength,
+      ...withoutFamily(ipv6),
       gateway: network.gateway?.inet6,
     };
   }
   const further = network.addresses.filter((address) => address !== ipv4 && address !== ipv6);
   if (further.length > 0) {
-    guest.addresses = further.map(({ address, prefixLength }) => ({ address, prefixLength }));
+    guest.addresses = further.map(withoutFamily);
   }
   if (network.routes !== undefined) guest.routes = network.routes;
   return guest;
+}
+
+function withoutFamily({ address, prefixLength, broadcast }: InterfaceAddress) {
+  return { address, prefixLength, ...(broadcast && { broadcast }) };
 }

@@ -214,19 +214,43 @@ async function surroundings(scope: Scope, network: Namespace) {
   };
 }
 
+/**
+ * Two more: one under a name that the guest's kernel would not give, with a default route that is not
+ * preferred, and one that nothing was said of.
+ */
+async function addNetworks(network: Namespace, host: Namespace): Promise<void> {
+  const veth = (name: string, mac: string, mtu: number) => [
+    `ip link add ${name} address ${mac} mtu ${mtu} type veth peer name h-${name} netns ${host.name}`,
+    `ip link set ${name} addrgenmode none`,
+    `ip link set ${name} up`,
+  ];
+  await network.setUp(
+    ...veth("net2", "02:42:0a:0a:01:02", 1400),
+    ...veth("eth1", "02:42:0a:0a:02:02", 1500),
+    "ip address add 10.11.0.2/24 brd + dev net2",
+    "ip -6 address add fd00:11::2/64 dev net2 nodad",
+    "ip -6 address add fe80::42:aff:fe0a:102/64 dev net2 nodad",
+    "ip route add default via 10.11.0.1 metric 200",
+    "ip -6 route add default via fd00:11::1 metric 2000",
+    "ip route add 10.77.0.0/16 via 10.11.0.9 metric 7",
+  );
+  await host.setUp("ip link set h-net2 up", "ip link set h-eth1 up");
+}
+
 testIf("agent: a program has around it what it has under runc", NEEDS, async () => {
   await using scope = new Scope();
-  const { container: network } = await makePair(scope);
+  const { container: network, host } = await makePair(scope);
   await network.setUp(
     "ip link set lo up",
     "ip -6 address add fd00:9::2/64 dev eth0 nodad",
     "ip -6 address add fe80::42:aff:fe09:2/64 dev eth0 nodad",
-    "ip address add 10.9.0.7/24 dev eth0",
+    "ip address add 10.9.0.7/24 brd 10.9.0.127 dev eth0",
     "ip address add 10.10.0.7/28 dev eth0",
     "ip route add 10.77.0.0/16 via 10.78.0.1 dev eth0 onlink",
     "ip route add 10.78.0.1/32 dev eth0",
     "ip -6 route add fd00:77::/32 via fd00:9::1",
   );
+  await addNetworks(network, host);
   const edit = await surroundings(scope, network);
   const initrd = await makeLinuxInitrd({ moduleTree: true });
   scope.defer("remove the initrd", () => initrd.cleanup());

@@ -33,13 +33,19 @@ const CARD = [
 const SHOW = "ip address show; ip route; ip -6 route";
 
 /** A guest that is about to boot: its "kernel", and how to run its init. */
-async function makeGuest(scope: Scope, network: GuestNetwork, script = SHOW) {
+async function makeGuest(
+  scope: Scope,
+  network: GuestNetwork,
+  script = SHOW,
+  furtherNetworks: GuestNetwork[] = [],
+) {
   const directory = await scope.temporaryDirectory("guest");
   const args = ["/bin/sh", "-c", script];
   const segment = initrdSegment({
     args,
     env: ["PATH=/bin"],
     network,
+    furtherNetworks,
     resolvConf: "nameserver ::1",
   });
   await Deno.writeFile(`${directory}/segment`, segment);
@@ -128,3 +134,52 @@ testIf("a guest whose driver is a module gets IPv6 once its init has the link up
   // IPv4 is for a guest that loaded the driver and got it by ip=.
   assert.doesNotMatch(addresses, /10\.88\.3\.7/);
 });
+
+testIf("a guest's init finds each of its interfaces, and gives it its name", {
+  needs: NEEDS,
+}, async () => {
+  await using scope = new Scope();
+  const other = "02:42:0a:58:03:08";
+  const { namespace, init } = await makeGuest(scope, { ...NETWORK, name: "eth0" }, SHOW, [{
+    mac: other,
+    mtu: 1500,
+    name: "net1",
+    ipv4: { address: "10.89.0.7", prefixLength: 24, gateway: "10.89.0.1", metric: 100 },
+    linkLocal: "fe80::8",
+  }]);
+  // Its kernel has called them the other way round.
+  await namespace.setUp(
+    `ip link add eth0 address ${other} type veth peer name p0`,
+    `ip link add net1 address ${MAC} type veth peer name p1`,
+    "ip link set p0 up",
+    "ip link set p1 up",
+  );
+  const { stdout, stderr } = await run(init, { check: true });
+  assert.equal(stderr, "");
+  assert.match(stdout, /inet 10\.88\.3\.7\/20 scope global eth0/);
+  assert.match(stdout, /inet 10\.89\.0\.7\/24 scope global net1/);
+  assert.match(stdout, /inet6 fe80::8\/64 scope link flags 02/);
+  const [first] = /^\d+: eth0@[^]*?(?=^\d+: )/m.exec(stdout)!;
+  assert.doesNotMatch(first, /inet6 fe80/, "the other is to have none");
+  assert.match(stdout, /default via 10\.88\.0\.1 dev eth0 *$/m);
+  assert.match(stdout, /default via 10\.89\.0\.1 dev net1 +metric 100/);
+});
+
+testIf(
+  "a guest's init sets up what is there, and says what it cannot",
+  { needs: NEEDS },
+  async () => {
+    await using scope = new Scope();
+    const { namespace, init } = await makeGuest(scope, { ...NETWORK, name: "taken" }, SHOW, [{
+      mac: "02:42:0a:58:03:08",
+      mtu: 1500,
+      name: "net1",
+      ipv4: { address: "10.89.0.7", prefixLength: 24 },
+    }]);
+    await namespace.setUp(...CARD, "ip link add taken type veth peer name p9");
+    const { stdout, stderr } = await run(init, { check: true });
+    assert.equal(stderr, "urunc: cannot set up the network: errno 17\n");
+    assert.match(stdout, /inet 10\.88\.3\.7\/20 scope global urunc0/);
+    assert.doesNotMatch(stdout, /10\.89\.0\.7/);
+  },
+);

@@ -96,7 +96,10 @@ const discoveries: {
         { family: "inet6", address: "fd00:2::2", prefixLength: 64 },
       ],
       gateway: { inet: "10.2.0.1", inet6: "fd00:2::1" },
-      others: ["a0", "c0"],
+      others: ["a0", "c0"].map((name) => ({
+        name,
+        reason: "it is on another interface of the container",
+      })),
     },
   },
   {

@@ -71,7 +71,7 @@ function planned(limitMiB: number, accelerator: "kvm" | "tcg", kernel: string, n
     limit: { property: "memory.limit", bytes: limitMiB * MIB },
     defaultMemoryMiB: 256,
     vcpus: 1,
-    network,
+    networks: network ? 1 : 0,
     accelerator,
     kernelBytes: Deno.statSync(kernel).size,
     copiedBytes: 0,

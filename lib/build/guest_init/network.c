@@ -1,9 +1,9 @@
 /*
- * Sets up the guest's interface by the netlink messages of /urunc/network (lib/guest/initrd/network.ts):
- * ip= on the kernel's command line supports IPv4 only, and only in kernels with CONFIG_IP_PNP. If the
+ * Sets up the guest's interfaces by the netlink messages of /urunc/network (lib/guest/initrd/network.ts):
+ * ip= on the kernel's command line supports IPv4 only, and only in kernels with CONFIG_IP_PNP. If an
  * interface does not exist yet, because its driver is a module, a child waits until the guest has brought
- * it up, and then adds IPv6, which only it knows; alone in the guest, it does all of it as soon as the
- * interface exists.
+ * it up, and then adds IPv6, which only it knows; alone in the guest, it does all of it as soon as all
+ * interfaces exist.
  */
 #include "init.h"
 
@@ -20,6 +20,17 @@
  * route, RTA_OIF, behind struct rtmsg. */
 #define INDEX_AT (NLMSG_HDRLEN + 4)
 #define ROUTE_INDEX_AT (NLMSG_HDRLEN + sizeof(struct rtmsg) + sizeof(struct rtattr))
+/* MOST_INTERFACES of lib/network/choose.ts. */
+#define MOST_INTERFACES 8
+/* Of the record of one: its address, how many follow. */
+#define RECORD_SIZE 8
+
+/* Those of /urunc/network. Their index is 0 until they are found. */
+static struct {
+  const char *mac;
+  int index, is_set_up;
+} interfaces[MOST_INTERFACES];
+static size_t interface_count;
 
 static char received[32768] __attribute__((aligned(4)));
 
@@ -50,43 +61,51 @@ static int has_mac(const char *message, size_t length, const char *mac) {
   return 0;
 }
 
-static int is_link(char *message, size_t length, const char *mac, unsigned flags) {
-  if (header_at(message)->nlmsg_type != RTM_NEWLINK) return 0;
-  if (length < NLMSG_LENGTH(sizeof(struct ifinfomsg))) return 0;
+/* The index of an interface that has these flags goes to those that are looked for. */
+static void note_link(char *message, size_t length, unsigned flags) {
+  if (header_at(message)->nlmsg_type != RTM_NEWLINK) return;
+  if (length < NLMSG_LENGTH(sizeof(struct ifinfomsg))) return;
   const struct ifinfomsg *link = (struct ifinfomsg *)(message + NLMSG_HDRLEN);
-  return has_mac(message, length, mac) && (link->ifi_flags & flags) == flags;
+  if ((link->ifi_flags & flags) != flags) return;
+  for (size_t i = 0; i < interface_count; i++) {
+    if (interfaces[i].index == 0 && has_mac(message, length, interfaces[i].mac)) {
+      interfaces[i].index = link->ifi_index;
+    }
+  }
 }
 
-/* The index of the interface with this address and these flags in what was received; 0: it is not there;
- * -1: end of the list. */
-static int find_in_received(size_t count, const char *mac, unsigned flags) {
+/* Whether more of a list may follow what was received. */
+static int note_received(size_t count, unsigned flags) {
   for (size_t at = 0; at + NLMSG_HDRLEN <= count;) {
     char *message = received + at;
     size_t length = header_at(message)->nlmsg_len;
     unsigned type = header_at(message)->nlmsg_type;
-    if (length < NLMSG_HDRLEN || length > count - at) return 0;
-    if (type == NLMSG_DONE || type == NLMSG_ERROR) return -1;
-    if (is_link(message, length, mac, flags)) {
-      return ((struct ifinfomsg *)(message + NLMSG_HDRLEN))->ifi_index;
-    }
+    if (length < NLMSG_HDRLEN || length > count - at) return 1;
+    if (type == NLMSG_DONE || type == NLMSG_ERROR) return 0;
+    note_link(message, length, flags);
     at += NLMSG_ALIGN(length);
+  }
+  return 1;
+}
+
+static int are_missing(void) {
+  for (size_t i = 0; i < interface_count; i++) {
+    if (interfaces[i].index == 0) return 1;
   }
   return 0;
 }
 
-/* 0: there is none. */
-static int first_link(int fd, const char *mac) {
+static void find_interfaces(int fd) {
   struct {
     struct nlmsghdr header;
     struct ifinfomsg link;
   } request = {.header = {sizeof request, RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, 0}};
-  int index = send(fd, &request, sizeof request, 0) < 0 ? -1 : 0;
-  while (index == 0) {
+  if (send(fd, &request, sizeof request, 0) < 0) return;
+  for (int more = 1; more;) {
     ssize_t count = recv(fd, received, sizeof received, 0);
-    if (count < 0) return 0;
-    index = find_in_received((size_t)count, mac, 0);
+    if (count < 0) return;
+    more = note_received((size_t)count, 0);
   }
-  return index < 0 ? 0 : index;
 }
 
 static char *next_message(char *message) {
@@ -107,50 +126,73 @@ static int request(int fd, char *message) {
   return count < 0 ? errno : -((struct nlmsgerr *)(received + NLMSG_HDRLEN))->error;
 }
 
-static void set_up(char *messages, const char *end, int index, int is_late) {
+/* The interface that a message is for; -1: none of those that are to be set up now. */
+static int number_of(int placeholder) {
+  size_t number = (size_t)(-1 - placeholder);
+  if (placeholder >= 0 || number >= interface_count) return -1;
+  return interfaces[number].index == 0 || interfaces[number].is_set_up ? -1 : (int)number;
+}
+
+static void set_up(char *messages, const char *end, int is_late) {
   int fd = open_netlink(0);
   if (fd < 0) return complain("set up", "the network", errno);
   for (char *message = messages; message < end; message = next_message(message)) {
     /* An init that loads drivers handles ip= as well, perhaps at the same time. */
     if (is_late && message[NLMSG_HDRLEN] != AF_INET6) continue;
-    int is_route = header_at(message)->nlmsg_type == RTM_NEWROUTE;
-    int *at = (int *)(message + (is_route ? ROUTE_INDEX_AT : INDEX_AT));
-    if (*at == 0) *at = index;
+    unsigned type = header_at(message)->nlmsg_type;
+    int *at = (int *)(message + (type == RTM_NEWROUTE ? ROUTE_INDEX_AT : INDEX_AT));
+    int placeholder = *at, number = number_of(placeholder);
+    if (placeholder < 0 && number < 0) continue;
+    if (number >= 0) *at = interfaces[number].index;
     int error = request(fd, message);
+    *at = placeholder;
     /* Done by the kernel, by ip=; or the kernel was built without this family. */
-    if (error == 0 || error == EEXIST || error == EOPNOTSUPP || error == EAFNOSUPPORT) continue;
+    int is_done = error == EEXIST && type != RTM_NEWLINK;
+    if (error == 0 || is_done || error == EOPNOTSUPP || error == EAFNOSUPPORT) continue;
     complain("set up", "the network", error);
   }
+  for (size_t i = 0; i < interface_count; i++) interfaces[i].is_set_up = interfaces[i].index != 0;
   close(fd);
 }
 
-static void __attribute__((noreturn)) wait_and_set_up(int fd, const char *mac, char *messages,
-                                                      char *end, int alone) {
-  int index = 0;
-  while (index <= 0) {
+static void __attribute__((noreturn)) wait_and_set_up(int fd, char *messages, const char *end,
+                                                      int alone) {
+  while (are_missing()) {
     ssize_t count = recv(fd, received, sizeof received, 0);
     if (count < 0) break;
-    index = find_in_received((size_t)count, mac, alone ? 0 : IFF_UP);
+    note_received((size_t)count, alone ? 0 : IFF_UP);
   }
-  if (index > 0) set_up(messages, end, index, !alone);
+  set_up(messages, end, !alone);
   _exit(0);
 }
 
-/* /urunc/network: the interface's address (6 bytes), 2 unused bytes, netlink messages with 0 in place of
- * the interface's index. */
+/* Of the records at the beginning of the file. Returns what follows them. */
+static char *read_records(char *content, size_t size) {
+  char *record = content;
+  int more = 1;
+  while (more && interface_count < MOST_INTERFACES && record + RECORD_SIZE <= content + size) {
+    interfaces[interface_count++].mac = record;
+    more = record[MAC_SIZE];
+    record += RECORD_SIZE;
+  }
+  return record;
+}
+
+/* /urunc/network: records of the interfaces, and netlink messages with -1 in place of the index of the first
+ * interface, -2 of the second … */
 void set_up_network(int alone) {
   size_t size;
   char *content = contents_of("network", &size);
   if (content == NULL) return;
-  char *messages = content + 8, *end = content + size;
+  char *messages = read_records(content, size), *end = content + size;
 
   /* Subscribes before it looks, so that no change in between is missed. */
   int fd = open_netlink(RTMGRP_LINK);
   if (fd < 0) return complain("set up", "the network", errno);
-  int index = first_link(fd, content);
-  if (index > 0) set_up(messages, end, index, 0);
-  else if ((alone || has_inet6(messages, end)) && fork() == 0) {
-    wait_and_set_up(fd, content, messages, end, alone);
+  find_interfaces(fd);
+  set_up(messages, end, 0);
+  if (are_missing() && (alone || has_inet6(messages, end)) && fork() == 0) {
+    wait_and_set_up(fd, messages, end, alone);
   }
   close(fd);
 }

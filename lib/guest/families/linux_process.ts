@@ -30,7 +30,7 @@ const OPERATION = "pass arguments and environment";
  * @throws InvalidConfigurationError naming what cannot be passed, and its length if it is too long
  */
 export function processOf(input: GuestInput): GuestProcess {
-  const { network, resolvConf, hosts, agent } = input;
+  const { network, furtherNetworks, resolvConf, hosts, agent } = input;
   const root = rootOf(input);
   const env = new Map<string, string>();
   // An agent gives the program what config.json has, and no more.
@@ -43,6 +43,7 @@ export function processOf(input: GuestInput): GuestProcess {
     args: argumentsOf(input),
     env: [...env.values()],
     ...(network === undefined ? {} : { network }),
+    ...(furtherNetworks === undefined ? {} : { furtherNetworks }),
     ...(network === undefined || resolvConf === undefined ? {} : { resolvConf }),
     ...(agent === undefined ? {} : { agent }),
     ...(agent === undefined || hosts === undefined ? {} : { hosts }),

@@ -12,6 +12,8 @@ export interface GuestProcess {
   env: string[];
   /** The addresses of its interface. */
   network?: GuestNetwork;
+  /** Those of further interfaces; none when undefined. */
+  furtherNetworks?: GuestNetwork[];
   /** Its `/etc/resolv.conf`; without an agent, unless the image's RAM disk has one. */
   resolvConf?: string;
   /** Its `/etc/hosts`, where it has an agent. */
@@ -35,7 +37,7 @@ export const GUEST_MODULES = "urunc/modules";
  *
  * - `/urunc/args`: the program and its arguments, each followed by a NUL, as in /proc/PID/cmdline;
  * - `/urunc/env`: `NAME=VALUE`, each followed by a NUL, as in /proc/PID/environ;
- * - `/urunc/network`: how to set up the interface (`network.ts`), when there is one;
+ * - `/urunc/network`: how to set up the interfaces (`network.ts`), when there is one;
  * - `/urunc/process`: as whom an agent runs the program (`process.ts`), when the guest has one;
  * - `/urunc/etc/`: files for it to put into `/etc`;
  * - `/urunc/init`: does that, then executes that program with exactly these, or is its agent.
@@ -43,14 +45,16 @@ export const GUEST_MODULES = "urunc/modules";
  * Only the guest's root may read them. Everybody may read `/etc/resolv.conf`; the image's own replaces it.
  */
 export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
-  const { args, env, network, resolvConf, hosts, agent, root } = process;
+  const { args, env, network, furtherNetworks = [], resolvConf, hosts, agent, root } = process;
   return archive([
     { name: "urunc", mode: 0o40700 },
     { name: "urunc/args", mode: 0o100400, content: strings(args) },
     { name: "urunc/env", mode: 0o100400, content: strings(env) },
-    ...(network === undefined
-      ? []
-      : [{ name: "urunc/network", mode: 0o100400, content: networkFile(network) }]),
+    ...(network === undefined ? [] : [{
+      name: "urunc/network",
+      mode: 0o100400,
+      content: networkFile([network, ...furtherNetworks]),
+    }]),
     ...(agent === undefined
       ? []
       : [{ name: "urunc/process", mode: 0o100400, content: processFile(agent, root) }]),

@@ -62,7 +62,8 @@ export function memoryOverheadBytes(
   guest: {
     memoryMiB: number;
     vcpus: number;
-    network: boolean;
+    /** How many interfaces. */
+    networks: number;
     disks?: number;
     accelerator: "kvm" | "tcg";
     kernelBytes?: number;
@@ -71,7 +72,7 @@ export function memoryOverheadBytes(
   const translated = guest.accelerator === "tcg" ? translationBufferMiB(guest.memoryMiB) * MIB : 0;
   return Math.ceil(
     PROCESS_BYTES[guest.accelerator] + guest.vcpus * VCPU_BYTES +
-      (guest.network ? NETWORK_BYTES : 0) + (guest.disks ?? 0) * DISK_BYTES + KERNEL_BYTES +
+      guest.networks * NETWORK_BYTES + (guest.disks ?? 0) * DISK_BYTES + KERNEL_BYTES +
       guest.memoryMiB * MIB * PAGE_TABLE_SHARE + translated + (guest.kernelBytes ?? 0) +
       PAGE_CACHE_BYTES,
   );

@@ -12,7 +12,14 @@ import { memoryOverheadBytes, translationBufferMiB } from "./memory.ts";
 import { SIGTERM } from "../signals.ts";
 import { KVM_THREADS } from "../threads.ts";
 import type { ElfKernel, LinuxImage } from "../../guest/kernel/types.ts";
-import type { KernelRefusal, Monitor, MonitorDevice, MonitorDisk, MonitorInput } from "../types.ts";
+import type {
+  KernelRefusal,
+  Monitor,
+  MonitorDevice,
+  MonitorDisk,
+  MonitorInput,
+  MonitorNetwork,
+} from "../types.ts";
 
 /** The same machine for every guest. */
 const MACHINE = [
@@ -156,7 +163,7 @@ function argv(input: MonitorInput): string[] {
     ...events(input),
     ...["-device", arch.qemu.exitDevice],
     ...PANIC,
-    ...network(input),
+    ...networks(input).flatMap(network),
     ...pool(input),
     ...(input.disks ?? []).flatMap(disk),
     ...agentPorts(input),
@@ -232,18 +239,21 @@ function entropy({ ports }: MonitorInput): string[] {
   return ["-object", "rng-builtin,id=entropy", "-device", "virtio-rng-pci,rng=entropy"];
 }
 
-function network({ network }: MonitorInput): string[] {
-  // -nodefaults has already removed QEMU's default network card.
-  if (network === undefined) return [];
+/** -nodefaults has already removed QEMU's default network card. */
+function networks({ network, furtherNetworks = [] }: MonitorInput): MonitorNetwork[] {
+  return network === undefined ? [] : [network, ...furtherNetworks];
+}
+
+function network(network: MonitorNetwork, position: number): string[] {
   checkMac(checked("MAC address"), network.mac);
   checkCount(checked("network MTU in bytes"), network.mtu, MINIMUM_MTU, MAXIMUM_MTU);
   // By its name it could not be opened: it is in another network namespace.
   const fd = checkCount(checked("tap descriptor"), network.tapFd ?? -1, 3);
   return [
-    ...["-netdev", `tap,id=net0,fd=${fd}`],
+    ...["-netdev", `tap,id=net${position},fd=${fd}`],
     // Without a boot ROM: guests never boot from the network, and it would be another data file.
     "-device",
-    `virtio-net-pci,netdev=net0,mac=${network.mac},romfile=` +
+    `virtio-net-pci,netdev=net${position},mac=${network.mac},romfile=` +
     (network.hideMtu ? "" : `,host_mtu=${network.mtu}`) +
     // Otherwise the device is transitional, with the identity of a legacy one.
     (network.modern ? ",disable-legacy=on,disable-modern=off" : ""),

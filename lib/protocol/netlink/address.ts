@@ -3,6 +3,7 @@ import {
   AF_INET6,
   AF_UNSPEC,
   IFA_ADDRESS,
+  IFA_BROADCAST,
   IFA_F_NODAD,
   IFA_FLAGS,
   IFA_LOCAL,
@@ -49,7 +50,7 @@ export function listAddresses(): Request {
  */
 export function addAddress(
   index: number,
-  { address, prefixLength }: Omit<InterfaceAddress, "family">,
+  { address, prefixLength, broadcast }: Omit<InterfaceAddress, "family">,
 ): Request {
   const bytes = addressBytes(address);
   const payload = new Uint8Array(IFADDRMSG_SIZE);
@@ -63,6 +64,7 @@ export function addAddress(
     attributes: [
       { type: IFA_LOCAL, value: bytes },
       { type: IFA_ADDRESS, value: bytes },
+      ...(broadcast === undefined ? [] : [{ type: IFA_BROADCAST, value: addressBytes(broadcast) }]),
       ...(bytes.length === 4 ? [] : [{ type: IFA_FLAGS, value: u32(IFA_F_NODAD) }]),
     ],
   };
@@ -85,10 +87,12 @@ export function parseAddress(message: NetlinkMessage): LinkAddress | undefined {
   if (address.length !== (family === AF_INET ? 4 : 16)) {
     throw malformed(`an address of family ${family} has ${address.length} bytes`);
   }
+  const broadcast = attributes.get(IFA_BROADCAST);
   return {
     family: family === AF_INET ? "inet" : "inet6",
     address: formatAddress(address),
     prefixLength: payload[1]!,
+    ...(broadcast?.length === 4 && { broadcast: formatAddress(broadcast) }),
     index: viewOf(payload).getUint32(4, true),
     scope: payload[3]!,
     // The header has room for 8 flags; the attribute holds all of them.
@@ -102,4 +106,6 @@ export interface InterfaceAddress {
   /** Dotted quad, or IPv6 text form (RFC 5952). */
   address: string;
   prefixLength: number;
+  /** IPv4, where somebody has set it. */
+  broadcast?: string;
 }

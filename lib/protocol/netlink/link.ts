@@ -8,7 +8,10 @@ import {
   IFLA_IFNAME,
   IFLA_INET6_ADDR_GEN_MODE,
   IFLA_INFO_KIND,
+  IFLA_LINK,
+  IFLA_LINK_NETNSID,
   IFLA_LINKINFO,
+  IFLA_MASTER,
   IFLA_MTU,
   IN6_ADDR_GEN_MODE_NONE,
   RTM_DELLINK,
@@ -47,6 +50,10 @@ export interface Link {
   kind?: string;
   /** A text set by the interface's creator. */
   alias?: string;
+  /** Index of the bridge or bond that it is a port of. */
+  master?: number;
+  /** Index of the interface of the same network namespace that it is on, or that is its other end. */
+  lower?: number;
 }
 
 interface LinkHeader {
@@ -84,6 +91,15 @@ export function getLink(name: string): Request {
 /** Brings an interface up. */
 export function setLinkUp(index: number): Request {
   return { type: RTM_NEWLINK, payload: ifinfomsg({ index, flags: IFF_UP, change: IFF_UP }) };
+}
+
+/** Renames an interface that is down. @param name at most 15 bytes (IFNAMSIZ) */
+export function setLinkName(index: number, name: string): Request {
+  return {
+    type: RTM_NEWLINK,
+    payload: ifinfomsg({ index }),
+    attributes: [{ type: IFLA_IFNAME, value: cString(name) }],
+  };
 }
 
 /** Deletes an interface, even one that is in use. */
@@ -134,6 +150,9 @@ export function parseLink(message: NetlinkMessage): Link {
   const information = attributes.get(IFLA_LINKINFO);
   const kind = information && decodeAttributes(information).get(IFLA_INFO_KIND);
   const alias = attributes.get(IFLA_IFALIAS);
+  const master = numberOf(attributes.get(IFLA_MASTER));
+  // Without a namespace it is one of the same.
+  const lower = attributes.has(IFLA_LINK_NETNSID) ? 0 : numberOf(attributes.get(IFLA_LINK)) ?? 0;
   return {
     index: view.getInt32(4, true),
     name: textOf(name),
@@ -143,5 +162,7 @@ export function parseLink(message: NetlinkMessage): Link {
     ...(address && address.length > 0 && { mac: formatMac(address) }),
     ...(kind && { kind: textOf(kind) }),
     ...(alias && { alias: textOf(alias) }),
+    ...(master !== undefined && { master }),
+    ...(lower !== 0 && { lower }),
   };
 }

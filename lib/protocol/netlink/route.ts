@@ -23,6 +23,7 @@ import {
 } from "./constants.ts";
 import { addressBytes, formatAddress } from "./ip.ts";
 import {
+  type Attribute,
   decodeAttributes,
   malformed,
   type NetlinkMessage,
@@ -56,12 +57,16 @@ export function listRoutes(family: "inet" | "inet6"): Request {
 }
 
 /**
- * Adds a default route; EEXIST when there is one of that family.
+ * Adds a default route; EEXIST when there is one of that family and metric.
  *
  * @param index of the interface that it leaves by
  * @param onLink the gateway is on the link although no address of the interface says so
+ * @param metric undefined: the kernel's own
  */
-export function addDefaultRoute(index: number, gateway: string, onLink: boolean): Request {
+export function addDefaultRoute(
+  index: number,
+  { gateway, onLink, metric }: { gateway: string; onLink: boolean; metric?: number },
+): Request {
   const bytes = addressBytes(gateway);
   const payload = new Uint8Array(RTMSG_SIZE);
   payload[0] = bytes.length === 4 ? AF_INET : AF_INET6;
@@ -74,8 +79,26 @@ export function addDefaultRoute(index: number, gateway: string, onLink: boolean)
     flags: NLM_F_CREATE | NLM_F_EXCL,
     payload,
     // The interface first: it is filled in later, at a known place (lib/build/guest_init/init.c).
-    attributes: [{ type: RTA_OIF, value: u32(index) }, { type: RTA_GATEWAY, value: bytes }],
+    attributes: [
+      { type: RTA_OIF, value: u32(index) },
+      { type: RTA_GATEWAY, value: bytes },
+      ...metricAttribute(metric),
+    ],
   };
+}
+
+function metricAttribute(metric: number | undefined): Attribute[] {
+  return metric === undefined ? [] : [{ type: RTA_PRIORITY, value: u32(metric) }];
+}
+
+/** The metric of a route that says none: ip6_route_info_create(), net/ipv6/route.c, has IP6_RT_PRIO_USER. */
+const USUAL_METRIC = { inet: 0, inet6: 1024 };
+
+/** @returns undefined when it is what the kernel gives a route by itself */
+export function unusualMetric(
+  { family, metric }: { family: "inet" | "inet6"; metric: number },
+): number | undefined {
+  return metric === USUAL_METRIC[family] ? undefined : metric;
 }
 
 /** A route to a part of the addresses, which somebody has set. */
@@ -87,16 +110,18 @@ export interface StaticRoute {
   gateway?: string;
   /** The gateway is on the link although no address of the interface says so. */
   onLink?: true;
+  /** Lower is preferred; undefined: the kernel's own. */
+  metric?: number;
 }
 
 /**
- * Adds a route; EEXIST when there is one to the same addresses.
+ * Adds a route; EEXIST when there is one to the same addresses with the same metric.
  *
  * @param index of the interface that it leaves by
  */
 export function addRoute(
   index: number,
-  { destination, prefixLength, gateway, onLink }: StaticRoute,
+  { destination, prefixLength, gateway, onLink, metric }: StaticRoute,
 ): Request {
   const bytes = addressBytes(destination);
   const payload = new Uint8Array(RTMSG_SIZE);
@@ -116,6 +141,7 @@ export function addRoute(
       { type: RTA_OIF, value: u32(index) },
       { type: RTA_DST, value: bytes },
       ...(gateway === undefined ? [] : [{ type: RTA_GATEWAY, value: addressBytes(gateway) }]),
+      ...metricAttribute(metric),
     ],
   };
 }
@@ -143,13 +169,17 @@ export function parseStaticRoute(
   if (flags & RTM_F_CLONED) return undefined;
   if (prefixLength === 0 || destination === undefined || index === undefined) return undefined;
   const gateway = attributes.get(RTA_GATEWAY);
+  const name = family === AF_INET ? "inet" : "inet6";
+  const set = numberOf(attributes.get(RTA_PRIORITY)) ?? 0;
+  const metric = unusualMetric({ family: name, metric: set });
   return {
-    family: family === AF_INET ? "inet" : "inet6",
+    family: name,
     destination: formatAddress(destination),
     prefixLength: prefixLength!,
     index,
     ...(gateway && { gateway: formatAddress(gateway) }),
     ...(flags & RTNH_F_ONLINK && { onLink: true as const }),
+    ...(metric !== undefined && { metric }),
   };
 }
 

@@ -25,6 +25,7 @@ const FULL: ContainerState = {
     namespace: { dev: 1, ino: 2 },
     tap: "tap0_urunc",
     interface: "eth0",
+    further: [{ tap: "tap1_urunc", interface: "eth1" }],
     routed: { forwarding: true },
   },
   memoryBytes: 2 ** 30,

@@ -17,3 +17,13 @@ for (const [told, believed] of UNITS) {
     assert.equal(systemdUnit, believed);
   });
 }
+
+Deno.test("of a damaged state every tap that looks like ours is trusted", () => {
+  const network = { namespacePath: "/run/netns/x", tap: "tap0_urunc", interface: "eth0" };
+  const recovered = (further?: unknown) =>
+    recoverState("one", JSON.stringify({ network: { ...network, further } })).network;
+  assert.deepEqual(recovered(), { ...network, routed: undefined });
+  const taken = { tap: "tap1_urunc", interface: "eth1" };
+  assert.deepEqual(recovered([taken, { tap: 7 }, "x"])?.further, [taken]);
+  assert.equal(recovered("x")?.further, undefined);
+});

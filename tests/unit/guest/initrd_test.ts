@@ -5,7 +5,7 @@ import { linux } from "../../../lib/guest/families/linux.ts";
 import { isInitramfs } from "../../../lib/guest/initrd/format.ts";
 import { GUEST_INIT } from "../../../lib/guest/initrd/init_bytes.ts";
 import { initrdSegment } from "../../../lib/guest/initrd/segment.ts";
-import type { GuestInput } from "../../../lib/guest/types.ts";
+import type { GuestInput, GuestNetwork } from "../../../lib/guest/types.ts";
 
 const decode = (bytes: Uint8Array) => new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 const encode = (text: string) => new TextEncoder().encode(text);
@@ -83,13 +83,16 @@ const NETWORK = {
 };
 
 /** The messages of `/urunc/network`: type, flags, what follows the header. */
-function messagesIn(file: Uint8Array): [number, number, string][] {
-  return decodeMessages(file.slice(8)).map(({ type, flags, payload }) => [
+function messagesIn(file: Uint8Array, interfaces = 1): [number, number, string][] {
+  return decodeMessages(file.slice(8 * interfaces)).map(({ type, flags, payload }) => [
     type,
     flags,
     payload.toHex(),
   ]);
 }
+
+/** Stands for the index of the first interface, and of the second. */
+const [FIRST, SECOND] = ["ffffffff", "feffffff"];
 
 Deno.test("the segment of a guest with a network sets up both families, in order", () => {
   const process = { args: ["/init"], env: [], network: NETWORK, resolvConf: "nameserver ::1\n" };
@@ -103,45 +106,83 @@ Deno.test("the segment of a guest with a network sets up both families, in order
     // RTM_NEWLINK: lo, then the interface whose index init fills in, up
     [16, 0x5, "00000000" + "01000000" + "01000000" + "01000000"],
     // IFLA_AF_SPEC, AF_INET6, IFLA_INET6_ADDR_GEN_MODE: the kernel makes no link-local address
-    [16, 0x5, "00".repeat(16) + "10001a80" + "0c000a80" + "0500080001000000"],
-    [16, 0x5, "00000000" + "00000000" + "01000000" + "01000000"],
-    [20, 0x605, `0a40000000000000${`14000200${linkLocal}`}14000100${linkLocal}0800080002000000`],
+    [16, 0x5, `00000000${FIRST}${"00".repeat(8)}` + "10001a80" + "0c000a80" + "0500080001000000"],
+    [16, 0x5, "00000000" + FIRST + "01000000" + "01000000"],
+    [20, 0x605, `0a400000${FIRST}${`14000200${linkLocal}`}14000100${linkLocal}0800080002000000`],
     // RTM_NEWADDR
-    [20, 0x605, "02200000" + "00000000" + "08000200" + "0a580307" + "08000100" + "0a580307"],
+    [20, 0x605, "02200000" + FIRST + "08000200" + "0a580307" + "08000100" + "0a580307"],
     // RTM_NEWROUTE, with RTNH_F_ONLINK: no subnet says that the gateway is near
     [
       24,
       0x605,
-      "02000000fe030001" + "04000000" + "08000400" + "00000000" + "08000500" + "a9fe0101",
+      "02000000fe030001" + "04000000" + "08000400" + FIRST + "08000500" + "a9fe0101",
     ],
     // without duplicate address detection
     [
       20,
       0x605,
-      `0a40000000000000${`14000200${ipv6}`}14000100${ipv6}0800080002000000`,
+      `0a400000${FIRST}${`14000200${ipv6}`}14000100${ipv6}0800080002000000`,
     ],
     [
       24,
       0x605,
-      "0a000000fe030001" + "00000000" + "0800040000000000" +
+      "0a000000fe030001" + "00000000" + `08000400${FIRST}` +
       "14000500" + "fe80000000000000" + "0000000000000001",
     ],
-    [20, 0x605, "02180000" + "00000000" + "08000200" + "0a580308" + "08000100" + "0a580308"],
+    [20, 0x605, "02180000" + FIRST + "08000200" + "0a580308" + "08000100" + "0a580308"],
     // The link's first; RT_SCOPE_LINK.
     [
       24,
       0x605,
-      "02200000fe03fd01" + "00000000" + "08000400" + "00000000" + "08000100" + "0a4e0001",
+      "02200000fe03fd01" + "00000000" + "08000400" + FIRST + "08000100" + "0a4e0001",
     ],
     [
       24,
       0x605,
-      "02100000fe030001" + "04000000" + "08000400" + "00000000" + "08000100" + "0a4d0000" +
+      "02100000fe030001" + "04000000" + "08000400" + FIRST + "08000100" + "0a4d0000" +
       "08000500" + "0a4e0001",
     ],
   ]);
   assert.equal(decode(files.get("etc/resolv.conf")!.content), "nameserver ::1\n");
   assert.equal(files.get("etc/resolv.conf")!.mode, 0o100644);
+});
+
+Deno.test("an agent names the interfaces before they are up, and sets up routes with their metrics", () => {
+  const one: GuestNetwork = {
+    mac: "02:42:0a:58:03:07",
+    mtu: 1500,
+    name: "eth1",
+    ipv4: { address: "10.1.0.2", prefixLength: 24, gateway: "10.1.0.1", metric: 100 },
+  };
+  const other: GuestNetwork = {
+    mac: "02:42:0a:58:03:08",
+    mtu: 1500,
+    name: "eth0",
+    routes: [{ family: "inet", destination: "10.7.0.0", prefixLength: 16, metric: 5 }],
+  };
+  const process = { args: ["/init"], env: [], network: one, furtherNetworks: [other] };
+  const { content } = unpack(initrdSegment(process)).files.get("urunc/network")!;
+  assert.equal(content.subarray(0, 16).toHex(), "02420a5803070100" + "02420a5803080000");
+  // IFLA_IFNAME, of 7 and 5 bytes.
+  const rename = (index: string, name: string) => {
+    const size = name.length + 5;
+    const text = new TextEncoder().encode(name).toHex().padEnd(16, "0");
+    return `00000000${index}${"00".repeat(8)}0${size.toString(16)}000300${text}`;
+  };
+  const messages = messagesIn(content, 2);
+  assert.deepEqual(messages.slice(1, 5), [
+    [16, 0x5, rename(FIRST!, "urunc0")],
+    [16, 0x5, rename(SECOND!, "urunc1")],
+    [16, 0x5, rename(FIRST!, "eth1")],
+    [16, 0x5, rename(SECOND!, "eth0")],
+  ]);
+  // Addresses of both, then routes that somebody has set.
+  assert.deepEqual(messages.slice(5).map(([type]) => type), [16, 16, 20, 24, 16, 16, 24]);
+  const [default_, subnet] = messages.filter(([type]) => type === 24).map(([, , payload]) =>
+    payload
+  );
+  assert.match(default_!, new RegExp(`08000400${FIRST}080005000a010001` + "0800060064000000$"));
+  assert.match(subnet!, new RegExp(`08000400${SECOND}080001000a070000` + "0800060005000000$"));
 });
 
 const heads: [name: string, head: number[], is: boolean][] = [

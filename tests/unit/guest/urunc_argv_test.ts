@@ -448,7 +448,7 @@ function judgeMemory(it: Case, memoryMiB: number): string {
   const overhead = monitorByName(it.monitor).memoryOverheadBytes({
     memoryMiB,
     vcpus: 1,
-    network: it.net === true,
+    networks: it.net === true ? 1 : 0,
     disks: it.block ? 1 : 0,
     accelerator: "kvm",
     kernelBytes: 4096,

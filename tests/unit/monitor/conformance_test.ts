@@ -168,7 +168,7 @@ for (const [name, expected] of Object.entries(monitors)) {
       monitor.memoryOverheadBytes({
         memoryMiB: 64,
         vcpus: 1,
-        network: false,
+        networks: 0,
         accelerator: "kvm",
         ...changes,
       });
@@ -176,9 +176,9 @@ for (const [name, expected] of Object.entries(monitors)) {
     assert.ok(overhead({}) > MIB);
     // Page tables alone: 8 bytes for every 4 KiB.
     assert.ok(overhead({ memoryMiB: 1024 }) - overhead({}) >= 960 * MIB / 512);
-    assert.ok(overhead({ network: true }) >= overhead({}));
+    assert.ok(overhead({ networks: 1 }) >= overhead({}));
     assert.ok(overhead({ disks: 1 }) >= overhead({}));
-    const most = overhead({ memoryMiB: 1024, network: true });
+    const most = overhead({ memoryMiB: 1024, networks: 1 });
     assert.ok(most <= expected.overheadMiB * MIB, `${most / MIB} MiB`);
   });
 
@@ -371,7 +371,7 @@ Deno.test("firecracker: the whole configuration", () => {
 Deno.test("firecracker: its memory is what was measured, with a margin", () => {
   const { memoryOverheadBytes } = monitorByName("firecracker");
   const overhead = (memoryMiB: number, openFiles = 1024) =>
-    memoryOverheadBytes({ memoryMiB, vcpus: 1, network: false, accelerator: "kvm", openFiles }) /
+    memoryOverheadBytes({ memoryMiB, vcpus: 1, networks: 0, accelerator: "kvm", openFiles }) /
     MIB;
   // Without the 4 MiB for pages of its binary, which can be reclaimed.
   const measured = [[16, 1.1], [64, 1.4], [256, 2.1], [1024, 5.4]] as const;

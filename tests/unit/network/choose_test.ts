@@ -10,6 +10,7 @@ import {
   IFF_LOOPBACK,
   IFF_UP,
 } from "../../../lib/protocol/netlink/constants.ts";
+import type { NetworkFacts } from "../../../lib/network/types.ts";
 import type { Link } from "../../../lib/protocol/netlink/link.ts";
 import type { DefaultRoute } from "../../../lib/protocol/netlink/route.ts";
 
@@ -80,23 +81,75 @@ Deno.test("chooseInterface names other interfaces with an address", () => {
     inet6(4, "fe80::4", { scope: 253 }),
     inet(5, "10.0.5.2"),
   ];
-  assert.deepEqual(choose({ links, addresses, routes: [route(3, 0)] })?.others, ["eth2"]);
+  const named = ({ further = [], others = [] }: NetworkFacts) => [
+    further.map(({ name }) => name),
+    others.map(({ name }) => name),
+  ];
+  assert.deepEqual(named(choose({ links, addresses, routes: [route(3, 0)] })!), [
+    ["eth2", "eth4"],
+    [],
+  ]);
   const one = choose({ links, addresses: addresses.slice(0, 2), routes: [route(2, 0)] })!;
   assert.equal("others" in one, false);
+});
+
+Deno.test("chooseInterface leaves out what a guest cannot have beside the first, and says why", () => {
+  const cases: { what: string; changes: Partial<Link>; reason: RegExp }[] = [
+    { what: "a tunnel", changes: { type: 65534 }, reason: /not Ethernet/ },
+    { what: "without an address", changes: { mac: undefined }, reason: /not Ethernet/ },
+    { what: "a tap", changes: { kind: "tun" }, reason: /a tap/ },
+    { what: "a bridge's port", changes: { master: 2 }, reason: /a port of a bridge/ },
+    { what: "a VLAN of another", changes: { lower: 2 }, reason: /on another interface/ },
+    {
+      what: "another ipvlan of the same",
+      changes: { mac: ethernet(2).mac },
+      reason: /hardware address is that of eth2$/,
+    },
+  ];
+  for (const { what, changes, reason } of cases) {
+    const links = [lo, ethernet(2), ethernet(3, changes), ethernet(4)];
+    const addresses = [2, 3, 4].map((index) => inet(index, `10.0.${index}.2`));
+    const facts = choose({ links, addresses, routes: [route(2, 0)] })!;
+    assert.deepEqual(facts.further?.map(({ name }) => name), ["eth4"], what);
+    assert.deepEqual(facts.others?.map(({ name }) => name), ["eth3"], what);
+    assert.match(facts.others![0]!.reason!, reason, what);
+    const quiet = choose({ links, addresses: addresses.slice(0, 1), routes: [route(2, 0)] })!;
+    assert.equal("others" in quiet, false, `${what}, without an address`);
+  }
+});
+
+Deno.test("chooseInterface gives a guest 8 interfaces at most", () => {
+  const links = Array.from({ length: 9 }, (_, at) => ethernet(at + 1));
+  const addresses = links.map(({ index }) => inet(index, `10.0.${index}.2`));
+  const facts = choose({ links, addresses, routes: [route(9, 0)] })!;
+  assert.equal(facts.name, "eth9");
+  assert.deepEqual(facts.further?.map(({ index }) => index), [1, 2, 3, 4, 5, 6, 7]);
+  assert.deepEqual(facts.others, [{ name: "eth8", reason: "a guest has at most 8" }]);
 });
 
 Deno.test("chooseInterface without a default route takes the only addressed interface", () => {
   const cases: { what: string; links?: Link[]; addresses: LinkAddress[]; expected?: string }[] = [
     { what: "one", addresses: [localhost, inet(3, "10.0.0.2")], expected: "eth3" },
     { what: "one by IPv6", addresses: [inet6(2, "fd00::2")], expected: "eth2" },
-    { what: "two", addresses: [inet(2, "10.0.0.2"), inet(3, "10.0.1.2")], expected: undefined },
     { what: "none", addresses: [localhost], expected: undefined },
     { what: "link-local only", addresses: [inet6(2, "fe80::2", { scope: 253 })] },
     { what: "down", links: [ethernet(2, { flags: 0 })], addresses: [inet(2, "10.0.0.2")] },
   ];
   for (const { what, links = [lo, ethernet(2), ethernet(3)], addresses, expected } of cases) {
-    assert.equal(choose({ links, addresses })?.name, expected, what);
+    const facts = choose({ links, addresses });
+    assert.equal(facts?.name, expected, what);
+    assert.equal(facts?.isAmbiguous, undefined, what);
   }
+});
+
+Deno.test("chooseInterface says that nothing makes one of several the first", () => {
+  const links = [lo, ethernet(2, { type: 65534 }), ethernet(3), ethernet(4)];
+  const addresses = links.map(({ index }) => inet(index, `10.0.${index}.2`));
+  const facts = choose({ links, addresses })!;
+  assert.equal(facts.isAmbiguous, true);
+  assert.equal(facts.name, "eth3");
+  assert.deepEqual(facts.further?.map(({ name }) => name), ["eth4"]);
+  assert.deepEqual(facts.others?.map(({ name }) => name), ["eth2"]);
 });
 
 Deno.test("chooseInterface reports the facts of both families", () => {
@@ -139,7 +192,16 @@ Deno.test("chooseInterface reports the facts of both families", () => {
     linkLocal: "fe80::2",
     routes: [{ family: "inet", destination: "10.7.0.0", prefixLength: 16 }],
     gateway: { inet: "10.0.0.1", inet6: "fe80::1" },
-    others: ["eth3"],
+    further: [{
+      name: "eth3",
+      index: 3,
+      mac: "02:00:00:00:00:03",
+      mtu: 1403,
+      addresses: [{ family: "inet", address: "10.0.3.2", prefixLength: 24 }],
+      routes: [{ family: "inet", destination: "10.8.0.0", prefixLength: 16 }],
+      gateway: { inet6: "fe80::3" },
+      metric: { inet6: 1 },
+    }],
   });
 });
 

@@ -71,6 +71,20 @@ Deno.test("the plans of a Linux guest on a network, with everything set", () => 
   assertGolden("plans/linux-network", [planNamespaces(input.spec), planLaunch(input)]);
 });
 
+Deno.test("the plan of a Linux guest on two networks", () => {
+  const further = [{
+    name: "net1",
+    index: 3,
+    mac: "02:42:0a:0b:00:02",
+    mtu: 1450,
+    addresses: [{ family: "inet" as const, address: "10.11.0.2", prefixLength: 24 }],
+  }];
+  assertGolden(
+    "plans/linux-networks",
+    planLaunch({ ...fullInput(), network: { ...NETWORK, further } }),
+  );
+});
+
 Deno.test("the plan of a Linux guest whose root is the container's snapshot", () => {
   const input = fullInput();
   const device = { major: 253, minor: 3 };

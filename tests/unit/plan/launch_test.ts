@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { HostError } from "../../../lib/errors.ts";
-import { planLaunch } from "../../../lib/plan/launch.ts";
+import type { NetworkFacts } from "../../../lib/network/types.ts";
+import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import { planNamespaces, planPidNamespace } from "../../../lib/plan/namespaces.ts";
 import type { Step } from "../../../lib/plan/types.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
@@ -396,4 +397,158 @@ Deno.test("a guest's memory fits into a limit given by cgroup v2's own keys", ()
     name: "HostError",
     message: /linux.resources.unified\["memory.max"\]: the container's memory limit of 1048576/,
   });
+});
+
+/** Two networks of a container, of which the second has the default route. */
+const NETWORKS: NetworkFacts = {
+  ...NETWORK,
+  name: "eth1",
+  index: 9,
+  further: [{
+    name: "eth0",
+    index: 7,
+    mac: "02:42:ac:12:00:02",
+    mtu: 1450,
+    addresses: [
+      { family: "inet", address: "172.18.0.2", prefixLength: 16 },
+      { family: "inet6", address: "fd00:18::2", prefixLength: 64 },
+    ],
+    linkLocal: "fe80::42:acff:fe12:2",
+    metric: { inet: 5 },
+    gateway: { inet: "172.18.0.1" },
+  }],
+  others: [{ name: "wg0", reason: "it is not Ethernet" }],
+};
+
+/** A Linux guest in its RAM disk, which has an agent unless it says none. */
+function linuxInput(changes: Partial<LaunchInput> = {}, agent?: "none"): LaunchInput {
+  const size = 1_000_000;
+  return launchInputOf({
+    guest: guestOf("linux"),
+    unikernel: {
+      unikernelType: "linux",
+      hypervisor: "qemu",
+      binary: "/boot/vmlinuz",
+      initrd: "/boot/initrd",
+      accelerator: "tcg",
+      agent,
+    },
+    facts: factsOf({
+      initrd: { path: "/boot/initrd", size, uid: 0, gid: 0, mode: 0o644, isInitramfs: true },
+    }),
+    network: NETWORKS,
+    ...changes,
+  });
+}
+
+Deno.test("a guest with an agent has every interface of its container, each with a tap of its own", () => {
+  const { plan, warnings, memoryBytes, usesNetwork } = planLaunch(linuxInput());
+  const { steps } = plan;
+  assert.equal(usesNetwork, true);
+  assert.deepEqual(find(steps, "removeStaleTap").map(({ name }) => name), [
+    "tap0_urunc",
+    "tap1_urunc",
+  ]);
+  assert.deepEqual(find(steps, "createTap").map(({ name, mtu }) => [name, mtu]), [
+    ["tap0_urunc", 1500],
+    ["tap1_urunc", 1450],
+  ]);
+  assert.deepEqual(find(steps, "redirect"), [
+    { step: "redirect", from: "eth1", to: "tap0_urunc" },
+    { step: "redirect", from: "eth0", to: "tap1_urunc" },
+  ]);
+  // Each lets out what is its own, and nothing that is the other's.
+  assert.deepEqual(find(steps, "filter"), [
+    {
+      ...{ step: "filter", from: "tap0_urunc", to: "eth1", mac: NETWORK.mac },
+      addresses: ["172.17.0.2"],
+    },
+    {
+      ...{ step: "filter", from: "tap1_urunc", to: "eth0", mac: "02:42:ac:12:00:02" },
+      addresses: ["172.18.0.2", "fd00:18::2", "fe80::42:acff:fe12:2"],
+    },
+  ]);
+  // By descriptors, of which the monitor's arguments speak in the order of the interfaces.
+  const opened = find(steps, "attachTap");
+  assert.deepEqual(opened.map(({ tap }) => tap), ["tap0_urunc", "tap1_urunc"]);
+  const { argv, fds } = find(steps, "startMonitor")[0]!;
+  const [first, second] = opened.map(({ name }) => fds.find((it) => it.name === name)!.fd);
+  const given = argv.filter((it) => /^tap,|^virtio-net/.test(it));
+  assert.deepEqual(given.map((it) => it.replace(",romfile=", "")), [
+    `tap,id=net0,fd=${second}`,
+    "virtio-net-pci,netdev=net0,mac=02:42:ac:12:00:02,host_mtu=1450",
+    `tap,id=net1,fd=${first}`,
+    `virtio-net-pci,netdev=net1,mac=${NETWORK.mac},host_mtu=1500`,
+  ]);
+  const { prepend } = find(steps, "copyImageFile").find((it) => it.prepend !== undefined)!;
+  assert.deepEqual([prepend!.network!, ...prepend!.furtherNetworks!].map((it) => it.name), [
+    "eth1",
+    "eth0",
+  ]);
+  assert.deepEqual(prepend!.furtherNetworks![0]!.ipv4, {
+    ...{ address: "172.18.0.2", prefixLength: 16, gateway: "172.18.0.1", metric: 5 },
+  });
+  assert.deepEqual(warnings, [
+    "the guest has eth1, eth0 and no other interface; not connected: wg0 (it is not Ethernet)",
+  ]);
+  const one = planLaunch(linuxInput({ network: { ...NETWORKS, further: undefined } }));
+  // With what is written of it in the RAM disk.
+  assert.equal(Math.floor((memoryBytes - one.memoryBytes) / MIB), 1);
+});
+
+Deno.test("in a pod a guest with an agent shares every interface", () => {
+  const spec = specOf({
+    linux: { namespaces: [{ type: "mount" }, { type: "network", path: "/run/netns/x" }] },
+  });
+  const { steps } = planLaunch(linuxInput({ spec })).plan;
+  assert.deepEqual(find(steps, "share"), [
+    { step: "share", from: "eth1", to: "tap0_urunc" },
+    { step: "share", from: "eth0", to: "tap1_urunc" },
+  ]);
+  assert.deepEqual(find(steps, "redirect"), []);
+});
+
+const oneInterface: [what: string, input: LaunchInput][] = [
+  ["without an agent", linuxInput({}, "none")],
+  ["of another kind", launchInputOf({ network: NETWORKS })],
+  [
+    "of Knative's",
+    linuxInput({
+      spec: specOf({
+        annotations: { "io.kubernetes.cri.container-name": "user-container" },
+        linux: { namespaces: [{ type: "mount" }, { type: "network", path: "/run/netns/x" }] },
+      }),
+    }),
+  ],
+];
+for (const [what, input] of oneInterface) {
+  Deno.test(`a guest ${what} has the first interface, and a warning names the others`, () => {
+    const { plan, warnings } = planLaunch(input);
+    assert.deepEqual(find(plan.steps, "createTap").map(({ name }) => name), ["tap0_urunc"]);
+    assert.equal(find(plan.steps, "attachTap").length, 1);
+    assert.deepEqual(warnings.filter((it) => it.includes("interface")), [
+      "the guest has eth1 and no other interface; not connected: eth0, wg0",
+    ]);
+  });
+}
+
+Deno.test("where no interface is the first, an agent has all, and another guest none", () => {
+  const network: NetworkFacts = { ...NETWORKS, others: undefined, isAmbiguous: true };
+  const all = planLaunch(linuxInput({ network }));
+  assert.equal(find(all.plan.steps, "createTap").length, 2);
+  assert.deepEqual(all.warnings, []);
+  const none = planLaunch(linuxInput({ network }, "none"));
+  assert.deepEqual(find(none.plan.steps, "createTap"), []);
+  assert.equal(none.usesNetwork, false);
+  assert.match(none.warnings.join("\n"), /no interface of the container has the default route/);
+});
+
+Deno.test("taps of an earlier guest that had more go as well", () => {
+  const owner = { pid: 7, startTime: "8" };
+  const taps = [{ name: "tap0_urunc", owner }, { name: "tap2_urunc", owner }];
+  const { steps } = planLaunch(launchInputOf({ network: { ...NETWORK, taps } })).plan;
+  assert.deepEqual(find(steps, "removeStaleTap"), [
+    { step: "removeStaleTap", name: "tap0_urunc", owner },
+    { step: "removeStaleTap", name: "tap2_urunc", owner },
+  ]);
 });

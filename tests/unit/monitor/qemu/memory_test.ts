@@ -3,14 +3,14 @@ import { memoryOverheadBytes, translationBufferMiB } from "../../../../lib/monit
 import { qemu } from "../../../../lib/monitor/qemu/qemu.ts";
 
 const MIB = 1024 * 1024;
-const guest = { memoryMiB: 256, vcpus: 1, network: false, accelerator: "kvm" as const };
+const guest = { memoryMiB: 256, vcpus: 1, networks: 0, accelerator: "kvm" as const };
 
 Deno.test("memory overhead grows with everything that costs memory", () => {
   const base = memoryOverheadBytes(guest);
   assert.ok(Number.isInteger(base));
   assert.ok(memoryOverheadBytes({ ...guest, memoryMiB: 4096 }) > base);
   assert.ok(memoryOverheadBytes({ ...guest, vcpus: 2 }) > base);
-  assert.ok(memoryOverheadBytes({ ...guest, network: true }) > base);
+  assert.equal(memoryOverheadBytes({ ...guest, networks: 3 }), base + 3 * MIB);
   assert.ok(memoryOverheadBytes({ ...guest, accelerator: "tcg" }) > base);
   assert.equal(memoryOverheadBytes({ ...guest, kernelBytes: 5 * MIB }), base + 5 * MIB);
 });
@@ -33,7 +33,7 @@ for (const { memoryMiB, accelerator, MiB } of measured) {
 
 Deno.test("memory overhead leaves a guest even in 64 MiB", () => {
   for (const accelerator of ["kvm", "tcg"] as const) {
-    const overhead = memoryOverheadBytes({ ...guest, memoryMiB: 64, accelerator, network: true });
+    const overhead = memoryOverheadBytes({ ...guest, memoryMiB: 64, accelerator, networks: 1 });
     assert.ok(64 * MIB - overhead > 16 * MIB);
   }
 });

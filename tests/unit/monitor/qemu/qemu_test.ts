@@ -70,6 +70,21 @@ Deno.test("argv gives the guest the container's address and MTU", () => {
   assert.ok(card?.includes("host_mtu=1400"));
 });
 
+Deno.test("argv gives the guest a card for each tap", () => {
+  const second = { tap: "tap1", tapFd: 8, mac: "02:42:0a:58:03:08", mtu: 9000 };
+  const argv = qemu.argv({ ...plain, network, furtherNetworks: [second] });
+  assert.deepEqual(argv.filter((it) => /^tap,|^virtio-net/.test(it)), [
+    "tap,id=net0,fd=6",
+    "virtio-net-pci,netdev=net0,mac=02:42:0a:58:03:07,romfile=,host_mtu=1400",
+    "tap,id=net1,fd=8",
+    "virtio-net-pci,netdev=net1,mac=02:42:0a:58:03:08,romfile=,host_mtu=9000",
+  ]);
+  assert.throws(
+    () => qemu.argv({ ...plain, network, furtherNetworks: [{ ...second, tapFd: undefined }] }),
+    /tap descriptor "-1"/,
+  );
+});
+
 Deno.test("argv does not offer an MTU to a driver that misreads it", () => {
   const argv = qemu.argv({ ...plain, network: { ...network, hideMtu: true } });
   assert.doesNotMatch(argv.join("\n"), /mtu/);
