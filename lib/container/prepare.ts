@@ -1,7 +1,7 @@
 import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { findRootDisk, hostNode } from "../block/root_disk.ts";
-import { InvalidConfigurationError } from "../errors.ts";
+import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import type { Credentials } from "../host/access.ts";
 import { blockImage, deviceDisks, volumeDisks } from "../inspect/disks.ts";
 import { gatherHostFacts, groupNamesOf } from "../inspect/facts.ts";
@@ -9,15 +9,16 @@ import { openImageRoot } from "../inspect/image.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { readBounded } from "../os/files.ts";
 import { readHosts, readResolvConf, RESOLV_CONF } from "../inspect/resolv_conf.ts";
+import { sharedMountFacts } from "../inspect/shared.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
 import { KernelStore } from "../kernels/store.ts";
 import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
-import { diskMounts } from "../oci/unsupported.ts";
+import { diskMounts, volumeMounts } from "../oci/unsupported.ts";
 import type { Spec } from "../oci/types.ts";
-import { requireNoAgent } from "../oci/validate.ts";
+import { requireNoAgent, requireNoShare } from "../oci/validate.ts";
 import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
 import { acceleratorOf } from "../plan/launch.ts";
@@ -106,7 +107,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       groupNames: configuration.device_access === "groups",
     });
     facts.disks = disksOf(bundle, { unikernel, guest, configuration }, imageRoot);
-    if (unikernel.rootDisk) addRootDisk(facts, bundle, unikernel, guest);
+    addRoot(facts, bundle, unikernel, guest, monitor);
     if (facts.groupNames !== undefined) {
       const nodes = facts.disks.flatMap(({ source }) => "device" in source ? [source.device] : []);
       Object.assign(facts.groupNames, groupNamesOf(nodes));
@@ -120,6 +121,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     }
     if (mayHaveAgent({ unikernel, guest, monitor })) {
       facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
+      addSharedMounts(facts, bundle, monitor);
     } else {
       requireNoAgent(bundle.spec);
     }
@@ -179,6 +181,32 @@ const WITHOUT_INITRD = {
   subject: "the container's root",
   otherwise: `name an initial RAM disk of the image by ${keyPrefix}initrd`,
 };
+
+/** Makes the container's root the guest's, as a disk or shared, where it is to be that. */
+function addRoot(
+  facts: HostFacts,
+  bundle: Bundle,
+  unikernel: UnikernelConfig,
+  guest: Guest,
+  monitor: Monitor,
+): void {
+  const isShareable = unikernel.sharesRoot !== undefined && monitor.sharesFiles === true;
+  try {
+    if (unikernel.rootDisk) return addRootDisk(facts, bundle, unikernel, guest);
+  } catch (error) {
+    // It is on no block device of its own, or on one that guests cannot mount.
+    if (!isShareable || !(error instanceof UnsupportedError)) throw error;
+  }
+  if (isShareable) facts.sharedRoot = { readOnly: bundle.rootReadOnly ?? false };
+}
+
+/** @throws UnsupportedError naming a volume that the guest could not see */
+function addSharedMounts(facts: HostFacts, { spec }: Bundle, monitor: Monitor): void {
+  if (monitor.sharesFiles !== true) return requireNoShare(spec);
+  // What engines bind into every container needs no file server where nothing else does.
+  const mounts = sharedMountFacts(volumeMounts(spec, facts.sharedRoot !== undefined));
+  if (mounts.length > 0) facts.sharedMounts = mounts;
+}
 
 /** Puts the root before all other disks. Nothing is unmounted yet. */
 function addRootDisk(

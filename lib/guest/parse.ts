@@ -101,7 +101,8 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  *   the program is not an init of its own;
  * - `solo5NetDev` and `solo5BlkDev` are the names of the devices in a Solo5 guest's manifest;
  * - `block` is a disk image in the image; `useDMBlock`, or `mountRootfs`, its newer name, makes the
- *   image's own root a disk; `blkMntPoint` is where the guest mounts either.
+ *   image's own root a disk; `blkMntPoint` is where the guest mounts either. With a kernel of the node and
+ *   neither of these, nor an initial RAM disk, the root is a disk where it is on one, and shared otherwise.
  *
  * @throws InvalidConfigurationError naming the key, for a value that is malformed or missing
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
@@ -136,6 +137,7 @@ export function parseUnikernel(
       ? undefined
       : supported("agent", values.agent, ["on", "none"] as const),
     ...disks(values),
+    ...(values.kernel === undefined ? {} : sharing(given)),
     solo5NetDev: values.solo5NetDev,
     solo5BlkDev: values.solo5BlkDev,
   };
@@ -273,6 +275,14 @@ function disks(
     blockMountPoint: values.blkMntPoint === undefined ? undefined : absolute(values.blkMntPoint),
     rootDisk,
   };
+}
+
+/** An image without a kernel and an initial RAM disk has its files nowhere else. */
+function sharing(given: Values): Pick<UnikernelConfig, "sharesRoot"> {
+  if (given.initrd !== undefined || given.block !== undefined) return {};
+  const disk = given.mountRootfs ?? given.useDMBlock;
+  if (disk === "true") return {};
+  return { sharesRoot: disk === undefined ? "otherwise" : "always" };
 }
 
 function contradiction(key: Key, reason: string): InvalidConfigurationError {

@@ -36,6 +36,8 @@ export interface UnikernelConfig {
   blockMountPoint?: string;
   /** The image's root file system becomes the guest's first disk. */
   rootDisk?: boolean;
+  /** The image's root is shared with the guest as its own: always, or where it cannot be a disk. */
+  sharesRoot?: "always" | "otherwise";
   /** Name of the network device in a Solo5 guest's manifest, if it is not the family's usual one. */
   solo5NetDev?: string;
   /** The same for its block device. */
@@ -76,6 +78,8 @@ export interface GuestInput {
   hosts?: string;
   /** As whom an agent runs the program; undefined: the guest has none. */
   agent?: AgentProcess;
+  /** The container's root is shared with the guest as its own. */
+  sharedRoot?: { readOnly: boolean };
 }
 
 /** A monitor, as far as a guest's command line depends on it. */

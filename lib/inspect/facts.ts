@@ -21,6 +21,9 @@ import { processorVendor } from "../host/processor.ts";
 import type { DeviceFacts, KvmFacts, MonitorFacts } from "../host/types.ts";
 import type { HostFacts, ImageFileFacts } from "./types.ts";
 
+/** Of files that are shared with a guest, as a kernel's record has it. */
+const FILES_DRIVER = "virtiofs";
+
 /** Which facts to gather. */
 export interface FactsInput {
   monitor: Monitor;
@@ -125,7 +128,8 @@ function nodeKernelFacts(
     const { kernel, kernelFormat } = isElf ? kernelFacts(root, KERNEL_FILES.elf) : image;
     const { sha256 } = isElf ? record.elf! : record.image;
     const modules = record.modules && at(statImageFile(root, KERNEL_FILES.modules));
-    return { kernel: at(kernel), kernelFormat, nodeKernel: { name, sha256, modules } };
+    const lacks = record.missing.includes(FILES_DRIVER) ? { lacksFiles: true as const } : {};
+    return { kernel: at(kernel), kernelFormat, nodeKernel: { name, sha256, modules, ...lacks } };
   } finally {
     close(root);
   }

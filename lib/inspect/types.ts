@@ -58,15 +58,29 @@ export interface HostFacts {
   disks?: DiskFacts[];
   /** The container's root is a file system of its own on a block device, which the guest is to have. */
   rootDisk?: MountedDisk;
+  /** The container's root is shared with the guest as its own; whether its mount may only be read. */
+  sharedRoot?: { readOnly: boolean };
+  /** Volumes that are shared with the guest, in config.json's order. */
+  sharedMounts?: SharedMountFacts[];
   /** The container's `/etc/resolv.conf`, for guests that take name servers. */
   resolvConf?: string;
   /** What its caller mounts as its `/etc/hosts`, for guests with an agent. */
   hosts?: string;
 }
 
+/** A volume that is shared with a guest. */
+export interface SharedMountFacts {
+  /** In config.json's `mounts`. */
+  index: number;
+  /** It is a regular file, and not a directory. */
+  isFile: boolean;
+}
+
 /** A kernel of the node. */
 export interface NodeKernelFacts {
   name: string;
+  /** It has no driver for files that are shared with it. */
+  lacksFiles?: true;
   /** Of the file that is started, in hexadecimal. */
   sha256: string;
   /** The archive with its modules, by its absolute path on the host. */

@@ -174,6 +174,8 @@ export interface Monitor extends BootingMonitor {
   };
   /** Whether it gives guests ports, for an agent. */
   takesPorts?: boolean;
+  /** Whether it has a device by which a guest with an agent sees files of the host. */
+  sharesFiles?: boolean;
   /** Whether its guest's console reads standard input. */
   readsInput: boolean;
   /** Whether it makes standard output nonblocking and drops what does not fit. */

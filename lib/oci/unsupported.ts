@@ -139,10 +139,44 @@ const CONVENTIONAL_DEVICES = new Set([
   "/dev/zero",
 ]);
 
-/** A volume that may be a disk of the guest's own, and its place in `mounts`. */
-export interface DiskMount {
+/** What engines bind into every container that a guest has of its own, or gets by its agent. */
+const GUEST_OWN = new Set([
+  "/dev/mqueue",
+  "/dev/shm",
+  "/etc/hostname",
+  "/etc/hosts",
+  "/etc/resolv.conf",
+  "/proc",
+  "/sys",
+  "/sys/fs/cgroup",
+]);
+
+/** A file or directory of the host that the container is to have, and its place in `mounts`. */
+export interface VolumeMount {
   mount: Mount & { source: string };
   index: number;
+}
+
+/**
+ * Files and directories of the host that a guest can see only when they are shared with it.
+ *
+ * @param conventional with those, too, that engines bind into every container
+ */
+export function volumeMounts(
+  { mounts }: Pick<Spec, "mounts">,
+  conventional: boolean,
+): VolumeMount[] {
+  return mounts.flatMap((mount, index) => {
+    const { source, destination } = mount;
+    if (source === undefined || !isBind(mount) || mayBeDisk(mount)) return [];
+    if (isInitProgram(destination) || GUEST_OWN.has(destination)) return [];
+    if (!conventional && CONVENTIONAL_BINDS.has(destination)) return [];
+    return [{ mount: { ...mount, source }, index }];
+  });
+}
+
+/** A volume that may be a disk of the guest's own. */
+export interface DiskMount extends VolumeMount {
   /** Who the owners on its disk are on the host, when they are others. */
   maps?: IdMaps;
 }
@@ -179,13 +213,17 @@ function reachesGuest(mount: Mount): boolean {
  *
  * @param index of `mounts`
  */
-export function unseenVolume({ destination, source }: Mount, index: number): UnsupportedProperty {
+export function unseenVolume(mount: Mount, index: number): UnsupportedProperty {
+  const { destination, source } = mount;
   return {
     property: `mounts[${index}] ${source ?? ""} at ${destination}`.replace("  ", " "),
-    reason: "the guest would not see it: volumes cannot be shared with a guest yet",
+    reason:
+      "the guest would not see it: volumes are shared only with Linux guests that have an agent, " +
+      "on a monitor with a device for that",
     remedy:
       "leave the volume out, or put its content into the image or the initrd; a block device, " +
       "or a disk image named .img or .raw, can be a disk of the guest",
+    ...(source !== undefined && isBind(mount) ? { givenByShare: true } : {}),
   };
 }
 

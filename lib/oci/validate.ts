@@ -50,7 +50,9 @@ function checkNamespacesAreUnique({ linux }: Spec): void {
 
 /** What no guest can be given is rejected, not dropped. */
 function checkUnsupported({ unsupported }: Spec): void {
-  rejectFirst(unsupported.refused.filter(({ givenByAgent }) => !givenByAgent));
+  rejectFirst(
+    unsupported.refused.filter(({ givenByAgent, givenByShare }) => !givenByAgent && !givenByShare),
+  );
 }
 
 /**
@@ -60,6 +62,13 @@ function checkUnsupported({ unsupported }: Spec): void {
  */
 export function requireNoAgent({ unsupported }: Pick<Spec, "unsupported">): void {
   rejectFirst(unsupported.refused);
+}
+
+/**
+ * @throws UnsupportedError when the container asks for files of the host, which its guest cannot share
+ */
+export function requireNoShare({ unsupported }: Pick<Spec, "unsupported">): void {
+  rejectFirst(unsupported.refused.filter(({ givenByShare }) => givenByShare));
 }
 
 function rejectFirst([first]: UnsupportedProperty[]): void {

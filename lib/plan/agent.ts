@@ -10,6 +10,7 @@ import type { AgentPorts, Monitor } from "../monitor/types.ts";
 import type { Process, Spec, User } from "../oci/types.ts";
 import { groupsOf, umaskOf } from "./credentials.ts";
 import { guestMounts } from "./guest_mounts.ts";
+import type { SharedFiles } from "./shared_files.ts";
 
 /** The ports of a guest's agent in the order of their descriptors: lib/build/guest_init/protocol.h. */
 export const AGENT_PORTS = ["stdin", "stdout", "stderr", "control"] as const;
@@ -54,6 +55,8 @@ export interface AgentInput {
   guestUser: User;
   /** The container as the guest's family sees it, without an agent. */
   guestInput: GuestInput;
+  /** What of the host's files is shared with the guest. */
+  sharedFiles?: SharedFiles;
 }
 
 /** Whether a guest has an agent. */
@@ -102,14 +105,14 @@ function ownInit(program: string): string {
     `the monitor's, and signals press the power button; ${keyPrefix}agent says what is meant, none or on`;
 }
 
-function processOf({ spec, guestUser }: AgentInput): AgentProcess {
+function processOf({ spec, guestUser, sharedFiles }: AgentInput): AgentProcess {
   const { process, hostname, domainname } = spec;
   return {
     ...furtherProcess({ ...process, user: guestUser }),
     ...(hostname ? { hostname } : {}),
     ...(domainname ? { domainname } : {}),
     sysctls: spec.linux.sysctl,
-    mounts: guestMounts(spec),
+    mounts: guestMounts(spec, sharedFiles?.volumes),
     maskedPaths: spec.linux.maskedPaths,
     readonlyPaths: spec.linux.readonlyPaths,
     readOnlyRoot: spec.root.readonly,

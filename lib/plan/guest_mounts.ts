@@ -1,6 +1,7 @@
-import type { GuestMount } from "../guest/initrd/process.ts";
+import { type GuestMount, SHARED } from "../guest/initrd/process.ts";
 import { configJson } from "../oci/config_json.ts";
 import type { Mount, Spec } from "../oci/types.ts";
+import { sharedPath, type SharedVolume } from "./shared_files.ts";
 
 /** linux/mount.h. */
 const MS_RDONLY = 1;
@@ -67,11 +68,18 @@ const DEFAULTS: readonly GuestMount[] = [
 ];
 
 /**
- * The file systems that an agent mounts in its guest: those of config.json that a kernel makes, in that
- * order. `/dev` is always the guest kernel's own devtmpfs: its disks are there.
+ * The file systems that an agent mounts in its guest: those of config.json that a kernel makes, and volumes
+ * that are shared with it, in that order. `/dev` is always the guest kernel's own devtmpfs: its disks are
+ * there.
  */
-export function guestMounts({ mounts }: Pick<Spec, "mounts">): GuestMount[] {
-  const own = mounts.flatMap((mount, index) => isKernels(mount) ? [guestMount(mount, index)] : []);
+export function guestMounts(
+  { mounts }: Pick<Spec, "mounts">,
+  volumes: readonly SharedVolume[] = [],
+): GuestMount[] {
+  const shared = new Map(volumes.map((it, position) => [it.index, sharedMount(it, position)]));
+  const own = mounts.flatMap((mount, index) =>
+    isKernels(mount) ? [guestMount(mount, index)] : shared.get(index) ?? []
+  );
   const missing = DEFAULTS.filter(({ target }) => !own.some((it) => it.target === target));
   return [...missing, ...own];
 }
@@ -96,6 +104,13 @@ function guestMount({ destination, type, options }: Mount, index: number): Guest
     flags: options.reduce(withOption, 0),
     options: isCgroup ? "" : data.join(","),
   };
+}
+
+function sharedMount(volume: SharedVolume, position: number): GuestMount {
+  const { destination, options, readOnly } = volume;
+  // A recursive one, rro, is one as well.
+  const flags = options.reduce(withOption, 0) & ~MS_RDONLY | (readOnly ? MS_RDONLY : 0);
+  return { target: destination, type: SHARED, flags, options: sharedPath(position, volume) };
 }
 
 function withOption(flags: number, option: string): number {

@@ -52,6 +52,7 @@ import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, hasInitrd, planRoot } from "./
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
+import { planSharedFiles } from "./shared_files.ts";
 import { planTerminal } from "./terminal.ts";
 import {
   type InheritedFd,
@@ -413,7 +414,8 @@ function withoutDevices({ device_access }: Configuration): { noDevices?: true } 
 
 /** @throws UnsupportedError for an image that the guest would see nothing of */
 function requireFiles({ facts }: LaunchInput): void {
-  const hasRoot = facts.initrd !== undefined || facts.disks?.some((it) => it.mountPoint === "/");
+  const hasRoot = facts.initrd !== undefined || facts.sharedRoot !== undefined ||
+    facts.disks?.some((it) => it.mountPoint === "/");
   if (facts.nodeKernel === undefined || hasRoot) return;
   throw new UnsupportedError({
     operation: "give the guest its files",
@@ -541,7 +543,11 @@ function relaysNames({ spec, network, facts }: LaunchInput): boolean {
 
 /** Whether the guest has an agent, and why. */
 export function agentOf(input: LaunchInput): AgentChoice {
-  return planAgent({ ...input, guestInput: inputWithoutAgent(input) });
+  return planAgent({
+    ...input,
+    guestInput: inputWithoutAgent(input),
+    sharedFiles: planSharedFiles(input),
+  });
 }
 
 function agentWarnings(input: LaunchInput): string[] {
@@ -589,6 +595,7 @@ function inputWithoutAgent(input: LaunchInput): GuestInput {
       mountPoint,
       fileSystem,
     })),
+    sharedRoot: planSharedFiles(input)?.root,
   };
 }
 

@@ -103,6 +103,8 @@ function processInInitrd(input: GuestInput): GuestProcess | undefined {
 function requireRoom(input: GuestInput): GuestProcess {
   const reason = input.environment === "cmdline"
     ? `${keyPrefix}environment is "cmdline"`
+    : input.sharedRoot !== undefined
+    ? "the container's root is shared with the guest, which only an agent mounts, and it has none"
     : rootOf(input) !== undefined
     ? "the guest's root is a disk, which only an agent mounts, and it has none"
     : input.isInitramfs
@@ -112,7 +114,7 @@ function requireRoom(input: GuestInput): GuestProcess {
   throw new UnsupportedError({
     operation: "load the drivers of the node's kernel",
     reason,
-    remedy: rootOf(input) === undefined
+    remedy: rootOf(input) === undefined && input.sharedRoot === undefined
       ? `leave the key out, or bring a kernel in the image, by ${keyPrefix}binary`
       : `${keyPrefix}agent "on" gives it one, which runs an init as any program`,
   });
@@ -135,6 +137,8 @@ const INITS = ["/sbin/init", "/etc/init", "/bin/init", "/usr/sbin/init", "/usr/b
 
 /** `/init` is one in a RAM disk only: on a disk it is a program of any image's. */
 function ownInit(input: GuestInput): string | undefined {
+  // Without an agent nothing would mount its files.
+  if (input.sharedRoot !== undefined) return undefined;
   const [program = ""] = argumentsOf(input);
   const isInit = INITS.includes(program) ||
     (program === DEFAULT_INIT && rootOf(input) === undefined);

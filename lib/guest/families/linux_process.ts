@@ -1,4 +1,5 @@
 import { InvalidConfigurationError } from "../../errors.ts";
+import type { AgentRoot } from "../initrd/process.ts";
 import type { GuestProcess } from "../initrd/segment.ts";
 import { keyPrefix } from "../keys.ts";
 import type { GuestInput } from "../types.ts";
@@ -31,7 +32,7 @@ const OPERATION = "pass arguments and environment";
  */
 export function processOf(input: GuestInput): GuestProcess {
   const { network, furtherNetworks, resolvConf, hosts, agent } = input;
-  const root = rootOf(input);
+  const root = agentRootOf(input);
   const env = new Map<string, string>();
   // An agent gives the program what config.json has, and no more.
   if (agent === undefined) { for (const entry of PRESET) env.set(nameOf(entry), entry); }
@@ -47,12 +48,17 @@ export function processOf(input: GuestInput): GuestProcess {
     ...(network === undefined || resolvConf === undefined ? {} : { resolvConf }),
     ...(agent === undefined ? {} : { agent }),
     ...(agent === undefined || hosts === undefined ? {} : { hosts }),
-    ...(agent === undefined || root === undefined
-      ? {}
-      : { root: { disk: root.name, readOnly: root.readOnly } }),
+    ...(agent === undefined || root === undefined ? {} : { root }),
   };
   check(process);
   return process;
+}
+
+/** What an agent makes the guest's root; undefined: that is the RAM disk. */
+function agentRootOf(input: GuestInput): AgentRoot | undefined {
+  if (input.sharedRoot !== undefined) return { readOnly: input.sharedRoot.readOnly };
+  const disk = rootOf(input);
+  return disk === undefined ? undefined : { disk: disk.name, readOnly: disk.readOnly };
 }
 
 /** The program and its arguments. */
@@ -60,7 +66,7 @@ export function argumentsOf(input: GuestInput): string[] {
   const { args: given, cmdline = "" } = input;
   const args = given.length > 0 ? given : splitArguments(cmdline, `${keyPrefix}cmdline`);
   if (args.length > 0) return args;
-  return [rootOf(input) === undefined ? DEFAULT_INIT : DEFAULT_ROOT_INIT];
+  return [agentRootOf(input) === undefined ? DEFAULT_INIT : DEFAULT_ROOT_INIT];
 }
 
 function nameOf(entry: string): string {

@@ -24,7 +24,13 @@ export interface AgentProcess {
   readOnlyRoot: boolean;
 }
 
-/** A file system of the guest's kernel. */
+/**
+ * The type of a mount that is a part of what is shared with the guest. Its options are the path in there:
+ * `v/0` of a directory, `v/0/file` of a file.
+ */
+export const SHARED = "virtiofs";
+
+/** A file system of the guest's kernel, or what is shared with the guest: {@linkcode SHARED}. */
 export interface GuestMount {
   /** Absolute. */
   target: string;
@@ -35,10 +41,10 @@ export interface GuestMount {
   options: string;
 }
 
-/** The disk that an agent makes the guest's root. */
+/** What an agent makes the guest's root. */
 export interface AgentRoot {
-  /** Below /dev in the guest. */
-  disk: string;
+  /** A disk, by its name below /dev in the guest; undefined: the container's root, which is shared. */
+  disk?: string;
   readOnly: boolean;
 }
 
@@ -68,7 +74,7 @@ export function processFile(process: AgentProcess, root?: AgentRoot): Uint8Array
     `gid=${gid}`,
     ...(groups.length === 0 ? [] : [`groups=${groups.join(",")}`]),
     `umask=${umask}`,
-    ...(root === undefined ? [] : [`root=${root.disk}:${root.readOnly ? "ro" : "rw"}`]),
+    ...(root === undefined ? [] : [rootRecord(root)]),
     `cwd=${cwd}`,
     ...(hostname === undefined ? [] : [`hostname=${hostname}`]),
     ...(domainname === undefined ? [] : [`domainname=${domainname}`]),
@@ -84,4 +90,9 @@ export function processFile(process: AgentProcess, root?: AgentRoot): Uint8Array
     ...(process.readOnlyRoot ? ["read-only-root"] : []),
   ];
   return new TextEncoder().encode(records.map((record) => `${record}\0`).join(""));
+}
+
+function rootRecord({ disk, readOnly }: AgentRoot): string {
+  const mode = readOnly ? "ro" : "rw";
+  return disk === undefined ? `shared-root=${mode}` : `root=${disk}:${mode}`;
 }

@@ -20,7 +20,7 @@ export interface GuestProcess {
   hosts?: string;
   /** As whom an agent runs it; undefined: it becomes the guest's process 1. */
   agent?: AgentProcess;
-  /** The disk that the agent makes the root; undefined: that is the RAM disk. */
+  /** What the agent makes the root; undefined: that is the RAM disk. */
   root?: AgentRoot;
 }
 

@@ -448,7 +448,7 @@ Deno.test("parseUnikernel refuses a misspelt prefix, also beside a whole descrip
 /** `minimalConfig` with a kernel of the node. */
 const nodeConfig = (kernel: string): UnikernelConfig => {
   const { binary: _, ...rest } = minimalConfig;
-  return { ...rest, kernel, rootDisk: true };
+  return { ...rest, kernel, rootDisk: true, sharesRoot: "otherwise" };
 };
 
 Deno.test("an image that brings no kernel runs with the node's, which the operator or a key names", () => {
@@ -459,9 +459,15 @@ Deno.test("an image that brings no kernel runs with the node's, which the operat
   assert.deepEqual(parse({ kernel: "6.12.1+deb13-cloud" }), nodeConfig("6.12.1+deb13-cloud"));
   assert.deepEqual(parse({ kernel: "mine" }, "debian"), nodeConfig("mine"));
   const initrd = parse({ kernel: "k", initrd: "/initrd" });
-  assert.deepEqual(initrd, { ...nodeConfig("k"), initrd: "/initrd", rootDisk: false });
-  assert.equal(parse({ kernel: "k", block: "/disk" }).rootDisk, false);
-  assert.equal(parse({ kernel: "k", mountRootfs: "false" }).rootDisk, false);
+  const { sharesRoot: _, ...unshared } = nodeConfig("k");
+  assert.deepEqual(initrd, { ...unshared, initrd: "/initrd", rootDisk: false });
+  const rootOf = (values: Record<string, string>) => {
+    const { rootDisk, sharesRoot } = parse({ kernel: "k", ...values });
+    return [rootDisk, sharesRoot];
+  };
+  assert.deepEqual(rootOf({ block: "/disk" }), [false, undefined]);
+  assert.deepEqual(rootOf({ mountRootfs: "false" }), [false, "always"]);
+  assert.deepEqual(rootOf({ mountRootfs: "true" }), [true, undefined]);
   assert.equal(parse({ kernel: "k", hypervisor: "firecracker" }).hypervisor, "firecracker");
   // It brings one.
   assert.deepEqual(parse(minimal, "debian"), minimalConfig);

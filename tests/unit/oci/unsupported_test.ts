@@ -3,7 +3,7 @@ import { guestArguments } from "../../../lib/oci/init_program.ts";
 import { parseSpec } from "../../../lib/oci/parse.ts";
 import { diskMounts, refusedProperties, warnedProperties } from "../../../lib/oci/unsupported.ts";
 import { specTable } from "../../../lib/oci/spec_table.ts";
-import { requireNoAgent, validate } from "../../../lib/oci/validate.ts";
+import { requireNoAgent, requireNoShare, validate } from "../../../lib/oci/validate.ts";
 import { specOf } from "../../support/plan_inputs.ts";
 
 /** config.json that engines write when nothing special is asked for. */
@@ -61,14 +61,8 @@ const NAMESPACES = { namespaces: [{ type: "uts" }, { type: "network" }] };
 /** For each property that is refused by unsupported: what makes it so, and the words of the error. */
 const REFUSED: Record<string, [changes: Record<string, unknown>, words: RegExp][]> = {
   "mounts": [
-    [
-      {
-        mounts: [{ destination: "/data", type: "bind", source: "/srv", options: ["rbind"] }],
-      },
-      /mounts\[0\] \/srv at \/data.*volumes/,
-    ],
     [{ mounts: [{ destination: "/x", type: "ext4", source: "/dev/sda1" }] }, /\/dev\/sda1/],
-    [{ mounts: [{ destination: "/proc/x", source: "/srv", options: ["bind"] }] }, /\/proc\/x/],
+    [{ mounts: [{ destination: "/x", options: ["bind"] }] }, /mounts\[0\] at \/x.*volumes/],
   ],
   "linux.devices": [
     [
@@ -114,6 +108,23 @@ Deno.test("unsupported properties are rejected by name", async (t) => {
       });
     }
   }
+});
+
+Deno.test("a volume is refused where nothing can be shared with the guest", () => {
+  const cases: [Record<string, unknown>, RegExp][] = [
+    [
+      { destination: "/data", type: "bind", source: "/srv", options: ["rbind"] },
+      /mounts\[0\] \/srv at \/data.*volumes/,
+    ],
+    [{ destination: "/proc/x", source: "/srv", options: ["bind"] }, /\/proc\/x/],
+  ];
+  for (const [mount, message] of cases) {
+    const spec = specOf({ mounts: [mount] });
+    validate(spec);
+    assert.throws(() => requireNoShare(spec), { name: "UnsupportedError", message });
+    assert.throws(() => requireNoAgent(spec), { name: "UnsupportedError", message });
+  }
+  requireNoShare(specOf({ mounts: [{ destination: "/cache", type: "tmpfs" }] }));
 });
 
 Deno.test("a file system in memory is refused where nothing in the guest would mount it", () => {

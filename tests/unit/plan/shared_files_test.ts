@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { UnsupportedError } from "../../../lib/errors.ts";
+import type { Mount } from "../../../lib/oci/types.ts";
+import { volumeMounts } from "../../../lib/oci/unsupported.ts";
+import { guestMounts } from "../../../lib/plan/guest_mounts.ts";
+import { planSharedFiles, type SharedFilesInput } from "../../../lib/plan/shared_files.ts";
+
+const bind = (source: string, destination: string, ...options: string[]): Mount => ({
+  type: "bind",
+  source,
+  destination,
+  options: ["rbind", ...options],
+});
+
+const PROC: Mount = { type: "proc", source: "proc", destination: "/proc", options: [] };
+const MOUNTS = [
+  PROC,
+  bind("/srv/data", "/data", "noexec"),
+  { type: "tmpfs", source: "tmpfs", destination: "/data/cache", options: ["nosuid"] },
+  bind("/srv/app.conf", "/etc/app.conf", "rro"),
+];
+
+function inputOf(facts: SharedFilesInput["facts"], more: Partial<SharedFilesInput> = {}) {
+  return {
+    spec: { mounts: MOUNTS, root: { path: "rootfs", readonly: false } },
+    monitor: { title: "QEMU", sharesFiles: true },
+    facts,
+    ...more,
+  };
+}
+
+const VOLUMES = [{ index: 1, isFile: false }, { index: 3, isFile: true }];
+
+Deno.test("nothing is shared with a guest that has its files in a disk or RAM disk", () => {
+  assert.equal(planSharedFiles(inputOf({})), undefined);
+});
+
+Deno.test("volumes are shared in config.json's order, each as it asks", () => {
+  const shared = planSharedFiles(inputOf({ sharedMounts: VOLUMES }));
+  assert.equal(shared?.root, undefined);
+  assert.deepEqual(
+    shared?.volumes.map(({ source, destination, isFile, readOnly }) => [
+      source,
+      destination,
+      isFile,
+      readOnly,
+    ]),
+    [["/srv/data", "/data", false, false], ["/srv/app.conf", "/etc/app.conf", true, true]],
+  );
+});
+
+Deno.test("a root is read-only by its mount or by config.json", () => {
+  const readonly = (ofMount: boolean, ofSpec: boolean) =>
+    planSharedFiles(inputOf({ sharedRoot: { readOnly: ofMount } }, {
+      spec: { mounts: [], root: { path: "rootfs", readonly: ofSpec } },
+    }))?.root?.readOnly;
+  assert.deepEqual(
+    [readonly(false, false), readonly(true, false), readonly(false, true)],
+    [false, true, true],
+  );
+});
+
+Deno.test("the agent mounts volumes among its file systems, in config.json's order", () => {
+  const { volumes } = planSharedFiles(inputOf({ sharedMounts: VOLUMES }))!;
+  const mounts = guestMounts({ mounts: MOUNTS }, volumes).slice(-4);
+  assert.deepEqual(mounts, [
+    { target: "/proc", type: "proc", flags: 0, options: "" },
+    // MS_NOEXEC, MS_NOSUID, MS_RDONLY: linux/mount.h.
+    { target: "/data", type: "virtiofs", flags: 8, options: "v/0" },
+    { target: "/data/cache", type: "tmpfs", flags: 2, options: "" },
+    { target: "/etc/app.conf", type: "virtiofs", flags: 1, options: "v/1/file" },
+  ]);
+});
+
+Deno.test("what cannot be shared is refused by its name, with what can", () => {
+  const refused = (input: SharedFilesInput, ...texts: RegExp[]) => {
+    for (const text of texts) {
+      assert.throws(() => planSharedFiles(input), (error) => {
+        assert.ok(error instanceof UnsupportedError);
+        assert.match(error.message, text);
+        return true;
+      });
+    }
+  };
+  const monitor = { title: "Firecracker" };
+  refused(inputOf({ sharedMounts: VOLUMES }, { monitor }), /mounts\[1\] \/srv\/data: Firecracker/);
+  refused(
+    inputOf({ sharedRoot: { readOnly: false } }, { monitor }),
+    /the container's root: Firecracker/,
+  );
+  const nodeKernel = { name: "small", sha256: "", lacksFiles: true as const };
+  refused(
+    inputOf({ sharedRoot: { readOnly: false }, nodeKernel }),
+    /the node's kernel small has no driver virtiofs/,
+  );
+});
+
+Deno.test("volumes are all binds but disks, and what a guest has of its own", () => {
+  const mounts = [
+    ...MOUNTS,
+    bind("/srv/disk.img", "/disk"),
+    bind("/var/lib/docker/hosts", "/etc/hosts"),
+    bind("/run/shm", "/dev/shm"),
+    bind("/var/lib/kubelet/token", "/var/run/secrets/kubernetes.io/serviceaccount", "ro"),
+    bind("/usr/bin/docker-init", "/sbin/docker-init"),
+  ];
+  const places = (conventional: boolean) =>
+    volumeMounts({ mounts }, conventional).map(({ index }) => index);
+  assert.deepEqual(places(false), [1, 3]);
+  // The token is of use only where all of the container's files are the guest's.
+  assert.deepEqual(places(true), [1, 3, 7]);
+});
