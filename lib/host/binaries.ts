@@ -71,6 +71,7 @@ export function findFirmware(
       operation: "use configured firmware",
       subject,
       reason: `${configured} is not a regular file`,
+      remedy: `name the file, or leave ${subject} out: it is then searched for`,
     });
   }
   const places = [...inDataPaths(paths, configuration?.data_paths ?? []), ...paths];
@@ -141,6 +142,9 @@ function configuredBinary(monitor: Monitor, path: string): string {
       operation: "use configured monitor",
       subject,
       reason: `${path} is not an executable regular file`,
+      remedy: statIfThere(path)?.isFile
+        ? `chmod 0755 ${path}`
+        : `name the program, or leave ${subject} out: it is then searched for`,
     });
   }
   return Deno.realPathSync(path);

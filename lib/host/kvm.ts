@@ -19,6 +19,9 @@ const KVM_CHECK_EXTENSION = 0xae03;
 /** linux/kvm.h: KVM_API_VERSION; has not changed since Linux 2.6.22. */
 const API_VERSION = 12;
 
+/** Makes the node; the number is in linux/kvm.h and linux/miscdevice.h. */
+export const MAKE_KVM = "mknod -m 0660 /dev/kvm c 10 232";
+
 /** The kernel interface that the probe uses; replaced in tests. */
 export interface KvmInterface {
   open(path: string): number;
@@ -43,8 +46,9 @@ export function probeKvm(path = "/dev/kvm", linux: KvmInterface = LINUX): KvmFac
   if (device === undefined) {
     return {
       usable: false,
-      reason: `${path} does not exist: load the kernel module (modprobe ${arch.kvm.modules}), ` +
-        `turn on ${arch.kvm.feature} in the firmware setup, or, in a virtual machine, have nested ` +
+      reason:
+        `${path} does not exist: load the kernel module (modprobe ${arch.kvm.modules}), make the node ` +
+        `where it is loaded (${MAKE_KVM}), turn on ${arch.kvm.feature} in the firmware setup, or, in a virtual machine, have nested ` +
         "virtualisation turned on by its host",
     };
   }
@@ -66,7 +70,10 @@ function probeOpen(path: string, fd: number, linux: KvmInterface): Omit<KvmFacts
   try {
     apiVersion = linux.ioctl(fd, KVM_GET_API_VERSION, 0);
   } catch (error) {
-    return { usable: false, reason: `${path} is not KVM (${codeOf(error)})` };
+    return {
+      usable: false,
+      reason: `${path} is not KVM (${codeOf(error)}): rm ${path}; ${MAKE_KVM}`,
+    };
   }
   const unusable = (reason: string) => ({ usable: false, apiVersion, reason });
   if (apiVersion !== API_VERSION) {

@@ -158,6 +158,7 @@ function existingTun(facts: HostFacts): DeviceFacts {
     operation: "plan device",
     subject: "/dev/net/tun",
     reason: "the guest has a network and there is no /dev/net/tun on this machine",
-    remedy: "load the kernel module: modprobe tun",
+    remedy: "load the kernel module: modprobe tun; or make the node: mkdir -p /dev/net; " +
+      "mknod -m 0666 /dev/net/tun c 10 200",
   });
 }

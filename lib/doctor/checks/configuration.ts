@@ -1,4 +1,5 @@
 import type { IdRange, NodeFacts } from "../facts.ts";
+import { replaceIn } from "./fix.ts";
 import { type Line, Lines } from "./types.ts";
 
 /** The configuration file: mistakes with their lines, and what of the Go implementation's is ignored. */
@@ -12,7 +13,7 @@ export function checkConfigurationFile(
     const where = line === undefined ? path : `${path}:${line}`;
     const text = `${where}: ${subject === "" ? "" : `${subject}: `}${reason}`;
     const fix = remedy ?? `correct it; urunc config check ${path} says more`;
-    if (kind === "error") lines.fail(text, fix);
+    if (kind === "error") lines.fail(text, correctSpelling(path, subject, fix, line) ?? fix);
     else lines.warn(`${text}`, `remove ${subject} from ${path}`);
   }
   if (isThere && findings.length === 0) lines.ok(`${path} is valid`);
@@ -25,6 +26,19 @@ export function checkConfigurationFile(
   const user = values.ids.default_user;
   if (user !== undefined) checkDefaultUser(user, subordinateIds, path, lines);
   return lines.lines;
+}
+
+/** @returns a command, where the remedy of a finding is another spelling of its key */
+function correctSpelling(
+  path: string,
+  subject: string,
+  remedy: string,
+  line: number | undefined,
+): string | undefined {
+  const [, right] = /^did you mean "(\w+)"\?$/.exec(remedy) ?? [];
+  const [wrong] = /\w+$/.exec(subject) ?? [];
+  if (right === undefined || wrong === undefined || line === undefined) return undefined;
+  return replaceIn(path, wrong, right, line);
 }
 
 function checkDefaultUser(

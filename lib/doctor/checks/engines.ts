@@ -1,4 +1,5 @@
 import type { CrioFacts, DockerFacts, NodeFacts } from "../facts.ts";
+import { replaceIn } from "./fix.ts";
 import { type Line, Lines } from "./types.ts";
 
 /** The name of the shim, as containerd's configuration has it. */
@@ -57,7 +58,8 @@ function checkHandlers({ containerd, kubelet }: NodeFacts, lines: Lines): void {
     if (runtime.type !== RUNTIME_TYPE) {
       lines.fail(
         `the runtime ${name} has the type ${JSON.stringify(runtime.type)}`,
-        `set runtime_type = "${RUNTIME_TYPE}" in ${path}, and restart containerd`,
+        correctType(path, runtime.type, "containerd") ??
+          `set runtime_type = "${RUNTIME_TYPE}" in ${path}, and restart containerd`,
       );
       continue;
     }
@@ -78,6 +80,13 @@ function checkHandlers({ containerd, kubelet }: NodeFacts, lines: Lines): void {
       );
     }
   }
+}
+
+/** @returns a command, where the wrong type is one; any other word may stand for something else in that file */
+function correctType(path: string, wrong: string, unit: string): string | undefined {
+  if (!wrong.includes(".")) return undefined;
+  const command = replaceIn(path, JSON.stringify(wrong), JSON.stringify(RUNTIME_TYPE));
+  return `${command}; systemctl restart ${unit}`;
 }
 
 function coversAnnotations(pattern: string): boolean {
@@ -181,7 +190,10 @@ function checkDockerRuntime(
   if (path !== undefined && !isExecutable) {
     lines.fail(`the runtime ${name}: ${path} is not an executable file`, correct(docker, name));
   } else if (type !== undefined && type !== RUNTIME_TYPE) {
-    lines.fail(`the runtime ${name} has the type ${JSON.stringify(type)}`, correct(docker, name));
+    lines.fail(
+      `the runtime ${name} has the type ${JSON.stringify(type)}`,
+      correctType(docker.path, type, "docker") ?? correct(docker, name),
+    );
   } else if (path === undefined && type === undefined) {
     lines.fail(`the runtime ${name} has neither a path nor a type`, correct(docker, name));
   } else if (docker.running !== undefined && !docker.running.runtimes.includes(name)) {

@@ -1,4 +1,5 @@
 import { arch } from "../../arch/arch.ts";
+import { MAKE_KVM } from "../../host/kvm.ts";
 import type { DeviceFacts } from "../../host/types.ts";
 import type { NodeFacts } from "../facts.ts";
 import { type Line, Lines } from "./types.ts";
@@ -10,6 +11,13 @@ const NEEDED_CONTROLLERS: readonly { names: string[]; what: string; isRequired: 
   { names: ["cpu"], what: "limits of processors", isRequired: false },
   { names: ["cpuset"], what: "pinning to processors", isRequired: false },
 ];
+
+/**
+ * The driver, and its node where the module does not bring it: in a container, or without udev. Mode and
+ * number: udev's rules of systemd, linux/if_tun.h.
+ */
+const LOAD_TUN = "modprobe tun; [ -e /dev/net/tun ] || " +
+  "{ mkdir -p /dev/net; mknod -m 0666 /dev/net/tun c 10 200; }";
 
 /** The kernel and what confines monitors. */
 export function checkKernel({ kernel, security }: NodeFacts): Line[] {
@@ -51,8 +59,9 @@ export function checkKvm(facts: NodeFacts): Line[] {
   if (kvm.device === undefined) {
     report(
       "/dev/kvm does not exist",
-      `${loadKvm()}; without ${arch.kvm.feature} in the firmware setup, or nested virtualisation on ` +
-        'the host of this machine, only emulation is left: accelerator = "tcg" in the configuration',
+      `${loadKvm()}; [ -e /dev/kvm ] || ${MAKE_KVM} # without ${arch.kvm.feature} in the firmware setup, ` +
+        "or nested virtualisation on the host of this machine, only emulation is left: " +
+        'accelerator = "tcg" in the configuration',
     );
     return lines.lines;
   }
@@ -88,7 +97,7 @@ function loadKvm(): string {
 export function checkDevices(facts: NodeFacts): Line[] {
   const lines = new Lines("network");
   if (facts.tun === undefined) {
-    lines.fail("/dev/net/tun does not exist: guests have no network", "modprobe tun");
+    lines.fail("/dev/net/tun does not exist: guests have no network", LOAD_TUN);
   } else lines.ok(describeDevice(facts.tun, facts));
   if (facts.vhostNet !== undefined) lines.ok("/dev/vhost-net is there, and not used");
   return lines.lines;

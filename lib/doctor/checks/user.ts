@@ -83,7 +83,7 @@ function checkNode(device: DeviceFacts, facts: NodeFacts, who: Credentials, line
   }
   lines.fail(
     `${name} does not get in: device_access = "groups", and ${node}: no group would change that`,
-    `${openToGroup(device)}; or device_access = "private" in ${facts.configuration.path}`,
+    `${openToGroup(device)} # or device_access = "private" in ${facts.configuration.path}`,
   );
 }
 

@@ -18,7 +18,12 @@ export async function surveyContainerd(): Promise<ContainerdFacts | undefined> {
   if (version === undefined && text === undefined) return undefined;
   const about = version === undefined ? { path: PATH } : { path: PATH, version };
   const none = { ...about, criDisabled: false, runtimes: {}, cni: CNI };
-  const dump = await ask(["containerd", "--config", PATH, "config", "dump"]);
+  // It starts without a file, and does not dump one that is not there.
+  const dump = await ask(
+    text === undefined
+      ? ["containerd", "config", "default"]
+      : ["containerd", "--config", PATH, "config", "dump"],
+  );
   if (dump !== undefined && !dump.success) {
     return { ...none, problem: { reason: lastLine(dump.stderr) } };
   }

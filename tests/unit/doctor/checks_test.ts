@@ -76,7 +76,7 @@ const CASES: [
     /emulated here/,
     /nested/,
   ],
-  ["no tun", (it) => delete it.tun, "fail", "network", /\/dev\/net\/tun/, /^modprobe tun$/],
+  ["no tun", (it) => delete it.tun, "fail", "network", /\/dev\/net\/tun/, /^modprobe tun; \[ -e/],
   [
     "a group is missing",
     (it) => {
@@ -437,7 +437,7 @@ const CASES: [
     "fail",
     "containerd",
     /"io\.containerd\.urunc\.v1"/,
-    /runtime_type = "io\.containerd\.urunc\.v2"/,
+    /^sed -i '.*' \/etc\/containerd\/config\.toml; systemctl restart containerd$/,
   ],
   [
     "containerd passes no annotations on",
@@ -518,7 +518,7 @@ const CASES: [
     "fail",
     "docker",
     /"io\.containerd\.urunc"/,
-    /runtimeType/,
+    /^sed -i '.*' \/etc\/docker\/daemon\.json; systemctl restart docker$/,
   ],
   [
     "docker's runtime is a file that is not there",
