@@ -181,7 +181,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "acceleratorOf agentOf agentWarnings connected deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryInput monitorDefaults monitorInputOf monitorNetworks networkOf numbered otherInterfaces planLaunch planStop requireAbilities requireFiles vcpusOf withoutDevices",
   "lib/plan/memory.ts": "bootMiB guestMemoryMiB neededMemoryBytes overheadBytes usableMiB",
   "lib/plan/namespaces.ts":
-    "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace sharesNetwork sharesPids",
+    "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace sharesNetwork sharesPids withJoinedHostname",
   "lib/plan/network.ts":
     "guestNetwork interfaceSteps linkLocalOf networkMode onlyFirst outgoingSteps planNetwork takenInterfaces withoutFamily",
   "lib/plan/policy.ts":

@@ -27,7 +27,12 @@ import {
 import { planUsers } from "../plan/policy.ts";
 import { type ProcessesPlan, withStandardLimits } from "../plan/processes.ts";
 import { offersController } from "../cgroups/plan.ts";
-import { hasOwnNetwork, planNamespaces, planPidNamespace } from "../plan/namespaces.ts";
+import {
+  hasOwnNetwork,
+  planNamespaces,
+  planPidNamespace,
+  withJoinedHostname,
+} from "../plan/namespaces.ts";
 import { tapInUse } from "../network/tap.ts";
 import { networkMode, takenInterfaces } from "../plan/network.ts";
 import type { PlannedUserNamespace } from "../plan/user_namespace.ts";
@@ -332,7 +337,7 @@ async function launch(
   preload("../cgroups/membership.ts");
   preload("../hooks.ts");
   preload("../network/arrival.ts");
-  const { times } = await expect(creation, "performed");
+  const { times, hostname } = await expect(creation, "performed");
   const container = readNamespaces(init.pid);
   timeline.init.namespaces = courseOf(init.pid, namespaces, times);
   did("namespaces");
@@ -350,7 +355,12 @@ async function launch(
   const lacksNetwork = ownNetwork && network === undefined;
   const isAmbiguous = lacksNetwork && hasAddress(init.pid);
   if (isAmbiguous) options.warn?.(NO_INTERFACE);
-  const input = launchInput(options, prepared, { ...creation, directory: directory.path, network });
+  const input = launchInput(options, prepared, {
+    ...creation,
+    directory: directory.path,
+    network,
+    hostname,
+  });
   const planned = planLaunch(input);
   for (const warning of planned.warnings) options.warn?.(warning);
   if (isWatched()) logDecisions(creation, input, planned);
@@ -465,7 +475,8 @@ function planDry(options: CreateOptions, prepared: Prepared): Launch {
 interface Made {
   directory: string;
   network: NetworkFacts | "later" | undefined;
-  /** Undefined, as what follows, when only a plan is made. */
+  /** Of the UTS namespace; undefined, as what follows, when only a plan is made. */
+  hostname?: string;
   cgroup?: Cgroup;
   hostId?: number;
 }
@@ -473,9 +484,9 @@ interface Made {
 function launchInput(
   options: CreateOptions,
   prepared: Prepared,
-  { directory, network, cgroup, hostId }: Made,
+  { directory, network, hostname, cgroup, hostId }: Made,
 ): LaunchInput {
-  const { spec } = options.bundle;
+  const spec = withJoinedHostname(options.bundle.spec, hostname);
   const users = planUsers(spec, prepared.configuration, hostId);
   return {
     ...prepared,

@@ -48,7 +48,8 @@ export type CreatorMessage =
   | { type: "released" };
 
 export type InitMessage =
-  | { type: "performed"; times: StepTimes }
+  /** `hostname` is the one of init's UTS namespace by then. */
+  | { type: "performed"; times: StepTimes; hostname: string }
   | { type: "network"; network: NetworkFacts | null }
   | { type: "releaseRootfs" }
   | { type: "barrier"; times: StepTimes }

@@ -70,7 +70,7 @@ export function runInit(observer: Observer): number {
       context.state = message.state;
       context.observer = clock;
       perform(message.plan, context);
-      channel.send({ type: "performed", times: clock.times() });
+      channel.send({ type: "performed", times: clock.times(), hostname: Deno.hostname() });
     } catch (error) {
       reportFailure(channel, failureOf(error));
       return 1;

@@ -44,6 +44,22 @@ export function planNamespaces(spec: Spec): LaunchPlan {
   return { version: PLAN_VERSION, phase: "namespaces", steps };
 }
 
+/** What a guest can be called: hostname(7); 64 is HOST_NAME_MAX of Linux. */
+const HOSTNAME = /^[A-Za-z0-9_.-]{1,64}$/;
+
+/**
+ * Gives a container the name of the UTS namespace that it joins, a pod's: containerd writes the name
+ * into the sandbox's config.json only. A namespace without a proper name, as the kernel's "(none)", has
+ * none for the guest either.
+ *
+ * @param hostname of that namespace; undefined: it is not known yet
+ */
+export function withJoinedHostname(spec: Spec, hostname: string | undefined): Spec {
+  const isJoined = namespaceOf(spec, "uts")?.path !== undefined;
+  const isNamed = hostname !== undefined && HOSTNAME.test(hostname);
+  return spec.hostname === undefined && isJoined && isNamed ? { ...spec, hostname } : spec;
+}
+
 /** The PID namespace that init is created in; the creator prepares it before it spawns init. */
 export type PidNamespace = { kind: "new" } | { kind: "join"; path: string };
 

@@ -93,6 +93,8 @@ testIf("CRI: exec probes, kubectl exec with and without a terminal, and attach o
 
   const probe = sh("echo looked; ! busybox test -e /tmp/ill");
   assert.deepEqual(await cri.exec(id, probe), { stdout: "looked\n", stderr: "", exitCode: 0 });
+  // containerd writes it into the sandbox's config.json only.
+  assert.equal((await cri.exec(id, ["busybox", "hostname"])).stdout, "pod\n");
   assert.equal((await cri.exec(id, sh(": >/tmp/ill"))).exitCode, 0);
   assert.deepEqual(await cri.exec(id, probe), { stdout: "looked\n", stderr: "", exitCode: 1 });
   await assert.rejects(

@@ -3,7 +3,11 @@ import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { HostError } from "../../../lib/errors.ts";
 import type { NetworkFacts } from "../../../lib/network/types.ts";
 import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
-import { planNamespaces, planPidNamespace } from "../../../lib/plan/namespaces.ts";
+import {
+  planNamespaces,
+  planPidNamespace,
+  withJoinedHostname,
+} from "../../../lib/plan/namespaces.ts";
 import type { Step } from "../../../lib/plan/types.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { factsOf, launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
@@ -343,6 +347,17 @@ Deno.test("namespaces", async (t) => {
     const joined = specOf({ linux: { namespaces: [{ type: "uts", path: "/proc/1/ns/uts" }] } });
     assert.deepEqual(find(planNamespaces(joined).steps, "hostname"), []);
     assert.equal(find(planNamespaces(specOf()).steps, "hostname").length, 1);
+  });
+  await t.step("the name of a joined UTS namespace is the guest's", () => {
+    const joined = (hostname: string) =>
+      specOf({ hostname, linux: { namespaces: [{ type: "uts", path: "/proc/1/ns/uts" }] } });
+    assert.equal(withJoinedHostname(joined(""), "pod-0").hostname, "pod-0");
+    assert.equal(withJoinedHostname(joined("own"), "pod-0").hostname, "own");
+    for (const name of ["(none)", "a:b", "", "x".repeat(65), undefined]) {
+      assert.equal(withJoinedHostname(joined(""), name).hostname, undefined, name);
+    }
+    const fresh = specOf({ hostname: "" });
+    assert.equal(withJoinedHostname(fresh, "of-the-host").hostname, undefined);
   });
   await t.step("the PID namespace is the creator's part", () => {
     assert.deepEqual(planPidNamespace(specOf()), { kind: "new" });
