@@ -2,6 +2,7 @@ import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import { suggestion } from "../os/suggestion.ts";
 import { kernelNameForm } from "./kernel/name.ts";
 import { type Key, keyPrefix, keys, projectPrefix } from "./keys.ts";
+import { describedInstead, ownAnnotations } from "./pod.ts";
 import { guestTypes } from "./families/registry.ts";
 import type { UnikernelConfig, UnikernelType } from "./types.ts";
 import {
@@ -70,13 +71,15 @@ const grammarsOf = ({ names }: MonitorSupport): Grammars => ({
 
 /**
  * Whether a container is a guest. It is when an annotation begins with `com.urunc.`, so that a misspelt
- * key is an error and does not make an ordinary container; or when the image has a `/urunc.json`.
+ * key is an error and does not make an ordinary container; or when the image has a `/urunc.json`. Annotations
+ * that name another container of its pod do not count.
  */
 export function isUnikernel(annotations: Record<string, string>, uruncJson?: string): boolean {
-  return uruncJson !== undefined ||
-    Object.entries(annotations).some(([key, value]) =>
-      key.startsWith(projectPrefix) && value !== ""
-    );
+  if (uruncJson !== undefined) return true;
+  if (describedInstead(annotations) !== undefined) return false;
+  return Object.entries(annotations).some(([key, value]) =>
+    key.startsWith(projectPrefix) && value !== ""
+  );
 }
 
 /**
@@ -104,6 +107,8 @@ export function isUnikernel(annotations: Record<string, string>, uruncJson?: str
  *   image's own root a disk; `blkMntPoint` is where the guest mounts either. With a kernel of the node and
  *   neither of these, nor an initial RAM disk, the root is a disk where it is on one, and shared otherwise.
  *
+ * A pod's annotations may name the container that they describe (`pod.ts`).
+ *
  * @throws InvalidConfigurationError naming the key, for a value that is malformed or missing
  * @throws UnsupportedError naming the key, for a value that this version cannot honour
  */
@@ -113,7 +118,7 @@ export function parseUnikernel(
   const grammars = grammarsOf(monitors);
   const given = {
     ...decodeAll(uruncJson === undefined ? {} : parseUruncJson(uruncJson), "file", grammars),
-    ...decodeAll(annotations, "annotation", grammars),
+    ...decodeAll(ownAnnotations(annotations), "annotation", grammars),
   };
   for (const key of Object.keys(given)) requireAllowed?.(key as Key);
   const values = withKernel(given, monitors, defaultKernel);

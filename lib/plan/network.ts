@@ -1,4 +1,4 @@
-import { CONTAINER_NAME } from "../oci/annotations.ts";
+import { containerName } from "../oci/annotations.ts";
 import { HostError } from "../errors.ts";
 import { addressBytes, sharePrefix } from "../protocol/netlink/ip.ts";
 import { TAP_NAME, tapName } from "../network/names.ts";
@@ -28,7 +28,7 @@ const KNATIVE_CONTAINER = "user-container";
 
 /** The network mode of a container that has a network. */
 export function networkMode(spec: Spec): NetworkMode {
-  if (spec.annotations[CONTAINER_NAME] === KNATIVE_CONTAINER) return "static";
+  if (containerName(spec.annotations) === KNATIVE_CONTAINER) return "static";
   return sharesNetwork(spec) ? "shared" : "own";
 }
 

@@ -1,12 +1,13 @@
 import { close } from "../../ffi/linux.ts";
 import type { Configuration } from "../config/types.ts";
 import { InvalidConfigurationError, NotAllowedError } from "../errors.ts";
-import { CONTAINER_NAME, SANDBOX_ID } from "../oci/annotations.ts";
+import { containerName, isSandbox, SANDBOX_ID } from "../oci/annotations.ts";
 import { readBounded } from "../os/files.ts";
 import { openImageRoot } from "../inspect/image.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { resolvePath } from "../os/path.ts";
 import { isUnikernel } from "../guest/parse.ts";
+import { describedInstead } from "../guest/pod.ts";
 import { debug } from "../watch.ts";
 
 /** What decides who runs a container. */
@@ -71,14 +72,20 @@ export function summarize(bundle: string, bytes: Uint8Array): BundleSummary {
  */
 export function isGuest({ annotations, rootfs }: BundleSummary): boolean {
   if (isSandbox(annotations)) return decided(false, "it is a pod's sandbox");
-  if (annotations[CONTAINER_NAME] === QUEUE_PROXY) return decided(false, "it is the queue-proxy");
+  if (containerName(annotations) === QUEUE_PROXY) return decided(false, "it is the queue-proxy");
   if (isUnikernel(annotations)) return decided(true, "its annotations describe one");
+  const other = describedInstead(annotations);
   const root = openImageRoot(rootfs);
   try {
     const json = readUruncJson(root);
     return isUnikernel(annotations, json === undefined ? undefined : "{}")
       ? decided(true, "/urunc.json of its image describes one")
-      : decided(false, "neither its annotations nor /urunc.json of its image describe one");
+      : decided(
+        false,
+        other === undefined
+          ? "neither its annotations nor /urunc.json of its image describe one"
+          : `its pod's annotations describe the container ${other}, and /urunc.json no guest`,
+      );
   } finally {
     close(root);
   }
@@ -108,7 +115,7 @@ export function isGuestByPolicy(
 
 /**
  * Looks at a container that is not a guest ({@linkcode isGuest}): what else it may be the operator decides.
- * Anybody may call a container of a pod `queue-proxy`; containerd alone says what a sandbox is.
+ * Anybody may call a container of a pod `queue-proxy`; the engine alone says what a sandbox is.
  *
  * @throws NotAllowedError unless it is a pod's sandbox, or `guests.undescribed` is "runc"
  */
@@ -117,7 +124,7 @@ export function requireOrdinaryAllowed(
   { guests }: Pick<Configuration, "guests">,
 ): void {
   if (guests.undescribed === "runc" || isSandbox(annotations)) return;
-  const isProxy = annotations[CONTAINER_NAME] === QUEUE_PROXY;
+  const isProxy = containerName(annotations) === QUEUE_PROXY;
   throw new NotAllowedError({
     operation: "check the operator's policy",
     subject: isProxy ? `the container ${QUEUE_PROXY}` : "the container",
@@ -126,10 +133,6 @@ export function requireOrdinaryAllowed(
     }, and guests.undescribed is "${guests.undescribed}" in the configuration`,
     remedy: "it would run on the host's kernel; use another runtime for it",
   });
-}
-
-function isSandbox(annotations: BundleSummary["annotations"]): boolean {
-  return annotations["io.kubernetes.cri.container-type"] === "sandbox";
 }
 
 function decided(isGuest: boolean, why: string): boolean {

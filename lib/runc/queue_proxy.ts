@@ -1,7 +1,7 @@
 import { InvalidConfigurationError } from "../errors.ts";
 import { readBounded } from "../os/files.ts";
 import { STATIC_NETWORK } from "../network/static.ts";
-import { CONTAINER_NAME } from "../oci/annotations.ts";
+import { containerName } from "../oci/annotations.ts";
 import { MAXIMUM_CONFIG_BYTES, QUEUE_PROXY } from "./kind.ts";
 
 /** Where a `queue-proxy` made for urunc sends requests; USER_PORT, which it has anyway, is the port. */
@@ -16,7 +16,7 @@ const VARIABLE = "REDIRECT_IP";
  * @see https://github.com/urunc-dev/urunc/blob/main/pkg/unikontainers/utils.go, handleQueueProxy
  */
 export function redirectQueueProxy(bundle: string, annotations: Record<string, string>): void {
-  if (annotations[CONTAINER_NAME] !== QUEUE_PROXY) return;
+  if (containerName(annotations) !== QUEUE_PROXY) return;
   const path = `${bundle}/config.json`;
   const bytes = readBounded(path, MAXIMUM_CONFIG_BYTES, { operation: "read bundle" });
   const changed = withRedirect(new TextDecoder().decode(bytes), path);

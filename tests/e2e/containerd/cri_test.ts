@@ -239,6 +239,30 @@ testIf("CRI: a pod survives a restart of containerd, and its log continues", {
   await assertNothingLeft(it);
 });
 
+testIf("CRI: a pod's annotations describe the container that they name, beside a sidecar", {
+  needs: CRI_NEEDS,
+  skip: missingPlugins(),
+  timeoutSeconds: 120,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope);
+  const annotations = {
+    "com.urunc.unikernel.container": "app",
+    "com.urunc.unikernel.hypervisor": "qemu",
+  };
+  const pod = await Pod.run(scope, it, { annotations });
+  const start = (name: string) =>
+    pod.start(name, { image: ORDINARY, command: ["/bin/echo", "sidecar"] });
+  const sidecar = await start("sidecar");
+  await pod.logsWith("sidecar", "sidecar");
+  const app = await pod.create("app", { image: ORDINARY, command: ["/bin/echo"] });
+  await assert.rejects(() => pod.cri.start(app), /com\.urunc\.unikernel\.unikernelType/);
+  await pod.cri.remove(app);
+  await pod.stopAndRemove(sidecar, 0);
+  await pod.remove();
+  await assertNothingLeft(it);
+});
+
 testIf("CRI: a pod's incomplete description makes no ordinary container of any of its own", {
   needs: CRI_NEEDS,
   skip: missingPlugins(),

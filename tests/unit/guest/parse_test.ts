@@ -429,7 +429,58 @@ const recognised: [string, Record<string, string>, string | undefined, boolean][
   ["a misspelt prefix", { "com.urunc.unikernl.binary": "/k" }, undefined, true],
   ["an empty misspelt prefix", { "com.urunc.unikernl.binary": "" }, undefined, false],
   ["a file", {}, "{}", true],
+  ["annotations of this container", inPod("app", "app"), undefined, true],
+  ["annotations of another container", inPod("app", "sidecar"), undefined, false],
+  ["a file, and annotations of another container", inPod("app", "sidecar"), "{}", true],
+  ["the name of this container alone", inPod("app", "app", {}), undefined, true],
+  ["a bad name", inPod("App", "sidecar"), undefined, true],
+  ["a name outside of a pod", annotations({ container: "app" }), undefined, true],
+  [
+    "CRI-O's container, whose pod has containerd's annotation",
+    { ...ofCrio("sidecar"), ...annotations({ ...minimal, container: "app" }) },
+    undefined,
+    false,
+  ],
 ];
+
+/** As containerd hands it over; the pod's annotations are for `named`. */
+function inPod(named: string, name: string, values: Record<string, string> = minimal) {
+  return {
+    "io.kubernetes.cri.container-name": name,
+    ...annotations({ ...values, container: named }),
+  };
+}
+
+/** As CRI-O hands it over; the pod's author has set containerd's name of it. */
+function ofCrio(name: string): Record<string, string> {
+  return {
+    "io.kubernetes.cri-o.ContainerType": "container",
+    "io.container.manager": "cri-o",
+    "io.kubernetes.container.name": name,
+    "io.kubernetes.cri.container-name": "app",
+  };
+}
+
+Deno.test("a pod's annotations describe the container that they name, and no other", () => {
+  const parse = (given: Record<string, string>, uruncJson?: string) =>
+    parseUnikernel({ annotations: given, uruncJson, monitors });
+  assert.deepEqual(parse(inPod("app", "app")), minimalConfig);
+  const file = JSON.stringify(
+    annotations({ unikernelType: btoa("elf"), hypervisor: btoa("qemu"), binary: btoa("/e") }),
+  );
+  assert.equal(parse(inPod("app", "app"), file).unikernelType, "linux");
+  assert.equal(parse(inPod("app", "sidecar"), file).unikernelType, "elf");
+  const fails: [Record<string, string>, RegExp][] = [
+    [inPod("App", "app"), /unikernel\.container: found "App", allowed: .*names the container/],
+    [inPod("", "app", {}), /unikernelType: required/],
+    [annotations({ ...minimal, container: "app" }), /unikernel\.container: .*no name in a pod/],
+  ];
+  for (const [given, message] of fails) {
+    assert.throws(() => parse(given), { name: "InvalidConfigurationError", message });
+  }
+  const inFile = JSON.stringify(annotations({ container: "app" }));
+  assert.throws(() => parse(inPod("app", "app"), inFile), /unikernel\.container": no such key/);
+});
 
 for (const [name, given, uruncJson, expected] of recognised) {
   Deno.test(`isUnikernel: ${name}`, () => assert.equal(isUnikernel(given, uruncJson), expected));

@@ -3,6 +3,17 @@ import { NotAllowedError } from "../../../lib/errors.ts";
 import { isGuestByPolicy, requireOrdinaryAllowed } from "../../../lib/runc/kind.ts";
 
 const SANDBOX = { "io.kubernetes.cri.container-type": "sandbox" };
+const CRIO_SANDBOX = {
+  "io.kubernetes.cri-o.ContainerType": "sandbox",
+  "io.container.manager": "cri-o",
+  "io.kubernetes.container.name": "POD",
+};
+/** A container of CRI-O's, whose pod's author calls it a sandbox in containerd's words. */
+const CRIO_CONTAINER = {
+  ...SANDBOX,
+  ...CRIO_SANDBOX,
+  "io.kubernetes.cri-o.ContainerType": "container",
+};
 const PROXY = { "io.kubernetes.cri.container-name": "queue-proxy" };
 
 const cases: [annotations: Record<string, string>, undescribed: "runc" | "refuse", ok: boolean][] =
@@ -14,6 +25,9 @@ const cases: [annotations: Record<string, string>, undescribed: "runc" | "refuse
     [PROXY, "refuse", false],
     [{ "io.kubernetes.cri.container-type": "container" }, "refuse", false],
     [SANDBOX, "refuse", true],
+    [CRIO_SANDBOX, "refuse", true],
+    [CRIO_CONTAINER, "refuse", false],
+    [{ ...SANDBOX, "io.kubernetes.cri-o.ContainerType": "container" }, "refuse", false],
   ];
 
 for (const [annotations, undescribed, ok] of cases) {
@@ -37,7 +51,7 @@ Deno.test('guests.undescribed = "linux" makes a guest of all but the sandboxes o
     const linux = { kernel: "debian", kernels: "/k" };
     return isGuestByPolicy({ annotations }, { guests: { undescribed }, "guests.linux": linux });
   };
-  const others: Record<string, string>[] = [{}, PROXY, {
+  const others: Record<string, string>[] = [{}, PROXY, CRIO_CONTAINER, {
     "io.kubernetes.cri.container-type": "container",
   }];
   for (const annotations of others) {
@@ -45,8 +59,10 @@ Deno.test('guests.undescribed = "linux" makes a guest of all but the sandboxes o
     assert.equal(isGuest(annotations, "runc"), false);
     assert.equal(isGuest(annotations, "refuse"), false);
   }
-  assert.equal(isGuest(SANDBOX, "linux"), false);
-  requireOrdinaryAllowed({ annotations: SANDBOX }, { guests: { undescribed: "linux" } });
+  for (const annotations of [SANDBOX, CRIO_SANDBOX]) {
+    assert.equal(isGuest(annotations, "linux"), false);
+    requireOrdinaryAllowed({ annotations }, { guests: { undescribed: "linux" } });
+  }
 });
 
 Deno.test("without a kernel of the node there is no guest to be made", () => {
