@@ -9,7 +9,9 @@ import {
 } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { readMapsOfNamespace } from "../host/id_maps.ts";
+import { isOfCrio, isOfPod } from "../oci/annotations.ts";
 import type { NamespaceType, Spec } from "../oci/types.ts";
+import { hasOwnNetwork } from "../plan/namespaces.ts";
 import { isSameIdentity, readFileIdentity } from "../os/files.ts";
 
 /** Files of /proc/PID/ns. */
@@ -79,11 +81,16 @@ function objectionToMount(path: string): string | undefined {
 /**
  * Refuses a namespace that is joined by a path and turns out to be the runtime's own, where a
  * container could change the host: the guest would take over the host's own network interface, and
- * a sysctl would be set for everybody.
+ * a sysctl would be set for everybody. For the same reason, that of a pod in the node's network, which
+ * CRI-O asks for by listing none.
  *
  * @throws InvalidConfigurationError naming the namespace
  */
-export function refuseOwnNamespaces({ linux }: Spec): void {
+export function refuseOwnNamespaces(spec: Spec): void {
+  const { linux, annotations } = spec;
+  if (isOfCrio(annotations) && !hasOwnNetwork(spec)) {
+    throw hostNetwork("linux.namespaces", "CRI-O lists no network namespace for it");
+  }
   const hasSysctls = Object.keys(linux.sysctl).length > 0;
   for (const [index, { type, path }] of linux.namespaces.entries()) {
     const file = FILES[type];
@@ -91,6 +98,10 @@ export function refuseOwnNamespaces({ linux }: Spec): void {
     if (type !== "network" && !hasSysctls) continue;
     const own = readFileIdentity(`/proc/self/ns/${file}`);
     if (!isSameIdentity(own, readFileIdentity(path))) continue;
+    if (type === "network" && isOfPod(annotations)) {
+      const what = `${path} is the runtime's own network namespace`;
+      throw hostNetwork(`linux.namespaces[${index}].path`, what);
+    }
     throw new InvalidConfigurationError({
       operation: "read config.json",
       subject: `linux.namespaces[${index}].path`,
@@ -103,4 +114,14 @@ export function refuseOwnNamespaces({ linux }: Spec): void {
         : "leave linux.sysctl out",
     });
   }
+}
+
+function hostNetwork(subject: string, what: string): InvalidConfigurationError {
+  return new InvalidConfigurationError({
+    operation: "read config.json",
+    subject,
+    reason: `the pod has the node's network (hostNetwork: true), whose interface the guest would ` +
+      `take over: ${what}`,
+    remedy: "leave hostNetwork out of the pod: hostPort and Services reach the guest's ports",
+  });
 }

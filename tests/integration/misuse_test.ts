@@ -244,6 +244,18 @@ const CASES: Case[] = [
     says: ["linux.namespaces[0].path", "is the runtime's own user namespace"],
   },
   {
+    name: "a pod of CRI-O's in the node's network",
+    edit: (config) => {
+      config.annotations = {
+        ...config.annotations as Record<string, string>,
+        "io.kubernetes.cri-o.ContainerType": "container",
+        "io.container.manager": "cri-o",
+      };
+      config.linux = { namespaces: [{ type: "uts" }] };
+    },
+    says: ["hostNetwork: true", "leave hostNetwork out of the pod"],
+  },
+  {
     name: "a user namespace that is none",
     edit: (config) => config.linux = { namespaces: [{ type: "user", path: "/proc/self/ns/net" }] },
     says: ["/proc/self/ns/net leads to no user namespace that a process is in"],

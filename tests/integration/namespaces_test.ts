@@ -188,6 +188,20 @@ testIf("the path of the runtime's own network namespace is rejected, and it stay
   assert.equal(await describe(), before);
   assertNothingLeft(container);
 
+  const pod = await unnamed(scope, {
+    namespaces,
+    edit: ({ annotations }) => {
+      Object.assign(annotations as object, { "io.kubernetes.cri.container-type": "container" });
+    },
+  });
+  assertFailed(await pod.create({ wrapper }), [
+    "the runtime's own network namespace",
+    "hostNetwork: true",
+    "leave hostNetwork out of the pod",
+  ]);
+  assert.equal(await describe(), before);
+  assertNothingLeft(pod);
+
   // The same, called from elsewhere, is the container's own network.
   await container.mustCreate();
   assert.notEqual(await describe(), before);
