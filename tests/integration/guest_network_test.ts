@@ -3,9 +3,10 @@
  * container's own program is busybox, which tells what it finds.
  */
 import assert from "node:assert/strict";
+import { networkFile } from "../../lib/guest/initrd/network.ts";
 import { initrdSegment } from "../../lib/guest/initrd/segment.ts";
 import type { GuestNetwork } from "../../lib/guest/types.ts";
-import { run, waitFor } from "../support/process.ts";
+import { run, signalChild, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { findProgram, testIf } from "../support/skip.ts";
 import { Namespace } from "./network_support.ts";
@@ -183,3 +184,49 @@ testIf(
     assert.doesNotMatch(stdout, /10\.89\.0\.7/);
   },
 );
+
+testIf("an agent waits for the interfaces that are missing, and sets up what is there at once", {
+  needs: [...NEEDS, "gcc"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("late");
+  const source = new URL("late_network.c", import.meta.url).pathname;
+  await run(["gcc", "-Wall", "-o", `${directory}/late`, source], { check: true });
+  const mac = (last: number) => `02:42:0a:58:03:0${last}`;
+  const networks = [1, 2, 3].map((last): GuestNetwork => ({
+    mac: mac(last),
+    mtu: 1500,
+    name: `eth${last}`,
+    ipv4: { address: `10.88.${last}.7`, prefixLength: 24 },
+  }));
+  await Deno.writeFile(`${directory}/network`, networkFile(networks));
+  const namespace = await Namespace.make(scope);
+  const card = (name: string, last: number) => [
+    `ip link add ${name} address ${mac(last)} type veth peer name p${last}`,
+    `ip link set p${last} up`,
+  ];
+  // Of the second the kernel's name is the first one's.
+  await namespace.setUp(...card("eth1", 2));
+  const [command, ...args] = namespace.command(`${directory}/late`, `${directory}/network`);
+  const child = new Deno.Command(command!, { args, stdout: "piped", stderr: "piped" }).spawn();
+  const ended = child.output();
+  scope.defer("end it", async () => {
+    signalChild(child, "SIGKILL");
+    await ended;
+  });
+  await waitFor(async () => (await namespace.look("ip -o -4 address")).includes("10.88.2.7"), {
+    timeoutSeconds: 10,
+    what: "the interface that is there",
+  });
+  assert.match(await namespace.look("ip -o -4 address"), /eth2 +inet 10\.88\.2\.7/);
+  // Each with the other's name.
+  await namespace.setUp(...card("eth1", 3));
+  assert.doesNotMatch(await namespace.look("ip -o -4 address"), /10\.88\.3\.7/);
+  await namespace.setUp(...card("eth3", 1));
+  const { code, stderr } = await ended;
+  assert.deepEqual([code, new TextDecoder().decode(stderr)], [0, ""]);
+  const addresses = await namespace.look("ip -o -4 address");
+  for (const last of [1, 2, 3]) {
+    assert.match(addresses, new RegExp(`eth${last} +inet 10\\.88\\.${last}\\.7`));
+  }
+});

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { doubleConfiguration } from "../support/double.ts";
 import { FAULT_MARK, faultBinary } from "../support/fault.ts";
-import { makeBundle } from "../support/fixtures.ts";
+import { type BundleOptions, makeBundle } from "../support/fixtures.ts";
 import { assertNoLeaks, takeSnapshot } from "../support/leaks.ts";
 import { childrenOf, isAlive, run, waitFor } from "../support/process.ts";
 import {
@@ -35,23 +35,26 @@ interface Bench {
   disk?: string;
 }
 
-/** Not of phases in which the root is as any other. */
-const WITH_DISK = ["launch"];
+/** Of which container, as far as steps differ. */
+type Kind = "" | " of a root disk" | " of an agent on two networks";
 
-const CASES = (["command", "namespaces", "launch"] as const).flatMap((phase) =>
-  [false, ...WITH_DISK.includes(phase) ? [true] : []].map((onDisk) => ({ phase, onDisk }))
-);
+const CASES: { phase: keyof typeof LEAST_STEPS; kind: Kind }[] = [
+  { phase: "command", kind: "" },
+  { phase: "namespaces", kind: "" },
+  { phase: "launch", kind: "" },
+  { phase: "launch", kind: " of a root disk" },
+  { phase: "launch", kind: " of an agent on two networks" },
+];
 
-for (const { phase, onDisk } of CASES) {
+for (const { phase, kind } of CASES) {
+  const onDisk = kind === " of a root disk";
   for (const victim of ["creator", "init"] as const) {
     testIf(
-      `kill -9 of the ${victim} after every step of the ${phase}${
-        onDisk ? " of a root disk" : ""
-      } leaves nothing`,
+      `kill -9 of the ${victim} after every step of the ${phase}${kind} leaves nothing`,
       { needs: ["root", "gcc", "ip", ...onDisk ? ROOT_DISK_NEEDS : []], timeoutSeconds: 240 },
       async () => {
         await using scope = new Scope();
-        const bench = await prepare(scope, onDisk);
+        const bench = await prepare(scope, kind);
         let steps = 0;
         while (await killAfter(bench, phase, steps, victim)) steps++;
         assert.ok(steps >= LEAST_STEPS[phase], `${steps} steps were reached`);
@@ -61,7 +64,8 @@ for (const { phase, onDisk } of CASES) {
 }
 
 /** A container whose network namespace outlives it, so that what is left there shows. */
-async function prepare(scope: Scope, onDisk: boolean): Promise<Bench> {
+async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
+  const onDisk = kind === " of a root disk";
   const netns = `${RUN_PREFIX}${Deno.pid}`;
   await run(["ip", "netns", "add", netns], { check: true });
   scope.defer(`delete namespace ${netns}`, () => run(["ip", "netns", "del", netns]));
@@ -72,7 +76,20 @@ async function prepare(scope: Scope, onDisk: boolean): Promise<Bench> {
   await ip("link", "set", "peer0", "up");
   await ip("route", "add", "default", "via", "10.9.0.1");
 
+  let guest: Partial<BundleOptions> = {};
+  if (kind === " of an agent on two networks") {
+    const other = `${netns}b`;
+    await run(["ip", "netns", "add", other], { check: true });
+    scope.defer(`delete namespace ${other}`, () => run(["ip", "netns", "del", other]));
+    await ip("link", "add", "eth1", "type", "veth", "peer", "name", "peer1", "netns", other);
+    await ip("link", "set", "eth1", "up");
+    const initrd = `${await scope.temporaryDirectory("initrd")}/initrd`;
+    await Deno.writeTextFile(initrd, "070701");
+    guest = { unikernelType: "linux", initrd, unikernel: { agent: "on" } };
+  }
+
   const { bundle, rootfs, cleanup } = await makeBundle({
+    ...guest,
     annotations: onDisk ? ROOT_DISK_ANNOTATION : {},
     args: ["idle"],
     accelerator: "tcg",

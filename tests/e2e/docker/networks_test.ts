@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { busyboxFiles, UNDER_TEST } from "../../support/docker.ts";
 import { linuxImage } from "../../support/guest_images.ts";
-import { run } from "../../support/process.ts";
+import { run, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { logsWith, NEEDS, startWithUrunc } from "./_common.ts";
@@ -86,11 +86,16 @@ testIf("docker: a guest is in every network that its container is connected to",
     const output = await logsWith(it, name, "ready");
     for (const network of NAMES) {
       assert.ok(output.includes(`ping ${network}\ntcp ${network}\n`), `${runtime}: ${output}`);
-      const asked = await must(
-        ...["exec", `peer-${network}`, "/bin/busybox", "nc", "-w", "10"],
-        ...[`${NETWORKS[network].subnet}.5`, "8000"],
-      );
-      assert.equal(asked.stdout, "guest\n", `${runtime} in ${network}`);
+      const ask = () =>
+        docker([
+          ...["exec", `peer-${network}`, "/bin/busybox", "nc"],
+          ...[`${NETWORKS[network].subnet}.5`, "8000"],
+        ]);
+      // It is not there yet, or between two connections.
+      await waitFor(async () => (await ask()).stdout === "guest\n", {
+        timeoutSeconds: 30,
+        what: `an answer of ${runtime} in ${network}`,
+      });
     }
     found[runtime] = networksIn(output);
     if (runtime !== "runc") {
