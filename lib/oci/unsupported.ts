@@ -38,8 +38,9 @@ export const refusedProperties: Record<string, Finder> = {
       property: `linux.devices ${path}`,
       reason: "a guest has no access to devices of the host but block devices, which are its disks",
       remedy:
-        "leave the device out; docker and podman pass on all of them for --privileged, and so does " +
-        "containerd for privileged pods without privileged_without_host_devices = true in its runtime",
+        "leave the device out; docker and podman pass on all of them for --privileged, and so do " +
+        "containerd and CRI-O for privileged pods without privileged_without_host_devices = true in " +
+        "the runtime's table",
     })),
   "process.selinuxLabel": ({ process }) =>
     unsupported(process.selinuxLabel, "process.selinuxLabel", "SELinux labels are not set yet", {

@@ -48,6 +48,7 @@ import {
   planNetwork,
   takenInterfaces,
 } from "./network.ts";
+import { podWarnings } from "./pod.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, hasInitrd, planRoot } from "./root.ts";
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
@@ -366,6 +367,11 @@ export function planLaunch(given: LaunchInput): Launch {
       ...spec.unsupported.warned.filter(({ givenByAgent }) => !(givenByAgent && stop.agent))
         .map(({ property, reason }) => `config.json ${property}: ${reason}`),
       ...agentWarnings(input),
+      ...podWarnings({
+        spec,
+        looksForFiles: input.guest.agent !== undefined,
+        hasAgent: stop.agent === true,
+      }),
       ...input.guest.warnings?.(guestInput(input)) ?? [],
       ...given.network !== undefined && asked.network === undefined ? [NO_INTERFACE] : [],
       ...leavesNetwork && asked.network !== undefined ? [UNUSED_NETWORK] : [],
