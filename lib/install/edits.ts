@@ -104,7 +104,8 @@ export async function addContainerdRuntime(path: string, text: string): Promise<
 export function crioDropIn(executable: string): Edit {
   return wholeFile(
     `# urunc install\n[crio.runtime.runtimes.urunc]\nruntime_path = "${executable}"\n` +
-      'runtime_type = "oci"\nruntime_root = "/run/urunc"\n',
+      'runtime_type = "oci"\nruntime_root = "/run/urunc"\n' +
+      "privileged_without_host_devices = true\n",
     "",
   );
 }

@@ -1,6 +1,7 @@
 /** The manifests in fixtures/kubernetes, by Kubernetes' own schemas. */
 import assert from "node:assert/strict";
 import { parse as parseToml } from "smol-toml";
+import { crioDropIn } from "../../../lib/install/edits.ts";
 import { type Manifest, parseManifests, validateManifest } from "../../support/manifests.ts";
 import { repositoryDirectory } from "../../support/urunc.ts";
 
@@ -35,7 +36,7 @@ Deno.test("a manifest with a wrong value, or a misspelt name at any depth, is fo
   assert.throws(changed((it) => it.apiVersion = "apps/v2"), /there is no apps\/v2/);
 });
 
-Deno.test("the manifests agree with one another and with containerd's configuration", () => {
+Deno.test("the manifests agree with one another and with the configuration of containerd and CRI-O", () => {
   const [runtimeClass] = readManifests("runtime-class.yaml");
   const [deployment] = readManifests("deployment.yaml");
   const [install] = readManifests("install.yaml");
@@ -47,6 +48,13 @@ Deno.test("the manifests agree with one another and with containerd's configurat
   const toml: Manifest = parseToml(Deno.readTextFileSync(`${DIRECTORY}/containerd.toml`));
   const { runtimes } = toml.plugins["io.containerd.grpc.v1.cri"].containerd;
   assert.equal(runtimes[runtimeClass.handler].runtime_type, "io.containerd.urunc.v2");
+  const crio: Manifest = parseToml(Deno.readTextFileSync(`${DIRECTORY}/crio.conf`));
+  const runtime = crio.crio.runtime.runtimes[runtimeClass.handler];
+  // What urunc install writes, and nothing besides: CRI-O ignores a runtime with annotations of others.
+  assert.deepEqual(
+    crio,
+    parseToml(crioDropIn(runtime.runtime_path).text),
+  );
   // containerd's default_runtime_name, which it does not add beside others.
   assert.equal(runtimes.runc.runtime_type, "io.containerd.runc.v2");
 });
