@@ -1,13 +1,15 @@
 /**
- * `deno task bench [ROUNDS [command|containerd]] [--json FILE]`: what a caller waits for, ours and others',
- * as ratios of one run; the caller of the command line, of containerd, or both.
+ * `deno task bench [ROUNDS [command|containerd|agent]] [--guests[=COUNT]] [--json FILE]`: what a caller waits for, ours and others',
+ * as ratios of one run; the callers of the command line, of containerd, and of a Linux guest with an agent; or one of them. `--guests` measures what many containers take instead.
  */
 import { installPackages, type PackageWish, TEST_PACKAGES } from "../support/packages.ts";
 import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { repositoryDirectory, uruncBinary } from "../support/urunc.ts";
+import { benchAgent } from "./agent.ts";
 import { benchCommands } from "./commands.ts";
 import { benchContainerd } from "./containerd.ts";
+import { benchGuests } from "./guests.ts";
 import { type Options, parseOptions, type PartName } from "./options.ts";
 import { machineFacts, type MissingRow, printTable, type Table, writeJson } from "./table.ts";
 
@@ -38,6 +40,7 @@ const MEASURES: Record<PartName, (scope: Scope, options: Options) => Promise<Tab
     rows: [await benchContainerd(scope, rounds)],
     missing: [],
   }),
+  agent: (scope, { rounds }) => benchAgent(scope, rounds),
 };
 
 async function main(): Promise<void> {
@@ -60,14 +63,14 @@ async function main(): Promise<void> {
 
   await using scope = new Scope();
   const table: Table = { rows: [], missing: [] };
-  for (const part of options.parts) {
-    const found = await MEASURES[part](scope, options);
+  const add = (found: Table) => {
     printTable(found);
     table.rows.push(...found.rows);
     table.missing.push(...found.missing);
-  }
-  printTable({ rows: [], missing: UNAVAILABLE });
-  table.missing.push(...UNAVAILABLE);
+  };
+  for (const part of options.parts) add(await MEASURES[part](scope, options));
+  if (options.guests !== undefined) add(await benchGuests(scope, options.guests, options.rounds));
+  add({ rows: [], missing: UNAVAILABLE });
   if (options.json !== undefined) await writeJson(options.json, machine, table);
 }
 

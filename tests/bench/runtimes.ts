@@ -17,10 +17,15 @@ export interface Runtime {
   trueBundle: string;
 }
 
-/** This runtime, then those to compare with that are installed. Each with a state directory of its own. */
+/** This runtime, then those to compare with. Each with a state directory of its own. */
 export async function runtimes(scope: Scope): Promise<Runtime[]> {
-  const others = ["runc", "crun"].filter((it) => findProgram(it) !== undefined);
-  return [await ours(scope), ...await Promise.all(others.map((it) => native(scope, it)))];
+  return [await ours(scope), ...await natives(scope)];
+}
+
+/** Those to compare with that are installed. */
+export async function natives(scope: Scope): Promise<Runtime[]> {
+  const names = ["runc", "crun"].filter((it) => findProgram(it) !== undefined);
+  return await Promise.all(names.map((it) => native(scope, it)));
 }
 
 async function ours(scope: Scope): Promise<Runtime> {

@@ -65,7 +65,7 @@ export function ratiosOf(
   );
 }
 
-const NAME_WIDTH = 36, SUBJECT_WIDTH = 24, NUMBER_WIDTH = 10;
+const NAME_WIDTH = 40, SUBJECT_WIDTH = 24, NUMBER_WIDTH = 10;
 
 /** A row as lines: one for each subject, with its ratios at the end. */
 export function formatRow(row: Row): string {

@@ -14,6 +14,7 @@ import {
 } from "../e2e/containerd/_common.ts";
 import type { Containerd } from "../support/containerd.ts";
 import { run } from "../support/process.ts";
+import { pssOf } from "../support/pss.ts";
 import { Scope } from "../support/scope.ts";
 
 const IN_A_ROW = 500;
@@ -59,11 +60,7 @@ export async function soakShim(args: string[]): Promise<void> {
     assert.equal(bundles.stdout, "", "bundles are left");
   }
   for (const count of [1, 10, 50]) {
-    await memoryOf(count, "a shim per container", "", GUEST, ["idle"]);
-    await memoryOf(count, "one for all", 'shim_group = "namespace"', GUEST, ["idle"]);
-    await memoryOf(count, "containerd-shim-runc-v2", "", ORDINARY, ["/bin/sleep", "1000"], [
-      "--runtime=io.containerd.runc.v2",
-    ]);
+    for (const kind of Object.keys(SHIMS) as ShimKind[]) await memoryOf(count, kind);
   }
 }
 
@@ -119,34 +116,52 @@ async function takeFigures(it: Containerd): Promise<Figures> {
   return { memory, processes: shims.length, descriptors };
 }
 
-async function memoryOf(
+async function memoryOf(count: number, kind: ShimKind): Promise<void> {
+  const { memory, processes } = await idleShims(count, kind);
+  console.log(`${count} idle, ${kind}: PSS ${memory} KiB in ${processes} processes`);
+}
+
+/** Whose shims, and how many containers share one. */
+export type ShimKind = keyof typeof SHIMS;
+
+const SHIMS = {
+  "a shim per container": { configuration: "", image: GUEST, args: ["idle"], flags: [] },
+  "one for all": {
+    configuration: 'shim_group = "namespace"',
+    image: GUEST,
+    args: ["idle"],
+    flags: [],
+  },
+  "containerd-shim-runc-v2": {
+    configuration: "",
+    image: ORDINARY,
+    args: ["/bin/sleep", "1000"],
+    flags: ["--runtime=io.containerd.runc.v2"],
+  },
+};
+
+/**
+ * Starts containers that wait.
+ *
+ * @returns the proportional set size of all their shims together, an init that waits included, in KiB; and
+ *   how many processes these are
+ */
+export async function idleShims(
   count: number,
-  name: string,
-  configuration: string,
-  image: string,
-  args: string[],
-  flags: string[] = [],
-): Promise<void> {
+  kind: ShimKind,
+): Promise<{ memory: number; processes: number }> {
+  const { configuration, image, args, flags } = SHIMS[kind];
   await using scope = new Scope();
   const it = await startWithDouble(scope, {}, configuration);
   for (let index = 0; index < count; index++) {
     const command = it.ctrRunCommand(["--detach", "--null-io", ...flags], image, `g${index}`, args);
     await run(command, { check: true });
   }
-  const memory = await settledMemory(it);
-  console.log(`${count} idle, ${name}: PSS ${memory} KiB in ${it.shims().length} processes`);
+  return { memory: await settledMemory(it), processes: it.shims().length };
 }
 
 /** Once what was done last is over, and its garbage was given back. */
 async function settledMemory(it: Containerd): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, 3000));
-  return shimMemory(it);
-}
-
-/** Proportional set size of all shims together, an init that waits included. KiB. */
-function shimMemory(it: Containerd): number {
-  return it.shims().reduce((sum, pid) => {
-    const text = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
-    return sum + Number(/^Pss:\s+(\d+)/m.exec(text)![1]);
-  }, 0);
+  return pssOf(it.shims());
 }

@@ -51,7 +51,7 @@ Deno.test("bench: the file has the machine, the rows with their ratios, and what
   }
 });
 
-Deno.test("bench: rounds, a part and a file are read, and nothing else", () => {
+Deno.test("bench: rounds, a part, guests and a file are read, and nothing else", () => {
   const all = parseOptions([]);
   assert.equal(all.rounds, 25);
   assert.ok(all.parts.includes("command") && all.parts.includes("containerd"));
@@ -61,6 +61,11 @@ Deno.test("bench: rounds, a part and a file are read, and nothing else", () => {
     json: "f",
   });
   assert.deepEqual(parseOptions(["--json", "f", "3"]).json, "f");
+  assert.deepEqual(parseOptions(["2", "--guests"]), { rounds: 2, parts: [], guests: 200 });
+  assert.equal(parseOptions(["--guests=8"]).guests, 8);
+  for (const args of [["--guests=x"], ["3", "agent", "--guests"]]) {
+    assert.throws(() => parseOptions(args), /usage: bench/, args.join(" "));
+  }
   for (const args of [["0"], ["x"], ["3", "other"], ["3", "command", "more"], ["3", "--json"]]) {
     assert.throws(() => parseOptions(args), /usage: bench/, args.join(" "));
   }
