@@ -95,6 +95,7 @@ export function linksOf(text: string): string[] {
 export const RUN_DOCUMENTS = [
   "README.md",
   "docs/non-root.md",
+  "docs/building.md",
   "docs/images.md",
   "docs/troubleshooting.md",
 ] as const;

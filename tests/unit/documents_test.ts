@@ -33,6 +33,7 @@ const JUDGES: Record<string, (block: Block) => void | Promise<void>> = {
   toml: ({ text }) => judgeToml(text),
   yaml: ({ text }) => parseManifests(text).forEach(validateManifest),
   dockerfile: ({ mark }) => assert.equal(mark?.kind, "file", "nothing builds it"),
+  c: ({ mark }) => assert.equal(mark?.kind, "file", "nothing compiles it"),
   // Pictures, and what commands print.
   text: () => {},
 };

@@ -20,6 +20,7 @@ const INSTALLED = async () => `ln -s ${await uruncBinary()} /usr/local/bin/urunc
 const PREPARATIONS: Record<typeof RUN_DOCUMENTS[number], Preparation> = {
   "README.md": { needs: ["kvm"] },
   "docs/non-root.md": { needs: ["kvm"] },
+  "docs/building.md": { needs: ["kvm", "gcc"], before: INSTALLED },
   "docs/images.md": {
     needs: ["busybox", "cpio", "apt-get"],
     // A stock kernel does not boot where KVM itself is emulated.
