@@ -4,7 +4,7 @@ import { keyPrefix } from "../keys.ts";
 import { GUEST_INIT_PATH, type GuestProcess } from "../initrd/segment.ts";
 import type { GuestInput } from "../types.ts";
 import { isKernelParameter } from "./kernel_parameters.ts";
-import { argumentsOf, DEFAULT_INIT, processOf } from "./linux_process.ts";
+import { argumentsOf, DEFAULT_INIT, EMPTY, processOf } from "./linux_process.ts";
 import { rootOf } from "./linux_root.ts";
 import { checkHostname } from "./hostname.ts";
 import { netmaskOf } from "./netmask.ts";
@@ -283,7 +283,7 @@ function initParameter(init: string, subject: string, inInitrd: boolean): string
     throw new InvalidConfigurationError({
       operation,
       subject,
-      reason: "the guest's init is empty",
+      ...EMPTY,
     });
   }
   return quoteArgument(`${inInitrd ? "rdinit" : "init"}=${init}`, subject);

@@ -73,8 +73,14 @@ function nameOf(entry: string): string {
   return entry.slice(0, entry.indexOf("="));
 }
 
+/** Of a program's name: `docker run IMAGE ""`. */
+export const EMPTY = {
+  reason: "the name of the guest's program is empty",
+  remedy: "name a program of the guest's, or give no arguments for its default",
+};
+
 function check({ args, env }: GuestProcess): void {
-  if (args[0] === "") throw refused("process.args[0]", "the guest's init is empty");
+  if (args[0] === "") throw refused("process.args[0]", EMPTY.reason, EMPTY.remedy);
   let sum = 0;
   for (const [list, subject] of [[args, "process.args"], [env, "process.env"]] as const) {
     for (const text of list) {
@@ -97,6 +103,6 @@ function check({ args, env }: GuestProcess): void {
   }
 }
 
-function refused(subject: string, reason: string): InvalidConfigurationError {
-  return new InvalidConfigurationError({ operation: OPERATION, subject, reason });
+function refused(subject: string, reason: string, remedy?: string): InvalidConfigurationError {
+  return new InvalidConfigurationError({ operation: OPERATION, subject, reason, remedy });
 }

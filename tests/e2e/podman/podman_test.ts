@@ -45,6 +45,8 @@ for (const accelerator of ["tcg", "kvm"] as const) {
       const monitor = monitorOf(State.Pid);
       assert.match(await Deno.readLink(`/proc/${monitor}/exe`), /qemu-system-x86_64$/);
       for (const pid of [State.Pid, monitor]) assertUnprivileged(pid);
+      const top = await podman(["top", "idle", "-eo", "pid,comm"], { check: true });
+      assert.match(top.stdout, /^ *\d+ qemu-system-x86$/m);
 
       await podman(["pause", "idle"], { check: true });
       assert.equal((await inspect("idle")).State.Status, "paused");

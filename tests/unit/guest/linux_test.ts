@@ -214,7 +214,11 @@ const refused: { name: string; input: Partial<GuestInput>; message: RegExp }[] =
     input: { args: ["/init", "a", "--", "b"] },
     message: /process\.args\[2\]/,
   },
-  { name: "an empty init", input: { args: [""] }, message: /process\.args\[0\].*empty/ },
+  {
+    name: "an empty init",
+    input: { args: [""] },
+    message: /process\.args\[0\].*program is empty \(name a program/,
+  },
   {
     name: "33 arguments",
     input: { args: ["/init", ...Array(33).fill("a")] },
