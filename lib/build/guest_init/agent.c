@@ -397,6 +397,8 @@ void agent(struct process *process) {
   hold_standard_files();
   open_signals();
   load_drivers();
+  on_vsock = process->on_vsock;
+  if (on_vsock) load_module("vmw_vsock_virtio_transport");
   enter_root(process);
   remove_node_drivers();
   set_up_guest(process);

@@ -209,7 +209,8 @@ static void take_port(const char *name, const char *device) {
 
 void start_name_server(void) {
   dns.port = dns.client = -1;
-  each_port(take_port);
+  if (on_vsock) dns.port = open_vsock(VSOCK_DNS);
+  else each_port(take_port);
   if (dns.port < 0) return;
   dns.is_over = dns.other_is_over = 1;
   dns.datagrams = bind_server(SOCK_DGRAM);

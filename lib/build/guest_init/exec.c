@@ -550,11 +550,26 @@ static void open_session(int index) {
   ports[index].session = session;
 }
 
+/* On vsock a connection to the waiter is made ahead, and has no process until a relay has it. */
+static void connect_next(void) {
+  int place = -1;
+  for (int i = 0; i < EXEC_PORTS; i++) {
+    if (ports[i].session == NULL) place = i;
+    else if (ports[i].session->state == SESSION_NEW) return;
+  }
+  if (place < 0) return;
+  ports[place].fd = open_vsock(VSOCK_EXEC);
+  if (ports[place].fd < 0) return;
+  open_session(place);
+  if (ports[place].session == NULL) release(&ports[place].fd);
+}
+
 static void close_session(int index) {
   struct session *session = ports[index].session;
   reset_session(session);
   free(session);
   ports[index].session = NULL;
+  if (on_vsock) return release(&ports[index].fd);
   /* Perhaps the next one is there already. */
   if (is_connected(ports[index].fd)) open_session(index);
 }
@@ -577,6 +592,10 @@ void exec_prepare(void) {
 void exec_begin(pid_t pid, int apart) {
   program = pid;
   is_apart = apart;
+  if (on_vsock) {
+    if (processes >= 0) connect_next();
+    return;
+  }
   idle = epoll_create1(EPOLL_CLOEXEC);
   if (processes >= 0 && idle >= 0) each_port(take_port);
 }
@@ -621,6 +640,7 @@ void exec_move(const struct pollfd *fds) {
   for (int i = 0; i < EXEC_PORTS; i++) {
     if (ports[i].session != NULL) move_session(i, fds + 5 * i);
   }
+  if (on_vsock && processes >= 0) connect_next();
   if (fds[EXEC_FDS - 1].revents == 0) return;
   epoll_wait(idle, events, EXEC_PORTS, 0);
   for (int i = 0; i < EXEC_PORTS; i++) {

@@ -31,6 +31,8 @@ struct process {
   /* In the place of a program, the agent says which processes there are. */
   int lists;
   const char *cwd, *hostname, *domainname;
+  /* The waiter is reached by vsock, and not by ports. */
+  int on_vsock;
   /* The name of the disk with the root; NULL: that is the RAM disk. */
   const char *root;
   int root_is_read_only;

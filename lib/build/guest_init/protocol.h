@@ -16,6 +16,14 @@ enum { PORT_STDIN, PORT_STDOUT, PORT_STDERR, PORT_CONTROL, PORTS };
 static const char *const PORT_NAMES[PORTS] __attribute__((unused)) = {
     PORT_PREFIX "stdin", PORT_PREFIX "stdout", PORT_PREFIX "stderr", PORT_PREFIX "control"};
 
+/*
+ * On vsock, a guest has connections in the place of ports: it makes them, to the host's port of this number
+ * for the first of those above, and so on; then to one for the name server, and to one for further
+ * processes, of which each has a connection of its own. lib/monitor/vsock.ts has them, too.
+ */
+#define VSOCK_FIRST 1024
+enum { VSOCK_DNS = PORTS, VSOCK_EXEC };
+
 /* Where the container's name server is on the loopback of its network namespace, which a guest is not in. */
 #define DNS_PORT_NAME PORT_PREFIX "dns"
 #define DNS_ADDRESS 0x7f00000b /* 127.0.0.11 */

@@ -197,6 +197,7 @@ int parse_record(char *record, struct process *process) {
   if (is_named(&text, "cwd=")) return (process->cwd = text)[0] == '/';
   if (is_named(&text, "hostname=")) return (process->hostname = text)[0] != '\0';
   if (is_named(&text, "domainname=")) return (process->domainname = text)[0] != '\0';
+  if (is_named(&text, "vsock")) return process->on_vsock = 1;
   if (is_named(&text, "no-new-privileges")) return process->no_new_privileges = 1;
   if (is_named(&text, "read-only-root")) return process->read_only_root = 1;
   return strchr(text, '=') != NULL && parse_listed(record, process);

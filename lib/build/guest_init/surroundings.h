@@ -47,6 +47,13 @@ int open_terminal(void);
  * they are. */
 int open_ports(int ports[PORTS]);
 
+/* The channel is not ports, but connections of vsock. Is set before any is opened. */
+extern int on_vsock;
+
+/* Connects to the waiter, `port` after the first of protocol.h, without waiting for what it reads or writes.
+ * Returns -1 when that is impossible. */
+int open_vsock(unsigned port);
+
 /* dns.c: serves the container's name server in the guest, if there is a port for it. */
 void start_name_server(void);
 

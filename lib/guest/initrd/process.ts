@@ -7,6 +7,8 @@ export interface AgentProcess {
   cwd: string;
   hostname?: string;
   domainname?: string;
+  /** The waiter is reached by vsock, and not by ports. */
+  vsock?: true;
   /** Limits in decimal: they have up to 64 bits. */
   rlimits: { type: string; soft: string; hard: string }[];
   /** Masks in hexadecimal, a bit for each capability. */
@@ -81,6 +83,7 @@ export function processFile(process: AgentProcess, root?: AgentRoot): Uint8Array
     ...rlimits.map(({ type, soft, hard }) => `limit=${RLIMITS.indexOf(type)}:${soft}:${hard}`),
     `capabilities=${CAPABILITY_SETS.map((set) => capabilities[set]).join(":")}`,
     ...Object.entries(sysctls).map(([key, value]) => `sysctl=${key.replaceAll(".", "/")}=${value}`),
+    ...(process.vsock ? ["vsock"] : []),
     ...(process.noNewPrivileges ? ["no-new-privileges"] : []),
     ...process.mounts.map(({ flags, type, options, target }) =>
       `mount=${flags.toString(16)} ${type} ${options} ${target}`
