@@ -1,4 +1,16 @@
-import { bindUnix, close, connectUnix, O_DIRECTORY, O_PATH, open } from "../../ffi/linux.ts";
+import {
+  AF_UNIX,
+  bindUnix,
+  close,
+  connectUnix,
+  listen,
+  O_DIRECTORY,
+  O_PATH,
+  open,
+  SOCK_STREAM,
+  socket,
+  umask,
+} from "../../ffi/linux.ts";
 
 /**
  * Socket paths hold 108 bytes (unix(7)), and a state directory may lie deeper than that: so the
@@ -15,6 +27,25 @@ export function bindAt(fd: number, path: string): void {
 /** As `bindAt`, to a socket that is listened on. */
 export function connectAt(fd: number, path: string): void {
   through(path, (address) => connectUnix(fd, address));
+}
+
+/**
+ * Binds a new socket and listens on it. Only its owner, root, may connect.
+ *
+ * @param path absolute
+ * @param flags SOCK_NONBLOCK: accepting does not wait
+ * @throws LinuxError
+ */
+export function listenAt(path: string, backlog: number, flags = 0): number {
+  const fd = socket(AF_UNIX, SOCK_STREAM | flags, 0);
+  const mask = umask(0o177);
+  try {
+    bindAt(fd, path);
+  } finally {
+    umask(mask);
+  }
+  listen(fd, backlog);
+  return fd;
 }
 
 function through(path: string, use: (address: string) => void): void {

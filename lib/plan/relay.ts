@@ -18,10 +18,12 @@ export interface RelayInput {
   identity: Pick<ExpectedIdentity, "uid" | "gid" | "groups">;
   terminal: boolean;
   filtered: boolean;
+  /** The connection to the guest is to come by the one that it gets. */
+  handed?: boolean;
 }
 
 /** The argument vector of a relay. */
-export function relayArguments({ identity, terminal, filtered }: RelayInput): string[] {
+export function relayArguments({ identity, terminal, filtered, handed }: RelayInput): string[] {
   const { uid, gid, groups } = identity;
   return [
     RELAY,
@@ -33,6 +35,7 @@ export function relayArguments({ identity, terminal, filtered }: RelayInput): st
     `gid=${gid}`,
     ...groups.map((group) => `group=${group}`),
     ...(terminal ? ["terminal"] : []),
+    ...(handed ? ["handed"] : []),
   ];
 }
 

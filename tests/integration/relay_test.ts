@@ -8,6 +8,7 @@ import {
   read,
   readAsync,
   send,
+  sendDescriptor,
   setNonblock,
   SIGKILL,
   SIGTERM,
@@ -75,8 +76,19 @@ class Guest {
   readonly errors: number;
   nonce = new Uint8Array();
 
-  constructor(scope: Scope, program: string, { filtered = false, words = [] as string[] } = {}) {
-    const [port, theirPort] = socketpair(SOCK_STREAM);
+  constructor(
+    scope: Scope,
+    program: string,
+    { filtered = false, words = [], connection }: {
+      filtered?: boolean;
+      words?: string[];
+      /** What it gets as its socket, and the other end of its port. */
+      connection?: { socket: number; port: number };
+    } = {},
+  ) {
+    const [port, theirPort] = connection === undefined
+      ? socketpair(SOCK_STREAM)
+      : [connection.port, connection.socket];
     const [start, theirStart] = socketpair(SOCK_STREAM);
     const [theirInput, input] = pipe();
     const [output, theirOutput] = pipe();
@@ -198,6 +210,45 @@ function test(name: string, check: Check): void {
     });
   }
 }
+
+test("handed a connection by the waiter, it is as on a port", async (program, scope, kind) => {
+  const [waiter, relays] = socketpair(SOCK_STREAM);
+  const [port, handed] = socketpair(SOCK_STREAM);
+  const guest = new Guest(scope, program, {
+    filtered: kind === "shipped",
+    words: ["handed"],
+    connection: { socket: relays, port },
+  });
+  // Not a word before there is one.
+  await delay(100);
+  assert.equal(readProcessStat(guest.pid)?.state, "S");
+  sendDescriptor(waiter, new Uint8Array(1), handed, MSG_NOSIGNAL);
+  close(handed);
+  close(waiter);
+  await guest.run();
+  guest.send(exited(3));
+  assert.equal(await guest.code(), 3);
+});
+
+test(
+  "a waiter that is gone, or hands nothing over, is the container's exit",
+  async (program, scope, kind) => {
+    for (const text of ["", "x"]) {
+      const [waiter, relays] = socketpair(SOCK_STREAM);
+      const [port] = socketpair(SOCK_STREAM);
+      const connection = { socket: relays, port };
+      const guest = new Guest(scope, program, {
+        filtered: kind === "shipped",
+        words: ["handed"],
+        connection,
+      });
+      if (text) writeAll(waiter, encode(text));
+      close(waiter);
+      assert.equal(await guest.report(), "ended");
+      assert.equal(await guest.code(), 137);
+    }
+  },
+);
 
 test("input, its end, output, a signal and the exit code", async (program, scope, kind) => {
   // Sanitizers make other calls.

@@ -37,6 +37,8 @@ enum channel_state {
 static struct {
   enum channel_state state;
   int control;
+  /* The guest has not connected yet: `control` listens. */
+  int listens;
   unsigned char nonce[NONCE_SIZE];
   struct frame incoming;
   /* What the agent said at its end. */
@@ -71,7 +73,14 @@ static void send_size(int rows, int columns) {
   send_number(FRAME_SIZE, (uint64_t)rows | (uint64_t)columns << 16);
 }
 
-/* Waits in the socket until the agent opens its port. Returns an errno. */
+/* The hello waits until the guest connects. */
+static void await_channel(int listener) {
+  channel.control = listener;
+  channel.state = CHANNEL_BOOTING;
+  channel.listens = 1;
+}
+
+/* The hello waits in the socket until the agent opens its port. Returns an errno. */
 static int begin_channel(int control, int flags, int rows, int columns) {
   unsigned char bytes[FRAME_HEADER + FRAME_MOST], *at = bytes + FRAME_HEADER;
   size_t length = frame_begin(bytes, FRAME_HELLO);

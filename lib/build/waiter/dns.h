@@ -34,6 +34,9 @@ static struct {
   int port, datagrams, stream;
 } dns_fd = {-1, -1, -1};
 
+/* The guest has not connected yet: the port listens. */
+static int dns_listens;
+
 static struct {
   enum stream_state state;
   /* From the agent: what is whole waits until `given` bytes of it are where they belong. */
@@ -63,8 +66,9 @@ static void dns_close(int *fd) {
 }
 
 /* Without a socket, queries are not answered, as by a name server that is down. */
-static void open_dns(int port) {
+static void open_dns(int port, int listens) {
   dns_fd.port = port;
+  dns_listens = listens;
   if (port < 0) return;
   dns_fd.datagrams = dns_socket(SOCK_DGRAM);
   dns_connect(dns_fd.datagrams);
@@ -161,8 +165,17 @@ static void give_dns(void) {
   if (dns.given == size) dns.incoming.have = dns.given = 0;
 }
 
+/* One connection, and no other. */
+static void take_dns_connection(void) {
+  int connection = accept4(dns_fd.port, NULL, NULL, SOCK_CLOEXEC);
+  dns_close(&dns_fd.port);
+  dns_fd.port = connection;
+  dns_listens = 0;
+}
+
 /* Reads no more than one frame. */
 static void read_dns(void) {
+  if (dns_listens) return take_dns_connection();
   long missing = dns_missing(&dns.incoming);
   ssize_t count = recv(dns_fd.port, dns.incoming.bytes + dns.incoming.have, (size_t)missing, MSG_DONTWAIT);
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;

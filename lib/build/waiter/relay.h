@@ -5,6 +5,7 @@
  *   urunc-relay WORD...
  *
  *   socket=FD    a connection to one of the ports for that: lib/build/guest_init/README.md
+ *   handed       not to a port, but to the waiter, which hands one to the guest over (handing.h)
  *   request=FD   a file with the description of the process
  *   start=FD     what became of it, one of the words below
  *   filter=FD    a file with a filter of system calls
@@ -50,7 +51,7 @@
 enum relay_state { RELAY_STALE, RELAY_READY, RELAY_STARTING, RELAY_RUNNING, RELAY_EXITED };
 
 static struct {
-  int socket, request, start, filter, terminal;
+  int socket, request, start, filter, terminal, handed;
   int64_t uid, gid;
   int group_count;
   unsigned groups[RELAY_GROUPS];
@@ -156,6 +157,7 @@ static void relay_parse(char **word) {
     if (valued(*word, "filter=", 3, 1 << 20, &relay.filter)) continue;
     if (id_word(*word, "uid=", &relay.uid) || id_word(*word, "gid=", &relay.gid)) continue;
     if (group_word(*word) || flag(*word, "terminal", &relay.terminal)) continue;
+    if (flag(*word, "handed", &relay.handed)) continue;
     relay_fails("word", EINVAL);
   }
   if (relay.socket < 0 || relay.request < 0 || relay.start < 0) relay_fails("words", EINVAL);
@@ -500,10 +502,42 @@ static void relay_exchange(void) {
   relay_send();
 }
 
+/* Returns -1 when the waiter is gone. */
+static int receive_connection(void) {
+  char byte;
+  int connection;
+  _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof connection)];
+  struct iovec vector = {&byte, 1};
+  struct msghdr message = {.msg_iov = &vector,
+                           .msg_iovlen = 1,
+                           .msg_control = control,
+                           .msg_controllen = sizeof control};
+  ssize_t count = recvmsg(relay.socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (count <= 0 || !header || header->cmsg_len != CMSG_LEN(sizeof connection)) return -1;
+  memcpy(&connection, CMSG_DATA(header), sizeof connection);
+  return connection;
+}
+
+/* A guest that still boots makes its first connection when its agent runs. */
+static void await_connection(void) {
+  struct pollfd fds[] = {{relay.socket, POLLIN, 0}, {signals, POLLIN, 0}};
+  for (;;) {
+    if (poll(fds, 2, relay_patience()) < 0) continue;
+    if (fds[1].revents) read_relay_signals();
+    if (fds[0].revents) break;
+  }
+  int connection = receive_connection();
+  if (connection < 0) end_without_guest();
+  close(relay.socket);
+  relay.socket = connection;
+}
+
 static _Noreturn void become_relay(char **word) {
   relay_parse(word);
   relay_prepare();
   relay.deadline = now() + FIRST_BYTE;
+  if (relay.handed) await_connection();
   say_hello();
   relay_send();
   while (relay.state != RELAY_EXITED || has_output_left()) relay_exchange();

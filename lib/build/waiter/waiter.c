@@ -46,6 +46,8 @@
  *                the monitor's standard output is the guest's console
  *   console=FD   a file that keeps the last of the console (channel.h)
  *   dns=FD       a socket to the agent's port for the name server (dns.h)
+ *   vsock        those sockets listen: the guest connects to each of them once
+ *   exec=FD      FD listens for the guest, and the next one for callers with a further process (handing.h)
  *   terminal     the standard files are a terminal
  *
  * The caller's files are never changed: O_NONBLOCK is a flag of the open file, which others share.
@@ -72,6 +74,7 @@
 
 #include "channel.h"
 #include "dns.h"
+#include "handing.h"
 
 /* A pipe that poll(2) says is writable takes so much without waiting (pipe(7), PIPE_BUF). */
 #define CHUNK 4096
@@ -109,7 +112,7 @@
 #define OWNER 4294967294U
 
 struct options {
-  int go, start, events, log, filter, ports, console, dns, end, input, blocking, debug_exit, terminal;
+  int go, start, events, log, filter, ports, console, dns, exec, end, input, blocking, debug_exit, terminal, vsock;
   int codes, failures;
   struct { int from, to; } code[MOST_CODES];
 };
@@ -130,11 +133,13 @@ struct needle {
 };
 
 static struct options options = {.go = -1, .start = -1, .events = -1, .log = -1, .filter = -1,
-                                 .ports = -1, .console = -1, .dns = -1, .end = SIGTERM};
+                                 .ports = -1, .console = -1, .dns = -1, .exec = -1, .end = SIGTERM};
 /* What the program reports of itself: its events, which go nowhere, or its log. */
 static struct flow input, output, errors, watched;
 /* The program's own, of a guest with an agent; `output` is its console then. */
 static struct flow port_output = {.from = -1}, port_errors = {.from = -1};
+/* The sockets to its ports. */
+static int ports[PORTS] = {-1, -1, -1, -1};
 static struct needle failure[MOST_FAILURES];
 static int signals = -1;
 /* Write ends of output pipes that are kept blocking. */
@@ -216,10 +221,11 @@ static int parse_word(const char *word) {
          valued(word, "filter=", 3, 1 << 20, &options.filter) ||
          valued(word, "ports=", 3, 1 << 20, &options.ports) ||
          valued(word, "dns=", 3, 1 << 20, &options.dns) ||
+         valued(word, "exec=", 3, 1 << 20, &options.exec) ||
          valued(word, "console=", 3, 1 << 20, &options.console) ||
          valued(word, "end=", 1, 64, &options.end) || code(word) || failure_text(word) ||
          flag(word, "input", &options.input) || flag(word, "blocking", &options.blocking) ||
-         flag(word, "debug-exit", &options.debug_exit) ||
+         flag(word, "debug-exit", &options.debug_exit) || flag(word, "vsock", &options.vsock) ||
          flag(word, "terminal", &options.terminal);
 }
 
@@ -275,7 +281,7 @@ static void forward(struct flow *flow, int from, int to) {
 
 /* A port is never closed: QEMU would drop what the guest has not read yet. */
 static int ends_at_port(const struct flow *flow) {
-  return options.ports >= 0 && flow->to == options.ports + PORT_STDIN;
+  return flow->to >= 0 && flow->to == ports[PORT_STDIN];
 }
 
 /* End of input. Pipes are closed: the program then reads end of file. */
@@ -384,20 +390,42 @@ static struct winsize terminal_size(void) {
   return size;
 }
 
-static void start_channel(void) {
-  if (options.ports < 0) return;
+/* The ports are connected, or will be without more from here. */
+static void greet_agent(void) {
   struct winsize size = terminal_size();
   int together = !options.terminal && same_file(1, 2);
   int flags = (options.terminal ? HELLO_TERMINAL : 0) | (together ? HELLO_TOGETHER : 0);
-  forward(&port_output, options.ports + PORT_STDOUT, 1);
-  forward(&port_errors, options.ports + PORT_STDERR, 2);
+  forward(&port_output, ports[PORT_STDOUT], 1);
+  forward(&port_errors, ports[PORT_STDERR], 2);
+  int error = begin_channel(ports[PORT_CONTROL], flags, size.ws_row, size.ws_col);
+  if (error) fail("channel", "", error);
+}
+
+/* The guest connects to the control port last: all others are there. Each listens for one connection. */
+static void take_connections(void) {
+  channel.listens = 0;
+  channel.control = -1;
+  channel.broken = channel.state != CHANNEL_BOOTING;
+  for (int i = 0; i < PORTS && !channel.broken; i++) {
+    int connection = accept4(ports[i], NULL, NULL, SOCK_CLOEXEC);
+    channel.broken = connection < 0;
+    release(&ports[i]);
+    ports[i] = connection;
+  }
+  if (!channel.broken) greet_agent();
+}
+
+static void start_channel(void) {
+  if (options.ports < 0) return;
+  for (int i = 0; i < PORTS; i++) ports[i] = options.ports + i;
   int error = open_console(options.console);
   if (error) fail("map", "the console", error);
   /* Not to be made longer by what the guest may make of this process. */
   release(&options.console);
-  open_dns(options.dns);
-  error = begin_channel(options.ports + PORT_CONTROL, flags, size.ws_row, size.ws_col);
-  if (error) fail("channel", "", error);
+  open_dns(options.dns, options.vsock);
+  open_handing(options.exec);
+  if (options.vsock) await_channel(ports[PORT_CONTROL]);
+  else greet_agent();
 }
 
 /* The guest's terminal ends lines itself. */
@@ -413,11 +441,17 @@ static void open_channel(void) {
   leave_bytes_alone();
   send_size(size.ws_row, size.ws_col);
   release(&input.to);
-  input.to = options.ports + PORT_STDIN;
+  input.to = ports[PORT_STDIN];
 }
 
-static const char NO_PORTS[] =
-    "urunc: the guest's kernel has no driver for virtio-serial: its console is the serial line\n";
+static void warn_of_serial_line(void) {
+  static const char before[] = "urunc: the guest's kernel has no driver for ";
+  static const char after[] = ": its console is the serial line\n";
+  const char *driver = options.vsock ? "vsock" : "virtio-serial";
+  warn(before, sizeof before - 1);
+  warn(driver, strlen(driver));
+  warn(after, sizeof after - 1);
+}
 
 static int is_waiting(int error) {
   return error == EAGAIN || error == EINTR;
@@ -476,7 +510,7 @@ static void take(struct flow *flow) {
   if (flow == &watched) scan();
   if (flow == &output && count > 0 && has_own_console()) {
     flow->at = take_console(flow->bytes, flow->end);
-    if (channel.state == CHANNEL_SERIAL) warn(NO_PORTS, sizeof NO_PORTS - 1);
+    if (channel.state == CHANNEL_SERIAL) warn_of_serial_line();
   }
   if (count <= 0) end_of(flow);
 }
@@ -534,7 +568,7 @@ static void reap(void) {
   }
 }
 
-/* By which an agent without a channel ends the program (lib/build/guest_init/agent.c). */
+/* By which an agent without a channel ends the program (lib/build/guest_init/agent.c), on QEMU. */
 static const char CTRL_ALT_DELETE[] =
     "{\"execute\":\"send-key\",\"arguments\":{\"keys\":[{\"type\":\"qcode\",\"data\":\"ctrl\"},"
     "{\"type\":\"qcode\",\"data\":\"alt\"},{\"type\":\"qcode\",\"data\":\"delete\"}]}}\n";
@@ -579,7 +613,7 @@ static void heard(const struct signalfd_siginfo *info) {
   if (monitor.ended) drop(&output), drop(&errors), drop(&watched);
   if (monitor.ended || channel.has_exited) drop(&port_output), drop(&port_errors);
   if (channel.has_exited) return;
-  if (channel.state == CHANNEL_SERIAL) return say(CTRL_ALT_DELETE);
+  if (channel.state == CHANNEL_SERIAL && options.events >= 0) return say(CTRL_ALT_DELETE);
   note_cause(number);
   end_monitor();
 }
@@ -620,7 +654,8 @@ static void confirm_arrival(void) {
 
 static void read_agent(void) {
   enum channel_state before = channel.state;
-  read_channel();
+  if (channel.listens) take_connections();
+  else read_channel();
   if (channel.state == CHANNEL_OPEN && before != CHANNEL_OPEN) open_channel();
   if (channel.broken) signal_monitor(SIGKILL);
 }
@@ -649,8 +684,9 @@ static void run(void) {
     struct pollfd fds[] = {wanted(&input), wanted(&output), wanted(&errors),
                            wanted(&watched), {signals, POLLIN, 0}, wanted(&port_output),
                            wanted(&port_errors), {channel.control, POLLIN, 0},
-                           {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}};
+                           {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}};
     want_dns(fds + 8);
+    want_handing(fds + 11);
     int ready = poll(fds, sizeof fds / sizeof *fds, patience());
     if (ready == 0 && monitor.ended) return;
     if (ready == 0) channel.has_exited ? end_stalled() : end_monitor();
@@ -665,6 +701,7 @@ static void run(void) {
     move(&port_errors, fds[6].revents);
     if (fds[7].revents) read_agent();
     move_dns(fds + 8);
+    move_handing(fds + 11);
     confirm_arrival();
     if (!monitor.ended) continue;
     end_if_empty(&output), end_if_empty(&errors), end_if_empty(&watched);

@@ -5,6 +5,7 @@ import type { CallGroup } from "../types.ts";
 export const RELAY: readonly CallGroup[] = [
   { why: "output, input and signals are copied and read", calls: "poll read write" },
   { why: "the guest's port", calls: "recvfrom sendto" },
+  { why: "with vsock it is handed the connection to the guest", calls: "recvmsg" },
   { why: "the description of the process", calls: "pread64" },
   { why: "what it writes to, and whether that is one file", calls: "fstat" },
   { why: "the terminal's size", calls: "ioctl", where: [requests("TIOCGWINSZ")] },

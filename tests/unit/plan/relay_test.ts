@@ -8,6 +8,8 @@ Deno.test("a relay becomes the container's user, and reads its filter", () => {
     ...["urunc-relay", "socket=3", "request=4", "start=5", "filter=7", "uid=5", "gid=6"],
     ...["group=7", "group=8", "terminal"],
   ]);
+  const handed = relayArguments({ identity, terminal: false, filtered: true, handed: true });
+  assert.equal(handed.at(-1), "handed");
   assert.deepEqual(
     relayArguments({ identity: { uid: 0, gid: 0, groups: [] }, terminal: false, filtered: false }),
     ["urunc-relay", "socket=3", "request=4", "start=5", "uid=0", "gid=0"],
