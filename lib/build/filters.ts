@@ -1,13 +1,16 @@
 import { defaultConfiguration } from "../config/parse.ts";
 import { monitorNames } from "../monitor/registry.ts";
-import { planFilters, planRelayFilter } from "../plan/seccomp.ts";
+import { type FiltersInput, planFilters, planRelayFilter } from "../plan/seccomp.ts";
 import { assembleFilter } from "../seccomp/filter.ts";
 import { preparedKey } from "../seccomp/prepared.ts";
 
-const FEATURES = [
-  { namedTap: false, agent: false, dns: false },
-  { namedTap: true, agent: true, dns: false },
-  { namedTap: false, agent: true, dns: true },
+const FEATURES: Pick<FiltersInput, "namedTap" | "agent" | "dns">[] = [
+  { namedTap: false, agent: undefined, dns: false },
+  { namedTap: true, agent: "ports", dns: false },
+  { namedTap: false, agent: "ports", dns: true },
+  { namedTap: false, agent: "vsock", dns: false },
+  { namedTap: true, agent: "vsock", dns: false },
+  { namedTap: true, agent: "vsock", dns: true },
 ];
 
 /**

@@ -211,18 +211,19 @@ interface RelayFiles {
   filter: number | undefined;
   stdio: Stdio;
   terminal: boolean;
+  handed: boolean;
 }
 
 /** It becomes the container's user itself: posix_spawn(3) cannot. Returns its pid. */
 function startRelay(identity: ExpectedIdentity, files: RelayFiles): number {
-  const { stdio, terminal, filter } = files;
+  const { stdio, terminal, filter, handed } = files;
   stdio.forEach((fd, index) => refuseDirectory(fd, index));
   const programs = makePrograms();
   try {
     return spawn({
       path: PROGRAM,
       cwd: `/proc/self/fd/${programs}`,
-      argv: relayArguments({ identity, terminal, filtered: filter !== undefined }),
+      argv: relayArguments({ identity, terminal, filtered: filter !== undefined, handed }),
       env: [],
       setsid: true,
       fds: [
@@ -336,7 +337,8 @@ function requireAgent({ id, stop }: ContainerState, directory: ContainerDirector
   if (!isOnSerialLine(directory)) return;
   throw noAgent(
     id,
-    "its guest's kernel has no driver of virtio-serial, by which the agent is reached",
+    "its guest's kernel has no driver of the device by which its agent is reached: " +
+      "virtio-serial, or vsock on firecracker",
   );
 }
 

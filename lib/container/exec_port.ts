@@ -18,7 +18,7 @@ import { HostError, UnsupportedError, WrongStateError } from "../errors.ts";
 import { isThere } from "../os/files.ts";
 import { connectAt } from "../os/sockets.ts";
 import { delay } from "../os/timer.ts";
-import { EXEC_PORTS, execSocket } from "../plan/agent.ts";
+import { EXEC_PORTS, execSocket, handingSocket } from "../plan/agent.ts";
 import { type ContainerDirectory, EXEC_DIRECTORY } from "./store.ts";
 
 /** How long to wait for a port that is free. Milliseconds. */
@@ -31,6 +31,8 @@ export interface ExecPort {
   socket: number;
   /** As long as it is open, by whatever process, the port is nobody else's. */
   lock: number;
+  /** A connection to the guest is handed over by the socket, and not made by it. */
+  handed: boolean;
 }
 
 /**
@@ -42,10 +44,11 @@ export interface ExecPort {
 export async function takeExecPort({ id, path }: ContainerDirectory): Promise<ExecPort> {
   const directory = `${path}/${EXEC_DIRECTORY}`;
   if (!isThere(directory)) throw tooOld(id);
-  const count = portsIn(directory);
+  const handed = isThere(handingSocket(directory));
+  const count = handed ? EXEC_PORTS : portsIn(directory);
   for (let left = PATIENCE;; left -= INTERVAL) {
     for (let index = 0; index < count; index++) {
-      const port = tryPort(directory, index, id);
+      const port = tryPort(directory, index, handed, id);
       if (port !== undefined) return port;
     }
     if (left <= 0) throw exhausted(id, count);
@@ -60,14 +63,19 @@ function portsIn(directory: string): number {
   return count;
 }
 
-function tryPort(directory: string, index: number, id: string): ExecPort | undefined {
+function tryPort(
+  directory: string,
+  index: number,
+  handed: boolean,
+  id: string,
+): ExecPort | undefined {
   const lock = open(`${directory}/${index}.lock`, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600);
   let fd: number | undefined;
   try {
     flock(lock, LOCK_EX | LOCK_NB);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connectAt(fd, execSocket(directory, index));
-    return { socket: fd, lock };
+    connectAt(fd, handed ? handingSocket(directory) : execSocket(directory, index));
+    return { socket: fd, lock, handed };
   } catch (error) {
     if (fd !== undefined) close(fd);
     close(lock);

@@ -10,7 +10,14 @@ import {
 import { SIGKILL } from "./signals.ts";
 import { KVM_THREADS } from "./threads.ts";
 import type { ElfKernel, LinuxImage } from "../guest/kernel/types.ts";
-import type { KernelRefusal, Monitor, MonitorDisk, MonitorFile, MonitorInput } from "./types.ts";
+import type {
+  KernelRefusal,
+  Monitor,
+  MonitorDisk,
+  MonitorFile,
+  MonitorInput,
+  MonitorNetwork,
+} from "./types.ts";
 
 const MIB = 1024 * 1024;
 const name = "firecracker";
@@ -34,7 +41,7 @@ const FAILURES = [
 
 /**
  * What is left of a command line with what it adds itself: `pci=off`, and
- * ` virtio_mmio.device=4K@0xc0001000:5` for the network and each disk.
+ * ` virtio_mmio.device=4K@0xc0001000:5` for the network, each disk and vsock.
  */
 const COMMAND_LINE_BYTES = arch.firecracker.commandLineBytes - 64;
 const DEVICE_PARAMETER_BYTES = 40;
@@ -51,6 +58,13 @@ const VCPU_BYTES = 0.5 * MIB;
 const NETWORK_BYTES = MIB;
 /** Queue and buffers of a disk. */
 const DISK_BYTES = MIB;
+/**
+ * For vsock: three queues of 256 places, and a buffer of 64 KiB for each of up to 22 connections that the
+ * host does not read (csm/txbuf.rs in src/vmm/src/devices/virtio/vsock).
+ */
+const VSOCK_BYTES = 2 * MIB;
+/** VMADDR_CID_HOST + 1, linux/vm_sockets.h: the lowest that a guest may have. */
+const GUEST_CID = 3;
 /** A static binary of 3 MiB. */
 const PAGE_CACHE_BYTES = 4 * MIB;
 /** A pointer and three bits for each descriptor of its table (alloc_fdtable(), fs/file.c of Linux): measured 8.5. */
@@ -94,11 +108,12 @@ export const firecracker: Monitor = {
   mostDisks: 8,
   readOnlyDisks: true,
   takesDescriptors: false,
+  agentChannel: "vsock",
   maximumVcpus: MAXIMUM_VCPUS,
-  memoryOverheadBytes({ memoryMiB, vcpus, networks, disks = 0, openFiles = 0 }) {
+  memoryOverheadBytes({ memoryMiB, vcpus, networks, disks = 0, openFiles = 0, agent = false }) {
     return Math.ceil(
       PROCESS_BYTES + vcpus * VCPU_BYTES + networks * NETWORK_BYTES + disks * DISK_BYTES +
-        memoryMiB * MIB * PAGE_TABLE_SHARE + PAGE_CACHE_BYTES +
+        memoryMiB * MIB * PAGE_TABLE_SHARE + PAGE_CACHE_BYTES + (agent ? VSOCK_BYTES : 0) +
         descriptorTable(openFiles) * OPEN_FILE_BYTES,
     );
   },
@@ -174,7 +189,9 @@ function files(input: MonitorInput): MonitorFile[] {
 
 /** Keys and types: VmmConfig in src/vmm/src/resources.rs; unknown keys are refused there. */
 function configuration(input: MonitorInput): Record<string, unknown> {
-  const { vcpus, network, commandLine, disks = [] } = input;
+  const { vcpus, network, furtherNetworks = [], commandLine, disks = [] } = input;
+  const networks = network === undefined ? [] : [network, ...furtherNetworks];
+  const devices = disks.length + furtherNetworks.length + (input.vsock === undefined ? 0 : 1);
   return {
     "boot-source": {
       kernel_image_path: checkPath({ monitor: name, what: "kernel" }, input.kernel),
@@ -182,7 +199,7 @@ function configuration(input: MonitorInput): Record<string, unknown> {
         ? {}
         : { initrd_path: checkPath({ monitor: name, what: "initrd" }, input.initrd) }),
       // Without one it would use a line of its own, which turns the serial console off.
-      boot_args: checkCommandLine(commandLine ?? "", disks.length),
+      boot_args: checkCommandLine(commandLine ?? "", devices),
     },
     "machine-config": {
       vcpu_count: checkCount({ monitor: name, what: "processors" }, vcpus, 1, MAXIMUM_VCPUS),
@@ -194,20 +211,33 @@ function configuration(input: MonitorInput): Record<string, unknown> {
     },
     // The key is required, even without disks.
     drives: disks.map(drive),
-    "network-interfaces": network === undefined ? [] : [{
-      iface_id: "net1",
-      host_dev_name: checkTap({ monitor: name, what: "tap name" }, network.tap),
-      guest_mac: checkMac({ monitor: name, what: "MAC address" }, network.mac),
-      // Only 1.16 and later know `mtu`, older ones refuse it; 1500 is every guest's default.
-      ...(network.hideMtu || network.mtu === 1500 ? {} : {
-        mtu: checkCount(
-          { monitor: name, what: "network MTU in bytes" },
-          network.mtu,
-          MTU.minimum,
-          MTU.maximum,
-        ),
-      }),
-    }],
+    "network-interfaces": networks.map(networkInterface),
+    ...(input.vsock === undefined ? {} : {
+      vsock: {
+        guest_cid: GUEST_CID,
+        uds_path: checkPath({ monitor: name, what: "vsock socket" }, input.vsock),
+      },
+    }),
+  };
+}
+
+function networkInterface(
+  { tap, mac, mtu, hideMtu }: MonitorNetwork,
+  index: number,
+): Record<string, unknown> {
+  return {
+    iface_id: `net${index + 1}`,
+    host_dev_name: checkTap({ monitor: name, what: "tap name" }, tap),
+    guest_mac: checkMac({ monitor: name, what: "MAC address" }, mac),
+    // Only 1.16 and later know `mtu`, older ones refuse it; 1500 is every guest's default.
+    ...(hideMtu || mtu === 1500 ? {} : {
+      mtu: checkCount(
+        { monitor: name, what: "network MTU in bytes" },
+        mtu,
+        MTU.minimum,
+        MTU.maximum,
+      ),
+    }),
   };
 }
 
@@ -234,12 +264,12 @@ function drive({ path, readOnly, serial }: MonitorDisk, index: number): Record<s
  * Its command lines are printable ASCII. It trims the parts before and after the first ` -- `
  * (linux-loader, src/cmdline/mod.rs), between which it puts its own parameters.
  */
-function checkCommandLine(text: string, disks: number): string {
+function checkCommandLine(text: string, devices: number): string {
   const checked = { monitor: name, what: "guest command line" };
   if (/[^\x20-\x7e]/.test(text)) {
     throw refusedValue(checked, text, "Firecracker takes printable ASCII characters only");
   }
-  const room = COMMAND_LINE_BYTES - disks * DEVICE_PARAMETER_BYTES;
+  const room = COMMAND_LINE_BYTES - devices * DEVICE_PARAMETER_BYTES;
   if (text.length < room) return text;
   const most = room - 1;
   throw refusedValue(checked, text, `it is ${text.length} bytes long; there is room for ${most}`);

@@ -31,8 +31,13 @@ export interface MonitorInput {
   controlFd?: number;
   /** One of a connection to the container's process, on which it reports events in QMP. */
   eventsFd?: number;
-  /** For a guest with an agent. */
+  /** For a guest with an agent that has ports. */
   ports?: AgentPorts;
+  /**
+   * For one that makes connections of vsock: the socket that the monitor binds. It connects to those with
+   * its name, `_` and a port.
+   */
+  vsock?: string;
 }
 
 /** A network interface of the guest's. */
@@ -51,6 +56,9 @@ export interface MonitorNetwork {
   /** The guest's driver knows virtio 1.0 only, and not what was before. */
   modern?: boolean;
 }
+
+/** By ports of the guest's, or by connections that it makes. */
+export type AgentChannel = "ports" | "vsock";
 
 /** Numbers of descriptors of the sockets that are behind a guest's ports. */
 export interface AgentPorts {
@@ -131,6 +139,8 @@ export interface Monitor extends BootingMonitor {
       kernelBytes?: number;
       /** The soft limit of open files, for which a monitor may make room; 0 when not given. */
       openFiles?: number;
+      /** Whether the guest has an agent. */
+      agent?: boolean;
     },
   ): number;
   /**
@@ -172,8 +182,8 @@ export interface Monitor extends BootingMonitor {
     /** In a log, which it opens by this path in the clean room; undefined: on its `eventsFd`. */
     log?: string;
   };
-  /** Whether it gives guests ports, for an agent. */
-  takesPorts?: boolean;
+  /** How the agent of its guests is reached; undefined: they have none. */
+  agentChannel?: AgentChannel;
   /** Whether it has a device by which a guest with an agent sees files of the host. */
   sharesFiles?: boolean;
   /** Whether its guest's console reads standard input. */

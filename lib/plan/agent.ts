@@ -49,7 +49,7 @@ export const CONSOLE_BYTES = 65536;
 export interface AgentInput {
   unikernel: Pick<UnikernelConfig, "agent" | "stop">;
   guest: Pick<Guest, "type" | "agent">;
-  monitor: Pick<Monitor, "name" | "takesPorts">;
+  monitor: Pick<Monitor, "name" | "agentChannel">;
   spec: Spec;
   /** Of config.json: the monitor's may be another. */
   guestUser: User;
@@ -73,7 +73,8 @@ export interface AgentChoice {
 export function mayHaveAgent(
   { unikernel, guest, monitor }: Pick<AgentInput, "unikernel" | "guest" | "monitor">,
 ): boolean {
-  return unikernel.agent !== "none" && guest.agent !== undefined && monitor.takesPorts === true;
+  return unikernel.agent !== "none" && guest.agent !== undefined &&
+    monitor.agentChannel !== undefined;
 }
 
 /**
@@ -105,10 +106,11 @@ function ownInit(program: string): string {
     `the monitor's, and signals press the power button; ${keyPrefix}agent says what is meant, none or on`;
 }
 
-function processOf({ spec, guestUser, sharedFiles }: AgentInput): AgentProcess {
+function processOf({ spec, guestUser, sharedFiles, monitor }: AgentInput): AgentProcess {
   const { process, hostname, domainname } = spec;
   return {
     ...furtherProcess({ ...process, user: guestUser }),
+    ...(monitor.agentChannel === "vsock" ? { vsock: true as const } : {}),
     ...(hostname ? { hostname } : {}),
     ...(domainname ? { domainname } : {}),
     sysctls: spec.linux.sysctl,
@@ -166,7 +168,7 @@ function noAgent({ guest, monitor }: AgentInput): UnsupportedError {
     subject: `${keyPrefix}agent`,
     reason: `there is none for ${guest.type} guests on ${monitor.name}`,
     remedy: `leave the key out; there is one for linux on ${
-      monitorsThat(({ takesPorts }) => takesPorts === true)
+      monitorsThat(({ agentChannel }) => agentChannel !== undefined)
     }`,
   });
 }
@@ -187,6 +189,17 @@ export function portEnds(port: AgentPort): { theirs: string; ours: string } {
 /** The name of the socket of a port for a further process, and of its descriptor. */
 export function execPort(index: number): string {
   return `exec ${index}`;
+}
+
+/**
+ * Names of the two sockets by which such a process gets a connection that the guest has made, where it makes
+ * them (vsock): one listens for the guest, one for who wants to have it. In the order of their descriptors.
+ */
+export const HANDING = ["exec guests", "exec callers"] as const;
+
+/** Where the second of them is, in the directory for all of such processes. */
+export function handingSocket(directory: string): string {
+  return `${directory}/connections.sock`;
 }
 
 /** Where that socket is, in the directory for all of them. */

@@ -20,6 +20,7 @@ import {
   CONSOLE_BYTES,
   DNS_PORT,
   execPortCount,
+  HANDING,
   hasOwnNameServer,
   monitorPorts,
   planAgent,
@@ -71,6 +72,7 @@ import {
   planUserNamespace,
   USER_NAMESPACE,
 } from "./user_namespace.ts";
+import { VSOCK_SOCKET, vsockSockets } from "./vsock.ts";
 import { monitorArguments, waiterArguments } from "./waiter.ts";
 import type { OwnNamespace } from "../host/namespaces.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
@@ -184,6 +186,7 @@ export function planLaunch(given: LaunchInput): Launch {
   };
 
   const stop = planStop(input);
+  const channel = stop.agent ? input.monitor.agentChannel : undefined;
   if (!stop.agent) requireNoAgent(spec);
   const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
   const fds: InheritedFd[] = [];
@@ -212,10 +215,10 @@ export function planLaunch(given: LaunchInput): Launch {
   const connects = failures !== undefined && failures.log === undefined;
   const eventsFd = connects ? inherit("events") : undefined;
   const dns = stop.agent === true && relaysNames(input);
-  const execPorts = stop.agent
+  const execPorts = channel === "ports"
     ? execPortCount(guestMemoryMiB(memoryInput(input, { accelerator, initrdProcess })))
     : 0;
-  const ports = stop.agent ? monitorPorts(dns, execPorts, inherit) : undefined;
+  const ports = channel === "ports" ? monitorPorts(dns, execPorts, inherit) : undefined;
   const waiterFds: InheritedFd[] = [];
   const goFd = numbered(waiterFds, "go");
   const startFd = numbered(waiterFds, "start");
@@ -227,7 +230,7 @@ export function planLaunch(given: LaunchInput): Launch {
     configuration,
     accelerator,
     namedTap,
-    agent: stop.agent === true,
+    agent: channel,
     dns,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
@@ -238,6 +241,7 @@ export function planLaunch(given: LaunchInput): Launch {
     ? AGENT_PORTS.map((port) => numbered(waiterFds, portEnds(port).ours))
     : [];
   const dnsFd = dns ? numbered(waiterFds, portEnds(DNS_PORT).ours) : undefined;
+  const [handingFd] = channel === "vsock" ? HANDING.map((name) => numbered(waiterFds, name)) : [];
   const consoleFd = stop.agent ? numbered(waiterFds, "console") : undefined;
   const monitorInput = monitorInputOf(input, {
     accelerator,
@@ -245,6 +249,7 @@ export function planLaunch(given: LaunchInput): Launch {
     controlFd,
     eventsFd,
     ports,
+    vsock: channel === "vsock" ? VSOCK_SOCKET : undefined,
     devices,
     disks,
     networkDevice,
@@ -267,8 +272,12 @@ export function planLaunch(given: LaunchInput): Launch {
     ...(eventsFd === undefined ? [] : [{ step: "connectEvents" } as const]),
     ...(stop.agent
       ? [
-        { step: "connectAgent", ...(dns && { dns: true as const }) } as const,
-        { step: "listenForExec", directory: paths.execDirectory, ports: execPorts } as const,
+        ...(channel === "ports" ? [connectAgent(dns)] : []),
+        {
+          step: "listenForExec",
+          directory: paths.execDirectory,
+          ports: channel === "vsock" ? channel : execPorts,
+        } as const,
         { step: "openConsole", path: paths.console, size: CONSOLE_BYTES } as const,
       ]
       : []),
@@ -289,6 +298,7 @@ export function planLaunch(given: LaunchInput): Launch {
       initrdProcess,
       files: input.monitor.files?.(monitorInput),
       log: failures?.log,
+      vsock: channel === "vsock" ? vsockSockets(dns) : undefined,
     }),
     // Everything that is needed from the image is in the root by now.
     ...planRootDisk(facts.rootDisk),
@@ -338,6 +348,8 @@ export function planLaunch(given: LaunchInput): Launch {
         filterFd: waiterFilterFd,
         portsFd,
         dnsFd,
+        vsock: channel === "vsock",
+        handingFd,
         consoleFd,
         terminal: input.terminal !== undefined,
       }),
@@ -379,6 +391,10 @@ export function planLaunch(given: LaunchInput): Launch {
     ],
     usesNetwork: input.network !== undefined,
   };
+}
+
+function connectAgent(dns: boolean): Step {
+  return { step: "connectAgent", ...(dns && { dns: true as const }) };
 }
 
 const UNUSED_NETWORK = "the guest's manifest declares no network device: it does without the " +
@@ -508,6 +524,7 @@ function memoryInput(
     disks: facts.disks?.length ?? 0,
     accelerator,
     openFiles: openFilesLimit(spec.process, agentOf(input).agent !== undefined),
+    agent: agentOf(input).agent !== undefined,
     kernelBytes: facts.kernel.size,
     bootBytes: bootMemoryBytes(
       facts.kernelFormat,
@@ -612,6 +629,7 @@ interface Decided {
   controlFd: number | undefined;
   eventsFd: number | undefined;
   ports: AgentPorts | undefined;
+  vsock: string | undefined;
   devices: PlannedDevices;
   disks: PlannedDisks;
   /** Name of the network device in the guest's manifest. */
@@ -621,7 +639,7 @@ interface Decided {
 function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
   const { facts, monitor, guest } = input;
   const [network, ...furtherNetworks] = monitorNetworks(input, decided);
-  const { accelerator, initrdProcess, controlFd, eventsFd, ports, devices, disks } = decided;
+  const { accelerator, initrdProcess, controlFd, eventsFd, ports, vsock, devices, disks } = decided;
   return {
     binary: facts.monitor.binary,
     kernel: GUEST_KERNEL,
@@ -642,6 +660,7 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     controlFd,
     eventsFd,
     ports,
+    vsock,
   };
 }
 

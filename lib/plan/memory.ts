@@ -19,6 +19,8 @@ export interface MemoryInput {
   accelerator: "kvm" | "tcg";
   /** The monitor's soft limit of open files. */
   openFiles: number;
+  /** The guest has an agent. */
+  agent?: boolean;
   /** Size of the guest kernel's file. */
   kernelBytes: number;
   /** Guest memory that kernel, runtime and initial RAM disk need before the guest runs. */
@@ -65,8 +67,17 @@ export function neededMemoryBytes(input: MemoryInput): number {
 }
 
 function overheadBytes(memoryMiB: number, input: MemoryInput): number {
-  const { monitor, vcpus, networks, disks, accelerator, kernelBytes, openFiles, copiedBytes } =
-    input;
+  const {
+    monitor,
+    vcpus,
+    networks,
+    disks,
+    accelerator,
+    kernelBytes,
+    openFiles,
+    agent,
+    copiedBytes,
+  } = input;
   const monitorBytes = monitor.memoryOverheadBytes({
     memoryMiB,
     vcpus,
@@ -75,6 +86,7 @@ function overheadBytes(memoryMiB: number, input: MemoryInput): number {
     accelerator,
     kernelBytes,
     openFiles,
+    agent,
   });
   return monitorBytes + WAITER_BYTES + copiedBytes;
 }

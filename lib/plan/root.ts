@@ -5,6 +5,7 @@ import type { MonitorFile } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
 import { type GuestProcess, initrdSegment } from "../guest/initrd/segment.ts";
 import type { Step } from "./types.ts";
+import { VSOCK_DIRECTORY, type VsockSocket } from "./vsock.ts";
 
 /** Paths of the guest's boot files in the clean room, whatever the image calls them. */
 export const GUEST_KERNEL = "/guest/kernel";
@@ -16,6 +17,10 @@ export const ROOT_DISK = "rootfs";
 /** Size for directories, symlinks and mount points, to which copied files are added. Bytes. */
 const ROOT_TMPFS_BYTES = 1024 * 1024;
 const DEV_TMPFS_BYTES = 64 * 1024;
+/** Sockets take none; 0 would be no limit (tmpfs(5)). */
+const VSOCK_TMPFS_BYTES = 4096;
+/** The directory, the monitor's socket, and those of an agent's four ports, name server and further processes. */
+const VSOCK_FILES = 8;
 
 /** An image file and its path in the clean room. */
 interface BootFile {
@@ -43,6 +48,8 @@ export interface RootInput {
   files?: MonitorFile[];
   /** Where the monitor writes a log that the container's process reads. */
   log?: string;
+  /** Those to which the guest's agent connects by vsock. */
+  vsock?: VsockSocket[];
 }
 
 /**
@@ -95,10 +102,28 @@ export function planRoot(input: RootInput): Step[] {
     ...(input.log === undefined
       ? []
       : [{ step: "openLog", path: input.log, uid: user.uid, gid: user.gid } as const]),
+    ...vsockSteps(input),
     { step: "mkdir", path: "/dev", mode: 0o755 },
     { step: "mountTmpfs", path: "/dev", sizeBytes: DEV_TMPFS_BYTES, mode: 0o755, devices: true },
     ...(input.needsTunDirectory ? [mkdirStep("/dev/net")] : []),
     ...input.devices,
+  ];
+}
+
+/** The one directory that the monitor can write to, with no room for more than its sockets. */
+function vsockSteps({ vsock, user: { uid, gid } }: RootInput): Step[] {
+  if (vsock === undefined) return [];
+  return [
+    mkdirStep(VSOCK_DIRECTORY),
+    {
+      step: "mountTmpfs",
+      path: VSOCK_DIRECTORY,
+      sizeBytes: VSOCK_TMPFS_BYTES,
+      mode: 0o700,
+      devices: false,
+      ...{ uid, gid, files: VSOCK_FILES },
+    },
+    { step: "listenForAgent", directory: VSOCK_DIRECTORY, uid, gid, sockets: vsock },
   ];
 }
 

@@ -1,5 +1,5 @@
 import type { Configuration } from "../config/types.ts";
-import type { Monitor } from "../monitor/types.ts";
+import type { AgentChannel, Monitor } from "../monitor/types.ts";
 import type { CallFilter, Feature, TableName } from "../seccomp/types.ts";
 
 /** Names of the descriptors from which the monitor's and the container's process read their filters. */
@@ -13,8 +13,8 @@ export interface FiltersInput {
   accelerator: "kvm" | "tcg";
   /** The guest has a network, and its monitor opens the tap by its name. */
   namedTap: boolean;
-  /** The guest has an agent. */
-  agent: boolean;
+  /** How the guest's agent is reached; undefined: it has none. */
+  agent: AgentChannel | undefined;
   /** The container's process asks a name server for it. */
   dns: boolean;
 }
@@ -34,12 +34,18 @@ export function planFilters(input: FiltersInput): Filters | undefined {
   const { monitor, configuration, accelerator, namedTap, agent, dns } = input;
   const mode = configuration.seccomp;
   if (mode === "off") return undefined;
+  const vsock: Feature[] = agent === "vsock" ? ["vsock"] : [];
   const features: Feature[] = [
     accelerator === "kvm" ? "kvm" : "translation",
     ...(namedTap ? ["namedTap" as const] : []),
+    ...vsock,
   ];
   const allowed = configuration.monitors[monitor.name]?.system_calls ?? [];
-  const own: Feature[] = [...(agent ? ["agent" as const] : []), ...(dns ? ["dns" as const] : [])];
+  const own: Feature[] = [
+    ...(agent === undefined ? [] : ["agent" as const]),
+    ...(dns ? ["dns" as const] : []),
+    ...vsock,
+  ];
   return {
     init: { tables: ["init", "waiter"], features: own, mode, allowed: [] },
     waiter: { tables: ["waiter"], features: own, mode, allowed: [] },

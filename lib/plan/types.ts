@@ -63,7 +63,18 @@ export type StepBody =
   /** A fresh tmpfs that becomes the monitor's root. Later targets are relative to it. */
   | { step: "mountRoot"; path: string; sizeBytes: number }
   | { step: "mkdir"; path: string; mode: number }
-  | { step: "mountTmpfs"; path: string; sizeBytes: number; mode: number; devices: boolean }
+  /** With `uid` and `gid` its directory is theirs. */
+  | {
+    step: "mountTmpfs";
+    path: string;
+    sizeBytes: number;
+    mode: number;
+    devices: boolean;
+    uid?: number;
+    gid?: number;
+    /** How many files and directories there may be, the one at its root included. */
+    files?: number;
+  }
   /** Binds a file or directory that the operator or the system has, read-only, nosuid, nodev. */
   | { step: "bindHost"; source: string; target: string; kind: "directory" | "file" }
   /** Binds regular files of the host at their own paths, as `bindHost`; their directories are there. */
@@ -180,8 +191,11 @@ export type StepBody =
   | { step: "listenForStart"; path: string }
   /** Creates the socket for commands to the monitor; must precede the pivot, too. */
   | { step: "listenForControl"; path: string }
-  /** A directory with a socket for each of an agent's ports for further processes: see plan/agent.ts. */
-  | { step: "listenForExec"; directory: string; ports: number }
+  /**
+   * A directory with a socket for each of an agent's ports for further processes; `vsock`: with the one by
+   * which they get connections. See plan/agent.ts.
+   */
+  | { step: "listenForExec"; directory: string; ports: number | "vsock" }
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
   | { step: "apparmorProfile"; profile: string }
   | { step: "pivotRoot" }
@@ -237,6 +251,16 @@ export type StepBody =
   | { step: "connectEvents" }
   /** A connection for each port of the guest's agent: see plan/agent.ts. */
   | { step: "connectAgent"; dns?: true }
+  /** In place of it, sockets in the monitor's root, to which the guest connects: see plan/vsock.ts. */
+  | {
+    step: "listenForAgent";
+    /** In that root. */
+    directory: string;
+    /** Whose the sockets are. */
+    uid: number;
+    gid: number;
+    sockets: { name: string; file: string }[];
+  }
   /** Makes the file that keeps the last of the guest's console, `console`: see container/console.ts. */
   | { step: "openConsole"; path: string; size: number }
   /** Reports to the creator that only the exec is left, and waits for `start`. */

@@ -31,6 +31,10 @@ export interface WaiterInput {
   portsFd?: number;
   /** Of its end of the connection by which the agent asks the name server. */
   dnsFd?: number;
+  /** The guest connects to those by vsock. */
+  vsock?: boolean;
+  /** Where it does, the first of two sockets by which further processes get connections. */
+  handingFd?: number;
   /** Of the file that keeps the last of such a guest's console. */
   consoleFd?: number;
   /** The standard files are a terminal. */
@@ -41,6 +45,7 @@ export interface WaiterInput {
 export function waiterArguments(input: WaiterInput): string[] {
   const { monitor, guest, startFd, goFd, watchFd, filterFd, portsFd, consoleFd, dnsFd, terminal } =
     input;
+  const { vsock, handingFd } = input;
   return [
     WAITER,
     `go=${goFd}`,
@@ -53,6 +58,8 @@ export function waiterArguments(input: WaiterInput): string[] {
     ...endWords(monitor, guest),
     ...(portsFd === undefined ? [] : [`ports=${portsFd}`, ...(terminal ? ["terminal"] : [])]),
     ...(dnsFd === undefined ? [] : [`dns=${dnsFd}`]),
+    ...(vsock ? ["vsock"] : []),
+    ...(handingFd === undefined ? [] : [`exec=${handingFd}`]),
     ...(consoleFd === undefined ? [] : [`console=${consoleFd}`]),
   ];
 }

@@ -19,7 +19,9 @@ export type Feature =
   /** The guest has an agent, to which the container's process talks. */
   | "agent"
   /** The container's process asks a name server for that agent. */
-  | "dns";
+  | "dns"
+  /** The guest's agent makes connections of vsock, which the monitor makes to sockets of its root. */
+  | "vsock";
 
 /** System calls that are allowed for one reason. */
 export interface CallGroup {

@@ -1,11 +1,9 @@
 import {
   accept,
-  AF_UNIX,
   close,
   dup2,
   dupAbove,
   fexecve,
-  listen,
   MSG_NOSIGNAL,
   O_CLOEXEC,
   O_CREAT,
@@ -15,16 +13,22 @@ import {
   open,
   read,
   send,
+  SOCK_NONBLOCK,
   SOCK_STREAM,
-  socket,
   socketpair,
-  umask,
   writeAll,
 } from "../../../ffi/linux.ts";
-import { bindAt } from "../../os/sockets.ts";
+import { listenAt } from "../../os/sockets.ts";
 import { sealedFile } from "../sealed_file.ts";
 import { programOf } from "../../seccomp/filter.ts";
-import { agentPorts, execPort, execSocket, portEnds } from "../../plan/agent.ts";
+import {
+  agentPorts,
+  execPort,
+  execSocket,
+  HANDING,
+  handingSocket,
+  portEnds,
+} from "../../plan/agent.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import { openedBy, type PerformContext, type StepHandlers } from "../context.ts";
 import { errorMessage } from "../../errors.ts";
@@ -84,6 +88,11 @@ export const EXEC_STEPS: StepHandlers<
 
   listenForExec({ directory, ports }, context) {
     Deno.mkdirSync(directory, { mode: 0o700 });
+    if (ports === "vsock") {
+      const [, callers] = HANDING;
+      context.opened.set(callers, listenAt(handingSocket(directory), EXEC_BACKLOG, SOCK_NONBLOCK));
+      return;
+    }
     for (let index = 0; index < ports; index++) {
       context.opened.set(execPort(index), listenAt(execSocket(directory, index), EXEC_BACKLOG));
     }
@@ -135,19 +144,6 @@ function giveNumbers(fds: InheritedFd[], context: PerformContext): void {
   const sources = fds.map(({ name, fd }) => ({ from: above(openedBy(context, name)), fd }));
   // A copy is not close-on-exec (dup(2)), and is of another number than what it is made of.
   for (const { from, fd } of sources) dup2(from, fd);
-}
-
-/** Only root can connect: others cannot even reach the directory. */
-function listenAt(path: string, backlog: number): number {
-  const fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  const mask = umask(0o177);
-  try {
-    bindAt(fd, path);
-  } finally {
-    umask(mask);
-  }
-  listen(fd, backlog);
-  return fd;
 }
 
 function readOrZero(fd: number, buffer: Uint8Array): number {

@@ -48,6 +48,7 @@ import {
   S_IFIFO,
   S_IFMT,
   S_IFREG,
+  SOCK_NONBLOCK,
   umount2,
   writeAll,
 } from "../../../ffi/linux.ts";
@@ -56,9 +57,13 @@ import { explainRefusal, openNamed, reopen, userMayOpen } from "../../host/named
 import { openImageFile } from "../../inspect/image.ts";
 import { initrdSegment } from "../../guest/initrd/segment.ts";
 import { parentPath } from "../../os/path.ts";
+import { listenAt } from "../../os/sockets.ts";
 import { claimFile, openClaimed } from "./disk_claims.ts";
 import { openByNumbers } from "../transient_node.ts";
 import type { PerformContext, StepHandlers } from "../context.ts";
+
+/** A guest makes one connection to a port, and one at a time to that of further processes. */
+const AGENT_BACKLOG = 16;
 
 /**
  * Building the monitor's root. Two rules hold throughout:
@@ -73,6 +78,7 @@ export const ROOT_STEPS: StepHandlers<
   | "mountRoot"
   | "mkdir"
   | "mountTmpfs"
+  | "listenForAgent"
   | "bindHost"
   | "bindLibraries"
   | "bindImageFile"
@@ -104,10 +110,24 @@ export const ROOT_STEPS: StepHandlers<
     inParent(context, path, (parent, name) => mkdirat(parent, name, mode));
   },
 
-  mountTmpfs({ path, sizeBytes, mode, devices }, context) {
+  mountTmpfs({ path, sizeBytes, mode, devices, ...more }, context) {
     const flags = MS_NOSUID | MS_NOEXEC | (devices ? 0 : MS_NODEV);
     withTarget(context, path, O_PATH | O_DIRECTORY, (fd) => {
-      mount("tmpfs", `/proc/self/fd/${fd}`, "tmpfs", flags, tmpfsOptions(sizeBytes, mode));
+      mount("tmpfs", `/proc/self/fd/${fd}`, "tmpfs", flags, tmpfsOptions(sizeBytes, mode, more));
+    });
+  },
+
+  listenForAgent({ directory, uid, gid, sockets }, context) {
+    withTarget(context, directory, O_PATH | O_DIRECTORY, (parent) => {
+      for (const { name, file } of sockets) {
+        const fd = listenAt(
+          `/proc/self/fd/${parent}/${file}`,
+          AGENT_BACKLOG,
+          SOCK_NONBLOCK,
+        );
+        fchownat(parent, file, uid, gid, AT_SYMLINK_NOFOLLOW);
+        context.opened.set(name, fd);
+      }
     });
   },
 
@@ -306,8 +326,13 @@ function append(
 }
 
 /** @see tmpfs(5); inodes are bounded too, or a small size would still hold any number of them. */
-function tmpfsOptions(sizeBytes: number, mode: number): string {
-  return `size=${sizeBytes},nr_inodes=1024,mode=${mode.toString(8)}`;
+function tmpfsOptions(
+  sizeBytes: number,
+  mode: number,
+  { uid = 0, gid = 0, files = 1024 }: { uid?: number; gid?: number; files?: number } = {},
+): string {
+  const owner = `uid=${uid},gid=${gid}`;
+  return `size=${sizeBytes},nr_inodes=${files},mode=${mode.toString(8)},${owner}`;
 }
 
 /**

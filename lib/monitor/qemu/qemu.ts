@@ -83,7 +83,7 @@ export const qemu: Monitor = {
   debugExit: true,
   // What the waiter asks after each event STOP (RunState, qapi/run-state.json).
   failures: { texts: ['"internal-error"'] },
-  takesPorts: true,
+  agentChannel: "ports",
   readsInput: true,
   // Handled like SIGINT and SIGHUP: devices are flushed.
   endSignal: SIGTERM,

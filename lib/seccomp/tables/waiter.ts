@@ -52,6 +52,12 @@ export const WAITER: readonly CallGroup[] = [
     calls: "clock_gettime",
     when: "dns",
   },
+  { why: "a guest connects to its agent's sockets", calls: "accept4", when: "vsock" },
+  {
+    why: "its connections for further processes are handed over, and none is written to",
+    calls: "sendmsg",
+    when: "vsock",
+  },
   {
     why: "the monitor is signalled by a descriptor that was opened before, and waited for",
     calls: "pidfd_send_signal wait4 getpid",

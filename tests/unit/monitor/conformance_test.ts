@@ -368,6 +368,40 @@ Deno.test("firecracker: the whole configuration", () => {
   });
 });
 
+Deno.test("firecracker: vsock, and every interface of the guest's, are devices with a parameter", () => {
+  const monitor = monitorByName("firecracker");
+  const input = inputOf({
+    ...{ network, furtherNetworks: [{ ...network, tap: "tap1_urunc", mac: "02:42:0a:58:03:08" }] },
+    vsock: "/guest/vsock/v",
+  });
+  const found = JSON.parse(monitor.files!(input)[0]!.content);
+  assert.deepEqual(found.vsock, { guest_cid: 3, uds_path: "/guest/vsock/v" });
+  assert.deepEqual(
+    found["network-interfaces"].map((
+      { iface_id, host_dev_name, guest_mac }: Record<string, string>,
+    ) => [
+      ...[iface_id, host_dev_name, guest_mac],
+    ]),
+    [["net1", "tap0_urunc", network.mac], ["net2", "tap1_urunc", "02:42:0a:58:03:08"]],
+  );
+  const line = (length: number) => () =>
+    monitor.files!({ ...input, commandLine: "x".repeat(length) });
+  assert.doesNotThrow(line(1983 - 2 * 40));
+  assert.throws(line(1984 - 2 * 40), /room for 1903/);
+  assert.throws(
+    () => monitor.files!(inputOf({ vsock: "relative" })),
+    /vsock socket/,
+  );
+});
+
+Deno.test("firecracker: an agent's connections have room beside the guest", () => {
+  const { memoryOverheadBytes } = monitorByName("firecracker");
+  const guest = { memoryMiB: 64, vcpus: 1, networks: 0, accelerator: "kvm" } as const;
+  // 22 connections, each with a buffer of 64 KiB, and three queues.
+  const least = 22 * 64 * 1024;
+  assert.ok(memoryOverheadBytes({ ...guest, agent: true }) - memoryOverheadBytes(guest) > least);
+});
+
 Deno.test("firecracker: its memory is what was measured, with a margin", () => {
   const { memoryOverheadBytes } = monitorByName("firecracker");
   const overhead = (memoryMiB: number, openFiles = 1024) =>

@@ -115,6 +115,69 @@ Deno.test("the monitor has one end of each port, the container's process the oth
   assert.ok(terminal.argv.includes("terminal"));
 });
 
+const ON_FIRECRACKER: Partial<LaunchInput> = {
+  monitor: monitorByName("firecracker"),
+  facts: factsOf({ initrd: INITRD, kernelFormat: kernelFormatFor("firecracker") }),
+  unikernel: { ...UNIKERNEL, accelerator: "kvm" },
+};
+
+Deno.test("on Firecracker the guest connects to sockets of the container's process, and the monitor has none", () => {
+  const input = inputOf(ON_FIRECRACKER);
+  const monitor = stepOf(input, "startMonitor");
+  const waiter = stepOf(input, "exec");
+  assert.deepEqual(monitor.fds.map(({ name }) => name), ["monitorFilter"]);
+  const { directory, sockets } = stepOf(input, "listenForAgent");
+  assert.equal(directory, "/guest/vsock");
+  // VSOCK_FIRST of protocol.h, and the places of the ports there; 1028 is the name server's.
+  assert.deepEqual(sockets.map(({ file }) => file), [
+    ...["v_1024", "v_1025", "v_1026", "v_1027", "v_1029"],
+  ]);
+  const numberOf = (name: string) => waiter.fds.find((it) => it.name === name)!.fd;
+  const numbers = sockets.map(({ name }) => numberOf(name));
+  const first = numbers[0]!;
+  assert.deepEqual(numbers, [first, first + 1, first + 2, first + 3, numberOf("exec guests")]);
+  assert.equal(numberOf("exec callers"), numberOf("exec guests") + 1);
+  const words = [`ports=${first}`, "vsock", `exec=${numberOf("exec guests")}`];
+  for (const word of words) assert.ok(waiter.argv.includes(word), word);
+  const { steps } = planLaunch(input).plan;
+  assert.ok(!steps.some(({ step }) => step === "connectAgent"));
+  assert.equal(stepOf(input, "listenForExec").ports, "vsock");
+  const file = steps.find((it) => it.step === "writeFile")!;
+  assert.deepEqual(JSON.parse((file as { content: string }).content).vsock, {
+    guest_cid: 3,
+    uds_path: "/guest/vsock/v",
+  });
+  const process = processFile(stepOf(input, "copyImageFile").prepend!.agent!);
+  assert.ok(new TextDecoder().decode(process).split("\0").includes("vsock"));
+});
+
+Deno.test("the monitor can write to the directory of those sockets, and has room for them only", () => {
+  const tmpfs = planLaunch(inputOf(ON_FIRECRACKER)).plan.steps.filter((it) =>
+    it.step === "mountTmpfs" && it.path === "/guest/vsock"
+  );
+  assert.deepEqual(tmpfs, [{
+    ...{ step: "mountTmpfs", path: "/guest/vsock", sizeBytes: 4096, mode: 0o700, devices: false },
+    ...{ uid: 65534, gid: 65534, files: 8 },
+  }]);
+  const without = inputOf({ ...ON_FIRECRACKER, unikernel: { ...UNIKERNEL, agent: "none" } });
+  const { steps } =
+    planLaunch({ ...without, unikernel: { ...without.unikernel, accelerator: "kvm" } })
+      .plan;
+  assert.ok(!JSON.stringify(steps).includes("vsock"));
+});
+
+Deno.test("on Firecracker, too, a name server on the namespace's loopback is asked", () => {
+  const { facts } = inputOf(ON_FIRECRACKER);
+  const input = inputOf({
+    ...ON_FIRECRACKER,
+    facts: { ...facts, resolvConf: "nameserver 127.0.0.11\n" },
+    network: NETWORK,
+  });
+  const { sockets } = stepOf(input, "listenForAgent");
+  assert.deepEqual(sockets[4], { name: "port dns", file: "v_1028" });
+  assert.ok(stepOf(input, "exec").argv.some((word) => word.startsWith("dns=")));
+});
+
 Deno.test("a name server on the namespace's loopback is asked by the container's process", () => {
   const asking = (changes: Partial<LaunchInput>, resolvConf = "nameserver 127.0.0.11\n") =>
     inputOf({ facts: { ...inputOf().facts, resolvConf }, ...changes });
@@ -177,8 +240,8 @@ const CHOICES: [name: string, changes: Partial<LaunchInput>, agent: boolean, why
       facts: factsOf({ initrd: INITRD, kernelFormat: kernelFormatFor("firecracker") }),
       unikernel: { ...DEFAULT, accelerator: "kvm" },
     },
-    false,
-    /none for linux guests on firecracker/,
+    true,
+    /every/,
   ],
   ["the command line", { unikernel: { ...DEFAULT, environment: "cmdline" } }, false, /"cmdline"/],
   ["no RAM disk", { unikernel: DEFAULT, facts: factsOf() }, false, /neither an initial RAM disk/],
@@ -232,16 +295,11 @@ const refused: [
   RegExp,
 ][] = [
   [
-    "another monitor",
-    {
-      monitor: monitorByName("firecracker"),
-      facts: factsOf({ initrd: INITRD, kernelFormat: kernelFormatFor("firecracker") }),
-      unikernel: { ...UNIKERNEL, accelerator: "kvm" },
-    },
+    "another guest",
+    { guest: guestOf("elf") },
     UnsupportedError,
-    /com\.urunc\.unikernel\.agent.*none for linux guests on firecracker.*linux on qemu/,
+    /none for elf guests on qemu.*linux on qemu or firecracker/,
   ],
-  ["another guest", { guest: guestOf("elf") }, UnsupportedError, /none for elf guests on qemu/],
   [
     "the command line",
     { unikernel: { ...UNIKERNEL, environment: "cmdline" } },

@@ -4,6 +4,7 @@ import { assembleFilter, tableOf } from "../../../lib/seccomp/filter.ts";
 import { rulesOf } from "../../../lib/seccomp/rules.ts";
 import type { CallFilter, Feature, TableName } from "../../../lib/seccomp/types.ts";
 import { monitorNames } from "../../../lib/monitor/registry.ts";
+import { VSOCK_SOCKET } from "../../../lib/plan/vsock.ts";
 import { decideNamed } from "../../support/seccomp.ts";
 
 const FEATURES: Feature[] = ["kvm", "translation", "namedTap", "agent"];
@@ -106,6 +107,43 @@ Deno.test("only a waiter that asks a name server connects, and makes sockets, of
   for (const family of [AF_UNIX, AF_NETLINK, AF_VSOCK]) {
     assert.equal(decided(["init", "waiter"], dns, "socket", family, SOCK_STREAM), "EPERM");
   }
+});
+
+Deno.test("Firecracker connects to names as long as those of vsock's sockets, by streams, where there are any", () => {
+  const [SOCK_STREAM, SOCK_DGRAM, CLOEXEC] = [1, 2, 0x80000];
+  const decided = (features: Feature[], call: string, ...args: number[]) =>
+    decideNamed(filter(["firecracker"], ["kvm", ...features]), call, ...args);
+  const longer = (path: string) => 2 + path.length + 1;
+  const port = longer(`${VSOCK_SOCKET}_1024`);
+  assert.equal(decided(["vsock"], "socket", AF_UNIX, SOCK_STREAM | CLOEXEC, 0), "allow");
+  assert.equal(decided(["vsock"], "bind", 3, 0, longer(VSOCK_SOCKET)), "allow");
+  assert.equal(decided(["vsock"], "connect", 3, 0, port), "allow");
+  for (const call of ["listen", "recvfrom", "sendto"]) {
+    assert.equal(decided(["vsock"], call), "allow", call);
+    assert.equal(decided([], call), "EPERM", call);
+  }
+  for (const length of [port - 1, port + 1, 110]) {
+    assert.equal(decided(["vsock"], "connect", 3, 0, length), "EPERM", `${length}`);
+    assert.equal(decided(["vsock"], "bind", 3, 0, length), "EPERM", `${length}`);
+  }
+  assert.equal(decided(["vsock"], "socket", AF_UNIX, SOCK_DGRAM, 0), "EPERM");
+  for (const family of [AF_INET, AF_NETLINK, AF_VSOCK]) {
+    assert.equal(decided(["vsock"], "socket", family, SOCK_STREAM, 0), "EPERM");
+  }
+  // Nobody connects to its own, and descriptors are for nobody.
+  for (const call of ["accept", "accept4", "sendmsg", "recvmsg", "socketpair"]) {
+    assert.equal(decided(["vsock", "namedTap"], call), "EPERM", call);
+  }
+  assert.equal(decided([], "connect", 3, 0, port), "EPERM");
+  assert.equal(decided([], "bind", 3, 0, longer(VSOCK_SOCKET)), "EPERM");
+});
+
+Deno.test("the waiter accepts, and hands over, where the guest connects to it", () => {
+  for (const call of ["accept4", "sendmsg"]) {
+    assert.equal(decideNamed(filter(["waiter"], ["agent"]), call), "EPERM", call);
+    assert.equal(decideNamed(filter(["waiter"], ["agent", "vsock"]), call), "allow", call);
+  }
+  assert.equal(decideNamed(filter(["waiter"], ["agent", "vsock"]), "recvmsg"), "EPERM");
 });
 
 Deno.test("the waiter connects by TCP, and asks by UDP, not by another protocol of their kind", () => {
