@@ -93,6 +93,7 @@ const FILTERS: (Attacker & { needs: string[]; left?: string[] })[] = [
   { monitor: "qemu", configuration: 'accelerator = "tcg"', needs: [], left: OF_TRANSLATORS },
   { monitor: "qemu", ...KVM },
   { monitor: "firecracker", ...KVM, left: OF_MEMORY_FILES },
+  { monitor: "firecracker", ...KVM, agent: true, left: [...OF_MEMORY_FILES, "socket_unix"] },
   { monitor: "hvt", ...KVM, left: OF_MEMORY_FILES },
   { monitor: "spt", configuration: "", needs: [], left: OF_MEMORY_FILES },
 ];
@@ -102,8 +103,9 @@ function namesOf(attempts: Attempt[], which: (attempt: Attempt) => boolean): str
 }
 
 for (const { needs: more, left = [], ...attacker } of FILTERS) {
-  const { monitor, configuration } = attacker;
-  const name = `${monitor}'s filter${configuration === "" ? "" : ` with ${configuration}`}`;
+  const { monitor, configuration, agent } = attacker;
+  const name = `${monitor}'s filter${configuration === "" ? "" : ` with ${configuration}`}` +
+    (agent ? " with an agent" : "");
   testIf(`hostile monitor: in ${name} it is refused everything`, {
     needs: [...needs, ...more],
     timeoutSeconds: 120,

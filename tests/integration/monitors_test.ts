@@ -3,8 +3,9 @@
  * by the operator's configuration. (Solo5's real tenders: solo5_test.ts.)
  */
 import assert from "node:assert/strict";
-import { doubleTable, extraFds } from "../support/double.ts";
+import { type DoubleStat, doubleTable, extraFds } from "../support/double.ts";
 import {
+  agentDoubleContainer,
   assertFailed,
   assertNothingLeft,
   assertSucceeded,
@@ -14,6 +15,9 @@ import {
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { makePair } from "./network_support.ts";
+
+/** errno.h */
+const ENOSPC = 28;
 
 const CONFIGURATION_FILE = "/guest/firecracker.json";
 
@@ -167,6 +171,38 @@ test(
     assert.match((await container.run()).stdout, /^ran$/m);
   },
 );
+
+test("firecracker: a guest's agent connects by vsock, and its exit code is the container's", [
+  "kvm",
+], async (scope) => {
+  const container = await agentDoubleContainer(scope, "vsock-agent 41");
+  assert.deepEqual(await container.run(), { code: 41, stdout: "by vsock\n", stderr: "" });
+  assertNothingLeft(container);
+});
+
+test("firecracker: vsock's directory is the monitor's, and has room for its sockets only", [
+  "kvm",
+], async (scope) => {
+  const commands = "list /guest/vsock; write /guest/vsock/v; write /guest/vsock/w; exit 0";
+  const container = await agentDoubleContainer(scope, commands, {
+    user: { uid: 1234, gid: 4321 },
+  });
+  const result = await container.run();
+  assert.equal(result.code, 255, "it has not reported");
+  const console = result.stderr.split("\n").filter((it) => /^[[{]/.test(it)).map((it) =>
+    JSON.parse(it)
+  );
+  const [files, ...written] = console;
+  // Not the name server's, 1028: the container has none.
+  const names = ["v_1024", "v_1025", "v_1026", "v_1027", "v_1029"];
+  const found = files.map((it: DoubleStat & { name: string }) => it.name).sort();
+  assert.deepEqual(found, names);
+  for (const { type, uid, gid, mode } of files) {
+    assert.deepEqual([type, uid, gid, mode], ["socket", 1234, 4321, 0o600]);
+  }
+  assert.deepEqual(written.map(({ errno }) => errno), [0, ENOSPC]);
+  assertNothingLeft(container);
+});
 
 for (const hypervisor of ["firecracker", "hvt"]) {
   test(

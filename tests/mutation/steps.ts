@@ -99,6 +99,7 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   openLog: at("exit_codes", "exit code: Firecracker that exits"),
   connectEvents: at("exit_codes", "exit code: a monitor that reports an internal error"),
   listenForExec: at("exec", "exec: exit codes"),
+  listenForAgent: at("monitors", "firecracker: a guest's agent connects by vsock"),
   connectAgent: at("agent", "agent: TERM is the program's"),
   openConsole: at("agent", "agent: the console of its kernel"),
   barrier: everything,

@@ -1,6 +1,6 @@
 /** What the double's command `attack` tried (fixtures/double/attempts.h), and what came of it. */
 import { doubleTable } from "./double.ts";
-import { Container, type ContainerOptions } from "./runtime.ts";
+import { agentDoubleContainer, Container, type ContainerOptions } from "./runtime.ts";
 import { Scope } from "./scope.ts";
 
 /** An attempt's result: 0 is success; a signal means that a filter ended the process. */
@@ -59,6 +59,8 @@ export function parseAttempts(output: string): { attempts: Attempt[]; killedBy?:
 export interface Attacker extends ContainerOptions {
   /** The monitor that the double takes the place of; `qemu` by default. */
   monitor?: "qemu" | "firecracker" | "hvt" | "spt";
+  /** Its guest has an agent: Firecracker only. */
+  agent?: true;
   /** Lines of the operator's configuration; emulation by default. */
   configuration?: string;
   /** Calls that the filter allows besides the monitor's. */
@@ -86,16 +88,21 @@ async function attackOnce(after: string, attacker: Attacker): Promise<string> {
   const container = await prepare(scope, `attack${after}`, attacker);
   await container.mustStart();
   await container.waitForStatus("stopped");
-  const output = container.output();
+  const output = attacker.agent ? await consoleOf(container) : container.output();
   if (output.includes('{"attack":"done"}') || parseAttempts(output).killedBy) return output;
   throw new Error(`the attack did not end: ${output}; errors: ${container.errors()}`);
 }
 
+async function consoleOf(container: Container): Promise<string> {
+  return (await container.urunc(["logs", "--console", container.id])).stdout;
+}
+
 async function prepare(scope: Scope, command: string, attacker: Attacker): Promise<Container> {
-  const { monitor = "qemu", configuration = 'accelerator = "tcg"', calls = [], ...options } =
+  const { monitor = "qemu", configuration = 'accelerator = "tcg"', calls = [], agent, ...options } =
     attacker;
   const config = `${await scope.temporaryDirectory("config")}/config.toml`;
   await Deno.writeTextFile(config, `${configuration}\n${await doubleTable(monitor, calls)}`);
+  if (agent) return await agentDoubleContainer(scope, command, { ...options, config });
   const isLinux = monitor === "firecracker";
   return await Container.prepare(scope, {
     unikernelType: isLinux ? "linux" : "elf",

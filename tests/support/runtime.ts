@@ -284,6 +284,35 @@ export async function nodeDoubleContainer(
 }
 
 /**
+ * The same with a guest that has an agent, for which the double stands, too. What it prints is the console:
+ * in the container's errors, unless it reports an exit code.
+ *
+ * @param options `config`: where the double is Firecracker
+ */
+export async function agentDoubleContainer(
+  scope: Scope,
+  commands: string,
+  options: ContainerOptions = {},
+): Promise<Container> {
+  const directory = await scope.temporaryDirectory("agent");
+  const [initrd, config] = [`${directory}/initrd`, `${directory}/config.toml`];
+  // As much of cpio(5) as is looked at.
+  await Deno.writeTextFile(initrd, "070701".padEnd(512, "0"));
+  await Deno.writeTextFile(config, await doubleTable("firecracker"));
+  return await Container.prepare(scope, {
+    unikernelType: "linux",
+    initrd,
+    unikernel: {
+      hypervisor: "firecracker",
+      kernelParameters: `double=${commands.replaceAll(" ", ",")}`,
+    },
+    args: ["/program"],
+    config,
+    ...options,
+  });
+}
+
+/**
  * A wrapper that gives the command a session keyring of this name: keyctl(2) by its number on
  * x86-64. Needs perl.
  */
