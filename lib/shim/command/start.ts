@@ -49,7 +49,7 @@ export async function startShim(args: ShimArguments, commandLine: readonly strin
   try {
     flock(lock, LOCK_EX);
     if (!isListening(path)) {
-      const listener = listenAt(path);
+      const listener = listenAgain(path);
       // Before anything can be made that would have to be cleaned up.
       writeAddress(bundle, address);
       const shared = shim_group === "namespace" ? ["-shared"] : [];
@@ -71,7 +71,7 @@ function writeAddress(bundle: string, address: string): void {
 }
 
 /** Replaces a stale socket: its shim was killed. */
-function listenAt(path: string): number {
+function listenAgain(path: string): number {
   removeIfThere(path);
   const fd = socket(AF_UNIX, SOCK_STREAM, 0);
   const before = Deno.umask(0o177);
