@@ -20,7 +20,7 @@ import {
  * @param path absolute
  * @throws LinuxError
  */
-export function bindAt(fd: number, path: string): void {
+function bindAt(fd: number, path: string): void {
   through(path, (address) => bindUnix(fd, address));
 }
 
