@@ -208,7 +208,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/protocol/netlink/message.ts":
     "align cString decodeAttributes decodeMessages encodeAttributes encodeMessage numberOf textOf u32 viewOf",
   "lib/protocol/netlink/reply.ts": "collect emptyReply parseDone parseError",
-  "lib/protocol/netlink/route.ts": "listRoutes parseDefaultRoute parseStaticRoute unusualMetric",
+  "lib/protocol/netlink/route.ts": "listRoutes parseDefaultRoutes parseStaticRoute unusualMetric",
   "lib/protocol/netlink/tc.ts":
     "addFilter addIngressQdisc addProgramFilter listQdiscs parseTrafficControl tcmsg",
   "lib/protocol/protobuf/codec.ts":

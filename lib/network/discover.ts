@@ -3,7 +3,7 @@ import { isForwarding } from "./forwarding.ts";
 import { listAddresses, parseAddress } from "../protocol/netlink/address.ts";
 import { RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE } from "../protocol/netlink/constants.ts";
 import { listLinks, parseLink } from "../protocol/netlink/link.ts";
-import { listRoutes, parseDefaultRoute, parseStaticRoute } from "../protocol/netlink/route.ts";
+import { listRoutes, parseDefaultRoutes, parseStaticRoute } from "../protocol/netlink/route.ts";
 import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 import { isTapName } from "./names.ts";
 import { tapOwner, TUN_KIND } from "./owner.ts";
@@ -43,7 +43,7 @@ function readTables(socket: NetlinkSocket): NetworkTables {
   const found = (["inet", "inet6"] as const)
     .flatMap((family) => socket.dump(listRoutes(family), "list routes", family))
     .filter((message) => message.type === RTM_NEWROUTE);
-  const routes = found.map(parseDefaultRoute).filter(isDefined);
+  const routes = found.flatMap(parseDefaultRoutes);
   const staticRoutes = found.map(parseStaticRoute).filter(isDefined);
   return { links, addresses, routes, staticRoutes };
 }

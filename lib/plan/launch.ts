@@ -43,6 +43,7 @@ import { kernelParameters } from "./kernel_parameters.ts";
 import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
 import {
   agentNetworks,
+  furtherGuestBytes,
   guestNetwork,
   networkMode,
   onlyFirst,
@@ -530,7 +531,7 @@ function memoryInput(
       facts.kernelFormat,
       facts.kernel.size,
       (facts.initrd?.size ?? 0) + (facts.nodeKernel?.modules?.size ?? 0) +
-        (guest.runtimeBytes ?? 0),
+        (guest.runtimeBytes ?? 0) + furtherGuestBytes(network),
     ),
     copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),
   };

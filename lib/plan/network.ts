@@ -49,6 +49,17 @@ export interface TakenInterface {
   tap: string;
 }
 
+/**
+ * Memory of the guest that each interface but the first takes before the program runs: what its kernel puts
+ * into the receive queue. Measured 2.5 MiB with Linux 6.12 and one processor, with 4 and with 8 of them.
+ */
+const FURTHER_GUEST_BYTES = 2.75 * 1024 * 1024;
+
+/** Guest memory for what {@linkcode takenInterfaces} has besides the first. */
+export function furtherGuestBytes(network: NetworkFacts | undefined): number {
+  return (network?.further?.length ?? 0) * FURTHER_GUEST_BYTES;
+}
+
 /** The interfaces that a guest takes over, the first one first. */
 export function takenInterfaces(network: NetworkFacts | undefined): TakenInterface[] {
   if (network === undefined) return [];

@@ -75,6 +75,7 @@ export async function startPodman(
     ...["nsenter", "--target", `${host.pid}`, "--net", "--mount", "podman"],
     ...["--root", `${directory}/root`, "--runroot", `${directory}/runroot`],
     ...["--tmpdir", `${directory}/tmp`, "--storage-driver=vfs", "--events-backend=file"],
+    ...["--network-config-dir", `${directory}/networks`],
     ...["--cgroup-manager=cgroupfs", "--log-level=error"],
     ...["--runtime", runtime, ...flags.map((flag) => `--runtime-flag=${flag}`)],
     ...args,

@@ -1,6 +1,7 @@
 import {
   AF_INET,
   AF_INET6,
+  NLM_F_APPEND,
   NLM_F_CREATE,
   NLM_F_EXCL,
   RT_SCOPE_LINK,
@@ -57,7 +58,7 @@ export function listRoutes(family: "inet" | "inet6"): Request {
 }
 
 /**
- * Adds a default route; EEXIST when there is one of that family and metric.
+ * Adds a default route, after those of that family and metric by other interfaces; EEXIST when it is there.
  *
  * @param index of the interface that it leaves by
  * @param onLink the gateway is on the link although no address of the interface says so
@@ -76,7 +77,7 @@ export function addDefaultRoute(
   viewOf(payload).setUint32(8, onLink ? RTNH_F_ONLINK : 0, true);
   return {
     type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | NLM_F_EXCL,
+    flags: NLM_F_CREATE | NLM_F_APPEND,
     payload,
     // The interface first: it is filled in later, at a known place (lib/build/guest_init/init.c).
     attributes: [
@@ -185,35 +186,36 @@ export function parseStaticRoute(
 
 /**
  * @param message an RTM_NEWROUTE
- * @returns undefined for every route but a unicast default route of the main table
+ * @returns a route for each path of a unicast default route of the main table; none for every other
  * @throws {HostError} when it is malformed
  */
-export function parseDefaultRoute(message: NetlinkMessage): DefaultRoute | undefined {
+export function parseDefaultRoutes(message: NetlinkMessage): DefaultRoute[] {
   const { payload } = message;
   const attributes = decodeAttributes(payload, RTMSG_SIZE);
   // struct rtmsg: u8 family, dst_len, src_len, tos, table, protocol, scope, type; u32 flags
   const family = payload[0];
-  if (family !== AF_INET && family !== AF_INET6) return undefined;
-  if (payload[1] !== 0 || payload[7] !== RTN_UNICAST) return undefined;
-  if ((numberOf(attributes.get(RTA_TABLE)) ?? payload[4]) !== RT_TABLE_MAIN) return undefined;
+  if (family !== AF_INET && family !== AF_INET6) return [];
+  if (payload[1] !== 0 || payload[7] !== RTN_UNICAST) return [];
+  if ((numberOf(attributes.get(RTA_TABLE)) ?? payload[4]) !== RT_TABLE_MAIN) return [];
   // Entries of the route cache are not routes.
-  if (viewOf(payload).getUint32(8, true) & RTM_F_CLONED) return undefined;
+  if (viewOf(payload).getUint32(8, true) & RTM_F_CLONED) return [];
 
   const multipath = attributes.get(RTA_MULTIPATH);
-  const hop = multipath === undefined
-    ? { index: numberOf(attributes.get(RTA_OIF)), gateway: attributes.get(RTA_GATEWAY) }
-    : firstNextHop(multipath);
-  if (hop.index === undefined) return undefined;
-  return {
-    family: family === AF_INET ? "inet" : "inet6",
-    index: hop.index,
-    metric: numberOf(attributes.get(RTA_PRIORITY)) ?? 0,
-    ...(hop.gateway && { gateway: formatAddress(hop.gateway) }),
-  };
+  const hops = multipath === undefined
+    ? [{ index: numberOf(attributes.get(RTA_OIF)), gateway: attributes.get(RTA_GATEWAY) }]
+    : nextHops(multipath);
+  return hops.flatMap(({ index, gateway }) =>
+    index === undefined ? [] : [{
+      family: family === AF_INET ? "inet" as const : "inet6" as const,
+      index,
+      metric: numberOf(attributes.get(RTA_PRIORITY)) ?? 0,
+      ...(gateway && { gateway: formatAddress(gateway) }),
+    }]
+  );
 }
 
 /** struct rtnexthop: u16 len, u8 flags, u8 hops, i32 ifindex; attributes follow. */
-function firstNextHop(bytes: Uint8Array): { index: number; gateway?: Uint8Array } {
+function nextHops(bytes: Uint8Array): { index: number; gateway?: Uint8Array }[] {
   if (bytes.length < RTNEXTHOP_SIZE) throw malformed("a next hop is cut off");
   const view = viewOf(bytes);
   const length = view.getUint16(0, true);
@@ -221,5 +223,8 @@ function firstNextHop(bytes: Uint8Array): { index: number; gateway?: Uint8Array 
     throw malformed(`a next hop claims ${length} bytes where ${bytes.length} are left`);
   }
   const attributes = decodeAttributes(bytes.subarray(0, length), RTNEXTHOP_SIZE);
-  return { index: view.getInt32(4, true), gateway: attributes.get(RTA_GATEWAY) };
+  const hop = { index: view.getInt32(4, true), gateway: attributes.get(RTA_GATEWAY) };
+  // RTNH_ALIGN: each begins at a multiple of 4.
+  const rest = bytes.subarray(Math.min(bytes.length, length + 3 & ~3));
+  return rest.length === 0 ? [hop] : [hop, ...nextHops(rest)];
 }

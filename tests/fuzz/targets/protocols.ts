@@ -19,7 +19,7 @@ import {
   NLMSG_HDRLEN,
 } from "../../../lib/protocol/netlink/message.ts";
 import { collect, emptyReply } from "../../../lib/protocol/netlink/reply.ts";
-import { parseDefaultRoute } from "../../../lib/protocol/netlink/route.ts";
+import { parseDefaultRoutes } from "../../../lib/protocol/netlink/route.ts";
 import { parseTrafficControl } from "../../../lib/protocol/netlink/tc.ts";
 import type { Field, MessageType } from "../../../lib/protocol/protobuf/types.ts";
 import { type Frame, FrameReader, FrameWriter } from "../../../lib/protocol/ttrpc/frames.ts";
@@ -256,7 +256,7 @@ export const PROTOCOLS = [
       const messages = parsed(() => decodeMessages(bytes)) ?? [];
       parsed(() => collect(emptyReply(), messages, 1));
       for (const message of messages) {
-        for (const parse of [parseLink, parseAddress, parseDefaultRoute, parseTrafficControl]) {
+        for (const parse of [parseLink, parseAddress, parseDefaultRoutes, parseTrafficControl]) {
           parsed(() => parse(message));
         }
       }

@@ -111,10 +111,10 @@ Deno.test("the segment of a guest with a network sets up both families, in order
     [20, 0x605, `0a400000${FIRST}${`14000200${linkLocal}`}14000100${linkLocal}0800080002000000`],
     // RTM_NEWADDR
     [20, 0x605, "02200000" + FIRST + "08000200" + "0a580307" + "08000100" + "0a580307"],
-    // RTM_NEWROUTE, with RTNH_F_ONLINK: no subnet says that the gateway is near
+    // RTM_NEWROUTE, NLM_F_APPEND, with RTNH_F_ONLINK: no subnet says that the gateway is near
     [
       24,
-      0x605,
+      0xc05,
       "02000000fe030001" + "04000000" + "08000400" + FIRST + "08000500" + "a9fe0101",
     ],
     // without duplicate address detection
@@ -125,7 +125,7 @@ Deno.test("the segment of a guest with a network sets up both families, in order
     ],
     [
       24,
-      0x605,
+      0xc05,
       "0a000000fe030001" + "00000000" + `08000400${FIRST}` +
       "14000500" + "fe80000000000000" + "0000000000000001",
     ],

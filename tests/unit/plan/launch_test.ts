@@ -511,6 +511,25 @@ Deno.test("a guest with an agent has every interface of its container, each with
   assert.equal(Math.floor((memoryBytes - one.memoryBytes) / MIB), 1);
 });
 
+Deno.test("a limit must have room for what each interface takes of guest and monitor", () => {
+  const neededMiB = (further: NetworkFacts["further"]) => {
+    const linux = {
+      namespaces: [{ type: "mount" }, { type: "network" }],
+      resources: { memory: { limit: 8 * MIB } },
+    };
+    try {
+      planLaunch(linuxInput({ spec: specOf({ linux }), network: { ...NETWORKS, further } }));
+    } catch (error) {
+      return Number(/limit of at least (\d+) MiB/.exec((error as HostError).message)?.[1]);
+    }
+  };
+  const one = neededMiB(undefined)!;
+  assert.ok(one > 8);
+  const further = Array.from({ length: 4 }, () => NETWORKS.further![0]!);
+  // 4 times 1 and 2.75 MiB.
+  assert.equal(neededMiB(further), one + 15);
+});
+
 Deno.test("in a pod a guest with an agent shares every interface", () => {
   const spec = specOf({
     linux: { namespaces: [{ type: "mount" }, { type: "network", path: "/run/netns/x" }] },

@@ -7,7 +7,7 @@ import { encodeMessage } from "../../../../lib/protocol/netlink/message.ts";
 import type { Request } from "../../../../lib/protocol/netlink/request.ts";
 import {
   listRoutes,
-  parseDefaultRoute,
+  parseDefaultRoutes,
   parseStaticRoute,
 } from "../../../../lib/protocol/netlink/route.ts";
 import {
@@ -133,41 +133,44 @@ Deno.test("parseStaticRoute keeps what somebody has set, to a part of the addres
   assert.equal(parseStaticRoute(message(header({}))), undefined);
 });
 
-Deno.test("parseDefaultRoute keeps unicast default routes of the main table only", () => {
+Deno.test("parseDefaultRoutes keeps unicast default routes of the main table only", () => {
   const via = "0800 0500 0a000001 0800 0400 02000000";
-  const cases: [string, string, ReturnType<typeof parseDefaultRoute>][] = [
+  const cases: [string, string, ReturnType<typeof parseDefaultRoutes>][] = [
     [
       "with gateway and metric",
       `02 00 00 00 fe 03 00 01 00000000 ${via} 0800 0600 64000000`,
-      { family: "inet", index: 2, metric: 100, gateway: "10.0.0.1" },
+      [{ family: "inet", index: 2, metric: 100, gateway: "10.0.0.1" }],
     ],
     [
       "to the link",
       "02 00 00 00 fe 03 fd 01 00000000 0800 0400 02000000",
-      { family: "inet", index: 2, metric: 0 },
+      [{ family: "inet", index: 2, metric: 0 }],
     ],
     [
-      "by several paths: the first",
+      "by several paths",
       `02 00 00 00 fe 03 00 01 00000000
         2400 0900 1000 00 00 02000000 0800 0500 0a000001 1000 00 00 03000000 0800 0500 0a000002`,
-      { family: "inet", index: 2, metric: 0, gateway: "10.0.0.1" },
+      [
+        { family: "inet", index: 2, metric: 0, gateway: "10.0.0.1" },
+        { family: "inet", index: 3, metric: 0, gateway: "10.0.0.2" },
+      ],
     ],
-    ["to a network", `02 18 00 00 fe 03 00 01 00000000 ${via}`, undefined],
-    ["of another table", `02 00 00 00 ff 03 00 01 00000000 ${via}`, undefined],
+    ["to a network", `02 18 00 00 fe 03 00 01 00000000 ${via}`, []],
+    ["of another table", `02 00 00 00 ff 03 00 01 00000000 ${via}`, []],
     [
       "of another table, by attribute",
       `02 00 00 00 fe 03 00 01 00000000 ${via} 0800 0f00 e8030000`,
-      undefined,
+      [],
     ],
-    ["unreachable", `0a 00 00 00 fe 03 00 07 00000000 0800 0400 01000000`, undefined],
-    ["cached", `0a 00 00 00 fe 03 00 01 00020000 0800 0400 01000000`, undefined],
-    ["of another family", `1c 00 00 00 fe 03 00 01 00000000 0800 0400 01000000`, undefined],
+    ["unreachable", `0a 00 00 00 fe 03 00 07 00000000 0800 0400 01000000`, []],
+    ["cached", `0a 00 00 00 fe 03 00 01 00020000 0800 0400 01000000`, []],
+    ["of another family", `1c 00 00 00 fe 03 00 01 00000000 0800 0400 01000000`, []],
   ];
   for (const [what, hex, expected] of cases) {
-    assert.deepEqual(parseDefaultRoute(message(hex)), expected, what);
+    assert.deepEqual(parseDefaultRoutes(message(hex)), expected, what);
   }
   assert.throws(
-    () => parseDefaultRoute(message("02000000 fe030001 00000000 0800 0900 0000 0000")),
+    () => parseDefaultRoutes(message("02000000 fe030001 00000000 0800 0900 0000 0000")),
     HostError,
   );
 });
@@ -186,7 +189,7 @@ Deno.test("parsing random payloads ends, in data or in a HostError", () => {
   const parsers = [
     parseLink,
     parseAddress,
-    parseDefaultRoute,
+    parseDefaultRoutes,
     parseStaticRoute,
     parseTrafficControl,
   ];
