@@ -11,6 +11,7 @@ import { LANDLOCK_STEPS } from "./steps/landlock.ts";
 import { NAMESPACE_STEPS } from "./steps/namespaces.ts";
 import { NETWORK_STEPS } from "./steps/network.ts";
 import { ROOT_STEPS } from "./steps/root.ts";
+import { MOUNT_POINT_STEPS } from "./steps/mount_points.ts";
 import { ROOT_DISK_STEPS } from "./steps/root_disk.ts";
 import { TERMINAL_STEPS } from "./steps/terminal.ts";
 import { USER_NAMESPACE_STEPS } from "./steps/user_namespace.ts";
@@ -20,6 +21,7 @@ const HANDLERS: StepHandlers<Step["step"]> = {
   ...NAMESPACE_STEPS,
   ...NETWORK_STEPS,
   ...ROOT_STEPS,
+  ...MOUNT_POINT_STEPS,
   ...ROOT_DISK_STEPS,
   ...TERMINAL_STEPS,
   ...DEVICE_STEPS,

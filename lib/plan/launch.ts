@@ -55,7 +55,7 @@ import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, hasInitrd, planRoot } from "./
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
-import { planSharedFiles } from "./shared_files.ts";
+import { planMountPoints, planSharedFiles } from "./shared_files.ts";
 import { planTerminal } from "./terminal.ts";
 import {
   type InheritedFd,
@@ -301,6 +301,7 @@ export function planLaunch(given: LaunchInput): Launch {
       log: failures?.log,
       vsock: channel === "vsock" ? vsockSockets(dns) : undefined,
     }),
+    ...mountPointSteps(input),
     // Everything that is needed from the image is in the root by now.
     ...planRootDisk(facts.rootDisk),
     // Only now: a kernel may refuse to open a mounted device for writing.
@@ -563,6 +564,21 @@ function monitorDefaults({ configuration, monitor }: LaunchInput) {
 function relaysNames({ spec, network, facts }: LaunchInput): boolean {
   return network !== undefined && networkMode(spec) !== "static" &&
     hasOwnNameServer(facts.resolvConf);
+}
+
+/** Where the agent mounts what it mounts, as far as that is in what is shared with the guest. */
+function mountPointSteps(input: LaunchInput): Step[] {
+  const { facts, spec, paths } = input;
+  const { agent } = agentOf(input);
+  const shared = planSharedFiles(input);
+  if (agent === undefined || shared === undefined) return [];
+  const files = [
+    ...(facts.resolvConf === undefined ? [] : ["/etc/resolv.conf"]),
+    ...(facts.hosts === undefined ? [] : ["/etc/hosts"]),
+    ...(spec.hostname ? ["/etc/hostname"] : []),
+  ];
+  const { mounts, cwd } = agent;
+  return planMountPoints({ shared, rootfs: paths.rootfs, mounts, files, cwd });
 }
 
 /** Whether the guest has an agent, and why. */

@@ -3,8 +3,10 @@ import { UnsupportedError } from "../errors.ts";
 import type { HostFacts } from "../inspect/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
+import { type GuestMount, SHARED } from "../guest/initrd/process.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import type { Spec } from "../oci/types.ts";
+import type { MountPoint, Step } from "./types.ts";
 
 /**
  * What of the host's files a guest with an agent sees, by one file server. The tree that is shared, by
@@ -86,4 +88,70 @@ function requireSharing({ spec, facts, monitor }: SharedFilesInput): void {
     `the node's kernel ${nodeKernel.name} has no driver virtiofs`,
     `urunc kernel add stores another (Debian: linux-image-cloud-${arch.imageName} has it)`,
   );
+}
+
+/** What a kernel has there is the guest's own. */
+const KERNELS = ["/proc", "/sys", "/dev"];
+
+/** What the agent mounts, as far as that needs a place in a shared tree. */
+export interface MountPointsInput {
+  shared: SharedFiles;
+  /** Path of the container's root on the host. */
+  rootfs: string;
+  /** Of the agent, in the order in which they are made. */
+  mounts: readonly GuestMount[];
+  /** Files that the agent puts over those of the root. */
+  files: readonly string[];
+  cwd: string;
+}
+
+/**
+ * Steps that make the mount points that are missing in the trees which a guest shares. What may only be
+ * read is left as it is, and where a place is in the guest's memory the agent makes it.
+ */
+export function planMountPoints(input: MountPointsInput): Step[] {
+  const { shared, rootfs, mounts, files, cwd } = input;
+  const targets = new Map<string, MountPoint[]>();
+  const places = mounts.map((it) => ({ path: it.target, isFile: isSharedFile(it) }));
+  const others = files.map((path) => ({ path, isFile: true }));
+  const all = [
+    ...KERNELS.map((path) => ({ path, isFile: false })),
+    ...places,
+    ...others,
+    { path: cwd, isFile: false },
+  ];
+  for (const { path, isFile } of all) {
+    const above = mounts.findLast(({ target }) => path !== target && isBelow(path, target));
+    if (KERNELS.some((it) => isBelow(path, it) && path !== it)) continue;
+    const tree = above === undefined ? rootTree(shared, rootfs) : volumeTree(shared, above);
+    if (tree === undefined) continue;
+    const inside = above === undefined ? path : path.slice(above.target.length) || "/";
+    targets.set(tree, [...targets.get(tree) ?? [], { path: inside, isFile }]);
+  }
+  return [...targets].map(([tree, its]): Step => ({
+    step: "makeMountPoints",
+    tree,
+    targets: its,
+    // It could not be written to all the same: then the agent says what is missing.
+    tolerate: ["EROFS"],
+  }));
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
+}
+
+function isSharedFile({ type, options }: GuestMount): boolean {
+  return type === SHARED && options.endsWith("/file");
+}
+
+function rootTree({ root }: SharedFiles, rootfs: string): string | undefined {
+  return root === undefined ? undefined : rootfs;
+}
+
+/** Of the mount in which a place is; undefined: it is in memory, or may only be read. */
+function volumeTree({ volumes }: SharedFiles, { target, type }: GuestMount): string | undefined {
+  if (type !== SHARED) return undefined;
+  const volume = volumes.findLast(({ destination }) => destination === target);
+  return volume === undefined || volume.readOnly ? undefined : volume.source;
 }

@@ -128,6 +128,8 @@ export type StepBody =
     modules?: { path: string; maximumBytes: number };
     image?: { path: string; maximumBytes: number };
   }
+  /** Makes those that are missing, with the directories above, in a tree of the host that a guest shares. */
+  | { step: "makeMountPoints"; tree: string; targets: MountPoint[] }
   /** Writes a file that only the monitor's user may read. */
   | { step: "writeFile"; path: string; uid: number; gid: number; content: string }
   /** A named pipe for the monitor's log, whose other end is the container's process's: `watch`. */
@@ -267,6 +269,14 @@ export type StepBody =
   | { step: "barrier" }
   /** Executes the container's process, which lets the monitor begin: see plan/waiter.ts. */
   | { step: "exec"; argv: string[]; env: string[]; fds: InheritedFd[] };
+
+/** Where a guest mounts something in a tree that it shares. */
+export interface MountPoint {
+  /** Absolute, in the tree. */
+  path: string;
+  /** A file, and not a directory. */
+  isFile: boolean;
+}
 
 /** A descriptor that a program gets besides the standard files, and its number there. */
 export interface InheritedFd {

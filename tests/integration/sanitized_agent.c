@@ -28,6 +28,9 @@ void load_node_drivers(void) {
 }
 void remove_node_drivers(void) {
 }
+void mount_share(const struct process *process) {
+  (void)process;
+}
 void load_module(const char *name) {
   (void)name;
 }

@@ -54,6 +54,7 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   bindVolume: at("disks", "volumes that are devices and disk images"),
   copyImageFile: at("environment", "a Linux guest has every byte"),
   makeInitrd: at("node_kernel", "a guest runs with a kernel of the node"),
+  makeMountPoints: at("shared_files", "shared files: a container of any image"),
   writeFile: at("monitors"),
   mknod: cleanRoom("/dev/kvm alone"),
   openRootDisk: rootDisk("create unmounts the root on the host"),

@@ -35,6 +35,8 @@ struct process {
   int on_vsock;
   /* The name of the disk with the root; NULL: that is the RAM disk. */
   const char *root;
+  /* It is what the host shares, and not a disk. */
+  int root_is_shared;
   int root_is_read_only;
   /* Below /proc/sys: NAME=VALUE. */
   char **sysctls;

@@ -53,6 +53,7 @@ static int is_usual(int error) {
 }
 
 static void mount_one(const struct mount *it) {
+  if (is_shared(it)) return mount_shared(it);
   int error = make_directories(it->target);
   if (error == 0 && mount(it->type, it->target, it->type, it->flags, it->options) < 0) error = errno;
   /* No cgroups, no directory for them in /sys. */
@@ -63,6 +64,7 @@ static void mount_one(const struct mount *it) {
 void mount_file_systems(const struct process *process) {
   make_devices();
   for (size_t i = 0; i < process->mount_count; i++) mount_one(process->mounts + i);
+  leave_share();
 }
 
 static void __attribute__((noreturn)) fail(const char *doing, const char *what, int error) {

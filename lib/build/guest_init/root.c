@@ -1,6 +1,6 @@
 /*
- * A root on a disk: the agent mounts it, and moves into it, in place of the initial RAM disk's own init
- * (README.md). The drivers come from that RAM disk.
+ * A root on a disk, or one that the host shares: the agent mounts it, and moves into it, in place of the
+ * initial RAM disk's own init (README.md). The drivers come from that RAM disk.
  */
 #define _GNU_SOURCE
 #include "surroundings.h"
@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -51,7 +52,7 @@ static const struct kind UNKNOWN = {"nothing that is known", "", 0, 0, 0};
 /* Checksums, by drivers that file systems ask modprobe(8) for. */
 static const char *const CHECKSUMS[] = {"crc32c_generic", "libcrc32c"};
 
-static int is_rooted, is_read_only, is_layered;
+static int is_rooted, is_read_only, is_layered, is_on_disk;
 /* Of the directory that stays. */
 static struct stat ram_disk;
 
@@ -118,14 +119,32 @@ static void mount_root(const char *path) {
 }
 
 /* Without these nothing runs, and images need not have them: other runtimes make them. */
-static const char *const MOUNT_POINTS[] = {PLACE "/proc", PLACE "/sys", PLACE "/dev"};
+static const char *const MOUNT_POINTS[] = {"/proc", "/sys", "/dev"};
 
-static int lacks_mount_points(void) {
-  struct stat status;
+static int is_below_mount_points(const char *path) {
   for (size_t i = 0; i < sizeof MOUNT_POINTS / sizeof *MOUNT_POINTS; i++) {
-    if (lstat(MOUNT_POINTS[i], &status) < 0 || !S_ISDIR(status.st_mode)) return 1;
+    size_t length = strlen(MOUNT_POINTS[i]);
+    if (strncmp(path, MOUNT_POINTS[i], length) == 0 && path[length] == '/') return 1;
   }
   return 0;
+}
+
+/* A link that is absolute there leads elsewhere here: then it counts as missing. */
+static int lacks(const char *path) {
+  char place[PATH_MAX];
+  struct stat status;
+  if (is_below_mount_points(path)) return 0;
+  return snprintf(place, sizeof place, PLACE "%s", path) >= (int)sizeof place || stat(place, &status) < 0;
+}
+
+static int lacks_mount_points(const struct process *process) {
+  for (size_t i = 0; i < sizeof MOUNT_POINTS / sizeof *MOUNT_POINTS; i++) {
+    if (lacks(MOUNT_POINTS[i])) return 1;
+  }
+  for (size_t i = 0; i < process->mount_count; i++) {
+    if (lacks(process->mounts[i].target)) return 1;
+  }
+  return lacks(process->cwd);
 }
 
 /* Where a root that cannot be written to has no directory for a mount, it gets one in memory. For the program
@@ -185,20 +204,32 @@ static void empty_ram_disk(void) {
   if (directory >= 0 && fstat(own_files, &ram_disk) == 0) empty(directory);
 }
 
-/* The kernel's own way into a root: prepare_namespace(), init/do_mounts.c. */
-void enter_root(const struct process *process) {
+static void mount_disk(const char *name) {
   char path[64];
-  if (process->root == NULL) return;
-  is_read_only = process->root_is_read_only;
   mkdir("/dev", 0755);
   mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, "mode=755");
-  snprintf(path, sizeof path, "/dev/%s", process->root);
+  snprintf(path, sizeof path, "/dev/%s", name);
   mount_root(path);
-  const char *root = is_read_only && lacks_mount_points() ? add_layer() : PLACE;
+  is_on_disk = 1;
+}
+
+static void bind_shared_root(void) {
+  mkdir(PLACE, 0700);
+  if (mount(SHARE "/root", PLACE, NULL, MS_BIND, NULL) < 0) refuse("mount the root", SHARE "/root", errno);
+}
+
+/* The kernel's own way into a root: prepare_namespace(), init/do_mounts.c. */
+void enter_root(const struct process *process) {
+  mount_share(process);
+  if (process->root == NULL && !process->root_is_shared) return;
+  is_read_only = process->root_is_read_only;
+  if (process->root_is_shared) bind_shared_root();
+  else mount_disk(process->root);
+  const char *root = is_read_only && lacks_mount_points(process) ? add_layer() : PLACE;
   empty_ram_disk();
   if (chdir(root) < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
       chdir("/") < 0) {
-    refuse("enter the root", path, errno);
+    refuse("enter the root", root, errno);
   }
   is_rooted = 1;
 }
@@ -206,7 +237,7 @@ void enter_root(const struct process *process) {
 /* A journal is not replayed then. What has been killed may still have files. */
 void leave_root(void) {
   sync();
-  if (!is_rooted || is_read_only) return;
+  if (!is_rooted || is_read_only || !is_on_disk) return;
   for (int left = END_MILLISECONDS; left > 0; left -= STEP_MILLISECONDS) {
     if (mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0) return;
     pass_time(STEP_MILLISECONDS);

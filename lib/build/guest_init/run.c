@@ -166,6 +166,13 @@ static int take_root(char *text, struct process *process) {
   return process->root_is_read_only || strcmp(colon, "rw") == 0;
 }
 
+/* ro or rw. */
+static int take_shared_root(const char *text, struct process *process) {
+  process->root_is_shared = 1;
+  process->root_is_read_only = strcmp(text, "ro") == 0;
+  return process->root_is_read_only || strcmp(text, "rw") == 0;
+}
+
 static int is_named(const char **text, const char *name) {
   size_t length = strlen(name);
   if (strncmp(*text, name, length) != 0) return 0;
@@ -188,6 +195,7 @@ static int parse_listed(char *record, struct process *process) {
 int parse_record(char *record, struct process *process) {
   const char *text = record;
   if (is_named(&text, "root=")) return take_root(record + (text - record), process);
+  if (is_named(&text, "shared-root=")) return take_shared_root(text, process);
   if (is_named(&text, "uid=")) return take_id(text, &process->uid);
   if (is_named(&text, "gid=")) return take_id(text, &process->gid);
   if (is_named(&text, "groups=")) return take_groups(text, process);

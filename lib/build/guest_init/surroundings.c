@@ -101,7 +101,7 @@ void set_up_guest(const struct process *process) {
   if (process->domainname) setdomainname(process->domainname, strlen(process->domainname));
   bring_up_loopback();
   for (size_t i = 0; i < process->sysctl_count; i++) set_sysctl(process->sysctls[i]);
-  put_files(process->root != NULL);
+  put_files(process->root != NULL || process->root_is_shared);
 }
 
 /* The sixth field of the user's line, passwd(5). */

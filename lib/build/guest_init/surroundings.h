@@ -14,9 +14,19 @@ void set_up_guest(const struct process *process);
 void load_drivers(void);
 void load_module(const char *name);
 
-/* root.c: makes the disk that has the root the root, if there is one. */
+/* root.c: makes the disk that has the root, or what is shared of it, the root, if there is one. */
 void enter_root(const struct process *process);
-/* Whether it is a disk that may only be read, and what can be written over it is the agent's alone. */
+/* share.c: what the host shares, by its name in the directory that stays. */
+#define SHARE_NAME "share"
+#define SHARE "/urunc/" SHARE_NAME
+/* Mounts it, if anything of it is needed; and takes it away when all has been mounted of it. */
+void mount_share(const struct process *process);
+void leave_share(void);
+/* Whether a mount is a part of it; and mounts that. */
+int is_shared(const struct mount *it);
+void mount_shared(const struct mount *it);
+
+/* root.c: whether it is one that may only be read, and what can be written over it is the agent's alone. */
 int root_is_layered(void);
 
 void pass_time(int milliseconds);

@@ -158,6 +158,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
       "dns.c",
       "modules.c",
       "root.c",
+      "share.c",
       "agent.c",
       "exec.c",
       "processes.c",

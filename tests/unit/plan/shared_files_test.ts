@@ -3,7 +3,11 @@ import { UnsupportedError } from "../../../lib/errors.ts";
 import type { Mount } from "../../../lib/oci/types.ts";
 import { volumeMounts } from "../../../lib/oci/unsupported.ts";
 import { guestMounts } from "../../../lib/plan/guest_mounts.ts";
-import { planSharedFiles, type SharedFilesInput } from "../../../lib/plan/shared_files.ts";
+import {
+  planMountPoints,
+  planSharedFiles,
+  type SharedFilesInput,
+} from "../../../lib/plan/shared_files.ts";
 
 const bind = (source: string, destination: string, ...options: string[]): Mount => ({
   type: "bind",
@@ -109,4 +113,56 @@ Deno.test("volumes are all binds but disks, and what a guest has of its own", ()
   assert.deepEqual(places(false), [1, 3]);
   // The token is of use only where all of the container's files are the guest's.
   assert.deepEqual(places(true), [1, 3, 7]);
+});
+
+Deno.test("mount points are made in the trees that are shared, and only there", () => {
+  const mounts = [
+    PROC,
+    bind("/srv/data", "/data"),
+    { type: "tmpfs", source: "tmpfs", destination: "/cache", options: [] },
+    bind("/srv/below", "/data/below"),
+    bind("/srv/file", "/data/a/file", "ro"),
+    bind("/srv/in-memory", "/cache/x"),
+    bind("/srv/in-read-only", "/data/a/file/x"),
+  ];
+  const sharedMounts = [1, 3, 4, 5, 6].map((index) => ({ index, isFile: index === 4 }));
+  const input = { spec: { mounts, root: { path: "rootfs", readonly: true } } };
+  const plan = (root: boolean) => {
+    const facts = { sharedMounts, ...(root ? { sharedRoot: { readOnly: false } } : {}) };
+    const shared = planSharedFiles(inputOf(facts, input))!;
+    const agents = guestMounts({ mounts }, shared.volumes);
+    return planMountPoints({
+      shared,
+      rootfs: "/run/rootfs",
+      mounts: agents,
+      files: ["/etc/hosts"],
+      cwd: "/data/work",
+    });
+  };
+  const inData = {
+    step: "makeMountPoints",
+    tree: "/srv/data",
+    targets: [
+      { path: "/below", isFile: false },
+      { path: "/a/file", isFile: true },
+      { path: "/work", isFile: false },
+    ],
+    tolerate: ["EROFS"],
+  };
+  assert.deepEqual(plan(true), [
+    {
+      step: "makeMountPoints",
+      tree: "/run/rootfs",
+      targets: [
+        ...["/proc", "/sys", "/dev", "/sys", "/proc", "/data", "/cache"].map((path) => ({
+          path,
+          isFile: false,
+        })),
+        { path: "/etc/hosts", isFile: true },
+      ],
+      tolerate: ["EROFS"],
+    },
+    inData,
+  ]);
+  assert.deepEqual(plan(false), [inData]);
 });

@@ -1,0 +1,119 @@
+/*
+ * Files of the host: the container's root, where the host shares that with the guest, and its volumes
+ * (lib/plan/shared_files.ts). They are one file system, in which each has a directory of its own.
+ */
+#define _GNU_SOURCE
+#include "surroundings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TAG "urunc"
+#define TYPE "virtiofs"
+/* Of its device, which a driver that is loaded finds in some milliseconds. */
+#define DEVICE_MILLISECONDS 10000
+#define STEP_MILLISECONDS 10
+
+/* linux/mount.h, which does not go with sys/mount.h; linux/fcntl.h. */
+#define TREE_CLONE 1
+#define TREE_RECURSIVE 0x8000
+#define MOVE_FROM_FD 4
+#define MOVE_FOLLOW 0x30 /* symbolic links, and what is mounted on the way */
+
+/* What a bind has of its own; others are the file system's. */
+#define BIND_FLAGS                                                                                       \
+  (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME)
+
+static int is_mounted;
+
+int is_shared(const struct mount *it) {
+  return strcmp(it->type, TYPE) == 0;
+}
+
+/* On the console, of which the waiter shows the last lines. The program does not run without its files. */
+static void __attribute__((noreturn)) refuse(const char *doing, const char *what, int error) {
+  complain(doing, what, error);
+  end_machine(NOT_RUN);
+}
+
+/* Whether the kernel has no such device yet: virtio_fs_get_tree(), fs/fuse/virtio_fs.c. */
+static int mount_tag(void) {
+  return mount(TAG, SHARE, TYPE, 0, NULL) == 0 ? 0 : errno;
+}
+
+static int is_needed(const struct process *process) {
+  int needed = process->root_is_shared;
+  for (size_t i = 0; i < process->mount_count; i++) needed |= is_shared(process->mounts + i);
+  return needed;
+}
+
+void mount_share(const struct process *process) {
+  int error;
+  if (!is_needed(process)) return;
+  load_module(TYPE);
+  mkdir(SHARE, 0700);
+  for (int left = DEVICE_MILLISECONDS; (error = mount_tag()) == EINVAL && left > 0;) {
+    pass_time(STEP_MILLISECONDS);
+    left -= STEP_MILLISECONDS;
+  }
+  if (error == ENODEV) refuse("share files with the host: the kernel has no driver", TYPE, error);
+  if (error != 0) refuse("mount", "the files that the host shares", error);
+  is_mounted = 1;
+}
+
+/* Those of a file are named so: lib/plan/shared_files.ts. */
+static int is_file(const char *path) {
+  const char *name = strrchr(path, '/');
+  return name != NULL && strcmp(name, "/file") == 0;
+}
+
+static int make_file(const char *path) {
+  char parent[PATH_MAX];
+  if (access(path, F_OK) == 0) return 0;
+  if (snprintf(parent, sizeof parent, "%s", path) >= (int)sizeof parent) return ENAMETOOLONG;
+  *strrchr(parent, '/') = '\0';
+  int error = make_directories(parent);
+  int fd = error == 0 ? open(path, O_RDONLY | O_CREAT | O_CLOEXEC, 0644) : -1;
+  if (fd < 0) return error == 0 ? errno : error;
+  close(fd);
+  return 0;
+}
+
+/* Returns an errno. */
+static int bind_tree(const char *path, const char *target) {
+  char from[PATH_MAX];
+  snprintf(from, sizeof from, SHARE_NAME "/%s", path);
+  long tree = syscall(SYS_open_tree, own_files, from, TREE_CLONE | TREE_RECURSIVE | O_CLOEXEC);
+  if (tree < 0) return errno;
+  long moved = syscall(SYS_move_mount, (int)tree, "", AT_FDCWD, target, MOVE_FROM_FD | MOVE_FOLLOW);
+  int error = moved < 0 ? errno : 0;
+  close((int)tree);
+  return error;
+}
+
+void mount_shared(const struct mount *it) {
+  unsigned long flags = it->flags & BIND_FLAGS;
+  int error = is_file(it->options) ? make_file(it->target) : make_directories(it->target);
+  if (error != 0) refuse("make", it->target, error);
+  error = bind_tree(it->options, it->target);
+  if (error != 0) refuse("mount", it->target, error);
+  if (flags == 0 || mount(NULL, it->target, NULL, MS_REMOUNT | MS_BIND | flags, NULL) == 0) return;
+  refuse("restrict", it->target, errno);
+}
+
+/* What is mounted of it elsewhere stays. */
+void leave_share(void) {
+  char path[64];
+  if (!is_mounted) return;
+  int share = openat(own_files, SHARE_NAME, O_PATH | O_CLOEXEC);
+  snprintf(path, sizeof path, "/proc/self/fd/%d", share);
+  if (share < 0 || umount2(path, MNT_DETACH) < 0) complain("unmount", SHARE, errno);
+  if (share >= 0) close(share);
+}

@@ -1,0 +1,166 @@
+/** Linux guests of images that know nothing of this runtime: their files and volumes are shared. */
+import assert from "node:assert/strict";
+import { monitorByName } from "../../lib/monitor/registry.ts";
+import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
+import { assertNothingLeft, Container, type ContainerOptions } from "../support/runtime.ts";
+import { Scope } from "../support/scope.ts";
+import { testIf } from "../support/skip.ts";
+
+const NEEDS = {
+  needs: ["root", "qemu-system-x86_64", "busybox", "apt-get", "/usr/libexec/virtiofsd"],
+  skip: monitorByName("qemu").sharesFiles ? undefined : "QEMU is not given shared files",
+  timeoutSeconds: 180,
+};
+
+const USER = 1000;
+const PROGRAMS = ["sh", "cat", "cut", "grep", "id", "ls", "mkdir", "sort", "stat", "touch"];
+
+interface SharedOptions extends ContainerOptions {
+  readOnly?: boolean;
+  /** Besides those of the specification. */
+  mounts?: { source?: string; destination: string; type: string; options: string[] }[];
+  cwd?: string;
+}
+
+/** A container of an image with busybox and nothing else: not even the directories of a container. */
+async function imageContainer(
+  scope: Scope,
+  script: string,
+  { readOnly = false, mounts = [], cwd = "/", ...options }: SharedOptions = {},
+): Promise<Container> {
+  const container = await Container.prepare(scope, {
+    config: await nodeWithKernel(scope, UNDESCRIBED),
+    args: ["sh", "-c", script],
+    env: ["PATH=/bin"],
+    user: { uid: USER, gid: USER },
+    ...options,
+    edit: (config) => {
+      config.root = { path: "rootfs", readonly: readOnly };
+      config.process.cwd = cwd;
+      config.mounts = [
+        { destination: "/proc", type: "proc", source: "proc" },
+        { destination: "/dev", type: "tmpfs", source: "tmpfs" },
+        ...mounts,
+      ];
+    },
+  });
+  await Deno.remove(`${container.rootfs}/urunc.json`);
+  await Deno.remove(`${container.rootfs}/unikernel`, { recursive: true });
+  await Deno.mkdir(`${container.rootfs}/bin`);
+  await Deno.copyFile("/usr/bin/busybox", `${container.rootfs}/bin/busybox`);
+  for (const name of PROGRAMS) await Deno.symlink("busybox", `${container.rootfs}/bin/${name}`);
+  return container;
+}
+
+/** A directory of the user's. */
+async function volume(scope: Scope, files: Record<string, string> = {}): Promise<string> {
+  const directory = await scope.temporaryDirectory("volume");
+  await Deno.chmod(directory, 0o755);
+  await Deno.chown(directory, USER, USER);
+  for (const [name, content] of Object.entries(files)) {
+    await Deno.writeTextFile(`${directory}/${name}`, content);
+  }
+  return directory;
+}
+
+const bind = (source: string, destination: string, ...options: string[]) => ({
+  source,
+  destination,
+  type: "bind",
+  options: ["rbind", ...options],
+});
+
+testIf(
+  "shared files: a container of any image is a guest with its own files and volumes",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const data = await volume(scope, { in: "given\n" });
+    const files = await volume(scope, { conf: "configured\n" });
+    const script = "id -u; cat /data/in /etc/app/conf; echo made >/data/out; " +
+      "stat -c %u /data/out; (echo x >/etc/app/conf) 2>/dev/null || echo read-only; " +
+      "grep -E ' (/|/data) ' /proc/mounts | cut -d ' ' -f 2-3 | sort; exit 5";
+    const container = await imageContainer(scope, script, {
+      cwd: "/work/here",
+      mounts: [bind(data, "/data"), bind(`${files}/conf`, "/etc/app/conf", "ro")],
+    });
+    const { code, stdout } = await container.run();
+    assert.deepEqual(stdout.split("\n"), [
+      ...[`${USER}`, "given", "configured", `${USER}`, "read-only"],
+      ...["/ virtiofs", "/data virtiofs", ""],
+    ]);
+    assert.equal(code, 5);
+    assert.equal(await Deno.readTextFile(`${data}/out`), "made\n");
+    assert.equal((await Deno.stat(`${data}/out`)).uid, USER);
+    assert.equal(await Deno.readTextFile(`${files}/conf`), "configured\n");
+    // As other runtimes make them; and nothing is mounted there on the host.
+    for (const path of ["proc", "data", "work/here"]) {
+      assert.deepEqual([...Deno.readDirSync(`${container.rootfs}/${path}`)], []);
+    }
+    assertNothingLeft(container);
+  },
+);
+
+testIf(
+  "shared files: a root that may only be read is, and what is mounted in it is as it says",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const data = await volume(scope, { program: "#!/bin/sh\necho ran\n" });
+    await Deno.chmod(`${data}/program`, 0o755);
+    await Deno.mkdir(`${data}/inner`);
+    const script = "touch /x 2>/dev/null || echo read-only; touch /cache/y && echo in memory; " +
+      "/data/program 2>/dev/null || echo no program; touch /data/z && echo written; " +
+      "touch /data/inner/z 2>/dev/null || echo inner read-only";
+    const container = await imageContainer(scope, script, {
+      readOnly: true,
+      mounts: [
+        { destination: "/cache", type: "tmpfs", source: "tmpfs", options: ["mode=1777"] },
+        bind(data, "/data", "noexec"),
+        bind(`${data}/inner`, "/data/inner", "ro"),
+      ],
+    });
+    const { code, stdout } = await container.run();
+    assert.deepEqual(stdout.split("\n"), [
+      ...["read-only", "in memory", "no program", "written", "inner read-only", ""],
+    ]);
+    assert.equal(code, 0);
+    await Deno.stat(`${data}/z`);
+    assertNothingLeft(container);
+  },
+);
+
+testIf("shared files: a container may have many volumes", NEEDS, async () => {
+  await using scope = new Scope();
+  const data = await volume(scope);
+  const names = Array.from({ length: 50 }, (_, index) => `${index}`);
+  for (const name of names) {
+    await Deno.mkdir(`${data}/${name}`);
+    await Deno.writeTextFile(`${data}/${name}/file`, `${name}\n`);
+  }
+  const container = await imageContainer(scope, "cat /v/*/file | sort -n", {
+    mounts: names.map((name) => bind(`${data}/${name}`, `/v/${name}`)),
+  });
+  const { code, stdout } = await container.run();
+  assert.deepEqual(stdout.split("\n"), [...names, ""]);
+  assert.equal(code, 0);
+  assertNothingLeft(container);
+});
+
+testIf("shared files: no link of an image leads out of it", NEEDS, async () => {
+  await using scope = new Scope();
+  const outside = await volume(scope, { secret: "secret\n" });
+  const container = await imageContainer(
+    scope,
+    "cat /link/secret /up/secret 2>/dev/null || echo nothing; ls /data",
+    { mounts: [bind(await volume(scope, { own: "" }), "/data")] },
+  );
+  await Deno.symlink(outside, `${container.rootfs}/link`);
+  await Deno.symlink(`${"../".repeat(20)}${outside.slice(1)}`, `${container.rootfs}/up`);
+  // A place for a volume, which is a link out of the image: it is the guest's.
+  await Deno.symlink("/elsewhere", `${container.rootfs}/data`);
+  await Deno.mkdir(`${container.rootfs}/elsewhere`);
+  const { stdout } = await container.run();
+  assert.deepEqual(stdout.split("\n"), ["nothing", "own", ""]);
+  assertNothingLeft(container);
+});
