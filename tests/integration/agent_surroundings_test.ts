@@ -231,7 +231,9 @@ async function addNetworks(network: Namespace, host: Namespace): Promise<void> {
     "ip -6 address add fd00:11::2/64 dev net2 nodad",
     "ip -6 address add fe80::42:aff:fe0a:102/64 dev net2 nodad",
     "ip route add default via 10.11.0.1 metric 200",
+    // As podman has it: one by each network, of the same metric.
     "ip -6 route add default via fd00:11::1 metric 2000",
+    "ip -6 route append default via fd00:9::1 metric 2000",
     "ip route add 10.77.0.0/16 via 10.11.0.9 metric 7",
   );
   await host.setUp("ip link set h-net2 up", "ip link set h-eth1 up");

@@ -19,32 +19,36 @@ const PAUSE = "docker.io/library/pause:latest";
  *
  * @param systemd makes the cgroups, as Kubernetes has it by default
  * @param monitor the test double in QEMU's place, or QEMU with KVM
+ * @param networks of a pod; the default route is by the first
  */
 export async function startWithCri(
   scope: Scope,
   systemd = false,
   monitor: "double" | "kvm" = "double",
+  networks = 1,
 ): Promise<Containerd> {
   const cni = await scope.temporaryDirectory("cni");
   await Deno.mkdir(`${cni}/conf`);
-  await Deno.writeTextFile(
-    `${cni}/conf/10-test.conflist`,
-    JSON.stringify({
-      cniVersion: "0.4.0",
-      name: `${RUN_PREFIX}${Deno.pid}`,
-      plugins: [{
-        type: "bridge",
-        bridge: "cni-test",
-        isGateway: true,
-        ipam: {
-          type: "host-local",
-          dataDir: `${cni}/ipam`,
-          ranges: [[{ subnet: "10.89.7.0/24" }]],
-          routes: [{ dst: "0.0.0.0/0" }],
-        },
-      }],
-    }),
-  );
+  for (let index = 0; index < networks; index++) {
+    await Deno.writeTextFile(
+      `${cni}/conf/1${index}-test.conflist`,
+      JSON.stringify({
+        cniVersion: "0.4.0",
+        name: `${RUN_PREFIX}${Deno.pid}-${index}`,
+        plugins: [{
+          type: "bridge",
+          bridge: `cni-test${index}`,
+          isGateway: true,
+          ipam: {
+            type: "host-local",
+            dataDir: `${cni}/ipam`,
+            ranges: [[{ subnet: `10.89.${7 + index}.0/24` }]],
+            routes: index === 0 ? [{ dst: "0.0.0.0/0" }] : [],
+          },
+        }],
+      }),
+    );
+  }
   const node = await Deno.readTextFile(NODE_CONFIGURATION);
   const it = await startContainerd(scope, {
     cri: true,
@@ -59,6 +63,7 @@ ${node.replace("version = 2\n", "")}
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "${PLUGINS}"
     conf_dir = "${cni}/conf"
+    max_conf_num = ${networks}
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.urunc.options]
       SystemdCgroup = ${systemd}
 `,
