@@ -166,7 +166,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/os/path.ts": "baseName lastOtherThanSlash parentPath resolvePath",
   "lib/os/process.ts": "parseProcessStat readOwnProcess readProcessStat",
   "lib/os/self.ts": "invokedAs isLinked isShim selfCommand",
-  "lib/os/sockets.ts": "bindAt connectAt through",
+  "lib/os/sockets.ts": "bindAt connectAt listenAt through",
   "lib/os/timer.ts": "after delay",
   "lib/output.ts": "print printError printJson",
   "lib/plan/agent.ts": "mayHaveAgent planAgent",
