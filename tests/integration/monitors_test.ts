@@ -180,6 +180,22 @@ test("firecracker: a guest's agent connects by vsock, and its exit code is the c
   assertNothingLeft(container);
 });
 
+test("firecracker: a further process gets a connection that the guest has made", [
+  "kvm",
+], async (scope) => {
+  const container = await agentDoubleContainer(scope, "vsock-agent 0 9");
+  await container.mustStart();
+  const process = { cwd: "/", args: ["program"], user: { uid: 0, gid: 0 } };
+  const path = `${container.bundle}/process.json`;
+  await Deno.writeTextFile(path, JSON.stringify(process));
+  const { code, stdout } = await container.urunc(["exec", "--process", path, container.id]);
+  assert.deepEqual([code, stdout], [9, "by exec\n"]);
+  await container.waitForStatus("stopped");
+  assert.equal(container.output(), "by vsock\n");
+  assertSucceeded(await container.delete());
+  assertNothingLeft(container);
+});
+
 test("firecracker: vsock's directory is the monitor's, and has room for its sockets only", [
   "kvm",
 ], async (scope) => {
