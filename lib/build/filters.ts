@@ -1,7 +1,7 @@
 import { defaultConfiguration } from "../config/parse.ts";
 import { monitorNames } from "../monitor/registry.ts";
 import { type FiltersInput, planFilters, planRelayFilter } from "../plan/seccomp.ts";
-import { assembleFilter } from "../seccomp/filter.ts";
+import { assembleFilter } from "../seccomp/assemble.ts";
 import { preparedKey } from "../seccomp/prepared.ts";
 
 const FEATURES: Pick<FiltersInput, "namedTap" | "agent" | "dns">[] = [

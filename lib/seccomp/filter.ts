@@ -1,45 +1,14 @@
-import { FIRECRACKER } from "./tables/firecracker.ts";
-import { INIT } from "./tables/init.ts";
-import { QEMU } from "./tables/qemu.ts";
-import { HVT, SPT } from "./tables/solo5.ts";
-import { RELAY } from "./tables/relay.ts";
-import { WAITER } from "./tables/waiter.ts";
+import { assembleFilter } from "./assemble.ts";
 import { preparedProgram } from "./prepared.ts";
-import { filterProgram } from "./program.ts";
-import { rulesOf } from "./rules.ts";
-import type { CallFilter, CallGroup, TableName } from "./types.ts";
-
-/** Functions, so that only those are loaded that are asked for (lib/build/bundle.ts). */
-const TABLES: Readonly<Record<TableName, () => readonly CallGroup[]>> = {
-  qemu: () => QEMU,
-  firecracker: () => FIRECRACKER,
-  hvt: () => HVT,
-  spt: () => SPT,
-  waiter: () => WAITER,
-  relay: () => RELAY,
-  init: () => INIT,
-};
-
-/** The calls of a table, with the reason of each group. */
-export function tableOf(name: TableName): readonly CallGroup[] {
-  return TABLES[name]();
-}
+import type { CallFilter } from "./types.ts";
 
 /**
+ * The tables and the assembler are modules of their own: a filter that the operator has not changed
+ * needs none of them, and init loads this one, with what it imports, for every container.
+ *
  * @returns the filter's program: struct sock_filter, one after the other
  * @throws {TypeError} when there is no call of a name
  */
 export function programOf(filter: CallFilter): Uint8Array<ArrayBuffer> {
   return preparedProgram(filter) ?? assembleFilter(filter);
-}
-
-/** As {@linkcode programOf}, from the tables. */
-export function assembleFilter(filter: CallFilter): Uint8Array<ArrayBuffer> {
-  const { tables, features, mode, allowed } = filter;
-  const operators = allowed.length === 0 ? [] : [{
-    why: "the operator's configuration",
-    calls: allowed.join(" "),
-  }];
-  const groups = [...tables.flatMap(tableOf), ...operators];
-  return filterProgram(rulesOf(groups, features), mode);
 }

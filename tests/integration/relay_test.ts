@@ -20,7 +20,7 @@ import {
   writeAll,
 } from "../../ffi/linux.ts";
 import { sealedFile } from "../../lib/launch/sealed_file.ts";
-import { assembleFilter } from "../../lib/seccomp/filter.ts";
+import { assembleFilter } from "../../lib/seccomp/assemble.ts";
 import { delay } from "../../lib/os/timer.ts";
 import { readProcessStat } from "../../lib/os/process.ts";
 import { waitFor } from "../support/process.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { prepareFilters } from "../../../lib/build/filters.ts";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
-import { assembleFilter } from "../../../lib/seccomp/filter.ts";
+import { assembleFilter } from "../../../lib/seccomp/assemble.ts";
 import { preparedKey } from "../../../lib/seccomp/prepared.ts";
 import type { CallFilter } from "../../../lib/seccomp/types.ts";
 import type { Configuration } from "../../../lib/config/types.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { callNumbers, FATAL_CALLS } from "../../../lib/seccomp/calls.ts";
-import { assembleFilter, tableOf } from "../../../lib/seccomp/filter.ts";
+import { assembleFilter, tableOf } from "../../../lib/seccomp/assemble.ts";
 import { rulesOf } from "../../../lib/seccomp/rules.ts";
 import type { CallFilter, Feature, TableName } from "../../../lib/seccomp/types.ts";
 import { monitorNames } from "../../../lib/monitor/registry.ts";
