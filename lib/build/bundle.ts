@@ -1,7 +1,7 @@
 import * as esbuild from "esbuild";
 import { resolve } from "pathe";
 import { HostError } from "../errors.ts";
-import { finishEarly, markEarly, recorder } from "./early.ts";
+import { finishEarly, markEarly, recorder, recordLoad } from "./early.ts";
 import { EARLY_FUNCTIONS } from "./early_functions.ts";
 import { prepareFilters } from "./filters.ts";
 import { readProgram, runProgram } from "./loader.ts";
@@ -52,7 +52,7 @@ export interface Bundle {
  *
  * @param entry path of the program
  * @param constants written into the program; `URUNC_SHIPPED` is always true there
- * @param record a directory, where the program then writes down what it calls: see early.ts
+ * @param record a directory, where the program then writes down what it loads and calls: see early.ts
  * @returns the same bytes for the same sources, whatever their directory
  * @throws HostError when a module cannot be bundled; a compiler's own message has then been printed
  */
@@ -64,7 +64,11 @@ export async function bundle(
   const modules = await bundleModules(entry, constants, record !== undefined);
   const encoder = new TextEncoder();
   const texts = modules.map(({ name, code }) =>
-    encoder.encode(`${MODULE_HEAD}${code}})\n//# sourceURL=urunc/${name}`)
+    encoder.encode(
+      `${MODULE_HEAD}${
+        record === undefined ? "" : recordLoad(name)
+      }${code}})\n//# sourceURL=urunc/${name}`,
+    )
   );
   const traces = Object.fromEntries(
     modules.map(({ name, mapped }) => [name, traceTable(mapped, MODULE_HEAD.length)]),

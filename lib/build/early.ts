@@ -46,8 +46,8 @@ function endsInTemplate(text: string): boolean {
 }
 
 /**
- * Code for the loader of an executable that writes down which functions are called: a line each, its module
- * and its name, in a file of each process.
+ * Code for the loader of an executable that writes down which modules are loaded, and which functions are
+ * called: a line each, the module and the function's name, in a file of each process.
  *
  * @param directory where; it exists
  */
@@ -66,6 +66,11 @@ export function recorder(directory: string): string {
       };
     };
   }`;
+}
+
+/** Code for the beginning of a module: the loader's {@linkcode recorder} writes down its name when it is loaded. */
+export function recordLoad(module: string): string {
+  return `${MARK}(${JSON.stringify(module)}, function () {})();`;
 }
 
 /** Puts the parentheses in the place of marks. The length of the code, and so its source map, stays. */
