@@ -84,6 +84,8 @@ function refusal(link: Link, taken: Link[]): string | undefined {
   if (link.master !== undefined) return "it is a port of a bridge or bond";
   // Its packets come in by the other one, where they would be redirected already.
   if (link.lower !== undefined) return "it is on another interface of the container";
+  // Redirected, it would leave the other one nothing.
+  if (taken.some(({ lower }) => lower === link.index)) return "one that the guest has is on it";
   // Guests know interfaces by their addresses: those of ipvlan all have that of the host's.
   const same = taken.find(({ mac }) => mac === link.mac);
   if (same !== undefined) return `its hardware address is that of ${same.name}`;

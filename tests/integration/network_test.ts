@@ -103,6 +103,23 @@ const discoveries: {
     },
   },
   {
+    what: "a bridge and its port",
+    setUp: [
+      "ip link add br0 type bridge",
+      "ip link add a0 type veth peer name pa",
+      "ip link set a0 master br0",
+      "ip address add 10.5.0.2/24 dev br0",
+      "ip address add 10.6.0.2/24 dev a0",
+      ...["br0", "a0", "pa"].map((name) => `ip link set ${name} up`),
+      "ip route add default via 10.5.0.1",
+    ],
+    expected: {
+      name: "br0",
+      further: undefined,
+      others: [{ name: "a0", reason: "it is a port of a bridge or bond" }],
+    },
+  },
+  {
     what: "IPv6 only, by a link-local gateway",
     setUp: [
       "ip link add eth0 type veth peer name p0",
@@ -154,7 +171,10 @@ for (const { what, setUp, expected } of discoveries) {
     const wanted = Object.keys(expected) as (keyof NetworkFacts)[];
     assert.deepEqual(Object.fromEntries(wanted.map((key) => [key, facts?.[key]])), expected);
     const shown = await namespace.look(`ip -o link show ${facts!.name}`);
-    assert.match(shown, new RegExp(`^${facts!.index}: ${facts!.name}@.* mtu ${facts!.mtu} `));
+    assert.match(
+      shown,
+      new RegExp(`^${facts!.index}: ${facts!.name}(@\\S+)?: .* mtu ${facts!.mtu} `),
+    );
     assert.ok(shown.includes(`link/ether ${facts!.mac} `));
   });
 }

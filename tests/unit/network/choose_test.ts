@@ -118,6 +118,15 @@ Deno.test("chooseInterface leaves out what a guest cannot have beside the first,
   }
 });
 
+Deno.test("chooseInterface leaves the packets of a VLAN to it", () => {
+  const links = [ethernet(2), ethernet(3, { lower: 2, mac: ethernet(9).mac }), ethernet(4)];
+  const addresses = links.map(({ index }) => inet(index, `10.0.${index}.2`));
+  const facts = choose({ links, addresses, routes: [route(3, 0)] })!;
+  assert.equal(facts.name, "eth3");
+  assert.deepEqual(facts.further?.map(({ name }) => name), ["eth4"]);
+  assert.deepEqual(facts.others, [{ name: "eth2", reason: "one that the guest has is on it" }]);
+});
+
 Deno.test("chooseInterface gives a guest 8 interfaces at most", () => {
   const links = Array.from({ length: 9 }, (_, at) => ethernet(at + 1));
   const addresses = links.map(({ index }) => inet(index, `10.0.${index}.2`));
