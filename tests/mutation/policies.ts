@@ -118,6 +118,12 @@ export const FILTER_GUARDS: Record<string, Patch> = {
     by: "unknown: [answer(ALLOW)],",
     test: PROGRAM_TEST,
   },
+  "names of vsock's sockets": {
+    file: "lib/seccomp/tables/firecracker.ts",
+    replace: "where: [{ argument: 2, among: [VSOCK_PORT_ADDRESS] }],",
+    by: "",
+    test: "tests/unit/seccomp/tables_test.ts",
+  },
 };
 
 const PROOF = "lib/container/proof.ts";
