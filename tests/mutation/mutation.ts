@@ -9,7 +9,7 @@ import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 import { withoutBinary } from "../support/without.ts";
-import { FILTER_GUARDS, POLICY_GUARDS, PROOF_GUARDS } from "./policies.ts";
+import { FILTER_GUARDS, NETWORK_GUARDS, POLICY_GUARDS, PROOF_GUARDS } from "./policies.ts";
 import { STEP_GUARDS } from "./steps.ts";
 import type { Guard, Patch } from "./types.ts";
 
@@ -29,7 +29,12 @@ async function main(names: string[]): Promise<number> {
   await using scope = new Scope();
   const wanted = ([name]: [string, unknown]) => names.length === 0 || names.includes(name);
   const steps = Object.entries(STEP_GUARDS).filter(wanted);
-  const policies = Object.entries({ ...POLICY_GUARDS, ...FILTER_GUARDS, ...PROOF_GUARDS }).filter(
+  const policies = Object.entries({
+    ...POLICY_GUARDS,
+    ...FILTER_GUARDS,
+    ...NETWORK_GUARDS,
+    ...PROOF_GUARDS,
+  }).filter(
     wanted,
   );
   const began = performance.now();

@@ -126,6 +126,25 @@ export const FILTER_GUARDS: Record<string, Patch> = {
   },
 };
 
+const NETWORK = "lib/plan/network.ts";
+const LAUNCH_TEST = "tests/unit/plan/launch_test.ts";
+
+/** What keeps a guest of several networks from passing on one for what it is on another. */
+export const NETWORK_GUARDS: Record<string, Patch> = {
+  "filters of further interfaces": {
+    file: NETWORK,
+    replace: "...outgoingSteps({ facts, tap }, input),",
+    by: "...outgoingSteps({ facts, tap }, { ...input, filter: input.filter && tap === TAP_NAME }),",
+    test: LAUNCH_TEST,
+  },
+  "one interface for a guest without an agent": {
+    file: "lib/plan/launch.ts",
+    replace: "return takesAll ? input : { ...input, network: onlyFirst(network) };",
+    by: "return input;",
+    test: LAUNCH_TEST,
+  },
+};
+
 const PROOF = "lib/container/proof.ts";
 const DROPPED = "tests/integration/dropped_steps_test.ts";
 

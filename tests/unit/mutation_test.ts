@@ -1,7 +1,12 @@
 /** Every step of a launch plan, and every key of the operator's policy, has a test that guards it. */
 import assert from "node:assert/strict";
 import { configurationKeys, configurationTables } from "../../lib/config/keys.ts";
-import { FILTER_GUARDS, POLICY_GUARDS, PROOF_GUARDS } from "../mutation/policies.ts";
+import {
+  FILTER_GUARDS,
+  NETWORK_GUARDS,
+  POLICY_GUARDS,
+  PROOF_GUARDS,
+} from "../mutation/policies.ts";
 import { STEP_GUARDS } from "../mutation/steps.ts";
 import type { Guard } from "../mutation/types.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
@@ -13,7 +18,9 @@ const read = (path: string) => Deno.readTextFileSync(`${root}${path}`);
 const FORBIDDING = Object.keys(configurationKeys)
   .filter((key) => /^denied_|_filter$|^seccomp$/.test(key));
 
-const PATCHES = [POLICY_GUARDS, FILTER_GUARDS, PROOF_GUARDS].flatMap((it) => Object.values(it));
+const PATCHES = [POLICY_GUARDS, FILTER_GUARDS, NETWORK_GUARDS, PROOF_GUARDS].flatMap((it) =>
+  Object.values(it)
+);
 
 Deno.test("every step of a launch plan has a test that fails without it", () => {
   const kinds = [...read("lib/plan/types.ts").matchAll(/\bstep: "(\w+)"/g)].map(([, kind]) =>
