@@ -98,6 +98,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/guest/kernel/solo5.ts": "readManifest readSolo5 viewOf",
   "lib/guest/parse.ts":
     "absolute decodeAll disks isKey isUnikernel parseUnikernel parseUruncJson required supported supportedPair withKernel",
+  "lib/guest/pod.ts": "describedInstead ownAnnotations",
   "lib/guest/value.ts": "decodeBase64 decodeValue word",
   "lib/hooks.ts": "runEveryHook runHooksAsync",
   "lib/host/access.ts": "isMember mayAccess",
@@ -145,6 +146,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "attachIngress attachProgram filterGuest ingressOwner removeOurs shareIngress",
   "lib/network/share_program.ts": "lookUp shareProgram",
   "lib/network/tap.ts": "attach attachTap createTap linkExists openTun removeStaleTap",
+  "lib/oci/annotations.ts": "containerName isOfCrio isOfPod isSandbox",
   "lib/oci/config_json.ts": "configJson",
   "lib/oci/disk_devices.ts": "diskDevices",
   "lib/oci/id_mappings.ts": "checkMappings checkUserNamespace hasUserNamespace userOnHost",
@@ -184,6 +186,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace sharesNetwork sharesPids withJoinedHostname",
   "lib/plan/network.ts":
     "guestNetwork interfaceSteps linkLocalOf networkMode onlyFirst outgoingSteps planNetwork takenInterfaces withoutFamily",
+  "lib/plan/pod.ts": "podWarnings",
   "lib/plan/policy.ts":
     "isListed planUsers requireAllowedKey requireAllowedMonitor requireAllowedUser withDefaultUser",
   "lib/plan/processes.ts": "planProcesses requireEnough withStandardLimits",
