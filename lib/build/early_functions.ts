@@ -7,7 +7,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "ffi/linux/credentials.ts":
     "capabilityHeader capset2 keyctlJoinSessionKeyring prctl2 seccompSetModeFilter setgroups2 setresgid2 setresuid2 setrlimit",
   "ffi/linux/descriptors.ts":
-    "addSeals close2 closeInBackground closeRange dup22 flock2 flockAsync ioctl2 lseek2 memfdCreate open2 openat22 openat3 read2 readAsync setCloexec setNonblock tryWriteAsync write2 writeAll",
+    "addSeals close2 closeInBackground closeRange copyFile dup22 flock2 flockAsync ioctl2 lseek2 memfdCreate open2 openat22 openat3 read2 readAsync setCloexec setNonblock tryWriteAsync write2 writeAll",
   "ffi/linux/epoll.ts": "control epollAdd epollCreate epollRemove epollWaitAsync",
   "ffi/linux/files.ts":
     "chdir2 fchdir2 fchmod2 fchownat2 fstat getxattr2 lstatPath makedev mkdirat2 mknodat2 statAt statPath umask2",
@@ -17,7 +17,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "ffi/linux/namespaces.ts":
     "fsconfig2 hex mount2 mountDetached mountSetattr moveMount openTree pivotRoot sethostname2 setns2 umount22 unshare2",
   "ffi/linux/poll.ts": "poll2 pollAsync subject toStructs",
-  "ffi/linux/processes.ts": "decodeStatus fexecve2 pidfdOpen setsid2 waitpid2",
+  "ffi/linux/processes.ts": "decodeStatus fexecve2 pidfdOpen setsid2 waitpid2 waitpidAsync",
   "ffi/linux/signals.ts": "keepEndedChildren pidfdSendSignal resetSignalHandlers setSignalMask",
   "ffi/linux/sockets.ts":
     "accept bindUnix connect2 connectUnix listen2 receiveDescriptor recv2 send2 sendDescriptor setsockopt2 socket2 socketpair2 unixAddress",
@@ -26,19 +26,21 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "ffi/memory.ts": "addressOf allocate cString cStringOrNull cStringVector encodeInto",
   "ffi/structs.ts": "allocateStruct getField getField64 setField structAt",
   "ffi/symbols/_library.ts": "declare openLibrary toPointer",
-  "lib/arch/machines.ts": "foreignArchitecture",
+  "lib/arch/machines.ts": "foreign foreignArchitecture",
   "lib/arch/x86_64_kvm_requests.ts": "kvmRequests",
+  "lib/arch/x86_64_linux_image.ts": "readBzImage",
   "lib/cgroups/cgroup.ts": "endTogether makeCgroup planCgroup",
   "lib/cgroups/common.ts": "leavesOf",
   "lib/cgroups/directories.ts":
     "ancestors childrenOf delegate delegatedControllers hierarchiesOf inheritCpuset make makeDirectories makeDirectory removeCgroup removeLeaf requireUnused surveyDirectories usedBy",
-  "lib/cgroups/freezer.ts": "findFreezer freezerV1 isFrozen isIn thawCgroup",
+  "lib/cgroups/freezer.ts":
+    "findFreezer freezeWithin freezerV1 isFrozen isIn thawCgroup tryFreeze write",
   "lib/cgroups/layout.ts": "parseCgroupLayout parseControllerNames readCgroupLayout",
   "lib/cgroups/membership.ts": "missedDirectories pathOf requireMember",
   "lib/cgroups/plan.ts":
     "below deviceCgroup offersController pathBelowMount placeCgroup v1Directory",
   "lib/cgroups/prepare_move.ts": "prepareMove writeTo",
-  "lib/cgroups/processes.ts": "joinCgroup killCgroup",
+  "lib/cgroups/processes.ts": "joinCgroup killAll killAtOnce killCgroup signalInBatches",
   "lib/cgroups/resources/blockio.ts": "blockIOWrites writesV1",
   "lib/cgroups/resources/hugetlb.ts": "hugetlbWrites",
   "lib/cgroups/resources/resources.ts":
@@ -48,34 +50,44 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/cli/command_line.ts": "runCommandLine show",
   "lib/cli/context.ts": "makeContext",
   "lib/cli/dispatch.ts": "dispatch fail loggerOf runCommand",
+  "lib/cli/exec_process.ts": "capabilitiesOf processOf userOf",
   "lib/cli/ordinary.ts":
     "delegatedDirectory findVerb handOver handOverCreation isOrdinary takesValue",
   "lib/cli/parser/parse.ts": "assignPositionals isVerb parseCommandLine parseGlobals",
+  "lib/cli/pid_file.ts": "renameOrRemove writePidFile",
   "lib/cli/refused.ts": "isRefusedVerb",
   "lib/cli/verbs/create.ts":
     "absolute create createAndRecord creationOf inUserNamespace refuseUnsupported requireRoot",
   "lib/cli/verbs/delete.ts": "remove",
+  "lib/cli/verbs/exec.ts": "exec follow readProcess recordPid refusePreservedFds",
   "lib/cli/verbs/kill.ts": "kill",
+  "lib/cli/verbs/run.ts": "forwardSignals remove run",
   "lib/cli/verbs/start.ts": "start",
   "lib/cli/verbs/state.ts": "formatState withMonitor",
   "lib/config/capabilities.ts": "capabilityNumber",
   "lib/config/go_urunc.ts": "adoptGoUrunc adoptMonitor adoptMonitors isTable withOld without",
   "lib/config/parse.ts":
-    "choice formed parseConfiguration parseToml readConfiguration readFirmware readKey readKeys readMonitors readTables refuseOthers requireRange",
+    "choice defaultConfiguration formed parseConfiguration parseToml readConfiguration readFirmware readKey readKeys readMonitors readTables refuseOthers requireRange",
   "lib/config/pattern.ts": "matchesPattern",
+  "lib/container/console.ts":
+    "endsInSerialLine isOnSerialLine lastBytes positionOf readFrom readStable",
   "lib/container/create.ts":
     "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expect expectedUserNamespace initialState launch launchInput lockNew planDry planFreeCgroup proveProcess receive requireMonitor requireNoOtherGuest requireOwnNetwork save withSpec",
   "lib/container/delete.ts":
     "deleteContainer forceDelete killFirst lockIfThere readAnyState readOwnState removeNetwork requireStopped",
+  "lib/container/exec.ts":
+    "differencesOf execInContainer identityOf requireAgent requireIdentity requireRunning requireSize requireStarted startRelay",
+  "lib/container/exec_port.ts": "portsIn takeExecPort tryPort",
   "lib/container/id.ts": "objection validateId",
   "lib/container/joined_namespaces.ts":
     "refuseOwnNamespaces requireMountNamespace withJoinedMappings",
   "lib/container/kill.ts":
-    "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess",
+    "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess waitForExit",
   "lib/container/monitor_process.ts": "monitorPid onlyChild",
   "lib/container/observe.ts": "observeContainer",
   "lib/container/pause.ts": "containerStatus",
-  "lib/container/prepare.ts": "decodeText disksOf prepare readBundle userOf",
+  "lib/container/prepare.ts":
+    "addRoot addSharedMounts decodeText disksOf prepare readBundle userOf",
   "lib/container/proof.ts":
     "differentNamespaces differentProfile differentUserNamespace expectedOf provenState readProof waitForExec",
   "lib/container/require.ts": "requireState",
@@ -89,9 +101,15 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/errors.ts": "errorMessage formatError",
   "lib/guest/families/arguments.ts": "argumentsOf",
   "lib/guest/families/hostname.ts": "checkHostname",
+  "lib/guest/families/linux_process.ts": "agentRootOf argumentsOf check nameOf processOf",
+  "lib/guest/families/linux_root.ts": "rootOf",
   "lib/guest/families/nameservers.ts": "parseNameservers",
-  "lib/guest/families/quote.ts": "isSpace quoteArgument survives",
+  "lib/guest/families/quote.ts": "isSpace quoteArgument splitArguments survives",
   "lib/guest/families/registry.ts": "guestOf guestTypes",
+  "lib/guest/initrd/cpio.ts": "archive entryParts padding",
+  "lib/guest/initrd/format.ts": "isInitramfs",
+  "lib/guest/initrd/process.ts": "processFile",
+  "lib/guest/initrd/segment.ts": "agentFiles initrdSegment nameLine strings",
   "lib/guest/kernel/elf.ts":
     "findMultiboot padded programHeader programHeaders readElf readNotes viewOf",
   "lib/guest/kernel/format.ts": "readKernelFormat textOf",
@@ -104,22 +122,22 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/host/access.ts": "isMember mayAccess",
   "lib/host/apparmor.ts": "apparmorEnabled",
   "lib/host/binaries.ts":
-    "configuredBinary dataPath findFirmware findMonitor inDataPaths isExecutableFile requireAbsolute statIfThere",
+    "configuredBinary dataPath findFirmware findMonitor inDataPaths isExecutableFile requireAbsolute searchMonitor statIfThere",
   "lib/host/configuration.ts": "loadConfiguration readConfigurationText",
   "lib/host/devices.ts": "readDevice",
   "lib/host/identity.ts":
     "capabilitySet compareFilters compareIdentity formatIdentity hex ownSeccompFilters parseIdentity readIdentity sortedSet",
   "lib/host/interpreter.ts": "isElf readAt readInterpreter",
   "lib/host/kvm.ts": "createMachine probeKvm probeOpen",
-  "lib/host/libraries.ts": "findLibraries readKept requireProgram",
+  "lib/host/libraries.ts": "findLibraries readKept requireProgram stampOf",
   "lib/host/mounts.ts": "parseLine parseMountInfo readMounts unescapeOctal",
   "lib/host/namespaces.ts": "compareNamespaces readNamespaces",
   "lib/host/processor.ts": "processorVendor",
   "lib/inspect/disks.ts": "deviceDisks volumeDisks",
-  "lib/inspect/facts.ts": "gatherHostFacts kernelFacts kvmFacts monitorFacts",
+  "lib/inspect/facts.ts": "gatherHostFacts initrdFacts kernelFacts kvmFacts monitorFacts",
   "lib/inspect/image.ts":
-    "describe lookUp openImageFile openImageRoot readImageFile readImageParts readWhole refusal statImageFile",
-  "lib/inspect/resolv_conf.ts": "readResolvConf",
+    "describe lookUp openImageFile openImageRoot readImageFile readImageHead readImageParts readWhole refusal statImageFile",
+  "lib/inspect/resolv_conf.ts": "readHosts readResolvConf",
   "lib/inspect/urunc_json.ts": "readUruncJson",
   "lib/launch/context.ts": "openedBy",
   "lib/launch/init.ts": "hasCreator preloadSteps runInit",
@@ -138,8 +156,8 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/network/filter_program.ts": "add filterProgram linkLocal requireMac requireOneOf",
   "lib/network/forwarding.ts": "file isForwarding",
   "lib/network/link.ts": "findLink keepQuiet linkUp requireLink setAlias setMtu",
-  "lib/network/names.ts": "isTapName tapName validateInterfaceName",
-  "lib/network/owner.ts": "formatOwner tapOwner",
+  "lib/network/names.ts": "isTapName validateInterfaceName",
+  "lib/network/owner.ts": "formatOwner",
   "lib/network/packet_program.ts":
     "addressOnStack call compute copy end exit jump jumpIf jumpUnless load networkOrder read set",
   "lib/network/redirect.ts":
@@ -160,7 +178,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/oci/processors.ts": "processorLimit quotaOf sizeOfSet",
   "lib/oci/rlimits.ts": "checkRlimits hasLargeRlimit isLarge readRlimit withExactRlimits",
   "lib/oci/unsupported.ts": "diskMounts findUnsupported",
-  "lib/oci/validate.ts": "requireNoAgent validate",
+  "lib/oci/validate.ts": "requireNoAgent requireNoShare validate",
   "lib/os/alive.ts": "hasExited isAlive openAlive openIfThere",
   "lib/os/files.ts":
     "isDirectory isSameIdentity isThere readBounded readFileIdentity readIfThere removeIfThere requireOwnDirectory",
@@ -171,30 +189,34 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/os/sockets.ts": "bindAt connectAt listenAt through",
   "lib/os/timer.ts": "after delay",
   "lib/output.ts": "print printError printJson",
-  "lib/plan/agent.ts": "mayHaveAgent planAgent",
+  "lib/plan/agent.ts":
+    "agentPorts execPort execPortCount execSocket furtherProcess handingSocket maskOf mayHaveAgent monitorPorts planAgent portEnds processOf",
   "lib/plan/apparmor.ts": "planAppArmor",
   "lib/plan/credentials.ts":
     "expectedIdentity groupsOf isTooLow openFilesLimit planCredentials requireFiles rlimitsOf umaskOf",
   "lib/plan/devices.ts": "existingTun planDevices planTapDescriptors privateNode usableKvm",
   "lib/plan/disks.ts": "planDisks requireAbilities",
   "lib/plan/file_size.ts": "fileSizeLimit",
+  "lib/plan/guest_mounts.ts": "guestMounts",
   "lib/plan/kernel.ts": "bootMemoryBytes requireBootFiles requireKernel",
   "lib/plan/launch.ts":
-    "acceleratorOf agentOf agentWarnings connected deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryInput monitorDefaults monitorInputOf monitorNetworks networkOf numbered otherInterfaces planLaunch planStop requireAbilities requireFiles vcpusOf withoutDevices",
+    "acceleratorOf agentOf agentWarnings connectAgent connected deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryInput monitorDefaults monitorInputOf monitorNetworks mountPointSteps networkOf numbered otherInterfaces planLaunch planStop relaysNames requireAbilities requireFiles vcpusOf withoutDevices",
   "lib/plan/memory.ts": "bootMiB guestMemoryMiB neededMemoryBytes overheadBytes usableMiB",
   "lib/plan/namespaces.ts":
     "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace sharesNetwork sharesPids withJoinedHostname",
   "lib/plan/network.ts":
-    "guestNetwork interfaceSteps linkLocalOf networkMode onlyFirst outgoingSteps planNetwork takenInterfaces withoutFamily",
+    "furtherGuestBytes guestNetwork interfaceSteps linkLocalOf networkMode onlyFirst outgoingSteps planNetwork takenInterfaces withoutFamily",
   "lib/plan/pod.ts": "podWarnings",
   "lib/plan/policy.ts":
     "isListed planUsers requireAllowedKey requireAllowedMonitor requireAllowedUser withDefaultUser",
   "lib/plan/processes.ts": "planProcesses requireEnough withStandardLimits",
   "lib/plan/processors.ts": "virtualProcessors",
+  "lib/plan/relay.ts": "describeProcess relayArguments",
   "lib/plan/root.ts":
-    "bootFilesOf copiedBytes hasInitrd mustBeCopied nodeKernelFiles ownInitrd ownInitrdBytes planRoot readableBy totalSize",
+    "bootFilesOf copiedBytes hasInitrd makesInitrd mustBeCopied nodeKernelFiles ownInitrd ownInitrdBytes planRoot readableBy totalSize vsockSteps",
   "lib/plan/root_disk.ts": "planRootDisk",
-  "lib/plan/seccomp.ts": "planFilters",
+  "lib/plan/seccomp.ts": "planFilters planRelayFilter",
+  "lib/plan/shared_files.ts": "planSharedFiles",
   "lib/plan/solo5.ts":
     "checkSolo5CommandLine declaredDevices diskDevices manifestDevices manifestOf networkDevice requireDeclared",
   "lib/plan/terminal.ts": "planTerminal terminalReceiver",
@@ -221,9 +243,9 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/protocol/ttrpc/descriptor.ts": "listenDescriptor",
   "lib/protocol/ttrpc/server.ts": "serve",
   "lib/protocol/ttrpc/transport.ts": "connectUnix",
-  "lib/runc/kind.ts": "decided isGuest isSandbox summarize summarizeBundle",
-  "lib/seccomp/calls.ts": "callNumber callNumbers isCall",
+  "lib/runc/kind.ts": "decided isGuest summarize summarizeBundle",
   "lib/seccomp/assemble.ts": "assembleFilter tableOf",
+  "lib/seccomp/calls.ts": "callNumber callNumbers isCall",
   "lib/seccomp/filter.ts": "programOf",
   "lib/seccomp/numbers.ts": "kvmRequests requests",
   "lib/seccomp/prepared.ts": "preparedKey preparedProgram",
