@@ -122,7 +122,7 @@ export async function execInContainer(request: ExecRequest): Promise<ExecStarted
   const filter = planRelayFilter(await request.configuration());
   const identity = identityOf(state, filter);
   using fds = new Descriptors();
-  const port = await takeExecPort(directory);
+  const port = await takeExecPort(directory, state);
   fds.add(port.socket, port.lock);
   const terminal = receiver === undefined ? undefined : openTerminal(process);
   if (terminal !== undefined) fds.add(terminal.master, terminal.slave);

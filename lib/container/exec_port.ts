@@ -18,8 +18,11 @@ import { HostError, UnsupportedError, WrongStateError } from "../errors.ts";
 import { isThere } from "../os/files.ts";
 import { connectAt } from "../os/sockets.ts";
 import { delay } from "../os/timer.ts";
-import { EXEC_PORTS, execSocket, handingSocket } from "../plan/agent.ts";
-import { type ContainerDirectory, EXEC_DIRECTORY } from "./store.ts";
+import { monitorByName } from "../monitor/registry.ts";
+import type { RunningGuest } from "../monitor/types.ts";
+import { EXEC_PORTS, execPortToAdd, execSocket, handingSocket } from "../plan/agent.ts";
+import type { ContainerState } from "./state.ts";
+import { type ContainerDirectory, CONTROL_SOCKET, EXEC_DIRECTORY } from "./store.ts";
 
 /** How long to wait for a port that is free. Milliseconds. */
 const PATIENCE = 2000;
@@ -38,17 +41,21 @@ export interface ExecPort {
 /**
  * Takes a port that no other process of this container has.
  *
- * @throws HostError when none becomes free; UnsupportedError when an older urunc has created the container;
+ * @throws HostError when none becomes free, or the monitor does not add one; UnsupportedError when an older urunc has created the container;
  *   WrongStateError when its monitor has exited
  */
-export async function takeExecPort({ id, path }: ContainerDirectory): Promise<ExecPort> {
+export async function takeExecPort(
+  { id, path }: ContainerDirectory,
+  { monitor }: ContainerState,
+): Promise<ExecPort> {
   const directory = `${path}/${EXEC_DIRECTORY}`;
   if (!isThere(directory)) throw tooOld(id);
   const handed = isThere(handingSocket(directory));
+  const guest = { id, directory, monitor, handed, controlSocket: `${path}/${CONTROL_SOCKET}` };
   const count = handed ? EXEC_PORTS : portsIn(directory);
   for (let left = PATIENCE;; left -= INTERVAL) {
     for (let index = 0; index < count; index++) {
-      const port = tryPort(directory, index, handed, id);
+      const port = await tryPort(guest, index);
       if (port !== undefined) return port;
     }
     if (left <= 0) throw exhausted(id, count);
@@ -63,16 +70,22 @@ function portsIn(directory: string): number {
   return count;
 }
 
-function tryPort(
-  directory: string,
-  index: number,
-  handed: boolean,
-  id: string,
-): ExecPort | undefined {
+/** What has the ports. */
+interface PortedGuest extends RunningGuest {
+  id: string;
+  directory: string;
+  monitor: string;
+  /** Whether its waiter hands connections on. */
+  handed: boolean;
+}
+
+async function tryPort(guest: PortedGuest, index: number): Promise<ExecPort | undefined> {
+  const { id, directory, handed } = guest;
   const lock = open(`${directory}/${index}.lock`, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600);
   let fd: number | undefined;
   try {
     flock(lock, LOCK_EX | LOCK_NB);
+    await addIfMissing(guest, index);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     connectAt(fd, handed ? handingSocket(directory) : execSocket(directory, index));
     return { socket: fd, lock, handed };
@@ -84,6 +97,17 @@ function tryPort(
     if (error.code === "EAGAIN") return undefined;
     throw error.code === "ECONNREFUSED" ? ended(id) : error;
   }
+}
+
+/**
+ * The file goes when the guest has the port: who is killed in between leaves both, and the monitor says then
+ * that it has it.
+ */
+async function addIfMissing({ directory, monitor, controlSocket }: PortedGuest, index: number) {
+  const file = execPortToAdd(directory, index);
+  if (!isThere(file)) return;
+  await monitorByName(monitor).addPort?.({ controlSocket }, index);
+  Deno.removeSync(file);
 }
 
 function exhausted(subject: string, count: number): HostError {

@@ -68,6 +68,8 @@ export interface AgentPorts {
   control: number;
   /** Listening ones, for further processes. */
   exec: number[];
+  /** Such ones without a port yet: {@linkcode Monitor.addPort}. Their numbers follow. */
+  execLater: number[];
   /** By which it asks the name server of the container's network namespace. */
   dns?: number;
 }
@@ -199,6 +201,13 @@ export interface Monitor extends BootingMonitor {
    */
   stop?(guest: RunningGuest): Promise<StopOutcome>;
   /**
+   * Gives a running guest one of the ports of `execLater`. One that it has already is not an error. Not pure,
+   * as `stop`, but that it throws HostError when the monitor does not do it.
+   *
+   * @param index counted from the first of `exec`
+   */
+  addPort?(guest: RunningGuest, index: number): Promise<void>;
+  /**
    * Files of its own that it reads at its start, put into the clean room for its user alone.
    * Throws InvalidConfigurationError.
    */
@@ -227,7 +236,7 @@ export interface MonitorFile {
 /** Paths below /dev; each is created for the container, never bound from the host. */
 export type MonitorDevice = "kvm" | "net/tun";
 
-/** A running guest that is to be asked to shut down. */
+/** A running guest whose monitor is to be asked for something. */
 export interface RunningGuest {
   /** Absolute path of the monitor's control socket. */
   controlSocket: string;

@@ -11,6 +11,7 @@ import type { Process, Spec, User } from "../oci/types.ts";
 import { groupsOf, umaskOf } from "./credentials.ts";
 import { guestMounts } from "./guest_mounts.ts";
 import type { SharedFiles } from "./shared_files.ts";
+import type { ExecPortCounts } from "./types.ts";
 
 /** The ports of a guest's agent in the order of their descriptors: lib/build/guest_init/protocol.h. */
 export const AGENT_PORTS = ["stdin", "stdout", "stderr", "control"] as const;
@@ -21,15 +22,20 @@ export const AGENT_PORTS = ["stdin", "stdout", "stderr", "control"] as const;
  */
 export const EXEC_PORTS = 16;
 
-/** A program and a probe at the same time, in the smallest guest. */
-const LEAST_EXEC_PORTS = 2;
+/** Those that a guest has from its start, a program's and a probe's: others are added when they are needed. */
+const FIRST_EXEC_PORTS = 2;
 
 /**
- * Guest memory for each of those ports. One takes 4.1 MiB of it: the guest's kernel fills its receive queue,
- * which has 1024 places in QEMU 10.0, with buffers of a page (fill_queue(), drivers/char/virtio_console.c).
- * So all together take an eighth at most. MiB.
+ * Guest memory that a port takes: the guest's kernel fills its receive queue, which has 1024 places in QEMU
+ * 10.0, with buffers of a page (fill_queue(), drivers/char/virtio_console.c). Bytes.
  */
-const MEMORY_OF_EXEC_PORT = 32;
+const PORT_BYTES = 4.1 * 1024 * 1024;
+
+/** Guest memory for each port of a further process: all together take a quarter at most. MiB. */
+const MEMORY_OF_EXEC_PORT = 16;
+
+/** The device has one besides its ports', which is filled in the same way. */
+const CONTROL_QUEUES = 1;
 
 /** The port by which a guest asks the name server of its container's network namespace. */
 export const DNS_PORT = "dns";
@@ -208,28 +214,48 @@ export function execSocket(directory: string, index: number): string {
 }
 
 /**
- * How many ports for further processes a guest has.
- *
- * @param memoryMiB the guest's memory
+ * A file beside the socket of a port that the guest has not got yet. What takes the port has it added, and
+ * removes the file.
  */
-export function execPortCount(memoryMiB: number): number {
-  const count = Math.floor(memoryMiB / MEMORY_OF_EXEC_PORT);
-  return Math.min(EXEC_PORTS, Math.max(LEAST_EXEC_PORTS, count));
+export function execPortToAdd(directory: string, index: number): string {
+  return `${directory}/${index}.add`;
+}
+
+/** @param memoryMiB the guest's memory */
+export function execPortCounts(memoryMiB: number): ExecPortCounts {
+  const most = Math.floor(memoryMiB / MEMORY_OF_EXEC_PORT);
+  return {
+    first: FIRST_EXEC_PORTS,
+    most: Math.min(EXEC_PORTS, Math.max(FIRST_EXEC_PORTS, most)),
+  };
+}
+
+/**
+ * Guest memory that an agent's ports take when it starts, in bytes.
+ *
+ * @param dns whether there is a port for the name server
+ */
+export function agentBytes(dns: boolean): number {
+  return (CONTROL_QUEUES + agentPorts(dns).length + FIRST_EXEC_PORTS) * PORT_BYTES;
 }
 
 /**
  * Gives the monitor's ends their descriptors.
  *
  * @param dns whether there is a port for the name server
- * @param execPorts of {@linkcode execPortCount}
+ * @param counts of {@linkcode execPortCounts}
  * @param inherit returns the number that a descriptor of a name gets
  */
 export function monitorPorts(
   dns: boolean,
-  execPorts: number,
+  { first, most }: ExecPortCounts,
   inherit: (name: string) => number,
 ): AgentPorts {
   const numbers = agentPorts(dns).map((port) => [port, inherit(portEnds(port).theirs)]);
-  const exec = Array.from({ length: execPorts }, (_, index) => inherit(execPort(index)));
-  return { ...Object.fromEntries(numbers), exec } as unknown as AgentPorts;
+  const exec = Array.from({ length: most }, (_, index) => inherit(execPort(index)));
+  return {
+    ...Object.fromEntries(numbers),
+    exec: exec.slice(0, first),
+    execLater: exec.slice(first),
+  } as unknown as AgentPorts;
 }

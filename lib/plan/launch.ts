@@ -16,10 +16,11 @@ import { keyPrefix } from "../guest/keys.ts";
 import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import {
   AGENT_PORTS,
+  agentBytes,
   type AgentChoice,
   CONSOLE_BYTES,
   DNS_PORT,
-  execPortCount,
+  execPortCounts,
   HANDING,
   hasOwnNameServer,
   monitorPorts,
@@ -192,7 +193,9 @@ export function planLaunch(given: LaunchInput): Launch {
   const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
   const fds: InheritedFd[] = [];
   const inherit = (name: string) => numbered(fds, name);
-  const controlFd = stop.asking === undefined ? undefined : inherit("control");
+  // An agent's guest is given ports by it.
+  const isControlled = stop.asking !== undefined || channel === "ports";
+  const controlFd = isControlled ? inherit("control") : undefined;
   const devices = planDevices({
     monitor: input.monitor,
     accelerator,
@@ -217,9 +220,9 @@ export function planLaunch(given: LaunchInput): Launch {
   const eventsFd = connects ? inherit("events") : undefined;
   const dns = stop.agent === true && relaysNames(input);
   const execPorts = channel === "ports"
-    ? execPortCount(guestMemoryMiB(memoryInput(input, { accelerator, initrdProcess })))
-    : 0;
-  const ports = channel === "ports" ? monitorPorts(dns, execPorts, inherit) : undefined;
+    ? execPortCounts(guestMemoryMiB(memoryInput(input, { accelerator, initrdProcess })))
+    : undefined;
+  const ports = execPorts && monitorPorts(dns, execPorts, inherit);
   const waiterFds: InheritedFd[] = [];
   const goFd = numbered(waiterFds, "go");
   const startFd = numbered(waiterFds, "start");
@@ -260,9 +263,7 @@ export function planLaunch(given: LaunchInput): Launch {
     ...hookSteps(spec),
     // Their paths are on the host, so they must be created before the pivot.
     { step: "listenForStart", path: paths.startSocket },
-    ...(stop.asking === undefined
-      ? []
-      : [{ step: "listenForControl", path: paths.controlSocket } as const]),
+    ...(isControlled ? [{ step: "listenForControl", path: paths.controlSocket } as const] : []),
     // As root: the file is not the monitor's user's to change.
     { step: "openWaiter" },
     ...openUserNamespace(userNamespace),
@@ -277,7 +278,7 @@ export function planLaunch(given: LaunchInput): Launch {
         {
           step: "listenForExec",
           directory: paths.execDirectory,
-          ports: channel === "vsock" ? channel : execPorts,
+          ports: execPorts ?? "vsock",
         } as const,
         { step: "openConsole", path: paths.console, size: CONSOLE_BYTES } as const,
       ]
@@ -517,6 +518,8 @@ function memoryInput(
   { accelerator, initrdProcess }: Pick<Decided, "accelerator" | "initrdProcess">,
 ): MemoryInput {
   const { spec, facts, network, monitor, guest } = input;
+  const hasAgent = agentOf(input).agent !== undefined;
+  const ports = hasAgent && monitor.agentChannel === "ports" ? agentBytes(relaysNames(input)) : 0;
   return {
     monitor,
     limit: lowestMemoryLimit(spec.linux.resources),
@@ -525,15 +528,16 @@ function memoryInput(
     networks: takenInterfaces(network).length,
     disks: facts.disks?.length ?? 0,
     accelerator,
-    openFiles: openFilesLimit(spec.process, agentOf(input).agent !== undefined),
-    agent: agentOf(input).agent !== undefined,
+    openFiles: openFilesLimit(spec.process, hasAgent),
+    agent: hasAgent,
     kernelBytes: facts.kernel.size,
     bootBytes: bootMemoryBytes(
       facts.kernelFormat,
       facts.kernel.size,
       (facts.initrd?.size ?? 0) + (facts.nodeKernel?.modules?.size ?? 0) +
         (guest.runtimeBytes ?? 0) + furtherGuestBytes(network),
-    ),
+    ) + ports,
+    agentBytes: ports,
     copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),
   };
 }

@@ -1,4 +1,5 @@
 import { HostError } from "../errors.ts";
+import { keyPrefix } from "../guest/keys.ts";
 import type { Monitor } from "../monitor/types.ts";
 import type { MemoryLimit } from "../oci/memory_limits.ts";
 import { WAITER_BYTES } from "./waiter.ts";
@@ -25,6 +26,8 @@ export interface MemoryInput {
   kernelBytes: number;
   /** Guest memory that kernel, runtime and initial RAM disk need before the guest runs. */
   bootBytes: number;
+  /** Of that, what the ports of its agent take. */
+  agentBytes: number;
   /** Kernel and initrd copied into the private root, which the limit is charged for. */
   copiedBytes: number;
 }
@@ -114,7 +117,7 @@ function memoryWithin({ property, bytes: limit }: MemoryLimit, input: MemoryInpu
     subject: `linux.resources.${property}`,
     reason: `the container's memory limit of ${limit} bytes is too low: ${monitor.name} itself ` +
       `takes up to ${Math.ceil(overhead(needed) / MIB)} MiB and ${guestNeed(minimum, input)}`,
-    remedy: `set a memory limit of at least ${needed} MiB`,
+    remedy: `set a memory limit of at least ${needed} MiB${orNoAgent(input)}`,
   });
 }
 
@@ -123,9 +126,17 @@ function bootMiB({ bootBytes }: MemoryInput): number {
 }
 
 function guestNeed(minimum: number, input: MemoryInput): string {
-  return minimum === bootMiB(input)
-    ? `the guest's kernel needs ${minimum} MiB before it runs, with its runtime and initial RAM disk`
-    : `the guest at least ${minimum} MiB`;
+  if (minimum !== bootMiB(input)) return `the guest at least ${minimum} MiB`;
+  const { agentBytes } = input;
+  const ports = agentBytes > 0
+    ? `, ${Math.ceil(agentBytes / MIB)} of them for its agent's ports`
+    : "";
+  return `the guest's kernel needs ${minimum} MiB before it runs, with its runtime and initial RAM disk` +
+    ports;
+}
+
+function orNoAgent({ agentBytes }: MemoryInput): string {
+  return agentBytes > 0 ? `, or ${keyPrefix}agent "none"` : "";
 }
 
 /** The lowest limit that leaves a guest this much. */
@@ -145,6 +156,6 @@ function tooSmallByDefault(input: MemoryInput): HostError {
     subject: input.monitor.name,
     reason: `${guestNeed(bootMiB(input), input)}, and a guest without a memory limit gets ` +
       `${input.defaultMemoryMiB} MiB`,
-    remedy: "set a memory limit, or default_memory_mib in the configuration",
+    remedy: `set a memory limit, or default_memory_mib in the configuration${orNoAgent(input)}`,
   });
 }

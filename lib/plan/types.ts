@@ -7,7 +7,15 @@ import type { GuestProcess } from "../guest/initrd/segment.ts";
 import type { CallFilter } from "../seccomp/types.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
-export const PLAN_VERSION = 6;
+export const PLAN_VERSION = 7;
+
+/** How many ports for further processes a guest has. */
+export interface ExecPortCounts {
+  /** From its start. Their numbers are the first. */
+  first: number;
+  /** At most. A guest keeps what it was given. */
+  most: number;
+}
 
 /**
  * A launch plan: everything is decided here, nothing while it is performed. Plans are plain JSON,
@@ -197,7 +205,7 @@ export type StepBody =
    * A directory with a socket for each of an agent's ports for further processes; `vsock`: with the one by
    * which they get connections. See plan/agent.ts.
    */
-  | { step: "listenForExec"; directory: string; ports: number | "vsock" }
+  | { step: "listenForExec"; directory: string; ports: ExecPortCounts | "vsock" }
   /** The AppArmor profile that the exec of the monitor enters; needs /proc, so before the pivot. */
   | { step: "apparmorProfile"; profile: string }
   | { step: "pivotRoot" }

@@ -76,6 +76,7 @@ function planned(limitMiB: number, accelerator: "kvm" | "tcg", kernel: string, n
     kernelBytes: Deno.statSync(kernel).size,
     copiedBytes: 0,
     bootBytes: 0,
+    agentBytes: 0,
     openFiles: 1024,
   });
 }

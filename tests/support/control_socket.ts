@@ -1,6 +1,6 @@
 /** A guest that is asked to stop by the control socket of a monitor that says whatever a test wants. */
 import { stopGuest } from "../../lib/monitor/qemu/running/stop.ts";
-import type { StopOutcome } from "../../lib/monitor/types.ts";
+import type { RunningGuest, StopOutcome } from "../../lib/monitor/types.ts";
 import { Stopwatch } from "./busy.ts";
 import { RUN_PREFIX } from "./mark.ts";
 
@@ -16,8 +16,8 @@ const GREETING = '{"QMP":{"version":{},"capabilities":[]}}\r\n';
 export const OK = '{"return":{}}\r\n';
 
 /** What came of it. */
-export interface Asked {
-  outcome: StopOutcome;
+export interface Asked<Outcome = StopOutcome> {
+  outcome: Outcome;
   milliseconds: number;
   /** Of the machine meanwhile (`Stopwatch`). */
   allowance: number;
@@ -27,8 +27,16 @@ export interface Asked {
 
 /** Asks a guest through a socket of this monitor. */
 export async function askGuest(
-  { greeting = GREETING, answer = () => OK, accepts = Infinity }: FakeMonitor,
+  monitor: FakeMonitor,
 ): Promise<Asked> {
+  return await askMonitor(monitor, stopGuest);
+}
+
+/** The same, for something else that a monitor can be asked. */
+export async function askMonitor<Outcome>(
+  { greeting = GREETING, answer = () => OK, accepts = Infinity }: FakeMonitor,
+  ask: (guest: RunningGuest) => Promise<Outcome>,
+): Promise<Asked<Outcome>> {
   const directory = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}stop-` });
   const controlSocket = `${directory}/control.sock`;
   const listener = Deno.listen({ transport: "unix", path: controlSocket });
@@ -43,7 +51,7 @@ export async function askGuest(
   })();
   try {
     const watch = new Stopwatch();
-    const outcome = await stopGuest({ controlSocket });
+    const outcome = await ask({ controlSocket });
     const [milliseconds, allowance] = [watch.milliseconds(), watch.allowance()];
     return { outcome, milliseconds, allowance, lines };
   } finally {

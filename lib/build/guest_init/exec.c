@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -27,6 +29,8 @@
 
 /* So much of what a process wrote before it exited is still read: more than a pipe has (pipe(7)). */
 #define LEFT_BEHIND (2 << 20)
+/* So many events of devices are read before it is looked what they have brought. */
+#define CHANGES 64
 /* How often a session is looked through for processes that were made meanwhile. */
 #define ROUNDS 8
 
@@ -70,6 +74,8 @@ static struct {
 } ports[EXEC_PORTS];
 /* Ports without a connection: poll(2) would return for those at once (POLLHUP), an edge does not. */
 static int idle = -1;
+/* What the kernel says of its devices. */
+static int changes = -1;
 /* Of the agent's PID namespace, whatever is mounted later. */
 static int processes = -1;
 static pid_t program;
@@ -589,6 +595,21 @@ void exec_prepare(void) {
   processes = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* A port that is added has its name by the second event (add_port(), drivers/char/virtio_console.c). A kernel
+ * without them has the ports that it began with. */
+static void watch_changes(void) {
+  struct sockaddr_nl kernel = {.nl_family = AF_NETLINK, .nl_groups = 1};
+  changes = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
+  if (changes >= 0 && bind(changes, (struct sockaddr *)&kernel, sizeof kernel) < 0) release(&changes);
+}
+
+/* Whatever they say, and if some were lost. */
+static void read_changes(void) {
+  char first;
+  for (int i = 0; i < CHANGES && recv(changes, &first, 1, 0) >= 0; i++) continue;
+  each_port(take_port);
+}
+
 void exec_begin(pid_t pid, int apart) {
   program = pid;
   is_apart = apart;
@@ -597,7 +618,9 @@ void exec_begin(pid_t pid, int apart) {
     return;
   }
   idle = epoll_create1(EPOLL_CLOEXEC);
-  if (processes >= 0 && idle >= 0) each_port(take_port);
+  if (processes < 0 || idle < 0) return;
+  watch_changes();
+  each_port(take_port);
 }
 
 static short output_events(const struct session *session, int stream) {
@@ -621,6 +644,7 @@ void exec_wanted(struct pollfd *fds) {
     own[3] = when(session->files[STREAM_ERRORS], output_events(session, STREAM_ERRORS));
     own[4] = when(session->status, POLLIN);
   }
+  fds[EXEC_FDS - 2] = when(changes, POLLIN);
   fds[EXEC_FDS - 1] = when(idle, POLLIN);
 }
 
@@ -641,6 +665,7 @@ void exec_move(const struct pollfd *fds) {
     if (ports[i].session != NULL) move_session(i, fds + 5 * i);
   }
   if (on_vsock && processes >= 0) connect_next();
+  if (fds[EXEC_FDS - 2].revents) read_changes();
   if (fds[EXEC_FDS - 1].revents == 0) return;
   epoll_wait(idle, events, EXEC_PORTS, 0);
   for (int i = 0; i < EXEC_PORTS; i++) {

@@ -8,9 +8,9 @@
 #include "init.h"
 #include "exec_protocol.h"
 
-/* For each port: itself, the process's input, output and errors, and what tells that it is executed; and one
- * for all ports that nobody is connected to. */
-#define EXEC_FDS (5 * EXEC_PORTS + 1)
+/* For each port: itself, the process's input, output and errors, and what tells that it is executed; one for
+ * all ports that nobody is connected to; and one for ports that are added. */
+#define EXEC_FDS (5 * EXEC_PORTS + 2)
 
 /* Before the program is started, which may change what /proc is. */
 void exec_prepare(void);

@@ -140,11 +140,19 @@ void pass_time(int milliseconds) {
   nanosleep(&time, NULL);
 }
 
+/* Holds a directory from its first use, which is before the program's start: the program may mount over it. */
+static int hold(const char *path, int *fd) {
+  if (*fd < 0) *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return *fd;
+}
+
+static int port_directory = -1, device_directory = -1;
+
 /* Without the newline. Returns whether there is one. */
 static int read_name(const char *device, char *text, size_t size) {
   char path[PATH_MAX];
-  snprintf(path, sizeof path, PORT_DIRECTORY "/%s/name", device);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  snprintf(path, sizeof path, "%s/name", device);
+  int fd = openat(port_directory, path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return 0;
   ssize_t count = read(fd, text, size - 1);
   close(fd);
@@ -154,8 +162,10 @@ static int read_name(const char *device, char *text, size_t size) {
 }
 
 void each_port(void (*found)(const char *name, const char *device)) {
-  DIR *directory = opendir(PORT_DIRECTORY);
+  int fd = openat(hold(PORT_DIRECTORY, &port_directory), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *directory = fd < 0 ? NULL : fdopendir(fd);
   char name[64];
+  if (directory == NULL && fd >= 0) close(fd);
   if (directory == NULL) return;
   for (struct dirent *entry; (entry = readdir(directory)) != NULL;) {
     if (entry->d_name[0] != '.' && read_name(entry->d_name, name, sizeof name)) found(name, entry->d_name);
@@ -164,9 +174,7 @@ void each_port(void (*found)(const char *name, const char *device)) {
 }
 
 int open_device(const char *device) {
-  char path[PATH_MAX];
-  snprintf(path, sizeof path, "/dev/%s", device);
-  return open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  return openat(hold("/dev", &device_directory), device, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 }
 
 int open_terminal(void) {

@@ -10,6 +10,7 @@ import {
   O_EXCL,
   O_NOFOLLOW,
   O_RDWR,
+  O_WRONLY,
   open,
   read,
   send,
@@ -24,6 +25,7 @@ import { programOf } from "../../seccomp/filter.ts";
 import {
   agentPorts,
   execPort,
+  execPortToAdd,
   execSocket,
   HANDING,
   handingSocket,
@@ -93,8 +95,10 @@ export const EXEC_STEPS: StepHandlers<
       context.opened.set(callers, listenAt(handingSocket(directory), EXEC_BACKLOG, SOCK_NONBLOCK));
       return;
     }
-    for (let index = 0; index < ports; index++) {
+    for (let index = 0; index < ports.most; index++) {
       context.opened.set(execPort(index), listenAt(execSocket(directory, index), EXEC_BACKLOG));
+      if (index < ports.first) continue;
+      close(open(execPortToAdd(directory, index), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600));
     }
   },
 

@@ -12,6 +12,7 @@ import { memoryOverheadBytes, translationBufferMiB } from "./memory.ts";
 import { SIGTERM } from "../signals.ts";
 import { KVM_THREADS } from "../threads.ts";
 import type { ElfKernel, LinuxImage } from "../../guest/kernel/types.ts";
+import { portDevice } from "./qmp.ts";
 import type {
   KernelRefusal,
   Monitor,
@@ -88,6 +89,7 @@ export const qemu: Monitor = {
   // Handled like SIGINT and SIGHUP: devices are flushed.
   endSignal: SIGTERM,
   stop: async (guest) => (await import("./running/stop.ts")).stopGuest(guest),
+  addPort: async (guest, index) => (await import("./running/ports.ts")).addPort(guest, index),
   argv,
 };
 
@@ -214,23 +216,28 @@ function pool({ disks = [] }: MonitorInput): string[] {
 /** virtio-serial: a bus, and on it a port for each file, by which the guest's agent finds them. */
 function agentPorts({ ports }: MonitorInput): string[] {
   if (ports === undefined) return [];
-  const { exec, ...files } = ports;
+  const { exec, execLater, ...files } = ports;
   // Port 0 is a console's. The guest makes two queues for each that there may be.
-  const most = 1 + Object.keys(files).length + exec.length;
+  const most = 1 + Object.keys(files).length + exec.length + execLater.length;
   return [
     ...["-device", `virtio-serial-pci,id=agent,max_ports=${most}`],
     ...Object.entries(files).flatMap(([name, fd]) => agentPort(name, fd)),
-    ...exec.flatMap((fd, index) => agentPort(`exec.${index}`, fd, ",server=on,wait=off")),
+    ...exec.flatMap((fd, index) => agentPort(`exec.${index}`, fd, LISTENING)),
+    ...execLater.flatMap((fd, index) => portSocket(`exec.${exec.length + index}`, fd, LISTENING)),
   ];
 }
 
+const LISTENING = ",server=on,wait=off";
+
 function agentPort(name: string, fd: number, options = ""): string[] {
+  const { driver, ...properties } = portDevice(name);
+  const texts = Object.entries(properties).map(([key, value]) => `,${key}=${value}`);
+  return [...portSocket(name, fd, options), "-device", `${driver}${texts.join("")}`];
+}
+
+function portSocket(name: string, fd: number, options: string): string[] {
   checkCount(checked(`descriptor of ${name}`), fd, 3);
-  const id = `agent-${name}`;
-  return [
-    ...["-chardev", `socket,id=${id},fd=${fd}${options}`],
-    ...["-device", `virtserialport,bus=agent.0,chardev=${id},name=urunc.${name}`],
-  ];
+  return ["-chardev", `socket,id=agent-${name},fd=${fd}${options}`];
 }
 
 /** Random numbers of the host's kernel, by getrandom(2): the monitor needs no file for it. */

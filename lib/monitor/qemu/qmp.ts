@@ -76,5 +76,20 @@ export function describeExchange(command: string, message: QmpMessage): string {
   return `${command.trim()} → ${shown}`;
 }
 
+/** A port of the agent's device, whose socket is there already. */
+export function portDevice(name: string): Record<string, string> {
+  return {
+    driver: "virtserialport",
+    bus: "agent.0",
+    chardev: `agent-${name}`,
+    name: `urunc.${name}`,
+  };
+}
+
+/** Adds one to a running machine. Its id is taken once it is there. */
+export function addPortCommand(name: string): string {
+  return qmpCommand("device_add", { ...portDevice(name), id: name });
+}
+
 /** Presses the machine's power button. */
 export const POWER_BUTTON = qmpCommand("system_powerdown");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execPortCount } from "../../../lib/plan/agent.ts";
+import { execPortCounts } from "../../../lib/plan/agent.ts";
 import { InvalidConfigurationError, UnsupportedError } from "../../../lib/errors.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { processFile } from "../../../lib/guest/initrd/process.ts";
@@ -201,10 +201,10 @@ Deno.test("a name server on the namespace's loopback is asked by the container's
   }
 });
 
-Deno.test("signals are the program's, so nothing asks the guest, and it has no control socket", () => {
+Deno.test("signals are the program's, so nothing asks the guest: its control socket adds ports", () => {
   const { stop, plan } = planLaunch(inputOf());
   assert.deepEqual(stop, { agent: true });
-  assert.ok(!plan.steps.some(({ step }) => step === "listenForControl"));
+  assert.ok(plan.steps.some(({ step }) => step === "listenForControl"));
 });
 
 const { agent: _, ...DEFAULT } = UNIKERNEL;
@@ -396,8 +396,8 @@ Deno.test("a guest with a node's kernel that would find no drivers, or no files,
   }
 });
 
-Deno.test("ports for further processes take an eighth of the guest's memory at most", () => {
-  for (const [memoryMiB, count] of [[8, 2], [64, 2], [128, 4], [256, 8], [511, 15], [4096, 16]]) {
-    assert.equal(execPortCount(memoryMiB!), count, `${memoryMiB} MiB`);
+Deno.test("ports for further processes take a quarter of the guest's memory at most", () => {
+  for (const [memoryMiB, most] of [[8, 2], [64, 4], [128, 8], [255, 15], [256, 16], [4096, 16]]) {
+    assert.deepEqual(execPortCounts(memoryMiB!), { first: 2, most }, `${memoryMiB} MiB`);
   }
 });

@@ -133,6 +133,7 @@ Deno.test("memory is planned, or refused, whatever the numbers are", () => {
     kernelBytes: 0,
     copiedBytes: 0,
     bootBytes: 0,
+    agentBytes: 0,
     openFiles: 1024,
   };
   for (const key of ["vcpus", "kernelBytes", "copiedBytes", "bootBytes"] as const) {
@@ -165,6 +166,7 @@ for (const [name, limit, expected] of memoryCases) {
       kernelBytes: 0,
       copiedBytes: 0,
       bootBytes: 0,
+      agentBytes: 0,
       openFiles: 1024,
     });
     assert.equal(memoryMiB, expected);

@@ -1,6 +1,7 @@
 import {
   AF_UNIX,
   close,
+  LinuxError,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
   pollAsync,
@@ -12,6 +13,7 @@ import {
   socket,
 } from "../../../../ffi/linux.ts";
 import { connectAt } from "../../../os/sockets.ts";
+import { delay } from "../../../os/timer.ts";
 import { describeExchange, qmpCommand, type QmpMessage, QmpReader } from "../qmp.ts";
 import { debug, isWatched, since } from "../../../watch.ts";
 
@@ -20,6 +22,25 @@ import { debug, isWatched, since } from "../../../watch.ts";
  * and in some hundred where it has 1 % of a processor; a stopped one never. Milliseconds.
  */
 const CONVERSATION = 3000;
+
+/** How soon to try again to be the one that is talked to. Milliseconds. */
+const TURN = 20;
+
+/** So much of what a monitor says of an error is of use. Characters. */
+const LONGEST_DESCRIPTION = 200;
+
+/** The monitor says that it does not do it. */
+export class RefusedCommand extends Error {
+  /** @param description the monitor's words */
+  constructor(readonly description: string) {
+    super(`the monitor refuses: ${description}`);
+  }
+}
+
+function describedBy(error: unknown): string {
+  const { desc } = (error ?? {}) as { desc?: unknown };
+  return typeof desc === "string" ? desc.slice(0, LONGEST_DESCRIPTION) : "";
+}
 
 /**
  * A connection to a monitor, which may be hostile and send anything, or nothing. The kernel drops
@@ -44,13 +65,26 @@ export class Control implements Disposable {
     // Nonblocking: with a full backlog, connecting would wait (unix(7)).
     const control = new Control(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0));
     try {
-      connectAt(control.#fd, controlSocket);
+      await control.#reach(controlSocket);
       if (!("QMP" in await control.#next())) throw new Error("the monitor sends no greeting");
       await control.ask(qmpCommand("qmp_capabilities"));
       return control;
     } catch (error) {
       control[Symbol.dispose]();
       throw error;
+    }
+  }
+
+  /** QEMU talks to one at a time, and lets one more wait, whatever the socket's backlog was. */
+  async #reach(controlSocket: string): Promise<void> {
+    for (;;) {
+      try {
+        return connectAt(this.#fd, controlSocket);
+      } catch (error) {
+        const isBusy = error instanceof LinuxError && error.code === "EAGAIN";
+        if (!isBusy || performance.now() + TURN > this.#deadline) throw error;
+        await delay(TURN);
+      }
     }
   }
 
@@ -71,7 +105,7 @@ export class Control implements Disposable {
       const message = await this.#next();
       if (isWatched()) debug(`QMP: ${describeExchange(command, message)}`, { ms: since(began) });
       if ("return" in message) return message;
-      if ("error" in message) throw new Error("the monitor refuses");
+      if ("error" in message) throw new RefusedCommand(describedBy(message.error));
     }
   }
 
