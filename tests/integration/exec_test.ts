@@ -133,6 +133,60 @@ testIf(
   },
 );
 
+/** How often a foreground exec is killed, each time later than before. */
+const KILLS = 8;
+
+testIf(
+  "exec: one that is killed leaves its process, as runc's does, and a delete leaves nothing",
+  QEMU,
+  async () => {
+    await using scope = new Scope();
+    const container = await startGuest(scope);
+    const caller = callerOf(container);
+    const pidFile = `${await scope.temporaryDirectory("pid")}/pid`;
+    assert.equal(await countInGuest(caller, "sleep 77"), 0);
+    const spawn = (...words: string[]) =>
+      new Deno.Command(uruncPath, {
+        args: ["--root", container.root, "exec", ...words, container.id, "busybox", "sleep", "777"],
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+    const exec = spawn("--pid-file", pidFile);
+    await waitFor(() => Deno.stat(pidFile).then(() => true, () => false), {
+      timeoutSeconds: 20,
+      what: "its pid",
+    });
+    const relay = Number(await Deno.readTextFile(pidFile));
+    exec.kill("SIGKILL");
+    await exec.status;
+    assert.equal(isAlive(relay), true);
+    assert.equal(await countInGuest(caller, "sleep 777"), 1);
+
+    for (let round = 0; round < KILLS; round++) {
+      const other = spawn();
+      await new Promise((resolve) => setTimeout(resolve, 25 * round));
+      other.kill("SIGKILL");
+      await other.status;
+    }
+    const { stdout } = await container.urunc(["exec", container.id, "busybox", "echo", "new"]);
+    assert.equal(stdout, "new\n");
+    await container.kill("KILL");
+    await container.waitForStatus("stopped");
+    await waitFor(() => !isAlive(relay), { timeoutSeconds: 20, what: "the relay's end" });
+    assert.equal((await container.delete()).code, 0);
+    assertNothingLeft(container);
+  },
+);
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\t[ZX]/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+  } catch {
+    return false;
+  }
+}
+
 /** Of each: real, effective, saved, file system. */
 async function readUids(relay: number, monitor: number) {
   const uidOf = async (pid: number) =>
