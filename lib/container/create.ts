@@ -53,7 +53,7 @@ import {
   requireMountNamespace,
   withJoinedMappings,
 } from "./joined_namespaces.ts";
-import { monitorPid } from "./monitor_process.ts";
+import { fileServerPid, monitorPid } from "./monitor_process.ts";
 import { type Proof, provenState, readProof, type Role } from "./proof.ts";
 import { type Bundle, prepare, type Prepared, refreshNames } from "./prepare.ts";
 import { type ContainerState, ociState, STATE_VERSION } from "./state.ts";
@@ -388,6 +388,7 @@ async function launch(
     lacksNetwork: lacksNetwork && !isAmbiguous ? true : undefined,
     expectedIdentity: planned.identity,
     namespaces: { container, monitor: planned.monitorNamespaces },
+    sharesFiles: planned.sharesFiles,
     userNamespace: expectedUserNamespace(planned.userNamespace, options.userNamespace),
     memoryBytes: planned.memoryBytes,
     processes: planned.processes.needed,
@@ -411,7 +412,12 @@ async function launch(
 
   // Before any guest instruction ran: a mismatch here is our own bug, and must never start.
   const proofs = new Map<Role, Proof>();
-  for (const [role, pid] of [["waiter", init.pid], ["monitor", requireMonitor(state)]] as const) {
+  const processes: [Role, number][] = [
+    ["waiter", init.pid],
+    ["monitor", requireMonitor(state)],
+    ...(state.sharesFiles ? [["files", requireFileServer(state)] as [Role, number]] : []),
+  ];
+  for (const [role, pid] of processes) {
     proofs.set(role, proveProcess(state, { role, pid }));
     requireMember(creation.cgroup.plan, pid);
   }
@@ -431,6 +437,17 @@ function requireMonitor(state: ContainerState): number {
   throw new HostError({
     operation: "launch container",
     reason: "the monitor's process ended before the container was created",
+    remedy: "was it killed?",
+  });
+}
+
+/** The same of the file server. */
+function requireFileServer(state: ContainerState): number {
+  const pid = fileServerPid(state);
+  if (pid !== undefined) return pid;
+  throw new HostError({
+    operation: "launch container",
+    reason: "the file server's process ended before the container was created",
     remedy: "was it killed?",
   });
 }

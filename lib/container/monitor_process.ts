@@ -12,21 +12,54 @@ import type { ContainerState } from "./state.ts";
  *   is one of a urunc that had no waiter. What is left in the cgroup when that process has exited.
  *   Undefined without a process
  */
-export function monitorPid(
-  { pid, pidStartTime, cgroupPaths }: ContainerState,
-): number | undefined {
+export function monitorPid(state: ContainerState): number | undefined {
+  const { pid, pidStartTime, cgroupPaths, sharesFiles } = state;
   if (pid === undefined) return undefined;
   const only = onlyChild(pid);
-  if (only !== undefined) return only;
+  if (only !== undefined && !(sharesFiles && isFileServer(only, pid))) return only;
+  const [first] = childrenOf(state).filter((child) => !(sharesFiles && isFileServer(child, pid)));
+  if (first !== undefined) return first;
+  return isAlive(pid, pidStartTime) ? pid : cgroupProcesses(cgroupPaths)[0] ?? pid;
+}
+
+/**
+ * The file server's pid, as this process's PID namespace has it: another child of the container's process.
+ *
+ * @returns undefined when there is none (any more)
+ */
+export function fileServerPid(state: ContainerState): number | undefined {
+  const { pid, sharesFiles } = state;
+  if (!sharesFiles || pid === undefined) return undefined;
+  return childrenOf(state).find((child) => isFileServer(child, pid));
+}
+
+/** It alone has a mount namespace of its own, which none of a container's processes could make. */
+function isFileServer(child: number, parent: number): boolean {
+  const mounts = (pid: number) => readLinkIfThere(`/proc/${pid}/ns/mnt`);
+  const own = mounts(child);
+  return own !== undefined && own !== mounts(parent);
+}
+
+function readLinkIfThere(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Of the container's process, the first one first. */
+function childrenOf({ pid, cgroupPaths }: ContainerState): number[] {
   const candidates = cgroupPaths.length === 0 ? allProcesses() : cgroupProcesses(cgroupPaths);
   const children = candidates.flatMap((candidate) => {
     const stat = readProcessStat(candidate);
-    return stat?.parentPid === pid ? [{ pid: candidate, began: BigInt(stat.startTime) }] : [];
+    return stat !== undefined && stat.parentPid === pid
+      ? [{ pid: candidate, began: BigInt(stat.startTime) }]
+      : [];
   });
   // What a monitor starts and leaves behind becomes the waiter's child, too, but began later.
   children.sort((a, b) => a.began === b.began ? a.pid - b.pid : a.began < b.began ? -1 : 1);
-  if (children.length > 0) return children[0]!.pid;
-  return isAlive(pid, pidStartTime) ? pid : cgroupProcesses(cgroupPaths)[0] ?? pid;
+  return children.map((child) => child.pid);
 }
 
 /**

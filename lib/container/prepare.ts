@@ -1,4 +1,5 @@
 import { close } from "../../ffi/linux.ts";
+import { findFileServer } from "../host/file_server.ts";
 import type { Configuration } from "../config/types.ts";
 import { findRootDisk, hostNode } from "../block/root_disk.ts";
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
@@ -122,6 +123,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     if (mayHaveAgent({ unikernel, guest, monitor })) {
       facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
       addSharedMounts(facts, bundle, monitor);
+      if (facts.sharedRoot ?? facts.sharedMounts) facts.fileServer = findFileServer();
     } else {
       requireNoAgent(bundle.spec);
     }

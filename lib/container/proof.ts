@@ -2,11 +2,12 @@ import { close, O_RDONLY, open } from "../../ffi/linux.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
 import { compareIdMaps, readIdMaps, readNamespaceOwner } from "../host/id_maps.ts";
-import { compareNamespaces, readNamespaces } from "../host/namespaces.ts";
+import { compareNamespaces, type OwnNamespace, readNamespaces } from "../host/namespaces.ts";
+import { FILE_SERVER_NAMESPACES } from "../plan/file_server.ts";
 import type { ContainerState } from "./state.ts";
 
-/** Which of a container's two processes. */
-export type Role = "waiter" | "monitor";
+/** Which of a container's processes. */
+export type Role = "waiter" | "monitor" | "files";
 
 /** What was found out about a process. */
 export interface Proof {
@@ -33,34 +34,41 @@ export interface Proven {
 export function readProof(state: ContainerState, process: Proven): Proof {
   const { pid, role, started } = process;
   // Init executes nothing before that.
-  const executed = started || role === "monitor";
+  const executed = started || role !== "waiter";
   if (executed) waitForExec(pid);
   const identity = readIdentity(pid);
   const differences = [
     ...compareIdentity(identity, expectedOf(state, process)),
     ...differentNamespaces(state, pid, role),
     ...differentUserNamespace(state, pid, role),
-    ...executed ? differentProfile(state, pid) : [],
+    ...executed && role !== "files" ? differentProfile(state, pid) : [],
   ];
   return { identity, differences: differences.map((it) => `${role}: ${it}`) };
 }
 
 /** The part of the state that says what was proven. */
 export function provenState(proofs: ReadonlyMap<Role, Proof>): Partial<ContainerState> {
-  const [waiter, monitor] = [proofs.get("waiter"), proofs.get("monitor")];
+  const [waiter, monitor, files] = [
+    proofs.get("waiter"),
+    proofs.get("monitor"),
+    proofs.get("files"),
+  ];
   return {
     ...waiter && { waiterIdentity: formatIdentity(waiter.identity) },
     ...monitor && { identity: formatIdentity(monitor.identity) },
+    ...files && { filesIdentity: formatIdentity(files.identity) },
   };
 }
 
 /**
  * What is written down of seccomp filters is about init at the barrier, which has one. Later the waiter
- * has one of its own above it. The monitor gets its only one when it is executed.
+ * has one of its own above it. Monitor and file server get their only one when they are executed. What the
+ * operator lets a monitor keep is not the file server's.
  */
 function expectedOf({ expectedIdentity }: ContainerState, { role, started }: Proven) {
-  const { seccompFilters, ...identity } = expectedIdentity!;
-  if (seccompFilters === undefined || role === "monitor" && !started) return identity;
+  const { seccompFilters, ...planned } = expectedIdentity!;
+  const identity = role === "files" ? { ...planned, capabilities: [] } : planned;
+  if (seccompFilters === undefined || role !== "waiter" && !started) return identity;
   const above = role === "waiter" && started ? 1 : 0;
   return { ...identity, seccompFilters: seccompFilters + above };
 }
@@ -89,11 +97,19 @@ function differentUserNamespace(
 /** A container of an older urunc has none written down. */
 function differentNamespaces({ namespaces }: ContainerState, pid: number, role: Role): string[] {
   if (namespaces === undefined) return [];
-  const own = role === "monitor" ? namespaces.monitor : [];
+  const own = ownNamespaces(namespaces, role);
   const { container } = namespaces;
   // The runtime's are of interest only where there are any of its own.
   const runtime = own.length === 0 ? container : readNamespaces(Deno.pid);
   return compareNamespaces(readNamespaces(pid), { container, runtime, own });
+}
+
+function ownNamespaces(
+  { monitor }: NonNullable<ContainerState["namespaces"]>,
+  role: Role,
+): readonly OwnNamespace[] {
+  if (role === "files") return FILE_SERVER_NAMESPACES;
+  return role === "monitor" ? monitor : [];
 }
 
 function differentProfile({ expectedIdentity }: ContainerState, pid: number): string[] {

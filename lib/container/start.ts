@@ -27,7 +27,7 @@ import { Stopwatch } from "./timeline.ts";
 import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
 import { killOpened, killProcess, openProcess } from "./kill.ts";
-import { monitorPid } from "./monitor_process.ts";
+import { fileServerPid, monitorPid } from "./monitor_process.ts";
 import { type Proof, type Proven, provenState, readProof, type Role } from "./proof.ts";
 import { type ContainerState, ociState } from "./state.ts";
 import { containerStatus } from "./pause.ts";
@@ -251,6 +251,7 @@ async function proveAfterExec(
     ["waiter", beganOf(state.pid!)],
     // An earlier urunc's waiter starts its monitor only now, or there is no waiter.
     ["monitor", waiting ?? waitingMonitor(state)],
+    ["files", waitingFileServer(state)],
   ];
   const proofs = new Map<Role, Proof>();
   for (const [role, process] of processes) {
@@ -270,6 +271,12 @@ interface Began {
 function waitingMonitor(state: ContainerState): Began | undefined {
   const pid = monitorPid(state);
   return pid === undefined || pid === state.pid ? undefined : beganOf(pid);
+}
+
+/** Undefined without one, and when it has ended: then the waiter ends the container. */
+function waitingFileServer(state: ContainerState): Began | undefined {
+  const pid = fileServerPid(state);
+  return pid === undefined ? undefined : beganOf(pid);
 }
 
 function beganOf(pid: number): Began {

@@ -28,6 +28,9 @@ const IDENTITY_ANNOTATION = "com.urunc.identity";
 /** Another: that of the waiter. */
 const WAITER_IDENTITY_ANNOTATION = "com.urunc.waiter.identity";
 
+/** Another: that of the file server, if there is one. */
+const FILES_IDENTITY_ANNOTATION = "com.urunc.files.identity";
+
 /** Another: which namespaces are the monitor's alone. */
 const NAMESPACES_ANNOTATION = "com.urunc.monitor.namespaces";
 
@@ -99,6 +102,10 @@ export interface ContainerState {
   identity?: string;
   /** The same of the waiter, or of init before `start`. */
   waiterIdentity?: string;
+  /** The same of the file server's. */
+  filesIdentity?: string;
+  /** The guest sees files of the host, by a further process of the container. */
+  sharesFiles?: boolean;
   namespaces?: {
     /** Those of the container: its process is in them. */
     container: Namespaces;
@@ -192,6 +199,8 @@ function readState(state: Fields): ContainerState {
     vcpus: state.optional("vcpus", count),
     identity: state.optional("identity", plainText),
     waiterIdentity: state.optional("waiterIdentity", plainText),
+    filesIdentity: state.optional("filesIdentity", plainText),
+    sharesFiles: state.optional("sharesFiles", boolean),
     namespaces: state.optional("namespaces", readNamespaces),
     userNamespace: state.optional("userNamespace", readUserNamespace),
     monitor: state.required("monitor", plainText),
@@ -354,10 +363,11 @@ export function ociState(state: ContainerState, status: OciState["status"]): Oci
 
 /** Only what we found stands under these keys: an image may have written anything there. */
 function withIdentity(state: ContainerState): Record<string, string> {
-  const { annotations, identity, waiterIdentity, namespaces, kernel, stop } = state;
+  const { annotations, identity, waiterIdentity, filesIdentity, namespaces, kernel, stop } = state;
   const found: Record<string, string | undefined> = {
     [IDENTITY_ANNOTATION]: identity,
     [WAITER_IDENTITY_ANNOTATION]: waiterIdentity,
+    [FILES_IDENTITY_ANNOTATION]: filesIdentity,
     [NAMESPACES_ANNOTATION]: namespaces?.monitor.join(" "),
     [KERNEL_ANNOTATION]: kernel && `${kernel.name} sha256:${kernel.sha256}`,
     [AGENT_ANNOTATION]: stop?.agent && "on",

@@ -1,5 +1,8 @@
-/** Namespaces that init makes for a monitor, apart from those of the container's process. */
-export type MonitorNamespace = "network" | "ipc" | "pid";
+/**
+ * Namespaces that init makes for a monitor, apart from those of the container's process, and for a file
+ * server, which alone has one of mounts.
+ */
+export type MonitorNamespace = "network" | "ipc" | "pid" | "mount";
 
 /** All that a monitor may be in apart from it: the monitor's own process enters a user namespace. */
 export type OwnNamespace = MonitorNamespace | "user";
@@ -9,6 +12,7 @@ export const NAMESPACE_FILES: Record<OwnNamespace, string> = {
   network: "net",
   ipc: "ipc",
   pid: "pid",
+  mount: "mnt",
   user: "user",
 };
 

@@ -62,10 +62,18 @@ export interface HostFacts {
   sharedRoot?: { readOnly: boolean };
   /** Volumes that are shared with the guest, in config.json's order. */
   sharedMounts?: SharedMountFacts[];
+  /** What serves them, where anything is shared. */
+  fileServer?: FileServerFacts;
   /** The container's `/etc/resolv.conf`, for guests that take name servers. */
   resolvConf?: string;
   /** What its caller mounts as its `/etc/hosts`, for guests with an agent. */
   hosts?: string;
+}
+
+/** A program that serves files of the host to a guest; absolute paths, symlinks resolved. */
+export interface FileServerFacts {
+  binary: string;
+  libraries: string[];
 }
 
 /** A volume that is shared with a guest. */

@@ -22,6 +22,8 @@ export interface PerformContext {
   held?: Map<MonitorNamespace, number>;
   /** The monitor's process, in this PID namespace. */
   monitorPid?: number;
+  /** The file server's process, in this PID namespace. */
+  fileServerPid?: number;
   /** Listening socket on which `start` is awaited. */
   startListener?: number;
   /** The connection of the `start` that was heard. */

@@ -7,6 +7,7 @@ import { CREDENTIAL_STEPS } from "./steps/credentials.ts";
 import { DEVICE_STEPS } from "./steps/devices.ts";
 import { EXEC_STEPS } from "./steps/exec.ts";
 import { MONITOR_STEPS } from "./steps/monitor.ts";
+import { FILE_SERVER_STEPS } from "./steps/file_server.ts";
 import { LANDLOCK_STEPS } from "./steps/landlock.ts";
 import { NAMESPACE_STEPS } from "./steps/namespaces.ts";
 import { NETWORK_STEPS } from "./steps/network.ts";
@@ -28,6 +29,7 @@ const HANDLERS: StepHandlers<Step["step"]> = {
   ...CREDENTIAL_STEPS,
   ...LANDLOCK_STEPS,
   ...MONITOR_STEPS,
+  ...FILE_SERVER_STEPS,
   ...USER_NAMESPACE_STEPS,
   ...EXEC_STEPS,
 };

@@ -38,6 +38,17 @@ export interface MonitorInput {
    * its name, `_` and a port.
    */
   vsock?: string;
+  /** For a guest that sees files of the host: the connection to what serves them. */
+  files?: MonitorFiles;
+}
+
+/** A file server of the guest's, which reads and writes the guest's memory. */
+export interface MonitorFiles {
+  fd: number;
+  /** By which the guest finds them. */
+  tag: string;
+  /** A directory in the clean room that has room for the guest's memory and is the monitor's to write. */
+  memory: string;
 }
 
 /** A network interface of the guest's. */

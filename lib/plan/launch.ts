@@ -55,8 +55,9 @@ import { podWarnings } from "./pod.ts";
 import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, hasInitrd, planRoot } from "./root.ts";
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
-import { MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
-import { planMountPoints, planSharedFiles } from "./shared_files.ts";
+import { FILE_SERVER_FILTER, MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
+import { planFileServer } from "./file_server.ts";
+import { planMountPoints, planSharedFiles, SHARE_TAG, type SharedFiles } from "./shared_files.ts";
 import { planTerminal } from "./terminal.ts";
 import {
   type InheritedFd,
@@ -130,6 +131,8 @@ export interface Launch {
   /** Which namespaces the monitor has for itself. */
   monitorNamespaces: OwnNamespace[];
   userNamespace?: PlannedUserNamespace;
+  /** Whether there is a file server. */
+  sharesFiles?: true;
   /** What guest and monitor use at most. */
   memoryBytes: number;
   /** The guest's virtual processors. */
@@ -223,9 +226,12 @@ export function planLaunch(given: LaunchInput): Launch {
     ? execPortCounts(guestMemoryMiB(memoryInput(input, { accelerator, initrdProcess })))
     : undefined;
   const ports = execPorts && monitorPorts(dns, execPorts, inherit);
+  const shared = sharedBy(input, userNamespace);
+  const filesFd = shared && inherit("files");
   const waiterFds: InheritedFd[] = [];
   const goFd = numbered(waiterFds, "go");
   const startFd = numbered(waiterFds, "start");
+  const serverGoFd = shared && numbered(waiterFds, "serverGo");
   const watchFd = failures === undefined ? undefined : numbered(waiterFds, "watch");
   const namedTap = network !== undefined && devices.tapFds.length === 0;
   const namespaces = monitorNamespaces(spec, namedTap);
@@ -236,6 +242,7 @@ export function planLaunch(given: LaunchInput): Launch {
     namedTap,
     agent: channel,
     dns,
+    files: shared !== undefined,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
   const ownPid = makesPidNamespace(spec, userNamespace);
@@ -254,6 +261,7 @@ export function planLaunch(given: LaunchInput): Launch {
     eventsFd,
     ports,
     vsock: channel === "vsock" ? VSOCK_SOCKET : undefined,
+    filesFd,
     devices,
     disks,
     networkDevice,
@@ -271,6 +279,19 @@ export function planLaunch(given: LaunchInput): Launch {
       { step: "openFilter", name: MONITOR_FILTER, filter: filters.monitor } as const,
       { step: "openFilter", name: WAITER_FILTER, filter: filters.waiter } as const,
     ]),
+    ...(filters?.fileServer === undefined ? [] : [
+      { step: "openFilter", name: FILE_SERVER_FILTER, filter: filters.fileServer } as const,
+    ]),
+    // First of all that has the container's own privileges: it needs more than any other step, and none of
+    // what they make.
+    ...(shared === undefined ? [] : planFileServer({
+      ...paths,
+      shared,
+      server: facts.fileServer!,
+      user,
+      newKeyring: input.newKeyring,
+      filtered: filters !== undefined,
+    })),
     ...(eventsFd === undefined ? [] : [{ step: "connectEvents" } as const]),
     ...(stop.agent
       ? [
@@ -299,6 +320,7 @@ export function planLaunch(given: LaunchInput): Launch {
       needsTunDirectory: namedTap,
       initrdProcess,
       files: input.monitor.files?.(monitorInput),
+      memory: monitorInput.files && memoryFile(monitorInput),
       log: failures?.log,
       vsock: channel === "vsock" ? vsockSockets(dns) : undefined,
     }),
@@ -347,6 +369,7 @@ export function planLaunch(given: LaunchInput): Launch {
         ...input,
         goFd,
         startFd,
+        serverGoFd,
         watchFd,
         filterFd: waiterFilterFd,
         portsFd,
@@ -376,6 +399,7 @@ export function planLaunch(given: LaunchInput): Launch {
       disks: facts.disks?.length ?? 0,
       accelerator,
     }),
+    ...(shared === undefined ? {} : { sharesFiles: true as const }),
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, initrdProcess })),
     stop,
     warnings: [
@@ -402,6 +426,36 @@ function connectAgent(dns: boolean): Step {
 
 const UNUSED_NETWORK = "the guest's manifest declares no network device: it does without the " +
   "container's network";
+
+/** Where QEMU makes the file that is the guest's memory, in its root. */
+const MEMORY_DIRECTORY = "/memory";
+
+/** A file system for it, with nothing to execute and no larger than the memory and the directory. */
+function memoryFile({ memoryMiB }: MonitorInput): Step[] {
+  const sizeBytes = (memoryMiB + 1) * 1024 * 1024;
+  return [
+    { step: "mkdir", path: MEMORY_DIRECTORY, mode: 0o755 },
+    { step: "mountTmpfs", path: MEMORY_DIRECTORY, sizeBytes, mode: 0o777, devices: false },
+  ];
+}
+
+/**
+ * What a file server shares with the guest.
+ *
+ * @throws UnsupportedError when its users on the host and in the container are not the same
+ */
+function sharedBy(
+  input: LaunchInput,
+  userNamespace: PlannedUserNamespace | undefined,
+): SharedFiles | undefined {
+  const shared = planSharedFiles(input);
+  if (shared === undefined || userNamespace === undefined) return shared;
+  throw new UnsupportedError({
+    operation: "share files with the guest",
+    reason: "the container has a user namespace, whose ids this version cannot give to files",
+    remedy: "leave the user namespace out",
+  });
+}
 
 /** A guest has one interface, and nothing says which. */
 export const NO_INTERFACE =
@@ -527,6 +581,7 @@ function memoryInput(
     vcpus: vcpusOf(input),
     networks: takenInterfaces(network).length,
     disks: facts.disks?.length ?? 0,
+    sharesFiles: planSharedFiles(input) !== undefined,
     accelerator,
     openFiles: openFilesLimit(spec.process, hasAgent),
     agent: hasAgent,
@@ -651,6 +706,7 @@ interface Decided {
   eventsFd: number | undefined;
   ports: AgentPorts | undefined;
   vsock: string | undefined;
+  filesFd: number | undefined;
   devices: PlannedDevices;
   disks: PlannedDisks;
   /** Name of the network device in the guest's manifest. */
@@ -682,6 +738,9 @@ function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
     eventsFd,
     ports,
     vsock,
+    files: decided.filesFd === undefined
+      ? undefined
+      : { fd: decided.filesFd, tag: SHARE_TAG, memory: MEMORY_DIRECTORY },
   };
 }
 

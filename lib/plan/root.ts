@@ -42,6 +42,8 @@ export interface RootInput {
   needsTunDirectory: boolean;
   /** Steps that bind or open the guest's disk images. */
   disks?: Step[];
+  /** Steps that make room for the guest's memory. */
+  memory?: Step[];
   /** An archive that is prepended to the initial RAM disk. */
   initrdProcess?: GuestProcess;
   /** Files written for the monitor. */
@@ -96,6 +98,7 @@ export function planRoot(input: RootInput): Step[] {
     ...nodeFiles,
     ...guestSteps,
     ...(input.disks ?? []),
+    ...(input.memory ?? []),
     ...(input.files ?? []).map(({ path, content }): Step => (
       { step: "writeFile", path, uid: user.uid, gid: user.gid, content }
     )),
@@ -213,7 +216,7 @@ function mkdirStep(path: string): Step {
 }
 
 /** Collects bind mounts: each parent directory is created once, nothing is bound twice or below another. */
-class Tree {
+export class Tree {
   readonly steps: Step[] = [];
   #made = new Set<string>(["/"]);
   #bound: string[] = [];

@@ -5,6 +5,7 @@ import type { CallFilter, Feature, TableName } from "../seccomp/types.ts";
 /** Names of the descriptors from which the monitor's and the container's process read their filters. */
 export const MONITOR_FILTER = "monitorFilter";
 export const WAITER_FILTER = "waiterFilter";
+export const FILE_SERVER_FILTER = "fileServerFilter";
 
 /** What filters depend on. */
 export interface FiltersInput {
@@ -17,6 +18,8 @@ export interface FiltersInput {
   agent: AgentChannel | undefined;
   /** The container's process asks a name server for it. */
   dns: boolean;
+  /** The guest sees files of the host. */
+  files: boolean;
 }
 
 /** The filters of one container. */
@@ -27,11 +30,13 @@ export interface Filters {
   waiter: CallFilter;
   /** Of the monitor, from its exec on. */
   monitor: CallFilter;
+  /** The same of the file server, if there is one. */
+  fileServer?: CallFilter;
 }
 
 /** @returns undefined when the operator wants none */
 export function planFilters(input: FiltersInput): Filters | undefined {
-  const { monitor, configuration, accelerator, namedTap, agent, dns } = input;
+  const { monitor, configuration, accelerator, namedTap, agent, dns, files } = input;
   const mode = configuration.seccomp;
   if (mode === "off") return undefined;
   const vsock: Feature[] = agent === "vsock" ? ["vsock"] : [];
@@ -39,6 +44,7 @@ export function planFilters(input: FiltersInput): Filters | undefined {
     accelerator === "kvm" ? "kvm" : "translation",
     ...(namedTap ? ["namedTap" as const] : []),
     ...vsock,
+    ...(files ? ["files" as const] : []),
   ];
   const allowed = configuration.monitors[monitor.name]?.system_calls ?? [];
   const own: Feature[] = [
@@ -50,6 +56,9 @@ export function planFilters(input: FiltersInput): Filters | undefined {
     init: { tables: ["init", "waiter"], features: own, mode, allowed: [] },
     waiter: { tables: ["waiter"], features: own, mode, allowed: [] },
     monitor: { tables: [tableName(monitor.name)], features, mode, allowed },
+    ...(files && {
+      fileServer: { tables: ["virtiofsd"], features: [], mode, allowed: [] } as CallFilter,
+    }),
   };
 }
 

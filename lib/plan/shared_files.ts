@@ -33,6 +33,9 @@ export interface SharedVolume {
   index: number;
 }
 
+/** By which the guest finds the tree. */
+export const SHARE_TAG = "urunc";
+
 /** The path of a volume in the tree that is shared. */
 export function sharedPath(position: number, { isFile }: Pick<SharedVolume, "isFile">): string {
   return isFile ? `v/${position}/file` : `v/${position}`;

@@ -255,6 +255,22 @@ export type StepBody =
    * to enter a user namespace first, init waits until it has.
    */
   | { step: "startMonitor"; argv: string[]; fds: InheritedFd[]; entersUserNamespace?: true }
+  /**
+   * Binds a file or directory of the host, and with `recursive` what is mounted below it, that a file server
+   * shares: nosuid, nodev, noexec, and read-only where it is asked.
+   */
+  | {
+    step: "bindShared";
+    source: string;
+    target: string;
+    kind: "directory" | "file";
+    readOnly: boolean;
+    recursive: boolean;
+  }
+  /** A connection to a file server, `files`, and the socket that the server takes it from, `fileServer`. */
+  | { step: "connectFileServer" }
+  /** Starts a file server's process, and waits until it has given up root: see launch/steps/file_server.ts. */
+  | { step: "startFileServer"; argv: string[]; fds: InheritedFd[] }
   /** Returns to those of `holdNamespaces`. */
   | { step: "leaveMonitorNamespaces" }
   /** A connection between the container's process, `watch`, and the monitor, `events`. */
@@ -290,7 +306,7 @@ export interface MountPoint {
 export interface InheritedFd {
   /**
    * `start` is the connection of that command, `go` the one between the container's process and the
-   * monitor's; others as the step that opened it says.
+   * monitor's, `serverGo` the one to the file server's; others as the step that opened it says.
    */
   name: string;
   fd: number;

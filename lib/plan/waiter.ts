@@ -23,6 +23,8 @@ export interface WaiterInput {
   startFd: number;
   /** Of the connection to the monitor's process. */
   goFd: number;
+  /** Of the connection to the file server's process, if there is one. */
+  serverGoFd?: number;
   /** Its end of the connection on which the monitor reports events, or of its log. */
   watchFd?: number;
   /** Of its filter of system calls. */
@@ -46,10 +48,12 @@ export function waiterArguments(input: WaiterInput): string[] {
   const { monitor, guest, startFd, goFd, watchFd, filterFd, portsFd, consoleFd, dnsFd, terminal } =
     input;
   const { vsock, handingFd } = input;
+  const { serverGoFd } = input;
   return [
     WAITER,
     `go=${goFd}`,
     `start=${startFd}`,
+    ...(serverGoFd === undefined ? [] : [`server-go=${serverGoFd}`]),
     ...(watchFd === undefined ? [] : watchWords(monitor, watchFd)),
     ...filterWords(filterFd),
     `end=${monitor.endSignal}`,

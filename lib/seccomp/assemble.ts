@@ -2,6 +2,7 @@ import { FIRECRACKER } from "./tables/firecracker.ts";
 import { INIT } from "./tables/init.ts";
 import { QEMU } from "./tables/qemu.ts";
 import { HVT, SPT } from "./tables/solo5.ts";
+import { VIRTIOFSD } from "./tables/virtiofsd.ts";
 import { RELAY } from "./tables/relay.ts";
 import { WAITER } from "./tables/waiter.ts";
 import { filterProgram } from "./program.ts";
@@ -14,6 +15,7 @@ const TABLES: Readonly<Record<TableName, () => readonly CallGroup[]>> = {
   firecracker: () => FIRECRACKER,
   hvt: () => HVT,
   spt: () => SPT,
+  virtiofsd: () => VIRTIOFSD,
   waiter: () => WAITER,
   relay: () => RELAY,
   init: () => INIT,

@@ -6,6 +6,7 @@ import { arch } from "../arch/arch.ts";
 
 /** linux/sched.h */
 export const CLONE_VM = 0x100;
+export const CLONE_FS = 0x200;
 export const CLONE_THREAD = 0x1_0000;
 /** Every CLONE_NEW* that clone(2) takes; CLONE_NEWTIME is where it takes the signal. */
 export const CLONE_NAMESPACES = 0x7e02_0000;

@@ -21,7 +21,9 @@ export type Feature =
   /** The container's process asks a name server for that agent. */
   | "dns"
   /** The guest's agent makes connections of vsock, which the monitor makes to sockets of its root. */
-  | "vsock";
+  | "vsock"
+  /** The guest sees files of the host, which another process serves. */
+  | "files";
 
 /** System calls that are allowed for one reason. */
 export interface CallGroup {
@@ -36,7 +38,15 @@ export interface CallGroup {
 
 /** Whose calls a table has: a monitor, the container's process, that of a further process in its guest, or
  * init from the barrier on. */
-export type TableName = "qemu" | "firecracker" | "hvt" | "spt" | "waiter" | "relay" | "init";
+export type TableName =
+  | "qemu"
+  | "firecracker"
+  | "hvt"
+  | "spt"
+  | "virtiofsd"
+  | "waiter"
+  | "relay"
+  | "init";
 
 /**
  * What happens to a call that is not allowed.

@@ -1,14 +1,18 @@
 /** Linux guests of images that know nothing of this runtime: their files and volumes are shared. */
 import assert from "node:assert/strict";
-import { monitorByName } from "../../lib/monitor/registry.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
-import { assertNothingLeft, Container, type ContainerOptions } from "../support/runtime.ts";
+import { run } from "../support/process.ts";
+import {
+  assertNothingLeft,
+  assertSucceeded,
+  Container,
+  type ContainerOptions,
+} from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
 const NEEDS = {
-  needs: ["root", "qemu-system-x86_64", "busybox", "apt-get", "/usr/libexec/virtiofsd"],
-  skip: monitorByName("qemu").sharesFiles ? undefined : "QEMU is not given shared files",
+  needs: ["root", "qemu-system-x86_64", "busybox", "apt-get"],
   timeoutSeconds: 180,
 };
 
@@ -162,5 +166,82 @@ testIf("shared files: no link of an image leads out of it", NEEDS, async () => {
   await Deno.mkdir(`${container.rootfs}/elsewhere`);
   const { stdout } = await container.run();
   assert.deepEqual(stdout.split("\n"), ["nothing", "own", ""]);
+  assertNothingLeft(container);
+});
+
+/** The children of the container's process that execute it; and what /proc says of the first. */
+function fileServerOf(pid: number): { pid: number; status: string; mounts: string[] } {
+  const children = Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`).trim().split(" ");
+  const server = children.find((child) =>
+    Deno.readTextFileSync(`/proc/${child}/cmdline`).startsWith("/usr/libexec/virtiofsd\0")
+  );
+  const read = (name: string) => Deno.readTextFileSync(`/proc/${server}/${name}`);
+  const mounts = read("mountinfo").trim().split("\n").map((line) => {
+    const [, , , , path, options] = line.split(" ");
+    return `${path} ${options}`;
+  });
+  return { pid: Number(server), status: read("status"), mounts };
+}
+
+testIf(
+  "shared files: the file server sees what is shared and its own program, and has no right",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const data = await volume(scope);
+    const container = await imageContainer(scope, "cat /data/wait", {
+      mounts: [bind(data, "/data", "ro")],
+    });
+    assert.equal(await run(["mkfifo", `${data}/wait`]).then(({ code }) => code), 0);
+    const pid = await container.mustStart();
+    const { annotations } = await container.state();
+    assert.match(
+      annotations!["com.urunc.files.identity"]!,
+      new RegExp(`^Uid=${USER},.* Seccomp=2`),
+    );
+    const { status, mounts, pid: server } = fileServerOf(pid);
+    const fields = (name: string) =>
+      new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, "m").exec(status)?.[1];
+    assert.equal(fields("Uid"), Array(4).fill(USER).join("\t"));
+    assert.equal(fields("Gid"), Array(4).fill(USER).join("\t"));
+    assert.equal(fields("Groups"), "");
+    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
+      assert.match(fields(set)!, /^0+$/, set);
+    }
+    assert.equal(fields("NoNewPrivs"), "1");
+    assert.equal(fields("Seccomp"), "2");
+    // It is process 1 of a PID namespace of its own.
+    assert.match(fields("NSpid")!, /\s1$/);
+    const own = (process: number | "self", name: string) =>
+      Deno.readLinkSync(`/proc/${process}/ns/${name}`);
+    const monitor = await container.monitorPid();
+    for (const name of ["mnt", "net", "ipc", "pid"]) {
+      for (const other of [pid, monitor, "self"] as const) {
+        assert.notEqual(own(server, name), own(other, name), name);
+      }
+    }
+    const shown = mounts.filter((it) => !/^\/usr\/|^\/lib/.test(it)).sort();
+    assert.deepEqual(shown.map((it) => it.replace(/,(rel|no)atime$/, "")), [
+      "/ ro,nosuid,nodev,noexec",
+      "/proc ro,nosuid,nodev,noexec",
+      "/shared/root rw,nosuid,nodev,noexec",
+      "/shared/v/0 ro,nosuid,nodev,noexec",
+    ]);
+    for (const mount of mounts) assert.match(mount, /nosuid,nodev/);
+    assert.match(Deno.readTextFileSync(`/proc/${server}/limits`), /core file size\s+0\s+0/);
+    assertSucceeded(await container.urunc(["delete", "--force", container.id]));
+    assertNothingLeft(container, pid);
+  },
+);
+
+testIf("shared files: a guest ends when its file server does, as a failure", NEEDS, async () => {
+  await using scope = new Scope();
+  const container = await imageContainer(scope, "echo up; while :; do :; done");
+  const { code } = await container.spawn(scope, "run");
+  await container.waitForOutput("up", 100);
+  const { pid } = await container.state();
+  Deno.kill(fileServerOf(pid!).pid, "SIGKILL");
+  assert.equal(await code, 255);
+  assert.match(container.errors(), /the file server ended, and so the guest was/);
   assertNothingLeft(container);
 });

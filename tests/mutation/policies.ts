@@ -162,6 +162,13 @@ export const PROOF_GUARDS: Record<string, Patch> = {
     by: "",
     test: DROPPED,
   },
+  "proof of the file server": {
+    file: "lib/container/create.ts",
+    replace: "...(state.sharesFiles ? ",
+    by: "...(false ? ",
+    test: "tests/integration/shared_files_test.ts",
+    filter: "the file server sees what is shared",
+  },
   "proof of mappings": {
     file: PROOF,
     replace: "...compareIdMaps(readIdMaps(pid), userNamespace),",

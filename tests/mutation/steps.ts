@@ -18,6 +18,7 @@ const userNamespace = (filter: string) => at("user_namespaces", `user namespace:
 const terminal = at("terminal", "the monitor's standard files are a terminal");
 const routed = at("pod_network", "a guest of Knative's has a subnet");
 const realQemu = at("caller", "caller: nothing of it is in QEMU");
+const sharedFiles = at("shared_files", "a container of any image is a guest");
 const everything = at("lifecycle", "state is the specification's");
 
 /** Of every kind of step. */
@@ -98,6 +99,9 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   startMonitor: everything,
   leaveMonitorNamespaces: dropped,
   openLog: at("exit_codes", "exit code: Firecracker that exits"),
+  bindShared: sharedFiles,
+  connectFileServer: sharedFiles,
+  startFileServer: sharedFiles,
   connectEvents: at("exit_codes", "exit code: a monitor that reports an internal error"),
   listenForExec: at("exec", "exec: exit codes"),
   listenForAgent: at("monitors", "firecracker: a guest's agent connects by vsock"),

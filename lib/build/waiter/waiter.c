@@ -24,6 +24,19 @@
  *
  * Its standard output gets the pid that /proc has it by. It exits when its standard input is at its end.
  *
+ * The file server's, of a guest that sees files of the host. init starts it as root, in a mount namespace with
+ * nothing but what it needs, and goes on when it has given up every privilege, which it says by a byte, 0
+ * (launch/steps/file_server.ts):
+ *
+ *   urunc-files WORD... -- PROGRAM ARGUMENT...
+ *
+ *   uid=N gid=N  who it becomes
+ *   group=N      a supplementary group; it has no others
+ *   files=N      its RLIMIT_NOFILE
+ *   filter=FD    as the monitor's
+ *
+ * Then it waits for its standard files, as the monitor's process does, and executes the program.
+ *
  * The container's: PID 1 of its PID namespace, and the pid that callers get. It lets the monitor begin,
  * forwards the standard files and signals, and exits with the container's code. init executes it in its
  * own place (launch/steps/exec.ts), with every privilege given up:
@@ -32,6 +45,8 @@
  *
  *   monitor=PID  the monitor's process, a child
  *   go=FD        the connection to it
+ *   server=PID   the file server's process, a child; the monitor is ended when that ends
+ *   server-go=FD the connection to it
  *   start=FD     the connection of `start`: closed when the program is executed, an error before
  *   events=FD    a QMP connection to the program
  *   log=FD       what the program logs, which belongs to standard error
@@ -62,6 +77,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -87,6 +103,8 @@
  * one that it has no handler for yet (pid_namespaces(7)). Milliseconds.
  */
 #define END_AGAIN 100
+/* How long the monitor's exit may take, once its connections are closed. Milliseconds. */
+#define EXIT_TIME 1000
 /* The waiter's own failures; what a shell says of a program that it cannot run. */
 #define OWN_FAILURE 125
 /* The program reported that it cannot go on. */
@@ -96,6 +114,7 @@
 #define SIGNAL_BASE 128
 #define MOST_CODES 8
 #define MOST_FAILURES 8
+#define MOST_GROUPS 1024
 /* PID_MAX_LIMIT, linux/threads.h. */
 #define MOST_PIDS (1 << 22)
 /* sizeof the kernel's sigset_t; musl's keeps signals 32 to 34 to itself. */
@@ -113,7 +132,7 @@
 
 struct options {
   int go, start, events, log, filter, ports, console, dns, exec, end, input, blocking, debug_exit, terminal, vsock;
-  int codes, failures;
+  int codes, failures, server, server_go;
   struct { int from, to; } code[MOST_CODES];
 };
 
@@ -133,7 +152,8 @@ struct needle {
 };
 
 static struct options options = {.go = -1, .start = -1, .events = -1, .log = -1, .filter = -1,
-                                 .ports = -1, .console = -1, .dns = -1, .exec = -1, .end = SIGTERM};
+                                 .ports = -1, .console = -1, .dns = -1, .exec = -1, .end = SIGTERM,
+                                 .server_go = -1};
 /* What the program reports of itself: its events, which go nowhere, or its log. */
 static struct flow input, output, errors, watched;
 /* The program's own, of a guest with an agent; `output` is its console then. */
@@ -215,6 +235,8 @@ static int flag(const char *word, const char *name, int *set) {
 static int parse_word(const char *word) {
   return valued(word, "monitor=", 1, MOST_PIDS, &monitor.pid) ||
          valued(word, "go=", 3, 1 << 20, &options.go) ||
+         valued(word, "server=", 1, MOST_PIDS, &options.server) ||
+         valued(word, "server-go=", 3, 1 << 20, &options.server_go) ||
          valued(word, "start=", 3, 1 << 20, &options.start) ||
          valued(word, "events=", 3, 1 << 20, &options.events) ||
          valued(word, "log=", 3, 1 << 20, &options.log) ||
@@ -308,7 +330,7 @@ static int install_filter(int fd) {
 }
 
 /* Sends three descriptors in one message of a byte. Returns an errno. */
-static int send_files(const int files[3]) {
+static int send_files(int connection, const int files[3]) {
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(3 * sizeof *files)] = {0};
   struct iovec byte = {"", 1};
   struct msghdr message = {
@@ -317,20 +339,33 @@ static int send_files(const int files[3]) {
   *header = (struct cmsghdr){
       .cmsg_len = CMSG_LEN(3 * sizeof *files), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
   memcpy(CMSG_DATA(header), files, 3 * sizeof *files);
-  return sendmsg(options.go, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
+  return sendmsg(connection, &message, MSG_NOSIGNAL) < 0 ? errno : 0;
 }
 
-/* Lets the monitor's process execute the program, whose standard files these are. */
-static void release_monitor(const int files[3]) {
+/* Lets a process that waits for it execute its program, whose standard files these are. */
+static void release_process(int *go, const int files[3]) {
   char text[512];
   ssize_t count;
-  int error = send_files(files);
-  if (error) fail("send", "the monitor's standard files", error);
-  while ((count = read(options.go, text, sizeof text)) < 0 && errno == EINTR) continue;
-  release(&options.go);
+  int error = send_files(*go, files);
+  if (error) fail("send standard files to", go == &options.go ? "the monitor" : "the file server", error);
+  while ((count = read(*go, text, sizeof text)) < 0 && errno == EINTR) continue;
+  release(go);
   if (count <= 0) return; /* its end of the connection is closed by the exec */
   if (write(options.start < 0 ? 2 : options.start, text, count) < 0) _exit(OWN_FAILURE);
   _exit(OWN_FAILURE);
+}
+
+/*
+ * Before the monitor, which waits for its answers as soon as it has devices. Its errors are among the
+ * monitor's; its input is at its end.
+ */
+static void start_server(int errors) {
+  int in[2];
+  if (options.server == 0) return;
+  make_pipe(in);
+  close(in[1]);
+  release_process(&options.server_go, (int[]){in[0], errors, errors});
+  close(in[0]);
 }
 
 /* One pipe for output and errors that go to one file: what is written first arrives first. */
@@ -342,7 +377,8 @@ static void start_monitor(void) {
   make_pipe(out);
   if (together) memcpy(err, out, sizeof out);
   else make_pipe(err);
-  release_monitor((int[]){in[0], out[1], err[1]});
+  start_server(err[1]);
+  release_process(&options.go, (int[]){in[0], out[1], err[1]});
   close(in[0]);
   forward(&input, options.input ? 0 : -1, in[1]);
   if (!options.input) end_of(&input);
@@ -556,15 +592,36 @@ static void drop(struct flow *flow) {
   end_of(flow);
 }
 
+static void program_ended(int status) {
+  monitor.ended = 1;
+  monitor.status = status;
+  release(&held[0]);
+  release(&held[1]);
+  end_of(&input);
+}
+
+static const char NO_SERVER[] = "urunc: the file server ended, and so the guest was\n";
+
+/*
+ * What the guest has of its files would wait for answers for good. When the monitor exits, it closes the
+ * connection a little before, and by that the server ends.
+ */
+static void server_ended(void) {
+  struct pollfd end = {monitor.pidfd, POLLIN, 0};
+  options.server = 0;
+  if (monitor.ended || channel.has_exited || poll(&end, 1, EXIT_TIME) > 0) return;
+  warn(NO_SERVER, sizeof NO_SERVER - 1);
+  monitor.failed = 1;
+  signal_monitor(SIGKILL);
+}
+
 static void reap(void) {
   int status;
+  /* Both may have ended: the file server ends when the monitor has. */
+  if (waitpid(monitor.pid, &status, WNOHANG) == monitor.pid) program_ended(status);
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-    if (pid != monitor.pid) continue;
-    monitor.ended = 1;
-    monitor.status = status;
-    release(&held[0]);
-    release(&held[1]);
-    end_of(&input);
+    if (options.server != 0 && pid == options.server) server_ended();
+    if (pid == monitor.pid) program_ended(status);
   }
 }
 
@@ -800,14 +857,22 @@ static _Noreturn void execute(int connection, char **word) {
   give_up(connection, "execve", *word, errno);
 }
 
-/* Gives up what entering a user namespace brings: every capability there is in it. Returns an errno. */
-static int drop_capabilities(void) {
+/* A program of uid 0 would have those of the bounding set again (capabilities(7)). Returns an errno. */
+static int drop_bounding_set(void) {
+  for (int number = 0; prctl(PR_CAPBSET_DROP, number) == 0; number++) continue;
+  return errno == EINVAL ? 0 : errno;
+}
+
+static int clear_capabilities(void) {
   struct { unsigned version; int pid; } self = {CAPABILITY_VERSION, 0};
   struct { unsigned effective, permitted, inheritable; } none[2] = {0};
-  /* A program of its uid 0 would have those of the bounding set again (capabilities(7)). */
-  for (int number = 0; prctl(PR_CAPBSET_DROP, number) == 0; number++) continue;
-  if (errno != EINVAL) return errno;
   return syscall(SYS_capset, &self, none) < 0 ? errno : 0;
+}
+
+/* Gives up what entering a user namespace brings: every capability there is in it. Returns an errno. */
+static int drop_capabilities(void) {
+  int error = drop_bounding_set();
+  return error ? error : clear_capabilities();
 }
 
 /* The other end of the connection would wait for good for what the process before this one did not write. */
@@ -901,10 +966,86 @@ static _Noreturn void become_monitor(char **word) {
   execute(connection, word);
 }
 
+/* What the file server becomes; the ids and the limit must be given. */
+static struct {
+  rlim_t uid, gid, files;
+  unsigned groups[MOST_GROUPS];
+  int count;
+} server = {.uid = RLIM_INFINITY, .gid = RLIM_INFINITY, .files = RLIM_INFINITY};
+
+static int sized(const char *word, const char *name, rlim_t *value) {
+  size_t length = strlen(name);
+  const char *text = word + length;
+  return strncmp(word, name, length) == 0 && bytes(&text, 0, value) && *value < OWNER;
+}
+
+static int server_word(const char *word) {
+  rlim_t group;
+  if (sized(word, "uid=", &server.uid) || sized(word, "gid=", &server.gid)) return 1;
+  if (sized(word, "files=", &server.files)) return 1;
+  if (valued(word, "filter=", 3, 1 << 20, &options.filter)) return 1;
+  if (server.count == MOST_GROUPS || !sized(word, "group=", &group)) return 0;
+  server.groups[server.count++] = group;
+  return 1;
+}
+
+/*
+ * One descriptor an inode that the guest knows: without CAP_SYS_RESOURCE as many as the caller may have. A
+ * core would have the guest's memory. Returns an errno.
+ */
+static int limit_server(void) {
+  struct rlimit files = {server.files, server.files}, none = {0, 0};
+  if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, 0) < 0) {
+    if (errno != EPERM || syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, &files) < 0) return errno;
+    files.rlim_cur = files.rlim_max;
+    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, &files, 0) < 0) return errno;
+  }
+  return syscall(SYS_prlimit64, 0, RLIMIT_CORE, &none, 0) < 0 ? errno : 0;
+}
+
+/*
+ * Root's, until here. In this order: the program finds its own descriptors in a procfs of its PID namespace,
+ * read-only, for uid 0 could set the kernel up by it without a capability. Limits are raised, and the
+ * bounding set is dropped, by capabilities that the change of the uid takes away; groups and gid can be
+ * changed as root only. With uid 0 only the last but one takes the capabilities. Returns an errno.
+ */
+static int give_up_root(void) {
+  if (server.uid == RLIM_INFINITY || server.gid == RLIM_INFINITY || server.files == RLIM_INFINITY) return EINVAL;
+  if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, 0) < 0) return errno;
+  int error = limit_server();
+  if (!error) error = drop_bounding_set();
+  if (error) return error;
+  if (syscall(SYS_setgroups, server.count, server.groups) < 0) return errno;
+  if (syscall(SYS_setresgid, server.gid, server.gid, server.gid) < 0) return errno;
+  if (syscall(SYS_setresuid, server.uid, server.uid, server.uid) < 0) return errno;
+  error = clear_capabilities();
+  if (error) return error;
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0;
+}
+
+/* Other credentials take the death signal back, and make it dumpable: so these come after them. */
+static _Noreturn void become_server(char **word) {
+  int connection = fcntl(0, F_DUPFD_CLOEXEC, 3);
+  if (connection < 0) _exit(OWN_FAILURE);
+  for (; *word && strcmp(*word, "--") != 0; word++) {
+    if (!server_word(*word)) give_up(connection, "urunc-files", *word, EINVAL);
+  }
+  int error = give_up_root();
+  if (error) give_up(connection, "give up root for", "the file server", error);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  prctl(PR_SET_DUMPABLE, 0);
+  prctl(PR_SET_NAME, "urunc-files");
+  setsid();
+  if (write(connection, "", 1) != 1) _exit(OWN_FAILURE);
+  if (chdir("/") < 0 || !receive_files(connection)) _exit(OWN_FAILURE);
+  execute(connection, word);
+}
+
 #include "relay.h"
 
 int main(int argc, char **argv) {
   if (argc > 0 && strcmp(*argv, "urunc-monitor") == 0) become_monitor(argv + 1);
+  if (argc > 0 && strcmp(*argv, "urunc-files") == 0) become_server(argv + 1);
   if (argc > 0 && strcmp(*argv, "urunc-user") == 0) hold_user_namespace();
   if (argc > 0 && strcmp(*argv, "urunc-relay") == 0) become_relay(argv + 1);
   prctl(PR_SET_DUMPABLE, 0);

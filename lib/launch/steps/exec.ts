@@ -124,8 +124,12 @@ export const EXEC_STEPS: StepHandlers<
       giveNumbers(fds, context);
       // The name, then what is known only now.
       const [name, ...words] = argv;
-      const monitor = `monitor=${context.monitorPid}`;
-      fexecve(openedBy(context, "program"), [name!, monitor, ...words], env);
+      const { monitorPid, fileServerPid } = context;
+      const children = [
+        `monitor=${monitorPid}`,
+        ...(fileServerPid === undefined ? [] : [`server=${fileServerPid}`]),
+      ];
+      fexecve(openedBy(context, "program"), [name!, ...children, ...words], env);
     } catch (error) {
       const text = errorMessage(error);
       send(context.startConnection!, new TextEncoder().encode(text), MSG_NOSIGNAL);

@@ -1,6 +1,7 @@
 import {
   AT_EMPTY_PATH,
   AT_FDCWD,
+  AT_RECURSIVE,
   AT_SYMLINK_NOFOLLOW,
   chdir,
   close,
@@ -339,15 +340,17 @@ function tmpfsOptions(
  * Gives a detached mount its attributes and only then a place, so that it is never reachable with
  * more rights than it is meant to have.
  */
-function attach(
+export function attach(
   context: PerformContext,
   tree: number,
   target: string,
   kind: "directory" | "file",
   attributes: number,
+  recursive = false,
 ): void {
   try {
-    mountSetattr(tree, "", AT_EMPTY_PATH, { set: attributes });
+    const flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+    mountSetattr(tree, "", flags, { set: attributes });
     inParent(context, target, (parent, name) => {
       if (kind === "directory") {
         mkdirat(parent, name, 0o755);

@@ -85,6 +85,7 @@ export const qemu: Monitor = {
   // What the waiter asks after each event STOP (RunState, qapi/run-state.json).
   failures: { texts: ['"internal-error"'] },
   agentChannel: "ports",
+  sharesFiles: true,
   readsInput: true,
   // Handled like SIGINT and SIGHUP: devices are flushed.
   endSignal: SIGTERM,
@@ -170,6 +171,7 @@ function argv(input: MonitorInput): string[] {
     ...(input.disks ?? []).flatMap(disk),
     ...agentPorts(input),
     ...entropy(input),
+    ...files(input),
     ...["-kernel", path("kernel", input.kernel)],
     ...(input.initrd === undefined ? [] : ["-initrd", initrd(input.initrd)]),
     ...(input.commandLine === undefined ? [] : ["-append", commandLine(input.commandLine)]),
@@ -244,6 +246,24 @@ function portSocket(name: string, fd: number, options: string): string[] {
 function entropy({ ports }: MonitorInput): string[] {
   if (ports === undefined) return [];
   return ["-object", "rng-builtin,id=entropy", "-device", "virtio-rng-pci,rng=entropy"];
+}
+
+/**
+ * virtio-fs, by vhost-user: the file server has the guest's memory, too, which therefore is a file that QEMU
+ * makes in that directory and removes at once. Neither is in a core file, or merged with another guest's.
+ */
+function files({ files, memoryMiB }: MonitorInput): string[] {
+  if (files === undefined) return [];
+  const { fd, tag, memory } = files;
+  checkCount(checked("descriptor of the file server"), fd, 3);
+  return [
+    "-object",
+    `memory-backend-file,id=memory,size=${memoryMiB}M,mem-path=${value("directory", memory)},` +
+    "share=on,merge=off,dump=off",
+    ...["-machine", "memory-backend=memory"],
+    ...["-chardev", `socket,id=files,fd=${fd}`],
+    ...["-device", `vhost-user-fs-pci,chardev=files,tag=${value("tag", tag)}`],
+  ];
 }
 
 /** -nodefaults has already removed QEMU's default network card. */

@@ -1,4 +1,4 @@
-import { F, kvmRequests, PR, requests } from "../numbers.ts";
+import { AF_UNIX, F, kvmRequests, PR, requests } from "../numbers.ts";
 import type { CallGroup } from "../types.ts";
 import { DESCRIPTORS, MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
 
@@ -54,6 +54,12 @@ export const QEMU: readonly CallGroup[] = [
     calls:
       "accept accept4 listen sendto sendmsg recvfrom recvmsg shutdown getsockname getpeername " +
       "getsockopt setsockopt",
+  },
+  {
+    why: "a connection by which a file server asks it something (vhost_setup_backend_channel())",
+    calls: "socketpair",
+    where: [{ argument: 0, among: [AF_UNIX] }],
+    when: "files",
   },
   {
     why: "at its exit it removes its control socket, of which there is no path in its root",

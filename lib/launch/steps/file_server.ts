@@ -1,0 +1,85 @@
+import {
+  AF_UNIX,
+  AT_FDCWD,
+  AT_RECURSIVE,
+  bindUnix,
+  chdir,
+  close,
+  connectUnix,
+  fchdir,
+  listen,
+  MOUNT_ATTR_NODEV,
+  MOUNT_ATTR_NOEXEC,
+  MOUNT_ATTR_NOSUID,
+  MOUNT_ATTR_RDONLY,
+  OPEN_TREE_CLONE,
+  openTree,
+  read,
+  SOCK_STREAM,
+  socket,
+  socketpair,
+  spawn,
+  unlinkat,
+} from "../../../ffi/linux.ts";
+import { openedBy, type StepHandlers } from "../context.ts";
+import { PROGRAM } from "../programs.ts";
+import { attach } from "./root.ts";
+
+/** In the file server's root, for as long as it takes to connect to it. */
+const SOCKET = "/socket";
+
+/**
+ * The file server's process, made before init gives up any privilege: it takes mounts, which Landlock forbids
+ * for good. It is in a mount namespace with nothing but its program and what is shared, and in no namespace
+ * with any other process (`planFileServer` has the order).
+ *
+ * It begins as root, for only then can it mount a procfs of its PID namespace. So init waits until it has
+ * given that up; what it does for that is in lib/build/waiter/waiter.c.
+ */
+export const FILE_SERVER_STEPS: StepHandlers<
+  "bindShared" | "connectFileServer" | "startFileServer"
+> = {
+  bindShared({ source, target, kind, readOnly, recursive }, context) {
+    const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0));
+    // Neither it nor what the guest puts there is executed on the host.
+    const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+      (readOnly ? MOUNT_ATTR_RDONLY : 0);
+    attach(context, tree, target, kind, attributes, recursive);
+  },
+
+  connectFileServer(_step, context) {
+    const [server, files] = [socket(AF_UNIX, SOCK_STREAM, 0), socket(AF_UNIX, SOCK_STREAM, 0)];
+    // The server takes a socket that is listened on only. This connection waits there for it, and without
+    // the name there cannot be another.
+    bindUnix(server, SOCKET);
+    listen(server, 1);
+    connectUnix(files, SOCKET);
+    unlinkat(AT_FDCWD, SOCKET, 0);
+    context.opened.set("fileServer", server).set("files", files);
+  },
+
+  startFileServer({ argv, fds }, context) {
+    const [ours, theirs] = socketpair(SOCK_STREAM);
+    const standard = [0, 1, 2].map((to) => ({ from: theirs, to }));
+    const inherited = fds.map(({ name, fd }) => ({ from: openedBy(context, name), to: fd }));
+    fchdir(context.programs!);
+    context.fileServerPid = spawn({
+      path: PROGRAM,
+      argv,
+      env: [],
+      fds: [...standard, ...inherited],
+    });
+    chdir("/");
+    close(theirs);
+    close(openedBy(context, "fileServer"));
+    waitUntilUnprivileged(ours);
+    context.opened.set("serverGo", ours);
+  },
+};
+
+/** It answers by a byte, 0, and by a text when it failed: lib/build/waiter/waiter.c. */
+function waitUntilUnprivileged(connection: number): void {
+  const answer = new Uint8Array(512);
+  const text = new TextDecoder().decode(answer.subarray(0, read(connection, answer)));
+  if (text !== "\0") throw new Error(text === "" ? "the file server's process ended" : text);
+}

@@ -1,0 +1,169 @@
+import type { FileServerFacts } from "../inspect/types.ts";
+import type { MonitorNamespace } from "../host/namespaces.ts";
+import type { User } from "../oci/types.ts";
+import { Tree } from "./root.ts";
+import { FILE_SERVER_FILTER } from "./seccomp.ts";
+import { type SharedFiles, sharedPath, type SharedVolume } from "./shared_files.ts";
+import type { Step } from "./types.ts";
+
+/** Its argument 0, by which the waiter's program knows what it is until it executes the server. */
+const FILE_SERVER = "urunc-files";
+
+/** What is shared, in the server's root. */
+const SHARED = "/shared";
+
+/** Directories and mount points. Bytes. */
+const ROOT_BYTES = 1024 * 1024;
+
+/**
+ * A descriptor for each file that the guest knows. What fs.nr_open is on every kernel that was not set
+ * otherwise (fs/file_table.c, sysctl_nr_open): a limit above it cannot be set.
+ */
+const OPEN_FILES = 1024 * 1024;
+
+/** All that it could meet another process in. */
+export const FILE_SERVER_NAMESPACES: readonly MonitorNamespace[] = [
+  "mount",
+  "network",
+  "ipc",
+  "pid",
+];
+
+/** The same number for all ids that there are: those of 32 bits but -1, which is none. */
+const ALL_IDS = 2 ** 32 - 1;
+
+/** Numbers of its descriptors. */
+const SOCKET_FD = 3;
+const FILTER_FD = 4;
+
+/** Input for planning the file server. */
+export interface FileServerInput {
+  shared: SharedFiles;
+  server: FileServerFacts;
+  /** Whom it, and so whatever the guest does to files, is on the host. */
+  user: User;
+  /** The container's root, on the host. */
+  rootfs: string;
+  /** Where its root is mounted, in its own mount namespace only. */
+  mountPoint: string;
+  newKeyring: boolean;
+  filtered: boolean;
+}
+
+/**
+ * Steps that start the file server of a guest that sees files of the host. They come before those for the
+ * monitor's root, with all privileges and the host's tree still there. The order matters:
+ *
+ * 1. the container's namespaces are held before others are made, for they cannot be named from the server's
+ *    root;
+ * 2. in its mount namespace a root is made: its program and libraries, and what is shared, each mount with
+ *    its flags before it can be reached. Nothing is ever mounted inside what is shared (CVE-2021-30465,
+ *    CVE-2024-45310): the guest puts volumes into their places;
+ * 3. the pivot, after which no path leads to the host, neither for the server nor for what starts it;
+ * 4. mounts are made private after the pivot, or what the host mounts later below a volume would appear;
+ * 5. the connection, while its name can still be made in the root; then the root can only be read;
+ * 6. no keys and no descriptors of the caller's: it inherits what is not marked by now (CVE-2024-21626);
+ * 7. the server's process, as root until it has mounted its procfs; init goes on when it has given that up;
+ * 8. init returns.
+ */
+export function planFileServer(input: FileServerInput): Step[] {
+  const { server, newKeyring } = input;
+  const namespaces = [...FILE_SERVER_NAMESPACES];
+  const tree = new Tree();
+  tree.bind(server.binary, "file");
+  tree.bindLibraries(server.libraries);
+  return [
+    { step: "holdNamespaces", namespaces },
+    { step: "enterMonitorNamespaces", namespaces },
+    // The caller's would remove permissions: only root could enter the directories.
+    { step: "umask", mask: 0 },
+    { step: "mountRoot", path: input.mountPoint, sizeBytes: ROOT_BYTES },
+    ...tree.steps,
+    { step: "mkdir", path: "/proc", mode: 0o755 },
+    { step: "mkdir", path: SHARED, mode: 0o755 },
+    ...sharedSteps(input),
+    { step: "pivotRoot" },
+    { step: "privateMounts" },
+    { step: "connectFileServer" },
+    { step: "remountReadOnly", path: "/" },
+    ...keyringSteps(newKeyring),
+    { step: "closeFds" },
+    {
+      step: "startFileServer",
+      argv: argumentsOf(input),
+      fds: [
+        { name: "fileServer", fd: SOCKET_FD },
+        ...(input.filtered ? [{ name: FILE_SERVER_FILTER, fd: FILTER_FD }] : []),
+      ],
+    },
+    { step: "leaveMonitorNamespaces" },
+  ];
+}
+
+/** ENOSYS: the kernel has no keyrings, so none can leak. */
+function keyringSteps(isNew: boolean): Step[] {
+  return isNew ? [{ step: "newSessionKeyring", tolerate: ["ENOSYS"] }] : [];
+}
+
+function sharedSteps({ shared, rootfs }: FileServerInput): Step[] {
+  const { root, volumes } = shared;
+  return [
+    ...(root === undefined ? [] : [
+      {
+        step: "bindShared",
+        source: rootfs,
+        target: `${SHARED}/root`,
+        kind: "directory",
+        readOnly: root.readOnly,
+        // What the engine mounted below it is a volume, which the guest has in its place.
+        recursive: false,
+      } as const,
+    ]),
+    ...(volumes.length === 0 ? [] : [{ step: "mkdir", path: `${SHARED}/v`, mode: 0o755 } as const]),
+    ...volumes.flatMap(volumeSteps),
+  ];
+}
+
+function volumeSteps(volume: SharedVolume, position: number): Step[] {
+  const { source, isFile, readOnly, options } = volume;
+  const bound: Step = {
+    step: "bindShared",
+    source,
+    target: `${SHARED}/${sharedPath(position, volume)}`,
+    kind: isFile ? "file" : "directory",
+    readOnly,
+    recursive: options.includes("rbind"),
+  };
+  return isFile
+    ? [{ step: "mkdir", path: `${SHARED}/v/${position}`, mode: 0o755 }, bound]
+    : [bound];
+}
+
+/** Of its process until it executes the server, and of the server: lib/build/waiter/waiter.c, virtiofsd --help. */
+function argumentsOf({ server, user, filtered }: FileServerInput): string[] {
+  const { uid, gid, additionalGids } = user;
+  return [
+    FILE_SERVER,
+    `uid=${uid}`,
+    `gid=${gid}`,
+    ...[...new Set(additionalGids)].map((group) => `group=${group}`),
+    `files=${OPEN_FILES}`,
+    ...(filtered ? [`filter=${FILTER_FD}`] : []),
+    "--",
+    server.binary,
+    `--fd=${SOCKET_FD}`,
+    `--shared-dir=${SHARED}`,
+    // It is where its own sandbox would bring it, and has not the capabilities to make one.
+    "--sandbox=none",
+    "--seccomp=kill",
+    // Opening a file by a handle takes a capability, and passes over directories' permissions.
+    "--inode-file-handles=never",
+    // Without them two files of the same number in two volumes would be one.
+    "--announce-submounts",
+    "--rlimit-nofile=0",
+    // Whatever id of the guest makes a file or is given one: it is this user's.
+    `--translate-uid=squash-guest:0:${uid}:${ALL_IDS}`,
+    `--translate-gid=squash-guest:0:${gid}:${ALL_IDS}`,
+    "--log-level=error",
+  ];
+}

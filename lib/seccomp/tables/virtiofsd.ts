@@ -1,0 +1,54 @@
+import { CLONE_FS, PR } from "../numbers.ts";
+import type { CallGroup } from "../types.ts";
+import { DESCRIPTORS, MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
+
+/**
+ * virtiofsd, the file server of a guest. Recorded with 1.13, and its own list (src/seccomp.rs), which it
+ * installs above this one.
+ *
+ * It opens no file by a handle, makes no socket and no process, and is root nowhere.
+ */
+export const VIRTIOFSD: readonly CallGroup[] = [
+  ...PROGRAM_START,
+  ...MEMORY,
+  ...THREADS,
+  ...SIGNALS_AND_TIME,
+  DESCRIPTORS,
+  {
+    why: "files of the shared tree, by descriptors of their directories",
+    calls: "openat2 mkdirat mknodat linkat symlinkat unlinkat renameat renameat2 umask fchdir " +
+      "fchmod fchmodat fchmodat2 fchownat utimensat getdents64 statfs fstatfs",
+  },
+  {
+    why: "what is in them",
+    calls: "write pwrite64 readv writev preadv pwritev preadv2 pwritev2 fsync fdatasync syncfs " +
+      "fallocate ftruncate copy_file_range flock dup",
+  },
+  {
+    why: "extended attributes",
+    calls: "fgetxattr fsetxattr flistxattr fremovexattr getxattr setxattr listxattr removexattr",
+  },
+  {
+    why: "the user of a thread, which it takes for that of a request and cannot change",
+    calls: "setresuid setresgid capget",
+  },
+  {
+    why: "a thread has a working directory of its own",
+    calls: "unshare",
+    where: [{ argument: 0, among: [CLONE_FS] }],
+  },
+  {
+    why: "the monitor's connection, and what it notifies by",
+    calls: "accept4 recvfrom recvmsg sendmsg epoll_create1 epoll_ctl epoll_wait epoll_pwait " +
+      "eventfd2 poll",
+  },
+  { why: "a filter of its own (--seccomp)", calls: "seccomp" },
+  {
+    why: "libcap-ng's constructor, names of threads and of memory, its filter",
+    calls: "prctl",
+    where: [{
+      argument: 0,
+      among: [PR.SET_NAME, PR.SET_SECCOMP, PR.CAPBSET_READ, PR.SET_NO_NEW_PRIVS, PR.SET_VMA],
+    }],
+  },
+];

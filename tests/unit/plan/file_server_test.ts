@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { planFileServer } from "../../../lib/plan/file_server.ts";
+import type { SharedVolume } from "../../../lib/plan/shared_files.ts";
+
+const VOLUME: SharedVolume = {
+  source: "/srv/data",
+  destination: "/data",
+  isFile: false,
+  readOnly: false,
+  options: ["rbind"],
+  index: 1,
+};
+
+const INPUT = {
+  shared: {
+    root: { readOnly: true },
+    volumes: [VOLUME, { ...VOLUME, isFile: true, readOnly: true, options: ["bind"] }],
+  },
+  server: { binary: "/usr/libexec/virtiofsd", libraries: ["/lib/libc.so.6"] },
+  user: { uid: 7, gid: 8, additionalGids: [9, 10, 9] },
+  rootfs: "/b/rootfs",
+  mountPoint: "/run/x/root",
+  newKeyring: true,
+  filtered: true,
+};
+
+Deno.test("file server: its root has its program and what is shared, and is left in this order", () => {
+  const namespaces = ["mount", "network", "ipc", "pid"];
+  const steps = planFileServer(INPUT);
+  assert.deepEqual(steps.filter(({ step }) => step !== "mkdir"), [
+    { step: "holdNamespaces", namespaces },
+    { step: "enterMonitorNamespaces", namespaces },
+    { step: "umask", mask: 0 },
+    { step: "mountRoot", path: "/run/x/root", sizeBytes: 1048576 },
+    {
+      step: "bindHost",
+      source: "/usr/libexec/virtiofsd",
+      target: "/usr/libexec/virtiofsd",
+      kind: "file",
+    },
+    { step: "bindLibraries", files: ["/lib/libc.so.6"] },
+    {
+      ...{ step: "bindShared", source: "/b/rootfs", target: "/shared/root", kind: "directory" },
+      ...{ readOnly: true, recursive: false },
+    },
+    {
+      ...{ step: "bindShared", source: "/srv/data", target: "/shared/v/0", kind: "directory" },
+      ...{ readOnly: false, recursive: true },
+    },
+    {
+      ...{ step: "bindShared", source: "/srv/data", target: "/shared/v/1/file", kind: "file" },
+      ...{ readOnly: true, recursive: false },
+    },
+    { step: "pivotRoot" },
+    { step: "privateMounts" },
+    { step: "connectFileServer" },
+    { step: "remountReadOnly", path: "/" },
+    { step: "newSessionKeyring", tolerate: ["ENOSYS"] },
+    { step: "closeFds" },
+    steps.find(({ step }) => step === "startFileServer"),
+    { step: "leaveMonitorNamespaces" },
+  ]);
+});
+
+Deno.test("file server: it becomes the container's user, and every id of the guest is that", () => {
+  const start = planFileServer(INPUT).find((it) => it.step === "startFileServer")!;
+  assert.deepEqual(start.fds, [{ name: "fileServer", fd: 3 }, { name: "fileServerFilter", fd: 4 }]);
+  const end = start.argv.indexOf("--");
+  assert.deepEqual(start.argv.slice(0, end), [
+    ...["urunc-files", "uid=7", "gid=8", "group=9", "group=10", "files=1048576", "filter=4"],
+  ]);
+  for (
+    const word of [
+      "--fd=3",
+      "--shared-dir=/shared",
+      "--seccomp=kill",
+      "--inode-file-handles=never",
+      "--announce-submounts",
+      "--translate-uid=squash-guest:0:7:4294967295",
+      "--translate-gid=squash-guest:0:8:4294967295",
+    ]
+  ) assert.ok(start.argv.slice(end).includes(word), word);
+});
