@@ -7,7 +7,7 @@ import { HostError, NotFoundError, UruncError } from "../errors.ts";
 import { type ExpectedUserNamespace, NAMESPACE_OWNER } from "../host/id_maps.ts";
 import { readNamespaces } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
-import type { DiskFacts } from "../inspect/types.ts";
+import type { DiskFacts, HostFacts } from "../inspect/types.ts";
 import type { InitMessage, Report } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
@@ -169,7 +169,7 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
     // The plan without a network: whatever is refused is refused here, before anything is made.
     const { processes } = planDry(options, prepared);
     const cgroup = planFreeCgroup(options, prepared, processes);
-    if (prepared.facts.disks?.some(isWrittenInImage)) await options.allowWriting?.();
+    if (isWritten(prepared.facts)) await options.allowWriting?.();
     did("plan");
 
     const directory = options.store.create(options.id);
@@ -193,6 +193,11 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
   } finally {
     init.channel.close();
   }
+}
+
+/** Whether the guest writes to the container's root; where it may only read that, mount points are made there. */
+function isWritten({ disks, sharedRoot }: HostFacts): boolean {
+  return sharedRoot?.readOnly === false || disks?.some(isWrittenInImage) === true;
 }
 
 function isWrittenInImage({ source, readOnly }: DiskFacts): boolean {

@@ -410,6 +410,7 @@ export function planLaunch(given: LaunchInput): Launch {
         spec,
         looksForFiles: input.guest.agent !== undefined,
         hasAgent: stop.agent === true,
+        sharesRoot: facts.sharedRoot !== undefined,
       }),
       ...input.guest.warnings?.(guestInput(input)) ?? [],
       ...given.network !== undefined && asked.network === undefined ? [NO_INTERFACE] : [],

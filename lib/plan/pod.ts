@@ -13,13 +13,15 @@ const BY_AGENT: Readonly<Record<string, string>> = {
 /**
  * What a pod gives its containers and not its guest, by name.
  *
- * @param input `looksForFiles`: the guest is one that would have had it, by an agent
+ * @param input `looksForFiles`: the guest is one that would have had it, by an agent; `sharesRoot`: whatever is
+ *   mounted in the container is shared with it
  */
 export function podWarnings(
-  { spec, looksForFiles, hasAgent }: {
+  { spec, looksForFiles, hasAgent, sharesRoot = false }: {
     spec: Pick<Spec, "annotations" | "mounts">;
     looksForFiles: boolean;
     hasAgent: boolean;
+    sharesRoot?: boolean;
   },
 ): string[] {
   if (!isOfPod(spec.annotations)) return [];
@@ -28,7 +30,7 @@ export function podWarnings(
     ? destinations.flatMap((destination) => BY_AGENT[destination] ?? [])
     : [];
   return [
-    ...destinations.some((destination) => TOKEN.test(destination)) ? [NO_TOKEN] : [],
+    ...!sharesRoot && destinations.some((it) => TOKEN.test(it)) ? [NO_TOKEN] : [],
     ...lost.length > 0
       ? [`the guest has no agent, and so not what pods have: ${lost.join("; ")}`]
       : [],

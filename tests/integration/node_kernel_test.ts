@@ -85,10 +85,22 @@ testIf(
 
 testIf("kernels of the node: what cannot be run with one is refused by name", QEMU, async () => {
   await using scope = new Scope();
-  const config = await nodeWithKernel(scope, '[allow]\nannotations = ["unikernelType", "initrd"]');
+  const config = await nodeWithKernel(
+    scope,
+    '[allow]\nannotations = ["unikernelType", "initrd", "mountRootfs", "agent"]',
+  );
   const cases: [ContainerOptions, ...string[]][] = [
     [{ unikernel: { kernel: "debian" } }, "com.urunc.unikernel.kernel: allow.annotations has only"],
-    [{ unikernel: { initrd: undefined } }, "find the root disk the container's root"],
+    [
+      { unikernel: { initrd: undefined, mountRootfs: "true" } },
+      "find the root disk the container's root",
+      "no mount",
+      "com.urunc.unikernel.initrd",
+    ],
+    [
+      { unikernel: { initrd: undefined, agent: "none" } },
+      "the container's root is shared with the guest, which only an agent mounts, and it has none",
+    ],
   ];
   for (const [options, ...texts] of cases) {
     const guest = await container(scope, { config, ...options });
@@ -175,26 +187,5 @@ testIf(
       ...["--debug", "create", "--dry-run", "--bundle", guest.bundle, guest.id],
     ]);
     assert.match(stdout, /"source": ?"[^"]*\/debian\/kernel\.elf"/, stderr);
-  },
-);
-
-testIf(
-  "kernels of the node: a container that nothing describes is a guest where the operator wants it",
-  QEMU,
-  async () => {
-    await using scope = new Scope();
-    const config = await nodeWithKernel(
-      scope,
-      UNDESCRIBED,
-    );
-    const guest = await container(scope, { config });
-    await Deno.remove(`${guest.rootfs}/urunc.json`);
-    // Its files are all that it lacks.
-    assertFailed(await guest.create(), [
-      "find the root disk the container's root",
-      "no mount",
-      "com.urunc.unikernel.initrd",
-    ]);
-    assertNothingLeft(guest);
   },
 );

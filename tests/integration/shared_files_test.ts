@@ -1,8 +1,10 @@
 /** Linux guests of images that know nothing of this runtime: their files and volumes are shared. */
 import assert from "node:assert/strict";
+import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
 import { run } from "../support/process.ts";
 import {
+  assertFailed,
   assertNothingLeft,
   assertSucceeded,
   Container,
@@ -12,7 +14,7 @@ import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 
 const NEEDS = {
-  needs: ["root", "qemu-system-x86_64", "busybox", "apt-get"],
+  needs: ["root", "qemu-system-x86_64", "virtiofsd", "busybox", "cpio", "apt-get"],
   timeoutSeconds: 180,
 };
 
@@ -88,12 +90,12 @@ testIf(
       cwd: "/work/here",
       mounts: [bind(data, "/data"), bind(`${files}/conf`, "/etc/app/conf", "ro")],
     });
-    const { code, stdout } = await container.run();
+    const { code, stdout, stderr } = await container.run();
+    assert.equal(code, 5, stderr);
     assert.deepEqual(stdout.split("\n"), [
       ...[`${USER}`, "given", "configured", `${USER}`, "read-only"],
       ...["/ virtiofs", "/data virtiofs", ""],
     ]);
-    assert.equal(code, 5);
     assert.equal(await Deno.readTextFile(`${data}/out`), "made\n");
     assert.equal((await Deno.stat(`${data}/out`)).uid, USER);
     assert.equal(await Deno.readTextFile(`${files}/conf`), "configured\n");
@@ -244,4 +246,50 @@ testIf("shared files: a guest ends when its file server does, as a failure", NEE
   assert.equal(await code, 255);
   assert.match(container.errors(), /the file server ended, and so the guest was/);
   assertNothingLeft(container);
+});
+
+testIf("shared files: a guest that stays in its RAM disk has its volumes, too", NEEDS, async () => {
+  await using scope = new Scope();
+  const initrd = await makeLinuxInitrd();
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  const data = await volume(scope, { in: "given\n" });
+  const container = await Container.prepare(scope, {
+    unikernelType: "linux",
+    kernel: await debianKernel(),
+    initrd: initrd.path,
+    accelerator: "tcg",
+    args: [
+      "busybox",
+      "sh",
+      "-c",
+      "busybox cat /a/b/in; echo made >/a/b/out; busybox ls /urunc/share",
+    ],
+    env: ["PATH=/bin"],
+    user: { uid: USER, gid: USER },
+    edit: (config) => config.mounts = [bind(data, "/a/b")],
+  });
+  const { code, stdout, stderr } = await container.run();
+  // What is shared is seen at its place only.
+  assert.equal(stdout, "given\n", stderr);
+  assert.equal(code, 1);
+  assert.equal(await Deno.readTextFile(`${data}/out`), "made\n");
+  assertNothingLeft(container);
+});
+
+testIf("shared files: what cannot be shared is refused by its name", NEEDS, async () => {
+  await using scope = new Scope();
+  const directory = await volume(scope);
+  using _socket = Deno.listen({ transport: "unix", path: `${directory}/socket` });
+  const cases: [string, string][] = [
+    [`${directory}/socket`, "it is a socket, whose other end is not in the guest"],
+    [`${directory}/missing`, "No such file or directory"],
+  ];
+  for (const [source, reason] of cases) {
+    const container = await imageContainer(scope, "true", { mounts: [bind(source, "/x")] });
+    assertFailed(await container.create(), [
+      `share files with the guest mounts[2] ${source}`,
+      reason,
+    ]);
+    assertNothingLeft(container);
+  }
 });

@@ -16,6 +16,7 @@ export interface PackageWish {
 /** What the whole test run uses. */
 export const TEST_PACKAGES: PackageWish[] = [
   { package: "qemu-system-x86", purpose: "the monitor" },
+  { package: "virtiofsd", purpose: "shares files with guests" },
   { package: "qemu-utils", purpose: "another QEMU that wants a guest's disk" },
   {
     package: "busybox-static",

@@ -106,6 +106,8 @@ export function findProgram(name: string): string | undefined {
     "/sbin",
     "/usr/bin",
     "/bin",
+    // Of programs that others start.
+    "/usr/libexec",
   ];
   for (const directory of directories) {
     if (!directory.startsWith("/")) continue;

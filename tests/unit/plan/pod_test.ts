@@ -24,6 +24,7 @@ const rows: {
   annotations?: Record<string, string>;
   looksForFiles?: boolean;
   hasAgent?: boolean;
+  sharesRoot?: boolean;
   expected: RegExp[];
 }[] = [
   {
@@ -47,6 +48,13 @@ const rows: {
     expected: [/service account's token/],
   },
   {
+    what: "a guest that shares the container's root",
+    destinations: ["/etc/hosts", TOKEN],
+    hasAgent: true,
+    sharesRoot: true,
+    expected: [],
+  },
+  {
     what: "a unikernel",
     destinations: ["/etc/hosts", "/dev/shm", TOKEN],
     looksForFiles: false,
@@ -62,9 +70,10 @@ const rows: {
 
 for (const row of rows) {
   const { what, destinations, annotations = OF_POD, looksForFiles = true, hasAgent = false } = row;
+  const { sharesRoot } = row;
   Deno.test(`what a pod has and its guest has not is named: ${what}`, () => {
     const spec = specWith(destinations, annotations);
-    const warnings = podWarnings({ spec, looksForFiles, hasAgent });
+    const warnings = podWarnings({ spec, looksForFiles, hasAgent, sharesRoot });
     assert.equal(warnings.length, row.expected.length, warnings.join("\n"));
     for (const [index, expected] of row.expected.entries()) {
       assert.match(warnings[index]!, expected);

@@ -1,0 +1,38 @@
+/** Images that know nothing of this runtime, as podman's Linux guests with the node's kernel. */
+import assert from "node:assert/strict";
+import { debianServices } from "../../support/debian_image.ts";
+import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
+import { PODMAN_NEEDS, startPodman } from "../../support/podman.ts";
+import { Scope } from "../../support/scope.ts";
+import { testIf } from "../../support/skip.ts";
+import { uruncBinary } from "../../support/urunc.ts";
+
+testIf("podman: any image is a guest, and its volumes are its own", {
+  needs: [...PODMAN_NEEDS, "qemu-system-x86_64", "virtiofsd", "busybox", "apt-get", "dpkg-deb"],
+  timeoutSeconds: 400,
+}, async () => {
+  await using scope = new Scope();
+  const config = await nodeWithKernel(scope, UNDESCRIBED);
+  const { podman, run } = await startPodman(scope, await uruncBinary(), [`config=${config}`]);
+  await podman(["import", await debianServices(), "services"], { check: true });
+  await podman(["volume", "create", "--opt=o=uid=1000,gid=1000", "data"], { check: true });
+  const { stdout: place } = await podman(["volume", "inspect", "--format={{.Mountpoint}}", "data"]);
+  await Deno.chown(place.trim(), 1000, 1000);
+  const files = await scope.temporaryDirectory("files");
+  await Deno.writeTextFile(`${files}/conf`, "configured\n");
+  const options = ["--rm", "--user=1000:1000", "--volume=data:/data"];
+  const script = "id -u; cat /etc/app.conf; (echo x >/etc/app.conf) 2>/dev/null || echo ro; " +
+    "touch /memory/x && echo tmpfs; pwd; echo first >/data/file; exit 3";
+  const first = await run([
+    ...[...options, `--volume=${files}/conf:/etc/app.conf:ro`, "--tmpfs=/memory"],
+    ...["--workdir=/data", "services", "sh", "-c", script],
+  ], { timeoutSeconds: 120 });
+  assert.equal(first.code, 3, first.stderr);
+  const lines = ["1000", "configured", "ro", "tmpfs", "/data", ""];
+  assert.deepEqual(first.stdout.split("\n"), lines);
+  const program = "print(open('/data/file').read(), end='')";
+  const second = await run([...options, "--read-only", "services", "python3.13", "-c", program], {
+    timeoutSeconds: 120,
+  });
+  assert.equal(second.stdout, "first\n", second.stderr);
+});
