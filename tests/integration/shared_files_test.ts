@@ -195,12 +195,13 @@ testIf(
       mounts: [bind(data, "/data", "ro")],
     });
     assert.equal(await run(["mkfifo", `${data}/wait`]).then(({ code }) => code), 0);
-    const pid = await container.mustStart();
-    const { annotations } = await container.state();
-    assert.match(
-      annotations!["com.urunc.files.identity"]!,
-      new RegExp(`^Uid=${USER},.* Seccomp=2`),
-    );
+    const pid = await container.mustCreate();
+    // At the barrier, where its filter is not yet installed.
+    const proven = async () =>
+      `${(await container.state()).annotations!["com.urunc.files.identity"]}`;
+    assert.match(await proven(), new RegExp(`^Uid=${USER},.* Seccomp=0`));
+    assertSucceeded(await container.start());
+    assert.match(await proven(), new RegExp(`^Uid=${USER},.* Seccomp=2`));
     const { status, mounts, pid: server } = fileServerOf(pid);
     const fields = (name: string) =>
       new RegExp(`^${name}:[ \\t]*(.*?)[ \\t]*$`, "m").exec(status)?.[1];
