@@ -15,7 +15,7 @@ import {
   socket,
 } from "../../ffi/linux.ts";
 import { HostError, UnsupportedError, WrongStateError } from "../errors.ts";
-import { isThere } from "../os/files.ts";
+import { isThere, removeIfThere } from "../os/files.ts";
 import { connectAt } from "../os/sockets.ts";
 import { delay } from "../os/timer.ts";
 import { monitorByName } from "../monitor/registry.ts";
@@ -42,7 +42,7 @@ export interface ExecPort {
  * Takes a port that no other process of this container has.
  *
  * @throws HostError when none becomes free, or the monitor does not add one; UnsupportedError when an older urunc has created the container;
- *   WrongStateError when its monitor has exited
+ *   WrongStateError when its monitor has exited, or `delete` has removed it meanwhile
  */
 export async function takeExecPort(
   { id, path }: ContainerDirectory,
@@ -81,9 +81,10 @@ interface PortedGuest extends RunningGuest {
 
 async function tryPort(guest: PortedGuest, index: number): Promise<ExecPort | undefined> {
   const { id, directory, handed } = guest;
-  const lock = open(`${directory}/${index}.lock`, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600);
+  let lock: number | undefined;
   let fd: number | undefined;
   try {
+    lock = open(`${directory}/${index}.lock`, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600);
     flock(lock, LOCK_EX | LOCK_NB);
     await addIfMissing(guest, index);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -91,12 +92,17 @@ async function tryPort(guest: PortedGuest, index: number): Promise<ExecPort | un
     return { socket: fd, lock, handed };
   } catch (error) {
     if (fd !== undefined) close(fd);
-    close(lock);
-    if (!(error instanceof LinuxError)) throw error;
+    if (lock !== undefined) close(lock);
     // Another has it; or its monitor does not take connections that were made and given up.
-    if (error.code === "EAGAIN") return undefined;
-    throw error.code === "ECONNREFUSED" ? ended(id) : error;
+    if (error instanceof LinuxError && error.code === "EAGAIN") return undefined;
+    throw hasEnded(error) ? ended(id) : error;
   }
+}
+
+/** Of the guest: nobody listens any more, or `delete` has removed the files already. */
+function hasEnded(error: unknown): boolean {
+  return error instanceof WrongStateError ||
+    error instanceof LinuxError && ["ECONNREFUSED", "ENOENT"].includes(error.code);
 }
 
 /**
@@ -107,7 +113,7 @@ async function addIfMissing({ directory, monitor, controlSocket }: PortedGuest, 
   const file = execPortToAdd(directory, index);
   if (!isThere(file)) return;
   await monitorByName(monitor).addPort?.({ controlSocket }, index);
-  Deno.removeSync(file);
+  removeIfThere(file);
 }
 
 function exhausted(subject: string, count: number): HostError {

@@ -213,7 +213,8 @@ export interface Monitor extends BootingMonitor {
   stop?(guest: RunningGuest): Promise<StopOutcome>;
   /**
    * Gives a running guest one of the ports of `execLater`. One that it has already is not an error. Not pure,
-   * as `stop`, but that it throws HostError when the monitor does not do it.
+   * as `stop`, but that it throws HostError when the monitor does not do it, and WrongStateError
+   * when that has exited.
    *
    * @param index counted from the first of `exec`
    */

@@ -37,6 +37,13 @@ export class RefusedCommand extends Error {
   }
 }
 
+/** The monitor has exited, or has closed its end of the connection. */
+export class ClosedControl extends Error {
+  constructor() {
+    super("the monitor closed its control socket");
+  }
+}
+
 function describedBy(error: unknown): string {
   const { desc } = (error ?? {}) as { desc?: unknown };
   return typeof desc === "string" ? desc.slice(0, LONGEST_DESCRIPTION) : "";
@@ -119,7 +126,7 @@ export class Control implements Disposable {
       const [events] = await pollAsync([{ fd: this.#fd, events: POLLIN }], left);
       if (events === 0) continue;
       const count = recv(this.#fd, buffer, MSG_DONTWAIT);
-      if (count === 0) throw new Error("the monitor closed its control socket");
+      if (count === 0) throw new ClosedControl();
       this.#messages.push(...this.#reader.feed(buffer.subarray(0, count)));
     }
   }

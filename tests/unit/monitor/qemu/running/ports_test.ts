@@ -1,6 +1,6 @@
 /** A port that is added to a running guest. */
 import assert from "node:assert/strict";
-import { HostError } from "../../../../../lib/errors.ts";
+import { HostError, WrongStateError } from "../../../../../lib/errors.ts";
 import { addPort } from "../../../../../lib/monitor/qemu/running/ports.ts";
 import { askMonitor, type FakeMonitor, OK } from "../../../../support/control_socket.ts";
 
@@ -55,5 +55,23 @@ Deno.test("a monitor that does not add it, or lies, is an error soon", async () 
     assert.ok(outcome instanceof HostError);
     assert.match(outcome.message, reason);
     assert.ok(milliseconds < 3500 * allowance, `${milliseconds} ms`);
+  }
+});
+
+Deno.test("one that has exited, before or meanwhile, is said to have", async () => {
+  const exits = () => Promise.reject(new Error("exits"));
+  const { outcome: meanwhile } = await add({ answer: exits });
+  const { outcome: before } = await askMonitor({ accepts: 0 }, ({ controlSocket }) => {
+    const gone = `${controlSocket}.gone`;
+    Deno.listen({ transport: "unix", path: gone }).close();
+    return addPort({ controlSocket: gone }, 5).catch((error) => error);
+  });
+  const { outcome: deleted } = await askMonitor(
+    { accepts: 0 },
+    ({ controlSocket }) => addPort({ controlSocket: `${controlSocket}.no` }, 5).catch((it) => it),
+  );
+  for (const outcome of [meanwhile, before, deleted]) {
+    assert.ok(outcome instanceof WrongStateError, `${outcome}`);
+    assert.match(outcome.message, /add a port to the guest exec.5: its monitor has exited$/);
   }
 });
