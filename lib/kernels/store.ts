@@ -106,6 +106,7 @@ export class KernelStore {
       return { name, path, record };
     } finally {
       removeIfThere(unfinished, { recursive: true });
+      this.#removeEmpty();
     }
   }
 
@@ -121,6 +122,12 @@ export class KernelStore {
     const unfinished = Deno.makeTempDirSync({ dir: this.root, prefix: UNFINISHED });
     Deno.renameSync(path, unfinished);
     Deno.removeSync(unfinished, { recursive: true });
+    this.#removeEmpty();
+  }
+
+  /** Without a kernel nothing is left of it. */
+  #removeEmpty(): void {
+    if ([...Deno.readDirSync(this.root)].length === 0) Deno.removeSync(this.root);
   }
 
   #pathOf(name: string): string {

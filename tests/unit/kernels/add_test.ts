@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { addKernel } from "../../../lib/kernels/add.ts";
+import { exists } from "../../../lib/os/files.ts";
 import { KernelStore } from "../../../lib/kernels/store.ts";
 import { makeBzImage, makeElf } from "../../support/kernels.ts";
 
@@ -182,6 +183,18 @@ Deno.test("what is not a kernel is refused as what it is", async () => {
   await requireRefused({ image: new TextEncoder().encode("hello\n") }, /it is a text/);
   await requireRefused({ image: new Uint8Array() }, /it is an empty file/);
   await requireRefused({ image: makeBzImage() }, /does not say which release/);
+});
+
+Deno.test("nothing is left of the store without a kernel", async () => {
+  await withDistribution({}, async (root, store) => {
+    const kernel = { file: fileIn(root) };
+    await addKernel(store, kernel);
+    store.remove(RELEASE);
+    assert.equal(exists(store.root), false);
+    Deno.writeTextFileSync(kernel.file, "hello");
+    await assert.rejects(addKernel(store, kernel));
+    assert.equal(exists(store.root), false);
+  });
 });
 
 Deno.test("a kernel without a driver for the channel is refused", async () => {
