@@ -1,9 +1,9 @@
 /** Further processes of guests with an agent: ctr's, and those that Kubernetes' probes and kubectl ask for. */
 import assert from "node:assert/strict";
-import { CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
+import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
 import { linuxImage } from "../../support/guest_images.ts";
 import { Pod } from "../../support/pod.ts";
-import { waitFor } from "../../support/process.ts";
+import { childrenOf, isAlive, readCommandLine, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { assertNothingLeft, collectEvents, LINUX } from "./_common.ts";
@@ -121,6 +121,94 @@ testIf("CRI: exec probes, kubectl exec with and without a terminal, and attach o
   });
   assert.match(attached.stdout, /first\n$/);
   assert.equal(await pod.logsWith("guest", "over"), "up\nfirst\nover\n");
+  await pod.stopAndRemove(id, 0);
+  await pod.remove();
+  await assertNothingLeft(it);
+});
+
+/** Prints more than anybody reads, and goes on. */
+const FLOOD = sh("while :; do echo flood; done");
+const SLEEP = sh("exec busybox sleep 1000");
+
+/**
+ * Waits until a shim has so many relays.
+ *
+ * @returns its pid, and those of all processes that it has started: relays, waiters, and their monitors
+ */
+async function waitForRelays(it: Containerd, count: number): Promise<[number, number[]]> {
+  return await waitFor(() => {
+    for (const shim of it.shims()) {
+      const children = childrenOf(shim);
+      const relays = children.filter((pid) => readCommandLine(pid)[0] === "urunc-relay");
+      if (relays.length < count) continue;
+      return [shim, children.flatMap((pid) => [pid, ...childrenOf(pid)])] as [number, number[]];
+    }
+  }, { timeoutSeconds: 30, what: `${count} relays` });
+}
+
+testIf("ctr: a shim that is killed while processes run in its guest leaves nothing", {
+  needs: [...CONTAINERD_NEEDS, ...GUEST_NEEDS],
+  timeoutSeconds: 90,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startContainerd(scope);
+  await it.makeImage(LINUX, await linux(scope));
+  const runBox = () =>
+    it.ctrRun(["--detach", "--env=PATH=/bin", "--null-io"], LINUX, "box", SLEEP, { check: true });
+  const exec = (id: string, command: string[]) =>
+    it.ctr(["task", "exec", "--exec-id", id, "box", ...command], { timeoutSeconds: 60 });
+  await runBox();
+  assert.equal((await exec("first", ["busybox", "true"])).code, 0);
+  const running = [exec("sleeps", SLEEP), exec("floods", FLOOD)];
+  const [shim, processes] = await waitForRelays(it, running.length);
+  await waitFor(async () => {
+    const { stdout } = await it.ctr(["task", "ps", "box"], { check: true });
+    return /sleeps/.test(stdout) && /floods/.test(stdout);
+  }, { timeoutSeconds: 20, what: "both in the list" });
+  // Two relays, the waiter and the monitor.
+  assert.ok(processes.length >= 4, `${processes}`);
+
+  Deno.kill(shim, "SIGKILL");
+  for (const { code } of await Promise.all(running)) assert.notEqual(code, 0);
+  await waitFor(() => !processes.some(isAlive), {
+    timeoutSeconds: 20,
+    what: "the end of guest and relays",
+  });
+  await assertNothingLeft(it);
+  await it.ctr(["containers", "delete", "box"], { check: true });
+  // Its name is free, and that of a process in it.
+  await runBox();
+  assert.equal((await exec("sleeps", sh("exit 6"))).code, 6);
+  await it.ctr(["task", "rm", "--force", "box"], { check: true });
+  await it.ctr(["containers", "delete", "box"], { check: true });
+  await assertNothingLeft(it);
+});
+
+testIf("CRI: a shim that is killed while processes run in its guest leaves nothing", {
+  needs: [...CRI_NEEDS, ...GUEST_NEEDS],
+  skip: missingPlugins(),
+  timeoutSeconds: 90,
+}, async () => {
+  await using scope = new Scope();
+  const it = await startWithCri(scope, false, "kvm");
+  await it.makeImage(LINUX, await linux(scope));
+  const pod = await Pod.run(scope, it);
+  const { cri } = pod;
+  const envs = [{ key: "PATH", value: "/bin" }];
+  const id = await pod.start("guest", { image: LINUX, command: SLEEP, envs });
+  assert.equal((await cri.exec(id, ["busybox", "true"])).exitCode, 0);
+  const probe = cri.exec(id, SLEEP).then(() => undefined, (error: Error) => error.message);
+  const url = await cri.execUrl(id, sh("echo up; exec busybox sleep 1000"));
+  const remote = remoteCommand(it, url, {});
+  const [shim, processes] = await waitForRelays(it, 2);
+
+  Deno.kill(shim, "SIGKILL");
+  assert.notEqual(await probe, undefined);
+  assert.notEqual((await remote).code, 0);
+  await waitFor(() => !processes.some(isAlive), {
+    timeoutSeconds: 20,
+    what: "the end of guest and relays",
+  });
   await pod.stopAndRemove(id, 0);
   await pod.remove();
   await assertNothingLeft(it);
