@@ -151,8 +151,8 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/monitor/signals.ts": "effectOf numberOf parseSignal requireSignal",
   "lib/network/arrival.ts": "hasAddress",
   "lib/network/choose.ts":
-    "bestRoute chooseInterface factsOf isEthernet linkLocalOf metricOf onlyAddressed refusal requireEthernet usableAddresses",
-  "lib/network/discover.ts": "readNetwork readTables tapsIn",
+    "bestRoute chooseInterface factsOf filtered isEthernet linkLocalOf metricOf onlyAddressed refusal requireEthernet usableAddresses",
+  "lib/network/discover.ts": "foreignIn readNetwork readTables tapsIn",
   "lib/network/filter_program.ts": "add filterProgram linkLocal requireMac requireOneOf",
   "lib/network/forwarding.ts": "file isForwarding",
   "lib/network/link.ts": "findLink keepQuiet linkUp requireLink setAlias setMtu",
@@ -161,7 +161,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/network/packet_program.ts":
     "addressOnStack call compute copy end exit jump jumpIf jumpUnless load networkOrder read set",
   "lib/network/redirect.ts":
-    "attachIngress attachProgram filterGuest ingressOwner removeOurs shareIngress",
+    "attachIngress attachProgram filterGuest ingressOwners ownerOf removeOurs shareIngress",
   "lib/network/share_program.ts": "lookUp shareProgram",
   "lib/network/tap.ts": "attach attachTap createTap linkExists openTun removeStaleTap",
   "lib/oci/annotations.ts": "containerName isOfCrio isOfPod isSandbox",

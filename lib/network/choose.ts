@@ -22,6 +22,8 @@ export interface NetworkTables {
   addresses: LinkAddress[];
   routes: DefaultRoute[];
   staticRoutes?: (StaticRoute & { index: number })[];
+  /** By the index of an interface: what another program filters its incoming packets by. */
+  foreignFilters?: Map<number, string>;
 }
 
 /** The most that a guest gets: half of QEMU's bus is for disks and what else a guest needs. */
@@ -42,14 +44,15 @@ export function chooseInterface(tables: NetworkTables): NetworkFacts | undefined
     onlyAddressed(links, tables.addresses);
   if (clear !== undefined) requireEthernet(clear);
   const isAddressed = (link: Link) => usableAddresses(link, tables.addresses).length > 0;
-  const first = clear ?? links.find((it) => isAddressed(it) && refusal(it, []) === undefined);
+  const possible = links.filter((it) => isAddressed(it) && refusal(it, []) === undefined);
+  const first = clear ?? possible.find((it) => filtered(it, tables) === undefined) ?? possible[0];
   if (first === undefined) return undefined;
 
   const taken = [first];
   const others: OtherInterface[] = [];
   for (const link of links) {
     if (link === first) continue;
-    const reason = refusal(link, taken);
+    const reason = refusal(link, taken) ?? filtered(link, tables);
     if (reason === undefined) taken.push(link);
     else if (isAddressed(link)) others.push({ name: link.name, reason });
   }
@@ -91,6 +94,12 @@ function refusal(link: Link, taken: Link[]): string | undefined {
   if (same !== undefined) return `its hardware address is that of ${same.name}`;
   if (taken.length >= MOST_INTERFACES) return `a guest has at most ${MOST_INTERFACES}`;
   return undefined;
+}
+
+/** Why what comes in by an interface cannot be redirected; undefined: it can. */
+function filtered({ index }: Link, { foreignFilters }: NetworkTables): string | undefined {
+  const by = foreignFilters?.get(index);
+  return by && `another program filters its incoming packets (${by})`;
 }
 
 function factsOf(link: Link, tables: NetworkTables): InterfaceFacts {

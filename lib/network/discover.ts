@@ -7,6 +7,7 @@ import { listRoutes, parseDefaultRoutes, parseStaticRoute } from "../protocol/ne
 import { NetlinkSocket } from "../protocol/netlink/socket.ts";
 import { isTapName } from "./names.ts";
 import { tapOwner, TUN_KIND } from "./owner.ts";
+import { type IngressOwner, ingressOwners } from "./redirect.ts";
 import type { FoundTap, NetworkFacts } from "./types.ts";
 
 /**
@@ -19,11 +20,20 @@ import type { FoundTap, NetworkFacts } from "./types.ts";
 export function readNetwork(): NetworkFacts | undefined {
   using socket = new NetlinkSocket();
   const tables = readTables(socket);
-  const network = chooseInterface(tables);
+  const ingress = ingressOwners(socket, tables.links);
+  const network = chooseInterface({ ...tables, foreignFilters: foreignIn(ingress) });
   if (network === undefined) return undefined;
   const taps = tapsIn(tables);
   const forwarding = isForwarding(network.name);
   return { ...network, forwarding, ...(taps.length > 0 && { taps }) };
+}
+
+function foreignIn(ingress: Map<number, IngressOwner>): Map<number, string> {
+  const foreign = new Map<number, string>();
+  for (const [index, owner] of ingress) {
+    if (typeof owner !== "string") foreign.set(index, owner.foreign);
+  }
+  return foreign;
 }
 
 function tapsIn({ links }: NetworkTables): FoundTap[] {

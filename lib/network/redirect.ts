@@ -31,6 +31,12 @@ const SHARE_PROGRAM = "urunc_share";
 const FILTER_PROGRAM = "urunc_filter";
 
 /**
+ * Who has an ingress qdisc. `nobody`: it has no filter, and so does nothing; it is replaced, as what is
+ * `ours` is. `foreign` says what of it another program has made.
+ */
+export type IngressOwner = "nobody" | "ours" | { foreign: string };
+
+/**
  * Sends every packet that comes in by one interface out of the other, past the namespace's own
  * network stack. What an earlier container left on `from` is replaced.
  *
@@ -142,15 +148,16 @@ function attachIngress(
 export function removeIngress(name: string): boolean {
   using socket = new NetlinkSocket();
   const link = findLink(socket, name);
-  if (link === undefined || ingressOwner(socket, link) !== "ours") return false;
+  const owner = link === undefined ? undefined : ownerOf(socket, link);
+  if (link === undefined || typeof owner !== "string") return false;
   socket.request(deleteIngressQdisc(link.index), "remove ingress qdisc from", name);
   return true;
 }
 
 function removeOurs(socket: NetlinkSocket, link: Link): void {
-  const owner = ingressOwner(socket, link);
-  if (owner === "nobody") return;
-  if (owner === "ours") {
+  const owner = ownerOf(socket, link);
+  if (owner === undefined) return;
+  if (typeof owner === "string") {
     socket.request(deleteIngressQdisc(link.index), "remove ingress qdisc from", link.name);
     return;
   }
@@ -162,20 +169,40 @@ function removeOurs(socket: NetlinkSocket, link: Link): void {
   });
 }
 
-/** Who attached the ingress qdisc; one without any filter does nothing and counts as ours. */
-function ingressOwner(
-  socket: NetlinkSocket,
-  link: Link,
-): "nobody" | "ours" | { foreign: string } {
-  const qdisc = socket.dump(listQdiscs(link.index), "list qdiscs of", link.name)
+function ownerOf(socket: NetlinkSocket, link: Link): IngressOwner | undefined {
+  return ingressOwners(socket, [link]).get(link.index);
+}
+
+/**
+ * Finds who filters what comes in by interfaces of the socket's network namespace.
+ *
+ * @returns by the index of an interface; interfaces without an ingress qdisc are not in it
+ * @throws {LinuxError} when the kernel refuses to list
+ */
+export function ingressOwners(socket: NetlinkSocket, links: Link[]): Map<number, IngressOwner> {
+  const qdiscs = socket.dump(listQdiscs(), "list qdiscs")
     .filter((message) => message.type === RTM_NEWQDISC)
     .map(parseTrafficControl)
-    .find(({ index, handle }) => index === link.index && handle === TC_H_INGRESS_HANDLE);
-  if (qdisc === undefined) return "nobody";
-  if (qdisc.kind !== "ingress") return { foreign: `qdisc ${qdisc.kind}` };
-  const foreign = socket.dump(listIngressFilters(link.index), "list filters of", link.name)
+    .filter(({ handle }) => handle === TC_H_INGRESS_HANDLE);
+  const owners = new Map<number, IngressOwner>();
+  for (const link of links) {
+    const qdisc = qdiscs.find(({ index }) => index === link.index);
+    if (qdisc === undefined) continue;
+    const owner = qdisc.kind === "ingress" ? filtersOwner(socket, link) : foreignQdisc(qdisc.kind);
+    owners.set(link.index, owner);
+  }
+  return owners;
+}
+
+function foreignQdisc(kind: string): IngressOwner {
+  return { foreign: `qdisc ${kind}` };
+}
+
+function filtersOwner(socket: NetlinkSocket, link: Link): IngressOwner {
+  const filters = socket.dump(listIngressFilters(link.index), "list filters of", link.name)
     .filter((message) => message.type === RTM_NEWTFILTER)
-    .map(parseTrafficControl)
-    .find(({ priority }) => priority !== FILTER_PRIORITY);
-  return foreign ? { foreign: `${foreign.kind} of priority ${foreign.priority}` } : "ours";
+    .map(parseTrafficControl);
+  const foreign = filters.find(({ priority }) => priority !== FILTER_PRIORITY);
+  if (foreign !== undefined) return { foreign: `${foreign.kind} of priority ${foreign.priority}` };
+  return filters.length === 0 ? "nobody" : "ours";
 }

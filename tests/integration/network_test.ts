@@ -179,6 +179,36 @@ for (const { what, setUp, expected } of discoveries) {
   });
 }
 
+testIf("readNetwork: who filters what comes in by an interface", { needs }, async () => {
+  await using scope = new Scope();
+  const { container, host } = await makePair(scope);
+  for (const name of ["net1", "net2", "net3", "net4"]) {
+    await container.setUp(
+      `ip link add ${name} type veth peer name p-${name} netns ${host.name}`,
+      `ip address add 10.7.${name.at(-1)}.2/24 dev ${name}`,
+      `ip link set ${name} up`,
+    );
+  }
+  await container.setUp(
+    "tc qdisc add dev net1 clsact",
+    "tc qdisc add dev net2 ingress",
+    "tc filter add dev net2 ingress protocol ip prio 7 u32 match u32 0 0 action mirred egress mirror dev lo",
+    "tc qdisc add dev net3 ingress",
+  );
+  await container.succeed(["redirectIngress", { from: "net4", to: "net3" }]);
+  const [facts] = await container.succeed(["readNetwork"]) as [NetworkFacts];
+  assert.equal(facts.name, "eth0");
+  // An empty one is in nobody's use.
+  assert.deepEqual(facts.further?.map(({ name }) => name), ["net3", "net4"]);
+  assert.deepEqual(
+    facts.others,
+    [["net1", "qdisc clsact"], ["net2", "u32 of priority 7"]].map(([name, by]) => ({
+      name,
+      reason: `another program filters its incoming packets (${by})`,
+    })),
+  );
+});
+
 testIf("createTap makes a persistent tap of the given owner and MTU", { needs }, async () => {
   await using scope = new Scope();
   const namespace = await Namespace.make(scope);

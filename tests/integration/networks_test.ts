@@ -122,6 +122,34 @@ testIf("networks: what an earlier guest with more of them left is taken away", {
   assert.equal(await pod.snapshot(), before);
 });
 
+testIf(
+  "networks: an interface that another program filters is left to it, unless it is the first",
+  {
+    needs: NEEDS,
+    timeoutSeconds: 120,
+  },
+  async () => {
+    await using scope = new Scope();
+    const { pod } = await makeNetworks(scope);
+    const guest = await linuxGuest(scope, pod);
+    await pod.setUp("tc qdisc add dev eth1 clsact");
+    const before = await pod.snapshot();
+    const created = await guest.create();
+    assertSucceeded(created);
+    assert.match(
+      created.stderr,
+      /not connected: eth1 \(another program filters its incoming packets \(qdisc clsact\)\)/,
+    );
+    assert.deepEqual(await programsOf(pod, "eth0", "tap0_urunc"), ["urunc_share", "urunc_filter"]);
+    assertSucceeded(await guest.delete("--force"));
+    assert.equal(await pod.snapshot(), before);
+
+    await pod.setUp("tc qdisc del dev eth1 clsact", "tc qdisc add dev eth0 clsact");
+    assertFailed(await guest.create(), ["eth0", "another program filters its incoming packets"]);
+    assertNothingLeft(guest);
+  },
+);
+
 testIf("networks: a guest can be deleted when one of its interfaces is gone", {
   needs: NEEDS,
   timeoutSeconds: 120,

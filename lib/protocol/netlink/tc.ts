@@ -80,9 +80,9 @@ export function deleteIngressQdisc(index: number): Request {
   };
 }
 
-/** Asks for the qdiscs (send as a dump; kernels answer with those of every interface). */
-export function listQdiscs(index: number): Request {
-  return { type: RTM_GETQDISC, payload: tcmsg({ index }) };
+/** Asks for the qdiscs of every interface (send as a dump; kernels do not heed an index). */
+export function listQdiscs(): Request {
+  return { type: RTM_GETQDISC, payload: tcmsg({ index: 0 }) };
 }
 
 /** Asks for the filters of an interface's ingress qdisc (send as a dump). */

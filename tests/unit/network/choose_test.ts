@@ -118,6 +118,31 @@ Deno.test("chooseInterface leaves out what a guest cannot have beside the first,
   }
 });
 
+Deno.test("chooseInterface leaves further interfaces to programs that filter what comes in by them", () => {
+  const links = [lo, ethernet(2), ethernet(3), ethernet(4)];
+  const addresses = [2, 3, 4].map((index) => inet(index, `10.0.${index}.2`));
+  const foreignFilters = new Map([[2, "bpf of priority 1"], [3, "qdisc clsact"]]);
+  const namesOf = ({ name, further = [], others = [] }: NetworkFacts) => [
+    name,
+    further.map((it) => it.name),
+    others.map((it) => it.name),
+  ];
+  const facts = choose({ links, addresses, foreignFilters, routes: [route(4, 0)] })!;
+  assert.deepEqual(namesOf(facts), ["eth4", [], ["eth2", "eth3"]]);
+  assert.equal(
+    facts.others![1]!.reason,
+    "another program filters its incoming packets (qdisc clsact)",
+  );
+  // The first is what a guest is reached by: connecting it fails, and says so.
+  const first = choose({ links, addresses, foreignFilters, routes: [route(2, 0)] })!;
+  assert.deepEqual(namesOf(first), ["eth2", ["eth4"], ["eth3"]]);
+  // Unless none is said to be the first.
+  assert.deepEqual(namesOf(choose({ links, addresses, foreignFilters })!), [
+    ...["eth4", [], ["eth2", "eth3"]],
+  ]);
+  assert.equal(choose({ links: links.slice(0, 3), addresses, foreignFilters })!.name, "eth2");
+});
+
 Deno.test("chooseInterface leaves the packets of a VLAN to it", () => {
   const links = [ethernet(2), ethernet(3, { lower: 2, mac: ethernet(9).mac }), ethernet(4)];
   const addresses = links.map(({ index }) => inet(index, `10.0.${index}.2`));
