@@ -152,7 +152,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/network/arrival.ts": "hasAddress",
   "lib/network/choose.ts":
     "bestRoute chooseInterface factsOf filtered isEthernet linkLocalOf metricOf onlyAddressed refusal requireEthernet usableAddresses",
-  "lib/network/discover.ts": "foreignIn readNetwork readTables tapsIn",
+  "lib/network/discover.ts": "foreignIn readNetwork readTables redirectedIn tapsIn",
   "lib/network/filter_program.ts": "add filterProgram linkLocal requireMac requireOneOf",
   "lib/network/forwarding.ts": "file isForwarding",
   "lib/network/link.ts": "findLink keepQuiet linkUp requireLink setAlias setMtu",

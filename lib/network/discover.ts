@@ -24,8 +24,14 @@ export function readNetwork(): NetworkFacts | undefined {
   const network = chooseInterface({ ...tables, foreignFilters: foreignIn(ingress) });
   if (network === undefined) return undefined;
   const taps = tapsIn(tables);
+  const redirected = redirectedIn(tables, ingress);
   const forwarding = isForwarding(network.name);
-  return { ...network, forwarding, ...(taps.length > 0 && { taps }) };
+  return {
+    ...network,
+    forwarding,
+    ...(taps.length > 0 && { taps }),
+    ...(redirected.length > 0 && { redirected }),
+  };
 }
 
 function foreignIn(ingress: Map<number, IngressOwner>): Map<number, string> {
@@ -34,6 +40,12 @@ function foreignIn(ingress: Map<number, IngressOwner>): Map<number, string> {
     if (typeof owner !== "string") foreign.set(index, owner.foreign);
   }
   return foreign;
+}
+
+/** Without taps, whose filters go with them. */
+function redirectedIn({ links }: NetworkTables, ingress: Map<number, IngressOwner>): string[] {
+  return links.filter(({ index, kind }) => ingress.get(index) === "ours" && kind !== TUN_KIND)
+    .map(({ name }) => name);
 }
 
 function tapsIn({ links }: NetworkTables): FoundTap[] {

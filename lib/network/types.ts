@@ -34,6 +34,8 @@ export interface NetworkFacts extends InterfaceFacts {
   forwarding?: boolean;
   /** Those that are in the namespace already; absent when there are none. */
   taps?: FoundTap[];
+  /** Interfaces whose incoming packets are redirected to a guest already; absent when there are none. */
+  redirected?: string[];
 }
 
 /** An interface that is not connected. */

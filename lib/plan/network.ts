@@ -90,13 +90,15 @@ export function onlyFirst({ further = [], ...network }: NetworkFacts): NetworkFa
 export function planNetwork(network: NetworkFacts, input: NetworkInput): Step[] {
   const taken = takenInterfaces(network);
   const names = taken.map(({ tap }) => tap);
-  const found = network.taps ?? [];
+  const { taps: found = [], redirected = [] } = network;
   return [
     // An earlier guest may have had more.
     ...[...new Set([...names, ...found.map(({ name }) => name)])].map((name): Step => {
       const owner = found.find((it) => it.name === name)?.owner;
       return { step: "removeStaleTap", name, ...(owner !== undefined && { owner }) };
     }),
+    // Of a guest whose taps are removed by now; also by interfaces that this one does not take over.
+    ...redirected.map((from): Step => ({ step: "removeIngress", from })),
     ...taken.flatMap((it) => interfaceSteps(it, input)),
   ];
 }

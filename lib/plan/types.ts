@@ -53,6 +53,8 @@ export type StepBody =
   | { step: "runHooks"; name: "createContainer" | "startContainer"; hooks: Hook[] }
   /** Removes a tap of this name that an earlier, killed container left behind. */
   | { step: "removeStaleTap"; name: string; owner?: TapOwner }
+  /** Undoes what such a container did to the packets that come in by an interface. */
+  | { step: "removeIngress"; from: string }
   | { step: "createTap"; name: string; uid: number; gid: number; mtu: number; cgroup?: string }
   /** tc ingress on `from` sends every packet out of `to`. */
   | { step: "redirect"; from: string; to: string }

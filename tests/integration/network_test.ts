@@ -207,6 +207,7 @@ testIf("readNetwork: who filters what comes in by an interface", { needs }, asyn
       reason: `another program filters its incoming packets (${by})`,
     })),
   );
+  assert.deepEqual(facts.redirected, ["net4"]);
 });
 
 testIf("createTap makes a persistent tap of the given owner and MTU", { needs }, async () => {

@@ -123,6 +123,32 @@ testIf("networks: what an earlier guest with more of them left is taken away", {
 });
 
 testIf(
+  "networks: what comes in by an interface reaches others again, when its guest was not deleted",
+  {
+    needs: NEEDS,
+    timeoutSeconds: 120,
+  },
+  async () => {
+    await using scope = new Scope();
+    const { pod } = await makeNetworks(scope);
+    const before = await pod.snapshot();
+    const [first, next] = [await linuxGuest(scope, pod), await linuxGuest(scope, pod, "none")];
+    await first.mustStart();
+    assertSucceeded(await first.kill("KILL"));
+    await first.waitForStatus("stopped");
+    assert.deepEqual(await programsOf(pod, "eth0", "eth1"), ["urunc_share", "urunc_share"]);
+
+    await next.mustCreate();
+    assert.deepEqual(await programsOf(pod, "eth0", "eth1"), ["urunc_share", "none"]);
+    assert.equal(await pod.look("tc qdisc show dev eth1 ingress"), "");
+    assertSucceeded(await first.delete());
+    assert.deepEqual(await programsOf(pod, "eth0", "eth1"), ["urunc_share", "none"]);
+    assertSucceeded(await next.delete("--force"));
+    assert.equal(await pod.snapshot(), before);
+  },
+);
+
+testIf(
   "networks: an interface that another program filters is left to it, unless it is the first",
   {
     needs: NEEDS,

@@ -35,6 +35,7 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   sysctl: namespaces("sysctls are set in the container's namespaces"),
   runHooks: at("hooks", "hooks run in their order"),
   removeStaleTap: at("pod_network", "a guest that ended makes room"),
+  removeIngress: at("networks", "networks: "),
   createTap: at("pod_network", "a guest shares the interface"),
   redirect: at("pod_network", "all packets of a namespace"),
   share: at("pod_network", "a guest shares the interface"),

@@ -3,12 +3,18 @@ import { attachTap, createTap, removeStaleTap } from "../../network/tap.ts";
 import { setForwarding } from "../../network/forwarding.ts";
 import { giveAddress, linkUp } from "../../network/link.ts";
 import { masquerade } from "../../network/masquerade.ts";
-import { filterGuest, redirectIngress, shareIngress } from "../../network/redirect.ts";
+import {
+  filterGuest,
+  redirectIngress,
+  removeIngress,
+  shareIngress,
+} from "../../network/redirect.ts";
 import type { StepHandlers } from "../context.ts";
 
 /** The tap, and how packets reach it. All in the network namespace of the calling thread. */
 export const NETWORK_STEPS: StepHandlers<
   | "removeStaleTap"
+  | "removeIngress"
   | "createTap"
   | "attachTap"
   | "redirect"
@@ -21,6 +27,10 @@ export const NETWORK_STEPS: StepHandlers<
 > = {
   removeStaleTap({ name, owner }) {
     removeStaleTap(name, owner);
+  },
+
+  removeIngress({ from }) {
+    removeIngress(from);
   },
 
   createTap({ name, uid, gid, mtu, cgroup }) {

@@ -598,3 +598,13 @@ Deno.test("taps of an earlier guest that had more go as well", () => {
     { step: "removeStaleTap", name: "tap2_urunc", owner },
   ]);
 });
+
+Deno.test("redirections of an earlier guest go after its taps, whatever this one takes over", () => {
+  const network = { ...NETWORK, redirected: ["eth0", "net1"] };
+  const { steps } = planLaunch(launchInputOf({ network })).plan;
+  assert.deepEqual(find(steps, "removeIngress").map(({ from }) => from), ["eth0", "net1"]);
+  const names = steps.map(({ step }) => step);
+  const [tap, ingress] = [names.lastIndexOf("removeStaleTap"), names.indexOf("removeIngress")];
+  assert.ok(tap >= 0 && tap < ingress, "a guest that lives is found by its tap before");
+  assert.ok(names.lastIndexOf("removeIngress") < names.indexOf("createTap"));
+});
