@@ -90,6 +90,33 @@ testIf("a snapshot can be written to when that is allowed, and not before", {
   unmountRootfs(root);
 });
 
+testIf("nothing runs on the host of a directory that a guest writes to, whatever hooks had of it", {
+  needs,
+}, async () => {
+  await using scope = new Scope();
+  const { image, root } = await prepare(scope);
+  const directory = await scope.temporaryDirectory("snapshot");
+  for (const name of ["upper", "work"]) await Deno.mkdir(`${directory}/${name}`);
+  const options = [
+    `lowerdir=${image.source}`,
+    `upperdir=${directory}/upper`,
+    `workdir=${directory}/work`,
+  ];
+  for (const one of [image, { type: "overlay", source: "overlay", target: "", options }]) {
+    for (const before of ["reading", "hooks"] as const) {
+      await mountRootfs([one], root);
+      await remountRootfs([one], root, before);
+      await remountRootfs([one], root, "writing", before);
+      await Deno.writeTextFile(`${root}/new`, "new");
+      const has = optionsAt(root);
+      for (const wanted of forGuests) {
+        assert(has.includes(wanted), `${one.type}, ${before}: ${wanted} of ${has}`);
+      }
+      unmountRootfs(root);
+    }
+  }
+});
+
 /** A file system that asks the kernel to panic, with a program, as a guest may leave it. */
 async function fileSystem(scope: Scope): Promise<{ mounts: RootfsMount[]; root: string }> {
   const directory = await scope.temporaryDirectory("filesystem");

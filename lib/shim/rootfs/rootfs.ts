@@ -38,12 +38,15 @@ const MAXIMUM_DATA = 4095;
  *
  * - `reading`: what a guest boots from, and what says whether it is one;
  * - `hooks`: the caller's programs, besides;
- * - `writing`: a disk image in it, which a guest writes to;
+ * - `writing`: a disk image in it that a guest writes to, or all of it when it is shared with a guest;
  * - `ordinary`: a container on the host's kernel, for which everything is as the snapshotter says.
  */
 export type RootfsPurpose = "reading" | "hooks" | "writing" | "ordinary";
 
-/** Nothing of a guest's image runs on the host, and none of its nodes is opened there. */
+/**
+ * Nothing of a guest's image runs on the host, and none of its nodes is opened there: a guest that shares its
+ * root may make any file executable and set its set-user-ID bit.
+ */
 const RESTRICTED = ["nosuid", "nodev", "noexec"];
 
 /**
@@ -84,14 +87,16 @@ export async function mountRootfs(mounts: RootfsMount[], directory: string): Pro
  * Makes what `mountRootfs` has mounted fit for another purpose. Nobody may use it meanwhile.
  *
  * @param mounts the same
+ * @param before what it was made fit for until now
  * @throws HostError naming the mount; LinuxError
  */
 export async function remountRootfs(
   mounts: RootfsMount[],
   directory: string,
   purpose: RootfsPurpose,
+  before: RootfsPurpose = "reading",
 ): Promise<void> {
-  if (!mounts.some((one) => differs(one, purpose))) return;
+  if (!mounts.some((one) => differs(one, before, purpose))) return;
   const [first] = mounts;
   if (mounts.length === 1 && first?.type === "overlay" && mapsFor(first, purpose) === undefined) {
     const { flags } = parseMountOptions([...first.options, ...optionsFor(first, purpose)]);
@@ -124,16 +129,16 @@ async function mountAll(
   }
 }
 
-function differs(one: RootfsMount, purpose: RootfsPurpose): boolean {
-  return optionsFor(one, purpose).join() !== optionsFor(one, "reading").join();
+function differs(one: RootfsMount, before: RootfsPurpose, purpose: RootfsPurpose): boolean {
+  return optionsFor(one, purpose).join() !== optionsFor(one, before).join();
 }
 
 /** What is added to the options that the snapshotter gives a mount. */
 function optionsFor(one: RootfsMount, purpose: RootfsPurpose): string[] {
   if (purpose === "ordinary") return [];
   if (isOfDirectories(one)) {
-    if (purpose !== "reading") return [];
-    return [...RESTRICTED, ...(one.type === "overlay" ? ["ro"] : [])];
+    if (purpose === "hooks") return [];
+    return [...RESTRICTED, ...(one.type === "overlay" && purpose === "reading" ? ["ro"] : [])];
   }
   const { always, readOnly } = UNTRUSTED[one.type] ?? { always: [], readOnly: [] };
   const writable = purpose === "writing" && !isReadOnly(one);

@@ -63,7 +63,11 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const summary = summarizeBundle(bundle);
     const configuration = () => services.configuration(options.configurationPath);
     const isOurs = isGuest(summary) || isGuestByPolicy(summary, await configuration());
-    const mountFor = (purpose: RootfsPurpose) => remountRootfs(rootfs, `${bundle}/rootfs`, purpose);
+    let mountedFor: RootfsPurpose = "reading";
+    const mountFor = async (purpose: RootfsPurpose) => {
+      await remountRootfs(rootfs, `${bundle}/rootfs`, purpose, mountedFor);
+      mountedFor = purpose;
+    };
     if (!isOurs || summary.hasHooks) await mountFor(isOurs ? "hooks" : "ordinary");
     if (isOurs) {
       const guest = {
