@@ -284,6 +284,7 @@ testIf("shared files: what cannot be shared is refused by its name", NEEDS, asyn
   const cases: [string, string][] = [
     [`${directory}/socket`, "it is a socket, whose other end is not in the guest"],
     [`${directory}/missing`, "No such file or directory"],
+    ["tmp", "its source is a relative path"],
   ];
   for (const [source, reason] of cases) {
     const container = await imageContainer(scope, "true", { mounts: [bind(source, "/x")] });
@@ -293,4 +294,21 @@ testIf("shared files: what cannot be shared is refused by its name", NEEDS, asyn
     ]);
     assertNothingLeft(container);
   }
+});
+
+testIf("shared files: what another user put in a source's place is not bound", {
+  needs: ["root"],
+}, async () => {
+  await using scope = new Scope();
+  const script = new URL("bind_shared_child.ts", import.meta.url).pathname;
+  const directory = await scope.temporaryDirectory("shared");
+  const { stdout } = await run([
+    ...["unshare", "--mount", "--propagation", "private"],
+    ...[Deno.execPath(), "run", "--allow-all", "--no-check", script, directory],
+  ], { check: true });
+  assert.deepEqual(JSON.parse(stdout), {
+    link: `${directory}/link is a symbolic link of uid 1000: name the file itself`,
+    type: `${directory}/file is not a directory any more`,
+    bound: ["in"],
+  });
 });

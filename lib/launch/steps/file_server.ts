@@ -1,5 +1,6 @@
 import {
   AF_UNIX,
+  AT_EMPTY_PATH,
   AT_FDCWD,
   AT_RECURSIVE,
   bindUnix,
@@ -7,20 +8,29 @@ import {
   close,
   connectUnix,
   fchdir,
+  fstat,
+  LinuxError,
   listen,
   MOUNT_ATTR_NODEV,
   MOUNT_ATTR_NOEXEC,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
+  O_DIRECTORY,
+  O_PATH,
+  open,
   OPEN_TREE_CLONE,
   openTree,
   read,
+  S_IFDIR,
+  S_IFMT,
+  S_IFREG,
   SOCK_STREAM,
   socket,
   socketpair,
   spawn,
   unlinkat,
 } from "../../../ffi/linux.ts";
+import { openNamed } from "../../host/named.ts";
 import { openedBy, type StepHandlers } from "../context.ts";
 import { PROGRAM } from "../programs.ts";
 import { attach } from "./root.ts";
@@ -40,7 +50,7 @@ export const FILE_SERVER_STEPS: StepHandlers<
   "bindShared" | "connectFileServer" | "startFileServer"
 > = {
   bindShared({ source, target, kind, readOnly, recursive }, context) {
-    const tree = openTree(AT_FDCWD, source, OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0));
+    const tree = cloneShared(source, kind, OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0));
     // Neither it nor what the guest puts there is executed on the host.
     const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
       (readOnly ? MOUNT_ATTR_RDONLY : 0);
@@ -76,6 +86,38 @@ export const FILE_SERVER_STEPS: StepHandlers<
     context.opened.set("serverGo", ours);
   },
 };
+
+/**
+ * Clones the mount of a file or directory. It was looked at before the plan was made, and something else may
+ * have its name by now: another container's guest may write to the directory that it is in. What counts is the
+ * file that is opened here, by no link but root's.
+ *
+ * @returns a detached mount
+ */
+function cloneShared(source: string, kind: "directory" | "file", flags: number): number {
+  if (kind === "directory") mountAutomatically(source);
+  const found = openNamed(source);
+  try {
+    if ((fstat(found).mode & S_IFMT) !== (kind === "directory" ? S_IFDIR : S_IFREG)) {
+      throw new Error(`${source} is not a ${kind} any more`);
+    }
+    return openTree(found, "", AT_EMPTY_PATH | flags);
+  } finally {
+    close(found);
+  }
+}
+
+/**
+ * Has an automounter mount a directory now, as binding it by its name would: `openNamed` only looks, for which
+ * the kernel does not ask it (fs/namei.c, follow_automount). What is there, if anything, is checked after this.
+ */
+function mountAutomatically(path: string): void {
+  try {
+    close(open(path, O_PATH | O_DIRECTORY));
+  } catch (error) {
+    if (!(error instanceof LinuxError)) throw error;
+  }
+}
 
 /** It answers by a byte, 0, and by a text when it failed: lib/build/waiter/waiter.c. */
 function waitUntilUnprivileged(connection: number): void {
