@@ -60,7 +60,8 @@ export interface FileServerInput {
  *    its flags before it can be reached. Nothing is ever mounted inside what is shared (CVE-2021-30465,
  *    CVE-2024-45310): the guest puts volumes into their places;
  * 3. the pivot, after which no path leads to the host, neither for the server nor for what starts it;
- * 4. mounts are made private after the pivot, or what the host mounts later below a volume would appear;
+ * 4. what is shared is private before it is reached, or what the host mounts later below a volume would appear
+ *    with flags of its own; all other mounts are made so after the pivot;
  * 5. the connection, while its name can still be made in the root; then the root can only be read;
  * 6. no keys and no descriptors of the caller's: it inherits what is not marked by now (CVE-2024-21626);
  * 7. the server's process, as root until it has mounted its procfs; init goes on when it has given that up;

@@ -8,9 +8,10 @@ import { FILE_SERVER_STEPS } from "../../lib/launch/steps/file_server.ts";
 import { errorMessage } from "../../lib/errors.ts";
 
 const [directory] = Deno.args;
-for (const name of ["root", "source", "other"]) Deno.mkdirSync(`${directory}/${name}`);
+for (const name of ["root", "source", "source/below", "other"]) {
+  Deno.mkdirSync(`${directory}/${name}`);
+}
 Deno.writeTextFileSync(`${directory}/file`, "");
-Deno.writeTextFileSync(`${directory}/source/in`, "");
 Deno.symlinkSync("other", `${directory}/link`);
 await new Deno.Command("chown", { args: ["-h", "1000", `${directory}/link`] }).output();
 
@@ -33,7 +34,19 @@ function bind(source: string, target: string): string {
   }
 }
 
+const mount = async (...args: string[]) => {
+  const { success } = await new Deno.Command("mount", { args }).output();
+  if (!success) throw new Error(`mount ${args.join(" ")}`);
+};
+
 const [link, type] = [bind("link", "/link"), bind("file", "/file")];
+// As systemd makes the host's mounts.
+await mount("--bind", `${directory}/source`, `${directory}/source`);
+await mount("--make-shared", `${directory}/source`);
 bind("source", "/source");
-const bound = [...Deno.readDirSync(`${directory}/root/source`)].map(({ name }) => name);
-console.log(JSON.stringify({ link, type, bound }));
+await mount("-t", "tmpfs", "tmpfs", `${directory}/source/below`);
+Deno.writeTextFileSync(`${directory}/source/below/later`, "");
+const list = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name);
+const bound = list(`${directory}/root/source`);
+const below = list(`${directory}/root/source/below`);
+console.log(JSON.stringify({ link, type, bound, below }));

@@ -15,6 +15,8 @@ import {
   MOUNT_ATTR_NOEXEC,
   MOUNT_ATTR_NOSUID,
   MOUNT_ATTR_RDONLY,
+  mountSetattr,
+  MS_PRIVATE,
   O_DIRECTORY,
   O_PATH,
   open,
@@ -51,6 +53,11 @@ export const FILE_SERVER_STEPS: StepHandlers<
 > = {
   bindShared({ source, target, kind, readOnly, recursive }, context) {
     const tree = cloneShared(source, kind, OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0));
+    // Before it has a place: what the host mounts below the source from then on would appear there, with
+    // flags of its own.
+    mountSetattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), {
+      propagation: MS_PRIVATE,
+    });
     // Neither it nor what the guest puts there is executed on the host.
     const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
       (readOnly ? MOUNT_ATTR_RDONLY : 0);
