@@ -145,7 +145,7 @@ testIf("a created container's monitor waits in its namespaces, and goes with ini
     if (victim === "monitor") {
       const { code, stderr } = await container.start();
       assert.notEqual(code, 0);
-      assert.match(stderr, /start container .*: send the monitor's standard files: Broken pipe/);
+      assert.match(stderr, /start container .*: send standard files to the monitor: Broken pipe/);
     }
     assertSucceeded(await container.delete("--force"), "delete");
     assertNothingLeft(container, pid);
