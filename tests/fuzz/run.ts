@@ -7,6 +7,7 @@ import { DESCRIPTIONS } from "./targets/description.ts";
 import { HOST_TEXTS } from "./targets/host_texts.ts";
 import { KERNELS } from "./targets/kernels.ts";
 import { PROTOCOLS } from "./targets/protocols.ts";
+import { RELAYS } from "./targets/relay.ts";
 import { STATES } from "./targets/state.ts";
 
 /** Everything that is parsed and comes from outside. */
@@ -18,6 +19,7 @@ export const TARGETS: readonly Target[] = [
   ...KERNELS,
   ...PROTOCOLS,
   ...HOST_TEXTS,
+  ...RELAYS,
 ];
 
 /**

@@ -14,6 +14,8 @@ export interface Target<Value = unknown> {
   name: string;
   /** Its share of the cases of a run. */
   weight: number;
+  /** Programs that it needs; none by default. */
+  needs?: string[];
   /** What it is given. */
   inputs: Arbitrary<Value>;
   /** Throws, or rejects, when something is wrong. */

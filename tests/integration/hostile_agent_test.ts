@@ -179,7 +179,8 @@ testIf("exec: a hostile agent costs its own processes, bounded time and memory",
 
   const unstarted = await start("never-start");
   await delay(1000);
-  Deno.kill(unstarted.relay()!, "SIGTERM");
+  const relay = await waitFor(() => unstarted.relay(), { timeoutSeconds: 30, what: "a relay" });
+  Deno.kill(relay, "SIGTERM");
   const signalled = await unstarted.end();
   assert.match(signalled.stderr, /a signal ended the waiting for the guest's agent/);
   assert.ok(signalled.took < SOON, `${signalled.took} ms`);

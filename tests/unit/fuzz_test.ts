@@ -11,7 +11,8 @@ const CASES = 100_000;
 
 for (const target of TARGETS) {
   const cases = casesOf(target, CASES);
-  testIf(`fuzz: ${target.name}, ${cases} cases`, { timeoutSeconds: 100 }, async () => {
+  const { needs } = target;
+  testIf(`fuzz: ${target.name}, ${cases} cases`, { needs, timeoutSeconds: 100 }, async () => {
     const failure = await runTarget(target, { seed: 20_261_128, cases });
     assert.equal(failure, undefined, failure);
   });
