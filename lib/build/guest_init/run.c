@@ -233,8 +233,10 @@ int make_directories(const char *directory) {
     if (directory[i] != '/' && directory[i] != '\0') continue;
     memcpy(path, directory, i);
     path[i] = '\0';
+    if (mkdir(path, 0755) == 0 || errno == EEXIST) continue;
     /* One that exists on a file system which is read-only, too. */
-    if (mkdir(path, 0755) < 0 && errno != EEXIST && access(path, F_OK) < 0) return errno;
+    int error = errno;
+    if (access(path, F_OK) < 0) return error;
   }
   return 0;
 }
