@@ -27,6 +27,8 @@ export interface NodeFacts {
   kernels?: { names: string[]; problem?: Problem };
   cgroups: CgroupFacts;
   security: SecurityFacts;
+  /** What serves files of the host to guests. */
+  fileServer: Found;
   /** What runs containers that are not guests. */
   runtime: Found & { program: string };
   containerd?: ContainerdFacts;

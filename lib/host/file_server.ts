@@ -22,7 +22,7 @@ export function findFileServer(
   throw new HostError({
     operation: "find the file server",
     subject: "virtiofsd",
-    reason: `the guest has files of the host, and none of ${places.join(", ")} is there`,
+    reason: `none of ${places.join(", ")} is there, which serves guests the files of the host`,
     remedy: "install it (Debian: apt-get install virtiofsd)",
   });
 }

@@ -1,5 +1,5 @@
 import { monitorNames } from "../../monitor/registry.ts";
-import type { MonitorSurvey, NodeFacts, Problem } from "../facts.ts";
+import type { Found, MonitorSurvey, NodeFacts, Problem } from "../facts.ts";
 import { type Line, Lines } from "./types.ts";
 
 const LIST_KERNELS = "urunc kernel list";
@@ -99,8 +99,9 @@ function aptCommand({ remedy }: Problem): string | undefined {
 }
 
 /** What is not needed by every guest. */
-export function checkHelpers({ kernels, runtime, configuration }: NodeFacts): Line[] {
+export function checkHelpers({ kernels, fileServer, runtime, configuration }: NodeFacts): Line[] {
   const lines = new Lines("programs");
+  checkFileServer(fileServer, lines);
   if (kernels?.problem !== undefined) {
     lines.fail(
       `kernels that were added: ${kernels.problem.reason}`,
@@ -130,6 +131,18 @@ export function checkHelpers({ kernels, runtime, configuration }: NodeFacts): Li
     lines.warn(text, installRuntime(runtime.program));
   } else lines.fail(text, installRuntime(runtime.program));
   return lines.lines;
+}
+
+/** Guests whose root is a disk or an initial RAM disk, and that have no volumes, do without it. */
+function checkFileServer({ path, version, problem }: Found, lines: Lines): void {
+  if (problem === undefined) {
+    lines.ok(`files of the host in guests: ${path}, version ${version ?? "unknown"}`);
+    return;
+  }
+  lines.warn(
+    `a guest can see neither its container's root nor volumes of the host: ${problem.reason}`,
+    aptCommand(problem),
+  );
 }
 
 /** @param names of kernels that were added; undefined: unknown */

@@ -1,5 +1,6 @@
 import type { Configuration } from "../../config/types.ts";
 import { findFirmware, findMonitor, SEARCH_PATH } from "../../host/binaries.ts";
+import { findFileServer } from "../../host/file_server.ts";
 import { findLibraries } from "../../host/libraries.ts";
 import { monitorByName, monitorNames } from "../../monitor/registry.ts";
 import type { Monitor } from "../../monitor/types.ts";
@@ -84,6 +85,22 @@ function surveyFirmwareKind(name: string, isBios: boolean, configuration: Config
     return path === undefined ? {} : { path };
   } catch (error) {
     return { problem: problemOf(error) };
+  }
+}
+
+/**
+ * What serves files of the host to guests.
+ *
+ * @param places where it is looked for; others only in tests
+ */
+export async function surveyFileServer(places?: readonly string[]): Promise<Found> {
+  let path: string | undefined;
+  try {
+    path = findFileServer(places).binary;
+    const version = await askVersion(path);
+    return version === undefined ? { path } : { path, version };
+  } catch (error) {
+    return { ...(path === undefined ? {} : { path }), problem: problemOf(error) };
   }
 }
 

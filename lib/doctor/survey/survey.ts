@@ -21,7 +21,13 @@ import {
   surveyProcessor,
   surveySecurity,
 } from "./machine.ts";
-import { surveyFirmware, surveyMonitors, surveyRuntime, surveyUrunc } from "./programs.ts";
+import {
+  surveyFileServer,
+  surveyFirmware,
+  surveyMonitors,
+  surveyRuntime,
+  surveyUrunc,
+} from "./programs.ts";
 
 /** What a survey of a node depends on. */
 export interface SurveyOptions {
@@ -62,6 +68,7 @@ export async function surveyNode(options: SurveyOptions): Promise<NodeFacts> {
     ...(kernels === undefined ? {} : { kernels }),
     cgroups: surveyCgroups(),
     security: surveySecurity(),
+    fileServer: await surveyFileServer(),
     runtime: await surveyRuntime(values),
     ...(containerd === undefined ? {} : { containerd }),
     ...(docker === undefined ? {} : { docker }),

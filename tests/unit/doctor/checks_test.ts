@@ -199,6 +199,21 @@ const CASES: [
     /^apt-get install qemu-system-data$/,
   ],
   [
+    "no virtiofsd",
+    (it) => {
+      it.fileServer = {
+        problem: {
+          reason: "virtiofsd: …",
+          remedy: "install it (Debian: apt-get install virtiofsd)",
+        },
+      };
+    },
+    "warn",
+    "programs",
+    /neither its container's root nor volumes of the host: virtiofsd: …/,
+    /^apt-get install virtiofsd$/,
+  ],
+  [
     "no runc",
     (it) => {
       it.runtime = { program: "runc", problem: { reason: "it is in none of …" } };
@@ -665,8 +680,10 @@ Deno.test("programs: what guests have no use for is not reported; a damaged kern
     checkNode({ ...healthyNode(), kernels }, NOBODY)
       .filter(({ check }) => check === "programs").map(({ text }) => text);
   const runtime = "containers that are not guests: /usr/sbin/runc, version 1.1.15";
-  assert.deepEqual(textsOf({ names: [] }), ["no kernels were added", runtime]);
+  const files = "files of the host in guests: /usr/libexec/virtiofsd, version 1.13.2";
+  assert.deepEqual(textsOf({ names: [] }), [files, "no kernels were added", runtime]);
   assert.deepEqual(textsOf({ names: ["debian"], problem: { reason: "x: not JSON" } }), [
+    files,
     "kernels that were added: x: not JSON",
     "kernels: debian",
     runtime,

@@ -44,6 +44,7 @@ export function healthyNode(): NodeFacts {
     firmware: { "qemu.qboot": { path: "/usr/share/qemu/qboot.rom" } },
     cgroups: { mode: "v2", controllers: ["cpu", "cpuset", "io", "memory", "pids"], systemd: true },
     security: { apparmor: true },
+    fileServer: { path: "/usr/libexec/virtiofsd", version: "1.13.2" },
     runtime: { program: "runc", path: "/usr/sbin/runc", version: "1.1.15" },
     containerd: {
       version: "1.7.24",

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { parse } from "smol-toml";
 import { describeContainerd } from "../../../lib/doctor/survey/containerd.ts";
 import { parseProcessor } from "../../../lib/doctor/survey/machine.ts";
+import { surveyFileServer } from "../../../lib/doctor/survey/programs.ts";
 import { parseSubordinateIds } from "../../../lib/doctor/survey/survey.ts";
 
 /** The same by each version's name of the plugin. */
@@ -76,4 +77,11 @@ Deno.test("subordinate ids", () => {
     { name: "a", start: 100000, count: 65536 },
     { name: "1000", start: 7, count: 9 },
   ]);
+});
+
+Deno.test("the file server: what is not there is a problem with its remedy, and another has its version", async () => {
+  const { path, problem } = await surveyFileServer(["/nonexistent/virtiofsd"]);
+  assert.equal(path, undefined);
+  assert.match(problem!.reason, /virtiofsd: none of \/nonexistent\/virtiofsd is there/);
+  assert.match(problem!.remedy!, /apt-get install virtiofsd/);
 });
