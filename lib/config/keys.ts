@@ -210,8 +210,8 @@ export const configurationTables = {
       kind: "boolean",
       default: true,
       help:
-        "Whether a monitor may run as uid 0, which it does for a container without a user. false refuses " +
-        "such a container, unless ids.default_user gives it another one.",
+        "Whether a monitor, or a guest's file server, may run as uid 0, which it does for a container without " +
+        "a user. false refuses such a container, unless ids.default_user gives it another one.",
     },
   },
   guests: {

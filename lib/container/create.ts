@@ -393,7 +393,7 @@ async function launch(
     lacksNetwork: lacksNetwork && !isAmbiguous ? true : undefined,
     expectedIdentity: planned.identity,
     namespaces: { container, monitor: planned.monitorNamespaces },
-    sharesFiles: planned.sharesFiles,
+    fileServer: planned.fileServer,
     userNamespace: expectedUserNamespace(planned.userNamespace, options.userNamespace),
     memoryBytes: planned.memoryBytes,
     processes: planned.processes.needed,
@@ -420,7 +420,7 @@ async function launch(
   const processes: [Role, number][] = [
     ["waiter", init.pid],
     ["monitor", requireMonitor(state)],
-    ...(state.sharesFiles ? [["files", requireFileServer(state)] as [Role, number]] : []),
+    ...(state.fileServer ? [["files", requireFileServer(state)] as [Role, number]] : []),
   ];
   for (const [role, pid] of processes) {
     proofs.set(role, proveProcess(state, { role, pid }));

@@ -13,11 +13,11 @@ import type { ContainerState } from "./state.ts";
  *   Undefined without a process
  */
 export function monitorPid(state: ContainerState): number | undefined {
-  const { pid, pidStartTime, cgroupPaths, sharesFiles } = state;
+  const { pid, pidStartTime, cgroupPaths, fileServer } = state;
   if (pid === undefined) return undefined;
   const only = onlyChild(pid);
-  if (only !== undefined && !(sharesFiles && isFileServer(only, pid))) return only;
-  const [first] = childrenOf(state).filter((child) => !(sharesFiles && isFileServer(child, pid)));
+  if (only !== undefined && !(fileServer && isFileServer(only, pid))) return only;
+  const [first] = childrenOf(state).filter((child) => !(fileServer && isFileServer(child, pid)));
   if (first !== undefined) return first;
   return isAlive(pid, pidStartTime) ? pid : cgroupProcesses(cgroupPaths)[0] ?? pid;
 }
@@ -28,8 +28,8 @@ export function monitorPid(state: ContainerState): number | undefined {
  * @returns undefined when there is none (any more)
  */
 export function fileServerPid(state: ContainerState): number | undefined {
-  const { pid, sharesFiles } = state;
-  if (!sharesFiles || pid === undefined) return undefined;
+  const { pid, fileServer } = state;
+  if (!fileServer || pid === undefined) return undefined;
   return childrenOf(state).find((child) => isFileServer(child, pid));
 }
 

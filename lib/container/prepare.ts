@@ -26,6 +26,7 @@ import { acceleratorOf } from "../plan/launch.ts";
 import {
   planUsers,
   requireAllowedDevice,
+  requireAllowedFileServer,
   requireAllowedKey,
   requireAllowedMonitor,
   requireAllowedUser,
@@ -123,7 +124,10 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     if (mayHaveAgent({ unikernel, guest, monitor })) {
       facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
       addSharedMounts(facts, bundle, monitor);
-      if (facts.sharedRoot ?? facts.sharedMounts) facts.fileServer = findFileServer();
+      if (facts.sharedRoot ?? facts.sharedMounts) {
+        requireAllowedFileServer(planUsers(bundle.spec, configuration), configuration);
+        facts.fileServer = findFileServer();
+      }
     } else {
       requireNoAgent(bundle.spec);
     }

@@ -62,12 +62,10 @@ export function provenState(proofs: ReadonlyMap<Role, Proof>): Partial<Container
 
 /**
  * What is written down of seccomp filters is about init at the barrier, which has one. Later the waiter
- * has one of its own above it. Monitor and file server get their only one when they are executed. What the
- * operator lets a monitor keep is not the file server's.
+ * has one of its own above it. Monitor and file server get their only one when they are executed.
  */
-function expectedOf({ expectedIdentity }: ContainerState, { role, started }: Proven) {
-  const { seccompFilters, ...planned } = expectedIdentity!;
-  const identity = role === "files" ? { ...planned, capabilities: [] } : planned;
+function expectedOf({ expectedIdentity, fileServer }: ContainerState, { role, started }: Proven) {
+  const { seccompFilters, ...identity } = role === "files" ? fileServer! : expectedIdentity!;
   if (seccompFilters === undefined || role !== "waiter" && !started) return identity;
   const above = role === "waiter" && started ? 1 : 0;
   return { ...identity, seccompFilters: seccompFilters + above };

@@ -104,8 +104,8 @@ export interface ContainerState {
   waiterIdentity?: string;
   /** The same of the file server's. */
   filesIdentity?: string;
-  /** The guest sees files of the host, by a further process of the container. */
-  sharesFiles?: boolean;
+  /** Who the file server is, a further process of a container whose guest sees files of the host. */
+  fileServer?: ExpectedIdentity;
   namespaces?: {
     /** Those of the container: its process is in them. */
     container: Namespaces;
@@ -200,7 +200,7 @@ function readState(state: Fields): ContainerState {
     identity: state.optional("identity", plainText),
     waiterIdentity: state.optional("waiterIdentity", plainText),
     filesIdentity: state.optional("filesIdentity", plainText),
-    sharesFiles: state.optional("sharesFiles", boolean),
+    fileServer: state.optional("fileServer", readIdentity),
     namespaces: state.optional("namespaces", readNamespaces),
     userNamespace: state.optional("userNamespace", readUserNamespace),
     monitor: state.required("monitor", plainText),

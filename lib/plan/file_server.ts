@@ -1,6 +1,8 @@
 import type { FileServerFacts } from "../inspect/types.ts";
+import type { ExpectedIdentity } from "../host/identity.ts";
 import type { MonitorNamespace } from "../host/namespaces.ts";
 import type { User } from "../oci/types.ts";
+import { groupsOf } from "./credentials.ts";
 import { Tree } from "./root.ts";
 import { FILE_SERVER_FILTER } from "./seccomp.ts";
 import { type SharedFiles, sharedPath, type SharedVolume } from "./shared_files.ts";
@@ -32,6 +34,12 @@ export const FILE_SERVER_NAMESPACES: readonly MonitorNamespace[] = [
 /** The same number for all ids that there are: those of 32 bits but -1, which is none. */
 const ALL_IDS = 2 ** 32 - 1;
 
+/**
+ * Processes and threads: its own, that of the connection, and that of the guest's requests. Seen with
+ * virtiofsd 1.13, whose pool of further ones is empty by default (virtiofsd --help, --thread-pool-size).
+ */
+export const FILE_SERVER_THREADS = 3;
+
 /** Numbers of its descriptors. */
 const SOCKET_FD = 3;
 const FILTER_FD = 4;
@@ -40,7 +48,10 @@ const FILTER_FD = 4;
 export interface FileServerInput {
   shared: SharedFiles;
   server: FileServerFacts;
-  /** Whom it, and so whatever the guest does to files, is on the host. */
+  /**
+   * Who it, and so whatever the guest does to files, is on the host: the container's user, also where the
+   * monitor is one of its own (`ids.mode`), to whom nothing that the container names belongs.
+   */
   user: User;
   /** The container's root, on the host. */
   rootfs: string;
@@ -99,6 +110,23 @@ export function planFileServer(input: FileServerInput): Step[] {
     },
     { step: "leaveMonitorNamespaces" },
   ];
+}
+
+/** What is proven of it: it has no capability, also where the operator lets the monitor keep some. */
+export function fileServerIdentity(
+  { user, filtered, seccompFilters = 0 }: Pick<FileServerInput, "user" | "filtered"> & {
+    /** Those that the creator is in, and so all that it starts; 0 when not given. */
+    seccompFilters?: number;
+  },
+): ExpectedIdentity {
+  return {
+    uid: user.uid,
+    gid: user.gid,
+    groups: groupsOf(user),
+    capabilities: [],
+    noNewPrivileges: true,
+    ...(filtered ? { seccompFilters: seccompFilters + 1 } : {}),
+  };
 }
 
 /** ENOSYS: the kernel has no keyrings, so none can leak. */

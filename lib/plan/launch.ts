@@ -7,6 +7,7 @@ import type { AgentPorts, Monitor, MonitorInput, MonitorNetwork } from "../monit
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
 import { requireNoAgent } from "../oci/validate.ts";
+import { hasUserNamespace } from "../oci/id_mappings.ts";
 import { lowestMemoryLimit } from "../oci/memory_limits.ts";
 import type { Spec, User } from "../oci/types.ts";
 import { parseNameservers } from "../guest/families/nameservers.ts";
@@ -56,7 +57,7 @@ import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, hasInitrd, planRoot } from "./
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { FILE_SERVER_FILTER, MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
-import { planFileServer } from "./file_server.ts";
+import { fileServerIdentity, planFileServer } from "./file_server.ts";
 import { planMountPoints, planSharedFiles, SHARE_TAG, type SharedFiles } from "./shared_files.ts";
 import { planTerminal } from "./terminal.ts";
 import {
@@ -131,8 +132,8 @@ export interface Launch {
   /** Which namespaces the monitor has for itself. */
   monitorNamespaces: OwnNamespace[];
   userNamespace?: PlannedUserNamespace;
-  /** Whether there is a file server. */
-  sharesFiles?: true;
+  /** Who the file server is, if there is one. */
+  fileServer?: ExpectedIdentity;
   /** What guest and monitor use at most. */
   memoryBytes: number;
   /** The guest's virtual processors. */
@@ -288,7 +289,7 @@ export function planLaunch(given: LaunchInput): Launch {
       ...paths,
       shared,
       server: facts.fileServer!,
-      user,
+      user: input.filesUser,
       newKeyring: input.newKeyring,
       filtered: filters !== undefined,
     })),
@@ -398,8 +399,15 @@ export function planLaunch(given: LaunchInput): Launch {
       vcpus: vcpusOf(input),
       disks: facts.disks?.length ?? 0,
       accelerator,
+      sharesFiles: shared !== undefined,
     }),
-    ...(shared === undefined ? {} : { sharesFiles: true as const }),
+    ...(shared === undefined ? {} : {
+      fileServer: fileServerIdentity({
+        user: input.filesUser,
+        filtered: filters !== undefined,
+        seccompFilters: facts.seccompFilters,
+      }),
+    }),
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, initrdProcess })),
     stop,
     warnings: [
@@ -451,11 +459,19 @@ function sharedBy(
 ): SharedFiles | undefined {
   const shared = planSharedFiles(input);
   if (shared === undefined || userNamespace === undefined) return shared;
-  throw new UnsupportedError({
-    operation: "share files with the guest",
-    reason: "the container has a user namespace, whose ids this version cannot give to files",
-    remedy: "leave the user namespace out",
-  });
+  const refuse = (reason: string, remedy: string) =>
+    new UnsupportedError({ operation: "share files with the guest", reason, remedy });
+  if (hasUserNamespace(input.spec.linux)) {
+    throw refuse(
+      "the container has a user namespace, whose ids this version cannot give to files",
+      "leave the user namespace out",
+    );
+  }
+  throw refuse(
+    'ids.mode = "userns" in the configuration: beside a monitor in a user namespace this version starts ' +
+      "no file server",
+    'ids.mode = "uid" gives each monitor a user of its own, too',
+  );
 }
 
 /** A guest has one interface, and nothing says which. */

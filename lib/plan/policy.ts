@@ -80,6 +80,25 @@ export function requireAllowedUser(
 }
 
 /**
+ * For a guest that sees files of the host.
+ *
+ * @param files who the file server is: also where the monitor is a user of its own, the container's
+ * @throws NotAllowedError for uid 0, unless `allow.root_monitor`
+ */
+export function requireAllowedFileServer(
+  { files }: Pick<Users, "files">,
+  { allow }: Pick<Policy, "allow">,
+): void {
+  if (files.uid !== 0 || allow.root_monitor) return;
+  throw notAllowed(
+    "process.user.uid 0",
+    "the file server would run as root, and allow.root_monitor is false",
+    "give the container a user (docker: --user; Kubernetes: securityContext.runAsUser), or set " +
+      "ids.default_user there",
+  );
+}
+
+/**
  * `ids.default_user` in place of uid 0. config.json does not say whether 0 was asked for, or no user was.
  * Root's groups go, too: docker adds those that the image's /etc/group has for root, such as 6, `disk`.
  */

@@ -2,6 +2,7 @@ import { InvalidConfigurationError } from "../errors.ts";
 import type { Monitor } from "../monitor/types.ts";
 import type { Resources, Spec } from "../oci/types.ts";
 import { processLimits } from "../oci/process_limits.ts";
+import { FILE_SERVER_THREADS } from "./file_server.ts";
 
 /** What a container's processes are planned from. */
 export interface ProcessesInput {
@@ -10,6 +11,8 @@ export interface ProcessesInput {
   /** How many. */
   disks: number;
   accelerator: "kvm" | "tcg";
+  /** Whether the guest sees files of the host, by a further process. */
+  sharesFiles?: boolean;
   spec: Pick<Spec, "hooks"> & { linux: { resources: Resources } };
 }
 
@@ -36,7 +39,7 @@ const FOR_HOOKS = 512;
  */
 export function planProcesses(input: ProcessesInput): ProcessesPlan {
   const { monitor, spec } = input;
-  const needed = monitor.threads(input);
+  const needed = monitor.threads(input) + (input.sharesFiles ? FILE_SERVER_THREADS : 0);
   requireEnough(spec.linux.resources, { operation: "plan processes", needed });
   const { createContainer, startContainer } = spec.hooks;
   const hasHooks = createContainer.length + startContainer.length > 0;
@@ -44,7 +47,7 @@ export function planProcesses(input: ProcessesInput): ProcessesPlan {
 }
 
 /**
- * @param needed by the monitor
+ * @param needed by the monitor, and by the file server if there is one
  * @throws InvalidConfigurationError naming the limit that is too low, and how high it must be
  */
 export function requireEnough(

@@ -1,8 +1,9 @@
 /** Linux guests of images that know nothing of this runtime: their files and volumes are shared. */
 import assert from "node:assert/strict";
+import { FILE_SERVER_THREADS } from "../../lib/plan/file_server.ts";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
-import { run } from "../support/process.ts";
+import { isAlive, run } from "../support/process.ts";
 import {
   assertFailed,
   assertNothingLeft,
@@ -19,20 +20,37 @@ const NEEDS = {
 };
 
 const USER = 1000;
-const PROGRAMS = ["sh", "cat", "cut", "grep", "id", "ls", "mkdir", "sort", "stat", "touch"];
+const PROGRAMS = [
+  "sh",
+  "cat",
+  "cut",
+  "grep",
+  "id",
+  "ls",
+  "mkdir",
+  "sleep",
+  "sort",
+  "stat",
+  "touch",
+];
 
 interface SharedOptions extends ContainerOptions {
   readOnly?: boolean;
   /** Besides those of the specification. */
   mounts?: { source?: string; destination: string; type: string; options: string[] }[];
   cwd?: string;
+  /** Of the program, in the guest. */
+  capabilities?: string[];
+  /** Their limit. */
+  processes?: number;
 }
 
 /** A container of an image with busybox and nothing else: not even the directories of a container. */
 async function imageContainer(
   scope: Scope,
   script: string,
-  { readOnly = false, mounts = [], cwd = "/", ...options }: SharedOptions = {},
+  { readOnly = false, mounts = [], cwd = "/", capabilities, processes, ...options }: SharedOptions =
+    {},
 ): Promise<Container> {
   const container = await Container.prepare(scope, {
     config: await nodeWithKernel(scope, UNDESCRIBED),
@@ -43,6 +61,16 @@ async function imageContainer(
     edit: (config) => {
       config.root = { path: "rootfs", readonly: readOnly };
       config.process.cwd = cwd;
+      if (processes !== undefined) {
+        Object.assign(config.linux!, { resources: { pids: { limit: processes } } });
+      }
+      if (capabilities !== undefined) {
+        config.process.capabilities = {
+          bounding: capabilities,
+          effective: capabilities,
+          permitted: capabilities,
+        };
+      }
       config.mounts = [
         { destination: "/proc", type: "proc", source: "proc" },
         { destination: "/dev", type: "tmpfs", source: "tmpfs" },
@@ -237,6 +265,74 @@ testIf(
   },
 );
 
+/** Ids of this run alone: others on this machine may have some, too. */
+const FIRST = 1_500_000_000 + 100 * (Deno.pid % 4_000_000);
+
+for (
+  const [user, configuration] of [[USER, ""], [0, `default_user = "${USER}:${USER}"`]] as const
+) {
+  testIf(
+    `shared files: where the monitor is a user of its own, files are served as the container's user, ${user}`,
+    NEEDS,
+    async () => {
+      await using scope = new Scope();
+      // It is open to that user alone.
+      const data = await volume(scope, { in: "given\n" });
+      await Deno.chmod(data, 0o700);
+      const ids = `[ids]\nmode = "uid"\nrange = "${FIRST}-${FIRST + 1}"\n${configuration}`;
+      const container = await imageContainer(
+        scope,
+        "cat /data/in; echo made >/data/out; echo up; sleep 99",
+        {
+          config: await nodeWithKernel(scope, `${UNDESCRIBED}\n${ids}`),
+          user: { uid: user, gid: user },
+          capabilities: ["CAP_DAC_OVERRIDE"],
+          mounts: [bind(data, "/data")],
+        },
+      );
+      const { code } = await container.spawn(scope, "run");
+      await container.waitForOutput("up", 100);
+      assert.match(container.output(), /^given$/m);
+      const { pid, annotations } = await container.state();
+      assert.match(annotations!["com.urunc.files.identity"]!, new RegExp(`^Uid=${USER},`));
+      assert.match(
+        annotations!["com.urunc.identity"]!,
+        new RegExp(`^Uid=(${FIRST}|${FIRST + 1}),`),
+      );
+      const server = fileServerOf(pid!);
+      assert.match(server.status, new RegExp(`^Uid:\t${USER}\t${USER}\t${USER}\t${USER}$`, "m"));
+      const { uid } = await Deno.stat(`${data}/out`);
+      assert.equal(uid, USER);
+      // The death signal does not reach another user's process (kill_ok_by_cred() in kernel/signal.c).
+      Deno.kill(pid!, "SIGKILL");
+      await code;
+      assertSucceeded(await container.urunc(["delete", "--force", container.id]));
+      assertNothingLeft(container, pid!);
+      assert.ok(!isAlive(server.pid));
+    },
+  );
+}
+
+testIf("shared files: the least that processes may be limited to is enough", NEEDS, async () => {
+  await using scope = new Scope();
+  const data = await volume(scope);
+  const script =
+    "for i in 1 2 3 4 5 6 7 8 9; do cat /bin/busybox >/data/$i & done; wait; echo up; sleep 99";
+  const options = { mounts: [bind(data, "/data")] };
+  const refused = await imageContainer(scope, script, { ...options, processes: 1 });
+  const { stderr } = await refused.create();
+  const least = Number(/allow at least (\d+)/.exec(stderr)?.[1]);
+  const container = await imageContainer(scope, script, { ...options, processes: least });
+  const { code } = await container.spawn(scope, "run");
+  await container.waitForOutput("up", 100);
+  const { pid } = await container.state();
+  const threads = [...Deno.readDirSync(`/proc/${fileServerOf(pid!).pid}/task`)];
+  assert.equal(threads.length, FILE_SERVER_THREADS);
+  assertSucceeded(await container.urunc(["kill", container.id, "KILL"]));
+  assert.equal(await code, 137);
+  assertNothingLeft(container);
+});
+
 testIf("shared files: a guest ends when its file server does, as a failure", NEEDS, async () => {
   await using scope = new Scope();
   const container = await imageContainer(scope, "echo up; while :; do :; done");
@@ -274,6 +370,22 @@ testIf("shared files: a guest that stays in its RAM disk has its volumes, too", 
   assert.equal(stdout, "given\n", stderr);
   assert.equal(code, 1);
   assert.equal(await Deno.readTextFile(`${data}/out`), "made\n");
+  assertNothingLeft(container);
+});
+
+testIf("shared files: where there is no file server, its package is named", {
+  ...NEEDS,
+  needs: [...NEEDS.needs, "unshare"],
+}, async () => {
+  await using scope = new Scope();
+  const container = await imageContainer(scope, "true");
+  const script = 'mount --bind /dev/null /usr/libexec/virtiofsd; exec "$@"';
+  const wrapper = ["unshare", "--mount", "sh", "-c", script, "sh"];
+  assertFailed(await container.create({ wrapper }), [
+    "find the file server virtiofsd: none of /usr/libexec/virtiofsd, ",
+    "is there, which serves guests the files of the host",
+    "(Debian: apt-get install virtiofsd)",
+  ]);
   assertNothingLeft(container);
 });
 

@@ -164,7 +164,7 @@ export const PROOF_GUARDS: Record<string, Patch> = {
   },
   "proof of the file server": {
     file: "lib/container/create.ts",
-    replace: "...(state.sharesFiles ? ",
+    replace: "...(state.fileServer ? ",
     by: "...(false ? ",
     test: "tests/integration/shared_files_test.ts",
     filter: "the file server sees what is shared",

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
-import { planFileServer } from "../../../lib/plan/file_server.ts";
+import { defaultConfiguration } from "../../../lib/config/parse.ts";
+import { guestOf } from "../../../lib/guest/families/registry.ts";
+import { fileServerIdentity, planFileServer } from "../../../lib/plan/file_server.ts";
+import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import type { SharedVolume } from "../../../lib/plan/shared_files.ts";
+import { factsOf, launchInputOf, specOf } from "../../support/plan_inputs.ts";
 
 const VOLUME: SharedVolume = {
   source: "/srv/data",
@@ -80,4 +84,58 @@ Deno.test("file server: it becomes the container's user, and every id of the gue
       "--translate-gid=squash-guest:0:8:4294967295",
     ]
   ) assert.ok(start.argv.slice(end).includes(word), word);
+});
+
+/** A guest with an agent and a volume, whose monitor is another user than the container's. */
+function inputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
+  const spec = specOf({
+    process: { user: { uid: 70000, gid: 70000 }, args: ["x"], cwd: "/" },
+    mounts: [{ destination: "/data", type: "bind", source: "/srv/data", options: ["rbind"] }],
+  });
+  return launchInputOf({
+    spec,
+    filesUser: { uid: 7, gid: 8, additionalGids: [10, 9] },
+    guest: guestOf("linux"),
+    unikernel: {
+      ...{ unikernelType: "linux", hypervisor: "qemu", binary: "/vmlinuz", agent: "on" },
+      accelerator: "kvm",
+    },
+    configuration: {
+      ...defaultConfiguration(),
+      ids: { default_user: undefined, mode: "uid", range: "70000-70001" },
+    },
+    facts: factsOf({
+      initrd: { path: "/initrd", size: 1024, isInitramfs: true } as never,
+      fileServer: { binary: "/usr/libexec/virtiofsd", libraries: [] },
+      sharedMounts: [{ index: 0, isFile: false }],
+    }),
+    ...changes,
+  });
+}
+
+Deno.test("file server: it is the container's user where the monitor is one of its own", () => {
+  const { plan, identity, fileServer } = planLaunch(inputOf());
+  const start = plan.steps.find((it) => it.step === "startFileServer")!;
+  assert.deepEqual(start.argv.slice(1, 5), ["uid=7", "gid=8", "group=10", "group=9"]);
+  assert.equal(identity.uid, 70000);
+  assert.deepEqual(fileServer, {
+    ...{ uid: 7, gid: 8, groups: [9, 10], capabilities: [], noNewPrivileges: true },
+    seccompFilters: 1,
+  });
+});
+
+Deno.test("file server: beside a monitor in a user namespace there is none, and the error says why", () => {
+  const input = inputOf();
+  const { configuration } = input;
+  configuration.ids.mode = "userns";
+  assert.throws(
+    () => planLaunch(input),
+    /share files with the guest: ids.mode = "userns" in the configuration.*ids.mode = "uid"/s,
+  );
+});
+
+Deno.test("file server: filters that all are in count, and without filters none is proven", () => {
+  const user = { uid: 0, gid: 0, additionalGids: [] };
+  assert.equal(fileServerIdentity({ user, filtered: true, seccompFilters: 2 }).seccompFilters, 3);
+  assert.equal(fileServerIdentity({ user, filtered: false }).seccompFilters, undefined);
 });

@@ -8,6 +8,7 @@ import { monitorByName } from "../../../lib/monitor/registry.ts";
 import {
   planUsers,
   requireAllowedDevice,
+  requireAllowedFileServer,
   requireAllowedKey,
   requireAllowedMonitor,
   requireAllowedUser,
@@ -115,6 +116,19 @@ Deno.test("uid 0 is refused where no monitor may be root, also by way of a user 
       "ids.default_user",
     ]);
   }
+});
+
+Deno.test("a file server of uid 0 is refused there, also where the monitor has a user of its own", () => {
+  const mode = { mode: "uid" as const, range: "70000-70001" };
+  const of = (uid: number, changes: Partial<Configuration["ids"]>) =>
+    planUsers(specWith({ uid, gid: 0, additionalGids: [] }), ids({ ...mode, ...changes }));
+  refuses(() => requireAllowedFileServer(of(0, {}), policy({ root_monitor: false })), [
+    "process.user.uid 0",
+    "the file server would run as root, and allow.root_monitor is false",
+  ]);
+  requireAllowedFileServer(of(0, {}), policy({ root_monitor: true }));
+  requireAllowedFileServer(of(1, {}), policy({ root_monitor: false }));
+  requireAllowedFileServer(of(0, { default_user: "7:8" }), policy({ root_monitor: false }));
 });
 
 const ROOT = { uid: 0, gid: 5, additionalGids: [0, 6], umask: 0o27 };

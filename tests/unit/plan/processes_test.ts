@@ -31,6 +31,18 @@ for (const [monitor, guest, needed] of needs) {
   });
 }
 
+Deno.test("a file server's processes and threads are needed, too", () => {
+  const input = { monitor: monitorByName("qemu"), vcpus: 1, disks: 0, accelerator: "tcg" as const };
+  const of = (resources: Record<string, unknown>) =>
+    planProcesses({
+      ...input,
+      sharesFiles: true,
+      spec: specOf({ linux: { namespaces: [], resources } }),
+    });
+  assert.deepEqual(of({}), { needed: 7, standard: 23 });
+  assert.throws(() => of({ pids: { limit: 6 } }), /at least 7 \(docker/);
+});
+
 Deno.test("hooks that run in the container's cgroup have room", () => {
   const hook = { path: "/bin/true" };
   for (const name of ["createContainer", "startContainer"]) {
