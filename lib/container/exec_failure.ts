@@ -40,6 +40,7 @@ const REASONS: Readonly<Record<number, string>> = {
   26: "text file busy",
   36: "file name too long",
   40: "too many levels of symbolic links",
+  109: "too many references: cannot splice",
 };
 const [ENOENT, ENOTDIR] = [2, 20];
 
@@ -51,6 +52,7 @@ export function execFailure(report: string, id: string, process: Process): Error
   const [, stage, errno] = /^failed ([0-7]) (\d{1,4})$/.exec(report) ?? [];
   if (stage !== undefined) return programFailure(STAGES[Number(stage)]!, Number(errno), process);
   const [, what, number] = /^error (\w{1,40}) (\d{1,4})$/.exec(report) ?? [];
+  if (what === "connection") return notHandedOver(id, Number(number));
   if (what !== undefined) return failed(id, `the relay: ${what}: ${reasonOf(Number(number))}`);
   switch (report) {
     case "silent":
@@ -67,6 +69,14 @@ export function execFailure(report: string, id: string, process: Process): Error
       return failed(id, "a signal ended the waiting for the guest's agent");
   }
   return failed(id, "the guest's agent does not keep to the protocol");
+}
+
+/** The container runs: its user has, for example, too many descriptors on their way (unix(7), ETOOMANYREFS). */
+function notHandedOver(id: string, errno: number): HostError {
+  const reason = `the container's process cannot hand over the guest's connection: ${
+    reasonOf(errno)
+  }`;
+  return failed(id, reason, "try again");
 }
 
 function failed(subject: string, reason: string, remedy?: string): HostError {

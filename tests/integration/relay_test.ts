@@ -233,7 +233,7 @@ test("handed a connection by the waiter, it is as on a port", async (program, sc
 test(
   "a waiter that is gone, or hands nothing over, is the container's exit",
   async (program, scope, kind) => {
-    for (const text of ["", "x"]) {
+    for (const text of ["", "\0"]) {
       const [waiter, relays] = socketpair(SOCK_STREAM);
       const [port] = socketpair(SOCK_STREAM);
       const connection = { socket: relays, port };
@@ -249,6 +249,20 @@ test(
     }
   },
 );
+
+test("a waiter that cannot hand a connection over says why", async (program, scope, kind) => {
+  const [waiter, relays] = socketpair(SOCK_STREAM);
+  const [port] = socketpair(SOCK_STREAM);
+  const guest = new Guest(scope, program, {
+    filtered: kind === "shipped",
+    words: ["handed"],
+    connection: { socket: relays, port },
+  });
+  writeAll(waiter, Uint8Array.of(109));
+  close(waiter);
+  assert.equal(await guest.report(), "error connection 109");
+  assert.equal(await guest.code(), 125);
+});
 
 test("input, its end, output, a signal and the exit code", async (program, scope, kind) => {
   // Sanitizers make other calls.

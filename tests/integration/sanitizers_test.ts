@@ -289,6 +289,13 @@ testIf("a port for further processes: after the zeros a hello is found, whatever
   assert.deepEqual(new Set(answers), new Set(["129"]));
 });
 
+testIf("each connection that an agent makes for further processes begins with the hello's bytes", {
+  needs: ["gcc"],
+}, async () => {
+  const said = await runSanitized("sanitized_exec.c", new Uint8Array());
+  assert.deepEqual(said, ["0123456789abcdef", "0123456789abcdef"]);
+});
+
 testIf("agent and waiter read any bytes of each other, in any portions", {
   needs: ["gcc"],
 }, async () => {

@@ -4,13 +4,17 @@ import {
   AF_UNIX,
   close,
   kill,
+  LinuxError,
   O_CREAT,
   O_RDONLY,
   O_RDWR,
   O_WRONLY,
   open,
+  pollAsync,
+  POLLIN,
   readAsync,
   receiveDescriptor,
+  setNonblock,
   SIGKILL,
   SIGTERM,
   SOCK_NONBLOCK,
@@ -56,6 +60,13 @@ async function readFrom(fd: number, size: number): Promise<Uint8Array> {
   return bytes;
 }
 
+/** Lets it execute the program. */
+async function asUser(uid: number, program: string): Promise<string[]> {
+  await Deno.chmod(program.slice(0, program.lastIndexOf("/")), 0o755);
+  const limit = ["/usr/bin/prlimit", `--nofile=${MOST_FILES}`];
+  return [...limit, "setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+}
+
 /** A waiter whose guest has not connected yet. */
 class Guest {
   readonly #directory: string;
@@ -69,8 +80,11 @@ class Guest {
     this.ended = waitpidAsync(pid);
   }
 
-  /** @param script a shell's, which is the monitor */
-  static async start(scope: Scope, waiter: string, script: string): Promise<Guest> {
+  /**
+   * @param script a shell's, which is the monitor
+   * @param uid of the waiter; by default the test's
+   */
+  static async start(scope: Scope, waiter: string, script: string, uid?: number): Promise<Guest> {
     const directory = await scope.temporaryDirectory("guest");
     await Deno.writeFile(`${directory}/console`, new Uint8Array(CONSOLE_BYTES));
     const flags = O_WRONLY | O_CREAT;
@@ -83,10 +97,19 @@ class Guest {
       ...SOCKETS.map((name) => listenAt(`${directory}/${name}.sock`, BACKLOG, SOCK_NONBLOCK)),
     ];
     const fd = (name: Socket) => FIRST_FD + SOCKETS.indexOf(name);
+    const become = uid === undefined ? [] : await asUser(uid, waiter);
     const pid = spawn({
-      path: waiter,
+      path: become[0] ?? waiter,
       argv: [
-        ...[waiter, "start=3", "console=4", `ports=${FIRST_FD}`, `dns=${fd("dns")}`, "vsock"],
+        ...[
+          ...become,
+          waiter,
+          "start=3",
+          "console=4",
+          `ports=${FIRST_FD}`,
+          `dns=${fd("dns")}`,
+          "vsock",
+        ],
         ...[`exec=${fd("guests")}`, "input", "end=9", "--", "/bin/sh", "-c", script],
       ],
       env: ["PATH=/usr/bin:/bin"],
@@ -99,9 +122,7 @@ class Guest {
 
   connect(name: Socket): number {
     const fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    this.#scope.defer("close a connection", () => {
-      if (!this.#closed.has(fd)) close(fd);
-    });
+    this.#closeLater(fd);
     connectAt(fd, `${this.#directory}/${name}.sock`);
     this.ports.set(name, fd);
     return fd;
@@ -125,12 +146,49 @@ class Guest {
     return await readFrom(control, size!);
   }
 
+  /** What the waiter knows the agent by. */
+  #secret = new Uint8Array();
+
   /** As an agent does that starts its program. */
   async open(): Promise<void> {
     for (const name of SOCKETS.slice(0, 4)) this.connect(name);
     const hello = await this.expect(HELLO);
-    this.send("control", frame(READY, [1, 0, ...hello.subarray(8)]));
+    this.#secret = hello.slice(8);
+    this.send("control", frame(READY, [1, 0, ...this.#secret]));
     await this.expect(SIZE);
+  }
+
+  /** The agent's next connection for a further process. */
+  async connectAsAgent(): Promise<number> {
+    const fd = await this.connectAsStranger();
+    writeAll(fd, this.#secret);
+    return fd;
+  }
+
+  /** As any process of the guest can; as Firecracker, it waits for room in the queue, but not for good. */
+  async connectAsStranger(said: Uint8Array = new Uint8Array()): Promise<number> {
+    const fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    this.#closeLater(fd);
+    await waitFor(() => this.#tryToConnect(fd), { timeoutSeconds: 10, what: "room in the queue" });
+    setNonblock(fd, false);
+    if (said.length > 0) writeAll(fd, said);
+    return fd;
+  }
+
+  #tryToConnect(fd: number): boolean {
+    try {
+      connectAt(fd, `${this.#directory}/guests.sock`);
+      return true;
+    } catch (error) {
+      if (error instanceof LinuxError && error.code === "EAGAIN") return false;
+      throw error;
+    }
+  }
+
+  #closeLater(fd: number): void {
+    this.#scope.defer("close a connection", () => {
+      if (!this.#closed.has(fd)) close(fd);
+    });
   }
 
   exit(code: number, bytes: number): void {
@@ -208,7 +266,10 @@ test("one that connects when it has said that it does not is ended", async (wait
     guest.text("stderr"),
     "urunc: the guest's kernel has no driver for vsock: its console is the serial line\n",
   );
-  for (const name of SOCKETS.slice(0, 4)) guest.connect(name);
+  for (const name of SOCKETS.slice(0, 3)) {
+    assert.throws(() => guest.connect(name), /ECONNREFUSED/, name);
+  }
+  guest.connect("control");
   assert.equal(await guest.code(), 137);
 });
 
@@ -238,7 +299,7 @@ test("the guest's connections are handed over, each to one caller", async (waite
   // A caller that comes first waits, also for the second of two.
   const callers = [guest.connect("callers"), guest.connect("callers")];
   for (const [index, caller] of callers.entries()) {
-    const connection = guest.connect("guests");
+    const connection = await guest.connectAsAgent();
     const handed = receive(caller);
     scope.defer("close what was handed over", () => close(handed));
     writeAll(handed, encode(`hello ${index}`));
@@ -254,12 +315,12 @@ test(
   async (waiter, scope) => {
     const guest = await Guest.start(scope, waiter, "exec sleep 1000");
     await guest.open();
-    guest.close(guest.connect("guests"));
+    guest.close(await guest.connectAsAgent());
     // In the queue when the waiter sees it.
     kill(guest.pid, SIGSTOP);
     guest.close(guest.connect("callers"));
     const caller = guest.connect("callers");
-    const connection = guest.connect("guests");
+    const connection = await guest.connectAsAgent();
     kill(guest.pid, SIGCONT);
     const handed = receive(caller);
     scope.defer("close what was handed over", () => close(handed));
@@ -268,6 +329,99 @@ test(
   },
 );
 
+/** That there is something to read in time, or an end. */
+async function assertReadable(fd: number): Promise<void> {
+  const [events] = await pollAsync([{ fd, events: POLLIN }], 10_000);
+  assert.notEqual(events, 0, "nothing comes");
+}
+
+/** That it is closed by the waiter, without a byte of anybody's. */
+async function assertClosed(fd: number): Promise<void> {
+  await assertReadable(fd);
+  assert.equal(await readAsync(fd, new Uint8Array(1)).catch(resetAsEnd), 0);
+}
+
+/** What it had sent was not read. */
+function resetAsEnd(error: unknown): number {
+  if (error instanceof LinuxError && error.code === "ECONNRESET") return 0;
+  throw error;
+}
+
+test(
+  "connections of others of the guest get no caller, though they were there before the agent's",
+  async (waiter, scope) => {
+    const guest = await Guest.start(scope, waiter, "exec sleep 1000");
+    // Before there is a hello, nothing is a secret: not zeros, either.
+    const early = await guest.connectAsStranger(new Uint8Array(16));
+    await assertClosed(early);
+    await guest.open();
+    kill(guest.pid, SIGSTOP);
+    const caller = guest.connect("callers");
+    const silent = await guest.connectAsStranger();
+    const liars = [];
+    for (const size of [16, 40]) liars.push(await guest.connectAsStranger(new Uint8Array(size)));
+    const short = await guest.connectAsStranger(new Uint8Array(15));
+    const connection = await guest.connectAsAgent();
+    kill(guest.pid, SIGCONT);
+    const handed = receive(caller);
+    scope.defer("close what was handed over", () => close(handed));
+    writeAll(handed, encode("arguments"));
+    await assertReadable(connection);
+    assert.equal(decode(await readFrom(connection, 9)), "arguments");
+    for (const liar of liars) await assertClosed(liar);
+    // The last byte of another one's secret is none, either.
+    writeAll(short, new Uint8Array(1));
+    await assertClosed(short);
+    assert.deepEqual(await pollAsync([{ fd: silent, events: POLLIN }], 0), [0]);
+  },
+);
+
+test(
+  "a guest connects as often as it likes, without a caller, and the agent's connection is handed over",
+  async (waiter, scope) => {
+    const guest = await Guest.start(scope, waiter, "exec sleep 1000");
+    await guest.open();
+    const strangers = [];
+    for (let i = 0; i < 40; i++) strangers.push(await guest.connectAsStranger());
+    const connection = await guest.connectAsAgent();
+    // Also when there is a next one.
+    for (let i = 0; i < 40; i++) await guest.connectAsStranger();
+    const handed = receive(guest.connect("callers"));
+    scope.defer("close what was handed over", () => close(handed));
+    writeAll(handed, encode("x"));
+    assert.equal(decode(await readFrom(connection, 1)), "x");
+    // The waiter has no more of them than it has places.
+    for (const stranger of strangers) await assertClosed(stranger);
+  },
+);
+
+/** RLIMIT_NOFILE: more than the waiter needs, and less than the callers of the test below. */
+const MOST_FILES = 128;
+const ETOOMANYREFS = 109;
+
+for (const kind of WAITER_KINDS) {
+  testIf(
+    `vsock, ${kind}: a caller that cannot be handed a connection gets the error, and the next one the connection`,
+    { needs: ["root", "gcc", "setpriv", "prlimit"] },
+    async () => {
+      await using scope = new Scope();
+      const waiter = await waiterProgram(scope, kind);
+      const guest = await Guest.start(scope, waiter, "exec sleep 1000", 60_321);
+      await guest.open();
+      // unix(7), ETOOMANYREFS: nobody takes what is handed over.
+      const callers: number[] = [];
+      for (let i = 0; i < MOST_FILES + 2; i++) {
+        callers.push(guest.connect("callers"));
+        await guest.connectAsAgent();
+        await pollAsync([{ fd: callers.at(-1)!, events: POLLIN }], -1);
+      }
+      assert.deepEqual([...await readFrom(callers.at(-1)!, 1)], [ETOOMANYREFS]);
+      for (const caller of callers.slice(0, -1)) close(receive(caller));
+      close(receive(guest.connect("callers")));
+    },
+  );
+}
+
 test("the name server's port takes one connection", async (waiter, scope) => {
   const guest = await Guest.start(scope, waiter, "exec sleep 1000");
   await guest.open();
@@ -275,6 +429,7 @@ test("the name server's port takes one connection", async (waiter, scope) => {
   // A frame that is none: the waiter closes the port, which it had accepted.
   writeAll(dns, frame(9));
   assert.equal(await readAsync(dns, new Uint8Array(1)), 0);
+  assert.throws(() => guest.connect("dns"), /ECONNREFUSED/);
   guest.exit(0, 0);
   await guest.expect(2);
   await guest.expect(DRAINED);

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -364,7 +365,7 @@ static void __attribute__((noreturn)) run_on_ports(struct process *process) {
   close(files.in);
   if (terminal < 0) close(files.out);
   if (terminal < 0 && files.err != files.out) close(files.err);
-  exec_begin(program.pid, program.is_init);
+  exec_begin(program.pid, program.is_init, hello.nonce);
   reap();
   while (!program.ended || is_open(&output) || is_open(&errors)) exchange();
   sync();
@@ -395,6 +396,8 @@ static void hold_standard_files(void) {
 
 void agent(struct process *process) {
   hold_standard_files();
+  /* Others of its uid do not read the hello's bytes, in its memory or in a child's that has executed nothing. */
+  prctl(PR_SET_DUMPABLE, 0);
   open_signals();
   load_drivers();
   on_vsock = process->on_vsock;

@@ -80,6 +80,8 @@ static int changes = -1;
 static int processes = -1;
 static pid_t program;
 static int is_apart;
+/* What the waiter knows the agent's connections by. */
+static const unsigned char *secret;
 
 static void release(int *fd) {
   if (*fd >= 0) close(*fd);
@@ -556,6 +558,13 @@ static void open_session(int index) {
   ports[index].session = session;
 }
 
+/* A connection to the waiter that has shown the secret: a new one has room for it. Returns -1 without one. */
+static int open_handed(void) {
+  int fd = open_vsock(VSOCK_EXEC);
+  if (fd >= 0 && write(fd, secret, NONCE_SIZE) != NONCE_SIZE) release(&fd);
+  return fd;
+}
+
 /* On vsock a connection to the waiter is made ahead, and has no process until a relay has it. */
 static void connect_next(void) {
   int place = -1;
@@ -564,7 +573,7 @@ static void connect_next(void) {
     else if (ports[i].session->state == SESSION_NEW) return;
   }
   if (place < 0) return;
-  ports[place].fd = open_vsock(VSOCK_EXEC);
+  ports[place].fd = open_handed();
   if (ports[place].fd < 0) return;
   open_session(place);
   if (ports[place].session == NULL) release(&ports[place].fd);
@@ -610,7 +619,8 @@ static void read_changes(void) {
   each_port(take_port);
 }
 
-void exec_begin(pid_t pid, int apart) {
+void exec_begin(pid_t pid, int apart, const unsigned char *bytes) {
+  secret = bytes;
   program = pid;
   is_apart = apart;
   if (on_vsock) {

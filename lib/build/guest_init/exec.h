@@ -16,8 +16,9 @@
 void exec_prepare(void);
 
 /* Opens the ports; a monitor without them is not an error. From now on processes are started, in the program's
- * namespaces. With `apart` it is process 1 of its own. */
-void exec_begin(pid_t program, int apart);
+ * namespaces. With `apart` it is process 1 of its own. `secret` is what the waiter knows the agent by on vsock:
+ * NONCE_SIZE bytes, which stay. */
+void exec_begin(pid_t program, int apart, const unsigned char *secret);
 
 /* What is waited for: EXEC_FDS of them, some with -1. */
 void exec_wanted(struct pollfd *fds);

@@ -19,7 +19,8 @@ static const char *const PORT_NAMES[PORTS] __attribute__((unused)) = {
 /*
  * On vsock, a guest has connections in the place of ports: it makes them, to the host's port of this number
  * for the first of those above, and so on; then to one for the name server, and to one for further
- * processes, of which each has a connection of its own. lib/monitor/vsock.ts has them, too.
+ * processes, of which each has a connection of its own, which begins with the hello's nonce: others of the guest
+ * do not know it. lib/plan/vsock.ts has them, too.
  */
 #define VSOCK_FIRST 1024
 enum { VSOCK_DNS = PORTS, VSOCK_EXEC };

@@ -80,20 +80,23 @@ static void await_channel(int listener) {
   channel.listens = 1;
 }
 
-/* The hello waits in the socket until the agent opens its port. Returns an errno. */
-static int begin_channel(int control, int flags, int rows, int columns) {
+/* Before a byte of the guest is read. Returns an errno. */
+static int draw_nonce(void) {
+  return getrandom(channel.nonce, NONCE_SIZE, 0) == NONCE_SIZE ? 0 : errno;
+}
+
+/* The hello waits in the socket until the agent opens its port. */
+static void begin_channel(int control, int flags, int rows, int columns) {
   unsigned char bytes[FRAME_HEADER + FRAME_MOST], *at = bytes + FRAME_HEADER;
   size_t length = frame_begin(bytes, FRAME_HELLO);
   channel.control = control;
   channel.state = CHANNEL_BOOTING;
-  if (getrandom(channel.nonce, NONCE_SIZE, 0) != NONCE_SIZE) return errno;
   put_number(at, PROTOCOL_VERSION, 2);
   put_number(at + 2, (uint64_t)flags, 2);
   put_number(at + 4, (uint64_t)rows, 2);
   put_number(at + 6, (uint64_t)columns, 2);
   memcpy(at + 8, channel.nonce, NONCE_SIZE);
   send_frame(bytes, length);
-  return 0;
 }
 
 static int take_ready(const unsigned char *bytes) {

@@ -502,9 +502,9 @@ static void relay_exchange(void) {
   relay_send();
 }
 
-/* Returns -1 when the waiter is gone. */
+/* Returns -1 when the waiter is gone. A byte that is not 0 is the errno for which there is none. */
 static int receive_connection(void) {
-  char byte;
+  unsigned char byte;
   int connection;
   _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof connection)];
   struct iovec vector = {&byte, 1};
@@ -514,6 +514,7 @@ static int receive_connection(void) {
                            .msg_controllen = sizeof control};
   ssize_t count = recvmsg(relay.socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (count > 0 && !header && byte) relay_fails("connection", byte);
   if (count <= 0 || !header || header->cmsg_len != CMSG_LEN(sizeof connection)) return -1;
   memcpy(&connection, CMSG_DATA(header), sizeof connection);
   return connection;

@@ -433,8 +433,7 @@ static void greet_agent(void) {
   int flags = (options.terminal ? HELLO_TERMINAL : 0) | (together ? HELLO_TOGETHER : 0);
   forward(&port_output, ports[PORT_STDOUT], 1);
   forward(&port_errors, ports[PORT_STDERR], 2);
-  int error = begin_channel(ports[PORT_CONTROL], flags, size.ws_row, size.ws_col);
-  if (error) fail("channel", "", error);
+  begin_channel(ports[PORT_CONTROL], flags, size.ws_row, size.ws_col);
 }
 
 /* The guest connects to the control port last: all others are there. Each listens for one connection. */
@@ -456,6 +455,8 @@ static void start_channel(void) {
   for (int i = 0; i < PORTS; i++) ports[i] = options.ports + i;
   int error = open_console(options.console);
   if (error) fail("map", "the console", error);
+  error = draw_nonce();
+  if (error) fail("channel", "", error);
   /* Not to be made longer by what the guest may make of this process. */
   release(&options.console);
   open_dns(options.dns, options.vsock);
@@ -478,6 +479,11 @@ static void open_channel(void) {
   send_size(size.ws_row, size.ws_col);
   release(&input.to);
   input.to = ports[PORT_STDIN];
+}
+
+/* A queue that nobody reads would fill up, and Firecracker waits then; the control port ends such a guest. */
+static void refuse_connections(void) {
+  for (int i = 0; options.vsock && i < PORT_CONTROL; i++) release(&ports[i]);
 }
 
 static void warn_of_serial_line(void) {
@@ -546,7 +552,7 @@ static void take(struct flow *flow) {
   if (flow == &watched) scan();
   if (flow == &output && count > 0 && has_own_console()) {
     flow->at = take_console(flow->bytes, flow->end);
-    if (channel.state == CHANNEL_SERIAL) warn_of_serial_line();
+    if (channel.state == CHANNEL_SERIAL) refuse_connections(), warn_of_serial_line();
   }
   if (count <= 0) end_of(flow);
 }
@@ -741,7 +747,7 @@ static void run(void) {
     struct pollfd fds[] = {wanted(&input), wanted(&output), wanted(&errors),
                            wanted(&watched), {signals, POLLIN, 0}, wanted(&port_output),
                            wanted(&port_errors), {channel.control, POLLIN, 0},
-                           {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}, {-1, 0, 0}};
+                           [8 ... 10 + HANDING_FDS] = {-1, 0, 0}};
     want_dns(fds + 8);
     want_handing(fds + 11);
     int ready = poll(fds, sizeof fds / sizeof *fds, patience());

@@ -63,7 +63,10 @@ import { claimFile, openClaimed } from "./disk_claims.ts";
 import { openByNumbers } from "../transient_node.ts";
 import type { PerformContext, StepHandlers } from "../context.ts";
 
-/** A guest makes one connection to a port, and one at a time to that of further processes. */
+/**
+ * A guest makes one connection to a port, and one at a time to that of further processes. Others of the guest can
+ * connect to that, too: the waiter takes each at once, for Firecracker would wait in a full queue.
+ */
 const AGENT_BACKLOG = 16;
 
 /**

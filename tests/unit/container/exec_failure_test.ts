@@ -42,6 +42,7 @@ Deno.test("exec: whatever else a relay reports is an error, too", () => {
     ["signal", HostError, /a signal/],
     // The relay was.
     ["", HostError, /it was killed before/],
+    ["error connection 109", HostError, /cannot hand over .*: too many references/],
     ["error capset 1", HostError, /capset: operation not permitted/],
     ...["failed 8 1", "failed 7 12345", "started now", "error x\ny 1", "failed 7 2 "].map(
       (
