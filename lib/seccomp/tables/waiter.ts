@@ -35,7 +35,6 @@ export const WAITER: readonly CallGroup[] = [
     where: [requests("TIOCGWINSZ TCGETS TCSETS")],
     when: "agent",
   },
-  { why: "an agent answers with random bytes", calls: "getrandom", when: "agent" },
   {
     why: "a connection to the name server for each that the guest makes",
     calls: "socket",
@@ -54,7 +53,7 @@ export const WAITER: readonly CallGroup[] = [
   },
   { why: "a guest connects to its agent's sockets", calls: "accept4", when: "vsock" },
   {
-    why: "its connections for further processes are handed over, and none is written to",
+    why: "the agent's connections for further processes are handed over, and none is written to",
     calls: "sendmsg",
     when: "vsock",
   },
