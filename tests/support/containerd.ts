@@ -131,7 +131,11 @@ export async function startContainerd(
       scope,
       `${directory}/containerd.log`,
       [...nsenter, "containerd", "--config", `${directory}/config.toml`],
-      { PATH: `${path}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin` },
+      {
+        PATH: `${path}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+        // As a unit of systemd's has it; nobody listens here.
+        NOTIFY_SOCKET: `${directory}/notify.sock`,
+      },
     );
     running = started;
     await waitForSocket(`${directory}/containerd.sock`, started);

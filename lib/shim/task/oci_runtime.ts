@@ -73,7 +73,7 @@ export class OciRuntime {
           ...(systemdCgroup ? ["--systemd-cgroup"] : []),
           ...args,
         ],
-        env: callersEnvironment(),
+        env: runtimeEnvironment(),
         fds: [{ from: stdin, to: 0 }, { from: stdout, to: 1 }, { from: stderr, to: 2 }],
       });
       debug(`${program} ${args[0]} started`, { pid });
@@ -103,6 +103,16 @@ export class OciRuntime {
       if (!isNothingThere(error)) throw error;
     }
   }
+}
+
+/**
+ * containerd's, but for the socket by which systemd hears that containerd is ready: runc would wait for the
+ * container to say so, by a socket of its own whose path is too long for a pod's container.
+ *
+ * @see sd_notify(3)
+ */
+function runtimeEnvironment(): string[] {
+  return callersEnvironment().filter((entry) => !entry.startsWith("NOTIFY_SOCKET="));
 }
 
 /** What runtimes say of a container that there is not, when they mind. */
