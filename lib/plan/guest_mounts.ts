@@ -96,12 +96,12 @@ function guestMount({ destination, type, options }: Mount, index: number): Guest
     throw configJson(`mounts[${index}].options`).invalid(JSON.stringify(spaced), "no spaces");
   }
   const isCgroup = type === "cgroup" || type === "cgroup2";
-  const data = options.filter((it) => !(it in FLAGS) && !WITHOUT_MEANING.test(it));
+  const data = options.filter((it) => flagOf(it) === undefined && !WITHOUT_MEANING.test(it));
   return {
     target: destination,
     // The guest has its own, whichever version the host has: it shows no host's.
     type: isCgroup ? "cgroup2" : type!,
-    flags: options.reduce(withOption, 0),
+    flags: flagsOf(options),
     options: isCgroup ? "" : data.join(","),
   };
 }
@@ -109,11 +109,30 @@ function guestMount({ destination, type, options }: Mount, index: number): Guest
 function sharedMount(volume: SharedVolume, position: number): GuestMount {
   const { destination, options, readOnly } = volume;
   // A recursive one, rro, is one as well.
-  const flags = options.reduce(withOption, 0) & ~MS_RDONLY | (readOnly ? MS_RDONLY : 0);
+  const flags = flagsOf(options) & ~MS_RDONLY | (readOnly ? MS_RDONLY : 0);
   return { target: destination, type: SHARED, flags, options: sharedPath(position, volume) };
 }
 
+/**
+ * Recursive options, `rnoexec` and the like, hold after all others (config.md, "Linux mount options"). In a
+ * guest they are as those of the mount: what the host has mounted below it is part of it, with its flags.
+ */
+function flagsOf(options: readonly string[]): number {
+  const recursive = options.filter(isRecursive);
+  return [...options.filter((it) => !isRecursive(it)), ...recursive].reduce(withOption, 0);
+}
+
+function isRecursive(option: string): boolean {
+  return !Object.hasOwn(FLAGS, option) && flagOf(option) !== undefined;
+}
+
+function flagOf(option: string): { set?: number; clear?: number } | undefined {
+  const names = option.startsWith("r") ? [option, option.slice(1)] : [option];
+  const name = names.find((it) => Object.hasOwn(FLAGS, it));
+  return name === undefined ? undefined : FLAGS[name];
+}
+
 function withOption(flags: number, option: string): number {
-  const { set = 0, clear = 0 } = FLAGS[option] ?? {};
+  const { set = 0, clear = 0 } = flagOf(option) ?? {};
   return flags & ~clear | set;
 }

@@ -58,7 +58,13 @@ import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { FILE_SERVER_FILTER, MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
 import { fileServerIdentity, planFileServer } from "./file_server.ts";
-import { planMountPoints, planSharedFiles, SHARE_TAG, type SharedFiles } from "./shared_files.ts";
+import {
+  planMountPoints,
+  planSharedFiles,
+  SHARE_TAG,
+  type SharedFiles,
+  sharedFilesWarnings,
+} from "./shared_files.ts";
 import { planTerminal } from "./terminal.ts";
 import {
   type InheritedFd,
@@ -414,6 +420,7 @@ export function planLaunch(given: LaunchInput): Launch {
       ...spec.unsupported.warned.filter(({ givenByAgent }) => !(givenByAgent && stop.agent))
         .map(({ property, reason }) => `config.json ${property}: ${reason}`),
       ...agentWarnings(input),
+      ...sharedFilesWarnings(shared),
       ...podWarnings({
         spec,
         looksForFiles: input.guest.agent !== undefined,

@@ -5,7 +5,7 @@ import type { Monitor } from "../monitor/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import { type GuestMount, SHARED } from "../guest/initrd/process.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
-import type { Spec } from "../oci/types.ts";
+import type { Mount, Spec } from "../oci/types.ts";
 import type { MountPoint, Step } from "./types.ts";
 
 /**
@@ -52,14 +52,15 @@ export interface SharedFilesInput {
  * What a guest with an agent sees of the host's files.
  *
  * @returns undefined: nothing
- * @throws UnsupportedError when the monitor cannot share anything with a guest, or the kernel of the node
- *   has no driver for it
+ * @throws UnsupportedError when the monitor cannot share anything with a guest, the kernel of the node has no
+ *   driver for it, or a volume has an option that is not applied
  */
 export function planSharedFiles(input: SharedFilesInput): SharedFiles | undefined {
   const { spec, facts } = input;
   const { sharedRoot, sharedMounts = [] } = facts;
   if (sharedRoot === undefined && sharedMounts.length === 0) return undefined;
   requireSharing(input);
+  for (const { index } of sharedMounts) requireKnownOptions(spec.mounts[index]!, index);
   return {
     ...(sharedRoot === undefined
       ? {}
@@ -91,6 +92,33 @@ function requireSharing({ spec, facts, monitor }: SharedFilesInput): void {
     `the node's kernel ${nodeKernel.name} has no driver virtiofs`,
     `urunc kernel add stores another (Debian: linux-image-cloud-${arch.imageName} has it)`,
   );
+}
+
+/** What would be missing silently, and lets the guest do more, or is an owner on the disk. */
+function requireKnownOptions({ source, options, maps }: Mount, index: number): void {
+  const option = maps === undefined ? options.find((it) => NOT_APPLIED.test(it)) : "idmap";
+  if (option === undefined) return;
+  throw new UnsupportedError({
+    operation: "share files with the guest",
+    subject: `mounts[${index}] ${source}`,
+    reason: `the option ${option} is not applied to what is shared`,
+    remedy: "leave it out, or give the guest a disk image",
+  });
+}
+
+/** config.md, "Linux mount options". */
+const NOT_APPLIED = /^r?(idmap|nosymfollow)$/;
+
+/** What `slave` and `shared` ask for: nothing is mounted in a guest later (config.md, "Linux mount options"). */
+const PROPAGATED = /^r?(slave|shared)$/;
+
+/** What a guest does not get of what is shared with it, a sentence each. */
+export function sharedFilesWarnings(shared: SharedFiles | undefined): string[] {
+  const volumes = shared?.volumes ?? [];
+  return volumes.filter(({ options }) => options.some((it) => PROPAGATED.test(it)))
+    .map(({ index, source }) =>
+      `config.json mounts[${index}] ${source}: what the host mounts below it later is not seen in the guest`
+    );
 }
 
 /** What a kernel has there is the guest's own. */

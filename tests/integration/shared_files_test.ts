@@ -150,11 +150,12 @@ testIf(
       readOnly: true,
       mounts: [
         { destination: "/cache", type: "tmpfs", source: "tmpfs", options: ["mode=1777"] },
-        bind(data, "/data", "noexec"),
-        bind(`${data}/inner`, "/data/inner", "ro"),
+        bind(data, "/data", "rnoexec"),
+        bind(`${data}/inner`, "/data/inner", "ro", "rslave"),
       ],
     });
-    const { code, stdout } = await container.run();
+    const { code, stdout, stderr } = await container.run();
+    assert.match(stderr, /\/inner: what the host mounts below it later/);
     assert.deepEqual(stdout.split("\n"), [
       ...["read-only", "in memory", "no program", "written", "inner read-only", ""],
     ]);

@@ -7,6 +7,7 @@ import {
   planMountPoints,
   planSharedFiles,
   type SharedFilesInput,
+  sharedFilesWarnings,
 } from "../../../lib/plan/shared_files.ts";
 
 const bind = (source: string, destination: string, ...options: string[]): Mount => ({
@@ -74,6 +75,53 @@ Deno.test("the agent mounts volumes among its file systems, in config.json's ord
     { target: "/data/cache", type: "tmpfs", flags: 2, options: "" },
     { target: "/etc/app.conf", type: "virtiofs", flags: 1, options: "v/1/file" },
   ]);
+});
+
+Deno.test("recursive options hold in the guest, after all others", () => {
+  const flagsOf = (...options: string[]) => {
+    const mounts = [bind("/srv/data", "/data", ...options)];
+    const shared = planSharedFiles(
+      inputOf({ sharedMounts: [{ index: 0, isFile: false }] }, {
+        spec: { mounts, root: { path: "rootfs", readonly: false } },
+      }),
+    );
+    return guestMounts({ mounts }, shared!.volumes).at(-1)!.flags;
+  };
+  // MS_NOSUID, MS_NODEV, MS_NOEXEC: linux/mount.h.
+  assert.equal(flagsOf("rnosuid", "rnodev", "rnoexec"), 2 | 4 | 8);
+  assert.equal(flagsOf("rnoexec", "exec", "suid"), 8);
+  assert.equal(flagsOf("noexec", "rexec"), 0);
+  assert.equal(flagsOf("ro", "rrw", "private"), 0);
+});
+
+Deno.test("an option of a volume that is not applied is refused, or is a warning", () => {
+  const plan = (mount: Mount) =>
+    planSharedFiles(
+      inputOf({ sharedMounts: [{ index: 0, isFile: false }] }, {
+        spec: { mounts: [mount], root: { path: "rootfs", readonly: false } },
+      }),
+    );
+  const maps = { uids: [{ containerID: 0, hostID: 5, size: 1 }], gids: [] };
+  const refused: [string, Mount][] = [
+    ["idmap", bind("/srv", "/x", "idmap")],
+    ["ridmap", bind("/srv", "/x", "ridmap")],
+    ["idmap", { ...bind("/srv", "/x"), maps }],
+    ["nosymfollow", bind("/srv", "/x", "nosymfollow")],
+  ];
+  for (const [option, mount] of refused) {
+    assert.throws(() => plan(mount), {
+      name: "UnsupportedError",
+      message: new RegExp(`mounts\\[0\\] /srv: the option ${option} is not applied`),
+    });
+  }
+  const later = "config.json mounts[0] /srv: what the host mounts below it later";
+  for (const option of ["rslave", "shared"]) {
+    const [warning, ...more] = sharedFilesWarnings(plan(bind("/srv", "/x", option)));
+    assert.ok(warning?.startsWith(later), warning);
+    assert.deepEqual(more, []);
+  }
+  assert.deepEqual(sharedFilesWarnings(plan(bind("/srv", "/x", "rprivate"))), []);
+  assert.deepEqual(sharedFilesWarnings(undefined), []);
 });
 
 Deno.test("what cannot be shared is refused by its name, with what can", () => {
