@@ -1,11 +1,16 @@
 import {
   close,
+  fstat,
   mkdirat,
   mknodat,
+  O_NOFOLLOW,
   O_PATH,
   openat2,
+  readLink,
   RESOLVE_IN_ROOT,
   RESOLVE_NO_MAGICLINKS,
+  S_IFLNK,
+  S_IFMT,
   S_IFREG,
 } from "../../../ffi/linux.ts";
 import { openNamed } from "../../host/named.ts";
@@ -25,28 +30,50 @@ export const MOUNT_POINT_STEPS: StepHandlers<"makeMountPoints"> = {
   makeMountPoints({ tree, targets }) {
     const root = openNamed(tree);
     try {
-      for (const target of targets) close(openOrMake(root, target));
+      for (const target of targets) close(openOrMake(root, target, MAXIMUM_LINKS));
     } finally {
       close(root);
     }
   },
 };
 
-/** @returns an O_PATH descriptor */
-function openOrMake(root: number, target: MountPoint): number {
+/** As many links as the kernel follows, MAXSYMLINKS in include/linux/namei.h. */
+const MAXIMUM_LINKS = 40;
+
+/**
+ * What a link leads to is made, too: images have `/etc/resolv.conf` as one to what only a running system has.
+ *
+ * @param links that may lead nowhere, on the way
+ * @returns an O_PATH descriptor
+ */
+function openOrMake(root: number, target: MountPoint, links: number): number {
+  const { path, isFile } = target;
   try {
-    return openIn(root, target.path);
+    return openIn(root, path);
   } catch (error) {
     if (!isCode(error, "ENOENT")) throw error;
   }
-  const directory = openOrMake(root, { path: parentPath(target.path), isFile: false });
+  const directory = openOrMake(root, { path: parentPath(path), isFile: false }, links);
   try {
-    make(directory, baseName(target.path), target.isFile);
+    make(directory, baseName(path), isFile);
   } finally {
     close(directory);
   }
-  // A link that leads nowhere is an error here.
-  return openIn(root, target.path);
+  const link = linkAt(root, path);
+  if (link === undefined) return openIn(root, path);
+  if (links === 0) throw new Error(`${path} leads through too many symbolic links`);
+  const next = link.startsWith("/") ? link : `${parentPath(path)}/${link}`;
+  return openOrMake(root, { path: next, isFile }, links - 1);
+}
+
+/** Where a symbolic link leads; undefined: there is something else. */
+function linkAt(root: number, path: string): string | undefined {
+  const fd = openIn(root, path, O_NOFOLLOW);
+  try {
+    return (fstat(fd).mode & S_IFMT) === S_IFLNK ? readLink(fd) : undefined;
+  } finally {
+    close(fd);
+  }
 }
 
 /** Another one may have been quicker. */
@@ -59,6 +86,7 @@ function make(directory: number, name: string, isFile: boolean): void {
   }
 }
 
-function openIn(root: number, path: string): number {
-  return openat2(root, path, { flags: O_PATH, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS });
+function openIn(root: number, path: string, more = 0): number {
+  const flags = O_PATH | more;
+  return openat2(root, path, { flags, resolve: RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS });
 }

@@ -42,9 +42,32 @@ Deno.test("links are followed in the tree, and lead nowhere else", () =>
       "secrets",
       "token",
     ]);
-    // To a directory of the host, which the tree does not have.
+    // To a directory of the host, which the tree has only then.
     Deno.symlinkSync(beside, `${tree}/out`);
-    assert.throws(() => make(tree, directory("/out/made")), { code: "ENOENT" });
-    assert.throws(() => make(tree, directory("/out")), { code: "ENOENT" });
+    make(tree, directory("/out/made"));
     assert.deepEqual([...Deno.readDirSync(beside)], []);
+    assert.ok(Deno.statSync(`${tree}${beside}/made`).isDirectory);
+  }));
+
+Deno.test("what a link leads to is made where it is missing", () =>
+  inTree((tree, beside) => {
+    Deno.mkdirSync(`${tree}/etc`);
+    const links: [string, string][] = [
+      ["/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf"],
+      ["/lock", "run/lock"],
+      ["/chain", "/etc/chain"],
+      ["/etc/chain", "last"],
+      ["/up", `../../../..${beside}/file`],
+    ];
+    for (const [path, target] of links) Deno.symlinkSync(target, `${tree}${path}`);
+    make(tree, file("/etc/resolv.conf"), directory("/lock"), file("/chain"), file("/up"));
+    for (const path of ["/run/systemd/resolve/stub-resolv.conf", "/etc/last", `${beside}/file`]) {
+      assert.ok(Deno.statSync(`${tree}${path}`).isFile, path);
+    }
+    assert.ok(Deno.statSync(`${tree}/run/lock`).isDirectory);
+    for (const [path] of links) assert.ok(Deno.lstatSync(`${tree}${path}`).isSymlink, path);
+    assert.deepEqual([...Deno.readDirSync(beside)], []);
+    // One that leads to itself is an error, as it is for any program.
+    Deno.symlinkSync("loop", `${tree}/loop`);
+    assert.throws(() => make(tree, file("/loop")), { code: "ELOOP" });
   }));
