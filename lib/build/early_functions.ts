@@ -87,7 +87,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/container/observe.ts": "observeContainer",
   "lib/container/pause.ts": "containerStatus",
   "lib/container/prepare.ts":
-    "addRoot addSharedMounts decodeText disksOf prepare readBundle userOf",
+    "addRoot addSharedMounts decodeText disksOf prepare readBundle requireNotHosts userOf",
   "lib/container/proof.ts":
     "differentNamespaces differentProfile differentUserNamespace expectedOf provenState readProof waitForExec",
   "lib/container/require.ts": "requireState",

@@ -8,7 +8,7 @@ import { blockImage, deviceDisks, volumeDisks } from "../inspect/disks.ts";
 import { gatherHostFacts, groupNamesOf } from "../inspect/facts.ts";
 import { openImageRoot } from "../inspect/image.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
-import { readBounded } from "../os/files.ts";
+import { isSameIdentity, readBounded, readFileIdentity } from "../os/files.ts";
 import { readHosts, readResolvConf, RESOLV_CONF } from "../inspect/resolv_conf.ts";
 import { sharedMountFacts } from "../inspect/shared.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
@@ -197,6 +197,7 @@ function addRoot(
   monitor: Monitor,
 ): void {
   const isShareable = unikernel.sharesRoot !== undefined && monitor.sharesFiles === true;
+  if (unikernel.rootDisk || isShareable) requireNotHosts(bundle.rootfs);
   try {
     if (unikernel.rootDisk) return addRootDisk(facts, bundle, unikernel, guest);
   } catch (error) {
@@ -204,6 +205,17 @@ function addRoot(
     if (!isShareable || !(error instanceof UnsupportedError)) throw error;
   }
   if (isShareable) facts.sharedRoot = { readOnly: bundle.rootReadOnly ?? false };
+}
+
+/** By whatever path it is named, a bind mount included. @throws UnsupportedError when it is the host's root */
+function requireNotHosts(rootfs: string): void {
+  if (!isSameIdentity(readFileIdentity(rootfs), readFileIdentity("/"))) return;
+  throw new UnsupportedError({
+    operation: "give the guest",
+    subject: "the container's root",
+    reason: `${rootfs} is the host's own`,
+    remedy: "name another root in config.json",
+  });
 }
 
 /** @throws UnsupportedError naming a volume that the guest could not see */

@@ -409,6 +409,24 @@ testIf("shared files: what cannot be shared is refused by its name", NEEDS, asyn
   }
 });
 
+testIf("shared files: the host's own root is not a container's", NEEDS, async () => {
+  await using scope = new Scope();
+  const bound = await scope.temporaryDirectory("host");
+  await run(["mount", "--bind", "/", bound], { check: true });
+  scope.defer(`unmount ${bound}`, () => run(["umount", bound]));
+  for (const path of ["/", bound]) {
+    const container = await imageContainer(scope, "true");
+    const file = `${container.bundle}/config.json`;
+    const config = JSON.parse(await Deno.readTextFile(file));
+    config.root.path = path;
+    await Deno.writeTextFile(file, JSON.stringify(config));
+    assertFailed(await container.create(), [
+      `give the guest the container's root: ${path} is the host's own`,
+    ]);
+    assertNothingLeft(container);
+  }
+});
+
 testIf(
   "shared files: neither what another user put in a source's place nor what is mounted later is bound",
   {
