@@ -1,6 +1,7 @@
 /**
  * `deno task test:soak kill [ROUNDS [SEED]]`: kill -9 of one process after the other, at random moments
- * of containers' lives: creators, inits, shims, waiters, monitors, some of which outlive their waiter.
+ * of containers' lives: creators, inits, shims, waiters, monitors, some of which outlive their waiter; `urunc
+ * exec` and the relays that it starts, where /dev/kvm is: the double is Firecracker then, whose guest has an agent.
  * After each, the container is removed as a caller would, and nothing of it may be left.
  */
 import assert from "node:assert/strict";
@@ -13,22 +14,28 @@ import { makePair, type Namespace } from "../integration/network_support.ts";
 import type { Containerd } from "../support/containerd.ts";
 import { doubleConfiguration } from "../support/double.ts";
 import { heldPidNamespace } from "../support/pid_namespace.ts";
-import { childrenOf, readCommandLine, waitFor } from "../support/process.ts";
+import { childrenOf, listPids, readCommandLine, waitFor } from "../support/process.ts";
 import {
+  agentDoubleContainer,
   assertNothingLeft,
   assertSucceeded,
   type Container,
   doubleContainer,
 } from "../support/runtime.ts";
 import type { Scope } from "../support/scope.ts";
-import { uruncRoot } from "../support/urunc.ts";
+import { missingReason } from "../support/skip.ts";
+import { uruncBinary, uruncRoot } from "../support/urunc.ts";
 
 /** What is killed: of a container that is made by the command line, or by a shim. */
 const VICTIMS = [
   ...["creator", "init", "waiter", "monitor"] as const,
   ...["shim", "shim's init", "shim's waiter", "shim's monitor"] as const,
+  ...["exec", "relay"] as const,
 ];
 type Victim = (typeof VICTIMS)[number];
+
+/** What is executed in a guest runs so long: until the kill, and sometimes no longer. Milliseconds. */
+const EXEC_TIME = 400;
 
 /** How many kills found whom they were for: it may not have begun, or be gone, by then. */
 export type Kills = Map<Victim, { rounds: number; hits: number }>;
@@ -50,9 +57,10 @@ export async function soakKills(
   const random = randomNumbers(seed);
   const commands = await CommandLine.prepare(scope);
   const it = await startWithDouble(scope);
-  const kills: Kills = new Map(VICTIMS.map((victim) => [victim, { rounds: 0, hits: 0 }]));
+  const victims = missingReason("kvm") === undefined ? VICTIMS : VICTIMS.slice(0, -2);
+  const kills: Kills = new Map(victims.map((victim) => [victim, { rounds: 0, hits: 0 }]));
   for (let round = 0; round < rounds; round++) {
-    const victim = VICTIMS[Math.floor(random() * VICTIMS.length)]!;
+    const victim = victims[Math.floor(random() * victims.length)]!;
     const delay = random() * LONGEST_DELAY;
     const outlives = random() < 0.5;
     const count = kills.get(victim)!;
@@ -86,6 +94,8 @@ class CommandLine {
   readonly #before: string;
   /** By whether the monitor outlives the waiter. */
   readonly #containers: Map<boolean, Container>;
+  /** Its guest has an agent. */
+  readonly #agent: Container;
   readonly #scope: Scope;
 
   private constructor(
@@ -93,8 +103,10 @@ class CommandLine {
     network: Namespace,
     before: string,
     containers: Map<boolean, Container>,
+    agent: Container,
   ) {
     this.#scope = scope;
+    this.#agent = agent;
     this.#network = network;
     this.#before = before;
     this.#containers = containers;
@@ -120,20 +132,30 @@ class CommandLine {
       });
       containers.set(outlives, container);
     }
-    return new CommandLine(scope, network, await network.snapshot(), containers);
+    const agent = await agentDoubleContainer(scope, `sleep 50; vsock-agent 0 9 ${EXEC_TIME}; idle`);
+    const process = { cwd: "/", args: ["program"], user: { uid: 0, gid: 0 } };
+    await Deno.writeTextFile(processFile(agent), JSON.stringify(process));
+    return new CommandLine(scope, network, await network.snapshot(), containers, agent);
   }
 
   /** Returns whether there was a victim. */
   async kill(victim: Victim, moment: Moment): Promise<boolean> {
-    const container = this.#containers.get(moment.outlives)!;
-    const isHit = victim === "creator" || victim === "init"
+    const isOfExec = victim === "exec" || victim === "relay";
+    const container = isOfExec ? this.#agent : this.#containers.get(moment.outlives)!;
+    const isHit = isOfExec
+      ? await killInExec(container, victim, moment)
+      : victim === "creator" || victim === "init"
       ? await this.#killInCreate(container, victim, moment)
       : await killInStart(container, victim, moment);
     assertSucceeded(await container.delete("--force"), "delete --force");
-    await waitFor(() => isSilent(() => assertNothingLeft(container)), {
+    const check = () => {
+      assertNothingLeft(container);
+      assert.deepEqual(relaysOf(container), [], "relays are left");
+    };
+    await waitFor(() => isSilent(check), {
       timeoutSeconds: SETTLE_SECONDS,
       what: "nothing to be left",
-    }).catch(() => assertNothingLeft(container));
+    }).catch(check);
     assert.equal(await this.#network.snapshot(), this.#before);
     return isHit;
   }
@@ -162,6 +184,60 @@ async function killInStart(
   const isHit = pid !== undefined && kill(pid);
   await started;
   return isHit;
+}
+
+function processFile({ bundle }: Container): string {
+  return `${bundle}/process.json`;
+}
+
+/** From the moment of `exec`, or from when it has started a relay. */
+async function killInExec(
+  container: Container,
+  victim: Victim,
+  { delay }: Moment,
+): Promise<boolean> {
+  await container.mustStart();
+  const { root, id } = container;
+  const exec = new Deno.Command(await uruncBinary(), {
+    args: ["--root", root, "exec", "--process", processFile(container), id],
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  const relay = () => relaysOf(container)[0];
+  if (victim === "relay") {
+    await waitFor(relay, {
+      timeoutSeconds: SETTLE_SECONDS,
+      what: victim,
+      intervalMilliseconds: 2,
+    });
+  }
+  await sleep(delay);
+  const pid = victim === "relay" ? relay() : exec.pid;
+  const isHit = pid !== undefined && kill(pid);
+  await exec.status;
+  return isHit;
+}
+
+/** Nothing on their command lines has a container's name; each holds a lock in its state directory. */
+function relaysOf({ root, id }: Container): number[] {
+  return listPids().filter((pid) =>
+    readCommandLine(pid)[0] === "urunc-relay" &&
+    filesOf(pid).some((it) => it.startsWith(`${root}/${id}/`))
+  );
+}
+
+/** Of a process that has ended: none. */
+function filesOf(pid: number): string[] {
+  try {
+    const directory = `/proc/${pid}/fd`;
+    return [...Deno.readDirSync(directory)].map(({ name }) =>
+      Deno.readLinkSync(`${directory}/${name}`)
+    );
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }
 
 /** Of a shim, or of what it has started, from the moment that containerd is asked for a task. */
