@@ -15,7 +15,7 @@ import type { Status } from "../oci/state.ts";
 import type { StopOutcome } from "../monitor/types.ts";
 import { openAlive } from "../os/alive.ts";
 import { debug, since } from "../watch.ts";
-import { monitorPid } from "./monitor_process.ts";
+import { fileServerPid, monitorPid } from "./monitor_process.ts";
 import { requireState } from "./require.ts";
 import type { ContainerState } from "./state.ts";
 import { computeStatus } from "./status.ts";
@@ -63,7 +63,7 @@ export async function killContainer(
   const pidfd = status === "stopped" ? undefined : openProcess(state);
   try {
     if (pidfd === undefined) return await signalRest(directory, { status, number, all });
-    // Nothing but waiter and monitor is in there, unless it was put there: it gets the signal itself.
+    // Nothing but waiter, monitor and file server is in there, unless it was put there: it gets the signal itself.
     if (all) signalOthers(state, isCreated ? number : signal);
     const asking = effect === "stop" && !isCreated && !atOnce ? state.stop?.asking : undefined;
     if (
@@ -99,7 +99,7 @@ async function signalRest(
 }
 
 function signalOthers(state: ContainerState, number: number): void {
-  signalCgroup(state.cgroupPaths, number, [state.pid, monitorPid(state)]);
+  signalCgroup(state.cgroupPaths, number, [state.pid, monitorPid(state), fileServerPid(state)]);
 }
 
 /**

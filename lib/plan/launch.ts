@@ -327,7 +327,7 @@ export function planLaunch(given: LaunchInput): Launch {
       needsTunDirectory: namedTap,
       initrdProcess,
       files: input.monitor.files?.(monitorInput),
-      memory: monitorInput.files && memoryFile(monitorInput),
+      memory: monitorInput.files && memoryFile(monitorInput, user),
       log: failures?.log,
       vsock: channel === "vsock" ? vsockSockets(dns) : undefined,
     }),
@@ -356,6 +356,7 @@ export function planLaunch(given: LaunchInput): Launch {
         ownPid,
         fileSize: fileSizeLimit({
           process: spec.process,
+          hasMemoryFile: monitorInput.files !== undefined,
           guestMemoryMiB: monitorInput.memoryMiB,
           disks: facts.disks ?? [],
         }),
@@ -446,12 +447,18 @@ const UNUSED_NETWORK = "the guest's manifest declares no network device: it does
 /** Where QEMU makes the file that is the guest's memory, in its root. */
 const MEMORY_DIRECTORY = "/memory";
 
-/** A file system for it, with nothing to execute and no larger than the memory and the directory. */
-function memoryFile({ memoryMiB }: MonitorInput): Step[] {
+/** The file, and the directory that it is in. */
+const MEMORY_FILES = 2;
+
+/** A file system for it, the monitor's, with nothing to execute and no larger than the memory and the directory. */
+function memoryFile({ memoryMiB }: MonitorInput, { uid, gid }: User): Step[] {
   const sizeBytes = (memoryMiB + 1) * 1024 * 1024;
   return [
     { step: "mkdir", path: MEMORY_DIRECTORY, mode: 0o755 },
-    { step: "mountTmpfs", path: MEMORY_DIRECTORY, sizeBytes, mode: 0o777, devices: false },
+    {
+      ...{ step: "mountTmpfs", path: MEMORY_DIRECTORY, sizeBytes, mode: 0o700, devices: false },
+      ...{ uid, gid, files: MEMORY_FILES },
+    },
   ];
 }
 

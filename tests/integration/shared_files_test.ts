@@ -334,6 +334,23 @@ testIf("shared files: the least that processes may be limited to is enough", NEE
   assertNothingLeft(container);
 });
 
+testIf(
+  "shared files: a signal to all processes is the guest's, and not the file server's",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const script =
+      "trap 'echo caught; ls /bin/sh; exit 7' TERM; echo up; while :; do sleep 1; done";
+    const container = await imageContainer(scope, script);
+    const { code } = await container.spawn(scope, "run");
+    await container.waitForOutput("up", 100);
+    assertSucceeded(await container.kill("--all", "TERM"));
+    assert.equal(await code, 7, container.errors());
+    assert.match(container.output(), /^caught\n\/bin\/sh$/m);
+    assertNothingLeft(container);
+  },
+);
+
 testIf("shared files: a guest ends when its file server does, as a failure", NEEDS, async () => {
   await using scope = new Scope();
   const container = await imageContainer(scope, "echo up; while :; do :; done");

@@ -124,6 +124,15 @@ Deno.test("file server: it is the container's user where the monitor is one of i
   });
 });
 
+Deno.test("file server: the guest's memory is a file that the monitor alone can make, and the only one", () => {
+  const { plan } = planLaunch(inputOf());
+  const memory = plan.steps.find((it) => it.step === "mountTmpfs" && it.path === "/memory");
+  assert.deepEqual(memory, {
+    ...{ step: "mountTmpfs", path: "/memory", sizeBytes: 257 * 1024 * 1024, mode: 0o700 },
+    ...{ devices: false, uid: 70000, gid: 70000, files: 2 },
+  });
+});
+
 Deno.test("file server: beside a monitor in a user namespace there is none, and the error says why", () => {
   const input = inputOf();
   const { configuration } = input;

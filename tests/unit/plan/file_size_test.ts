@@ -30,3 +30,19 @@ Deno.test("config.json decides how large a file the monitor may write", () => {
   const limit = fileSizeLimit({ process: { rlimits }, guestMemoryMiB: 64, disks: [] });
   assert.deepEqual(limit, { soft: 1n, hard: 2n ** 64n - 1n });
 });
+
+Deno.test("a limit of config.json has room for the memory of a guest that sees files of the host", () => {
+  const limitOf = (soft: bigint, hasMemoryFile: boolean) =>
+    fileSizeLimit({
+      process: { rlimits: [{ type: "RLIMIT_FSIZE", soft, hard: soft }] },
+      guestMemoryMiB: 1,
+      hasMemoryFile,
+      disks: [],
+    });
+  assert.throws(
+    () => limitOf(1048575n, true),
+    /RLIMIT_FSIZE: .* a file of 1048576 bytes.*fsize=1048576/s,
+  );
+  assert.equal(limitOf(1048576n, true).soft, 1048576n);
+  assert.equal(limitOf(1n, false).soft, 1n);
+});
