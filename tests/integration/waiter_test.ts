@@ -265,6 +265,19 @@ test("a reader that has gone changes nothing for the monitor", async (waiter, sc
   assert.equal(await Deno.readTextFile(file), "done\n");
 });
 
+test("what never ceases to write to the program's files does not keep it from ending", async (waiter) => {
+  // So slow that what is read of them is there again before the next is read.
+  const reader = "while dd bs=4096 count=1 status=none | grep -q y; do sleep 0.01; done";
+  const script = "timeout 12 yes & sleep 0.3; exit 3";
+  const began = performance.now();
+  const { stderr } = await run([
+    ...["sh", "-c", `{ "$0" -- /bin/sh -c '${script}'; echo "code $?" >&2; } | { ${reader}; }`],
+    waiter,
+  ]);
+  assert.match(stderr, /^code 3$/m);
+  assert.ok(performance.now() - began < 10_000, stderr);
+});
+
 test("what was written before the exit arrives, and nobody's child is waited for", async (waiter) => {
   const began = performance.now();
   const result = await shell(waiter, [], "sleep 30 & head -c 60000 /dev/zero; exit 3");

@@ -142,6 +142,8 @@ struct flow {
   size_t at, end, most;
   /* Of those taken, how many have left. */
   uint64_t moved;
+  /* Of those that were there when the program had exited, how many were not taken. */
+  int64_t rest;
   char bytes[CHUNK];
 };
 
@@ -549,6 +551,7 @@ static void take(struct flow *flow) {
   if (count < 0 && is_waiting(errno)) return;
   flow->at = 0;
   flow->end = count > 0 ? count : 0;
+  flow->rest -= count;
   if (flow == &watched) scan();
   if (flow == &output && count > 0 && has_own_console()) {
     flow->at = take_console(flow->bytes, flow->end);
@@ -586,11 +589,18 @@ static void move(struct flow *flow, int ready) {
   if (poll(&now, 1, 0) > 0) give(flow);
 }
 
-/* After the exit of the program: others that it started may hold its pipes open for ever. */
-static void end_if_empty(struct flow *flow) {
+static int bytes_in(const struct flow *flow) {
   int left = 0;
+  return flow->from >= 0 && ioctl(flow->from, FIONREAD, &left) == 0 ? left : 0;
+}
+
+/*
+ * After the exit of the program: others may hold its pipes open for ever, as the file server does, and may
+ * never cease to write.
+ */
+static void end_if_empty(struct flow *flow) {
   if (flow->from < 0 || flow->at < flow->end) return;
-  if (ioctl(flow->from, FIONREAD, &left) < 0 || left == 0) end_of(flow);
+  if (flow->rest <= 0 || bytes_in(flow) == 0) end_of(flow);
 }
 
 static void drop(struct flow *flow) {
@@ -599,6 +609,8 @@ static void drop(struct flow *flow) {
 }
 
 static void program_ended(int status) {
+  struct flow *flows[] = {&output, &errors, &watched, &port_output, &port_errors};
+  for (size_t i = 0; i < sizeof flows / sizeof *flows; i++) flows[i]->rest = bytes_in(flows[i]);
   monitor.ended = 1;
   monitor.status = status;
   release(&held[0]);
@@ -610,12 +622,12 @@ static const char NO_SERVER[] = "urunc: the file server ended, and so the guest 
 
 /*
  * What the guest has of its files would wait for answers for good. When the monitor exits, it closes the
- * connection a little before, and by that the server ends.
+ * connection a little before, and by that the server ends. A monitor that was asked to end may take longer.
  */
 static void server_ended(void) {
   struct pollfd end = {monitor.pidfd, POLLIN, 0};
   options.server = 0;
-  if (monitor.ended || channel.has_exited || poll(&end, 1, EXIT_TIME) > 0) return;
+  if (monitor.ended || monitor.ending || channel.has_exited || poll(&end, 1, EXIT_TIME) > 0) return;
   warn(NO_SERVER, sizeof NO_SERVER - 1);
   monitor.failed = 1;
   signal_monitor(SIGKILL);
