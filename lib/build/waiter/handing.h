@@ -34,10 +34,9 @@ static struct {
   /* The place of the stranger that comes next. */
   unsigned place;
   struct stranger strangers[STRANGERS];
-} handing = {.guests = -1, .callers = -1, .next = -1};
+} handing = {.guests = -1, .callers = -1, .next = -1, .strangers = {[0 ... STRANGERS - 1] = {.fd = -1}}};
 
 static void open_handing(int first) {
-  for (int i = 0; i < STRANGERS; i++) handing.strangers[i].fd = -1;
   if (first < 0) return;
   handing.guests = first;
   handing.callers = first + 1;
