@@ -3,8 +3,8 @@ import type { CallGroup } from "../types.ts";
 import { DESCRIPTORS, MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
 
 /**
- * virtiofsd, the file server of a guest. Recorded with 1.13, and its own list (src/seccomp.rs), which it
- * installs above this one.
+ * virtiofsd, the file server of a guest. Written from its own list, of 1.13 (src/seccomp.rs), which it installs
+ * above this one; guests were run with it, and no recording was made.
  *
  * It opens no file by a handle, makes no socket and no process, and is root nowhere.
  */
