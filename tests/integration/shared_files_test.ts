@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { FILE_SERVER_THREADS } from "../../lib/plan/file_server.ts";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
-import { isAlive, run } from "../support/process.ts";
+import { childrenOf, isAlive, run } from "../support/process.ts";
 import {
   assertFailed,
   assertNothingLeft,
@@ -13,6 +13,7 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { uruncBinary } from "../support/urunc.ts";
 
 const NEEDS = {
   needs: ["root", "qemu-system-x86_64", "virtiofsd", "busybox", "cpio", "apt-get"],
@@ -214,13 +215,30 @@ function fileServerOf(pid: number): { pid: number; status: string; mounts: strin
   return { pid: Number(server), status: read("status"), mounts };
 }
 
+/** What a process has open: paths as they are in its own root. */
+function descriptorsOf(pid: number): string[] {
+  const directory = `/proc/${pid}/fd`;
+  return [...Deno.readDirSync(directory)].map(({ name }) =>
+    Deno.readLinkSync(`${directory}/${name}`)
+  );
+}
+
 testIf(
   "shared files: the file server sees what is shared and its own program, and has no right",
   NEEDS,
   async () => {
     await using scope = new Scope();
     const data = await volume(scope);
+    await Deno.mkdir(`${data}/below`);
+    // As systemd makes all of the host's.
+    await run(["mount", "--bind", data, data], { check: true });
+    scope.defer(`unmount ${data}`, () => run(["umount", "--recursive", data]));
+    await run(["mount", "--make-shared", data], { check: true });
+    const binary = `${await scope.temporaryDirectory("caller")}/urunc`;
+    const script = `#!/bin/sh\nexec 9</etc\nexec ${await uruncBinary()} "$@"\n`;
+    await Deno.writeTextFile(binary, script, { mode: 0o755 });
     const container = await imageContainer(scope, "cat /data/wait", {
+      binary,
       mounts: [bind(data, "/data", "ro")],
     });
     assert.equal(await run(["mkfifo", `${data}/wait`]).then(({ code }) => code), 0);
@@ -261,6 +279,14 @@ testIf(
     ]);
     for (const mount of mounts) assert.match(mount, /nosuid,nodev/);
     assert.match(Deno.readTextFileSync(`/proc/${server}/limits`), /core file size\s+0\s+0/);
+    // Its standard files and connections, and in its own root two directories: nothing of the caller's.
+    for (const path of descriptorsOf(server)) {
+      assert.match(path, /^(pipe:|socket:|anon_inode:\[event(fd|poll)\]$|\/$|\/proc\/1\/fd$)/);
+    }
+    await run(["mount", "-t", "tmpfs", "tmpfs", `${data}/below`], { check: true });
+    await Deno.writeTextFile(`${data}/below/later`, "");
+    assert.deepEqual(fileServerOf(pid).mounts, mounts);
+    assert.deepEqual([...Deno.readDirSync(`/proc/${server}/root/shared/v/0/below`)], []);
     assertSucceeded(await container.urunc(["delete", "--force", container.id]));
     assertNothingLeft(container, pid);
   },
@@ -348,6 +374,34 @@ testIf(
     assert.equal(await code, 7, container.errors());
     assert.match(container.output(), /^caught\n\/bin\/sh$/m);
     assertNothingLeft(container);
+  },
+);
+
+testIf(
+  "shared files: kill -9 of the waiter, the monitor or the file server, and none of them is left",
+  NEEDS,
+  async () => {
+    for (const delay of [0, 10, 300]) {
+      for (const victim of ["waiter", "monitor", "server"] as const) {
+        await using scope = new Scope();
+        const options = { mounts: [bind(await volume(scope), "/data")] };
+        const container = await imageContainer(scope, "while :; do :; done", options);
+        const pid = await container.mustCreate();
+        const before = [pid, ...childrenOf(pid)];
+        assert.equal(before.length, 3);
+        assertSucceeded(await container.start());
+        await new Promise((resolve) => setTimeout(resolve, delay));
+        const monitor = await container.monitorPid();
+        const server = before.find((it) => it !== pid && it !== monitor)!;
+        Deno.kill({ waiter: pid, monitor, server }[victim], "SIGKILL");
+        await container.waitForStatus("stopped");
+        assertSucceeded(await container.delete(), `${victim} after ${delay} ms`);
+        for (const each of before) {
+          assert.ok(!isAlive(each), `${victim} after ${delay} ms: ${each}`);
+        }
+        assertNothingLeft(container, pid);
+      }
+    }
   },
 );
 
