@@ -1,5 +1,5 @@
 /**
- * kill -9 of the creator or of init right after every single step: whatever was made by then,
+ * kill -9 of the creator, of init or of the file server right after every single step: whatever was made by then,
  * `delete --force` takes it away, and never a byte of a root that is the guest's disk.
  */
 import assert from "node:assert/strict";
@@ -7,7 +7,7 @@ import { doubleConfiguration } from "../support/double.ts";
 import { FAULT_MARK, faultBinary } from "../support/fault.ts";
 import { type BundleOptions, makeBundle } from "../support/fixtures.ts";
 import { assertNoLeaks, takeSnapshot } from "../support/leaks.ts";
-import { childrenOf, isAlive, run, waitFor } from "../support/process.ts";
+import { childrenOf, isAlive, readCommandLine, run, waitFor } from "../support/process.ts";
 import {
   assertReleased,
   isMountPoint,
@@ -20,10 +20,13 @@ import { testIf } from "../support/skip.ts";
 import { urunc, uruncRoot } from "../support/urunc.ts";
 import { RUN_PREFIX } from "../support/mark.ts";
 
-type Victim = "creator" | "init";
+type Victim = "creator" | "init" | "file server";
 
 /** Fewer steps than these would mean that the switch does not work. */
 const LEAST_STEPS = { command: 8, namespaces: 3, launch: 30 };
+
+/** As its process calls itself until it executes it: lib/plan/file_server.ts. */
+const FILE_SERVER = "urunc-files";
 
 interface Bench {
   fault: string;
@@ -36,7 +39,7 @@ interface Bench {
 }
 
 /** Of which container, as far as steps differ. */
-type Kind = "" | " of a root disk" | " of an agent on two networks";
+type Kind = "" | " of a root disk" | " of an agent on two networks" | " with shared files";
 
 const CASES: { phase: keyof typeof LEAST_STEPS; kind: Kind }[] = [
   { phase: "command", kind: "" },
@@ -44,19 +47,31 @@ const CASES: { phase: keyof typeof LEAST_STEPS; kind: Kind }[] = [
   { phase: "launch", kind: "" },
   { phase: "launch", kind: " of a root disk" },
   { phase: "launch", kind: " of an agent on two networks" },
+  { phase: "launch", kind: " with shared files" },
 ];
 
+const NEEDS: Partial<Record<Kind, readonly string[]>> = {
+  " of a root disk": ROOT_DISK_NEEDS,
+  " with shared files": ["virtiofsd"],
+};
+
 for (const { phase, kind } of CASES) {
-  const onDisk = kind === " of a root disk";
-  for (const victim of ["creator", "init"] as const) {
+  const victims: Victim[] = ["creator", "init"];
+  if (kind === " with shared files") victims.push("file server");
+  for (const victim of victims) {
     testIf(
       `kill -9 of the ${victim} after every step of the ${phase}${kind} leaves nothing`,
-      { needs: ["root", "gcc", "ip", ...onDisk ? ROOT_DISK_NEEDS : []], timeoutSeconds: 240 },
+      { needs: ["root", "gcc", "ip", ...NEEDS[kind] ?? []], timeoutSeconds: 360 },
       async () => {
         await using scope = new Scope();
         const bench = await prepare(scope, kind);
-        let steps = 0;
-        while (await killAfter(bench, phase, steps, victim)) steps++;
+        let [steps, kills] = [0, 0];
+        for (;; steps++) {
+          const { reached, killed } = await killAfter(bench, phase, steps, victim);
+          if (!reached) break;
+          if (killed) kills++;
+        }
+        assert.ok(kills > 0, `there was a ${victim}`);
         assert.ok(steps >= LEAST_STEPS[phase], `${steps} steps were reached`);
       },
     );
@@ -77,15 +92,22 @@ async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
   await ip("route", "add", "default", "via", "10.9.0.1");
 
   let guest: Partial<BundleOptions> = {};
+  if (kind !== "" && !onDisk) {
+    const initrd = `${await scope.temporaryDirectory("initrd")}/initrd`;
+    await Deno.writeTextFile(initrd, "070701");
+    guest = { unikernelType: "linux", initrd, unikernel: { agent: "on" } };
+  }
+  if (kind === " with shared files") {
+    const source = await scope.temporaryDirectory("volume");
+    const mount = { source, destination: "/data", type: "bind", options: ["rbind"] };
+    guest.edit = (config) => config.mounts = [mount];
+  }
   if (kind === " of an agent on two networks") {
     const other = `${netns}b`;
     await run(["ip", "netns", "add", other], { check: true });
     scope.defer(`delete namespace ${other}`, () => run(["ip", "netns", "del", other]));
     await ip("link", "add", "eth1", "type", "veth", "peer", "name", "peer1", "netns", other);
     await ip("link", "set", "eth1", "up");
-    const initrd = `${await scope.temporaryDirectory("initrd")}/initrd`;
-    await Deno.writeTextFile(initrd, "070701");
-    guest = { unikernelType: "linux", initrd, unikernel: { agent: "on" } };
   }
 
   const { bundle, rootfs, cleanup } = await makeBundle({
@@ -104,6 +126,8 @@ async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
     memoryLimit: 512 * 1024 * 1024,
   });
   scope.defer("remove the bundle", cleanup);
+  // A file server is no part of a user namespace.
+  const mode = kind === " with shared files" ? "uid" : "userns";
   const disk = onDisk ? (await putOnDisk(scope, { bundle, rootfs })).file : undefined;
   return {
     disk,
@@ -111,21 +135,21 @@ async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
     root: await uruncRoot(scope),
     config: await doubleConfiguration(
       scope,
-      '[ids]\nmode = "userns"\nrange = "1900000100-1900000199"',
+      `[ids]\nmode = "${mode}"\nrange = "1900000100-1900000199"`,
     ),
     bundle,
     netns,
   };
 }
 
-/** Returns false when there is no such step. */
+/** @returns whether there is such a step, and by then was a victim */
 async function killAfter(
   bench: Bench,
   phase: string,
   index: number,
   victim: Victim,
-): Promise<boolean> {
-  const id = `${RUN_PREFIX}kill-${victim}-${phase}-${index}`;
+): Promise<{ reached: boolean; killed: boolean }> {
+  const id = `${RUN_PREFIX}kill-${victim.replace(" ", "-")}-${phase}-${index}`;
   const { disk } = bench;
   const rootfs = `${bench.bundle}/rootfs`;
   if (disk !== undefined && !isMountPoint(rootfs)) {
@@ -142,19 +166,22 @@ async function killAfter(
     stderr: "null",
   }).spawn();
   const reached = await readsMark(creator);
-  if (reached) {
-    const [init] = childrenOf(creator.pid);
-    const pid = victim === "init" ? init : creator.pid;
-    if (pid !== undefined) Deno.kill(pid, "SIGKILL");
-  }
+  const family = [creator.pid, ...childrenOf(creator.pid).flatMap((it) => [it, ...childrenOf(it)])];
+  const pid = reached ? processOf(victim, family) : undefined;
+  if (pid !== undefined) Deno.kill(pid, "SIGKILL");
   const { success } = await creator.status;
   if (!reached) assert.ok(success, `${id}: create without a fault`);
   // An init that dies when its container is complete is a container that has stopped.
-  else if (success) assert.equal(await statusOf(id, bench), "stopped", `${id}: create succeeded`);
+  else if (success && pid !== undefined) {
+    assert.equal(await statusOf(id, bench), "stopped", `${id}: create succeeded`);
+  }
 
   const { code, stderr } = await urunc(["delete", "--force", id], { root: bench.root });
   assert.equal(code, 0, `${id}: delete --force: ${stderr}`);
-  await waitFor(() => !remains(bench), { timeoutSeconds: 10, what: `${id} to be gone` });
+  await waitFor(() => !remains(bench) && !family.some(isAlive), {
+    timeoutSeconds: 10,
+    what: `${id} to be gone`,
+  });
   // Only what could be ours: other work on the machine comes and goes.
   assertNoLeaks(before, takeSnapshot(), new RegExp(`${id}|${bench.root}|${bench.fault}`));
   assert.equal(await describeNetwork(bench.netns), networkBefore, id);
@@ -162,7 +189,18 @@ async function killAfter(
     if (isMountPoint(rootfs)) await run(["umount", rootfs], { check: true });
     await assertReleased(disk);
   }
-  return reached;
+  return { reached, killed: pid !== undefined };
+}
+
+/**
+ * @param family the creator, init and its children, in this order
+ * @returns undefined: there is none yet
+ */
+function processOf(victim: Victim, family: number[]): number | undefined {
+  const [creator, init, ...children] = family;
+  if (victim === "creator") return creator;
+  if (victim === "init") return init;
+  return children.find((it) => readCommandLine(it)[0] === FILE_SERVER);
 }
 
 async function statusOf(id: string, bench: Bench): Promise<string> {
