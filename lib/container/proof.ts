@@ -2,8 +2,12 @@ import { close, O_RDONLY, open } from "../../ffi/linux.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
 import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
 import { compareIdMaps, readIdMaps, readNamespaceOwner } from "../host/id_maps.ts";
-import { compareNamespaces, type OwnNamespace, readNamespaces } from "../host/namespaces.ts";
-import { FILE_SERVER_NAMESPACES } from "../plan/file_server.ts";
+import {
+  compareNamespaces,
+  FILE_SERVER_NAMESPACES,
+  type OwnNamespace,
+  readNamespaces,
+} from "../host/namespaces.ts";
 import type { ContainerState } from "./state.ts";
 
 /** Which of a container's processes. */

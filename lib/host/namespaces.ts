@@ -7,6 +7,14 @@ export type MonitorNamespace = "network" | "ipc" | "pid" | "mount";
 /** All that a monitor may be in apart from it: the monitor's own process enters a user namespace. */
 export type OwnNamespace = MonitorNamespace | "user";
 
+/** Those of a file server: all that it could meet another process in. */
+export const FILE_SERVER_NAMESPACES: readonly MonitorNamespace[] = [
+  "mount",
+  "network",
+  "ipc",
+  "pid",
+];
+
 /** Their names below /proc/PID/ns. */
 export const NAMESPACE_FILES: Record<OwnNamespace, string> = {
   network: "net",

@@ -1,6 +1,6 @@
 import type { FileServerFacts } from "../inspect/types.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
-import type { MonitorNamespace } from "../host/namespaces.ts";
+import { FILE_SERVER_NAMESPACES } from "../host/namespaces.ts";
 import type { User } from "../oci/types.ts";
 import { groupsOf } from "./credentials.ts";
 import { Tree } from "./root.ts";
@@ -22,14 +22,6 @@ const ROOT_BYTES = 1024 * 1024;
  * otherwise (fs/file_table.c, sysctl_nr_open): a limit above it cannot be set.
  */
 const OPEN_FILES = 1024 * 1024;
-
-/** All that it could meet another process in. */
-export const FILE_SERVER_NAMESPACES: readonly MonitorNamespace[] = [
-  "mount",
-  "network",
-  "ipc",
-  "pid",
-];
 
 /** The same number for all ids that there are: those of 32 bits but -1, which is none. */
 const ALL_IDS = 2 ** 32 - 1;

@@ -276,7 +276,7 @@ export async function nodeDoubleContainer(
   await Deno.writeTextFile(config, await doubleTable("firecracker"));
   return await Container.prepare(scope, {
     unikernelType: "linux",
-    unikernel: { hypervisor: "firecracker" },
+    unikernel: { hypervisor: "firecracker", agent: "none" },
     args: ["/init", ...commands.split(" ")],
     ...options,
     config,
