@@ -261,7 +261,8 @@ async function removeTasks(ctr: Containerd["ctr"]): Promise<void> {
   }
 }
 
-async function makeImage(
+/** Makes a single-layer image in the containerd of a client. */
+export async function makeImage(
   scope: Scope,
   ctr: Containerd["ctr"],
   name: string,

@@ -47,7 +47,11 @@ export class Pod {
   }
 
   /** Makes one as soon as that can be done; the connection lasts as long as the scope. */
-  static async run(scope: Scope, it: Containerd, options: PodOptions = {}): Promise<Pod> {
+  static async run(
+    scope: Scope,
+    it: Pick<Containerd, "directory" | "namespace">,
+    options: PodOptions = {},
+  ): Promise<Pod> {
     const { name = "pod", cgroupParent = `/${it.namespace}`, annotations = {}, firstUser } =
       options;
     const logs = await scope.temporaryDirectory("logs");

@@ -57,6 +57,9 @@ const PACKAGES = [
   "libc6-dev",
   "cpio",
   "strace",
+  // What kernels and their modules are compressed by, which a Debian that was installed has.
+  "xz-utils",
+  "zstd",
   "tcpdump",
 ];
 
