@@ -13,7 +13,7 @@ const NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 
 type Annotations = Record<string, string>;
 
-/** The container that a pod's annotations describe, when another one is looked at; undefined: it is this. */
+/** The container that a pod's annotations describe, where it is not this one; undefined: it is. */
 export function describedInstead(annotations: Annotations): string | undefined {
   const named = annotations[CONTAINER_KEY];
   if (named === undefined || !NAME.test(named)) return undefined;

@@ -296,7 +296,7 @@ export async function agentDoubleContainer(
 ): Promise<Container> {
   const directory = await scope.temporaryDirectory("agent");
   const [initrd, config] = [`${directory}/initrd`, `${directory}/config.toml`];
-  // As much of cpio(5) as is looked at.
+  // What is needed of cpio(5).
   await Deno.writeTextFile(initrd, "070701".padEnd(512, "0"));
   await Deno.writeTextFile(config, await doubleTable("firecracker"));
   return await Container.prepare(scope, {
