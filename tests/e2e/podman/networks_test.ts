@@ -42,7 +42,10 @@ testIf("podman: a guest is in both networks of its container", {
     await must(
       ...["--runtime", runtime, "run", "--detach", "--name=it", cgroup!, "--env=PATH=/bin"],
       "--cap-add=NET_RAW",
-      ...NAMES.map((name) => `--network=${name}:ip=${SUBNETS[name]}.5`),
+      // By their names, which podman gives in any order otherwise.
+      ...NAMES.map((name, index) =>
+        `--network=${name}:ip=${SUBNETS[name]}.5,interface_name=eth${index}`
+      ),
       ...[runtime === "runc" ? "ordinary" : "linux", "/bin/busybox", "sh", "-c", LOOK],
     );
     const output = await waitFor(async () => {
@@ -74,7 +77,7 @@ testIf("podman: a guest is in both networks of its container", {
     outputs.push(output);
   }
   assert.match(outputs[0]!, /ping front\nping back\n/);
-  // podman adds interfaces, and with them routes, in any order.
+  // It adds them, and with them their routes, in any order.
   const [ordinary, guest] = outputs.map((it) => it.split("\n").sort());
   assert.deepEqual(guest, ordinary);
 });
