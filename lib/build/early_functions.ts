@@ -72,7 +72,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/container/console.ts":
     "endsInSerialLine isOnSerialLine lastBytes positionOf readFrom readStable",
   "lib/container/create.ts":
-    "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expect expectedUserNamespace initialState launch launchInput lockNew planDry planFreeCgroup proveProcess receive requireMonitor requireNoOtherGuest requireOwnNetwork save withSpec",
+    "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expect expectedUserNamespace initialState launch launchInput lockNew planDry planFreeCgroup proveProcess receive requireNoOtherGuest requireOwnNetwork requireStarted save withSpec",
   "lib/container/delete.ts":
     "deleteContainer forceDelete killFirst lockIfThere readAnyState readOwnState removeNetwork requireStopped",
   "lib/container/exec.ts":

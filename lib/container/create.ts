@@ -417,10 +417,13 @@ async function launch(
 
   // Before any guest instruction ran: a mismatch here is our own bug, and must never start.
   const proofs = new Map<Role, Proof>();
+  const monitor = monitorPid(state);
   const processes: [Role, number][] = [
     ["waiter", init.pid],
-    ["monitor", requireMonitor(state)],
-    ...(state.fileServer ? [["files", requireFileServer(state)] as [Role, number]] : []),
+    ["monitor", requireStarted(monitor === init.pid ? undefined : monitor, "monitor")],
+    ...(state.fileServer
+      ? [["files", requireStarted(fileServerPid(state), "file server")] as [Role, number]]
+      : []),
   ];
   for (const [role, pid] of processes) {
     proofs.set(role, proveProcess(state, { role, pid }));
@@ -436,23 +439,11 @@ function dryDirectory(options: CreateOptions): string {
 }
 
 /** The pid of what init has started. @throws HostError when it has ended */
-function requireMonitor(state: ContainerState): number {
-  const pid = monitorPid(state);
-  if (pid !== undefined && pid !== state.pid) return pid;
-  throw new HostError({
-    operation: "launch container",
-    reason: "the monitor's process ended before the container was created",
-    remedy: "was it killed?",
-  });
-}
-
-/** The same of the file server. */
-function requireFileServer(state: ContainerState): number {
-  const pid = fileServerPid(state);
+function requireStarted(pid: number | undefined, what: string): number {
   if (pid !== undefined) return pid;
   throw new HostError({
     operation: "launch container",
-    reason: "the file server's process ended before the container was created",
+    reason: `the ${what}'s process ended before the container was created`,
     remedy: "was it killed?",
   });
 }

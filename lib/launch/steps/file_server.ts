@@ -4,10 +4,8 @@ import {
   AT_FDCWD,
   AT_RECURSIVE,
   bindUnix,
-  chdir,
   close,
   connectUnix,
-  fchdir,
   fstat,
   LinuxError,
   listen,
@@ -28,13 +26,11 @@ import {
   S_IFREG,
   SOCK_STREAM,
   socket,
-  socketpair,
-  spawn,
   unlinkat,
 } from "../../../ffi/linux.ts";
 import { openNamed } from "../../host/named.ts";
 import { openedBy, type StepHandlers } from "../context.ts";
-import { PROGRAM } from "../programs.ts";
+import { startProgram } from "./monitor.ts";
 import { attach } from "./root.ts";
 
 /** In the file server's root, for as long as it takes to connect to it. */
@@ -76,21 +72,11 @@ export const FILE_SERVER_STEPS: StepHandlers<
   },
 
   startFileServer({ argv, fds }, context) {
-    const [ours, theirs] = socketpair(SOCK_STREAM);
-    const standard = [0, 1, 2].map((to) => ({ from: theirs, to }));
-    const inherited = fds.map(({ name, fd }) => ({ from: openedBy(context, name), to: fd }));
-    fchdir(context.programs!);
-    context.fileServerPid = spawn({
-      path: PROGRAM,
-      argv,
-      env: [],
-      fds: [...standard, ...inherited],
-    });
-    chdir("/");
-    close(theirs);
+    const { pid, connection } = startProgram({ argv, fds }, context);
+    context.fileServerPid = pid;
     close(openedBy(context, "fileServer"));
-    waitUntilUnprivileged(ours);
-    context.opened.set("serverGo", ours);
+    waitUntilUnprivileged(connection);
+    context.opened.set("serverGo", connection);
   },
 };
 

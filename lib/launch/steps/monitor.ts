@@ -15,6 +15,7 @@ import {
   waitpid,
 } from "../../../ffi/linux.ts";
 import { type MonitorNamespace, NAMESPACE_FILES } from "../../host/namespaces.ts";
+import type { InheritedFd } from "../../plan/types.ts";
 import { openedBy, type PerformContext, type StepHandlers } from "../context.ts";
 import { makePrograms, PROGRAM } from "../programs.ts";
 import { CLONE_FLAGS, cloneFlags } from "./namespaces.ts";
@@ -54,22 +55,10 @@ export const MONITOR_STEPS: StepHandlers<
   },
 
   startMonitor({ argv, fds, entersUserNamespace }, context) {
-    const [ours, theirs] = socketpair(SOCK_STREAM);
-    // In none of its standard files it gets the caller's, not even until it has the monitor's.
-    const standard = [0, 1, 2].map((to) => ({ from: theirs, to }));
-    const inherited = fds.map(({ name, fd }) => ({ from: openedBy(context, name), to: fd }));
-    // By a relative path: the directory has no other. The program leaves it.
-    fchdir(context.programs!);
-    context.monitorPid = spawn({
-      path: PROGRAM,
-      argv,
-      env: [],
-      fds: [...standard, ...inherited],
-    });
-    chdir("/");
-    close(theirs);
-    context.opened.set("go", ours);
-    if (entersUserNamespace) waitUntilEntered(ours, context);
+    const { pid, connection } = startProgram({ argv, fds }, context);
+    context.monitorPid = pid;
+    context.opened.set("go", connection);
+    if (entersUserNamespace) waitUntilEntered(connection, context);
   },
 
   leaveMonitorNamespaces(_step, { held }) {
@@ -79,6 +68,27 @@ export const MONITOR_STEPS: StepHandlers<
     }
   },
 };
+
+/**
+ * Starts a process that executes the waiter's program, by the name that its argument 0 says.
+ *
+ * @returns its pid, and the connection that its standard files are
+ */
+export function startProgram(
+  { argv, fds }: { argv: string[]; fds: InheritedFd[] },
+  context: PerformContext,
+): { pid: number; connection: number } {
+  const [ours, theirs] = socketpair(SOCK_STREAM);
+  // In none of its standard files it gets the caller's, not even until it has others.
+  const standard = [0, 1, 2].map((to) => ({ from: theirs, to }));
+  const inherited = fds.map(({ name, fd }) => ({ from: openedBy(context, name), to: fd }));
+  // By a relative path: the directory has no other. The program leaves it.
+  fchdir(context.programs!);
+  const pid = spawn({ path: PROGRAM, argv, env: [], fds: [...standard, ...inherited] });
+  chdir("/");
+  close(theirs);
+  return { pid, connection: ours };
+}
 
 /**
  * The monitor's process answers by a byte, 0, and by a text when it failed: lib/build/waiter/waiter.c. When
