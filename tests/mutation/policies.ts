@@ -164,8 +164,8 @@ export const PROOF_GUARDS: Record<string, Patch> = {
   },
   "proof of the file server": {
     file: "lib/container/create.ts",
-    replace: "...(state.fileServer ? ",
-    by: "...(false ? ",
+    replace: "...(state.fileServer\n",
+    by: "...(false\n",
     test: "tests/integration/shared_files_test.ts",
     filter: "the file server sees what is shared",
   },
