@@ -4,14 +4,23 @@
  * machine. The last line is the sum; before it stands what passed only in another node than the first.
  *
  * A group that takes longer than its share (tests/support/groups.ts) is asked to clean up, and counts as
- * failed. What is below tests/vm/node is run by the vm group's tests, in a node.
+ * failed. The nodes' group runs beside the others, on a processor of its own: its output is held back
+ * until it is over. What is below tests/vm/node is run by the vm group's tests, in a node.
  */
 import { whenOver } from "./support/busy.ts";
 import { describeCoverage } from "./support/coverage.ts";
 import { DENO_TEST, lockFlags, parseTestArguments } from "./support/deno_test.ts";
-import { describeBudget, type Group, GROUP_ALLOWANCE, GROUPS } from "./support/groups.ts";
+import {
+  describeBudget,
+  type Group,
+  GROUP_ALLOWANCE,
+  GROUPS,
+  type Lane,
+  lanesOf,
+} from "./support/groups.ts";
 import { parseJunit, type TestOutcome } from "./support/junit.ts";
 import { findLeaks, type Snapshot, takeSnapshot } from "./support/leaks.ts";
+import { RUN_MARK, RUN_VARIABLE } from "./support/mark.ts";
 import { claimDirectory } from "./support/only_run.ts";
 import {
   isNamespaceDirectoryMounted,
@@ -29,10 +38,13 @@ const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
 const SAME_INTERRUPT_MILLISECONDS = 2000;
 
 /**
- * Becomes its arguments. Should the runner be killed, one who stays in their session sees its end of the
- * pipe closed, and ends them in its place.
+ * Becomes its arguments but the first, which is the file that gets their output, or empty. Should the
+ * runner be killed, one who stays in their session sees its end of the pipe closed, and ends them in its
+ * place.
  */
-const GUARDED = `exec 3<&0 </dev/null
+const GUARDED = `output=$1
+shift
+exec 3<&0 </dev/null
 ({
   read -r _ <&3 && exit
   kill -TERM $$
@@ -42,11 +54,12 @@ const GUARDED = `exec 3<&0 </dev/null
   done
   kill -KILL -$$
 } >/dev/null 2>&1 &)
+[ -z "$output" ] || exec >"$output" 2>&1
 exec "$@" 3<&-`;
 
 const root = repositoryDirectory();
 let interrupted: { number: number; at: number } | undefined;
-let running: RunningGroup | undefined;
+const running = new Set<RunningGroup>();
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
 
@@ -82,17 +95,8 @@ export async function main(args: string[]): Promise<number> {
 
   const before = takeSnapshot();
   const hadNamespaces = isNamespaceDirectoryMounted();
-  let end = performance.now();
-  for (const group of GROUPS) {
-    const files = chosen.files.get(group.name);
-    if (files === undefined) continue;
-    if (interrupted) break;
-    const groupStarted = performance.now();
-    end += group.minutes * 60_000;
-    const minutes = Math.max(1, Math.round((end - groupStarted) / 60_000));
-    say(`\n== ${group.name}: ${files.length} files, at most ${minutes} minutes`);
-    outcomes.push(...await runGroup({ ...group, minutes }, files, chosen));
-    say(`== ${group.name}: ${seconds(groupStarted)} s`);
+  for (const ended of await Promise.all(lanesOf(chosen.names).map((it) => runLane(it, chosen)))) {
+    outcomes.push(...ended);
   }
   if (!hadNamespaces) {
     await removeNamespaceDirectory().catch((error) => say(error.message, console.error));
@@ -147,6 +151,24 @@ function report(outcomes: TestOutcome[], { coverage = [] }: Chosen, started: num
   return failed.length > 0 ? 1 : 0;
 }
 
+/** Runs groups one after another. */
+async function runLane(lane: Lane, chosen: Chosen): Promise<TestOutcome[]> {
+  const outcomes: TestOutcome[] = [];
+  let end = performance.now();
+  for (const group of lane.groups) {
+    if (interrupted) break;
+    const files = chosen.files.get(group.name)!;
+    const started = performance.now();
+    end += group.minutes * 60_000;
+    const minutes = Math.max(1, Math.round((end - started) / 60_000));
+    const held = lane.held ? "; its output comes when it is over" : "";
+    say(`\n== ${group.name}: ${files.length} files, at most ${minutes} minutes${held}`);
+    outcomes.push(...await runGroup({ ...group, minutes }, files, chosen, lane));
+    say(`== ${group.name}: ${seconds(started)} s`);
+  }
+  return outcomes;
+}
+
 /** Runs a step of the preparation; its failure counts as a failed test, and the run goes on. */
 async function attempt(outcomes: TestOutcome[], name: string, fn: () => Promise<void>) {
   if (interrupted) return;
@@ -164,8 +186,14 @@ async function build(): Promise<void> {
   if (!status.success) throw new Error(`exit code ${status.code}`);
 }
 
-async function runGroup(group: Group, files: string[], chosen: Chosen): Promise<TestOutcome[]> {
+async function runGroup(
+  group: Group,
+  files: string[],
+  chosen: Chosen,
+  lane: Lane,
+): Promise<TestOutcome[]> {
   await using scope = new Scope();
+  const output = lane.held ? `${await scope.temporaryDirectory("output")}/text` : "";
   const junit = `${await scope.temporaryDirectory("junit")}/report.xml`;
   const { filter } = chosen;
   const flags = [...DENO_TEST, ...lockFlags(root), `--junit-path=${junit}`];
@@ -174,7 +202,9 @@ async function runGroup(group: Group, files: string[], chosen: Chosen): Promise<
     ? await scope.temporaryDirectory("coverage")
     : undefined;
   if (profiles !== undefined) flags.push(`--coverage=${profiles}`, "--coverage-raw-data-only");
-  const { code, late } = await start([...flags, ...files], group.minutes * 60);
+  const how = { mark: `${RUN_MARK}${lane.letter}`, output };
+  const { code, late } = await start([...flags, ...files], group.minutes * 60, how);
+  if (output !== "") await printFile(output);
   if (profiles !== undefined) {
     chosen.coverage = await describeCoverage(root, profiles)
       .catch((error) => [`coverage: ${error.message}`]);
@@ -201,10 +231,17 @@ async function runGroup(group: Group, files: string[], chosen: Chosen): Promise<
 
 type RunningGroup = ReturnType<typeof spawn>;
 
+interface Surroundings {
+  /** The run's; the tests of a lane look for what begins with theirs, and do not see the others'. */
+  mark?: string;
+  /** The file that gets the output, or empty: it goes where the runner's goes. */
+  output?: string;
+}
+
 /** Runs Deno with the terminal's output, and ends it when it takes too long: more on a busy machine. */
-async function start(args: string[], timeoutSeconds: number) {
-  const child = spawn(args);
-  running = child;
+async function start(args: string[], timeoutSeconds: number, how: Surroundings = {}) {
+  const child = spawn(args, how);
+  running.add(child);
   // It came before there was anything to end.
   if (interrupted) end(child);
   let late = false;
@@ -216,7 +253,7 @@ async function start(args: string[], timeoutSeconds: number) {
     return { ...await child.status, late };
   } finally {
     deadline.cancel();
-    running = undefined;
+    running.delete(child);
     await dismiss(child);
   }
 }
@@ -225,15 +262,18 @@ async function start(args: string[], timeoutSeconds: number) {
  * In a session of its own: an interrupt at the terminal reaches the runner only, which then lets the
  * tests clean up.
  */
-function spawn(args: string[]) {
+function spawn(args: string[], { mark = RUN_MARK, output = "" }: Surroundings) {
   return new Deno.Command("sh", {
-    args: ["-c", GUARDED, "sh", Deno.execPath(), ...args],
+    args: ["-c", GUARDED, "sh", output, Deno.execPath(), ...args],
     cwd: root,
     stdin: "piped",
     stdout: "inherit",
     stderr: "inherit",
     detached: true,
-    env: Deno.stdout.isTerminal() ? {} : { NO_COLOR: "1" },
+    env: {
+      ...(Deno.stdout.isTerminal() && output === "" ? {} : { NO_COLOR: "1" }),
+      [RUN_VARIABLE]: mark,
+    },
   }).spawn();
 }
 
@@ -255,10 +295,10 @@ function end(child: RunningGroup): void {
 function interrupt(number: number): void {
   if (interrupted === undefined) {
     interrupted = { number, at: performance.now() };
-    if (running) end(running);
+    for (const child of running) end(child);
     say("interrupted: cleaning up", console.error);
   } else if (performance.now() - interrupted.at > SAME_INTERRUPT_MILLISECONDS) {
-    if (running) Deno.kill(-running.pid, "SIGKILL");
+    for (const child of running) Deno.kill(-child.pid, "SIGKILL");
   }
 }
 
@@ -267,6 +307,15 @@ function say(line: string, print: (line: string) => void = console.log): void {
   try {
     print(line);
   } catch { /* nobody listens */ }
+}
+
+async function printFile(path: string): Promise<void> {
+  try {
+    const file = await Deno.open(path);
+    await file.readable.pipeTo(Deno.stdout.writable, { preventClose: true });
+  } catch (error) {
+    say(`${path}: ${error instanceof Error ? error.message : error}`, console.error);
+  }
 }
 
 /** Leaks, once what is about to end has ended. */

@@ -217,3 +217,40 @@ testIf("a test run whose terminal hangs up cleans up", {}, async () => {
   assert.ok(isCleaned(directory));
   assert.ok(!isAlive(test));
 });
+
+testIf("the nodes' group runs beside the others, and its output comes in one piece", {
+  needs: ["root"],
+}, async () => {
+  await using scope = new Scope();
+  const directory = await makeRepository(scope);
+  await Deno.remove(`${directory}/tests/unit/slow_test.ts`);
+  await Deno.mkdir(`${directory}/tests/vm`);
+  // Each waits for the other's file: one after the other, neither would end.
+  const meet = (mine: string, others: string) =>
+    `Deno.test("${mine}", async () => {
+  console.log("${mine} begins");
+  await Deno.writeTextFile("${mine}", Deno.env.get("URUNC_TEST_RUN"));
+  for (let n = 0; n < 600; n++) {
+    if (await Deno.stat("${others}").catch(() => undefined)) break;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  await Deno.stat("${others}");
+  console.log("${mine} ends");
+});
+`;
+  await Deno.writeTextFile(`${directory}/tests/unit/meet_test.ts`, meet("here", "there"));
+  await Deno.writeTextFile(`${directory}/tests/vm/meet_test.ts`, meet("there", "here"));
+
+  const { code, stdout } = await run([...commandLine(directory), "vm"], {
+    env: environment(directory, 0),
+  });
+  assert.equal(code, 0, stdout);
+  assert.equal(stdout.trimEnd().split("\n").at(-1), "2 passed, 0 failed, 0 skipped");
+  const lines = stdout.split("\n");
+  const piece = lines.slice(lines.indexOf("there begins"), lines.indexOf("there ends"));
+  assert.ok(piece.length > 0 && !piece.includes("here ends"), stdout);
+  // What each makes is not the other's leftover, and is the run's.
+  const marks = ["here", "there"].map((it) => Deno.readTextFileSync(`${directory}/${it}`));
+  assert.notEqual(marks[0], marks[1]);
+  assert.equal(marks[0]!.slice(0, -1), marks[1]!.slice(0, -1));
+});
