@@ -9,7 +9,7 @@ import type { GuestNetwork } from "../../lib/guest/types.ts";
 import { run, signalChild, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { findProgram, testIf } from "../support/skip.ts";
-import { Namespace } from "./network_support.ts";
+import { ENDS_WHOLLY, Namespace } from "./network_support.ts";
 
 const NEEDS = ["root", "ip", "busybox", "cpio", "chroot"];
 
@@ -63,7 +63,7 @@ async function makeGuest(
     await Deno.symlink("busybox", `${tree}/bin/${name}`);
   }
   const namespace = await Namespace.make(scope);
-  return { namespace, init: namespace.command("chroot", tree, "/urunc/init") };
+  return { namespace, init: namespace.command(...ENDS_WHOLLY, "chroot", tree, "/urunc/init") };
 }
 
 testIf(

@@ -121,6 +121,15 @@ export function as(uid: number, gid: number, ...argv: string[]): string[] {
   return ["setpriv", `--reuid=${uid}`, `--regid=${gid}`, ...drop, ...argv];
 }
 
+/**
+ * Before a command: what it has started ends with it, and all of it when it is killed. (It is not the
+ * first process of its PID namespace, which would be init to it.)
+ */
+export const ENDS_WHOLLY = [
+  ...["unshare", "--pid", "--fork", "--kill-child=KILL"],
+  ...["sh", "-c", '"$@"; exit $?', "sh"],
+];
+
 /** Starts a program that runs until it is killed, and waits for its first line. */
 export async function startAndWait(
   scope: Scope,

@@ -11,7 +11,14 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
-import { ENDED, makePair, MONITOR, Namespace, startAndWait } from "./network_support.ts";
+import {
+  ENDED,
+  ENDS_WHOLLY,
+  makePair,
+  MONITOR,
+  Namespace,
+  startAndWait,
+} from "./network_support.ts";
 
 const NEEDS = ["root", "gcc", "ip", "tc", "nsenter"];
 /** Of the second interface. */
@@ -229,10 +236,11 @@ testIf("networks: a guest is reached, and reaches others, on both beside its sid
   const serve = (port: number, answer: string) =>
     `echo listening; while :; do echo ${answer} | busybox nc -l -p ${port}; done`;
   for (const [namespace, answer] of [[first, "first"], [second, "second"]] as const) {
-    const argv = namespace.command("sh", "-c", serve(7000, answer));
+    const argv = namespace.command(...ENDS_WHOLLY, "sh", "-c", serve(7000, answer));
     await startAndWait(scope, argv, "listening");
   }
-  await startAndWait(scope, pod.command("sh", "-c", serve(7001, "sidecar")), "listening");
+  const sidecar = pod.command(...ENDS_WHOLLY, "sh", "-c", serve(7001, "sidecar"));
+  await startAndWait(scope, sidecar, "listening");
 
   const initrd = await makeLinuxInitrd({ moduleTree: true });
   scope.defer("remove the initrd", () => initrd.cleanup());
