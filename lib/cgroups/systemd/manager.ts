@@ -204,13 +204,16 @@ class Systemd {
 /** Once more while systemd is away, until the time is over: it may be upgrading itself. */
 function withSystemd(endpoint: SystemdEndpoint, action: (systemd: Systemd) => void): void {
   const deadline = performance.now() + endpoint.timeout;
+  let away: unknown;
   for (;;) {
     try {
       const { connection, overBus } = connect(endpoint, deadline);
       using _connection = connection;
       return action(new Systemd(connection, overBus));
     } catch (error) {
-      if (!isAway(error)) throw error;
+      // What was known before the time was over in the middle of an attempt says more.
+      if (!isAway(error)) throw performance.now() < deadline ? error : away ?? error;
+      away = error;
       if (performance.now() + RECONNECT_MILLISECONDS > deadline) throw error;
       debug("systemd: it is away, once more");
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, RECONNECT_MILLISECONDS);
