@@ -8,8 +8,11 @@ import {
   type Attacker,
   type Attempt,
   attemptsIn,
+  FATAL,
   isRefused,
   lacksPrivilege,
+  LEFT_TO_A_FILTER,
+  namesOf,
   parseAttempts,
   SIGSYS,
 } from "../support/attempts.ts";
@@ -17,16 +20,6 @@ import { doubleBinary } from "../support/double.ts";
 import { readStatus, run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
-
-/** What only a filter of system calls refuses. */
-const LEFT_TO_A_FILTER = [
-  ...["unshare_user", "clone_user", "clone3_user", "ptrace_trace_me", "io_uring", "user_fault_fd"],
-  ...["add_key", "user_keyring", "join_keyring", "shared_memory", "semaphores", "message_queue"],
-  ...["personality", "map_write_execute", "protect_write_execute", "map_memory_file"],
-  "call_i386",
-  ...["socket_unix", "socket_pair", "bind_abstract", "socket_inet", "socket_inet_datagram"],
-  ...["socket_inet6", "socket_netlink", "socket_netfilter", "socket_vsock"],
-];
 
 const needs = ["root", "gcc"];
 
@@ -69,15 +62,6 @@ testIf("hostile monitor: with privileges, none of its attempts lacks any", {
   assert.deepEqual(vain.map(({ attempt }) => attempt), here ? [] : ["raise_limit"]);
 });
 
-/** What kills a process that tries it: lib/seccomp/calls.ts. */
-const FATAL = [
-  ...["mount_tmpfs", "mount_proc", "remount_writable", "set_mount_attributes", "unmount"],
-  ...["pivot_root", "open_file_system", "clone_mount"],
-  ...["ptrace_attach", "ptrace_seize", "ptrace_trace_me", "read_memory", "write_memory"],
-  ...["load_kernel", "load_module", "load_module_file", "unload_module", "make_bpf_map"],
-  ...["add_key", "user_keyring", "join_keyring", "call_i386", "call_x32"],
-];
-
 /** A monitor that translates a guest's instructions writes the code that it executes. */
 const OF_TRANSLATORS = ["map_write_execute", "protect_write_execute"];
 /** Firecracker has buffers in a file in memory, Solo5 assembles its filter in one: it can be mapped as code. */
@@ -97,10 +81,6 @@ const FILTERS: (Attacker & { needs: string[]; left?: string[] })[] = [
   { monitor: "hvt", ...KVM, left: OF_MEMORY_FILES },
   { monitor: "spt", configuration: "", needs: [], left: OF_MEMORY_FILES },
 ];
-
-function namesOf(attempts: Attempt[], which: (attempt: Attempt) => boolean): string[] {
-  return attempts.filter(which).map(({ attempt }) => attempt);
-}
 
 for (const { needs: more, left = [], ...attacker } of FILTERS) {
   const { monitor, configuration, agent } = attacker;

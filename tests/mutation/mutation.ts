@@ -10,7 +10,7 @@ import { Scope } from "../support/scope.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 import { withoutBinary } from "../support/without.ts";
 import { FILTER_GUARDS, NETWORK_GUARDS, POLICY_GUARDS, PROOF_GUARDS } from "./policies.ts";
-import { STEP_GUARDS } from "./steps.ts";
+import { FILE_SERVER_GUARDS, STEP_GUARDS } from "./steps.ts";
 import type { Guard, Patch } from "./types.ts";
 
 /** Of one run of a test, in seconds. */
@@ -28,7 +28,7 @@ if (import.meta.main) Deno.exit(await main(Deno.args));
 async function main(names: string[]): Promise<number> {
   await using scope = new Scope();
   const wanted = ([name]: [string, unknown]) => names.length === 0 || names.includes(name);
-  const steps = Object.entries(STEP_GUARDS).filter(wanted);
+  const steps = Object.entries({ ...STEP_GUARDS, ...FILE_SERVER_GUARDS }).filter(wanted);
   const policies = Object.entries({
     ...POLICY_GUARDS,
     ...FILTER_GUARDS,

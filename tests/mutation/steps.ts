@@ -111,3 +111,20 @@ export const STEP_GUARDS: Record<StepBody["step"], Guard> = {
   barrier: everything,
   exec: everything,
 };
+
+const hostileServer = at("hostile_file_server", "each step of its start is needed");
+
+/** Of those steps that start the file server, where others of their kind are performed, too; and of parts of one. */
+export const FILE_SERVER_GUARDS: Record<string, Guard> = {
+  "files.enterMonitorNamespaces": hostileServer,
+  "files.umask": hostileServer,
+  "files.pivotRoot": hostileServer,
+  "files.privateMounts": hostileServer,
+  "files.remountReadOnly": hostileServer,
+  "files.newSessionKeyring": hostileServer,
+  "files.leaveMonitorNamespaces": hostileServer,
+  "files.uid": hostileServer,
+  "files.gid": hostileServer,
+  "files.group": hostileServer,
+  "files.filter": hostileServer,
+};

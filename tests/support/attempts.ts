@@ -16,6 +16,8 @@ const REFUSED = {
   ENOENT: 2,
   EBADF: 9,
   EACCES: 13,
+  /** Hard links do not lead from one mount to another. */
+  EXDEV: 18,
   /** Its own program is busy: the kernel says so before it looks at a mount that is read-only. */
   ETXTBSY: 26,
   EROFS: 30,
@@ -30,10 +32,37 @@ const UNPRIVILEGED: readonly (number | undefined)[] = [REFUSED.EPERM, REFUSED.EA
 export const SIGSYS = 31;
 const SIGSEGV = 11;
 
+/** What only a filter of system calls refuses. */
+export const LEFT_TO_A_FILTER = [
+  ...["unshare_user", "clone_user", "clone3_user", "ptrace_trace_me", "io_uring", "user_fault_fd"],
+  ...["add_key", "user_keyring", "join_keyring", "shared_memory", "semaphores", "message_queue"],
+  ...["personality", "map_write_execute", "protect_write_execute", "map_memory_file"],
+  "call_i386",
+  ...["socket_unix", "socket_pair", "bind_abstract", "socket_inet", "socket_inet_datagram"],
+  ...["socket_inet6", "socket_netlink", "socket_netfilter", "socket_vsock"],
+];
+
+/** What kills a process that tries it: lib/seccomp/calls.ts. */
+export const FATAL = [
+  ...["mount_tmpfs", "mount_proc", "remount_writable", "set_mount_attributes", "unmount"],
+  ...["pivot_root", "open_file_system", "clone_mount"],
+  ...["ptrace_attach", "ptrace_seize", "ptrace_trace_me", "read_memory", "write_memory"],
+  ...["load_kernel", "load_module", "load_module_file", "unload_module", "make_bpf_map"],
+  ...["add_key", "user_keyring", "join_keyring", "call_i386", "call_x32"],
+];
+
 /** True unless it did something. */
 export function isRefused({ errno, signal }: Attempt): boolean {
   if (signal !== undefined) return signal === SIGSYS || signal === SIGSEGV;
   return Object.values<number | undefined>(REFUSED).includes(errno);
+}
+
+/** The names of those attempts. */
+export function namesOf(
+  attempts: readonly Attempt[],
+  which: (attempt: Attempt) => boolean,
+): string[] {
+  return attempts.filter(which).map(({ attempt }) => attempt);
 }
 
 /** True when it was refused to a process because of what that lacks. */

@@ -3,8 +3,8 @@
  * kind, so that a test can see who notices. It is another entry, so the shipped bundle has not a
  * byte of it.
  *
- * `URUNC_WITHOUT=STEP` in the creator's environment chooses the kind, or a part of a step: a name of
- * `PARTS`. Init also leaves a descriptor
+ * `URUNC_WITHOUT=STEP` in the creator's environment chooses the kind, `files.STEP` of the steps that start
+ * the file server, or a part of a step: a name of `PARTS`. Init also leaves a descriptor
  * open that it should not: what `closeFds` is there for, should the runtime itself ever do that.
  */
 import { O_RDONLY, open, setCloexec } from "../../ffi/linux.ts";
@@ -27,6 +27,21 @@ const observer: Observer = {
   },
 };
 
+/** Words of the file server's process, that others may stand for: who it becomes, and its filter. */
+function partsOfServer(): typeof PARTS {
+  const of = (edit: (word: string) => string | undefined) => (step: Step): Step => {
+    if (step.step !== "startFileServer") return step;
+    return { ...step, argv: step.argv.flatMap((word) => edit(word) ?? []) };
+  };
+  const without = (pattern: RegExp) => of((word) => pattern.test(word) ? undefined : word);
+  return {
+    "files.uid": of((word) => word.replace(/^uid=.*/, "uid=0")),
+    "files.gid": of((word) => word.replace(/^gid=.*/, "gid=0")),
+    "files.group": of((word) => word.replace(/^group=.*/, "group=0")),
+    "files.filter": without(/^filter=/),
+  };
+}
+
 /** A step without a part of it; others as they are. */
 const PARTS: Readonly<Record<string, (step: Step) => Step>> = {
   /** As a monitor's process that skips its setns(2), with what it was to give up there, and says it is done. */
@@ -35,6 +50,7 @@ const PARTS: Readonly<Record<string, (step: Step) => Step>> = {
     const { entersUserNamespace: _, ...entered } = step;
     return { ...entered, argv: step.argv.filter((word) => !word.startsWith("user")) };
   },
+  ...partsOfServer(),
   /** The namespace is made, with other ids of the host. */
   userMappings(step) {
     if (step.step !== "makeUserNamespace") return step;
@@ -47,9 +63,18 @@ const PARTS: Readonly<Record<string, (step: Step) => Step>> = {
   },
 };
 
+/** The file server's steps are those up to the one that returns from its namespaces. */
+const OF_FILES = "files.";
+
 function strip(plan: LaunchPlan): LaunchPlan {
   const part = PARTS[without ?? ""] ?? ((step) => step);
-  return { ...plan, steps: plan.steps.filter(({ step }) => step !== without).map(part) };
+  const { steps } = plan;
+  const server = steps.findIndex(({ step }) => step === "startFileServer");
+  const end = without?.startsWith(OF_FILES) && server >= 0 ? server + 2 : 0;
+  const name = without?.startsWith(OF_FILES) ? without.slice(OF_FILES.length) : without;
+  const isLeftOut = ({ step }: Step, position: number) =>
+    step === name && (name === without || position < end);
+  return { ...plan, steps: steps.filter((step, i) => !isLeftOut(step, i)).map(part) };
 }
 
 if (isInit) {

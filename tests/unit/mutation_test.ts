@@ -7,7 +7,7 @@ import {
   POLICY_GUARDS,
   PROOF_GUARDS,
 } from "../mutation/policies.ts";
-import { STEP_GUARDS } from "../mutation/steps.ts";
+import { FILE_SERVER_GUARDS, STEP_GUARDS } from "../mutation/steps.ts";
 import type { Guard } from "../mutation/types.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 
@@ -46,6 +46,9 @@ Deno.test("what a guard takes out of the source is there, once", () => {
 });
 
 Deno.test("the tests that guard steps and policies exist", () => {
-  const guards: Guard[] = [...Object.values(STEP_GUARDS), ...PATCHES];
+  const guards: Guard[] = [
+    ...Object.values({ ...STEP_GUARDS, ...FILE_SERVER_GUARDS }),
+    ...PATCHES,
+  ];
   for (const { test } of guards) Deno.statSync(`${root}${test}`);
 });
