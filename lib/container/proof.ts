@@ -66,10 +66,12 @@ export function provenState(proofs: ReadonlyMap<Role, Proof>): Partial<Container
 
 /**
  * What is written down of seccomp filters is about init at the barrier, which has one. Later the waiter
- * has one of its own above it. Monitor and file server get their only one when they are executed.
+ * has one of its own above it. Monitor and file server get their only one when they are executed, and the file
+ * server gives up its last capability then.
  */
 function expectedOf({ expectedIdentity, fileServer }: ContainerState, { role, started }: Proven) {
-  const { seccompFilters, ...identity } = role === "files" ? fileServer! : expectedIdentity!;
+  const { seccompFilters, ...planned } = role === "files" ? fileServer! : expectedIdentity!;
+  const identity = role === "files" && started ? { ...planned, capabilities: [] } : planned;
   if (seccompFilters === undefined || role !== "waiter" && !started) return identity;
   const above = role === "waiter" && started ? 1 : 0;
   return { ...identity, seccompFilters: seccompFilters + above };

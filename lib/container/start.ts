@@ -24,6 +24,7 @@ import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "../hooks.ts";
 import { timed } from "../watch.ts";
 import { Stopwatch } from "./timeline.ts";
+import { readIdentity } from "../host/identity.ts";
 import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
 import { killOpened, killProcess, openProcess } from "./kill.ts";
@@ -253,12 +254,36 @@ async function proveAfterExec(
     ["monitor", waiting ?? waitingMonitor(state)],
     ["files", waitingFileServer(state)],
   ];
+  await fileServerWithoutCapability(state);
   const proofs = new Map<Role, Proof>();
   for (const [role, process] of processes) {
     const proof = process && await proveProcess(directory, state, { role, ...process });
     if (proof !== undefined) proofs.set(role, proof);
   }
   return { ...state, ...provenState(proofs), phase: "started" };
+}
+
+/** How long the file server may take from its exec to its first own act. Milliseconds. */
+const FILE_SERVER_PATIENCE = 20_000;
+
+/**
+ * Waits until a file server that is root has given up the capability that it was executed with, which it does before
+ * it accepts the monitor. One that does not is found by the proof.
+ */
+async function fileServerWithoutCapability(state: ContainerState): Promise<void> {
+  if (state.fileServer === undefined || state.fileServer.capabilities.length === 0) return;
+  const end = performance.now() + FILE_SERVER_PATIENCE;
+  for (;;) {
+    const pid = fileServerPid(state);
+    if (pid === undefined || performance.now() > end) return;
+    try {
+      if (readIdentity(pid).capPrm === 0n) return;
+    } catch (error) {
+      if (isGone(error)) return;
+      throw error;
+    }
+    await delay(1);
+  }
 }
 
 /** A process, and when it began: its number may be another's later. */

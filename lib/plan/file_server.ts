@@ -32,6 +32,9 @@ const ALL_IDS = 2 ** 32 - 1;
  */
 export const FILE_SERVER_THREADS = 3;
 
+/** What virtiofsd takes of its own as uid 0 (virtiofsd --help, --modcaps: it has its own words for them). */
+const MODIFIED_CAPABILITIES = "chown:dac_override:fowner:fsetid:setgid:setuid:mknod:setfcap";
+
 /** Numbers of its descriptors. */
 const SOCKET_FD = 3;
 const FILTER_FD = 4;
@@ -104,7 +107,10 @@ export function planFileServer(input: FileServerInput): Step[] {
   ];
 }
 
-/** What is proven of it: it has no capability, also where the operator lets the monitor keep some. */
+/**
+ * What is proven of it: it has no capability, also where the operator lets the monitor keep some. As uid 0 it sets
+ * its capabilities by itself, to none, and does not start unless it may: it waits with the one for that.
+ */
 export function fileServerIdentity(
   { user, filtered, seccompFilters = 0 }: Pick<FileServerInput, "user" | "filtered"> & {
     /** Those that the creator is in, and so all that it starts; 0 when not given. */
@@ -115,7 +121,7 @@ export function fileServerIdentity(
     uid: user.uid,
     gid: user.gid,
     groups: groupsOf(user),
-    capabilities: [],
+    capabilities: user.uid === 0 ? ["CAP_SETPCAP"] : [],
     noNewPrivileges: true,
     ...(filtered ? { seccompFilters: seccompFilters + 1 } : {}),
   };
@@ -185,6 +191,7 @@ function argumentsOf({ server, user, filtered }: FileServerInput): string[] {
     // Whatever id of the guest makes a file or is given one: it is this user's.
     `--translate-uid=squash-guest:0:${uid}:${ALL_IDS}`,
     `--translate-gid=squash-guest:0:${gid}:${ALL_IDS}`,
+    ...(uid === 0 ? [`--modcaps=-${MODIFIED_CAPABILITIES.replaceAll(":", ":-")}`] : []),
     "--log-level=error",
   ];
 }

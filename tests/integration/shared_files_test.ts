@@ -295,17 +295,20 @@ testIf(
 /** Ids of this run alone: others on this machine may have some, too. */
 const FIRST = 1_500_000_000 + 100 * (Deno.pid % 4_000_000);
 
+const DEFAULT = `default_user = "${USER}:${USER}"`;
+
 for (
-  const [user, configuration] of [[USER, ""], [0, `default_user = "${USER}:${USER}"`]] as const
+  const [user, configuration, owner] of [[USER, "", USER], [0, DEFAULT, USER], [0, "", 0]] as const
 ) {
   testIf(
-    `shared files: where the monitor is a user of its own, files are served as the container's user, ${user}`,
+    `shared files: where the monitor is a user of its own, files are served as the container's user, ${user} as ${owner}`,
     NEEDS,
     async () => {
       await using scope = new Scope();
       // It is open to that user alone.
       const data = await volume(scope, { in: "given\n" });
       await Deno.chmod(data, 0o700);
+      await Deno.chown(data, owner, owner);
       const ids = `[ids]\nmode = "uid"\nrange = "${FIRST}-${FIRST + 1}"\n${configuration}`;
       const container = await imageContainer(
         scope,
@@ -321,15 +324,16 @@ for (
       await container.waitForOutput("up", 100);
       assert.match(container.output(), /^given$/m);
       const { pid, annotations } = await container.state();
-      assert.match(annotations!["com.urunc.files.identity"]!, new RegExp(`^Uid=${USER},`));
+      assert.match(annotations!["com.urunc.files.identity"]!, new RegExp(`^Uid=${owner},`));
       assert.match(
         annotations!["com.urunc.identity"]!,
         new RegExp(`^Uid=(${FIRST}|${FIRST + 1}),`),
       );
       const server = fileServerOf(pid!);
-      assert.match(server.status, new RegExp(`^Uid:\t${USER}\t${USER}\t${USER}\t${USER}$`, "m"));
+      assert.match(server.status, new RegExp(`^Uid:(\t${owner}){4}$`, "m"));
+      assert.equal(server.status.match(/^Cap...:\t0+$/gm)?.length, 5);
       const { uid } = await Deno.stat(`${data}/out`);
-      assert.equal(uid, USER);
+      assert.equal(uid, owner);
       // The death signal does not reach another user's process (kill_ok_by_cred() in kernel/signal.c).
       Deno.kill(pid!, "SIGKILL");
       await code;

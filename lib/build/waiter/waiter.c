@@ -124,6 +124,9 @@
 #define MOST_INSTRUCTIONS 4096
 /* _LINUX_CAPABILITY_VERSION_3, linux/capability.h: two words for each set. */
 #define CAPABILITY_VERSION 0x20080522
+/* CAP_SETPCAP, linux/capability.h. */
+#define SETPCAP 8
+#define NONE -1
 /*
  * Owns the user namespaces: the highest uid, which nobody has. Those of `ids.range` end far below, and
  * (uid_t)-1 is none. lib/host/id_maps.ts has it, too.
@@ -875,9 +878,12 @@ static _Noreturn void execute(int connection, char **word) {
   give_up(connection, "execve", *word, errno);
 }
 
-/* A program of uid 0 would have those of the bounding set again (capabilities(7)). Returns an errno. */
-static int drop_bounding_set(void) {
-  for (int number = 0; prctl(PR_CAPBSET_DROP, number) == 0; number++) continue;
+/*
+ * A program of uid 0 would have those of the bounding set again (capabilities(7)). Of all capabilities at most
+ * one is kept: NONE is none. Returns an errno.
+ */
+static int drop_bounding_set(int kept) {
+  for (int number = 0; number == kept || prctl(PR_CAPBSET_DROP, number) == 0; number++) continue;
   return errno == EINVAL ? 0 : errno;
 }
 
@@ -889,7 +895,7 @@ static int clear_capabilities(void) {
 
 /* Gives up what entering a user namespace brings: every capability there is in it. Returns an errno. */
 static int drop_capabilities(void) {
-  int error = drop_bounding_set();
+  int error = drop_bounding_set(NONE);
   return error ? error : clear_capabilities();
 }
 
@@ -1022,6 +1028,17 @@ static int limit_server(void) {
 }
 
 /*
+ * virtiofsd as uid 0 sets its capabilities by itself, to none (--modcaps), and ends when it may not. It does so
+ * before it accepts the monitor's connection. In all sets, as all that is proven. Returns an errno.
+ */
+static int keep_setpcap(void) {
+  struct { unsigned version; int pid; } self = {CAPABILITY_VERSION, 0};
+  struct { unsigned effective, permitted, inheritable; } sets[2] = {{1 << SETPCAP, 1 << SETPCAP, 1 << SETPCAP}};
+  if (syscall(SYS_capset, &self, sets) < 0) return errno;
+  return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, SETPCAP, 0, 0) < 0 ? errno : 0;
+}
+
+/*
  * Root's, until here. In this order: the program finds its own descriptors in a procfs of its PID namespace,
  * read-only, for uid 0 could set the kernel up by it without a capability. Limits are raised, and the
  * bounding set is dropped, by capabilities that the change of the uid takes away; groups and gid can be
@@ -1031,12 +1048,12 @@ static int give_up_root(void) {
   if (server.uid == RLIM_INFINITY || server.gid == RLIM_INFINITY || server.files == RLIM_INFINITY) return EINVAL;
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, 0) < 0) return errno;
   int error = limit_server();
-  if (!error) error = drop_bounding_set();
+  if (!error) error = drop_bounding_set(server.uid == 0 ? SETPCAP : NONE);
   if (error) return error;
   if (syscall(SYS_setgroups, server.count, server.groups) < 0) return errno;
   if (syscall(SYS_setresgid, server.gid, server.gid, server.gid) < 0) return errno;
   if (syscall(SYS_setresuid, server.uid, server.uid, server.uid) < 0) return errno;
-  error = clear_capabilities();
+  error = server.uid == 0 ? keep_setpcap() : clear_capabilities();
   if (error) return error;
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0;
 }

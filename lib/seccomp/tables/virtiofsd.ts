@@ -44,11 +44,18 @@ export const VIRTIOFSD: readonly CallGroup[] = [
   },
   { why: "a filter of its own (--seccomp)", calls: "seccomp" },
   {
+    why: "as uid 0 it gives up its capabilities by itself: none can be had by it",
+    calls: "capset",
+  },
+  {
     why: "libcap-ng's constructor, names of threads and of memory, its filter",
     calls: "prctl",
     where: [{
       argument: 0,
-      among: [PR.SET_NAME, PR.SET_SECCOMP, PR.CAPBSET_READ, PR.SET_NO_NEW_PRIVS, PR.SET_VMA],
+      among: [
+        ...[PR.SET_NAME, PR.SET_SECCOMP, PR.SET_NO_NEW_PRIVS, PR.SET_VMA],
+        ...[PR.CAPBSET_READ, PR.CAPBSET_DROP],
+      ],
     }],
   },
 ];

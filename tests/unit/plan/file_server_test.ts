@@ -143,6 +143,19 @@ Deno.test("file server: beside a monitor in a user namespace there is none, and 
   );
 });
 
+Deno.test("file server: as uid 0 it waits with the capability to give up its own, and is told to", () => {
+  const user = { uid: 0, gid: 0, additionalGids: [] };
+  assert.deepEqual(fileServerIdentity({ user, filtered: true }).capabilities, ["CAP_SETPCAP"]);
+  const start = (it: typeof INPUT) =>
+    planFileServer(it).find(({ step }) => step === "startFileServer") as { argv: string[] };
+  const modified = ({ argv }: { argv: string[] }) =>
+    argv.filter((word) => word.startsWith("--modcaps"));
+  assert.deepEqual(modified(start(INPUT)), []);
+  assert.deepEqual(modified(start({ ...INPUT, user })), [
+    "--modcaps=-chown:-dac_override:-fowner:-fsetid:-setgid:-setuid:-mknod:-setfcap",
+  ]);
+});
+
 Deno.test("file server: filters that all are in count, and without filters none is proven", () => {
   const user = { uid: 0, gid: 0, additionalGids: [] };
   assert.equal(fileServerIdentity({ user, filtered: true, seccompFilters: 2 }).seccompFilters, 3);
