@@ -388,9 +388,9 @@ test("its death is the monitor's, and the monitor's its own", async (waiter) => 
 });
 
 test("start learns that the monitor was executed, or why not", async (waiter) => {
-  const { start, ended } = startWaiter(waiter, ["--", "/bin/true"]);
+  const { start, ended } = startWaiter(waiter, ["--", "/bin/false"]);
   assert.equal(await readAsync(start, new Uint8Array(64)), 0);
-  assert.equal((await ended).exitCode, 0);
+  assert.equal((await ended).exitCode, 1);
   for (const [program, reason] of [["/missing", "No such file"], ["/etc/passwd", "Permission"]]) {
     const failed = startWaiter(waiter, ["--", program!]);
     const buffer = new Uint8Array(256);
@@ -454,6 +454,34 @@ test("a monitor that stops for another reason goes on, as does one that says any
   kill(pid, 15);
   assert.equal((await ended).exitCode, 143);
   close(out);
+});
+
+test("a monitor that exits with 0 and never said anything is another program", async (waiter) => {
+  const cases: [script: string, greeting: string, code: number, says: RegExp][] = [
+    ["exit 0", "", 255, /^urunc: run the monitor: it exited with 0 .* urunc doctor .* remedy\n$/],
+    ["exit 0", GREETING, 0, /^$/],
+    ["echo out", "", 0, /^out\n$/],
+    ["echo error >&2", "", 0, /^error\n$/],
+    ["exit 3", "", 3, /^$/],
+  ];
+  for (const [script, greeting, code, says] of cases) {
+    const [out, output] = pipe();
+    const fds = [{ from: output, to: 1 }, { from: output, to: 2 }];
+    // The greeting is there before the program ends.
+    const words = ["--", "/bin/sh", "-c", `read _; ${script}`];
+    const [input, feed] = pipe();
+    const { start, events, ended } = startWaiter(waiter, ["input", ...words], [
+      { from: input, to: 0 },
+      ...fds,
+    ]);
+    for (const fd of [output, input]) close(fd);
+    writeAll(events, new TextEncoder().encode(greeting));
+    close(feed);
+    assert.equal((await ended).exitCode, code, `${script} ${greeting}`);
+    const buffer = new Uint8Array(1024);
+    assert.match(new TextDecoder().decode(buffer.subarray(0, read(out, buffer))), says);
+    for (const fd of [start, events, out]) close(fd);
+  }
 });
 
 /** Runs a shell's script whose descriptor 9 is a named pipe for a log, as a monitor would open it. */

@@ -166,6 +166,8 @@ static struct flow port_output = {.from = -1}, port_errors = {.from = -1};
 /* The sockets to its ports. */
 static int ports[PORTS] = {-1, -1, -1, -1};
 static struct needle failure[MOST_FAILURES];
+/* The program has written something, to whatever it may write to. */
+static int spoke;
 static int signals = -1;
 /* Write ends of output pipes that are kept blocking. */
 static int held[2] = {-1, -1};
@@ -555,6 +557,7 @@ static void take(struct flow *flow) {
   flow->at = 0;
   flow->end = count > 0 ? count : 0;
   flow->rest -= count;
+  if (count > 0 && flow != &input) spoke = 1;
   if (flow == &watched) scan();
   if (flow == &output && count > 0 && has_own_console()) {
     flow->at = take_console(flow->bytes, flow->end);
@@ -804,8 +807,22 @@ static int agent_exit_code(void) {
   return NO_REPORT;
 }
 
+static const char MUTE[] =
+    "urunc: run the monitor: it exited with 0 at once and said nothing: it is another program, or broken; "
+    "urunc doctor asks each monitor for its name, and has the remedy\n";
+
+/* QEMU greets whoever is connected to it before the guest begins (QMP): this one must not pass for a guest. */
+static int is_mute(void) {
+  return options.events >= 0 && !spoke && !monitor.failed && !monitor.cause && WIFEXITED(monitor.status) &&
+         WEXITSTATUS(monitor.status) == 0;
+}
+
 /* docs/signals.md, "How a guest ends". */
 static int exit_code(void) {
+  if (is_mute()) {
+    warn(MUTE, sizeof MUTE - 1);
+    return REPORTED_FAILURE;
+  }
   if (has_own_console()) return agent_exit_code();
   if (monitor.failed) return REPORTED_FAILURE;
   if (monitor.cause) return SIGNAL_BASE + monitor.cause;

@@ -23,6 +23,7 @@ const CASES: Record<string, [configuration: string, says: string[], args?: strin
     "name the program, or leave monitors.qemu.path out",
   ]],
   script: [qemu("/usr/bin/ldd"), ["/usr/bin/ldd", "it is not a program", "a script cannot run"]],
+  mute: [qemu("/usr/bin/true"), ["the monitor: it exited with 0 at once", "urunc doctor"]],
   range: ['[ids]\nmode = "uid"\nrange = "0-100"\n', [
     "read the configuration ids.range",
     "two numbers from 65536",
