@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { Line } from "../../lib/doctor/checks/types.ts";
+import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
 import { type CommandResult, run } from "../support/process.ts";
 import {
   assertFailed,
@@ -109,8 +110,10 @@ interface Misconfiguration {
   member?: string;
   /** What a container's `create` says of it. */
   container?: ContainerOptions;
-  /** The container has a network. */
+  /** The container has a network, */
   network?: true;
+  /** or is one of an image that knows nothing of guests: it has its root from the host. */
+  shared?: true;
   says?: (string | RegExp)[];
 }
 
@@ -261,6 +264,18 @@ ${APT_GET("qemu-system-data", "/usr/share/qemu /usr/share/seabios")}`,
     fix: /^apt-get install qemu-system-data$/,
     container: TCG,
     says: ["find firmware qboot", "does not exist", "apt-get install qemu-system-data"],
+  },
+  {
+    name: "virtiofsd is not installed",
+    needs: ["virtiofsd", "busybox", "cpio", "apt-get"],
+    script: `mount --bind /dev/null /usr/libexec/virtiofsd
+${APT_GET("virtiofsd", "/usr/libexec/virtiofsd")}`,
+    status: "warn",
+    check: "programs",
+    text: /^a guest can see neither .* nor volumes of the host: virtiofsd: none of /,
+    fix: /^apt-get install virtiofsd$/,
+    shared: true,
+    says: ["find the file server virtiofsd", "none of /usr/libexec/", "apt-get install virtiofsd"],
   },
   {
     name: "the runtime for other containers is missing",
@@ -509,13 +524,16 @@ const joinGroups = (additionalGids: number[]) => (config: Record<string, unknown
 async function prepare(
   scope: Scope,
   root: string,
-  { container, network }: Misconfiguration,
+  { container, network, shared }: Misconfiguration,
 ): Promise<Container> {
   const options: ContainerOptions = { ...container, root };
+  if (shared) options.config = await nodeWithKernel(scope, UNDESCRIBED);
   if (network) {
     const { container: { name } } = await makePair(scope);
     const types = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
     options.namespaces = [...types, { type: "network", path: `/run/netns/${name}` }];
   }
-  return await Container.prepare(scope, options);
+  const made = await Container.prepare(scope, options);
+  if (shared) await Deno.remove(`${made.rootfs}/urunc.json`);
+  return made;
 }
