@@ -104,6 +104,10 @@ const Create = message("CreateContainerRequest", () => ({
   config: embedded(2, ContainerConfig),
   podConfig: embedded(3, PodConfig),
 }));
+const Update = message("UpdateContainerResourcesRequest", () => ({
+  id: string(1),
+  linux: embedded(2, Resources),
+}));
 /** Requests and answers that are an id, and perhaps a number. */
 const Id = message("Id", () => ({ id: string(1), number: int64(2) }));
 const Empty = message("Empty", () => ({}));
@@ -209,6 +213,11 @@ export class Cri implements Disposable {
   /** @param seconds from SIGTERM to SIGKILL */
   async stop(id: string, seconds: number): Promise<void> {
     await this.#call("StopContainer", Id, { id, number: seconds as unknown as bigint }, Empty);
+  }
+
+  /** As the kubelet resizes a container of a running pod. @param memoryLimit bytes */
+  async update(id: string, memoryLimit: bigint): Promise<void> {
+    await this.#call("UpdateContainerResources", Update, { id, linux: { memoryLimit } }, Empty);
   }
 
   async remove(id: string): Promise<void> {

@@ -70,6 +70,7 @@ export interface DockerInspection {
     ExitCode: number;
     OOMKilled: boolean;
     Error: string;
+    Health?: { Status: string; Log: { ExitCode: number; Output: string }[] };
   };
   NetworkSettings: {
     IPAddress: string;

@@ -1,5 +1,6 @@
 /** Kubernetes' way to containerd: a pod of a sandbox, a guest and a sidecar. */
 import assert from "node:assert/strict";
+import { Stopwatch } from "../../support/busy.ts";
 import { missingMemoryController } from "../../support/cgroups.ts";
 import { parseReport } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
@@ -12,6 +13,8 @@ import { testIf } from "../../support/skip.ts";
 import { assertNothingLeft, GUEST, ORDINARY } from "./_common.ts";
 import { CRI_NEEDS, missingPlugins, startWithCri } from "./_cri.ts";
 
+/** After that a guest is killed. */
+const GRACE_SECONDS = 60;
 const UNIKRAFT = "docker.io/library/unikraft:latest";
 /** In the tutorial on running the monitor as another user. */
 const TUTORIAL_IMAGE = "harbor.nbfc.io/nubificus/urunc/nginx-firecracker-unikraft-initrd:latest";
@@ -98,6 +101,26 @@ testIf("CRI: a pod of a sandbox, a guest as another user, and a sidecar", {
     assert.match(links.stdout, /tap0_urunc +inet 172\.16\.1\.1\/24 /);
     assert.equal((await it.onHost(talk)).stdout, "served\n");
     await pod.stopAndRemove(routed, 5);
+
+    // The kubelet makes an event, or a condition, of it.
+    const resized = await pod.start("resized", {
+      image: GUEST,
+      args: ["print up; idle"],
+      linux: { ...runAs(65534, 65534), resources: { memoryLimit: 512n << 20n } },
+    });
+    await pod.logsWith("resized", "up");
+    await assert.rejects(() => cri.update(resized, 64n << 20n), /less than the guest, whose/);
+    await cri.update(resized, 600n << 20n);
+    await pod.stopAndRemove(resized, 5);
+    // One that cannot be asked to end, whatever it is just doing.
+    for (let round = 0; round < 5; round++) {
+      const deaf = await pod.start("deaf", { image: GUEST, args: ["idle"] });
+      const watch = new Stopwatch();
+      await cri.stop(deaf, GRACE_SECONDS);
+      assert.ok(watch.milliseconds() < GRACE_SECONDS * 500, `${watch.milliseconds()} ms`);
+      assert.equal((await pod.ended(deaf, 10)).exitCode, 143);
+      await cri.remove(deaf);
+    }
 
     const wrong = await pod.create("wrong", {
       image: ORDINARY,

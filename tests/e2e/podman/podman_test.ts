@@ -141,11 +141,30 @@ testIf("podman: what the runtime refuses is what the user reads", {
   assert.equal((await it.podman(["ps", "--all", "--quiet"])).stdout, "");
 
   await it.makeImage("guest", guestImage("tcg"));
+  const late: [string[], RegExp][] = [
+    [["guest", "/sbin/init"], /\/var\/log\/journal.*: --systemd=false\)/],
+    [
+      ["--privileged", "guest", "hello"],
+      /linux\.devices .*podman pass on all of them for --privileged/,
+    ],
+    [["--ulimit=nofile=10:10", "guest", "hello"], /RLIMIT_NOFILE: 10 .*--ulimit nofile=64/],
+  ];
+  for (const [args, message] of late) {
+    const result = await it.run(["--rm", ...AS_NOBODY, ...args], { timeoutSeconds: 20 });
+    assert.equal(result.code, 126, result.stderr);
+    assert.match(result.stderr, message);
+  }
   await it.run(["--detach", "--name=idle", ...AS_NOBODY, "guest", "idle"], { check: true });
   const exec = await it.podman(["exec", "idle", "ls"], { timeoutSeconds: 20 });
   assert.notEqual(exec.code, 0);
   assert.match(exec.stderr, /guest/);
-  assert.equal((await it.inspect("idle")).State.Status, "running");
+  const { Status, Pid } = (await it.inspect("idle")).State;
+  assert.equal(Status, "running");
+  Deno.kill(monitorOf(Pid), "SIGKILL");
+  await waitFor(async () => (await it.inspect("idle")).State.Status === "exited", {
+    timeoutSeconds: 20,
+    what: "podman to see the end",
+  });
 });
 
 testIf("podman: exec runs further processes in a guest with an agent", {
