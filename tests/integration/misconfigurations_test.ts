@@ -127,6 +127,16 @@ END
 chmod +x /usr/local/bin/apt-get
 `;
 
+/** Stands for dmsetup, whose kernel this machine may not have: how much of the pool's data is used, and its mode. */
+const DMSETUP = (data: string, mode: string) =>
+  `cat >/usr/local/bin/dmsetup <<'END'
+#!/bin/sh -e
+[ "$*" = "status pods" ]
+echo "0 2097152 thin-pool 1 100/4096 ${data} - ${mode} discard_passdown queue_if_no_space - 1024"
+END
+chmod +x /usr/local/bin/dmsetup
+`;
+
 const KVM: ContainerOptions = { accelerator: "kvm" };
 const TCG: ContainerOptions = { accelerator: "tcg" };
 const CONFIG = "/etc/urunc/config.toml";
@@ -410,6 +420,24 @@ END`,
     text: /the kubelet uses the cgroup driver cgroupfs .*, and containerd's runtime urunc systemd/,
     fix: /^set SystemdCgroup = false in .*\/etc\/containerd\/config\.toml$/,
     mend: "sed -i 's/SystemdCgroup = true/SystemdCgroup = false/' /etc/containerd/config.toml",
+  },
+  {
+    name: "the pool of pods' disks is full",
+    needs: ["containerd"],
+    script: `cat >/etc/containerd/config.toml <<'END'
+version = 2
+[plugins."io.containerd.snapshotter.v1.devmapper"]
+pool_name = "pods"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.urunc]
+runtime_type = "io.containerd.urunc.v2"
+pod_annotations = ["com.urunc.unikernel.*"]
+snapshotter = "devmapper"
+END
+${DMSETUP("16384/16384", "out_of_data_space")}`,
+    check: "containerd",
+    text: /^the pool pods takes no more data \(out_of_data_space\)$/,
+    fix: /^lvextend -l \+50%FREE on the volume of pods, or ctr snapshots/,
+    mend: DMSETUP("16384/65536", "rw"),
   },
   {
     name: "docker does not have the runtime",
