@@ -4,6 +4,7 @@
  * a container says of the same mistake names operation, reason and fix, too.
  */
 import assert from "node:assert/strict";
+import { readCgroupLayout } from "../../lib/cgroups/layout.ts";
 import type { Line } from "../../lib/doctor/checks/types.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
 import { type CommandResult, run } from "../support/process.ts";
@@ -97,6 +98,7 @@ printf '#!/bin/sh\n' >/usr/local/bin/systemctl; chmod +x /usr/local/bin/systemct
 interface Misconfiguration {
   name: string;
   needs?: Need[];
+  skip?: string;
   /** Makes it. */
   script: string;
   status?: Line["status"];
@@ -377,6 +379,24 @@ echo somebody:100500:65536 >/etc/subuid`,
     mend: "umount /proc/sys/kernel/seccomp",
   },
   {
+    name: "a controller of cgroups is missing",
+    skip: readCgroupLayout().v1.memory === undefined ? "needs the v1 memory controller" : undefined,
+    script: "umount /sys/fs/cgroup/memory",
+    check: "cgroups",
+    text: /^the controller memory is missing: no /,
+    fix: /^boot with cgroup_enable=memory$/,
+    mend: "mount -t cgroup -o memory none /sys/fs/cgroup/memory",
+    container: {
+      ...TCG,
+      edit: ({ linux }) => Object.assign(linux!, { resources: { memory: { limit: 1 << 29 } } }),
+    },
+    says: [
+      "linux.resources.memory",
+      "the cgroup controller memory is not available",
+      "enable memory on the",
+    ],
+  },
+  {
     name: "the shim's name leads to another program",
     script: "ln -sf /usr/bin/true /usr/local/bin/containerd-shim-urunc-v2",
     status: "warn",
@@ -513,7 +533,7 @@ let bareProblems: Promise<Set<string>> | undefined;
 
 for (const it of CASES) {
   const needs: Need[] = ["root", "unshare", "nsenter", "qemu-system-x86_64", ...it.needs ?? []];
-  testIf(`misconfiguration: ${it.name}`, { needs }, async () => {
+  testIf(`misconfiguration: ${it.name}`, { needs, skip: it.skip }, async () => {
     await using scope = new Scope();
     const root = await scope.temporaryDirectory("root");
     const container = await prepare(scope, root, it);
