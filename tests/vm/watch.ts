@@ -14,7 +14,10 @@ export interface Watched {
   consoleFile: string;
   /** Only a node that was silent and idle for so long has halted; 60 by default. */
   silentSeconds?: number;
-  /** A node that was silent for so long has halted, whatever it computes; 240 by default. */
+  /**
+   * A node that was silent while its emulator used so many seconds of processors has halted; 240 by
+   * default. On a machine that others keep busy it may get a tenth of one.
+   */
   deafSeconds?: number;
 }
 
@@ -30,7 +33,7 @@ const PANIC = /^.*Kernel panic - not syncing:.*$/m;
 /**
  * Watches until the node has halted: its kernel says so, or ssh does not greet, and meanwhile the
  * emulator computes nothing. A node which is slow, because it boots or its host is busy, computes;
- * but not for minutes.
+ * but not minutes of a processor's time.
  *
  * @param signal ends the watch
  * @returns what was seen; undefined when the emulator or the watch has ended
@@ -40,20 +43,22 @@ export async function watchForHalt(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const start = { at: performance.now(), used: processorSeconds(pid) };
-  let greeted = start.at;
+  let greeted = start;
   let worked = start.at;
   let last = start;
   while (!signal.aborted) {
     const greeting = await greets(port, silentSeconds / LOOKS);
     const now = { at: performance.now(), used: processorSeconds(pid) };
     if (last.used === undefined || now.used === undefined) return undefined;
-    if (greeting) greeted = now.at;
+    if (greeting) greeted = now;
     if (now.used - last.used > IDLE_SHARE * (now.at - last.at) / 1000) worked = now.at;
     const panic = PANIC.exec(await Deno.readTextFile(consoleFile).catch(() => ""));
     if (panic !== null) return panic[0].trim();
-    const deaf = (now.at - greeted) / 1000;
-    if (deaf >= deafSeconds) return `no ssh for ${deaf.toFixed(0)} s, though its processors work`;
-    const seconds = (now.at - Math.max(greeted, worked)) / 1000;
+    const deaf = now.used - (greeted.used ?? now.used);
+    if (deaf >= deafSeconds) {
+      return `no ssh while its emulator used ${deaf.toFixed(0)} s of processors`;
+    }
+    const seconds = (now.at - Math.max(greeted.at, worked)) / 1000;
     if (seconds >= silentSeconds) {
       return `no ssh and no work of its processors for ${seconds.toFixed(0)} s`;
     }

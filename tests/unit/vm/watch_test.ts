@@ -64,8 +64,8 @@ Deno.test("a machine that computes is only slow", async () => {
 Deno.test("a machine that computes for minutes and does not answer has halted", async () => {
   await using scope = new Scope();
   const pid = spawn(scope, "while :; do :; done");
-  const seen = await watchFor(20, pid, listen(scope), { deafSeconds: 2 });
-  assert.match(seen ?? "nothing", /^no ssh for \d+ s, though its processors work$/);
+  const seen = await watchFor(60, pid, listen(scope), { deafSeconds: 2 });
+  assert.match(seen ?? "nothing", /^no ssh while its emulator used \d+ s of processors$/);
 });
 
 Deno.test("a machine whose kernel says that it panics has halted, whatever else is seen", async () => {
