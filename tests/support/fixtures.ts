@@ -2,6 +2,7 @@
 import { cacheDirectory } from "./cache.ts";
 import type { Solo5Device } from "../../lib/guest/kernel/types.ts";
 import { makeElf, makeSolo5 } from "./kernels.ts";
+import { baseName } from "../../lib/os/path.ts";
 import { run } from "./process.ts";
 import { RUN_PREFIX } from "./mark.ts";
 
@@ -139,7 +140,10 @@ async function copyReadable(from: string, to: string): Promise<void> {
   await Deno.chmod(to, 0o644);
 }
 
-/** What Debian's cloud kernel consists of, as far as guests need it. */
+/** Debian's kernel for virtual machines, and its one for all machines, in which more is a module. */
+export type LinuxKernel = "cloud" | "stock";
+
+/** What a kernel of Debian's consists of, as far as guests need it. */
 interface LinuxFiles {
   vmlinuz: string;
   /** Uncompressed modules, in the order in which they are to be loaded. */
@@ -151,43 +155,56 @@ interface LinuxFiles {
 }
 
 /** virtio's devices are modules there; the power button, the files of input devices and pvpanic are, too. */
-const MODULES = [
+const CLOUD_MODULES = [
   ...["failover", "net_failover", "virtio_net", "virtio_blk", "button", "evdev"],
   ...["pvpanic", "pvpanic-mmio"],
 ];
 
+/** What initial RAM disks have, in the order in which it is to be loaded. */
+const MODULES: Record<LinuxKernel, string[]> = {
+  cloud: CLOUD_MODULES,
+  stock: [...CLOUD_MODULES, "crc32c_generic", "crc16", "mbcache", "jbd2", "ext4"],
+};
+
 /** Others, which no initial RAM disk of ours has. */
 const MORE_MODULES = ["overlay"];
 
+/** The package that stands for the kernel's newest version. */
+const KERNEL_PACKAGES: Record<LinuxKernel, string> = {
+  cloud: "linux-image-cloud-amd64",
+  stock: "linux-image-amd64",
+};
+
 /**
- * Path of the kernel of Debian's `linux-image-cloud-amd64`: fetched with `apt-get download`, never
- * installed, and kept between runs in the tests' cache.
+ * Path of a kernel of Debian's: fetched with `apt-get download`, never installed, and kept between
+ * runs in the tests' cache.
  */
-export async function debianKernel(): Promise<string> {
-  return (await debianLinux()).vmlinuz;
+export async function debianKernel(kernel: LinuxKernel = "cloud"): Promise<string> {
+  return (await debianLinux(kernel)).vmlinuz;
 }
 
-/** Paths of some modules of that kernel, unpacked. */
+/** Paths of some modules of the cloud kernel, unpacked. */
 export async function debianModules(): Promise<string[]> {
-  return (await debianLinux()).all;
+  return (await debianLinux("cloud")).all;
 }
 
-async function debianLinux(): Promise<LinuxFiles> {
+async function debianLinux(kernel: LinuxKernel): Promise<LinuxFiles> {
   const cache = await cacheDirectory("linux");
-  const all = [...MODULES, ...MORE_MODULES];
-  const directory = `${cache}/cloud-${all.length}-xz`;
+  const modules = MODULES[kernel];
+  const all = [...modules, ...MORE_MODULES];
+  const directory = `${cache}/${kernel}-${all.length}-xz`;
   const files: LinuxFiles = {
     vmlinuz: `${directory}/vmlinuz`,
-    modules: MODULES.map((name) => `${directory}/${name}.ko`),
+    modules: modules.map((name) => `${directory}/${name}.ko`),
     all: all.map((name) => `${directory}/${name}.ko`),
-    compressed: MODULES.map((name) => `${directory}/${name}.ko.xz`),
+    compressed: modules.map((name) => `${directory}/${name}.ko.xz`),
   };
   if (await exists(directory)) return files;
   const work = await Deno.makeTempDir({ dir: cache, prefix: "work-" });
   try {
     // The sandbox user that apt fetches as must be able to write.
     await Deno.chmod(work, 0o777);
-    await extractDebianLinux(work);
+    await extractDebianLinux(work, KERNEL_PACKAGES[kernel], all);
     // Whole or not at all; another run may have been quicker.
     await Deno.rename(`${work}/kept`, directory).catch(async (error) => {
       if (!await exists(directory)) throw error;
@@ -198,8 +215,12 @@ async function debianLinux(): Promise<LinuxFiles> {
   return files;
 }
 
-async function extractDebianLinux(work: string): Promise<void> {
-  await run(["apt-get", "-q", "download", await kernelPackage()], {
+async function extractDebianLinux(
+  work: string,
+  metaPackage: string,
+  modules: string[],
+): Promise<void> {
+  await run(["apt-get", "-q", "download", await kernelPackage(metaPackage)], {
     cwd: work,
     timeoutSeconds: 300,
     check: true,
@@ -213,17 +234,17 @@ async function extractDebianLinux(work: string): Promise<void> {
   const vmlinuz = namesIn(`${tree}/boot`).find((name) => name.startsWith("vmlinuz-"));
   if (vmlinuz === undefined) throw new Error(`fetch Debian's kernel: no vmlinuz in ${archive}`);
   await Deno.rename(`${tree}/boot/${vmlinuz}`, `${kept}/vmlinuz`);
-  for (const module of [...MODULES, ...MORE_MODULES]) {
+  for (const module of modules) {
     // Shell words are arguments here, never part of the script.
     const script = 'cp "$(find "$1" -name "$2.ko.xz")" "$3.xz" && busybox xz -dc "$3.xz" > "$3"';
     await run(["sh", "-ec", script, "sh", tree, module, `${kept}/${module}.ko`], { check: true });
   }
 }
 
-/** The versioned package that `linux-image-cloud-amd64` stands for today. */
-async function kernelPackage(): Promise<string> {
+/** The versioned package that such a one stands for today. */
+async function kernelPackage(metaPackage: string): Promise<string> {
   const find = async () => {
-    const { stdout } = await run(["apt-cache", "depends", "linux-image-cloud-amd64"]);
+    const { stdout } = await run(["apt-cache", "depends", metaPackage]);
     return /Depends: (linux-image-\S+)/.exec(stdout)?.[1];
   };
   let name = await find();
@@ -231,7 +252,7 @@ async function kernelPackage(): Promise<string> {
     await run(["apt-get", "-q", "update"], { timeoutSeconds: 300, check: true });
     name = await find();
   }
-  if (name === undefined) throw new Error("fetch Debian's kernel: no linux-image-cloud-amd64");
+  if (name === undefined) throw new Error(`fetch Debian's kernel: no ${metaPackage}`);
   return name;
 }
 
@@ -250,6 +271,8 @@ export interface InitrdOptions {
    * of the file system that `root=` names, as distributions' own do.
    */
   finally?: "sleep" | "poweroff" | "reboot" | "root";
+  /** `cloud` by default. */
+  kernel?: LinuxKernel;
   /** Puts the drivers where kmod(8) would look for them, compressed, as distributions do. */
   moduleTree?: boolean;
 }
@@ -265,8 +288,8 @@ export interface Initrd {
  * has no IP autoconfiguration of its own, so /init takes `ip=` from the kernel's command line.
  */
 export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Initrd> {
-  const linux = await debianLinux();
-  const { modules } = linux;
+  const { kernel = "cloud" } = options;
+  const { modules, compressed } = await debianLinux(kernel);
   const directory = await Deno.makeTempDir({ prefix: `${RUN_PREFIX}initrd-` });
   await Deno.chmod(directory, 0o755);
   const tree = `${directory}/tree`;
@@ -275,10 +298,8 @@ export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Init
     await Deno.mkdir(`${tree}/${name}`, { recursive: true });
   }
   await Deno.copyFile("/usr/bin/busybox", `${tree}/bin/busybox`);
-  for (const module of modules) {
-    await Deno.copyFile(module, `${tree}/lib/${module.slice(module.lastIndexOf("/") + 1)}`);
-  }
-  if (options.moduleTree) await makeModuleTree(tree, linux);
+  if (options.moduleTree) await makeModuleTree(tree, kernel, compressed);
+  else for (const module of modules) await Deno.copyFile(module, `${tree}/lib/${baseName(module)}`);
   if (options.http !== undefined) await Deno.writeTextFile(`${tree}/www/index.html`, options.http);
   await Deno.writeTextFile(`${tree}/init`, initScript(options), { mode: 0o755 });
   const pack = 'cd "$1" && find . | cpio --quiet -o -H newc | busybox gzip -1 > "$2"';
@@ -291,15 +312,19 @@ export async function makeLinuxInitrd(options: InitrdOptions = {}): Promise<Init
 const DEPENDENCIES: Record<string, string[]> = {
   net_failover: ["failover"],
   virtio_net: ["net_failover", "failover"],
+  ext4: ["jbd2", "crc16", "mbcache"],
 };
 
-/** In place of the uncompressed ones. */
-async function makeModuleTree(tree: string, { modules, compressed }: LinuxFiles): Promise<void> {
-  const directory = `${tree}/lib/modules/${await kernelRelease()}`;
+async function makeModuleTree(
+  tree: string,
+  kernel: LinuxKernel,
+  compressed: string[],
+): Promise<void> {
+  const directory = `${tree}/lib/modules/${await kernelRelease(kernel)}`;
   await Deno.mkdir(`${directory}/kernel`, { recursive: true });
   // Files have hyphens in their names where modules have underscores.
   const fileOf = (name: string) => `kernel/${name.replaceAll("_", "-")}.ko.xz`;
-  const lines = MODULES.map((name) => {
+  const lines = MODULES[kernel].map((name) => {
     const needed = (DEPENDENCIES[name] ?? []).map(fileOf);
     return [`${fileOf(name)}:`, ...needed].join(" ");
   });
@@ -307,15 +332,14 @@ async function makeModuleTree(tree: string, { modules, compressed }: LinuxFiles)
     `${directory}/modules.dep`,
     ["kernel/other.ko:", ...lines, ""].join("\n"),
   );
-  for (const [index, name] of MODULES.entries()) {
+  for (const [index, name] of MODULES[kernel].entries()) {
     await Deno.copyFile(compressed[index]!, `${directory}/${fileOf(name)}`);
-    await Deno.remove(`${tree}/lib/${modules[index]!.split("/").at(-1)}`);
   }
 }
 
 /** What `uname -r` prints: Documentation/arch/x86/boot.rst, kernel_version. */
-async function kernelRelease(): Promise<string> {
-  const image = await Deno.readFile(await debianKernel());
+async function kernelRelease(kernel: LinuxKernel): Promise<string> {
+  const image = await Deno.readFile(await debianKernel(kernel));
   const at = new DataView(image.buffer).getUint16(0x20e, true) + 0x200;
   return new TextDecoder().decode(image.subarray(at, at + 100)).split(" ")[0]!;
 }
@@ -346,7 +370,7 @@ function initScript(options: InitrdOptions): string {
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
-for module in ${MODULES.join(" ")}; do insmod /lib/$module.ko; done
+for module in ${MODULES[options.kernel ?? "cloud"].join(" ")}; do insmod /lib/$module.ko; done
 ifconfig lo 127.0.0.1
 # ip=CLIENT:SERVER:GATEWAY:NETMASK:HOSTNAME:DEVICE:AUTOCONF, Documentation/admin-guide/nfs/nfsroot.rst
 for word in $(cat /proc/cmdline); do

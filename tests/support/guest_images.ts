@@ -35,7 +35,7 @@ export function guestImage(
 }
 
 /**
- * Debian's stock kernel, what its initial RAM disk does, and its description.
+ * A kernel of Debian's, what its initial RAM disk does, and its description.
  *
  * @param values more of the description
  */
@@ -48,7 +48,7 @@ export async function linuxImage(
   const initrd = await makeLinuxInitrd({ line: "the guest is up", ...initrdOptions });
   scope.defer("remove the initrd", () => initrd.cleanup());
   return [
-    { path: "/unikernel/vmlinuz", source: await debianKernel() },
+    { path: "/unikernel/vmlinuz", source: await debianKernel(initrdOptions.kernel) },
     { path: "/unikernel/initrd", source: initrd.path },
     {
       path: "/urunc.json",

@@ -1,8 +1,8 @@
 /** A Linux guest with an agent is to docker what any container is. */
 import assert from "node:assert/strict";
 import { UNDER_TEST } from "../../support/docker.ts";
+import { failThreeTimesMore } from "../../support/exit_codes.ts";
 import { linuxImage } from "../../support/guest_images.ts";
-import { waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { logsWith, NEEDS, startWithUrunc } from "./_common.ts";
@@ -13,7 +13,7 @@ const shell = (script: string) => [
   `for name in cat hostname id ip sleep; do alias $name="busybox $name"; done\n${script}`,
 ];
 
-testIf("docker: a guest with an agent has its exit code, files, names, network and signals", {
+testIf("docker: a guest with an agent has its files, names, network, signals and restarts", {
   needs: [...NEEDS, "busybox", "cpio", "apt-get"],
   timeoutSeconds: 400,
 }, async () => {
@@ -61,20 +61,5 @@ testIf("docker: a guest with an agent has its exit code, files, names, network a
   assert.equal((await inspect(id)).State.ExitCode, 3);
   assert.equal((await docker(["logs", id])).stdout, "up\ntrapped\n");
 
-  for (const [program, code] of [["nothing", 127], ["/www", 126]] as const) {
-    const result = await docker([
-      ...["run", "--rm", `--runtime=${UNDER_TEST}`, ...options, "linux", program],
-    ], { timeoutSeconds: 120 });
-    assert.equal(result.code, code, result.stderr);
-  }
-
-  const failing = (await docker([
-    ...["run", "--detach", "--restart=on-failure:3", "--runtime=urunc", ...options],
-    ...["linux", "busybox", "sh", "-c", "exit 9"],
-  ], { check: true })).stdout.trim();
-  await waitFor(async () => {
-    const format = "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}";
-    const found = await docker(["inspect", "--format", format, failing], { check: true });
-    return found.stdout.trim() === "3 exited 9";
-  }, { timeoutSeconds: 240, what: "three restarts" });
+  await failThreeTimesMore(docker, ["--runtime=urunc"], "linux", 200);
 });

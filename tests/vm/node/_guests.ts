@@ -67,7 +67,7 @@ export async function makeGuestImage(it: Docker): Promise<void> {
 }
 
 /**
- * Makes the image `linux`: Debian's stock kernel, which serves a page.
+ * Makes the image `linux`: Debian's cloud kernel, which serves a page.
  *
  * @param script what the guest does before it says that it is up
  */
