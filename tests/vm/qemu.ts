@@ -178,6 +178,9 @@ function machineArguments(options: MachineOptions, port: number, directory: stri
     "oops=panic",
     "mitigations=off",
     "systemd.show_status=false",
+    // On a busy machine its disk takes longer than 90 seconds to appear: without it nobody can log in.
+    "systemd.default_device_timeout_sec=900",
+    "systemd.default_timeout_start_sec=900",
   ];
   return [
     "qemu-system-x86_64",
