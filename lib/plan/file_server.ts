@@ -120,11 +120,19 @@ export function fileServerIdentity(
   return {
     uid: user.uid,
     gid: user.gid,
-    groups: groupsOf(user),
+    groups: serverGroups(user),
     capabilities: user.uid === 0 ? ["CAP_SETPCAP"] : [],
     noNewPrivileges: true,
     ...(filtered ? { seccompFilters: seccompFilters + 1 } : {}),
   };
+}
+
+/**
+ * None as uid 0: virtiofsd wants to drop root's supplementary groups itself, and exits when it lacks the
+ * capability for it (seen with 1.13). docker and the CRI give every user its own group as a supplementary one.
+ */
+function serverGroups(user: User): number[] {
+  return user.uid === 0 ? [] : groupsOf(user);
 }
 
 /** ENOSYS: the kernel has no keyrings, so none can leak. */
@@ -168,12 +176,12 @@ function volumeSteps(volume: SharedVolume, position: number): Step[] {
 
 /** Of its process until it executes the server, and of the server: lib/build/waiter/waiter.c, virtiofsd --help. */
 function argumentsOf({ server, user, filtered }: FileServerInput): string[] {
-  const { uid, gid, additionalGids } = user;
+  const { uid, gid } = user;
   return [
     FILE_SERVER,
     `uid=${uid}`,
     `gid=${gid}`,
-    ...[...new Set(additionalGids)].map((group) => `group=${group}`),
+    ...serverGroups(user).map((group) => `group=${group}`),
     `files=${OPEN_FILES}`,
     ...(filtered ? [`filter=${FILTER_FD}`] : []),
     "--",

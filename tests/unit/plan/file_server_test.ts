@@ -116,7 +116,7 @@ function inputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
 Deno.test("file server: it is the container's user where the monitor is one of its own", () => {
   const { plan, identity, fileServer } = planLaunch(inputOf());
   const start = plan.steps.find((it) => it.step === "startFileServer")!;
-  assert.deepEqual(start.argv.slice(1, 5), ["uid=7", "gid=8", "group=10", "group=9"]);
+  assert.deepEqual(start.argv.slice(1, 5), ["uid=7", "gid=8", "group=9", "group=10"]);
   assert.equal(identity.uid, 70000);
   assert.deepEqual(fileServer, {
     ...{ uid: 7, gid: 8, groups: [9, 10], capabilities: [], noNewPrivileges: true },
@@ -131,6 +131,14 @@ Deno.test("file server: the guest's memory is a file that the monitor alone can 
     ...{ step: "mountTmpfs", path: "/memory", sizeBytes: 257 * 1024 * 1024, mode: 0o700 },
     ...{ devices: false, uid: 70000, gid: 70000, files: 2 },
   });
+});
+
+Deno.test("file server: as uid 0 it has no supplementary groups, which it would want to drop", () => {
+  const user = { uid: 0, gid: 0, additionalGids: [0, 6] };
+  const start = planFileServer({ ...INPUT, user }).find(({ step }) => step === "startFileServer");
+  assert.ok(start?.step === "startFileServer");
+  assert.deepEqual(start.argv.filter((word) => word.startsWith("group=")), []);
+  assert.deepEqual(fileServerIdentity({ user, filtered: true }).groups, []);
 });
 
 Deno.test("file server: beside a monitor in a user namespace there is none, and the error says why", () => {
