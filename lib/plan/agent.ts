@@ -141,9 +141,7 @@ export function furtherProcess(process: Process): AgentProcess {
       soft: `${soft}`,
       hard: `${hard}`,
     })),
-    capabilities: Object.fromEntries(
-      CAPABILITY_SETS.map((set) => [set, maskOf(process.capabilities?.[set] ?? [])]),
-    ) as AgentProcess["capabilities"],
+    capabilities: capabilitiesOf(process),
     noNewPrivileges: process.noNewPrivileges,
     sysctls: {},
     mounts: [],
@@ -153,10 +151,24 @@ export function furtherProcess(process: Process): AgentProcess {
   };
 }
 
+/**
+ * As masks. Ambient can only be what is permitted and inheritable, too (capabilities(7)): `runc spec` writes
+ * others, which runc runs without.
+ */
+function capabilitiesOf({ capabilities }: Process): AgentProcess["capabilities"] {
+  const sets = Object.fromEntries(
+    CAPABILITY_SETS.map((set) => [set, maskOf(capabilities?.[set] ?? [])]),
+  ) as Record<typeof CAPABILITY_SETS[number], bigint>;
+  sets.ambient &= sets.permitted & sets.inheritable;
+  return Object.fromEntries(
+    CAPABILITY_SETS.map((set) => [set, sets[set].toString(16)]),
+  ) as AgentProcess["capabilities"];
+}
+
 /** Names that this kernel does not know are not capabilities of the guest's either. */
-function maskOf(names: string[]): string {
+function maskOf(names: string[]): bigint {
   const bits = names.map((name) => 1n << BigInt(capabilityNumber(name) ?? 0));
-  return bits.reduce((mask, bit) => mask | bit, 0n).toString(16);
+  return bits.reduce((mask, bit) => mask | bit, 0n);
 }
 
 function impossible(reason: string): InvalidConfigurationError {

@@ -59,7 +59,11 @@ Deno.test("the agent runs the program as config.json says, whatever the monitor'
         cwd: "/srv",
         noNewPrivileges: true,
         rlimits: [{ type: "RLIMIT_NOFILE", soft: 5, hard: 6 }],
-        capabilities: { bounding: ["CAP_CHOWN", "CAP_KILL"], permitted: ["CAP_KILL"] },
+        capabilities: {
+          ...{ bounding: ["CAP_CHOWN", "CAP_KILL"], permitted: ["CAP_KILL"] },
+          // The kernel raises none that is not inheritable, too.
+          ...{ inheritable: ["CAP_CHOWN"], ambient: ["CAP_CHOWN", "CAP_KILL"] },
+        },
       },
     }),
     guestUser: user,
@@ -73,7 +77,7 @@ Deno.test("the agent runs the program as config.json says, whatever the monitor'
       ...{ uid: 0, gid: 0, groups: [3, 7], umask: 0o27, cwd: "/srv", hostname: "guest" },
       rlimits: [{ type: "RLIMIT_NOFILE", soft: "5", hard: "6" }],
       capabilities: {
-        ...{ bounding: "21", effective: "0", inheritable: "0", permitted: "20", ambient: "0" },
+        ...{ bounding: "21", effective: "0", inheritable: "1", permitted: "20", ambient: "0" },
       },
       noNewPrivileges: true,
       sysctls: { "net.ipv4.ip_forward": "1" },
