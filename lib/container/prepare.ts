@@ -17,8 +17,8 @@ import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
-import { diskMounts, volumeMounts } from "../oci/unsupported.ts";
-import type { Spec } from "../oci/types.ts";
+import { diskMounts, isBind, volumeMounts } from "../oci/unsupported.ts";
+import type { Mount, Spec } from "../oci/types.ts";
 import { requireNoAgent, requireNoShare } from "../oci/validate.ts";
 import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
@@ -72,8 +72,16 @@ export function readBundle(path: string): Bundle {
     operation: "read bundle",
     remedy: "--bundle names the directory that holds config.json and the root file system",
   });
-  const spec = decodeSpec(bytes);
+  const decoded = decodeSpec(bytes);
+  const spec = { ...decoded, mounts: decoded.mounts.map((it) => sourceFrom(bundle, it)) };
   return { path: bundle, spec, rootfs: resolvePath(bundle, spec.root.path) };
+}
+
+/** A relative source of a bind mount is meant from the bundle (runtime-spec, config.md, "Mounts"). */
+function sourceFrom(bundle: string, mount: Mount): Mount {
+  const { source } = mount;
+  if (!isBind(mount) || !source || source.startsWith("/")) return mount;
+  return { ...mount, source: resolvePath(bundle, source) };
 }
 
 /**

@@ -11,30 +11,23 @@ const OPERATION = "share files with the guest";
  * guest does it; here is found out only what they are.
  *
  * @throws HostError naming the volume whose source cannot be opened
- * @throws UnsupportedError naming one that is neither a file nor a directory, or whose source is relative
+ * @throws UnsupportedError naming one that is neither a file nor a directory
  */
 export function sharedMountFacts(volumes: readonly VolumeMount[]): SharedMountFacts[] {
   return volumes.map((volume) => ({ index: volume.index, isFile: isFile(volume) }));
 }
 
 function isFile(volume: VolumeMount): boolean {
-  if (!volume.mount.source.startsWith("/")) {
-    // Init, which binds it, has another working directory.
-    throw refused(volume, "its source is a relative path", "name it by its absolute path");
-  }
   const type = typeOf(volume);
   if (type === S_IFREG || type === S_IFDIR) return type === S_IFREG;
-  throw refused(
-    volume,
-    type === S_IFSOCK
+  throw new UnsupportedError({
+    operation: OPERATION,
+    subject: subjectOf(volume),
+    reason: type === S_IFSOCK
       ? "it is a socket, whose other end is not in the guest"
       : "it is neither a file nor a directory",
-    "leave it out; what the host serves can be reached by the network",
-  );
-}
-
-function refused(volume: VolumeMount, reason: string, remedy: string): UnsupportedError {
-  return new UnsupportedError({ operation: OPERATION, subject: subjectOf(volume), reason, remedy });
+    remedy: "leave it out; what the host serves can be reached by the network",
+  });
 }
 
 function typeOf(volume: VolumeMount): number {

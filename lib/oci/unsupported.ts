@@ -198,7 +198,8 @@ function mayBeDisk(mount: Mount): mount is Mount & { source: string } {
   return isBind(mount) && /^\/dev\/.|^\/.*\.(img|raw)$/.test(mount.source ?? "");
 }
 
-function isBind({ type, options }: Mount): boolean {
+/** Whether a mount is of a file or directory of the host. */
+export function isBind({ type, options }: Pick<Mount, "type" | "options">): boolean {
   return type === "bind" || options.includes("bind") || options.includes("rbind");
 }
 

@@ -1,5 +1,6 @@
 /** Linux guests of images that know nothing of this runtime: their files and volumes are shared. */
 import assert from "node:assert/strict";
+import { resolvePath } from "../../lib/os/path.ts";
 import { FILE_SERVER_THREADS } from "../../lib/plan/file_server.ts";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
@@ -111,14 +112,15 @@ testIf(
   async () => {
     await using scope = new Scope();
     const data = await volume(scope, { in: "given\n" });
-    const files = await volume(scope, { conf: "configured\n" });
     const script = "id -u; cat /data/in /etc/app/conf; echo made >/data/out; " +
       "stat -c %u /data/out; (echo x >/etc/app/conf) 2>/dev/null || echo read-only; " +
       "grep -E ' (/|/data) ' /proc/mounts | cut -d ' ' -f 2-3 | sort; exit 5";
     const container = await imageContainer(scope, script, {
       cwd: "/work/here",
-      mounts: [bind(data, "/data"), bind(`${files}/conf`, "/etc/app/conf", "ro")],
+      // A relative path is meant from the bundle.
+      mounts: [bind(data, "/data"), bind("conf", "/etc/app/conf", "ro")],
     });
+    await Deno.writeTextFile(`${container.bundle}/conf`, "configured\n");
     const { code, stdout, stderr } = await container.run();
     assert.equal(code, 5, stderr);
     assert.deepEqual(stdout.split("\n"), [
@@ -127,7 +129,7 @@ testIf(
     ]);
     assert.equal(await Deno.readTextFile(`${data}/out`), "made\n");
     assert.equal((await Deno.stat(`${data}/out`)).uid, USER);
-    assert.equal(await Deno.readTextFile(`${files}/conf`), "configured\n");
+    assert.equal(await Deno.readTextFile(`${container.bundle}/conf`), "configured\n");
     // As other runtimes make them; and nothing is mounted there on the host.
     for (const path of ["proc", "data", "work/here"]) {
       assert.deepEqual([...Deno.readDirSync(`${container.rootfs}/${path}`)], []);
@@ -472,12 +474,13 @@ testIf("shared files: what cannot be shared is refused by its name", NEEDS, asyn
   const cases: [string, string][] = [
     [`${directory}/socket`, "it is a socket, whose other end is not in the guest"],
     [`${directory}/missing`, "No such file or directory"],
-    ["tmp", "its source is a relative path"],
+    // Meant from the bundle.
+    ["missing", "No such file or directory"],
   ];
   for (const [source, reason] of cases) {
     const container = await imageContainer(scope, "true", { mounts: [bind(source, "/x")] });
     assertFailed(await container.create(), [
-      `share files with the guest mounts[2] ${source}`,
+      `share files with the guest mounts[2] ${resolvePath(container.bundle, source)}`,
       reason,
     ]);
     assertNothingLeft(container);
