@@ -161,3 +161,31 @@ async function reported(binary: string, without: string | undefined): Promise<Re
   const output = await outputWith(/"opens"|no commands/);
   return output.includes('"opens"') ? { ...parseReport(output), mounts } : output;
 }
+
+/** errno(3): it was not answered. */
+const ETIMEDOUT = 110;
+
+testIf(
+  "hostile file server: virtiofsd gives a monitor that was taken over nothing beside the shares",
+  {
+    needs: FILE_SERVER_NEEDS,
+  },
+  async () => {
+    await using scope = new Scope();
+    const { container, data, create } = await hostileServer(scope, "ask-files", { isServed: true });
+    const before = [...Deno.readDirSync(data)].map(({ name }) => name).sort();
+    assertSucceeded(await create());
+    assertSucceeded(await container.start());
+    await container.waitForStatus("stopped", 90);
+    const console = (await container.urunc(["logs", "--console", container.id])).stdout;
+    const answers = [...console.matchAll(/^(\w+) (\d+)$/gm)];
+    assert.ok(answers.length > 25, console);
+    const isRefused = (errno: string) => errno !== "0" && errno !== `${ETIMEDOUT}`;
+    const given = answers.filter(([, , errno]) => !isRefused(errno!)).map(([line]) => line);
+    // Those that show that it was asked.
+    assert.deepEqual(given, ["init 0", "volumes 0", "disturbed 0"], console);
+    assert.deepEqual([...Deno.readDirSync(data)].map(({ name }) => name).sort(), before);
+    assertSucceeded(await container.delete());
+    assertNothingLeft(container);
+  },
+);

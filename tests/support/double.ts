@@ -95,7 +95,7 @@ async function build(): Promise<string> {
   const directory = `${repositoryDirectory()}fixtures/double`;
   const source = `${directory}/double.c`;
   const content = await Promise.all(
-    [source, `${directory}/attempts.h`].map((it) => Deno.readTextFile(it)),
+    [source, `${directory}/attempts.h`, `${directory}/files.h`].map((it) => Deno.readTextFile(it)),
   );
   const bytes = new TextEncoder().encode(content.join(""));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

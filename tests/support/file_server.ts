@@ -28,18 +28,20 @@ export interface HostileServer {
 export interface HostileServerOptions extends ContainerOptions {
   /** Lines of the operator's configuration. */
   configuration?: string;
+  /** The file server is virtiofsd, and the commands are the monitor's. */
+  isServed?: true;
 }
 
 /**
  * A container with two volumes: one that can be written to, which has the double's commands, and one that
  * can not be.
  *
- * @param commands of the file server
+ * @param commands of the double in the file server's place, with commas for spaces where it is the monitor's
  */
 export async function hostileServer(
   scope: Scope,
   commands: string,
-  { configuration = "", ...options }: HostileServerOptions = {},
+  { configuration = "", isServed, ...options }: HostileServerOptions = {},
 ): Promise<HostileServer> {
   const initrd = `${await scope.temporaryDirectory("initrd")}/initrd`;
   await Deno.writeTextFile(initrd, "070701".padEnd(512, "0"));
@@ -53,13 +55,13 @@ export async function hostileServer(
   const container = await Container.prepare(scope, {
     unikernelType: "linux",
     initrd,
-    unikernel: { agent: "on" },
+    unikernel: { agent: "on", ...(isServed && { kernelParameters: `double=${commands}` }) },
     user: { uid: SERVER_USER, gid: SERVER_USER },
     config: await doubleConfiguration(scope, `accelerator = "tcg"\n${configuration}`),
     edit: (config) => config.mounts = [bind(data, "/data"), bind(fixed, "/fixed", "ro")],
     ...options,
   });
-  const wrapper = await inPlaceOf(SERVER);
+  const wrapper = isServed ? [] : await inPlaceOf(SERVER);
   return {
     container,
     data,

@@ -3,10 +3,13 @@ import type { CallGroup } from "../types.ts";
 import { DESCRIPTORS, MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from "./common.ts";
 
 /**
- * virtiofsd, the file server of a guest. Written from its own list, of 1.13 (src/seccomp.rs), which it installs
- * above this one; guests were run with it, and no recording was made.
+ * virtiofsd, the file server of a guest. Recorded with 1.13.2, under a program of a guest that makes every call on
+ * files that there is, as root and as another user. What its own list has besides (src/seccomp.rs), which it
+ * installs above this one, is here where another library, option or request takes it.
  *
- * It opens no file by a handle, makes no socket and no process, and is root nowhere.
+ * It opens no file by a handle, makes no socket and no process, and is root nowhere. Names are opened by
+ * openat2(2), below a directory: others by open(2) and openat(2) are of its start, and of its own descriptors in
+ * procfs.
  */
 export const VIRTIOFSD: readonly CallGroup[] = [
   ...PROGRAM_START,
@@ -16,17 +19,19 @@ export const VIRTIOFSD: readonly CallGroup[] = [
   DESCRIPTORS,
   {
     why: "files of the shared tree, by descriptors of their directories",
-    calls: "openat2 mkdirat mknodat linkat symlinkat unlinkat renameat renameat2 umask fchdir " +
-      "fchmod fchmodat fchmodat2 fchownat utimensat getdents64 statfs fstatfs",
+    calls: "openat2 mkdirat mknodat linkat symlinkat unlinkat renameat2 umask fchmod fchmodat " +
+      "fchownat utimensat getdents64 fstatfs",
   },
   {
-    why: "what is in them",
+    why: "what is in them; of several calls that do the same the library chooses",
     calls: "write pwrite64 readv writev preadv pwritev preadv2 pwritev2 fsync fdatasync syncfs " +
-      "fallocate ftruncate copy_file_range flock dup",
+      "fallocate ftruncate copy_file_range dup",
   },
   {
-    why: "extended attributes",
-    calls: "fgetxattr fsetxattr flistxattr fremovexattr getxattr setxattr listxattr removexattr",
+    why:
+      "extended attributes (--xattr), of what cannot be opened in the directory of its descriptors",
+    calls:
+      "fchdir fgetxattr fsetxattr flistxattr fremovexattr getxattr setxattr listxattr removexattr",
   },
   {
     why: "the user of a thread, which it takes for that of a request and cannot change",
@@ -39,7 +44,7 @@ export const VIRTIOFSD: readonly CallGroup[] = [
   },
   {
     why: "the monitor's connection, and what it notifies by",
-    calls: "accept4 recvfrom recvmsg sendmsg epoll_create1 epoll_ctl epoll_wait epoll_pwait " +
+    calls: "accept4 recvmsg sendmsg epoll_create1 epoll_ctl epoll_wait epoll_pwait " +
       "eventfd2 poll",
   },
   { why: "a filter of its own (--seccomp)", calls: "seccomp" },
