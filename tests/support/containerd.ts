@@ -43,6 +43,13 @@ export interface Containerd {
     config?: ImageConfig,
     snapshotter?: string,
   ): Promise<void>;
+  /** The same of a layer that is there. */
+  importLayer(
+    name: string,
+    layer: string,
+    config?: ImageConfig,
+    snapshotter?: string,
+  ): Promise<void>;
   /** Runs a command where the daemon is. */
   onHost(argv: string[], options?: CommandOptions): Promise<CommandResult>;
   /** The directory of a container's config.json. */
@@ -169,6 +176,7 @@ export async function startContainerd(
     ctrRun: (flags, image, id, args, commandOptions) =>
       run(ctrRunCommand(flags, image, id, args), commandOptions),
     makeImage: (...image) => makeImage(scope, ctr, ...image),
+    importLayer: (...image) => importLayer(scope, ctr, ...image),
     onHost: (argv, commandOptions) => run([...nsenter, ...argv], commandOptions),
     bundle: (id) => `${directory}/state/io.containerd.runtime.v2.task/${containerNamespace}/${id}`,
     shims: () => shimsOf(directory),
@@ -267,10 +275,22 @@ export async function makeImage(
   ctr: Containerd["ctr"],
   name: string,
   files: ImageFile[],
+  imageConfig?: ImageConfig,
+  snapshotter?: string,
+): Promise<void> {
+  await importLayer(scope, ctr, name, await makeLayer(scope, files), imageConfig, snapshotter);
+}
+
+/** Makes it of the tar file of a layer. */
+async function importLayer(
+  scope: Scope,
+  ctr: Containerd["ctr"],
+  name: string,
+  layerFile: string,
   imageConfig: ImageConfig = {},
   snapshotter = "overlayfs",
 ): Promise<void> {
-  const layer = await Deno.readFile(await makeLayer(scope, files));
+  const layer = await Deno.readFile(layerFile);
   const directory = await scope.temporaryDirectory("layout");
   await Deno.mkdir(`${directory}/blobs/sha256`, { recursive: true });
   const add = async (mediaType: string, bytes: Uint8Array<ArrayBuffer>) => {
@@ -280,7 +300,7 @@ export async function makeImage(
   };
   const addJson = (mediaType: string, value: unknown) =>
     add(mediaType, new TextEncoder().encode(JSON.stringify(value)));
-  const tar = await add("application/vnd.oci.image.layer.v1.tar", layer as Uint8Array<ArrayBuffer>);
+  const tar = await add("application/vnd.oci.image.layer.v1.tar", layer);
   const config = await addJson("application/vnd.oci.image.config.v1+json", {
     architecture: "amd64",
     os: "linux",

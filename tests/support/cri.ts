@@ -68,6 +68,8 @@ const ContainerConfig = message("ContainerConfig", () => ({
   command: repeated(string(3)),
   args: repeated(string(4)),
   envs: repeated(embedded(6, Entry)),
+  mounts: repeated(embedded(7, CriMount)),
+  devices: repeated(embedded(8, CriDevice)),
   annotations: repeated(embedded(10, Entry)),
   logPath: string(11),
   stdin: bool(12),
@@ -80,6 +82,17 @@ export type ContainerConfig = MessageOf<typeof ContainerConfig>;
 const ContainerMetadata = message("ContainerMetadata", () => ({
   name: string(1),
   attempt: uint32(2),
+}));
+const CriMount = message("Mount", () => ({
+  containerPath: string(1),
+  hostPath: string(2),
+  readonly: bool(3),
+}));
+export type CriMount = MessageOf<typeof CriMount>;
+const CriDevice = message("Device", () => ({
+  containerPath: string(1),
+  hostPath: string(2),
+  permissions: string(3),
 }));
 const ImageSpec = message("ImageSpec", () => ({ image: string(1) }));
 const Resources = message("LinuxContainerResources", () => ({ memoryLimit: int64(4) }));

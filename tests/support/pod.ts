@@ -23,7 +23,16 @@ const POD_IDS = 65536;
 export type PodContainer =
   & Pick<
     Input<ContainerConfig>,
-    "command" | "args" | "envs" | "annotations" | "linux" | "stdin" | "stdinOnce" | "tty"
+    | "command"
+    | "args"
+    | "envs"
+    | "mounts"
+    | "devices"
+    | "annotations"
+    | "linux"
+    | "stdin"
+    | "stdinOnce"
+    | "tty"
   >
   & { image: string };
 

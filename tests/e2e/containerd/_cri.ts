@@ -18,13 +18,13 @@ const PAUSE = "docker.io/library/pause:latest";
  * containerd with the CRI plugin, a bridge network, and the runtimes that users are to configure.
  *
  * @param systemd makes the cgroups, as Kubernetes has it by default
- * @param monitor the test double in QEMU's place, or QEMU with KVM
+ * @param monitor the test double in QEMU's place, QEMU with KVM, or what a config.toml with this content says
  * @param networks of a pod; the default route is by the first
  */
 export async function startWithCri(
   scope: Scope,
   systemd = false,
-  monitor: "double" | "kvm" = "double",
+  monitor: "double" | "kvm" | { configuration: string } = "double",
   networks = 1,
 ): Promise<Containerd> {
   const cni = await scope.temporaryDirectory("cni");
@@ -53,7 +53,7 @@ export async function startWithCri(
   const it = await startContainerd(scope, {
     cri: true,
     // Empty is not none: with it comes the resolv.conf that the plugin copies.
-    uruncConfiguration: monitor === "double" ? await doubleTable("qemu") : "",
+    uruncConfiguration: await configurationOf(monitor),
     configuration: `
 ${node.replace("version = 2\n", "")}
 [plugins."io.containerd.grpc.v1.cri"]
@@ -68,10 +68,17 @@ ${node.replace("version = 2\n", "")}
       SystemdCgroup = ${systemd}
 `,
   });
-  await it.makeImage(GUEST, guestImage(monitor === "double" ? "tcg" : "kvm"));
+  await it.makeImage(GUEST, guestImage(monitor === "kvm" ? "kvm" : "tcg"));
   await it.makeImage(ORDINARY, busyboxFiles());
   await it.makeImage(PAUSE, busyboxFiles(), { Entrypoint: ["/bin/sleep", "100000"] });
   return it;
+}
+
+async function configurationOf(
+  monitor: "double" | "kvm" | { configuration: string },
+): Promise<string> {
+  if (typeof monitor === "object") return monitor.configuration;
+  return monitor === "double" ? await doubleTable("qemu") : "";
 }
 
 export function missingPlugins(): string | undefined {

@@ -1,16 +1,27 @@
 /** Images that know nothing of this runtime, as ctr's Linux guests with the node's kernel. */
 import assert from "node:assert/strict";
-import { CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
+import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
 import { busyboxFiles } from "../../support/docker.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
+import { Pod } from "../../support/pod.ts";
 import { Scope } from "../../support/scope.ts";
+import {
+  checkService,
+  SERVICE_USER,
+  type ServiceName,
+  SERVICES,
+  servicesOf,
+} from "../../support/services.ts";
 import { testIf } from "../../support/skip.ts";
-import { ORDINARY } from "./_common.ts";
+import { ORDINARY, waitForStatus } from "./_common.ts";
+import { CRI_NEEDS, missingPlugins, startWithCri } from "./_cri.ts";
 
-testIf("ctr run: any image is a guest, and its volumes are its own", {
-  needs: [...CONTAINERD_NEEDS, "qemu-system-x86_64", "virtiofsd", "busybox", "apt-get"],
-  timeoutSeconds: 300,
-}, async () => {
+const IMAGES = {
+  needs: [...CONTAINERD_NEEDS, "qemu-system-x86_64", "virtiofsd", "busybox", "apt-get", "dpkg-deb"],
+  timeoutSeconds: 600,
+};
+
+testIf("ctr run: any image is a guest, and its volumes are its own", IMAGES, async () => {
   await using scope = new Scope();
   const config = await nodeWithKernel(scope, UNDESCRIBED);
   const it = await startContainerd(scope, { uruncConfiguration: await Deno.readTextFile(config) });
@@ -29,4 +40,78 @@ testIf("ctr run: any image is a guest, and its volumes are its own", {
   assert.match(stdout, / \/ virtiofs /);
   assert.match(stdout, / \/data virtiofs /);
   assert.equal(await Deno.readTextFile(`${data}/file`), "made\n");
+});
+
+/** Imports a service's image, and makes the directory that is its volume. */
+async function prepare(scope: Scope, it: Containerd, name: ServiceName) {
+  const image = `docker.io/library/${name}:latest`;
+  await it.importLayer(image, await SERVICES[name].layer(), { User: SERVICE_USER });
+  const data = await scope.temporaryDirectory("data");
+  await Deno.chown(data, 1000, 1000);
+  return { image, data };
+}
+
+testIf("ctr: services keep what is in their volumes", IMAGES, async () => {
+  await using scope = new Scope();
+  const config = await nodeWithKernel(scope, UNDESCRIBED);
+  const it = await startContainerd(scope, { uruncConfiguration: await Deno.readTextFile(config) });
+  for (const name of servicesOf("busybox")) {
+    const { image, data } = await prepare(scope, it, name);
+    const mount = `--mount=type=bind,src=${data},dst=/data,options=rbind:rw`;
+    let count = 0;
+    const end = async () => {
+      await it.ctr(["task", "kill", name], { check: true });
+      await waitForStatus(it, name, "STOPPED");
+      await it.ctr(["task", "delete", name]);
+    };
+    await checkService(name, {
+      start: () =>
+        it.ctrRun(["--detach", "--null-io", mount], image, name, SERVICES[name].command, {
+          check: true,
+          timeoutSeconds: 120,
+        }),
+      exec: (command, options) =>
+        it.ctr(["task", "exec", "--exec-id", `${count++}`, name, ...command], options),
+      async restart() {
+        await end();
+        await it.ctr(["task", "start", "--detach", "--null-io", name], { check: true });
+      },
+    });
+    await end();
+    await it.ctr(["containers", "delete", name], { check: true });
+  }
+});
+
+testIf("CRI: services keep what is in their volumes", {
+  ...IMAGES,
+  needs: [...IMAGES.needs, ...CRI_NEEDS],
+  skip: missingPlugins(),
+}, async () => {
+  await using scope = new Scope();
+  // The sandbox is no guest.
+  const undescribed = `[guests]\nundescribed = "linux"`;
+  const config = await Deno.readTextFile(await nodeWithKernel(scope, undescribed));
+  const it = await startWithCri(scope, false, { configuration: config });
+  const pod = await Pod.run(scope, it);
+  for (const name of servicesOf("postgres")) {
+    const { image, data } = await prepare(scope, it, name);
+    const mounts = [{ containerPath: "/data", hostPath: data }];
+    const { command } = SERVICES[name];
+    const start = () => pod.start(name, { image, command, mounts });
+    let id = "";
+    await checkService(name, {
+      start: async () => id = await start(),
+      exec: async (command) => {
+        const { exitCode, ...streams } = await pod.cri.exec(id, command, 600n);
+        return { code: exitCode, ...streams };
+      },
+      // As the kubelet does: another container of the pod.
+      async restart() {
+        await pod.stopAndRemove(id, 30);
+        id = await start();
+      },
+    });
+    await pod.stopAndRemove(id, 30);
+  }
+  await pod.remove();
 });

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { debianServices } from "../../support/debian_image.ts";
 import { type Docker, startDocker } from "../../support/docker.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
-import { waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
+import { checkService, SERVICE_USER, SERVICES, servicesOf } from "../../support/services.ts";
 import { testIf } from "../../support/skip.ts";
 import { uruncBinary } from "../../support/urunc.ts";
 import { NEEDS } from "./_common.ts";
@@ -71,46 +71,31 @@ for (const runtime of ["path", "shim"]) {
   testIf(`docker: services keep what is in their volumes (${runtime})`, IMAGES, async () => {
     await using scope = new Scope();
     const { docker, onHost, inspect } = await startWithKernel(scope);
-    const data = await scope.temporaryDirectory("data");
-    await Deno.chown(data, 1000, 1000);
-    await Deno.writeTextFile(`${data}/index.html`, "served\n");
-    const start = ["run", "--detach", `--runtime=${runtime}`, USER, `--volume=${data}:/data`];
-
-    await docker([
-      ...[...start, "--name=redis", "services"],
-      ...["redis-server", "--dir", "/data", "--appendonly", "yes", "--protected-mode", "no"],
-    ], { check: true, timeoutSeconds: 120 });
-    const redis = (...words: string[]) => docker(["exec", "redis", "redis-cli", ...words]);
-    const answers = () =>
-      waitFor(async () => (await redis("ping")).stdout === "PONG\n", {
-        timeoutSeconds: 90,
-        what: "redis",
-        intervalMilliseconds: 500,
+    for (const name of servicesOf(runtime === "path" ? "nginx" : "redis")) {
+      const { layer, command } = SERVICES[name];
+      const change = `--change=USER ${SERVICE_USER}`;
+      await docker(["import", change, await layer(), name], { check: true });
+      await docker(["volume", "create", `${name}-data`], { check: true });
+      const { stdout } = await docker([
+        ...["volume", "inspect", "--format={{.Mountpoint}}", `${name}-data`],
+      ]);
+      await Deno.chown(stdout.trim(), 1000, 1000);
+      await checkService(name, {
+        start: () =>
+          docker([
+            ...["run", "--detach", `--runtime=${runtime}`, `--name=${name}`],
+            ...[`--volume=${name}-data:/data`, name, ...command],
+          ], { check: true, timeoutSeconds: 120 }),
+        exec: (command, options) => docker(["exec", name, ...command], options),
+        restart: () => docker(["restart", "--time=30", name], { check: true, timeoutSeconds: 120 }),
       });
-    await answers();
-    assert.equal((await redis("set", "key", "kept")).stdout, "OK\n");
-    await docker(["restart", "--time=30", "redis"], { check: true, timeoutSeconds: 120 });
-    await answers();
-    assert.equal((await redis("get", "key")).stdout, "kept\n");
-    await docker(["stop", "--time=30", "redis"], { check: true, timeoutSeconds: 90 });
-    assert.equal((await inspect("redis")).State.ExitCode, 0);
-
-    const nginx = "daemon off; pid /tmp/pid; error_log stderr; events {} " +
-      "http { access_log off; server { listen 8080; root /data; } " +
-      ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((it) =>
-        `${it}_temp_path /tmp/${it};`
-      )
-        .join(" ") +
-      " }";
-    await Deno.writeTextFile(`${data}/nginx.conf`, nginx.replace("daemon off; ", ""));
-    await docker([
-      ...[...start, "--name=nginx", "services"],
-      ...["nginx", "-e", "stderr", "-c", "/data/nginx.conf", "-g", "daemon off;"],
-    ], { check: true, timeoutSeconds: 120 });
-    const { IPAddress } = (await inspect("nginx")).NetworkSettings;
-    await waitFor(async () => {
-      const got = await onHost(["busybox", "wget", "-qO-", `http://${IPAddress}:8080/index.html`]);
-      return got.stdout === "served\n";
-    }, { timeoutSeconds: 90, what: "nginx", intervalMilliseconds: 500 });
+      if (name === "nginx") {
+        const { IPAddress } = (await inspect("nginx")).NetworkSettings;
+        const got = await onHost(["busybox", "wget", "-qO-", `http://${IPAddress}:8080/kept`]);
+        assert.equal(got.stdout, "kept\n");
+      }
+      await docker(["stop", "--time=30", name], { check: true, timeoutSeconds: 90 });
+      if (name === "redis") assert.equal((await inspect("redis")).State.ExitCode, 0);
+    }
   });
 }

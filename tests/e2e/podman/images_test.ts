@@ -4,13 +4,16 @@ import { debianServices } from "../../support/debian_image.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
 import { PODMAN_NEEDS, startPodman } from "../../support/podman.ts";
 import { Scope } from "../../support/scope.ts";
+import { checkService, SERVICE_USER, SERVICES, servicesOf } from "../../support/services.ts";
 import { testIf } from "../../support/skip.ts";
 import { uruncBinary } from "../../support/urunc.ts";
 
-testIf("podman: any image is a guest, and its volumes are its own", {
+const IMAGES = {
   needs: [...PODMAN_NEEDS, "qemu-system-x86_64", "virtiofsd", "busybox", "apt-get", "dpkg-deb"],
-  timeoutSeconds: 400,
-}, async () => {
+  timeoutSeconds: 600,
+};
+
+testIf("podman: any image is a guest, and its volumes are its own", IMAGES, async () => {
   await using scope = new Scope();
   const config = await nodeWithKernel(scope, UNDESCRIBED);
   const { podman, run } = await startPodman(scope, await uruncBinary(), [`config=${config}`]);
@@ -35,4 +38,29 @@ testIf("podman: any image is a guest, and its volumes are its own", {
     timeoutSeconds: 120,
   });
   assert.equal(second.stdout, "first\n", second.stderr);
+});
+
+testIf("podman: services keep what is in their volumes", IMAGES, async () => {
+  await using scope = new Scope();
+  const config = await nodeWithKernel(scope, UNDESCRIBED);
+  const { podman, run } = await startPodman(scope, await uruncBinary(), [`config=${config}`]);
+  for (const name of servicesOf("python")) {
+    const { layer, command } = SERVICES[name];
+    await podman(["import", `--change=USER ${SERVICE_USER}`, await layer(), name], { check: true });
+    await podman(["volume", "create", `${name}-data`], { check: true });
+    const { stdout: place } = await podman([
+      ...["volume", "inspect", "--format={{.Mountpoint}}", `${name}-data`],
+    ]);
+    await Deno.chown(place.trim(), 1000, 1000);
+    await checkService(name, {
+      start: () =>
+        run(["--detach", `--name=${name}`, `--volume=${name}-data:/data`, name, ...command], {
+          check: true,
+          timeoutSeconds: 120,
+        }),
+      exec: (command, options) => podman(["exec", name, ...command], options),
+      restart: () => podman(["restart", "--time=30", name], { check: true, timeoutSeconds: 120 }),
+    });
+    await podman(["rm", "--force", "--time=30", name], { check: true, timeoutSeconds: 90 });
+  }
 });
