@@ -11,6 +11,7 @@ export * from "./constants/eventfd.ts";
 export * from "./constants/fcntl.ts";
 export * from "./constants/keyctl.ts";
 export * from "./constants/landlock.ts";
+export * from "./constants/mman.ts";
 export * from "./constants/mount.ts";
 export * from "./constants/openat2.ts";
 export * from "./constants/poll.ts";

@@ -12,6 +12,7 @@ export * from "./linux/credentials.ts";
 export * from "./linux/descriptors.ts";
 export * from "./linux/epoll.ts";
 export * from "./linux/files.ts";
+export * from "./linux/fork.ts";
 export * from "./linux/landlock.ts";
 export * from "./linux/memory.ts";
 export * from "./linux/namespaces.ts";

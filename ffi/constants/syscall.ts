@@ -17,6 +17,7 @@ export const SYS_fsopen = 430;
 export const SYS_fsconfig = 431;
 export const SYS_fsmount = 432;
 export const SYS_pidfd_open = 434;
+export const SYS_exit_group = 231;
 export const SYS_close_range = 436;
 export const SYS_openat2 = 437;
 export const SYS_mount_setattr = 442;

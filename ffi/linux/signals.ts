@@ -17,7 +17,10 @@ import * as raw from "../symbols/syscall.ts";
 /** Signals are numbered from 1 to this. @see asm/signal.h */
 const NSIG = 64;
 /** As `sa_handler`. @see asm-generic/signal-defs.h */
+const SIG_DFL = 0n;
 const SIG_IGN = 1n;
+
+type Action = ReturnType<typeof allocateStruct<keyof typeof KERNEL_SIGACTION.fields>>;
 
 /**
  * Sets every signal to its default action, also those that the C library reserves (32, 33): an
@@ -28,17 +31,39 @@ const SIG_IGN = 1n;
  * @see rt_sigaction(2)
  */
 export function resetSignalHandlers(): void {
-  const action = allocateStruct(KERNEL_SIGACTION); // all zeros: SIG_DFL
-  const number = BigInt(SYS_rt_sigaction);
-  const setSize = BigInt(KERNEL_SIGSET.size);
+  const byDefault = allocateStruct(KERNEL_SIGACTION); // all zeros: SIG_DFL
   for (let sig = 1; sig <= NSIG; sig++) {
-    if (sig === SIGKILL || sig === SIGSTOP) continue;
-    checked(
-      "rt_sigaction",
-      `signal ${sig}`,
-      () => raw.rt_sigaction(number, sig, action.bytes, null, setSize),
-    );
+    if (sig !== SIGKILL && sig !== SIGSTOP) signalAction(sig, byDefault);
   }
+}
+
+/**
+ * Sets the signals that have a handler to their default action; what is ignored stays so. For a forked
+ * child, which has the handlers of its parent.
+ *
+ * @throws {LinuxError}
+ * @see rt_sigaction(2)
+ */
+export function dropSignalHandlers(): void {
+  for (let sig = 1; sig <= NSIG; sig++) {
+    const handler = getField64(signalAction(sig, null), "sa_handler");
+    if (handler === SIG_DFL || handler === SIG_IGN) continue;
+    signalAction(sig, allocateStruct(KERNEL_SIGACTION)); // all zeros: SIG_DFL
+  }
+}
+
+/** Sets what is done on a signal, unless it is null. @returns what was done before */
+function signalAction(sig: number, action: Action | null): Action {
+  const old = allocateStruct(KERNEL_SIGACTION);
+  checked("rt_sigaction", `signal ${sig}`, () =>
+    raw.rt_sigaction(
+      BigInt(SYS_rt_sigaction),
+      sig,
+      action?.bytes ?? null,
+      old.bytes,
+      BigInt(KERNEL_SIGSET.size),
+    ));
+  return old;
 }
 
 /**
@@ -49,17 +74,8 @@ export function resetSignalHandlers(): void {
  * @see waitpid(2), "NOTES"
  */
 export function keepEndedChildren(): void {
-  const action = allocateStruct(KERNEL_SIGACTION);
-  const act = (set: Uint8Array | null, old: Uint8Array | null) =>
-    checked(
-      "rt_sigaction",
-      `signal ${SIGCHLD}`,
-      () =>
-        raw.rt_sigaction(BigInt(SYS_rt_sigaction), SIGCHLD, set, old, BigInt(KERNEL_SIGSET.size)),
-    );
-  act(null, action.bytes);
-  if (getField64(action, "sa_handler") !== SIG_IGN) return;
-  act(allocateStruct(KERNEL_SIGACTION).bytes, null); // all zeros: SIG_DFL
+  if (getField64(signalAction(SIGCHLD, null), "sa_handler") !== SIG_IGN) return;
+  signalAction(SIGCHLD, allocateStruct(KERNEL_SIGACTION)); // all zeros: SIG_DFL
 }
 
 /**

@@ -1,6 +1,5 @@
 /**
- * Starting a child: posix_spawn(3), because a child of fork(2) cannot run V8 and `Deno.Command` passes
- * no descriptors above 2.
+ * Starting a program as a child: posix_spawn(3), because `Deno.Command` passes no descriptors above 2.
  * @module
  */
 import { errnos } from "../constants/errno.ts";

@@ -28,6 +28,18 @@ const VOID_POINTER = { struct: ["pointer"] } as const;
 let findSymbol: ((name: string) => Deno.PointerValue) | undefined;
 
 /**
+ * A C function's address, for C that calls it.
+ *
+ * @param name as the C library exports it
+ * @throws TypeError when it has none of that name
+ */
+export function functionAddress(name: string): Deno.PointerObject {
+  const pointer = (findSymbol ??= openLibrary())(name);
+  if (pointer === null) throw new TypeError(`${LIBRARY} has no function ${name}`);
+  return pointer;
+}
+
+/**
  * Declares a C function; nothing happens until it is called.
  *
  * @param name as the C library exports it
@@ -41,9 +53,8 @@ export function declare<const D extends Deno.ForeignFunction>(
   let call: AnyFunction | undefined;
   const declared: AnyFunction = (...args) => {
     if (call === undefined) {
-      const pointer = (findSymbol ??= openLibrary())(name);
-      if (pointer === null) throw new TypeError(`${LIBRARY} has no function ${name}`);
-      const resolved = new Deno.UnsafeFnPointer<D>(pointer as Deno.PointerObject<D>, definition);
+      const pointer = functionAddress(name) as Deno.PointerObject<D>;
+      const resolved = new Deno.UnsafeFnPointer<D>(pointer, definition);
       call = resolved.call.bind(resolved) as AnyFunction;
     }
     return call(...args);

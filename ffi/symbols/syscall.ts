@@ -93,6 +93,11 @@ export const openat2 = declare("syscall", {
   result: "i64",
 });
 
+export const exit_group = declare("syscall", {
+  parameters: [/* long number */ "i64", /* int status */ "i32"],
+  result: "i64",
+});
+
 export const close_range = declare("syscall", {
   parameters: [
     /* long number */ "i64",

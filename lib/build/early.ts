@@ -10,6 +10,9 @@
 /** What calls stand for until the code has been minified, since a minifier drops parentheses. */
 const MARK = "early$";
 
+/** The first function that a forked init calls when it is one: lib/launch/fork.ts. */
+const FORKS_BEGIN = "lib/launch/init.ts runInit";
+
 /** A function at the top level of a module as esbuild prints it; nothing else is printed like that. */
 const FUNCTION = /^(async )?function(\*?) ([\w$]+)(\([^\n]*\}|\([^]*?\n\})$/gm;
 
@@ -53,14 +56,21 @@ function endsInTemplate(text: string): boolean {
  */
 export function recorder(directory: string): string {
   return `{
-    const file = Deno.openSync(${JSON.stringify(directory)} + "/" + crypto.randomUUID(), {
-      createNew: true,
-      write: true,
-    });
+    const open = () =>
+      Deno.openSync(${JSON.stringify(directory)} + "/" + crypto.randomUUID(), {
+        createNew: true,
+        write: true,
+      });
+    let file = open();
+    const write = (label) => {
+      // A fork has given up its parent's by then.
+      if (label === ${JSON.stringify(FORKS_BEGIN)}) file = open();
+      file.writeSync(new TextEncoder().encode(label + "\\n"));
+    };
     globalThis.${MARK} = (label, called) => {
       let isKnown = false;
       return function (...values) {
-        if (!isKnown) file.writeSync(new TextEncoder().encode(label + "\\n"));
+        if (!isKnown) write(label);
         isKnown = true;
         return called.apply(this, values);
       };

@@ -10,7 +10,7 @@ import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
 import type { InitMessage, Report } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
-import { type SpawnedInit, spawnInit } from "../launch/spawn.ts";
+import { type SpawnedInit, startInit } from "../launch/spawn.ts";
 import { sendStdio, type Stdio } from "../launch/stdio.ts";
 import { hasAddress } from "../network/arrival.ts";
 import type { NetworkFacts } from "../network/types.ts";
@@ -89,8 +89,8 @@ export interface CreateOptions {
   terminal?: TerminalReceiver;
   /** The monitor's standard files; without them it gets the caller's. They stay open here. */
   stdio?: Stdio;
-  /** Starts init, or takes one that was started before; `spawnInit` when it is not given. */
-  spawn?: typeof spawnInit;
+  /** Starts init, or takes one that was started before; `startInit` when it is not given. */
+  spawn?: typeof startInit;
   /** Is called before a file of the image is opened for writing, when the guest has one as its disk. */
   allowWriting?(): Promise<void>;
   /** Is called while init does most of its work, for which this process only waits. */
@@ -150,7 +150,7 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
   using taker = options.terminal?.kind === "creator" ? new TerminalTaker() : undefined;
   // Boots while we read the host: on a second processor it costs nothing. It has done nothing yet
   // and exits when we do.
-  const spawn = options.spawn ?? spawnInit;
+  const spawn = options.spawn ?? startInit;
   const init = spawn(planPidNamespace(bundle.spec), observer, taker?.theirs);
   // One that was moving when it was started, a while ago, may wait again. All of it must be over
   // before it is moved: a write that comes later would take it out of its cgroup.

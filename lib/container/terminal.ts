@@ -6,7 +6,7 @@ const NAME_SIZE = 64;
 
 /** A pair of sockets over which init sends its terminal's master to the creator. */
 export class TerminalTaker implements Disposable {
-  /** For init, as TERMINAL_FD. */
+  /** For init, as `terminal` of CreatorFds. */
   readonly theirs: number;
   readonly #ours: number;
 

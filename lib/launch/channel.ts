@@ -74,9 +74,6 @@ export interface StepFailure {
   stack?: string;
 }
 
-/** Where init finds a socket to its creator that takes a terminal, when the creator wants one. */
-export const TERMINAL_FD = 4;
-
 /** A message longer than this is not one of ours. Bytes. */
 const MAXIMUM_MESSAGE = 16 * 1024 * 1024;
 const HEADER = 4;

@@ -8,6 +8,8 @@ export interface PerformContext {
   observer: Observer;
   /** For hooks: the container's state as the specification defines it. */
   state: State;
+  /** A socket to a creator that takes the terminal's master. */
+  terminalTaker: number;
   /** The image's root, O_PATH. */
   imageRoot?: number;
   /** The monitor's root while it is built, O_PATH. */

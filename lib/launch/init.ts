@@ -9,8 +9,15 @@ import type { PerformContext } from "./context.ts";
 import { receiveStdio } from "./stdio.ts";
 import { errorMessage } from "../errors.ts";
 
-/** Where the creator puts init's end of the channel. */
-export const CHANNEL_FD = 3;
+/** Where init finds what connects it to its creator. */
+export interface CreatorFds {
+  channel: number;
+  /** A socket to one that takes a terminal. */
+  terminal: number;
+}
+
+/** Of an init that is a program of its own. */
+export const CREATOR_FDS: CreatorFds = { channel: 3, terminal: 4 };
 
 /** How many calls a stack trace shows: V8's own number. */
 const STACK_TRACE_LIMIT = 10;
@@ -20,7 +27,7 @@ type InitChannel = Channel<InitMessage, CreatorMessage>;
 /** Whether the process was started by a creator, which puts a socket there. */
 export function hasCreator(): boolean {
   try {
-    return (fstat(CHANNEL_FD).mode & S_IFMT) === S_IFSOCK;
+    return (fstat(CREATOR_FDS.channel).mode & S_IFMT) === S_IFSOCK;
   } catch (error) {
     if (error instanceof LinuxError && error.code === "EBADF") return false;
     throw error;
@@ -31,9 +38,9 @@ export function hasCreator(): boolean {
  * The init process of a container: performs what the creator sends, then becomes the monitor.
  * Returns only when it did not: the exit code of a failed or abandoned init.
  */
-export function runInit(observer: Observer): number {
-  setCloexec(CHANNEL_FD, true);
-  const channel = new Channel<InitMessage, CreatorMessage>(CHANNEL_FD);
+export function runInit(observer: Observer, fds = CREATOR_FDS): number {
+  setCloexec(fds.channel, true);
+  const channel = new Channel<InitMessage, CreatorMessage>(fds.channel);
   preloadSteps();
   let context: PerformContext | undefined;
   let clock: StepClock;
@@ -47,7 +54,7 @@ export function runInit(observer: Observer): number {
         continue;
       }
       if (message.type === "stdio") {
-        receiveStdio(CHANNEL_FD);
+        receiveStdio(fds.channel);
         continue;
       }
       if (message.type === "released") throw new Error("nothing was to be released");
@@ -56,6 +63,7 @@ export function runInit(observer: Observer): number {
       context ??= {
         observer: clock,
         state: message.state,
+        terminalTaker: fds.terminal,
         opened: new Map(),
         releaseRootfs: () => {
           channel.send({ type: "releaseRootfs" });

@@ -11,10 +11,14 @@ import {
 } from "../../ffi/linux.ts";
 import type { PidNamespace } from "../plan/namespaces.ts";
 import { selfCommand } from "../os/self.ts";
-import { Channel, type CreatorMessage, type InitMessage, TERMINAL_FD } from "./channel.ts";
-import { CHANNEL_FD } from "./init.ts";
+import { Channel, type CreatorMessage, type InitMessage } from "./channel.ts";
+import { type ForkFds, forkInit } from "./fork.ts";
+import { CREATOR_FDS, type CreatorFds } from "./init.ts";
 import type { Observer } from "./observer.ts";
 import { refuseDirectory } from "./stdio.ts";
+
+/** No descriptor. */
+const NO_TERMINAL = -1;
 
 /** An init process that waits for its first plan. */
 export interface SpawnedInit {
@@ -43,27 +47,54 @@ export function spawnInit(
   observer: Observer,
   terminal?: number,
 ): SpawnedInit {
+  return connected(
+    pidNamespace,
+    ({ inits }, inNamespace) => inNamespace(() => spawnSelf(observer, inits)),
+    terminal,
+  );
+}
+
+/**
+ * As `spawnInit`; where it can be, init is a fork of this process, which is there at once. For a process that
+ * makes one container: what it knows of it is in init's memory, too.
+ */
+export function startInit(
+  pidNamespace: PidNamespace,
+  observer: Observer,
+  terminal?: number,
+): SpawnedInit {
+  return connected(pidNamespace, (fds, inNamespace) =>
+    // Each in a namespace of its own: a new one ends with its first process.
+    inNamespace(() => forkInit(observer, fds)) ??
+      inNamespace(() => spawnSelf(observer, fds.inits)), terminal);
+}
+
+/** Calls what starts a process, with the PID namespace of children entered. */
+type InNamespace = <Pid>(start: () => Pid) => Pid;
+
+function connected(
+  pidNamespace: PidNamespace,
+  start: (fds: ForkFds, inNamespace: InNamespace) => number,
+  terminal = NO_TERMINAL,
+): SpawnedInit {
   for (const fd of [0, 1, 2]) refuseDirectory(fd, fd);
   const [ours, theirs] = socketpair(SOCK_STREAM);
   const own = open("/proc/self/ns/pid", O_RDONLY);
   try {
-    enterForChildren(pidNamespace);
-    const [path, ...leading] = selfCommand();
-    const pid = spawn({
-      path: path!,
-      argv: [path!, ...leading, "init", ...observer.initArguments()],
-      env: [],
-      fds: [
-        { from: theirs, to: CHANNEL_FD },
-        ...(terminal === undefined ? [] : [{ from: terminal, to: TERMINAL_FD }]),
-      ],
+    const fds = { creators: ours, inits: { channel: theirs, terminal } };
+    const pid = start(fds, (it) => {
+      try {
+        enterForChildren(pidNamespace);
+        return it();
+      } finally {
+        setns(own, CLONE_NEWPID);
+      }
     });
     return { pid, channel: new Channel(ours) };
   } catch (error) {
     close(ours);
     throw error;
   } finally {
-    setns(own, CLONE_NEWPID);
     close(own);
     close(theirs);
   }
@@ -79,4 +110,18 @@ function enterForChildren(pidNamespace: PidNamespace): void {
       close(fd);
     }
   }
+}
+
+/** An init that is a program of its own. */
+function spawnSelf(observer: Observer, { channel, terminal }: CreatorFds): number {
+  const [path, ...leading] = selfCommand();
+  return spawn({
+    path: path!,
+    argv: [path!, ...leading, "init", ...observer.initArguments()],
+    env: [],
+    fds: [
+      { from: channel, to: CREATOR_FDS.channel },
+      ...(terminal === NO_TERMINAL ? [] : [{ from: terminal, to: CREATOR_FDS.terminal }]),
+    ],
+  });
 }

@@ -9,7 +9,13 @@ import { run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { repositoryDirectory } from "../support/urunc.ts";
 import { withoutBinary } from "../support/without.ts";
-import { FILTER_GUARDS, NETWORK_GUARDS, POLICY_GUARDS, PROOF_GUARDS } from "./policies.ts";
+import {
+  FILTER_GUARDS,
+  FORK_GUARDS,
+  NETWORK_GUARDS,
+  POLICY_GUARDS,
+  PROOF_GUARDS,
+} from "./policies.ts";
 import { FILE_SERVER_GUARDS, STEP_GUARDS } from "./steps.ts";
 import type { Guard, Patch } from "./types.ts";
 
@@ -34,6 +40,7 @@ async function main(names: string[]): Promise<number> {
     ...FILTER_GUARDS,
     ...NETWORK_GUARDS,
     ...PROOF_GUARDS,
+    ...FORK_GUARDS,
   }).filter(
     wanted,
   );

@@ -176,3 +176,28 @@ export const PROOF_GUARDS: Record<string, Patch> = {
     test: DROPPED,
   },
 };
+
+const FORK = "lib/launch/fork.ts";
+const FORK_TEST = "tests/integration/fork_test.ts";
+
+/** Of what a forked init gives up of its creator's. */
+export const FORK_GUARDS: Record<string, Patch> = {
+  "an undumpable fork": {
+    file: FORK,
+    replace: "prctl(PR_SET_DUMPABLE, 0);",
+    by: "",
+    test: FORK_TEST,
+  },
+  "a fork's signal handlers": {
+    file: FORK,
+    replace: "dropSignalHandlers();",
+    by: "",
+    test: FORK_TEST,
+  },
+  "a fork's descriptors": {
+    file: FORK,
+    replace: "if (fd >= FIRST_EXTRA_FD && fd !== nothing && !kept.includes(fd)) dup2(nothing, fd);",
+    by: "",
+    test: FORK_TEST,
+  },
+};

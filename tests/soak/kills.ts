@@ -164,7 +164,7 @@ class CommandLine {
     const { child, code } = await container.spawn(this.#scope, "create");
     await sleep(moment.delay);
     // By the shell that redirects its output, in whose place it is.
-    const pid = victim === "creator" ? child.pid : childrenOf(child.pid).find(isInit);
+    const pid = victim === "creator" ? child.pid : childrenOf(child.pid).find(isForked);
     const isHit = pid !== undefined && kill(pid);
     await code;
     return isHit;
@@ -323,6 +323,11 @@ async function runAgain(it: Containerd, id: string): Promise<void> {
 
 function isInit(pid: number): boolean {
   return readCommandLine(pid).includes("init");
+}
+
+/** As its creator calls itself, until it becomes the waiter. */
+function isForked(pid: number): boolean {
+  return readCommandLine(pid).includes("create");
 }
 
 /** Returns false when it is gone. */

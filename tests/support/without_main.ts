@@ -14,9 +14,8 @@ import type { Observer } from "../../lib/launch/observer.ts";
 import type { LaunchPlan, Step } from "../../lib/plan/types.ts";
 
 const INIT_ARGUMENT = "--without=";
-const isInit = Deno.args[0] === "init";
 
-const without = isInit
+const without = Deno.args[0] === "init"
   ? Deno.args.find((arg) => arg.startsWith(INIT_ARGUMENT))?.slice(INIT_ARGUMENT.length)
   : Deno.env.get("URUNC_WITHOUT");
 
@@ -77,13 +76,14 @@ function strip(plan: LaunchPlan): LaunchPlan {
   return { ...plan, steps: steps.filter((step, i) => !isLeftOut(step, i)).map(part) };
 }
 
-if (isInit) {
-  setCloexec(open("/etc/shadow", O_RDONLY), false);
-  const receive = Channel.prototype.receive;
-  Channel.prototype.receive = function () {
-    const message = receive.call(this) as { type: string; plan: LaunchPlan } | undefined;
-    return message?.type === "perform" ? { ...message, plan: strip(message.plan) } : message;
-  };
-}
+// Init alone reads from its channel like this.
+let isLeaking = false;
+const receive = Channel.prototype.receive;
+Channel.prototype.receive = function () {
+  if (!isLeaking) setCloexec(open("/etc/shadow", O_RDONLY), false);
+  isLeaking = true;
+  const message = receive.call(this) as { type: string; plan: LaunchPlan } | undefined;
+  return message?.type === "perform" ? { ...message, plan: strip(message.plan) } : message;
+};
 
 runMain(Deno.args, observer).then(Deno.exit);

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { configurationKeys, configurationTables } from "../../lib/config/keys.ts";
 import {
   FILTER_GUARDS,
+  FORK_GUARDS,
   NETWORK_GUARDS,
   POLICY_GUARDS,
   PROOF_GUARDS,
@@ -18,9 +19,9 @@ const read = (path: string) => Deno.readTextFileSync(`${root}${path}`);
 const FORBIDDING = Object.keys(configurationKeys)
   .filter((key) => /^denied_|_filter$|^seccomp$/.test(key));
 
-const PATCHES = [POLICY_GUARDS, FILTER_GUARDS, NETWORK_GUARDS, PROOF_GUARDS].flatMap((it) =>
-  Object.values(it)
-);
+const PATCHES = [POLICY_GUARDS, FILTER_GUARDS, NETWORK_GUARDS, PROOF_GUARDS, FORK_GUARDS].flatMap((
+  it,
+) => Object.values(it));
 
 Deno.test("every step of a launch plan has a test that fails without it", () => {
   const kinds = [...read("lib/plan/types.ts").matchAll(/\bstep: "(\w+)"/g)].map(([, kind]) =>

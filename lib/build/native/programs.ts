@@ -79,6 +79,9 @@ const STUB_FLAGS = [
   "-Wl,-T,stub.ld",
 ];
 
+/** As the stub's, which is linked the same way. */
+const FORK_FLAGS = STUB_FLAGS.map((flag) => flag.replace("stub.ld", "../stub/stub.ld"));
+
 /** Of programs with a C library, their tests' builds with sanitizers included. */
 export const WARNINGS = ["-std=gnu17", "-Wall", "-Wextra", "-Werror"];
 
@@ -143,6 +146,14 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
     sources: ["stub.c"],
     flags: STUB_FLAGS,
     output: { module: "lib/build/stub/bytes.ts", constant: "STUB" },
+  },
+  {
+    name: "fork",
+    compiler: GCC,
+    directory: "lib/build/fork",
+    sources: ["fork.c"],
+    flags: FORK_FLAGS,
+    output: { module: "ffi/fork_bytes.ts", constant: "FORK" },
   },
   {
     name: "guest init",

@@ -19,7 +19,6 @@ import {
   tcgetattr,
   tcsetattr,
 } from "../../../ffi/linux.ts";
-import { TERMINAL_FD } from "../channel.ts";
 import { connectAt } from "../../os/sockets.ts";
 import type { StepHandlers } from "../context.ts";
 
@@ -42,7 +41,7 @@ export const TERMINAL_STEPS: StepHandlers<"openTerminal" | "sendTerminal" | "use
 
   sendTerminal({ to }, context) {
     const { master } = context.terminal!;
-    const fd = to.kind === "creator" ? TERMINAL_FD : connect(to.path);
+    const fd = to.kind === "creator" ? context.terminalTaker : connect(to.path);
     sendDescriptor(fd, MASTER_NAME, master, MSG_NOSIGNAL);
     close(fd);
     // The caller has the only one now: when it closes it, the monitor's terminal is hung up.

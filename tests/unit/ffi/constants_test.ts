@@ -15,6 +15,7 @@ const HEADERS: Record<string, string[]> = {
   fcntl: ["fcntl.h", "sys/file.h"],
   keyctl: ["linux/keyctl.h"],
   landlock: ["linux/landlock.h"],
+  mman: ["sys/mman.h"],
   mount: ["sys/mount.h", "linux/mount.h"],
   openat2: ["linux/openat2.h"],
   poll: ["poll.h"],
