@@ -196,6 +196,10 @@ function argumentsOf({ server, user, filtered }: FileServerInput): string[] {
     // Without them two files of the same number in two volumes would be one.
     "--announce-submounts",
     "--rlimit-nofile=0",
+    // Those that take no capability: user.*, and to read any.
+    "--xattr",
+    // Or the guest's kernel would ask for the latter before each write (fs/fuse/inode.c, SB_NOSEC).
+    "--killpriv-v2",
     // Whatever id of the guest makes a file or is given one: it is this user's.
     `--translate-uid=squash-guest:0:${uid}:${ALL_IDS}`,
     `--translate-gid=squash-guest:0:${gid}:${ALL_IDS}`,

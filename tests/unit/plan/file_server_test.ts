@@ -80,6 +80,8 @@ Deno.test("file server: it becomes the container's user, and every id of the gue
       "--seccomp=kill",
       "--inode-file-handles=never",
       "--announce-submounts",
+      "--xattr",
+      "--killpriv-v2",
       "--translate-uid=squash-guest:0:7:4294967295",
       "--translate-gid=squash-guest:0:8:4294967295",
     ]
