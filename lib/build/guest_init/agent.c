@@ -344,7 +344,8 @@ static void exchange(void) {
   struct pollfd fds[5 + EXEC_FDS] = {wanted(&input), wanted(&output), wanted(&errors),
                                      {signals, POLLIN, 0}, {ports[PORT_CONTROL], POLLIN, 0}};
   exec_wanted(fds + 5);
-  poll(fds, sizeof fds / sizeof *fds, -1);
+  poll(fds, sizeof fds / sizeof *fds, share_interval());
+  forget_files();
   move(&input, fds[0].revents);
   move(&output, fds[1].revents);
   move(&errors, fds[2].revents);
@@ -379,7 +380,8 @@ static void __attribute__((noreturn)) run_on_serial_line(struct process *process
   start_program(process, (struct files){0, 1, 2});
   while (!program.ended) {
     struct pollfd fd = {signals, POLLIN, 0};
-    poll(&fd, 1, -1);
+    poll(&fd, 1, share_interval());
+    forget_files();
     read_signals();
   }
   int code = program.signal ? 128 + program.signal : program.code;

@@ -9,10 +9,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TAG "urunc"
@@ -31,7 +33,18 @@
 #define BIND_FLAGS                                                                                       \
   (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOATIME | MS_NODIRATIME | MS_RELATIME | MS_STRICTATIME)
 
+/*
+ * The file server has each file open that the guest's kernel knows, and what the host's kernel has of it then
+ * counts for the container's memory: so many bytes of the guest's memory for one. lib/plan/memory.ts has it, too.
+ */
+#define BYTES_FOR_A_FILE 32768
+#define LOOK_MILLISECONDS 200
+
 static int is_mounted;
+/* What says how many inodes the kernel knows, and by which it forgets those that nobody uses (proc(5)). */
+static int counter = -1, caches = -1;
+/* How many it may know before it is to forget some, and at the least. */
+static unsigned long most, least;
 
 int is_shared(const struct mount *it) {
   return strcmp(it->type, TYPE) == 0;
@@ -116,4 +129,43 @@ void leave_share(void) {
   snprintf(path, sizeof path, "/proc/self/fd/%d", share);
   if (share < 0 || umount2(path, MNT_DETACH) < 0) complain("unmount", SHARE, errno);
   if (share >= 0) close(share);
+  counter = open("/proc/sys/fs/inode-nr", O_RDONLY | O_CLOEXEC);
+  caches = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+  most = least = (unsigned long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / BYTES_FOR_A_FILE;
+}
+
+int share_interval(void) {
+  return counter < 0 || caches < 0 ? -1 : LOOK_MILLISECONDS;
+}
+
+static unsigned long known_inodes(void) {
+  char text[64] = "";
+  return pread(counter, text, sizeof text - 1, 0) > 0 ? strtoul(text, NULL, 10) : 0;
+}
+
+/* 4: no line in the kernel's log each time. */
+static void drop(const char *what) {
+  static int is_quiet;
+  if (!is_quiet) is_quiet = pwrite(caches, "4", 1, 0) == 1;
+  if (pwrite(caches, what, 1, 0) < 0) complain("write to", "/proc/sys/vm/drop_caches", errno);
+}
+
+/* Those with content in memory stay until that goes, too. What is used stays: it is not tried again for that. */
+void forget_files(void) {
+  static long last;
+  struct timespec now;
+  if (share_interval() < 0) return;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  long milliseconds = now.tv_sec * 1000 + now.tv_nsec / 1000000;
+  if (milliseconds - last < LOOK_MILLISECONDS) return;
+  last = milliseconds;
+  unsigned long known = known_inodes();
+  if (known > most) {
+    drop("2");
+    if (known_inodes() > least) drop("3");
+    known = known_inodes();
+    most = 2 * known;
+  }
+  if (2 * known < most) most = 2 * known;
+  if (most < least) most = least;
 }

@@ -22,6 +22,10 @@ void enter_root(const struct process *process);
 /* Mounts it, if anything of it is needed; and takes it away when all has been mounted of it. */
 void mount_share(const struct process *process);
 void leave_share(void);
+/* Has the kernel forget files of it, as soon as it knows more than the container's memory is planned for: to be
+ * called after each wait, which lasts so many milliseconds at most; -1 is without an end. */
+int share_interval(void);
+void forget_files(void);
 /* Whether a mount is a part of it; and mounts that. */
 int is_shared(const struct mount *it);
 void mount_shared(const struct mount *it);

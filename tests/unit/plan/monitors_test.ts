@@ -4,7 +4,7 @@ import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { HostError, UnsupportedError } from "../../../lib/errors.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
-import { guestMemoryMiB } from "../../../lib/plan/memory.ts";
+import { guestMemoryMiB, neededMemoryBytes } from "../../../lib/plan/memory.ts";
 import type { Step } from "../../../lib/plan/types.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { assertGolden } from "../../support/golden.ts";
@@ -141,6 +141,25 @@ Deno.test("memory is planned, or refused, whatever the numbers are", () => {
       assert.throws(() => guestMemoryMiB({ ...input, [key]: value }), HostError, `${key} ${value}`);
     }
   }
+});
+
+Deno.test("what a file server needs for each file that the guest knows is kept free", () => {
+  const input = {
+    monitor: monitorByName("qemu"),
+    limit: undefined,
+    defaultMemoryMiB: 1024,
+    vcpus: 1,
+    networks: 0,
+    accelerator: "kvm" as const,
+    kernelBytes: 0,
+    copiedBytes: 0,
+    bootBytes: 0,
+    agentBytes: 0,
+    openFiles: 1024,
+  };
+  const more = neededMemoryBytes({ ...input, sharesFiles: true }) - neededMemoryBytes(input);
+  // Its own 12, page tables of 2, and 32768 files of 2 KiB.
+  assert.equal(more, (12 + 2 + 64) * MIB);
 });
 
 const memoryCases: [monitor: string, limitMiB: number | undefined, guestMiB: number][] = [
