@@ -40,7 +40,7 @@ const CASES: Record<string, [configuration: string, says: string[], args?: strin
 
 testIf("docker shows what is misconfigured, why, and what to do", {
   needs: [...NEEDS, "virtiofsd", "busybox", "cpio", "apt-get"],
-  timeoutSeconds: 240,
+  timeoutSeconds: 480,
 }, async () => {
   await using scope = new Scope();
   const directory = await scope.temporaryDirectory("config");
@@ -83,7 +83,7 @@ testIf("docker shows what is misconfigured, why, and what to do", {
 
 testIf("docker: a health check that no guest can run says so, and a dead guest is not up", {
   needs: NEEDS,
-  timeoutSeconds: 120,
+  timeoutSeconds: 240,
 }, async () => {
   await using scope = new Scope();
   const it = await startWithUrunc(scope);
