@@ -38,6 +38,7 @@ export function assembleFilter(filter: CallFilter): Uint8Array<ArrayBuffer> {
     why: "the operator's configuration",
     calls: allowed.join(" "),
   }];
-  const groups = [...tables.flatMap(tableOf), ...operators];
-  return filterProgram(rulesOf(groups, features), mode);
+  const groups: CallGroup[] = [...tables.flatMap(tableOf), ...operators];
+  const omitted = groups.filter((it) => it.omitted).flatMap(({ calls }) => calls.split(" "));
+  return filterProgram(rulesOf(groups, features), mode, omitted);
 }

@@ -43,11 +43,16 @@ interface Range {
  * number out when a filter is installed, to remember those that it always allows (seccomp_cache_prepare(),
  * kernel/seccomp.c).
  *
+ * @param omitted names of calls that are not made and return 0
  * @returns struct sock_filter, one after the other
  * @throws {TypeError} when a rule is about a call that there is not
  * @see seccomp(2)
  */
-export function filterProgram(rules: CallRules, mode: FilterMode): Uint8Array<ArrayBuffer> {
+export function filterProgram(
+  rules: CallRules,
+  mode: FilterMode,
+  omitted: readonly string[] = [],
+): Uint8Array<ArrayBuffer> {
   const results = resultsOf(mode);
   const codes = new Map<number, Code>();
   for (const number of callNumbers().values()) codes.set(number, results.refused);
@@ -56,6 +61,7 @@ export function filterProgram(rules: CallRules, mode: FilterMode): Uint8Array<Ar
   for (const [name, clauses] of rules) {
     codes.set(callNumber(name), oneOf(clauses, results.allowed, results.refused));
   }
+  for (const name of omitted) codes.set(callNumber(name), results.omitted);
   const byNumber = [
     loadWord(NUMBER),
     ...search([...ranges(codes, results.unknown), {
@@ -79,6 +85,8 @@ function resultsOf(mode: FilterMode) {
     unknown: refusal(ERRNO | ENOSYS),
     fatal: refusal(KILL_PROCESS),
     absent: [answer(ERRNO | ENOSYS)],
+    // SECCOMP_RET_ERRNO of no error.
+    omitted: [answer(ERRNO)],
   };
 }
 

@@ -9,8 +9,8 @@ export type CallRules = ReadonlyMap<string, readonly Clause[]>;
 /** The groups that a container with these features has, call by call. */
 export function rulesOf(groups: readonly CallGroup[], features: readonly Feature[]): CallRules {
   const rules = new Map<string, Clause[]>();
-  for (const { calls, where = [], when } of groups) {
-    if (when !== undefined && !features.includes(when)) continue;
+  for (const { calls, where = [], when, omitted } of groups) {
+    if (omitted || (when !== undefined && !features.includes(when))) continue;
     for (const name of calls.split(" ")) rules.set(name, joined(rules.get(name) ?? [], where));
   }
   return rules;

@@ -34,6 +34,8 @@ export interface CallGroup {
   where?: readonly Condition[];
   /** Only for containers with this feature. */
   when?: Feature;
+  /** They are not made, in every mode, and return 0 as if they were. */
+  omitted?: true;
 }
 
 /** Whose calls a table has: a monitor, the container's process, that of a further process in its guest, or

@@ -22,6 +22,8 @@ const NEEDS = {
 };
 
 const USER = 1000;
+/** One of its groups, where it has any. */
+const GROUP = 2000;
 const PROGRAMS = [
   "sh",
   "cat",
@@ -112,23 +114,33 @@ testIf(
   async () => {
     await using scope = new Scope();
     const data = await volume(scope, { in: "given\n" });
+    // A group's, as Kubernetes' fsGroup makes one.
+    const groups = await volume(scope);
+    await Deno.chown(groups, 0, GROUP);
+    await Deno.chmod(groups, 0o2770);
     const script = "id -u; cat /data/in /etc/app/conf; echo made >/data/out; " +
-      "stat -c %u /data/out; (echo x >/etc/app/conf) 2>/dev/null || echo read-only; " +
+      "stat -c %u /data/out; mkdir /group/d; echo made >/group/d/f; stat -c %u:%g /group/d/f; (echo x >/etc/app/conf) 2>/dev/null || echo read-only; " +
       "grep -E ' (/|/data) ' /proc/mounts | cut -d ' ' -f 2-3 | sort; exit 5";
     const container = await imageContainer(scope, script, {
       cwd: "/work/here",
-      // A relative path is meant from the bundle.
-      mounts: [bind(data, "/data"), bind("conf", "/etc/app/conf", "ro")],
+      user: { uid: USER, gid: USER, additionalGids: [GROUP] },
+      mounts: [
+        bind(data, "/data"),
+        // A relative path is meant from the bundle.
+        bind("conf", "/etc/app/conf", "ro"),
+        bind(groups, "/group"),
+      ],
     });
     await Deno.writeTextFile(`${container.bundle}/conf`, "configured\n");
     const { code, stdout, stderr } = await container.run();
     assert.equal(code, 5, stderr);
     assert.deepEqual(stdout.split("\n"), [
-      ...[`${USER}`, "given", "configured", `${USER}`, "read-only"],
+      ...[`${USER}`, "given", "configured", `${USER}`, `${USER}:${GROUP}`, "read-only"],
       ...["/ virtiofs", "/data virtiofs", ""],
     ]);
     assert.equal(await Deno.readTextFile(`${data}/out`), "made\n");
     assert.equal((await Deno.stat(`${data}/out`)).uid, USER);
+    assert.equal((await Deno.stat(`${groups}/d/f`)).gid, GROUP);
     assert.equal(await Deno.readTextFile(`${container.bundle}/conf`), "configured\n");
     // As other runtimes make them; and nothing is mounted there on the host.
     for (const path of ["proc", "data", "work/here"]) {

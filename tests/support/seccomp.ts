@@ -15,12 +15,13 @@ const RESULTS: Record<number, string> = {
   0x7fff0000: "allow",
   0x7ffc0000: "log",
   0x80000000: "kill",
+  0x00050000: "omitted",
   0x00050001: "EPERM",
   0x00050026: "ENOSYS",
 };
 
 /**
- * What a filter says of a call: `allow`, `log`, `kill`, `EPERM` or `ENOSYS`.
+ * What a filter says of a call: `allow`, `log`, `kill`, `EPERM`, `ENOSYS`, or `omitted`: 0, and nothing is done.
  *
  * Throws where the kernel would refuse the program: another instruction, a jump or an end outside of it,
  * too many instructions.

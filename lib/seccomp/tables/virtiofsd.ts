@@ -38,6 +38,14 @@ export const VIRTIOFSD: readonly CallGroup[] = [
     calls: "setresuid setresgid capget",
   },
   {
+    // A guest's kernel says in which group of its process a file is made, if that is the directory's
+    // (FUSE_CREATE_SUPP_GROUP), and the thread would have that group alone, for which it has no capability. It
+    // has all groups of the container's user already.
+    why: "groups of a thread: those of the guest's process count for nothing",
+    calls: "setgroups",
+    omitted: true,
+  },
+  {
     why: "a thread has a working directory of its own",
     calls: "unshare",
     where: [{ argument: 0, among: [CLONE_FS] }],

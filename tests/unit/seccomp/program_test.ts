@@ -54,6 +54,15 @@ Deno.test("log allows everything and reports it, strict kills", () => {
   }
 });
 
+Deno.test("what is omitted succeeds and is not made, in every mode", () => {
+  for (const mode of ["on", "log", "strict"] as const) {
+    const program = filterProgram(read, mode, ["setgroups"]);
+    assert.equal(decideNamed(program, "setgroups"), "omitted");
+    assert.equal(decideNamed(program, "read"), "allow");
+  }
+  assert.equal(decideNamed(on, "setgroups"), "EPERM");
+});
+
 Deno.test("a rule wins over the list of attackers' calls: the operator's word", () => {
   const program = filterProgram(new Map([["keyctl", [[]]]]), "on");
   assert.equal(decideNamed(program, "keyctl"), "allow");

@@ -288,3 +288,10 @@ Deno.test("the operator adds calls", () => {
   assert.equal(decideNamed(program, "socket", AF_VSOCK), "allow");
   assert.equal(decideNamed(program, "add_key"), "kill");
 });
+
+Deno.test("the file server keeps its groups, whatever the guest says that its process has", () => {
+  for (const mode of ["on", "log", "strict"] as const) {
+    assert.equal(decideNamed(filter(["virtiofsd"], [], { mode }), "setgroups"), "omitted");
+  }
+  assert.ok(!rulesOf(tableOf("virtiofsd"), []).has("setgroups"));
+});
