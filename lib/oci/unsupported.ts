@@ -195,8 +195,16 @@ export function diskMounts({ mounts, linux }: Pick<Spec, "mounts" | "linux">): D
 }
 
 function mayBeDisk(mount: Mount): mount is Mount & { source: string } {
-  return isBind(mount) && /^\/dev\/.|^\/.*\.(img|raw)$/.test(mount.source ?? "");
+  const { source = "", destination } = mount;
+  const named = SUB_PATH.test(source) ? destination : source;
+  return isBind(mount) && (/^\/dev\/./.test(source) || /^\/.*\.(img|raw)$/.test(named));
 }
+
+/**
+ * What the kubelet binds for a `subPath`, by a path that has nothing of the file's name: its place in the
+ * container has the one that counts (kubernetes, pkg/volume/util/subpath/subpath_linux.go).
+ */
+const SUB_PATH = /\/volume-subpaths\/[^/]+\/[^/]+\/\d+$/;
 
 /** Whether a mount is of a file or directory of the host. */
 export function isBind({ type, options }: Pick<Mount, "type" | "options">): boolean {

@@ -137,6 +137,8 @@ Deno.test("a file system in memory is refused where nothing in the guest would m
   requireNoAgent(specOf({ mounts: [{ destination: "/tmp", type: "tmpfs" }] }));
 });
 
+const SUB_PATHS = "/var/lib/kubelet/pods/UID/volume-subpaths/claim/app";
+
 Deno.test("a volume whose source may be a disk is checked later, any other is rejected", () => {
   const options = ["rbind"];
   const mounts = [
@@ -144,13 +146,18 @@ Deno.test("a volume whose source may be a disk is checked later, any other is re
     { destination: "/a", type: "bind", source: "/dev/vdb", options },
     { destination: "/b", source: "/srv/b.img", options },
     { destination: "/c", type: "bind", source: "/srv/c.raw", options: [] },
+    // What the kubelet binds of a subPath has its name in the container only.
+    { destination: "/d.img", type: "bind", source: `${SUB_PATHS}/0`, options },
+    { destination: "/e", type: "bind", source: `${SUB_PATHS}/1`, options },
+    { destination: "/f.img", type: "bind", source: "/srv/volume-subpaths/f", options },
   ];
   const spec = specOf({ mounts });
-  assert.deepEqual(spec.unsupported.refused, []);
+  assert.equal(spec.unsupported.refused.length, 2);
   assert.deepEqual(diskMounts(spec).map(({ mount, index }) => [index, mount.source]), [
     [1, "/dev/vdb"],
     [2, "/srv/b.img"],
     [3, "/srv/c.raw"],
+    [4, `${SUB_PATHS}/0`],
   ]);
   for (const source of ["/srv/d.img/", "/srv/img", "relative.img", "/dev/", undefined]) {
     const mount = { destination: "/d", type: "bind", source, options };
