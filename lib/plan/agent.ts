@@ -1,12 +1,14 @@
 import { capabilityNumber } from "../config/capabilities.ts";
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
 import type { Guest } from "../guest/families/types.ts";
-import { type AgentProcess, CAPABILITY_SETS } from "../guest/initrd/process.ts";
+import { diskName } from "../guest/families/linux_root.ts";
+import { type AgentProcess, CAPABILITY_SETS, type GuestDevice } from "../guest/initrd/process.ts";
 import { parseNameservers } from "../guest/families/nameservers.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { AgentPorts, Monitor } from "../monitor/types.ts";
+import { diskDevices } from "../oci/disk_devices.ts";
 import type { Process, Spec, User } from "../oci/types.ts";
 import { groupsOf, umaskOf } from "./credentials.ts";
 import { guestMounts } from "./guest_mounts.ts";
@@ -112,7 +114,9 @@ function ownInit(program: string): string {
     `the monitor's, and signals press the power button; ${keyPrefix}agent says what is meant, none or on`;
 }
 
-function processOf({ spec, guestUser, sharedFiles, monitor }: AgentInput): AgentProcess {
+function processOf(
+  { spec, guestUser, sharedFiles, monitor, guestInput }: AgentInput,
+): AgentProcess {
   const { process, hostname, domainname } = spec;
   return {
     ...furtherProcess({ ...process, user: guestUser }),
@@ -121,10 +125,31 @@ function processOf({ spec, guestUser, sharedFiles, monitor }: AgentInput): Agent
     ...(domainname ? { domainname } : {}),
     sysctls: spec.linux.sysctl,
     mounts: guestMounts(spec, sharedFiles?.volumes),
+    devices: guestDevices(spec, guestInput),
     maskedPaths: spec.linux.maskedPaths,
     readonlyPaths: spec.linux.readonlyPaths,
     readOnlyRoot: spec.root.readonly,
   };
+}
+
+/** What the specification leaves to the runtime (config-linux.md, "Devices"): runc's, libcontainer/specconv. */
+const DEVICE_MODE = 0o666;
+
+/**
+ * Nodes that the container's block devices have where config.json names them: the last disks of the guest
+ * (`deviceDisks`). An image with a kernel of its own may load the driver later, and names its disks itself.
+ */
+function guestDevices(
+  spec: Pick<Spec, "linux">,
+  { disks = [], loadsDrivers }: Pick<GuestInput, "disks" | "loadsDrivers">,
+): GuestDevice[] {
+  const devices = diskDevices(spec);
+  const first = disks.length - devices.length;
+  return devices.flatMap(({ device: { path, fileMode = DEVICE_MODE, uid = 0, gid = 0 } }, index) =>
+    loadsDrivers && path.startsWith("/dev/")
+      ? [{ disk: diskName(first + index), path, mode: fileMode & 0o777, uid, gid }]
+      : []
+  );
 }
 
 /** As whom an agent runs a further process. */
@@ -145,6 +170,7 @@ export function furtherProcess(process: Process): AgentProcess {
     noNewPrivileges: process.noNewPrivileges,
     sysctls: {},
     mounts: [],
+    devices: [],
     maskedPaths: [],
     readonlyPaths: [],
     readOnlyRoot: false,

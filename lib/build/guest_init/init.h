@@ -12,11 +12,21 @@
 #define NOT_RUN 126
 
 #define MOST_LIMITS 16
+/* Of a guest: `mostDisks` of the monitors. */
+#define MOST_DEVICES 8
 
 /* A file system of the guest's kernel: mount(2). */
 struct mount {
   unsigned long flags;
   const char *type, *options, *target;
+};
+
+/* A disk, by its name in /dev, and the node that the program knows it by. */
+struct device {
+  mode_t mode;
+  uid_t uid;
+  gid_t gid;
+  const char *disk, *path;
 };
 
 /* What the agent runs, and as whom: /urunc/process. */
@@ -43,6 +53,8 @@ struct process {
   size_t sysctl_count;
   struct mount *mounts;
   size_t mount_count;
+  struct device devices[MOST_DEVICES];
+  size_t device_count;
   /* Paths that the program sees nothing of, and that it cannot write to; and all of its root. */
   char **masked, **read_only;
   size_t masked_count, read_only_count;

@@ -6,6 +6,7 @@
 #include "surroundings.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -15,6 +16,9 @@
 #include <unistd.h>
 
 #define DEVICES "/dev"
+/* A driver that is loaded finds its disks in some milliseconds. */
+#define DISK_MILLISECONDS 10000
+#define STEP_MILLISECONDS 10
 
 /* Names that runc gives every container in /dev; the kernel's devtmpfs has the nodes. */
 static const char *const LINKS[][2] = {
@@ -47,6 +51,40 @@ static void make_devices(void) {
   }
 }
 
+/* The number of a disk; 0: there is none, which is said. */
+static dev_t number_of(const char *disk) {
+  char path[64];
+  struct stat status;
+  snprintf(path, sizeof path, DEVICES "/%s", disk);
+  for (int left = DISK_MILLISECONDS; stat(path, &status) < 0; left -= STEP_MILLISECONDS) {
+    if (left <= 0) return complain("find the disk", path, errno), (dev_t)0;
+    pass_time(STEP_MILLISECONDS);
+  }
+  return status.st_rdev;
+}
+
+static void make_device(const struct device *it, dev_t number) {
+  char directory[PATH_MAX];
+  snprintf(directory, sizeof directory, "%.*s", (int)(strrchr(it->path, '/') - it->path), it->path);
+  int error = make_directories(directory);
+  /* It may have the name of another disk, or its own. */
+  unlink(it->path);
+  if (error == 0 && (mknod(it->path, S_IFBLK | it->mode, number) < 0 ||
+                     chown(it->path, it->uid, it->gid) < 0 || chmod(it->path, it->mode) < 0)) {
+    error = errno;
+  }
+  if (error != 0) complain("make", it->path, error);
+}
+
+/* All are found before any is made. */
+static void name_disks(const struct process *process) {
+  dev_t numbers[MOST_DEVICES];
+  for (size_t i = 0; i < process->device_count; i++) numbers[i] = number_of(process->devices[i].disk);
+  for (size_t i = 0; i < process->device_count; i++) {
+    if (numbers[i] != 0) make_device(process->devices + i, numbers[i]);
+  }
+}
+
 /* What a kernel was built without, or has mounted there already, is not an error. */
 static int is_usual(int error) {
   return error == ENODEV || error == EBUSY;
@@ -63,6 +101,7 @@ static void mount_one(const struct mount *it) {
 
 void mount_file_systems(const struct process *process) {
   make_devices();
+  name_disks(process);
   for (size_t i = 0; i < process->mount_count; i++) mount_one(process->mounts + i);
   leave_share();
 }

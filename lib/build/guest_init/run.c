@@ -149,6 +149,19 @@ static int take_mount(char *text, struct process *process) {
   return mount->options != NULL && text[0] == '/';
 }
 
+/* MODE UID GID DISK PATH: the mode in octal, the path below /dev. */
+static int take_device(char *text, struct process *process) {
+  uint64_t mode, uid, gid;
+  const char *at = text;
+  if (process->device_count == MOST_DEVICES) return 0;
+  if (!take(&at, 8, ' ', &mode) || !take(&at, 10, ' ', &uid) || !take(&at, 10, ' ', &gid)) return 0;
+  text += at - text;
+  const char *disk = take_word(&text);
+  process->devices[process->device_count++] =
+      (struct device){(mode_t)mode & 0777, (uid_t)uid, (gid_t)gid, disk, text};
+  return disk != NULL && strchr(disk, '/') == NULL && strncmp(text, "/dev/", 5) == 0;
+}
+
 /* Five masks in hexadecimal, with colons. */
 static int take_capabilities(const char *text, struct process *process) {
   return take(&text, 16, ':', &process->bounding) && take(&text, 16, ':', &process->effective) &&
@@ -186,6 +199,7 @@ static int parse_listed(char *record, struct process *process) {
   char *value = strchr(record, '=') + 1;
   if (is_named(&text, "sysctl=")) return take_sysctl(value, process);
   if (is_named(&text, "mount=")) return take_mount(value, process);
+  if (is_named(&text, "device=")) return take_device(value, process);
   if (is_named(&text, "masked=")) return take_path(value, &process->masked, &process->masked_count);
   return is_named(&text, "read-only=") &&
          take_path(value, &process->read_only, &process->read_only_count);

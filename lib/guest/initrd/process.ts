@@ -18,6 +18,8 @@ export interface AgentProcess {
   sysctls: Record<string, string>;
   /** In the order in which they are mounted. */
   mounts: GuestMount[];
+  /** Disks that the program knows by nodes of their own. */
+  devices: GuestDevice[];
   /** Paths that the program sees nothing of. */
   maskedPaths: string[];
   /** Paths that it cannot write to. */
@@ -41,6 +43,18 @@ export interface GuestMount {
   flags: number;
   /** Of the file system, separated by commas. */
   options: string;
+}
+
+/** A node of a disk, besides the kernel's own. */
+export interface GuestDevice {
+  /** Of the disk, below /dev in the guest. */
+  disk: string;
+  /** Absolute, below /dev. */
+  path: string;
+  /** Permission bits. */
+  mode: number;
+  uid: number;
+  gid: number;
 }
 
 /** What an agent makes the guest's root. */
@@ -87,6 +101,9 @@ export function processFile(process: AgentProcess, root?: AgentRoot): Uint8Array
     ...(process.noNewPrivileges ? ["no-new-privileges"] : []),
     ...process.mounts.map(({ flags, type, options, target }) =>
       `mount=${flags.toString(16)} ${type} ${options} ${target}`
+    ),
+    ...process.devices.map(({ mode, uid, gid, disk, path }) =>
+      `device=${mode.toString(8)} ${uid} ${gid} ${disk} ${path}`
     ),
     ...process.maskedPaths.map((path) => `masked=${path}`),
     ...process.readonlyPaths.map((path) => `read-only=${path}`),

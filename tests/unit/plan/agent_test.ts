@@ -82,6 +82,7 @@ Deno.test("the agent runs the program as config.json says, whatever the monitor'
       noNewPrivileges: true,
       sysctls: { "net.ipv4.ip_forward": "1" },
       mounts: guestMounts({ mounts: [] }),
+      devices: [],
       maskedPaths: [],
       readonlyPaths: [],
       readOnlyRoot: false,
