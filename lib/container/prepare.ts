@@ -23,6 +23,7 @@ import { requireNoAgent, requireNoShare } from "../oci/validate.ts";
 import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
 import { acceleratorOf } from "../plan/launch.ts";
+import { serverGroups } from "../plan/file_server.ts";
 import {
   planUsers,
   requireAllowedDevice,
@@ -30,6 +31,7 @@ import {
   requireAllowedKey,
   requireAllowedMonitor,
   requireAllowedUser,
+  type Users,
 } from "../plan/policy.ts";
 import { ROOT_DISK } from "../plan/root.ts";
 import { mountPointOf } from "../guest/disks.ts";
@@ -131,7 +133,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     }
     if (mayHaveAgent({ unikernel, guest, monitor })) {
       facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
-      addSharedMounts(facts, bundle, monitor);
+      addSharedMounts(facts, bundle, monitor, planUsers(bundle.spec, configuration));
       if (facts.sharedRoot ?? facts.sharedMounts) {
         requireAllowedFileServer(planUsers(bundle.spec, configuration), configuration);
         facts.fileServer = findFileServer();
@@ -227,10 +229,18 @@ function requireNotHosts(rootfs: string): void {
 }
 
 /** @throws UnsupportedError naming a volume that the guest could not see */
-function addSharedMounts(facts: HostFacts, { spec }: Bundle, monitor: Monitor): void {
+function addSharedMounts(
+  facts: HostFacts,
+  { spec }: Bundle,
+  monitor: Monitor,
+  { guest, files }: Pick<Users, "guest" | "files">,
+): void {
   if (monitor.sharesFiles !== true) return requireNoShare(spec);
   // What engines bind into every container needs no file server where nothing else does.
-  const mounts = sharedMountFacts(volumeMounts(spec, facts.sharedRoot !== undefined));
+  const volumes = volumeMounts(spec, facts.sharedRoot !== undefined);
+  // To another user they are as closed in any container.
+  const server = { uid: files.uid, gid: files.gid, groups: serverGroups(files) };
+  const mounts = sharedMountFacts(volumes, guest.uid === 0 ? server : undefined);
   if (mounts.length > 0) facts.sharedMounts = mounts;
 }
 

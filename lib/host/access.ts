@@ -24,6 +24,8 @@ export type Guarded = Pick<DeviceFacts, "uid" | "gid" | "mode" | "acl">;
 /** Permission bits as in a mode's last digit. */
 export const READ = 4;
 export const WRITE = 2;
+/** Of a directory. */
+export const SEARCH = 1;
 
 /**
  * Whether the kernel lets a process without capabilities open this device. Uid 0 is an ordinary uid

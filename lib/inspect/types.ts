@@ -82,6 +82,8 @@ export interface SharedMountFacts {
   index: number;
   /** It is a regular file, and not a directory. */
   isFile: boolean;
+  /** A path of it on the host that the program is root for, and the file server may not read. */
+  closed?: string;
 }
 
 /** A kernel of the node. */

@@ -131,7 +131,7 @@ export function fileServerIdentity(
  * None as uid 0: virtiofsd wants to drop root's supplementary groups itself, and exits when it lacks the
  * capability for it (seen with 1.13). docker and the CRI give every user its own group as a supplementary one.
  */
-function serverGroups(user: User): number[] {
+export function serverGroups(user: User): number[] {
   return user.uid === 0 ? [] : groupsOf(user);
 }
 

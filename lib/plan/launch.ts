@@ -421,7 +421,7 @@ export function planLaunch(given: LaunchInput): Launch {
       ...spec.unsupported.warned.filter(({ givenByAgent }) => !(givenByAgent && stop.agent))
         .map(({ property, reason }) => `config.json ${property}: ${reason}`),
       ...agentWarnings(input),
-      ...sharedFilesWarnings(shared),
+      ...sharedFilesWarnings(shared, input.filesUser),
       ...podWarnings({
         spec,
         looksForFiles: input.guest.agent !== undefined,

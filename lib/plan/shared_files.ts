@@ -5,7 +5,7 @@ import type { Monitor } from "../monitor/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import { type GuestMount, SHARED } from "../guest/initrd/process.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
-import type { Mount, Spec } from "../oci/types.ts";
+import type { Mount, Spec, User } from "../oci/types.ts";
 import type { MountPoint, Step } from "./types.ts";
 
 /**
@@ -31,6 +31,8 @@ export interface SharedVolume {
   options: string[];
   /** Its place in config.json's `mounts`. */
   index: number;
+  /** A path of it that root of the guest will not be able to read. */
+  closed?: string;
 }
 
 /** By which the guest finds the tree. */
@@ -65,10 +67,15 @@ export function planSharedFiles(input: SharedFilesInput): SharedFiles | undefine
     ...(sharedRoot === undefined
       ? {}
       : { root: { readOnly: sharedRoot.readOnly || spec.root.readonly } }),
-    volumes: sharedMounts.map(({ index, isFile }) => {
-      const { source, destination, options } = spec.mounts[index]!;
-      const readOnly = isReadOnlyMount(options);
-      return { source: source!, destination, isFile, readOnly, options, index };
+    volumes: sharedMounts.map((facts) => {
+      const { source, destination, options } = spec.mounts[facts.index]!;
+      return {
+        ...facts,
+        source: source!,
+        destination,
+        readOnly: isReadOnlyMount(options),
+        options,
+      };
     }),
   };
 }
@@ -112,13 +119,27 @@ const NOT_APPLIED = /^r?(idmap|nosymfollow)$/;
 /** What `slave` and `shared` ask for: nothing is mounted in a guest later (config.md, "Linux mount options"). */
 const PROPAGATED = /^r?(slave|shared)$/;
 
-/** What a guest does not get of what is shared with it, a sentence each. */
-export function sharedFilesWarnings(shared: SharedFiles | undefined): string[] {
-  const volumes = shared?.volumes ?? [];
-  return volumes.filter(({ options }) => options.some((it) => PROPAGATED.test(it)))
-    .map(({ index, source }) =>
-      `config.json mounts[${index}] ${source}: what the host mounts below it later is not seen in the guest`
-    );
+/**
+ * What a guest does not get of what is shared with it, a sentence each.
+ *
+ * @param server the file server's user
+ */
+export function sharedFilesWarnings(
+  shared: SharedFiles | undefined,
+  server: Pick<User, "uid" | "gid">,
+): string[] {
+  return (shared?.volumes ?? []).flatMap(({ index, source, options, closed }) => [
+    ...options.some((it) => PROPAGATED.test(it))
+      ? [
+        `config.json mounts[${index}] ${source}: what the host mounts below it later is not seen in the guest`,
+      ]
+      : [],
+    ...closed === undefined ? [] : [
+      `config.json mounts[${index}] ${closed}: root of the guest cannot read it, for on the host its files ` +
+      `are served by uid ${server.uid}, gid ${server.gid}, without capabilities: give the container the ` +
+      "user that may (Kubernetes: securityContext.runAsUser and fsGroup)",
+    ],
+  ]);
 }
 
 /** What a kernel has there is the guest's own. */

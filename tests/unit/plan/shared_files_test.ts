@@ -34,6 +34,7 @@ function inputOf(facts: SharedFilesInput["facts"], more: Partial<SharedFilesInpu
   };
 }
 
+const SERVER = { uid: 7, gid: 8 };
 const VOLUMES = [{ index: 1, isFile: false }, { index: 3, isFile: true }];
 
 Deno.test("nothing is shared with a guest that has its files in a disk or RAM disk", () => {
@@ -116,12 +117,20 @@ Deno.test("an option of a volume that is not applied is refused, or is a warning
   }
   const later = "config.json mounts[0] /srv: what the host mounts below it later";
   for (const option of ["rslave", "shared"]) {
-    const [warning, ...more] = sharedFilesWarnings(plan(bind("/srv", "/x", option)));
+    const [warning, ...more] = sharedFilesWarnings(plan(bind("/srv", "/x", option)), SERVER);
     assert.ok(warning?.startsWith(later), warning);
     assert.deepEqual(more, []);
   }
-  assert.deepEqual(sharedFilesWarnings(plan(bind("/srv", "/x", "rprivate"))), []);
-  assert.deepEqual(sharedFilesWarnings(undefined), []);
+  assert.deepEqual(sharedFilesWarnings(plan(bind("/srv", "/x", "rprivate")), SERVER), []);
+  assert.deepEqual(sharedFilesWarnings(undefined, SERVER), []);
+});
+
+Deno.test("what root of the guest will not be able to read is a warning, with whom it is closed to", () => {
+  const closed = { index: 1, isFile: false, closed: "/srv/data/key" };
+  const shared = planSharedFiles(inputOf({ sharedMounts: [closed, VOLUMES[1]!] }));
+  const [warning, ...more] = sharedFilesWarnings(shared, SERVER);
+  assert.match(warning!, /mounts\[1\] \/srv\/data\/key: .*uid 7, gid 8, .*runAsUser and fsGroup/);
+  assert.deepEqual(more, []);
 });
 
 Deno.test("what cannot be shared is refused by its name, with what can", () => {
