@@ -50,6 +50,8 @@ export interface Containerd {
     config?: ImageConfig,
     snapshotter?: string,
   ): Promise<void>;
+  /** What the daemon's mount namespace has as `/`, for this process. */
+  root: string;
   /** Runs a command where the daemon is. */
   onHost(argv: string[], options?: CommandOptions): Promise<CommandResult>;
   /** The directory of a container's config.json. */
@@ -177,6 +179,7 @@ export async function startContainerd(
       run(ctrRunCommand(flags, image, id, args), commandOptions),
     makeImage: (...image) => makeImage(scope, ctr, ...image),
     importLayer: (...image) => importLayer(scope, ctr, ...image),
+    root: `/proc/${holder.pid}/root`,
     onHost: (argv, commandOptions) => run([...nsenter, ...argv], commandOptions),
     bundle: (id) => `${directory}/state/io.containerd.runtime.v2.task/${containerNamespace}/${id}`,
     shims: () => shimsOf(directory),

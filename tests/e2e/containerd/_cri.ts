@@ -58,6 +58,8 @@ export async function startWithCri(
 ${node.replace("version = 2\n", "")}
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${PAUSE}"
+  # As operators have it for users who are not root: a pod's devices are its user's.
+  device_ownership_from_security_context = true
   # A sandbox's own is lower than what a machine without CAP_SYS_RESOURCE may set.
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
