@@ -101,10 +101,12 @@ testIf("CRI: services keep what is in their volumes", {
     let id = "";
     await checkService(name, {
       start: async () => id = await start(),
-      exec: async (command) => {
-        const { exitCode, ...streams } = await pod.cri.exec(id, command, 600n);
-        return { code: exitCode, ...streams };
-      },
+      // An error where others have an exit code, as while the guest is not up.
+      exec: (command) =>
+        pod.cri.exec(id, command, 600n).then(
+          ({ exitCode, ...streams }) => ({ code: exitCode, ...streams }),
+          (error: Error) => ({ code: 1, stdout: "", stderr: error.message }),
+        ),
       // As the kubelet does: another container of the pod.
       async restart() {
         await pod.stopAndRemove(id, 30);
