@@ -1,6 +1,7 @@
 /**
- * `deno task bench [ROUNDS [command|containerd|agent]] [--guests[=COUNT]] [--json FILE]`: what a caller waits for, ours and others',
- * as ratios of one run; the callers of the command line, of containerd, and of a Linux guest with an agent; or one of them. `--guests` measures what many containers take instead.
+ * `deno task bench [ROUNDS [command|containerd|agent|files]] [--guests[=COUNT]] [--json FILE]`: what a caller waits for, ours and others',
+ * as ratios of one run; the callers of the command line, of containerd, of a Linux guest with an agent, and of one with the
+ * host's files; or one of them. `--guests` measures what many containers take instead.
  */
 import { installPackages, type PackageWish, TEST_PACKAGES } from "../support/packages.ts";
 import { run } from "../support/process.ts";
@@ -9,6 +10,7 @@ import { repositoryDirectory, uruncBinary } from "../support/urunc.ts";
 import { benchAgent } from "./agent.ts";
 import { benchCommands } from "./commands.ts";
 import { benchContainerd } from "./containerd.ts";
+import { benchFiles } from "./files.ts";
 import { benchGuests } from "./guests.ts";
 import { type Options, parseOptions, type PartName } from "./options.ts";
 import { machineFacts, type MissingRow, printTable, type Table, writeJson } from "./table.ts";
@@ -41,6 +43,7 @@ const MEASURES: Record<PartName, (scope: Scope, options: Options) => Promise<Tab
     missing: [],
   }),
   agent: (scope, { rounds }) => benchAgent(scope, rounds),
+  files: (scope, { rounds }) => benchFiles(scope, rounds),
 };
 
 async function main(): Promise<void> {

@@ -4,6 +4,7 @@ import { listPids, readStatus, run } from "../support/process.ts";
 import { pssOf } from "../support/pss.ts";
 import type { Scope } from "../support/scope.ts";
 import { idleShims, type ShimKind } from "../soak/shim.ts";
+import { benchFilesMemory } from "./files.ts";
 import { measure, type Measurement } from "./measure.ts";
 import { crunWrapper, type Runtime, runtimes } from "./runtimes.ts";
 import { type Row, summarize, type Summary, type Table } from "./table.ts";
@@ -24,6 +25,7 @@ export async function benchGuests(scope: Scope, count: number, rounds: number): 
     await benchShims(Math.ceil(count * IDLE_SHARE)),
     await benchLives(scope, count),
     ...await benchCreated(scope, count, rounds),
+    ...await benchFilesMemory(scope, count),
   ];
   return { rows, missing: [] };
 }
