@@ -8,12 +8,15 @@ import { NodeDoubted } from "./watch.ts";
 /** More than any test in a node may take by itself: what is silent for longer stands still. */
 const SILENT_SECONDS = 420;
 
+/** In the environment: `all` has tests/vm/node/agent_test.ts run every caller with every exit code. */
+export const EXIT_CODES_VARIABLE = "URUNC_EXIT_CODES";
+
 /**
  * The files with guests on nested KVM, which corrupts a node now and then: only what fails in them may
  * be the node's fault. The others' failures are final.
  */
 export const ON_NESTED_KVM: ReadonlySet<string> = new Set([
-  ...["block", "cgroups", "docker", "install", "kvm_group", "podman", "shim", "terminal"]
+  ...["agent", "block", "cgroups", "docker", "install", "kvm_group", "podman", "shim", "terminal"]
     .map((name) => `tests/vm/node/${name}_test.ts`),
   "tests/integration/identity_test.ts",
   "tests/integration/memory_test.ts",
@@ -88,6 +91,7 @@ export class InnerRun {
           DENO_DIR: NODE_DENO_DIR,
           DENO_NO_UPDATE_CHECK: "1",
           NO_COLOR: "1",
+          [EXIT_CODES_VARIABLE]: Deno.env.get(EXIT_CODES_VARIABLE) ?? "",
         },
         silentSeconds: SILENT_SECONDS,
       },

@@ -65,7 +65,7 @@ export async function makePayload(
   }
   // Tests find these in their cache, and neither compile nor fetch them.
   await doubleBinary();
-  await debianKernel();
+  for (const kernel of ["cloud", "stock"] as const) await debianKernel(kernel);
   for (const name of ["double", "linux"]) {
     await put(stage, `/.node/cache/${name}`, { link: await cacheDirectory(name) });
   }
