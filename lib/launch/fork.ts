@@ -3,9 +3,10 @@
  *
  * V8 runs in the child as in the creator (ffi/linux/fork.ts). What the creator has and an init that is a program of
  * its own would not have, the child gives up first: that it can be looked into, signal handlers, descriptors,
- * the listener of its log. The creator's memory goes with the exec of the waiter.
+ * the working directory, the environment, the listener of its log. The creator's memory goes with the exec of the waiter.
  */
 import {
+  clearMemory,
   close,
   CLOSE_RANGE_CLOEXEC,
   closeRange,
@@ -88,6 +89,8 @@ function becomeInit(observer: Observer, fds: CreatorFds): never {
     dropSignalHandlers();
     setSignalMask(0n);
     giveUpDescriptors([fds.channel, fds.terminal]);
+    Deno.chdir("/");
+    forgetEnvironment();
     // Init says what it has to say over the channel.
     listen(undefined);
     send(fds.channel, FIRST_WORD, MSG_NOSIGNAL);
@@ -109,4 +112,17 @@ function giveUpDescriptors(kept: number[]): void {
   }
   close(nothing);
   closeRange(FIRST_EXTRA_FD, LAST_FD, CLOSE_RANGE_CLOEXEC);
+}
+
+/** Where the kernel finds the environment that it shows. @see proc_pid_stat(5), env_start and env_end */
+const ENV_START = 50;
+const ENV_END = 51;
+
+/** The strings that the creator was executed with: what /proc/PID/environ shows, and getenv(3) finds. */
+function forgetEnvironment(): void {
+  const stat = Deno.readTextFileSync("/proc/self/stat");
+  // The name, field 2, may have spaces.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [start, end] = [ENV_START, ENV_END].map((it) => BigInt(fields[it - 3]!));
+  clearMemory(start!, Number(end! - start!));
 }

@@ -49,11 +49,12 @@ async function forksRun(binary: string): Promise<void> {
   assert.deepEqual(JSON.parse(stdout), { "exit 7": FORKS });
 }
 
-/** Init cannot be looked into, and has no handler and no file of its creator's. */
+/** Init cannot be looked into, and has no handler, file, directory and variable of its creator's. */
 async function initHasNothing(binary: string): Promise<void> {
   const user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
   const creator = new Deno.Command("setpriv", {
     args: [...user, binary, "hold"],
+    env: { SECRET: "of its caller" },
     stdin: "piped",
     stdout: "piped",
   }).spawn();
@@ -75,6 +76,9 @@ async function initHasNothing(binary: string): Promise<void> {
   assert.equal(others.length, 1, others.join(", "));
   assert.match(others[0]!, /^socket:/);
   await creator.stdin.close();
+  assert.equal(Deno.readLinkSync(`/proc/${pid}/cwd`), "/");
+  assert.match(Deno.readTextFileSync(`/proc/${creator.pid}/environ`), /SECRET/);
+  assert.match(Deno.readTextFileSync(`/proc/${pid}/environ`), /^\0*$/);
   // Its creator is gone: so is init.
   assert.equal((await creator.status).code, 1);
 }

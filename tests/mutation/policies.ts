@@ -200,4 +200,16 @@ export const FORK_GUARDS: Record<string, Patch> = {
     by: "",
     test: FORK_TEST,
   },
+  "a fork's working directory": {
+    file: FORK,
+    replace: 'Deno.chdir("/");',
+    by: "",
+    test: FORK_TEST,
+  },
+  "a fork's environment": {
+    file: FORK,
+    replace: "    forgetEnvironment();\n",
+    by: "",
+    test: FORK_TEST,
+  },
 };
