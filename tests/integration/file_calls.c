@@ -236,6 +236,15 @@ static void mapped(void) {
   say_content(file);
 }
 
+/* Whoever writes waits until some of it is on the disk. */
+static void mapped_pages(void) {
+  int file = make("a", "");
+  must("longer", ftruncate(file, 1 << 20));
+  char *shared = mmap(0, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  for (int at = 0; at < 1 << 20; at += 4096) shared[at] = 'x';
+  say("written=%d", shared[0] == 'x');
+}
+
 static void mapped_beyond(void) {
   int file = make("a", "content");
   volatile char *shared = mmap(0, 4096, PROT_READ, MAP_SHARED, file, 0);
@@ -643,7 +652,8 @@ static const struct {
 } CASES[] = {
   {"create", create}, {"open flags", open_flags}, {"hard link", hard_link}, {"symbolic link", symbolic_link},
   {"rename flags", rename_flags}, {"unlinked", unlinked}, {"renamed over", renamed_over}, {"truncate", truncated},
-  {"fallocate", allocated}, {"mmap", mapped}, {"mmap beyond", mapped_beyond}, {"append", appended},
+  {"fallocate", allocated}, {"mmap", mapped}, {"mmap beyond", mapped_beyond}, {"mmap pages", mapped_pages},
+  {"append", appended},
   {"direct", direct}, {"record locks", record_locks}, {"whole locks", whole_locks}, {"xattr", attributes},
   {"other xattr", other_attributes}, {"acl", access_lists}, {"modes", modes}, {"owners", owners}, {"times", times},
   {"sizes", sizes}, {"holes", holes}, {"listing", listed}, {"positions", positions}, {"types", types},

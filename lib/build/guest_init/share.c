@@ -121,14 +121,18 @@ void mount_shared(const struct mount *it) {
   refuse("restrict", it->target, errno);
 }
 
-/* What is mounted of it elsewhere stays. */
+/*
+ * What is mounted of it elsewhere stays, and the descriptor: a directory of another file system of the host has a
+ * superblock of its own, and its writeback is that of the tree. When the last use of the tree's superblock goes, the
+ * kernel ends that (generic_shutdown_super(), fs/super.c: bdi_unregister()), and who writes to a mapping waits for
+ * it for ever.
+ */
 void leave_share(void) {
   char path[64];
   if (!is_mounted) return;
   int share = openat(own_files, SHARE_NAME, O_PATH | O_CLOEXEC);
   snprintf(path, sizeof path, "/proc/self/fd/%d", share);
   if (share < 0 || umount2(path, MNT_DETACH) < 0) complain("unmount", SHARE, errno);
-  if (share >= 0) close(share);
   counter = open("/proc/sys/fs/inode-nr", O_RDONLY | O_CLOEXEC);
   caches = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
   most = least = (unsigned long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / BYTES_FOR_A_FILE;
