@@ -1,4 +1,7 @@
-/** Calls on root and volume of a guest, which are shared by virtiofs, beside an ext4 on a disk of the same guest. */
+/**
+ * File systems as other people's programs test them: root and volume of a guest, shared by virtiofs, beside an
+ * ext4 on a disk of the same guest.
+ */
 import assert from "node:assert/strict";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
 import { run } from "../support/process.ts";
@@ -9,7 +12,7 @@ import { testIf } from "../support/skip.ts";
 const NEEDS = {
   needs: [
     ...["root", "qemu-system-x86_64", "virtiofsd", "busybox", "cpio", "apt-get", "gcc"],
-    "mkfs.ext4",
+    ...["mkfs.ext4", "fio", "stress-ng", "ldd"],
   ],
   timeoutSeconds: 400,
   inNode: false as const,
@@ -81,15 +84,48 @@ const DIFFERENCES: Record<string, Difference> = {
   },
 };
 
-/** Busybox by the names that the script uses. */
-async function copyBusybox(rootfs: string): Promise<void> {
+/** fio's jobs write 1 MiB each and read them again by their checksums. */
+const FIO = [
+  ...["fio", "--size=1m", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--bs=16k"],
+  ...["--output-format=terse", "--directory=."],
+  ...["--name=sequential", "--rw=write", "--ioengine=psync", "--end_fsync=1"],
+  ...["--name=random", "--rw=randwrite", "--ioengine=libaio", "--direct=1", "--iodepth=4"],
+  ...["--name=mapped", "--rw=randwrite", "--ioengine=mmap", "--bs=4k"],
+].join(" ");
+
+/** stress-ng's stressors of file systems, so many of their own operations each, which it checks. */
+const STRESSORS = {
+  ...{ access: 5, chmod: 5, dentry: 32, dir: 5, fallocate: 1, flock: 10, fpunch: 1, getdent: 5 },
+  ...{ hdd: 1, iomix: 10, lockf: 10, lockofd: 10, open: 10, rename: 10, seek: 10, xattr: 1 },
+};
+
+const STRESS = [
+  "stress-ng --temp-path . --verify --timeout 60 --fallocate-bytes 1m --hdd-bytes 1m",
+  "--iomix-bytes 1m --seek-size 1m --fpunch-bytes 1m",
+  ...Object.entries(STRESSORS).map(([name, count]) => `--${name} 1 --${name}-ops ${count}`),
+].join(" ");
+
+/** Programs with all that these are linked with, at the places where the host has them. */
+async function copyPrograms(rootfs: string, names: string[]): Promise<void> {
   await Deno.mkdir(`${rootfs}/bin`);
   await Deno.copyFile("/usr/bin/busybox", `${rootfs}/bin/busybox`);
-  for (const name of ["mount", "sh"]) await Deno.symlink("busybox", `${rootfs}/bin/${name}`);
+  for (const name of ["awk", "mkdir", "mount", "sh"]) {
+    await Deno.symlink("busybox", `${rootfs}/bin/${name}`);
+  }
+  const libraries = new Set<string>();
+  for (const name of names) {
+    await Deno.copyFile(`/usr/bin/${name}`, `${rootfs}/bin/${name}`);
+    const { stdout } = await run(["ldd", `/usr/bin/${name}`], { check: true });
+    for (const [path] of stdout.matchAll(/\/\S+/g)) libraries.add(path);
+  }
+  for (const path of libraries) {
+    await Deno.mkdir(`${rootfs}${path.slice(0, path.lastIndexOf("/"))}`, { recursive: true });
+    await Deno.copyFile(path, `${rootfs}${path}`);
+  }
 }
 
-/** A container of an image with file_calls.c, root in its guest, and the user's files on the host. */
-async function callsContainer(scope: Scope, script: string): Promise<Container> {
+/** A container of an image with these programs, root in its guest, and the user's files on the host. */
+async function programsContainer(scope: Scope, script: string): Promise<Container> {
   const ids = `[ids]\ndefault_user = "${USER}:${USER}"`;
   const volume = await scope.temporaryDirectory("volume");
   const disk = `${await scope.temporaryDirectory("disk")}/ext4.img`;
@@ -134,7 +170,7 @@ async function callsContainer(scope: Scope, script: string): Promise<Container> 
   const { rootfs } = container;
   await Deno.remove(`${rootfs}/urunc.json`);
   await Deno.remove(`${rootfs}/unikernel`, { recursive: true });
-  await copyBusybox(rootfs);
+  await copyPrograms(rootfs, ["fio", "stress-ng"]);
   const source = new URL("file_calls.c", import.meta.url).pathname;
   const target = `${rootfs}/bin/file_calls`;
   await run(["gcc", "-static", "-O1", "-Wall", "-Wextra", "-Werror", "-o", target, source], {
@@ -175,7 +211,7 @@ testIf("file systems: root and volume are as ext4, but for what is listed", NEED
       echo "## $place $user"; file_calls /$place $user
     done; done
     echo "## end"`;
-  const container = await callsContainer(scope, script);
+  const container = await programsContainer(scope, script);
   const { code } = await container.spawn(scope, "run");
   assert.equal(await code, 0, container.errors());
   const stdout = container.output();
@@ -191,6 +227,27 @@ testIf("file systems: root and volume are as ext4, but for what is listed", NEED
     }
     for (const place of ["root", "volume"]) {
       assert.deepEqual(resultsOf(parts.get(`${place} ${user}`)), expected, `${place} as ${user}`);
+    }
+  }
+  assertNothingLeft(container);
+});
+
+testIf("file systems: fio and stress-ng find no fault in root and volume", NEEDS, async () => {
+  await using scope = new Scope();
+  const script = `
+    for place in root volume; do
+      cd /$place
+      echo "## fio $place"; ${FIO} 2>&1; echo "ended with $?"
+      echo "## stress-ng $place"; ${STRESS} 2>&1; echo "ended with $?"
+    done`;
+  const container = await programsContainer(scope, script);
+  const { code } = await container.spawn(scope, "run");
+  assert.equal(await code, 0, container.errors());
+  const parts = partsOf(container.output());
+  for (const place of ["root", "volume"]) {
+    for (const program of ["fio", "stress-ng"]) {
+      const part = parts.get(`${program} ${place}`) ?? "";
+      assert.match(part, /^ended with 0$/m, `${program} on ${place}: ${part}${container.errors()}`);
     }
   }
   assertNothingLeft(container);

@@ -55,6 +55,8 @@ export const TEST_PACKAGES: PackageWish[] = [
   { package: "containernetworking-plugins", purpose: "networks of pods, for CRI and ctr" },
   { package: "mmdebstrap", purpose: "builds the node that tests boot" },
   { package: "e2fsprogs", purpose: "makes the node's disks" },
+  { package: "fio", purpose: "writes and verifies files in guests" },
+  { package: "stress-ng", purpose: "stresses the file systems of guests" },
   { package: "libarchive13t64", purpose: "mkfs.ext4 fills a disk from a tar with it" },
   { package: "openssh-client", purpose: "runs tests in the node" },
   {
