@@ -24,6 +24,7 @@ import {
 } from "../structs.ts";
 import * as grp from "../symbols/grp.ts";
 import * as sysCapability from "../symbols/sys_capability.ts";
+import * as sysFsuid from "../symbols/sys_fsuid.ts";
 import * as sysPrctl from "../symbols/sys_prctl.ts";
 import * as sysResource from "../symbols/sys_resource.ts";
 import * as raw from "../symbols/syscall.ts";
@@ -76,6 +77,25 @@ export function setresgid(r: number, e: number, s: number): void {
  */
 export function setresuid(r: number, e: number, s: number): void {
   checked("setresuid", `${r}, ${e}, ${s}`, () => unistd.setresuid(r, e, s));
+}
+
+/**
+ * Sets the ids that the calling thread's files are made with. The effective capabilities over files go with
+ * uid 0, and come back with it (capabilities(7)).
+ *
+ * @returns those before
+ * @throws {Error} when they stay as they are, for which the calls have no errno
+ * @see setfsuid(2), setfsgid(2)
+ */
+export function setFileIds(
+  { uid, gid }: { uid: number; gid: number },
+): { uid: number; gid: number } {
+  const before = { gid: sysFsuid.setfsgid(gid) >>> 0, uid: sysFsuid.setfsuid(uid) >>> 0 };
+  // They return the id before, whether or not there is another one now.
+  if (sysFsuid.setfsgid(gid) >>> 0 !== gid || sysFsuid.setfsuid(uid) >>> 0 !== uid) {
+    throw new Error(`setfsuid ${uid}, setfsgid ${gid}: not permitted`);
+  }
+  return before;
 }
 
 /**

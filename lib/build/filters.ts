@@ -4,15 +4,16 @@ import { type FiltersInput, planFilters, planRelayFilter } from "../plan/seccomp
 import { assembleFilter } from "../seccomp/assemble.ts";
 import { preparedKey } from "../seccomp/prepared.ts";
 
-const FEATURES: Pick<FiltersInput, "namedTap" | "agent" | "dns" | "files">[] = [
-  { namedTap: false, agent: undefined, dns: false, files: false },
-  { namedTap: true, agent: "ports", dns: false, files: false },
-  { namedTap: false, agent: "ports", dns: true, files: false },
-  { namedTap: false, agent: "vsock", dns: false, files: false },
-  { namedTap: true, agent: "vsock", dns: false, files: false },
-  { namedTap: true, agent: "vsock", dns: true, files: false },
-  { namedTap: false, agent: "ports", dns: false, files: true },
-  { namedTap: false, agent: "ports", dns: true, files: true },
+const FEATURES: Pick<FiltersInput, "namedTap" | "agent" | "dns" | "files" | "mapsOwners">[] = [
+  { namedTap: false, agent: undefined, dns: false, files: false, mapsOwners: false },
+  { namedTap: true, agent: "ports", dns: false, files: false, mapsOwners: false },
+  { namedTap: false, agent: "ports", dns: true, files: false, mapsOwners: false },
+  { namedTap: false, agent: "vsock", dns: false, files: false, mapsOwners: false },
+  { namedTap: true, agent: "vsock", dns: false, files: false, mapsOwners: false },
+  { namedTap: true, agent: "vsock", dns: true, files: false, mapsOwners: false },
+  { namedTap: false, agent: "ports", dns: false, files: true, mapsOwners: false },
+  { namedTap: false, agent: "ports", dns: true, files: true, mapsOwners: false },
+  { namedTap: false, agent: "ports", dns: true, files: true, mapsOwners: true },
 ];
 
 /**

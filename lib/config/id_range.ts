@@ -14,6 +14,9 @@ const LEAST = 65536;
 /** From 2^31 on, programs that take a uid for a signed number err (there, "HIC SUNT LEONES"). */
 const MOST = 2 ** 31 - 1;
 
+/** How many ids the files of one container have: those of 16 bits, which images keep to. */
+export const FILE_IDS = 65536;
+
 /** What `parseIdRange` takes, for people. */
 export const ID_RANGE_FORM = `"START-END", two numbers from ${LEAST} to ${MOST}`;
 

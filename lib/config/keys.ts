@@ -240,6 +240,16 @@ export const configurationTables = {
       default: "/var/lib/urunc/kernels",
       help: "The directory of the kernels that urunc kernel add stores. It is root's alone.",
     },
+    file_access: {
+      kind: "choice",
+      choices: ["user", "userns"],
+      default: "user",
+      help:
+        "Who the file server of a guest is that sees files of the host. user: the container's user, whose " +
+        "all files are that the guest makes. userns: root in a user namespace with 65536 ids out of " +
+        "ids.range, for this container alone; the owners of files on disk are those that the guest sees. " +
+        "What cannot be served so is an error.",
+    },
   },
   ids: {
     default_user: {
@@ -263,7 +273,7 @@ export const configurationTables = {
       kind: "text",
       form: idRange,
       help:
-        'The ids that mode takes from, "START-END", for this host alone. None of them may be of a user, a ' +
+        'The ids that mode and guests.linux.file_access take from, "START-END", for this host alone. None of them may be of a user, a ' +
         'group, or a line of /etc/subuid or /etc/subgid but of the name "urunc".',
     },
   },

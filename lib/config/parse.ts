@@ -9,6 +9,7 @@ import {
 } from "../decode/decode.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { type Adopted, adoptGoUrunc } from "./go_urunc.ts";
+import { FILE_IDS, parseIdRange } from "./id_range.ts";
 import { monitorByName, monitorNames } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { suggestion } from "../os/suggestion.ts";
@@ -72,7 +73,9 @@ export function readConfiguration({ document: adopted, warnings }: Adopted): Con
 }
 
 /** What no key alone can say. */
-function requireRange({ ids, device_access }: Configuration): void {
+function requireRange(configuration: Configuration): void {
+  const { ids, device_access } = configuration;
+  requireFileIds(configuration);
   if (ids.mode === "container") return;
   const mode = CONFIGURATION.child("ids").child("mode");
   if (ids.range === undefined) {
@@ -85,6 +88,19 @@ function requireRange({ ids, device_access }: Configuration): void {
     const reason = `"${ids.mode}" leaves no groups to monitors, and device_access is "groups"`;
     throw mode.error(reason, 'device_access = "private" needs none');
   }
+}
+
+/** For one container at least. */
+function requireFileIds({ ids, "guests.linux": linux }: Configuration): void {
+  if (linux.file_access !== "userns") return;
+  const at = CONFIGURATION.child("guests").child("linux").child("file_access");
+  const needed = ids.mode === "container" ? FILE_IDS : FILE_IDS + 1;
+  const range = ids.range === undefined ? undefined : parseIdRange(ids.range);
+  if (range !== undefined && range.last - range.first + 1 >= needed) return;
+  throw at.error(
+    `"userns" needs ids.range, of ${needed} ids for each container`,
+    'for example range = "2000000000-2100000000"',
+  );
 }
 
 /** @throws InvalidConfigurationError naming the line of a syntax error */

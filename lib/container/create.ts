@@ -14,7 +14,7 @@ import { type SpawnedInit, startInit } from "../launch/spawn.ts";
 import { sendStdio, type Stdio } from "../launch/stdio.ts";
 import { hasAddress } from "../network/arrival.ts";
 import type { NetworkFacts } from "../network/types.ts";
-import type { Spec } from "../oci/types.ts";
+import type { IdMaps, Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
 import { decisions } from "../plan/decisions.ts";
 import {
@@ -24,6 +24,7 @@ import {
   NO_INTERFACE,
   planLaunch,
 } from "../plan/launch.ts";
+import { planIds } from "../plan/host_ids.ts";
 import { planUsers } from "../plan/policy.ts";
 import { type ProcessesPlan, withStandardLimits } from "../plan/processes.ts";
 import { offersController } from "../cgroups/plan.ts";
@@ -91,8 +92,13 @@ export interface CreateOptions {
   stdio?: Stdio;
   /** Starts init, or takes one that was started before; `startInit` when it is not given. */
   spawn?: typeof startInit;
-  /** Is called before a file of the image is opened for writing, when the guest has one as its disk. */
-  allowWriting?(): Promise<void>;
+  /**
+   * Is called before a file of the image is opened for writing, when the guest has one as its disk or is shared
+   * all of them.
+   *
+   * @param owners as which the files then are to be seen on the host; only where the bundle's `mapsRoot` is set
+   */
+  allowWriting?(owners?: IdMaps): Promise<void>;
   /** Is called while init does most of its work, for which this process only waits. */
   meanwhile?(): void;
   /** Started when the command was. */
@@ -169,7 +175,6 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
     // The plan without a network: whatever is refused is refused here, before anything is made.
     const { processes } = planDry(options, prepared);
     const cgroup = planFreeCgroup(options, prepared, processes);
-    if (isWritten(prepared.facts)) await options.allowWriting?.();
     did("plan");
 
     const directory = options.store.create(options.id);
@@ -193,6 +198,13 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
   } finally {
     init.channel.close();
   }
+}
+
+/** Makes the container's root what the guest needs of it, which until here was only read. */
+async function readyRoot({ options, prepared, hostId }: Creation): Promise<void> {
+  const { facts } = prepared;
+  const owners = facts.sharedRoot?.isMapped ? planIds(prepared, hostId).files : undefined;
+  if (owners !== undefined || isWritten(facts)) await options.allowWriting?.(owners);
 }
 
 /** Whether the guest writes to the container's root; where it may only read that, mount points are made there. */
@@ -242,7 +254,7 @@ interface Creation {
   stopwatch: Stopwatch;
   /** When the creation is watched. */
   log?: InitLog;
-  /** Its uid and gid out of `ids.range`. */
+  /** The first of its ids out of `ids.range`. */
   hostId?: number;
   /** For the undoing. */
   reserve: DescriptorReserve;
@@ -257,6 +269,7 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
     did("make directory");
     creation.hostId = await claimHostId(directory, creation);
     if (creation.hostId !== undefined) did("claim host id");
+    await readyRoot(creation);
     // Before the cgroup exists: `delete` must know of it even if we are killed right after.
     const initial = save(directory, creation, initialState(creation));
     Deno.mkdirSync(`${directory.path}/root`, { mode: 0o700 });
@@ -282,14 +295,15 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
   }
 }
 
-/** Undefined when the monitor is the container's user. */
+/** Undefined when neither the monitor nor the owners of files are others than config.json says. */
 async function claimHostId(
   directory: ContainerDirectory,
   { prepared }: Creation,
 ): Promise<number | undefined> {
-  const { mode, range } = prepared.configuration.ids;
-  if (mode === "container") return undefined;
-  return await new HostIds().claim(parseIdRange(range!)!, directory.path);
+  const { count } = planIds(prepared);
+  if (count === 0) return undefined;
+  const { range } = prepared.configuration.ids;
+  return await new HostIds().claim(parseIdRange(range!)!, directory.path, count);
 }
 
 /** Nothing else is in it yet: it goes when it cannot be locked. */
@@ -394,6 +408,7 @@ async function launch(
     expectedIdentity: planned.identity,
     namespaces: { container, monitor: planned.monitorNamespaces },
     fileServer: planned.fileServer,
+    fileServerNamespace: expectedUserNamespace(planned.fileMaps, undefined),
     userNamespace: expectedUserNamespace(planned.userNamespace, options.userNamespace),
     memoryBytes: planned.memoryBytes,
     processes: planned.processes.needed,
@@ -500,12 +515,14 @@ function launchInput(
   { directory, network, hostname, cgroup, hostId }: Made,
 ): LaunchInput {
   const spec = withJoinedHostname(options.bundle.spec, hostname);
-  const users = planUsers(spec, prepared.configuration, hostId);
+  const ids = planIds(prepared, hostId);
+  const users = planUsers(spec, prepared.configuration, ids.monitor);
   return {
     ...prepared,
     spec: { ...spec, process: { ...spec.process, user: users.monitor } },
     guestUser: users.guest,
     filesUser: users.files,
+    fileMaps: ids.files,
     network: network === "later" ? undefined : network,
     networkComesLater: network === "later" ? true : undefined,
     paths: {

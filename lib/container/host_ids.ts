@@ -35,10 +35,11 @@ const LOCK_FILE = "lock";
 const OPERATION = "allocate a host id";
 
 /**
- * The ids of `ids.range` that containers have: for each a symbolic link with the number as its name, which
- * leads to the container's directory. It is made in one step, so there is none without its container.
+ * The ids of `ids.range` that containers have: for each container a symbolic link with the number as its name,
+ * or the first and the last one, which leads to the container's directory. It is made in one step, so there is
+ * none without its container.
  *
- * A container has its id until `delete` has ended all of its processes, and gives it back before its
+ * A container has its ids until `delete` has ended all of its processes, and gives them back before its
  * directory goes. An id whose container's directory is gone is free when no process has it any more: one that
  * `delete` does not find, as a relay of exec in its caller's cgroup, may end later.
  */
@@ -51,15 +52,16 @@ export class HostIds {
   }
 
   /**
-   * Gives an id to a container. Ids are given in turn, so that one that was given back rests as long as
+   * Gives ids to a container. They are given in turn, so that one that was given back rests as long as
    * possible: something of that user may have been overlooked.
    *
    * @param container its directory, which is locked
-   * @returns uid and gid, which no other container has
+   * @param count how many, one after the other
+   * @returns the first: uids and gids, which no other container has
    * @throws HostError when all are taken, when a user of this host has one of them, or when others can write
    *   to the ledger
    */
-  async claim(range: IdRange, container: string): Promise<number> {
+  async claim(range: IdRange, container: string, count = 1): Promise<number> {
     const subject = `ids.range "${range.first}-${range.last}"`;
     const owner = otherOwner(range);
     if (owner !== undefined) {
@@ -68,14 +70,19 @@ export class HostIds {
     }
     using _lock = await this.#lock();
     const taken = this.#taken(container);
-    const id = nextOf(range, taken, Number(readIfThere(this.#path(LOCK_FILE))));
-    if (id === undefined) {
-      const reason = `containers have all of its ${range.last - range.first + 1}`;
+    const given = Number(readIfThere(this.#path(LOCK_FILE)));
+    const first = nextOf(range, taken, { given, count });
+    if (first === undefined) {
+      const all = range.last - range.first + 1;
+      const reason = count === 1
+        ? `containers have all of its ${all}`
+        : `containers have so many of its ${all} that no ${count} are left in a row`;
       throw new HostError({ operation: OPERATION, subject, reason, remedy: "choose a longer one" });
     }
-    Deno.symlinkSync(container, this.#path(id));
-    Deno.writeTextFileSync(this.#path(LOCK_FILE), `${id}`);
-    return id;
+    const last = first + count - 1;
+    Deno.symlinkSync(container, this.#path(nameOf({ first, last })));
+    Deno.writeTextFileSync(this.#path(LOCK_FILE), `${last}`);
+    return first;
   }
 
   /**
@@ -83,48 +90,54 @@ export class HostIds {
    * another's by now stays that one's.
    *
    * @param container its directory, which is locked and about to be removed
-   * @param id undefined when it is not known: its creator was killed before it wrote it down
+   * @param first of its ids; undefined when it is not known: its creator was killed before it wrote it down
    */
-  async release(container: string, id?: number): Promise<void> {
+  async release(container: string, first?: number): Promise<void> {
     if (!isThere(this.#directory)) return;
     using _lock = await this.#lock();
-    for (const each of id === undefined ? this.#given() : [id]) {
-      if (this.#holder(each) === container && !hasProcess(each)) removeIfThere(this.#path(each));
+    for (const ids of this.#given()) {
+      const isMeant = first === undefined || ids.first === first;
+      if (isMeant && this.#holder(ids) === container && !hasProcess(ids)) this.#remove(ids);
     }
   }
 
-  #given(): number[] {
-    return [...Deno.readDirSync(this.#directory)].map(({ name }) => Number(name))
-      .filter(Number.isInteger);
+  #given(): IdRange[] {
+    return [...Deno.readDirSync(this.#directory)].flatMap(({ name }) => {
+      const [, first, last = first] = NAME.exec(name) ?? [];
+      return first === undefined ? [] : [{ first: Number(first), last: Number(last) }];
+    });
   }
 
   /** Those that are taken. Others are removed, among them what an earlier container of this name has left. */
-  #taken(container: string): Set<number> {
-    const [taken, left] = [new Set<number>(), [] as number[]];
-    for (const id of this.#given()) {
-      const holder = this.#holder(id);
+  #taken(container: string): IdRange[] {
+    const [taken, left] = [[] as IdRange[], [] as IdRange[]];
+    for (const ids of this.#given()) {
+      const holder = this.#holder(ids);
       const isHeld = holder !== undefined && holder !== container && isThere(holder);
-      if (isHeld) taken.add(id);
-      else left.push(id);
+      (isHeld ? taken : left).push(ids);
     }
-    for (const id of left) {
+    for (const ids of left) {
       // One that `release` left, or somebody removed a directory of a container that still runs.
-      if (hasProcess(id)) taken.add(id);
-      else removeIfThere(this.#path(id));
+      if (hasProcess(ids)) taken.push(ids);
+      else this.#remove(ids);
     }
     return taken;
   }
 
-  #holder(id: number): string | undefined {
+  #remove(ids: IdRange): void {
+    removeIfThere(this.#path(nameOf(ids)));
+  }
+
+  #holder(ids: IdRange): string | undefined {
     try {
-      return Deno.readLinkSync(this.#path(id));
+      return Deno.readLinkSync(this.#path(nameOf(ids)));
     } catch (error) {
       if (isCode(error, "ENOENT")) return undefined;
       throw error;
     }
   }
 
-  #path(name: string | number): string {
+  #path(name: string): string {
     return `${this.#directory}/${name}`;
   }
 
@@ -155,13 +168,27 @@ function isFree(fd: number): boolean {
   }
 }
 
-/** The first that is free after the last one that was given, then from the beginning; undefined without one. */
-function nextOf({ first, last }: IdRange, taken: Set<number>, given: number): number | undefined {
-  const isIn = given >= first && given < last;
-  const free = (from: number, to: number) => {
-    for (let id = from; id <= to; id++) if (!taken.has(id)) return id;
-    return undefined;
+/** The ids of a container: one, or the first and the last. */
+const NAME = /^(\d+)(?:-(\d+))?$/;
+
+function nameOf({ first, last }: IdRange): string {
+  return first === last ? `${first}` : `${first}-${last}`;
+}
+
+/** The first of so many that are free after the last one that was given, then from the beginning. */
+function nextOf(
+  { first, last }: IdRange,
+  taken: readonly IdRange[],
+  { given, count }: { given: number; count: number },
+): number | undefined {
+  const inOrder = taken.toSorted((one, other) => one.first - other.first);
+  const freeFrom = (start: number) => {
+    let from = start;
+    for (const each of inOrder) {
+      if (each.last >= from && each.first < from + count) from = each.last + 1;
+    }
+    return from + count - 1 <= last ? from : undefined;
   };
-  const from = isIn ? given + 1 : first;
-  return free(from, last) ?? free(first, from - 1);
+  const isIn = given >= first && given < last;
+  return (isIn ? freeFrom(given + 1) : undefined) ?? freeFrom(first);
 }

@@ -7,6 +7,7 @@ import type { Credentials } from "../host/access.ts";
 import { blockImage, deviceDisks, volumeDisks } from "../inspect/disks.ts";
 import { gatherHostFacts, groupNamesOf } from "../inspect/facts.ts";
 import { openImageRoot } from "../inspect/image.ts";
+import { fileSystemOf } from "../host/mounts.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { isSameIdentity, readBounded, readFileIdentity } from "../os/files.ts";
 import { readHosts, readResolvConf, RESOLV_CONF } from "../inspect/resolv_conf.ts";
@@ -17,6 +18,7 @@ import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
+import { hasUserNamespace } from "../oci/id_mappings.ts";
 import { diskMounts, isBind, volumeMounts } from "../oci/unsupported.ts";
 import type { Mount, Spec } from "../oci/types.ts";
 import { requireNoAgent, requireNoShare } from "../oci/validate.ts";
@@ -50,6 +52,8 @@ export interface Bundle {
   rootfs: string;
   /** Whether the root is not to be written to, where its mount does not say it: undefined, it does. */
   rootReadOnly?: boolean;
+  /** Who mounted the root can mount it with its owners mapped: an overlay, which cannot be mapped itself. */
+  mapsRoot?: true;
 }
 
 /** Everything that planning needs, gathered without changing anything. */
@@ -119,7 +123,8 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       groupNames: configuration.device_access === "groups",
     });
     facts.disks = disksOf(bundle, { unikernel, guest, configuration }, imageRoot);
-    addRoot(facts, bundle, unikernel, guest, monitor);
+    const isMapped = linux.file_access === "userns";
+    addRoot(facts, bundle, { unikernel, guest, monitor, isMapped });
     if (facts.groupNames !== undefined) {
       const nodes = facts.disks.flatMap(({ source }) => "device" in source ? [source.device] : []);
       Object.assign(facts.groupNames, groupNamesOf(nodes));
@@ -133,9 +138,13 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     }
     if (mayHaveAgent({ unikernel, guest, monitor })) {
       facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
-      addSharedMounts(facts, bundle, monitor, planUsers(bundle.spec, configuration));
+      const users = planUsers(bundle.spec, configuration);
+      // In a user namespace no file of the guest's is closed to its root.
+      addSharedMounts(facts, bundle, monitor, { ...users, isMapped });
       if (facts.sharedRoot ?? facts.sharedMounts) {
-        requireAllowedFileServer(planUsers(bundle.spec, configuration), configuration);
+        // In a user namespace it is root over nothing but files of the guest's.
+        if (isMapped) requireHostsOwners(bundle.spec);
+        else requireAllowedFileServer(users, configuration);
         facts.fileServer = findFileServer();
       }
     } else {
@@ -202,9 +211,10 @@ const WITHOUT_INITRD = {
 function addRoot(
   facts: HostFacts,
   bundle: Bundle,
-  unikernel: UnikernelConfig,
-  guest: Guest,
-  monitor: Monitor,
+  { unikernel, guest, monitor, isMapped }: Pick<Prepared, "unikernel" | "guest" | "monitor"> & {
+    /** Whether owners of files that are shared are mapped. */
+    isMapped: boolean;
+  },
 ): void {
   const isShareable = unikernel.sharesRoot !== undefined && monitor.sharesFiles === true;
   if (unikernel.rootDisk || isShareable) requireNotHosts(bundle.rootfs);
@@ -214,7 +224,48 @@ function addRoot(
     // It is on no block device of its own, or on one that guests cannot mount.
     if (!isShareable || !(error instanceof UnsupportedError)) throw error;
   }
-  if (isShareable) facts.sharedRoot = { readOnly: bundle.rootReadOnly ?? false };
+  if (!isShareable) return;
+  facts.sharedRoot = {
+    readOnly: bundle.rootReadOnly ?? false,
+    ...(isMapped && needsMappedMount(bundle) ? { isMapped: true } : {}),
+  };
+}
+
+/**
+ * Whether the root's mount must have its owners mapped from the beginning: the layers of an overlay can be
+ * mapped, the overlay cannot (EINVAL; fs/overlayfs/super.c has no FS_ALLOW_IDMAP).
+ *
+ * @throws UnsupportedError where somebody has mounted it who does not map it: two overlays on one upper
+ *   directory are undefined (the kernel's overlayfs.rst, "Sharing and copying layers")
+ */
+function needsMappedMount({ rootfs, mapsRoot }: Bundle): boolean {
+  if (fileSystemOf(rootfs) !== "overlay") return false;
+  if (mapsRoot) return true;
+  throw new UnsupportedError({
+    operation: "share files with the guest",
+    subject: "the container's root",
+    reason:
+      'guests.linux.file_access is "userns" in the configuration, and the owners of an overlay ' +
+      "that the container's engine has mounted cannot be mapped",
+    remedy: "containerd's shim mounts overlays that are mapped; " +
+      'file_access = "user" serves any root as one user',
+  });
+}
+
+/**
+ * Owners on disk are to be those of the image, from 0 on.
+ *
+ * @throws UnsupportedError where the engine has given the files to the ids of a user namespace
+ */
+function requireHostsOwners({ linux }: Spec): void {
+  if (!hasUserNamespace(linux)) return;
+  throw new UnsupportedError({
+    operation: "share files with the guest",
+    subject: "config.json linux.namespaces",
+    reason: 'guests.linux.file_access is "userns" in the configuration, and the container has a ' +
+      "user namespace, whose ids its files have",
+    remedy: 'file_access = "user" serves them as its user; or run the container without one',
+  });
 }
 
 /** By whatever path it is named, a bind mount included. @throws UnsupportedError when it is the host's root */
@@ -233,14 +284,14 @@ function addSharedMounts(
   facts: HostFacts,
   { spec }: Bundle,
   monitor: Monitor,
-  { guest, files }: Pick<Users, "guest" | "files">,
+  { guest, files, isMapped }: Pick<Users, "guest" | "files"> & { isMapped: boolean },
 ): void {
   if (monitor.sharesFiles !== true) return requireNoShare(spec);
   // What engines bind into every container needs no file server where nothing else does.
   const volumes = volumeMounts(spec, facts.sharedRoot !== undefined);
   // To another user they are as closed in any container.
   const server = { uid: files.uid, gid: files.gid, groups: serverGroups(files) };
-  const mounts = sharedMountFacts(volumes, guest.uid === 0 ? server : undefined);
+  const mounts = sharedMountFacts(volumes, guest.uid === 0 && !isMapped ? server : undefined);
   if (mounts.length > 0) facts.sharedMounts = mounts;
 }
 

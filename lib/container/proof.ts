@@ -1,7 +1,19 @@
 import { close, O_RDONLY, open } from "../../ffi/linux.ts";
 import { readAppArmorProfile } from "../host/apparmor.ts";
-import { compareIdentity, formatIdentity, type Identity, readIdentity } from "../host/identity.ts";
-import { compareIdMaps, readIdMaps, readNamespaceOwner } from "../host/id_maps.ts";
+import {
+  compareIdentity,
+  type ExpectedIdentity,
+  formatIdentity,
+  GIVES_UP,
+  type Identity,
+  readIdentity,
+} from "../host/identity.ts";
+import {
+  compareIdMaps,
+  type ExpectedUserNamespace,
+  readIdMaps,
+  readNamespaceOwner,
+} from "../host/id_maps.ts";
 import {
   compareNamespaces,
   FILE_SERVER_NAMESPACES,
@@ -44,7 +56,7 @@ export function readProof(state: ContainerState, process: Proven): Proof {
   const differences = [
     ...compareIdentity(identity, expectedOf(state, process)),
     ...differentNamespaces(state, pid, role),
-    ...differentUserNamespace(state, pid, role),
+    ...differentUserNamespace(namespaceOf(state, role), pid),
     ...executed && role !== "files" ? differentProfile(state, pid) : [],
   ];
   return { identity, differences: differences.map((it) => `${role}: ${it}`) };
@@ -66,24 +78,37 @@ export function provenState(proofs: ReadonlyMap<Role, Proof>): Partial<Container
 
 /**
  * What is written down of seccomp filters is about init at the barrier, which has one. Later the waiter
- * has one of its own above it. Monitor and file server get their only one when they are executed, and the file
- * server gives up its last capability then.
+ * has one of its own above it. Monitor and file server get their only one when they are executed. Then a file
+ * server gives up capabilities: what it keeps it has no more in every set.
  */
 function expectedOf({ expectedIdentity, fileServer }: ContainerState, { role, started }: Proven) {
   const { seccompFilters, ...planned } = role === "files" ? fileServer! : expectedIdentity!;
-  const identity = role === "files" && started ? { ...planned, capabilities: [] } : planned;
+  const identity = role === "files" && started ? withoutGivenUp(planned) : planned;
   if (seccompFilters === undefined || role !== "waiter" && !started) return identity;
   const above = role === "waiter" && started ? 1 : 0;
   return { ...identity, seccompFilters: seccompFilters + above };
 }
 
+function withoutGivenUp(planned: ExpectedIdentity): ExpectedIdentity {
+  const capabilities = planned.capabilities.filter((it) => it !== GIVES_UP);
+  return { ...planned, capabilities, mayHaveLess: true };
+}
+
+/** Which user namespace a process is to be in that is not the container's own process's. */
+function namespaceOf(
+  { userNamespace, fileServerNamespace }: ContainerState,
+  role: Role,
+): ExpectedUserNamespace | undefined {
+  if (role === "files") return fileServerNamespace;
+  return role === "monitor" ? userNamespace : undefined;
+}
+
 /** The maps are a namespace's own, which a name of one that was just made says nothing of. */
 function differentUserNamespace(
-  { userNamespace }: ContainerState,
+  userNamespace: ExpectedUserNamespace | undefined,
   pid: number,
-  role: Role,
 ): string[] {
-  if (userNamespace === undefined || role !== "monitor") return [];
+  if (userNamespace === undefined) return [];
   const { name, owner } = userNamespace;
   const actual = readNamespaces(pid).user;
   const actualOwner = owner === undefined ? undefined : readNamespaceOwner(pid);
@@ -99,9 +124,10 @@ function differentUserNamespace(
 }
 
 /** A container of an older urunc has none written down. */
-function differentNamespaces({ namespaces }: ContainerState, pid: number, role: Role): string[] {
+function differentNamespaces(state: ContainerState, pid: number, role: Role): string[] {
+  const { namespaces } = state;
   if (namespaces === undefined) return [];
-  const own = ownNamespaces(namespaces, role);
+  const own = ownNamespaces(state, namespaces, role);
   const { container } = namespaces;
   // The runtime's are of interest only where there are any of its own.
   const runtime = own.length === 0 ? container : readNamespaces(Deno.pid);
@@ -109,10 +135,15 @@ function differentNamespaces({ namespaces }: ContainerState, pid: number, role: 
 }
 
 function ownNamespaces(
+  { fileServerNamespace }: ContainerState,
   { monitor }: NonNullable<ContainerState["namespaces"]>,
   role: Role,
 ): readonly OwnNamespace[] {
-  if (role === "files") return FILE_SERVER_NAMESPACES;
+  if (role === "files") {
+    return fileServerNamespace === undefined
+      ? FILE_SERVER_NAMESPACES
+      : [...FILE_SERVER_NAMESPACES, "user"];
+  }
   return role === "monitor" ? monitor : [];
 }
 

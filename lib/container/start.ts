@@ -24,7 +24,8 @@ import { START_BYTE } from "../launch/steps/exec.ts";
 import { runEveryHook } from "../hooks.ts";
 import { timed } from "../watch.ts";
 import { Stopwatch } from "./timeline.ts";
-import { readIdentity } from "../host/identity.ts";
+import { capabilityNumber } from "../config/capabilities.ts";
+import { GIVES_UP, readIdentity } from "../host/identity.ts";
 import { delay } from "../os/timer.ts";
 import { forceDelete } from "./delete.ts";
 import { killOpened, killProcess, openProcess } from "./kill.ts";
@@ -277,7 +278,7 @@ async function fileServerWithoutCapability(state: ContainerState): Promise<void>
     const pid = fileServerPid(state);
     if (pid === undefined || performance.now() > end) return;
     try {
-      if (readIdentity(pid).capPrm === 0n) return;
+      if ((readIdentity(pid).capPrm >> BigInt(capabilityNumber(GIVES_UP)!) & 1n) === 0n) return;
     } catch (error) {
       if (isGone(error)) return;
       throw error;

@@ -89,7 +89,7 @@ export interface ContainerState {
   /** Its network namespace was empty when it was created. */
   lacksNetwork?: boolean;
   hooks: { poststart: Hook[]; poststop: Hook[] };
-  /** Its uid and gid out of `ids.range`, which it has until it is deleted. */
+  /** The first of its ids out of `ids.range`, which it has until it is deleted. */
   hostId?: number;
   expectedIdentity?: ExpectedIdentity;
   /** What guest and monitor take up at most: the least that a limit may be changed to. */
@@ -106,6 +106,8 @@ export interface ContainerState {
   filesIdentity?: string;
   /** Who the file server is, a further process of a container whose guest sees files of the host. */
   fileServer?: ExpectedIdentity;
+  /** Of its own user namespace, when it is in one. */
+  fileServerNamespace?: ExpectedUserNamespace;
   namespaces?: {
     /** Those of the container: its process is in them. */
     container: Namespaces;
@@ -201,6 +203,7 @@ function readState(state: Fields): ContainerState {
     waiterIdentity: state.optional("waiterIdentity", plainText),
     filesIdentity: state.optional("filesIdentity", plainText),
     fileServer: state.optional("fileServer", readIdentity),
+    fileServerNamespace: state.optional("fileServerNamespace", readUserNamespace),
     namespaces: state.optional("namespaces", readNamespaces),
     userNamespace: state.optional("userNamespace", readUserNamespace),
     monitor: state.required("monitor", plainText),

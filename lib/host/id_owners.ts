@@ -47,18 +47,18 @@ export function otherOwner(
 const ENDED = /^State:\t[ZX][^]*^Threads:\t[01]$/m;
 
 /**
- * Whether any process has this uid, of its four; looked for in all of /proc. One that has ended does not
- * count, whether or not it was waited for.
+ * Whether any process has one of these uids, of its four; looked for in all of /proc. One that has ended does
+ * not count, whether or not it was waited for.
  *
  * @see proc_pid_status(5)
  */
-export function hasProcess(uid: number): boolean {
+export function hasProcess({ first, last }: IdRange): boolean {
   return [...Deno.readDirSync("/proc")].some(({ name }) => {
     if (!/^\d+$/.test(name)) return false;
     // ESRCH: it exits at this moment.
     const status = readIfThere(`/proc/${name}/status`, "ESRCH") ?? "";
     if (ENDED.test(status)) return false;
     const [, uids] = /^Uid:\t(.*)$/m.exec(status) ?? [];
-    return uids?.split("\t").map(Number).includes(uid) ?? false;
+    return uids?.split("\t").map(Number).some((uid) => first <= uid && uid <= last) ?? false;
   });
 }

@@ -70,3 +70,18 @@ function unescapeOctal(text: string): string {
 export function readMounts(): MountInfo[] {
   return parseMountInfo(Deno.readTextFileSync("/proc/self/mountinfo"));
 }
+
+/**
+ * The type of the file system that a file is in, as `overlay`.
+ *
+ * @returns undefined when no mount is of its device: btrfs has devices of its own for subvolumes
+ */
+export function fileSystemOf(path: string): string | undefined {
+  const { dev } = Deno.statSync(path);
+  return readMounts().find(({ device }) => deviceNumber(device) === dev)?.type;
+}
+
+/** dev_t of the kernel's system calls: new_encode_dev(), linux/kdev_t.h. */
+function deviceNumber({ major, minor }: MountInfo["device"]): number {
+  return (minor & 0xff) + major * 0x100 + (minor >>> 8) * 0x10_0000;
+}

@@ -58,8 +58,11 @@ export interface HostFacts {
   disks?: DiskFacts[];
   /** The container's root is a file system of its own on a block device, which the guest is to have. */
   rootDisk?: MountedDisk;
-  /** The container's root is shared with the guest as its own; whether its mount may only be read. */
-  sharedRoot?: { readOnly: boolean };
+  /**
+   * The container's root is shared with the guest as its own; whether its mount may only be read, and whether
+   * that has its owners mapped by the time it is shared, where they are to be.
+   */
+  sharedRoot?: { readOnly: boolean; isMapped?: true };
   /** Volumes that are shared with the guest, in config.json's order. */
   sharedMounts?: SharedMountFacts[];
   /** What serves them, where anything is shared. */

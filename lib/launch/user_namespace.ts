@@ -24,18 +24,23 @@ const ANSWER_BYTES = 512;
 
 /**
  * Makes a user namespace that nothing is in. A process of several threads, as this one is, cannot unshare
- * one: a program does it. In it no process may change its groups.
+ * one: a program does it.
  *
  * @param programs of `makePrograms`
+ * @param setsGroups whether processes in it may change their groups
  * @returns a descriptor of it
  * @throws LinuxError; Error with what the program says
  */
-export function makeUserNamespace(programs: number, { uids, gids }: IdMaps): number {
+export function makeUserNamespace(
+  programs: number,
+  { uids, gids }: IdMaps,
+  setsGroups = false,
+): number {
   const [ours, child] = startMaker(programs);
   try {
     const directory = `/proc/${pidFrom(ours)}`;
     // The first: it may not be written any more when gid_map was (user_namespaces(7)).
-    Deno.writeTextFileSync(`${directory}/setgroups`, "deny");
+    if (!setsGroups) Deno.writeTextFileSync(`${directory}/setgroups`, "deny");
     Deno.writeTextFileSync(`${directory}/gid_map`, idMapText(gids));
     Deno.writeTextFileSync(`${directory}/uid_map`, idMapText(uids));
     return open(`${directory}/ns/user`, O_RDONLY | O_CLOEXEC);

@@ -1,7 +1,8 @@
 import type { FileServerFacts } from "../inspect/types.ts";
-import type { ExpectedIdentity } from "../host/identity.ts";
+import { capabilityNumber } from "../config/capabilities.ts";
+import { type ExpectedIdentity, GIVES_UP } from "../host/identity.ts";
 import { FILE_SERVER_NAMESPACES } from "../host/namespaces.ts";
-import type { User } from "../oci/types.ts";
+import type { IdMaps, User } from "../oci/types.ts";
 import { groupsOf } from "./credentials.ts";
 import { Tree } from "./root.ts";
 import { FILE_SERVER_FILTER } from "./seccomp.ts";
@@ -32,12 +33,28 @@ const ALL_IDS = 2 ** 32 - 1;
  */
 export const FILE_SERVER_THREADS = 3;
 
-/** What virtiofsd takes of its own as uid 0 (virtiofsd --help, --modcaps: it has its own words for them). */
-const MODIFIED_CAPABILITIES = "chown:dac_override:fowner:fsetid:setgid:setuid:mknod:setfcap";
+/** What virtiofsd takes of its own as uid 0 (virtiofsd --help, --modcaps). */
+const TAKEN = [
+  ...["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_SETGID", "CAP_SETUID"],
+  ...["CAP_MKNOD", "CAP_SETFCAP"],
+];
 
 /** Numbers of its descriptors. */
 const SOCKET_FD = 3;
 const FILTER_FD = 4;
+const NAMESPACE_FD = 5;
+
+/** Name of the descriptor of its user namespace. */
+const FILES_NAMESPACE = "filesNamespace";
+
+/** Who it is in its user namespace. */
+const ROOT: User = { uid: 0, gid: 0, additionalGids: [] };
+
+/**
+ * What root in a user namespace is root over its files with, and acts as their users with. It makes no
+ * device nodes and no capabilities of files.
+ */
+const OVER_FILES = TAKEN.slice(0, -2);
 
 /** Input for planning the file server. */
 export interface FileServerInput {
@@ -48,6 +65,8 @@ export interface FileServerInput {
    * monitor is one of its own (`ids.mode`), to whom nothing that the container names belongs.
    */
   user: User;
+  /** In place of that: it is root in a user namespace with these ids, and the owners of files are mapped. */
+  maps?: IdMaps;
   /** The container's root, on the host. */
   rootfs: string;
   /** Where its root is mounted, in its own mount namespace only. */
@@ -60,8 +79,8 @@ export interface FileServerInput {
  * Steps that start the file server of a guest that sees files of the host. They come before those for the
  * monitor's root, with all privileges and the host's tree still there. The order matters:
  *
- * 1. the container's namespaces are held before others are made, for they cannot be named from the server's
- *    root;
+ * 1. its user namespace is made where the maker's pid is known in /proc; the container's namespaces are held
+ *    before others are made, for they cannot be named from the server's root;
  * 2. in its mount namespace a root is made: its program and libraries, and what is shared, each mount with
  *    its flags before it can be reached. Nothing is ever mounted inside what is shared (CVE-2021-30465,
  *    CVE-2024-45310): the guest puts volumes into their places;
@@ -80,6 +99,7 @@ export function planFileServer(input: FileServerInput): Step[] {
   tree.bind(server.binary, "file");
   tree.bindLibraries(server.libraries);
   return [
+    ...namespaceSteps(input.maps),
     { step: "holdNamespaces", namespaces },
     { step: "enterMonitorNamespaces", namespaces },
     // The caller's would remove permissions: only root could enter the directories.
@@ -101,6 +121,7 @@ export function planFileServer(input: FileServerInput): Step[] {
       fds: [
         { name: "fileServer", fd: SOCKET_FD },
         ...(input.filtered ? [{ name: FILE_SERVER_FILTER, fd: FILTER_FD }] : []),
+        ...(input.maps ? [{ name: FILES_NAMESPACE, fd: NAMESPACE_FD }] : []),
       ],
     },
     { step: "leaveMonitorNamespaces" },
@@ -108,20 +129,23 @@ export function planFileServer(input: FileServerInput): Step[] {
 }
 
 /**
- * What is proven of it: it has no capability, also where the operator lets the monitor keep some. As uid 0 it sets
- * its capabilities by itself, to none, and does not start unless it may: it waits with the one for that.
+ * What is proven of it: it has no capability over the host, also where the operator lets the monitor keep some.
+ * In a user namespace of its own it has those over files. As uid 0 it sets its capabilities by itself, to none or
+ * to these, and does not start unless it may: it waits with the one for that.
  */
 export function fileServerIdentity(
-  { user, filtered, seccompFilters = 0 }: Pick<FileServerInput, "user" | "filtered"> & {
-    /** Those that the creator is in, and so all that it starts; 0 when not given. */
-    seccompFilters?: number;
-  },
+  { user, maps, filtered, seccompFilters = 0 }:
+    & Pick<FileServerInput, "user" | "maps" | "filtered">
+    & {
+      /** Those that the creator is in, and so all that it starts; 0 when not given. */
+      seccompFilters?: number;
+    },
 ): ExpectedIdentity {
   return {
-    uid: user.uid,
-    gid: user.gid,
-    groups: serverGroups(user),
-    capabilities: user.uid === 0 ? ["CAP_SETPCAP"] : [],
+    ...(maps === undefined
+      ? { uid: user.uid, gid: user.gid, groups: serverGroups(user) }
+      : { uid: maps.uids[0]!.hostID, gid: maps.gids[0]!.hostID, groups: [] }),
+    capabilities: capabilitiesOf({ user, maps }),
     noNewPrivileges: true,
     ...(filtered ? { seccompFilters: seccompFilters + 1 } : {}),
   };
@@ -135,13 +159,39 @@ export function serverGroups(user: User): number[] {
   return user.uid === 0 ? [] : groupsOf(user);
 }
 
+/** Until it has started; the one of uid 0 that it then gives up is for giving up. */
+function capabilitiesOf({ user, maps }: Pick<FileServerInput, "user" | "maps">): string[] {
+  if (maps !== undefined) return [...OVER_FILES, GIVES_UP];
+  return user.uid === 0 ? [GIVES_UP] : [];
+}
+
+/** What virtiofsd is not to take, in its own words. */
+function refused(taken: readonly string[]): string {
+  return TAKEN.filter((name) => !taken.includes(name))
+    .map((name) => `-${name.slice("CAP_".length).toLowerCase()}`).join(":");
+}
+
+/** Its process changes its groups to those of a guest's process, for what that makes. */
+function namespaceSteps(maps: IdMaps | undefined): Step[] {
+  if (maps === undefined) return [];
+  const { uids, gids } = maps;
+  return [{
+    step: "makeUserNamespace",
+    name: FILES_NAMESPACE,
+    uidMappings: uids,
+    gidMappings: gids,
+    setsGroups: true,
+  }];
+}
+
 /** ENOSYS: the kernel has no keyrings, so none can leak. */
 function keyringSteps(isNew: boolean): Step[] {
   return isNew ? [{ step: "newSessionKeyring", tolerate: ["ENOSYS"] }] : [];
 }
 
-function sharedSteps({ shared, rootfs }: FileServerInput): Step[] {
+function sharedSteps({ shared, rootfs, maps }: FileServerInput): Step[] {
   const { root, volumes } = shared;
+  const mapped = maps === undefined ? {} : { userNamespace: FILES_NAMESPACE };
   return [
     ...(root === undefined ? [] : [
       {
@@ -152,14 +202,19 @@ function sharedSteps({ shared, rootfs }: FileServerInput): Step[] {
         readOnly: root.readOnly,
         // What the engine mounted below it is a volume, which the guest has in its place.
         recursive: false,
+        ...(root.isMapped ? {} : mapped),
       } as const,
     ]),
     ...(volumes.length === 0 ? [] : [{ step: "mkdir", path: `${SHARED}/v`, mode: 0o755 } as const]),
-    ...volumes.flatMap(volumeSteps),
+    ...volumes.flatMap((volume, position) => volumeSteps(volume, position, mapped)),
   ];
 }
 
-function volumeSteps(volume: SharedVolume, position: number): Step[] {
+function volumeSteps(
+  volume: SharedVolume,
+  position: number,
+  mapped: { userNamespace?: string },
+): Step[] {
   const { source, isFile, readOnly, options } = volume;
   const bound: Step = {
     step: "bindShared",
@@ -168,6 +223,7 @@ function volumeSteps(volume: SharedVolume, position: number): Step[] {
     kind: isFile ? "file" : "directory",
     readOnly,
     recursive: options.includes("rbind"),
+    ...mapped,
   };
   return isFile
     ? [{ step: "mkdir", path: `${SHARED}/v/${position}`, mode: 0o755 }, bound]
@@ -175,15 +231,18 @@ function volumeSteps(volume: SharedVolume, position: number): Step[] {
 }
 
 /** Of its process until it executes the server, and of the server: lib/build/waiter/waiter.c, virtiofsd --help. */
-function argumentsOf({ server, user, filtered }: FileServerInput): string[] {
-  const { uid, gid } = user;
+function argumentsOf({ server, user, maps, filtered }: FileServerInput): string[] {
+  const own = maps === undefined ? user : ROOT;
+  const { uid, gid } = own;
   return [
     FILE_SERVER,
     `uid=${uid}`,
     `gid=${gid}`,
-    ...serverGroups(user).map((group) => `group=${group}`),
+    ...serverGroups(own).map((group) => `group=${group}`),
     `files=${OPEN_FILES}`,
     ...(filtered ? [`filter=${FILTER_FD}`] : []),
+    ...(maps === undefined ? [] : [`user=${NAMESPACE_FD}`]),
+    ...capabilitiesOf({ user, maps }).map((name) => `capability=${capabilityNumber(name)}`),
     "--",
     server.binary,
     `--fd=${SOCKET_FD}`,
@@ -200,10 +259,14 @@ function argumentsOf({ server, user, filtered }: FileServerInput): string[] {
     "--xattr",
     // Or the guest's kernel would ask for the latter before each write (fs/fuse/inode.c, SB_NOSEC).
     "--killpriv-v2",
-    // Whatever id of the guest makes a file or is given one: it is this user's.
-    `--translate-uid=squash-guest:0:${uid}:${ALL_IDS}`,
-    `--translate-gid=squash-guest:0:${gid}:${ALL_IDS}`,
-    ...(uid === 0 ? [`--modcaps=-${MODIFIED_CAPABILITIES.replaceAll(":", ":-")}`] : []),
+    ...(maps === undefined
+      // Whatever id of the guest makes a file or is given one: it is this user's.
+      ? [
+        `--translate-uid=squash-guest:0:${uid}:${ALL_IDS}`,
+        `--translate-gid=squash-guest:0:${gid}:${ALL_IDS}`,
+      ]
+      : []),
+    ...(uid === 0 ? [`--modcaps=${refused(maps === undefined ? [] : OVER_FILES)}`] : []),
     "--log-level=error",
   ];
 }

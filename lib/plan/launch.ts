@@ -9,7 +9,7 @@ import { guestArguments } from "../oci/init_program.ts";
 import { requireNoAgent } from "../oci/validate.ts";
 import { hasUserNamespace } from "../oci/id_mappings.ts";
 import { lowestMemoryLimit } from "../oci/memory_limits.ts";
-import type { Spec, User } from "../oci/types.ts";
+import type { IdMaps, Spec, User } from "../oci/types.ts";
 import { parseNameservers } from "../guest/families/nameservers.ts";
 import type { Guest } from "../guest/families/types.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
@@ -96,6 +96,8 @@ export interface LaunchInput {
   guestUser: User;
   /** Whose rights decide over the files of the host that config.json names. */
   filesUser: User;
+  /** Whom files belong to that are shared with the guest, where these are not that user's. */
+  fileMaps?: IdMaps;
   unikernel: UnikernelConfig;
   guest: Guest;
   monitor: Monitor;
@@ -140,6 +142,8 @@ export interface Launch {
   userNamespace?: PlannedUserNamespace;
   /** Who the file server is, if there is one. */
   fileServer?: ExpectedIdentity;
+  /** Of its user namespace, if it is in one of its own. */
+  fileMaps?: IdMaps;
   /** What guest and monitor use at most. */
   memoryBytes: number;
   /** The guest's virtual processors. */
@@ -250,6 +254,7 @@ export function planLaunch(given: LaunchInput): Launch {
     agent: channel,
     dns,
     files: shared !== undefined,
+    mapsOwners: input.fileMaps !== undefined,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
   const ownPid = makesPidNamespace(spec, userNamespace);
@@ -296,6 +301,7 @@ export function planLaunch(given: LaunchInput): Launch {
       shared,
       server: facts.fileServer!,
       user: input.filesUser,
+      maps: input.fileMaps,
       newKeyring: input.newKeyring,
       filtered: filters !== undefined,
     })),
@@ -411,9 +417,11 @@ export function planLaunch(given: LaunchInput): Launch {
     ...(shared === undefined ? {} : {
       fileServer: fileServerIdentity({
         user: input.filesUser,
+        maps: input.fileMaps,
         filtered: filters !== undefined,
         seccompFilters: facts.seccompFilters,
       }),
+      fileMaps: input.fileMaps,
     }),
     memoryBytes: neededMemoryBytes(memoryInput(input, { accelerator, initrdProcess })),
     stop,
@@ -668,7 +676,8 @@ function mountPointSteps(input: LaunchInput): Step[] {
     ...(spec.hostname ? ["/etc/hostname"] : []),
   ];
   const { mounts, cwd } = agent;
-  return planMountPoints({ shared, rootfs: paths.rootfs, mounts, files, cwd });
+  const owner = input.fileMaps?.uids[0]?.hostID;
+  return planMountPoints({ shared, rootfs: paths.rootfs, mounts, files, cwd, owner });
 }
 
 /** Whether the guest has an agent, and why. */

@@ -20,6 +20,8 @@ export interface FiltersInput {
   dns: boolean;
   /** The guest sees files of the host. */
   files: boolean;
+  /** Their owners are those that the guest says. */
+  mapsOwners: boolean;
 }
 
 /** The filters of one container. */
@@ -36,7 +38,7 @@ export interface Filters {
 
 /** @returns undefined when the operator wants none */
 export function planFilters(input: FiltersInput): Filters | undefined {
-  const { monitor, configuration, accelerator, namedTap, agent, dns, files } = input;
+  const { monitor, configuration, accelerator, namedTap, agent, dns, files, mapsOwners } = input;
   const mode = configuration.seccomp;
   if (mode === "off") return undefined;
   const vsock: Feature[] = agent === "vsock" ? ["vsock"] : [];
@@ -57,7 +59,12 @@ export function planFilters(input: FiltersInput): Filters | undefined {
     waiter: { tables: ["waiter"], features: own, mode, allowed: [] },
     monitor: { tables: [tableName(monitor.name)], features, mode, allowed },
     ...(files && {
-      fileServer: { tables: ["virtiofsd"], features: [], mode, allowed: [] } as CallFilter,
+      fileServer: {
+        tables: ["virtiofsd"],
+        features: mapsOwners ? ["owners"] : [],
+        mode,
+        allowed: [],
+      } as CallFilter,
     }),
   };
 }

@@ -14,7 +14,7 @@ import type { MountPoint, Step } from "./types.ts";
  */
 export interface SharedFiles {
   /** Whether the container's root is the guest's. */
-  root?: { readOnly: boolean };
+  root?: { readOnly: boolean; isMapped?: true };
   /** In config.json's order; a volume's position is the number of its directory in `v/`. */
   volumes: SharedVolume[];
 }
@@ -66,7 +66,7 @@ export function planSharedFiles(input: SharedFilesInput): SharedFiles | undefine
   return {
     ...(sharedRoot === undefined
       ? {}
-      : { root: { readOnly: sharedRoot.readOnly || spec.root.readonly } }),
+      : { root: { ...sharedRoot, readOnly: sharedRoot.readOnly || spec.root.readonly } }),
     volumes: sharedMounts.map((facts) => {
       const { source, destination, options } = spec.mounts[facts.index]!;
       return {
@@ -155,6 +155,8 @@ export interface MountPointsInput {
   /** Files that the agent puts over those of the root. */
   files: readonly string[];
   cwd: string;
+  /** Root's id on the host where owners are mapped. */
+  owner?: number;
 }
 
 /**
@@ -162,7 +164,7 @@ export interface MountPointsInput {
  * read is left as it is, and where a place is in the guest's memory the agent makes it.
  */
 export function planMountPoints(input: MountPointsInput): Step[] {
-  const { shared, rootfs, mounts, files, cwd } = input;
+  const { shared, rootfs, mounts, files, cwd, owner } = input;
   const targets = new Map<string, MountPoint[]>();
   const places = mounts.map((it) => ({ path: it.target, isFile: isSharedFile(it) }));
   const others = files.map((path) => ({ path, isFile: true }));
@@ -184,6 +186,7 @@ export function planMountPoints(input: MountPointsInput): Step[] {
     step: "makeMountPoints",
     tree,
     targets: its,
+    ...(tree === rootfs && shared.root?.isMapped ? { owner } : {}),
     // It could not be written to all the same: then the agent says what is missing.
     tolerate: ["EROFS"],
   }));

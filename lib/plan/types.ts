@@ -138,8 +138,11 @@ export type StepBody =
     modules?: { path: string; maximumBytes: number };
     image?: { path: string; maximumBytes: number };
   }
-  /** Makes those that are missing, with the directories above, in a tree of the host that a guest shares. */
-  | { step: "makeMountPoints"; tree: string; targets: MountPoint[] }
+  /**
+   * Makes those that are missing, with the directories above, in a tree of the host that a guest shares; whose
+   * owners are mapped, as `owner`, who is root there.
+   */
+  | { step: "makeMountPoints"; tree: string; targets: MountPoint[]; owner?: number }
   /** Writes a file that only the monitor's user may read. */
   | { step: "writeFile"; path: string; uid: number; gid: number; content: string }
   /** A named pipe for the monitor's log, whose other end is the container's process's: `watch`. */
@@ -242,8 +245,17 @@ export type StepBody =
   | { step: "filterCalls"; filter: CallFilter }
   /** Makes the program of the container's process and of the monitor's, until its exec (lib/build/waiter). */
   | { step: "openWaiter" }
-  /** Makes a user namespace that nothing is in, and opens it as `user`; needs /proc, so before the pivot. */
-  | { step: "makeUserNamespace"; uidMappings: IdMapping[]; gidMappings: IdMapping[] }
+  /**
+   * Makes a user namespace that nothing is in, and opens it, as `user` without a name; needs /proc, so before
+   * the pivot. With `setsGroups` processes in it may change their groups.
+   */
+  | {
+    step: "makeUserNamespace";
+    name?: string;
+    uidMappings: IdMapping[];
+    gidMappings: IdMapping[];
+    setsGroups?: true;
+  }
   /** Opens one that is there. */
   | { step: "openUserNamespace"; path: string }
   /** Opens a file with a filter's program, that the process which installs it reads. */
@@ -259,7 +271,8 @@ export type StepBody =
   | { step: "startMonitor"; argv: string[]; fds: InheritedFd[]; entersUserNamespace?: true }
   /**
    * Binds a file or directory of the host, and with `recursive` what is mounted below it, that a file server
-   * shares: nosuid, nodev, noexec, and read-only where it is asked.
+   * shares: nosuid, nodev, noexec, and read-only where it is asked. Its owners are mapped by a user namespace
+   * that `makeUserNamespace` has opened, where one is named.
    */
   | {
     step: "bindShared";
@@ -268,6 +281,7 @@ export type StepBody =
     kind: "directory" | "file";
     readOnly: boolean;
     recursive: boolean;
+    userNamespace?: string;
   }
   /** A connection to a file server, `files`, and the socket that the server takes it from, `fileServer`. */
   | { step: "connectFileServer" }

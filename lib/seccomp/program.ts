@@ -43,7 +43,7 @@ interface Range {
  * number out when a filter is installed, to remember those that it always allows (seccomp_cache_prepare(),
  * kernel/seccomp.c).
  *
- * @param omitted names of calls that are not made and return 0
+ * @param omitted names of calls that are not made and return 0, where no rule is about them
  * @returns struct sock_filter, one after the other
  * @throws {TypeError} when a rule is about a call that there is not
  * @see seccomp(2)
@@ -58,10 +58,10 @@ export function filterProgram(
   for (const number of callNumbers().values()) codes.set(number, results.refused);
   for (const name of FATAL_CALLS) codes.set(callNumber(name), results.fatal);
   for (const name of ABSENT_CALLS) codes.set(callNumber(name), results.absent);
+  for (const name of omitted) codes.set(callNumber(name), results.omitted);
   for (const [name, clauses] of rules) {
     codes.set(callNumber(name), oneOf(clauses, results.allowed, results.refused));
   }
-  for (const name of omitted) codes.set(callNumber(name), results.omitted);
   const byNumber = [
     loadWord(NUMBER),
     ...search([...ranges(codes, results.unknown), {

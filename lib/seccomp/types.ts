@@ -23,7 +23,9 @@ export type Feature =
   /** The guest's agent makes connections of vsock, which the monitor makes to sockets of its root. */
   | "vsock"
   /** The guest sees files of the host, which another process serves. */
-  | "files";
+  | "files"
+  /** What serves them acts as any of the guest's users. */
+  | "owners";
 
 /** System calls that are allowed for one reason. */
 export interface CallGroup {
@@ -34,7 +36,7 @@ export interface CallGroup {
   where?: readonly Condition[];
   /** Only for containers with this feature. */
   when?: Feature;
-  /** They are not made, in every mode, and return 0 as if they were. */
+  /** They are not made, in every mode, and return 0 as if they were, unless another group allows them. */
   omitted?: true;
 }
 

@@ -24,6 +24,10 @@ import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { withoutBinary } from "../support/without.ts";
 
+/** Ids of this run alone. */
+const FIRST = 1_600_000_000 + 100_000 * (Deno.pid % 4_000);
+const OWNERS = `[ids]\nrange = "${FIRST}-${FIRST + 65535}"\n[guests.linux]\nfile_access = "userns"`;
+
 const USERS = [1000, 0].map((id) => ({ uid: id, gid: id }));
 
 /** Its procfs can be read. */
@@ -81,9 +85,30 @@ for (const user of USERS) {
   );
 }
 
+/** What it is to be able to: it acts as any of the guest's users, whose ids its namespace has. */
+const AS_OTHERS = [
+  ...["set_uid", "set_real_uids", "set_gid", "set_real_gids", "set_groups"],
+  "set_file_system_uid",
+];
+
+testIf("hostile file server: root of a user namespace is root over files, and nothing else", {
+  needs: FILE_SERVER_NEEDS,
+}, async () => {
+  const user = USERS[1]!;
+  const filtered = [...FATAL, ...AS_OTHERS].join(" ");
+  const output = await attack(`attack-but ${filtered}`, { user, configuration: OWNERS });
+  assert.deepEqual(doneIn(output), []);
+  const configuration = `seccomp = "off"\n${OWNERS}`;
+  const all = await attack(`attack-but ${AS_OTHERS.join(" ")}`, { user, configuration });
+  const done = doneIn(all, true).filter((it) => !LEFT_TO_A_FILTER.includes(it));
+  assert.deepEqual(done, ["own_shared", "own_shared_file"]);
+});
+
 interface Step {
   /** As tests/support/without_main.ts names it. */
   step: string;
+  /** The owners of its files are mapped, and it is in a user namespace. */
+  owners?: true;
   /** What create or start fails with. */
   fails?: RegExp;
   /** Whether a report shows that the step was done. */
@@ -123,6 +148,13 @@ const STEPS: Step[] = [
   { step: "gid", fails: /files: real gid is 0, planned was 1000/ },
   { step: "group", fails: /files: supplementary groups is \[0\], planned was \[7\]/ },
   { step: "filter", fails: /files: seccomp mode is 0, planned was 2/ },
+  { step: "user", owners: true, fails: /files: real uid is 0, planned was \d{10}/ },
+  {
+    step: "capability",
+    owners: true,
+    fails: /files: permitted capability set is 00000000002000db/,
+  },
+  { step: "maps", owners: true, fails: /files: mapping of uids is 0:\d{10}:65536, planned was/ },
 ];
 
 testIf("hostile file server: each step of its start is needed, and its lack is noticed", {
@@ -135,21 +167,25 @@ testIf("hostile file server: each step of its start is needed, and its lack is n
   for (const { step, done } of STEPS) {
     if (done) assert.ok(typeof whole !== "string" && done(whole), `${step} is done: ${whole}`);
   }
-  for (const { step, done, fails } of STEPS) {
-    const result = await reported(binary, `files.${step}`);
+  for (const { step, owners, done, fails } of STEPS) {
+    const result = await reported(binary, `files.${step}`, owners && OWNERS);
     if (fails) assert.match(typeof result === "string" ? result : "it was started", fails, step);
     else assert.ok(typeof result !== "string" && !done!(result), `${step}: ${result}`);
   }
 });
 
 /** The report, or the error. */
-async function reported(binary: string, without: string | undefined): Promise<Report | string> {
+async function reported(
+  binary: string,
+  without: string | undefined,
+  owners = "",
+): Promise<Report | string> {
   await using scope = new Scope();
   const { container, create, outputWith } = await hostileServer(scope, "report; idle", {
     binary,
     user: { uid: SERVER_USER, gid: SERVER_USER, additionalGids: [7] },
     // The double's report takes calls that a file server has not.
-    configuration: /filter/.test(without ?? "") ? "" : 'seccomp = "off"',
+    configuration: /filter/.test(without ?? "") ? owners : `seccomp = "off"\n${owners}`,
   });
   const env: Record<string, string> = without === undefined ? {} : { URUNC_WITHOUT: without };
   const created = await create({ wrapper: CARELESS, env });

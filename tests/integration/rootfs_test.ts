@@ -263,7 +263,7 @@ testIf(
       uids: [{ containerID: 0, hostID: 1_700_000_000, size: 65536 }],
       gids: [{ containerID: 0, hostID: 1_700_100_000, size: 65536 }],
     };
-    withMappedLayers(options, maps, layers, (mapped) => {
+    withMappedLayers(options, { maps }, layers, (mapped) => {
       assert.deepEqual(mapped, [`lowerdir=${layers}/0:${layers}/1`]);
       const mounted = optionsBelow(layers);
       assert.deepEqual(mounted.map(([path]) => path), [`${layers}/0`, `${layers}/1`]);

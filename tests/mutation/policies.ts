@@ -53,8 +53,8 @@ export const POLICY_GUARDS: Record<string, Patch> = {
   },
   "ids.range": {
     file: "lib/container/host_ids.ts",
-    replace: "if (isHeld) taken.add(id);",
-    by: "if (false) taken.add(id);",
+    replace: "(isHeld ? taken : left).push(ids);",
+    by: "left.push(ids);",
     test: "tests/unit/container/host_ids_test.ts",
   },
   "guests.undescribed": {

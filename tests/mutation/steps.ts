@@ -127,4 +127,7 @@ export const FILE_SERVER_GUARDS: Record<string, Guard> = {
   "files.gid": hostileServer,
   "files.group": hostileServer,
   "files.filter": hostileServer,
+  "files.user": hostileServer,
+  "files.capability": hostileServer,
+  "files.maps": hostileServer,
 };

@@ -38,6 +38,20 @@ function partsOfServer(): typeof PARTS {
     "files.gid": of((word) => word.replace(/^gid=.*/, "gid=0")),
     "files.group": of((word) => word.replace(/^group=.*/, "group=0")),
     "files.filter": without(/^filter=/),
+    "files.user": without(/^user=/),
+    // CAP_SYS_ADMIN
+    "files.capability": of((word) => word.replace(/^capability=8$/, "capability=21")),
+    "files.maps": (step) =>
+      step.step === "makeUserNamespace" && step.name !== undefined ? withOtherMaps(step) : step,
+  };
+}
+
+function withOtherMaps(step: Extract<Step, { step: "makeUserNamespace" }>): Step {
+  const { uidMappings: [uids], gidMappings: [gids] } = step;
+  return {
+    ...step,
+    uidMappings: [{ ...uids!, hostID: uids!.hostID + 1 }],
+    gidMappings: [{ ...gids!, hostID: gids!.hostID + 1 }],
   };
 }
 
@@ -51,15 +65,7 @@ const PARTS: Readonly<Record<string, (step: Step) => Step>> = {
   },
   ...partsOfServer(),
   /** The namespace is made, with other ids of the host. */
-  userMappings(step) {
-    if (step.step !== "makeUserNamespace") return step;
-    const { uidMappings: [uids], gidMappings: [gids] } = step;
-    return {
-      ...step,
-      uidMappings: [{ ...uids!, hostID: uids!.hostID + 1 }],
-      gidMappings: [{ ...gids!, hostID: gids!.hostID + 1 }],
-    };
-  },
+  userMappings: (step) => step.step === "makeUserNamespace" ? withOtherMaps(step) : step,
 };
 
 /** The file server's steps are those up to the one that returns from its namespaces. */

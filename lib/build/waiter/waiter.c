@@ -33,6 +33,8 @@
  *   uid=N gid=N  who it becomes
  *   group=N      a supplementary group; it has no others
  *   files=N      its RLIMIT_NOFILE
+ *   user=FD      a user namespace that it enters: the ids are that one's, and so are the capabilities
+ *   capability=N one that it keeps, in every set; it has no others
  *   filter=FD    as the monitor's
  *
  * Then it waits for its standard files, as the monitor's process does, and executes the program.
@@ -124,9 +126,8 @@
 #define MOST_INSTRUCTIONS 4096
 /* _LINUX_CAPABILITY_VERSION_3, linux/capability.h: two words for each set. */
 #define CAPABILITY_VERSION 0x20080522
-/* CAP_SETPCAP, linux/capability.h. */
-#define SETPCAP 8
-#define NONE -1
+/* Bits of a set, of which the kernel knows the first. */
+#define MOST_CAPABILITIES 64
 /*
  * Owns the user namespaces: the highest uid, which nobody has. Those of `ids.range` end far below, and
  * (uid_t)-1 is none. lib/host/id_maps.ts has it, too.
@@ -896,24 +897,34 @@ static _Noreturn void execute(int connection, char **word) {
 }
 
 /*
- * A program of uid 0 would have those of the bounding set again (capabilities(7)). Of all capabilities at most
- * one is kept: NONE is none. Returns an errno.
+ * But those that are kept: bit N is capability N. A program of uid 0 would have those of the bounding set again
+ * (capabilities(7)). Returns an errno.
  */
-static int drop_bounding_set(int kept) {
-  for (int number = 0; number == kept || prctl(PR_CAPBSET_DROP, number) == 0; number++) continue;
-  return errno == EINVAL ? 0 : errno;
+static int limit_bounding_set(uint64_t kept) {
+  for (int number = 0; number < MOST_CAPABILITIES; number++) {
+    if (kept >> number & 1) continue;
+    if (prctl(PR_CAPBSET_DROP, number) < 0) return errno == EINVAL ? 0 : errno;
+  }
+  return 0;
 }
 
-static int clear_capabilities(void) {
+/* In all sets, as all that is proven. Returns an errno. */
+static int limit_capabilities(uint64_t kept) {
   struct { unsigned version; int pid; } self = {CAPABILITY_VERSION, 0};
-  struct { unsigned effective, permitted, inheritable; } none[2] = {0};
-  return syscall(SYS_capset, &self, none) < 0 ? errno : 0;
+  unsigned low = kept, high = kept >> 32;
+  struct { unsigned effective, permitted, inheritable; } sets[2] = {{low, low, low}, {high, high, high}};
+  if (syscall(SYS_capset, &self, sets) < 0) return errno;
+  for (int number = 0; number < MOST_CAPABILITIES; number++) {
+    if (!(kept >> number & 1)) continue;
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) < 0) return errno;
+  }
+  return 0;
 }
 
 /* Gives up what entering a user namespace brings: every capability there is in it. Returns an errno. */
 static int drop_capabilities(void) {
-  int error = drop_bounding_set(NONE);
-  return error ? error : clear_capabilities();
+  int error = limit_bounding_set(0);
+  return error ? error : limit_capabilities(0);
 }
 
 /* The other end of the connection would wait for good for what the process before this one did not write. */
@@ -1011,8 +1022,10 @@ static _Noreturn void become_monitor(char **word) {
 static struct {
   rlim_t uid, gid, files;
   unsigned groups[MOST_GROUPS];
-  int count;
-} server = {.uid = RLIM_INFINITY, .gid = RLIM_INFINITY, .files = RLIM_INFINITY};
+  int count, user;
+  /* Bit N is capability N. */
+  uint64_t kept;
+} server = {.uid = RLIM_INFINITY, .gid = RLIM_INFINITY, .files = RLIM_INFINITY, .user = -1};
 
 static int sized(const char *word, const char *name, rlim_t *value) {
   size_t length = strlen(name);
@@ -1022,6 +1035,12 @@ static int sized(const char *word, const char *name, rlim_t *value) {
 
 static int server_word(const char *word) {
   rlim_t group;
+  int capability;
+  if (valued(word, "user=", 3, 1 << 20, &server.user)) return 1;
+  if (valued(word, "capability=", 0, MOST_CAPABILITIES - 1, &capability)) {
+    server.kept |= 1ULL << capability;
+    return 1;
+  }
   if (sized(word, "uid=", &server.uid) || sized(word, "gid=", &server.gid)) return 1;
   if (sized(word, "files=", &server.files)) return 1;
   if (valued(word, "filter=", 3, 1 << 20, &options.filter)) return 1;
@@ -1045,32 +1064,25 @@ static int limit_server(void) {
 }
 
 /*
- * virtiofsd as uid 0 sets its capabilities by itself, to none (--modcaps), and ends when it may not. It does so
- * before it accepts the monitor's connection. In all sets, as all that is proven. Returns an errno.
- */
-static int keep_setpcap(void) {
-  struct { unsigned version; int pid; } self = {CAPABILITY_VERSION, 0};
-  struct { unsigned effective, permitted, inheritable; } sets[2] = {{1 << SETPCAP, 1 << SETPCAP, 1 << SETPCAP}};
-  if (syscall(SYS_capset, &self, sets) < 0) return errno;
-  return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, SETPCAP, 0, 0) < 0 ? errno : 0;
-}
-
-/*
  * Root's, until here. In this order: the program finds its own descriptors in a procfs of its PID namespace,
- * read-only, for uid 0 could set the kernel up by it without a capability. Limits are raised, and the
- * bounding set is dropped, by capabilities that the change of the uid takes away; groups and gid can be
- * changed as root only. With uid 0 only the last but one takes the capabilities. Returns an errno.
+ * read-only, for uid 0 could set the kernel up by it without a capability. Limits are raised by a capability
+ * over the host. A user namespace brings every capability over what is its own, and a full bounding set: that
+ * is limited after it, by one that the change of the uid takes away; groups and gid can be changed as root only.
+ * With uid 0 only the last but one takes the capabilities. Returns an errno.
  */
 static int give_up_root(void) {
   if (server.uid == RLIM_INFINITY || server.gid == RLIM_INFINITY || server.files == RLIM_INFINITY) return EINVAL;
   if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, 0) < 0) return errno;
   int error = limit_server();
-  if (!error) error = drop_bounding_set(server.uid == 0 ? SETPCAP : NONE);
+  if (error) return error;
+  if (server.user >= 0 && setns(server.user, CLONE_NEWUSER) < 0) return errno;
+  release(&server.user);
+  error = limit_bounding_set(server.kept);
   if (error) return error;
   if (syscall(SYS_setgroups, server.count, server.groups) < 0) return errno;
   if (syscall(SYS_setresgid, server.gid, server.gid, server.gid) < 0) return errno;
   if (syscall(SYS_setresuid, server.uid, server.uid, server.uid) < 0) return errno;
-  error = server.uid == 0 ? keep_setpcap() : clear_capabilities();
+  error = limit_capabilities(server.kept);
   if (error) return error;
   return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : 0;
 }

@@ -9,6 +9,7 @@ import {
   fstat,
   LinuxError,
   listen,
+  MOUNT_ATTR_IDMAP,
   MOUNT_ATTR_NODEV,
   MOUNT_ATTR_NOEXEC,
   MOUNT_ATTR_NOSUID,
@@ -29,6 +30,7 @@ import {
   unlinkat,
 } from "../../../ffi/linux.ts";
 import { openNamed } from "../../host/named.ts";
+import { isCode } from "../../os/os_error.ts";
 import { openedBy, type StepHandlers } from "../context.ts";
 import { startProgram } from "./monitor.ts";
 import { attach } from "./root.ts";
@@ -47,13 +49,15 @@ const SOCKET = "/socket";
 export const FILE_SERVER_STEPS: StepHandlers<
   "bindShared" | "connectFileServer" | "startFileServer"
 > = {
-  bindShared({ source, target, kind, readOnly, recursive }, context) {
-    const tree = cloneShared(source, kind, OPEN_TREE_CLONE | (recursive ? AT_RECURSIVE : 0));
+  bindShared({ source, target, kind, readOnly, recursive, userNamespace }, context) {
+    const below = recursive ? AT_RECURSIVE : 0;
+    const tree = cloneShared(source, kind, OPEN_TREE_CLONE | below);
     // Before it has a place: what the host mounts below the source from then on would appear there, with
     // flags of its own.
-    mountSetattr(tree, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), {
-      propagation: MS_PRIVATE,
-    });
+    mountSetattr(tree, "", AT_EMPTY_PATH | below, { propagation: MS_PRIVATE });
+    if (userNamespace !== undefined) {
+      mapOwners(tree, { source, below, userNamespace: openedBy(context, userNamespace) });
+    }
     // Neither it nor what the guest puts there is executed on the host.
     const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
       (readOnly ? MOUNT_ATTR_RDONLY : 0);
@@ -97,6 +101,31 @@ function cloneShared(source: string, kind: "directory" | "file", flags: number):
     return openTree(found, "", AT_EMPTY_PATH | flags);
   } finally {
     close(found);
+  }
+}
+
+/**
+ * Maps the owners of a detached mount's files. Of several mounts all are mapped, or none.
+ *
+ * @throws Error naming the file when its file system, or one that is mounted below it, does not support that;
+ *   or when it is mapped already
+ * @see mount_setattr(2), "ID-mapped mounts"
+ */
+function mapOwners(
+  tree: number,
+  { source, below, userNamespace }: { source: string; below: number; userNamespace: number },
+): void {
+  const flags = AT_EMPTY_PATH | below;
+  try {
+    mountSetattr(tree, "", flags, { set: MOUNT_ATTR_IDMAP, userNamespace });
+  } catch (cause) {
+    if (!isCode(cause, "EINVAL") && !isCode(cause, "EPERM")) throw cause;
+    throw new Error(
+      `the owners of ${source} cannot be mapped: its file system, or one that is mounted below it, ` +
+        "does not support that, or they are mapped already; " +
+        'guests.linux.file_access = "user" in the configuration serves it as one user',
+      { cause },
+    );
   }
 }
 

@@ -14,6 +14,7 @@ import {
   S_IFREG,
 } from "../../../ffi/linux.ts";
 import { openNamed } from "../../host/named.ts";
+import { asFileOwner } from "../../os/file_owner.ts";
 import { isCode } from "../../os/os_error.ts";
 import { baseName, parentPath } from "../../os/path.ts";
 import type { MountPoint } from "../../plan/types.ts";
@@ -27,10 +28,14 @@ import type { StepHandlers } from "../context.ts";
  * that writes to the tree meanwhile, leads out of it (CVE-2021-30465).
  */
 export const MOUNT_POINT_STEPS: StepHandlers<"makeMountPoints"> = {
-  makeMountPoints({ tree, targets }) {
+  makeMountPoints({ tree, targets, owner }) {
     const root = openNamed(tree);
-    try {
+    const make = () => {
       for (const target of targets) close(openOrMake(root, target, MAXIMUM_LINKS));
+    };
+    try {
+      if (owner === undefined) make();
+      else asFileOwner(owner, make);
     } finally {
       close(root);
     }

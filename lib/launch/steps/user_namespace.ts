@@ -4,12 +4,14 @@ import type { StepHandlers } from "../context.ts";
 import { makeUserNamespace } from "../user_namespace.ts";
 
 /**
- * The monitor's user namespace, which the monitor's process enters (`monitor.ts`): a process of several
+ * User namespaces that the monitor's process enters (`monitor.ts`), and the file server's: a process of several
  * threads, as this one is, cannot (setns(2)).
  */
 export const USER_NAMESPACE_STEPS: StepHandlers<"makeUserNamespace" | "openUserNamespace"> = {
-  makeUserNamespace({ uidMappings: uids, gidMappings: gids }, context) {
-    context.opened.set(USER_NAMESPACE, makeUserNamespace(context.programs!, { uids, gids }));
+  makeUserNamespace({ name = USER_NAMESPACE, ...asked }, context) {
+    const { uidMappings: uids, gidMappings: gids, setsGroups } = asked;
+    const fd = makeUserNamespace(context.programs!, { uids, gids }, setsGroups);
+    context.opened.set(name, fd);
   },
 
   openUserNamespace({ path }, context) {

@@ -7,9 +7,9 @@ import { DESCRIPTORS, MEMORY, PROGRAM_START, SIGNALS_AND_TIME, THREADS } from ".
  * files that there is, as root and as another user. What its own list has besides (src/seccomp.rs), which it
  * installs above this one, is here where another library, option or request takes it.
  *
- * It opens no file by a handle, makes no socket and no process, and is root nowhere. Names are opened by
- * openat2(2), below a directory: others by open(2) and openat(2) are of its start, and of its own descriptors in
- * procfs.
+ * It opens no file by a handle, makes no socket and no process, and is root nowhere but in a user namespace of its
+ * own, where owners are mapped. Names are opened by openat2(2), below a directory: others by open(2) and openat(2)
+ * are of its start, and of its own descriptors in procfs.
  */
 export const VIRTIOFSD: readonly CallGroup[] = [
   ...PROGRAM_START,
@@ -34,7 +34,8 @@ export const VIRTIOFSD: readonly CallGroup[] = [
       "fchdir fgetxattr fsetxattr flistxattr fremovexattr getxattr setxattr listxattr removexattr",
   },
   {
-    why: "the user of a thread, which it takes for that of a request and cannot change",
+    why:
+      "the user of a thread, which it takes for that of a request: only root of a user namespace can change it",
     calls: "setresuid setresgid capget",
   },
   {
@@ -44,6 +45,12 @@ export const VIRTIOFSD: readonly CallGroup[] = [
     why: "groups of a thread: those of the guest's process count for nothing",
     calls: "setgroups",
     omitted: true,
+  },
+  {
+    why:
+      "the same where they count: root of a user namespace takes a group of the request's process",
+    calls: "setgroups",
+    when: "owners",
   },
   {
     why: "a thread has a working directory of its own",

@@ -18,15 +18,20 @@ import {
 } from "../../../ffi/linux.ts";
 import { makePrograms } from "../../launch/programs.ts";
 import { makeUserNamespace } from "../../launch/user_namespace.ts";
+import { asFileOwner } from "../../os/file_owner.ts";
 import { isThere } from "../../os/files.ts";
 import { isCode } from "../../os/os_error.ts";
+import { baseName, parentPath } from "../../os/path.ts";
 import type { IdMaps } from "../../oci/types.ts";
 
 /** Of an overlay's options. */
 const LOWER = "lowerdir=";
+const UPPER = "upperdir=";
+const WORK = "workdir=";
 
 /** Of a layer: an overlay reads it only, and by a mount of its own. */
-const LAYER = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+const NODES = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+const LAYER = MOUNT_ATTR_RDONLY | NODES;
 
 /**
  * Mounts a directory where another one is, with its owners mapped.
@@ -74,20 +79,31 @@ function attach(source: string, target: string, attached: Attached): void {
   }
 }
 
+/** How an overlay's layers are mapped. */
+export interface LayerMapping {
+  maps: IdMaps;
+  /** Also the one that is written to: what is made in the overlay is on the disk as in the lower ones. */
+  upper?: boolean;
+}
+
 /**
- * Calls `use` with an overlay's options in which the lower directories are mapped ones. They are there for
- * so long: an overlay has mounts of its own of its layers (ovl_get_layers() in fs/overlayfs/super.c).
+ * Calls `use` with an overlay's options in which the directories are mapped ones. They are there for so long:
+ * an overlay has mounts of its own of its layers (ovl_get_layers() in fs/overlayfs/super.c).
+ *
+ * Where the upper one is mapped, `use` is called as root of the mapping, which an overlay's own changes are then
+ * made as: as uid 0 of the host it could not write there, and comes up read-only (ovl_make_workdir()).
  *
  * @param directory where they are meanwhile, which is made, and which only root can write to
  */
 export function withMappedLayers(
   options: readonly string[],
-  maps: IdMaps,
+  { maps, upper = false }: LayerMapping,
   directory: string,
   use: (options: string[]) => void,
 ): void {
-  const lower = options.find((option) => option.startsWith(LOWER))!.slice(LOWER.length).split(":");
+  const lower = valueOf(options, LOWER)!.split(":");
   const mapped = lower.map((_, index) => `${directory}/${index}`);
+  const written = upper ? upperOf(options) : undefined;
   Deno.mkdirSync(directory, { mode: 0o700 });
   try {
     withUserNamespace(maps, (userNamespace) => {
@@ -95,12 +111,44 @@ export function withMappedLayers(
         Deno.mkdirSync(mapped[index]!);
         attach(layer, mapped[index]!, { userNamespace, more: LAYER });
       }
+      if (written === undefined) return;
+      Deno.mkdirSync(`${directory}/upper`);
+      attach(written.parent, `${directory}/upper`, { userNamespace, more: NODES });
     });
-    const others = options.filter((option) => !option.startsWith(LOWER));
-    use([LOWER + mapped.join(":"), ...others]);
+    const names = [LOWER, ...written === undefined ? [] : [UPPER, WORK]];
+    const all = [
+      LOWER + mapped.join(":"),
+      ...options.filter((option) => !names.some((name) => option.startsWith(name))),
+      ...written === undefined ? [] : [
+        `${UPPER}${directory}/upper/${written.upper}`,
+        `${WORK}${directory}/upper/${written.work}`,
+      ],
+    ];
+    if (upper) asFileOwner(maps.uids[0]!.hostID, () => use(all));
+    else use(all);
   } finally {
     removeMappedLayers(directory);
   }
+}
+
+function valueOf(options: readonly string[], name: string): string | undefined {
+  return options.find((option) => option.startsWith(name))?.slice(name.length);
+}
+
+/**
+ * The two directories that an overlay writes to, in the one that both are in: the kernel wants them in one
+ * mount. Undefined: it is only read.
+ */
+function upperOf(
+  options: readonly string[],
+): { parent: string; upper: string; work: string } | undefined {
+  const [upper, work] = [valueOf(options, UPPER), valueOf(options, WORK)];
+  if (upper === undefined || work === undefined) return undefined;
+  const parent = parentPath(upper);
+  if (parent !== parentPath(work)) {
+    throw new Error(`${upper} and ${work} are not in one directory, and cannot be mapped together`);
+  }
+  return { parent, upper: baseName(upper), work: baseName(work) };
 }
 
 /**

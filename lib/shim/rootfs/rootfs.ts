@@ -88,6 +88,7 @@ export async function mountRootfs(mounts: RootfsMount[], directory: string): Pro
  *
  * @param mounts the same
  * @param before what it was made fit for until now
+ * @param owners whom the files of an overlay belong to on the host from now on; they stay the same on the disk
  * @throws HostError naming the mount; LinuxError
  */
 export async function remountRootfs(
@@ -95,17 +96,24 @@ export async function remountRootfs(
   directory: string,
   purpose: RootfsPurpose,
   before: RootfsPurpose = "reading",
+  owners?: IdMaps,
 ): Promise<void> {
-  if (!mounts.some((one) => differs(one, before, purpose))) return;
+  if (owners === undefined && !mounts.some((one) => differs(one, before, purpose))) return;
   const [first] = mounts;
-  if (mounts.length === 1 && first?.type === "overlay" && mapsFor(first, purpose) === undefined) {
-    const { flags } = parseMountOptions([...first.options, ...optionsFor(first, purpose)]);
+  const isMapped = owners !== undefined || first && mapsFor(first, purpose) !== undefined;
+  if (isOverlay(mounts) && !isMapped) {
+    const { flags } = parseMountOptions([...first!.options, ...optionsFor(first!, purpose)]);
     mount(null, directory, null, flags | MS_REMOUNT, null);
     return;
   }
   // Anew: a journal that was left alone has to be read now.
   unmountRootfs(directory);
-  await mountAll(mounts, directory, purpose);
+  await mountAll(mounts, directory, purpose, owners);
+}
+
+/** Whether a root is one overlay. */
+export function isOverlay(mounts: RootfsMount[]): boolean {
+  return mounts.length === 1 && mounts[0]!.type === "overlay";
 }
 
 /** Whether a root is not to be written to, whatever `mountRootfs` has made of it; undefined: it mounts none. */
@@ -118,10 +126,15 @@ async function mountAll(
   mounts: RootfsMount[],
   directory: string,
   purpose: RootfsPurpose,
+  owners?: IdMaps,
 ): Promise<void> {
+  const mapping = (one: RootfsMount) => {
+    const lower = mapsFor(one, purpose);
+    return owners === undefined ? lower && { maps: lower } : { maps: owners, upper: true };
+  };
   try {
     for (const one of mounts) {
-      await mountOne(one, optionsFor(one, purpose), directory, mapsFor(one, purpose));
+      await mountOne(one, optionsFor(one, purpose), directory, mapping(one));
     }
   } catch (error) {
     unmountRootfs(directory);
@@ -200,7 +213,7 @@ async function mountOne(
   one: RootfsMount,
   more: string[],
   root: string,
-  maps: IdMaps | undefined,
+  mapping: { maps: IdMaps; upper?: boolean } | undefined,
 ): Promise<void> {
   const { flags, data, loop } = parseMountOptions([...one.options, ...more]);
   try {
@@ -218,9 +231,9 @@ async function mountOne(
         root,
         one,
         (at) =>
-          maps === undefined
+          mapping === undefined
             ? mount(one.source, at, null, MS_BIND | recursive, null)
-            : bindMapped(one.source, at, maps, recursive !== 0),
+            : bindMapped(one.source, at, mapping.maps, recursive !== 0),
       );
       // The kernel ignores all other flags of a bind mount when it is made. Its target is looked up
       // again: what was opened before is what the mount now covers.
@@ -233,11 +246,11 @@ async function mountOne(
         root,
         one,
         (at) =>
-          maps === undefined || one.type !== "overlay"
+          mapping === undefined || one.type !== "overlay"
             ? mountPlain(one, at, flags, data)
             : withMappedLayers(
               data,
-              maps,
+              mapping,
               layersOf(root),
               (mapped) => mountPlain(one, at, flags, mapped),
             ),

@@ -4,6 +4,7 @@ import type { CreateTaskRequest } from "../../protocol/containerd/messages.ts";
 import { removeRecord, type TaskRecord, writeRecord } from "../command/record.ts";
 import {
   isMeantReadOnly,
+  isOverlay,
   mountRootfs,
   remountRootfs,
   type RootfsPurpose,
@@ -20,6 +21,7 @@ import {
 } from "../../runc/kind.ts";
 import { decodeOptions } from "./options.ts";
 import { Stopwatch } from "../../container/timeline.ts";
+import type { IdMaps } from "../../oci/types.ts";
 import type { Task } from "./task.ts";
 import { UnikernelTask } from "./unikernel.ts";
 
@@ -64,8 +66,8 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
     const configuration = () => services.configuration(options.configurationPath);
     const isOurs = isGuest(summary) || isGuestByPolicy(summary, await configuration());
     let mountedFor: RootfsPurpose = "reading";
-    const mountFor = async (purpose: RootfsPurpose) => {
-      await remountRootfs(rootfs, `${bundle}/rootfs`, purpose, mountedFor);
+    const mountFor = async (purpose: RootfsPurpose, owners?: IdMaps) => {
+      await remountRootfs(rootfs, `${bundle}/rootfs`, purpose, mountedFor, owners);
       mountedFor = purpose;
     };
     if (!isOurs || summary.hasHooks) await mountFor(isOurs ? "hooks" : "ordinary");
@@ -74,7 +76,8 @@ async function create(services: ShimServices, request: CreateTaskRequest): Promi
         ...common,
         root: record.root,
         rootReadOnly: isMeantReadOnly(rootfs),
-        allowWriting: () => mountFor("writing"),
+        mapsRoot: isOverlay(rootfs) ? true as const : undefined,
+        allowWriting: (owners?: IdMaps) => mountFor("writing", owners),
         stopwatch,
       };
       const task = await UnikernelTask.create(services, guest);

@@ -8,6 +8,7 @@ import { startContainer } from "../../container/start.ts";
 import { containerStatus } from "../../container/pause.ts";
 import { Store } from "../../container/store.ts";
 import { notUndone } from "../../container/undo.ts";
+import type { IdMaps } from "../../oci/types.ts";
 import { UnsupportedError, UruncError, WrongStateError } from "../../errors.ts";
 import { preload } from "../../os/preload.ts";
 import { isInPod } from "../../runc/kind.ts";
@@ -30,8 +31,10 @@ export interface TaskRequest {
   root: string;
   /** How the image's root was meant to be mounted. */
   rootReadOnly?: boolean;
-  /** Makes the image's root writable, if it was meant to be. */
-  allowWriting?(): Promise<void>;
+  /** The root can be mounted with its owners mapped. */
+  mapsRoot?: true;
+  /** Makes the image's root writable, if it was meant to be, with its owners as they are to be seen here. */
+  allowWriting?(owners?: IdMaps): Promise<void>;
   /** Runs since the task was asked for. */
   stopwatch?: Stopwatch;
 }
@@ -75,7 +78,8 @@ export class UnikernelTask implements Task {
    */
   static async create(services: ShimServices, request: TaskRequest): Promise<UnikernelTask> {
     const { id, io, options, root } = request;
-    const bundle = { ...readBundle(request.bundle), rootReadOnly: request.rootReadOnly };
+    const { rootReadOnly, mapsRoot } = request;
+    const bundle = { ...readBundle(request.bundle), rootReadOnly, mapsRoot };
     const { process, linux } = bundle.spec;
     if (process.terminal !== io.terminal) throw terminalMismatch(process.terminal);
     const store = new Store(root);

@@ -114,7 +114,7 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
     '[guests]\nundescribed = "refuse"\n[guests.linux]\nkernels = "/k"\nkernel = "k"',
     {
       guests: { undescribed: "refuse" },
-      "guests.linux": { kernel: "k", kernels: "/k" },
+      "guests.linux": { kernel: "k", kernels: "/k", file_access: "user" },
     },
   ],
   ["no monitor", "[monitors]", {}],

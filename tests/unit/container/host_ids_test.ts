@@ -135,3 +135,19 @@ testIf("a directory of ids that others can write to is refused", { needs: ["root
     /allocate a host id .*others than its owner/,
   );
 });
+
+Deno.test("a container may have several ids in a row, which no other has any of", async () => {
+  await using scope = new Scope();
+  const { directory, ids, container } = await prepare(scope);
+  const range = { first: A, last: A + 9 };
+  assert.equal(await ids.claim(range, container("one")), A);
+  assert.equal(await ids.claim(range, container("four"), 4), A + 1);
+  assert.equal(Deno.readLinkSync(`${directory}/${A + 1}-${A + 4}`), container("four"));
+  await ids.release(container("one"), A);
+  assert.equal(await ids.claim(range, container("five"), 5), A + 5);
+  // One is left, and it is before those that were given last.
+  await assert.rejects(ids.claim(range, container("two"), 2), /no 2 are left in a row/);
+  assert.equal(await ids.claim(range, container("last")), A);
+  await ids.release(container("four"), A + 1);
+  assert.equal(await ids.claim(range, container("two"), 2), A + 1);
+});

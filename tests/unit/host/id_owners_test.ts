@@ -35,13 +35,15 @@ testIf("a process that has ended does not count before it is waited for", {
     const status = () => Deno.readTextFileSync(`/proc/${pid}/status`);
     await waitFor(() => /^State:\tZ/m.test(status()), { timeoutSeconds: 10, what: "its exit" });
     assert.match(status(), new RegExp(`^Uid:\t${uid}\t`, "m"));
-    assert.ok(!hasProcess(uid));
+    assert.ok(!hasProcess({ first: uid, last: uid }));
   } finally {
     waitpid(pid, 0);
   }
 });
 
 Deno.test("a process of a uid is found", () => {
-  assert.ok(hasProcess(Deno.uid()!));
-  assert.ok(!hasProcess(2 ** 31 - 2));
+  const uid = Deno.uid()!;
+  assert.ok(hasProcess({ first: uid, last: uid }));
+  assert.ok(hasProcess({ first: Math.max(uid - 1, 0), last: uid + 1 }));
+  assert.ok(!hasProcess({ first: 2 ** 31 - 3, last: 2 ** 31 - 2 }));
 });

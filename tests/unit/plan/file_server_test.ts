@@ -171,3 +171,30 @@ Deno.test("file server: filters that all are in count, and without filters none 
   assert.equal(fileServerIdentity({ user, filtered: true, seccompFilters: 2 }).seccompFilters, 3);
   assert.equal(fileServerIdentity({ user, filtered: false }).seccompFilters, undefined);
 });
+
+Deno.test("file server: in a user namespace it is root over its files, whose owners are mapped", () => {
+  const ids = [{ containerID: 0, hostID: 100000, size: 65536 }];
+  const input = { ...INPUT, maps: { uids: ids, gids: ids } };
+  const steps = planFileServer(input);
+  assert.deepEqual(steps[0], {
+    ...{ step: "makeUserNamespace", name: "filesNamespace", setsGroups: true },
+    ...{ uidMappings: ids, gidMappings: ids },
+  });
+  const bound = (all: typeof steps) =>
+    all.flatMap((it) => it.step === "bindShared" ? [it.userNamespace] : []);
+  assert.deepEqual(bound(steps), Array(3).fill("filesNamespace"));
+  const root = { readOnly: true, isMapped: true as const };
+  const mapped = planFileServer({ ...input, shared: { ...input.shared, root } });
+  assert.deepEqual(bound(mapped), [undefined, "filesNamespace", "filesNamespace"]);
+  const start = steps.find((it) => it.step === "startFileServer")!;
+  assert.deepEqual(start.fds.at(-1), { name: "filesNamespace", fd: 5 });
+  const end = start.argv.indexOf("--");
+  assert.deepEqual(start.argv.slice(0, end), [
+    ...["urunc-files", "uid=0", "gid=0", "files=1048576", "filter=4", "user=5"],
+    ...[0, 1, 3, 4, 6, 7, 8].map((number) => `capability=${number}`),
+  ]);
+  assert.ok(start.argv.includes("--modcaps=-mknod:-setfcap"));
+  assert.doesNotMatch(start.argv.join(" "), /squash/);
+  const { uid, gid, groups, capabilities } = fileServerIdentity(input);
+  assert.deepEqual([uid, gid, groups, capabilities.length], [100000, 100000, [], 7]);
+});

@@ -48,7 +48,7 @@ Deno.test('guests.undescribed = "linux" makes a guest of all but the sandboxes o
     annotations: Record<string, string>,
     undescribed: "linux" | "runc" | "refuse",
   ) => {
-    const linux = { kernel: "debian", kernels: "/k" };
+    const linux = { kernel: "debian", kernels: "/k", file_access: "user" as const };
     return isGuestByPolicy({ annotations }, { guests: { undescribed }, "guests.linux": linux });
   };
   const others: Record<string, string>[] = [{}, PROXY, CRIO_CONTAINER, {
@@ -68,7 +68,7 @@ Deno.test('guests.undescribed = "linux" makes a guest of all but the sandboxes o
 Deno.test("without a kernel of the node there is no guest to be made", () => {
   const configuration = {
     guests: { undescribed: "linux" as const },
-    "guests.linux": { kernel: undefined, kernels: "/k" },
+    "guests.linux": { kernel: undefined, kernels: "/k", file_access: "user" as const },
   };
   assert.equal(isGuestByPolicy({ annotations: SANDBOX }, configuration), false);
   assert.throws(() => isGuestByPolicy({ annotations: {} }, configuration), {

@@ -61,6 +61,7 @@ Deno.test("what is omitted succeeds and is not made, in every mode", () => {
     assert.equal(decideNamed(program, "read"), "allow");
   }
   assert.equal(decideNamed(on, "setgroups"), "EPERM");
+  assert.equal(decideNamed(filterProgram(read, "on", ["read"]), "read"), "allow");
 });
 
 Deno.test("a rule wins over the list of attackers' calls: the operator's word", () => {

@@ -294,4 +294,6 @@ Deno.test("the file server keeps its groups, whatever the guest says that its pr
     assert.equal(decideNamed(filter(["virtiofsd"], [], { mode }), "setgroups"), "omitted");
   }
   assert.ok(!rulesOf(tableOf("virtiofsd"), []).has("setgroups"));
+  // But where it acts as any of the guest's users.
+  assert.equal(decideNamed(filter(["virtiofsd"], ["owners"]), "setgroups"), "allow");
 });
