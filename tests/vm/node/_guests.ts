@@ -13,7 +13,7 @@ import type { NodeDocker } from "./_docker.ts";
 export const AS_NOBODY = ["--user=65534:65534"];
 
 /** How long a guest may take to say that it is up. */
-const LOG_SECONDS = 180;
+const LOG_SECONDS = 300;
 
 /** A guest that is up. */
 export interface Guest {
