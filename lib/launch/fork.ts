@@ -63,7 +63,7 @@ export function forkInit(observer: Observer, fds: ForkFds): number | undefined {
   try {
     pid = fork();
   } catch (error) {
-    // Whoever is short of memory or processes hears of it where a program is started.
+    // A shortage of memory or processes is reported when the program is started instead.
     if (error instanceof LinuxError) return undefined;
     throw error;
   }

@@ -153,7 +153,7 @@ Deno.test("file server: beside a monitor in a user namespace there is none, and 
   );
 });
 
-Deno.test("file server: as uid 0 it waits with the capability to give up its own, and is told to", () => {
+Deno.test("file server: as uid 0 it keeps the capability to give up its own, and its arguments say so", () => {
   const user = { uid: 0, gid: 0, additionalGids: [] };
   assert.deepEqual(fileServerIdentity({ user, filtered: true }).capabilities, ["CAP_SETPCAP"]);
   const start = (it: typeof INPUT) =>
