@@ -4,7 +4,7 @@ import { readCommandLine, run } from "../support/process.ts";
 import { doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
-import { repositoryDirectory } from "../support/urunc.ts";
+import { entryBinary } from "../support/without.ts";
 
 /** Enough for one in a hundred that fails to be seen. */
 const FORKS = 200;
@@ -12,27 +12,12 @@ const FORKS = 200;
 /** As in proc_pid_status(5). */
 const NO_SIGNAL = "0000000000000000";
 
-/** The executable of tests/support/fork_main.ts, which everyone may run. */
-async function forkBinary(scope: Scope): Promise<string> {
-  const directory = await scope.temporaryDirectory("fork");
-  await Deno.chmod(directory, 0o755);
-  const output = `${directory}/urunc`;
-  const entry = "tests/support/fork_main.ts";
-  const script = ["lib/build/compile.ts", "--entry", entry, "--output", output];
-  await run([Deno.execPath(), "run", "-A", ...script], {
-    cwd: repositoryDirectory(),
-    timeoutSeconds: 120,
-    check: true,
-  });
-  return output;
-}
-
 testIf("fork: an init that is a fork of its creator", {
   needs: ["root", "gcc", "setpriv"],
   timeoutSeconds: 240,
 }, async () => {
   await using scope = new Scope();
-  const binary = await forkBinary(scope);
+  const binary = await entryBinary(scope, "tests/support/fork_main.ts");
   await forksRun(binary);
   await initHasNothing(binary);
   await isStarted(scope, binary, {}, "create");
