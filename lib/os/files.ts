@@ -1,6 +1,9 @@
 import { HostError } from "../errors.ts";
 import { isCode, isGone } from "./os_error.ts";
 
+/** A name of the caller's own, which need not be opened. */
+export const STANDARD_INPUT = "/dev/stdin";
+
 /** How an error about the file is worded. */
 export interface FileErrorParts {
   operation: string;
@@ -32,6 +35,42 @@ export function readBounded(
   }
   if (size > maximumBytes) throw fail(`it has ${size} bytes, at most ${maximumBytes} are read`);
   return Deno.readFileSync(path);
+}
+
+/**
+ * As `readBounded`, of what a person names on the command line: a pipe as well, as a shell's `<(…)` is one.
+ *
+ * @throws HostError
+ */
+export function readGiven(
+  path: string,
+  maximumBytes: number,
+  parts: FileErrorParts,
+): Uint8Array {
+  if (path === STANDARD_INPUT) return readStream(Deno.stdin, path, maximumBytes, parts);
+  let isFifo: boolean | null = false;
+  try {
+    ({ isFifo } = Deno.statSync(path));
+  } catch { /* it is said below */ }
+  if (!isFifo) return readBounded(path, maximumBytes, parts);
+  using file = Deno.openSync(path);
+  return readStream(file, path, maximumBytes, parts);
+}
+
+function readStream(
+  stream: { readSync(bytes: Uint8Array): number | null },
+  subject: string,
+  maximumBytes: number,
+  parts: FileErrorParts,
+): Uint8Array {
+  const bytes = new Uint8Array(maximumBytes + 1);
+  for (let length = 0; length <= maximumBytes;) {
+    const count = stream.readSync(bytes.subarray(length));
+    if (count === null) return bytes.subarray(0, length);
+    length += count;
+  }
+  const reason = `it has more than ${maximumBytes} bytes, at most that are read`;
+  throw new HostError({ ...parts, subject, reason });
 }
 
 /** Whether anything has this name, be it a link to nothing; false when that cannot be known, too. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { assertNothingLeft, Container, type ContainerOptions } from "../support/runtime.ts";
-import { waitFor } from "../support/process.ts";
+import { run, waitFor } from "../support/process.ts";
 import { Terminal } from "../support/pty.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -33,6 +33,8 @@ async function startGuest(scope: Scope, options: ContainerOptions = {}): Promise
     unikernel: { agent: "on", ...options.unikernel },
   });
   await container.mustStart();
+  // On a busy machine a guest may boot for longer than a command waits for it.
+  await container.waitForOutput("up", 120);
   return container;
 }
 
@@ -69,6 +71,20 @@ testIf("exec: exit codes, output, input and its end, and who it is", QEMU, async
   assert.match(directory.stderr, /exec: \\?"\/bin\\?": permission denied/);
   const nowhere = await exec(["--cwd", "/no/where", ...sh("true")]);
   assert.match(nowhere.stderr, /chdir to cwd \(\\?"\/no\/where\\?"\).*no such file or directory/);
+  // As a shell's <(…).
+  const piped = await run(
+    [
+      "bash",
+      "-c",
+      '"$1" --root "$2" exec --process <(cat) "$3"',
+      "bash",
+      uruncPath,
+      container.root,
+      container.id,
+    ],
+    { stdin: JSON.stringify({ user: { uid: 1 }, args: ["busybox", "id", "-u"], cwd: "/" }) },
+  );
+  assert.deepEqual([piped.code, piped.stdout], [0, "1\n"], piped.stderr);
   await container.kill("KILL");
   await container.waitForStatus("stopped");
   const stopped = await exec(sh("true"));

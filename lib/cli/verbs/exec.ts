@@ -5,7 +5,7 @@ import { requireState } from "../../container/require.ts";
 import { UnsupportedError, UsageError } from "../../errors.ts";
 import { maximumSpecBytes, parseProcess } from "../../oci/parse.ts";
 import type { Process } from "../../oci/types.ts";
-import { readBounded } from "../../os/files.ts";
+import { readGiven } from "../../os/files.ts";
 import { resolvePath } from "../../os/path.ts";
 import { SIGNAL_EXIT_BASE } from "../../os/signals.ts";
 import { terminalReceiver } from "../../plan/terminal.ts";
@@ -52,7 +52,7 @@ async function follow(pid: number, terminal: number | undefined): Promise<number
 function readProcess(command: CommandOf<"exec">, { store }: Context): Process {
   const { id, process, rest } = command;
   if (process !== undefined) {
-    const bytes = readBounded(process, maximumSpecBytes, { operation: "read process" });
+    const bytes = readGiven(process, maximumSpecBytes, { operation: "read process" });
     return parseProcess(new TextDecoder().decode(bytes));
   }
   if (rest.length === 0) {

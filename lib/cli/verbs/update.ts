@@ -1,6 +1,6 @@
 import { updateContainer } from "../../container/update.ts";
-import { InvalidConfigurationError, UsageError } from "../../errors.ts";
-import { readBounded } from "../../os/files.ts";
+import { UsageError } from "../../errors.ts";
+import { readGiven, STANDARD_INPUT } from "../../os/files.ts";
 import { parseUpdate, readUpdate } from "../../oci/parse_resources.ts";
 import type { CommandOf } from "../parser/commands.ts";
 import type { Context } from "../context.ts";
@@ -8,8 +8,6 @@ import { resourcesOf } from "../update_resources.ts";
 
 /** Limits take a few hundred bytes. */
 const MAXIMUM_BYTES = 1024 * 1024;
-
-const STANDARD_INPUT = "standard input";
 
 /** `urunc update` */
 export async function update(command: CommandOf<"update">, context: Context): Promise<number> {
@@ -25,7 +23,8 @@ export async function update(command: CommandOf<"update">, context: Context): Pr
   }
   const limits = resources === undefined
     ? readUpdate(given)
-    : parseUpdate(readInput(resources), resources === "-" ? STANDARD_INPUT : resources);
+    // Standard input is for callers that have no file: containerd's shim for runc.
+    : readLimits(resources === "-" ? STANDARD_INPUT : resources);
   await updateContainer(
     context.store,
     command.id,
@@ -35,22 +34,6 @@ export async function update(command: CommandOf<"update">, context: Context): Pr
   return 0;
 }
 
-/** Standard input is for callers that have no file: containerd's shim for runc. */
-function readInput(path: string): Uint8Array {
-  if (path !== "-" && path !== "/dev/stdin") {
-    return readBounded(path, MAXIMUM_BYTES, { operation: "read resources" });
-  }
-  const bytes = new Uint8Array(MAXIMUM_BYTES);
-  let length = 0;
-  for (;;) {
-    const count = Deno.stdin.readSync(bytes.subarray(length));
-    if (count === null) return bytes.subarray(0, length);
-    length += count;
-    if (length < bytes.length) continue;
-    throw new InvalidConfigurationError({
-      operation: "read resources",
-      subject: STANDARD_INPUT,
-      reason: `it has ${length} bytes or more`,
-    });
-  }
+function readLimits(path: string) {
+  return parseUpdate(readGiven(path, MAXIMUM_BYTES, { operation: "read resources" }), path);
 }
