@@ -1,4 +1,4 @@
-import { type GuestMount, SHARED } from "../guest/initrd/process.ts";
+import { COPIES, type GuestMount, SHARED } from "../guest/initrd/process.ts";
 import { configJson } from "../oci/config_json.ts";
 import type { Mount, Spec } from "../oci/types.ts";
 import { sharedPath, type SharedVolume } from "./shared_files.ts";
@@ -41,11 +41,11 @@ const FLAGS: Readonly<Record<string, { set?: number; clear?: number }>> = {
   defaults: {},
 };
 
-/**
- * Options without a meaning for a mount of the guest's kernel: propagation, and `tmpcopyup`, which copies
- * what the image has there (config-linux.md, "Mounts"; runc's libcontainer/specconv).
- */
-const WITHOUT_MEANING = /^r?(private|shared|slave|unbindable)$|^tmpcopyup$/;
+/** Options without a meaning for a mount of the guest's kernel: propagation (runc's libcontainer/specconv). */
+const WITHOUT_MEANING = /^r?(private|shared|slave|unbindable)$/;
+
+/** For a tmpfs alone: it begins with what the image has there (config.md, "Linux mount options"). */
+const COPY = "tmpcopyup";
 
 /** File systems that the guest's kernel makes by itself. */
 const KERNEL_TYPES = new Set(["proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2"]);
@@ -96,11 +96,14 @@ function guestMount({ destination, type, options }: Mount, index: number): Guest
     throw configJson(`mounts[${index}].options`).invalid(JSON.stringify(spaced), "no spaces");
   }
   const isCgroup = type === "cgroup" || type === "cgroup2";
-  const data = options.filter((it) => flagOf(it) === undefined && !WITHOUT_MEANING.test(it));
+  const data = options.filter((it) =>
+    flagOf(it) === undefined && !WITHOUT_MEANING.test(it) && it !== COPY
+  );
+  const copies = type === "tmpfs" && options.includes(COPY);
   return {
     target: destination,
     // The guest has its own, whichever version the host has: it shows no host's.
-    type: isCgroup ? "cgroup2" : type!,
+    type: isCgroup ? "cgroup2" : copies ? COPIES : type!,
     flags: flagsOf(options),
     options: isCgroup ? "" : data.join(","),
   };

@@ -3,7 +3,7 @@ import { UnsupportedError } from "../errors.ts";
 import type { HostFacts } from "../inspect/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
-import { type GuestMount, SHARED } from "../guest/initrd/process.ts";
+import { COPIES, type GuestMount, SHARED } from "../guest/initrd/process.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import type { Mount, Spec, User } from "../oci/types.ts";
 import type { MountPoint, Step } from "./types.ts";
@@ -145,6 +145,10 @@ export function sharedFilesWarnings(
 /** What a kernel has there is the guest's own. */
 const KERNELS = ["/proc", "/sys", "/dev"];
 
+/** A tmpfs has the mode of its place; runc gives it the kernel's own where there was none. */
+const MEMORY = new Set(["tmpfs", COPIES]);
+const NEW_TMPFS = 0o1777;
+
 /** What the agent mounts, as far as that needs a place in a shared tree. */
 export interface MountPointsInput {
   shared: SharedFiles;
@@ -166,21 +170,25 @@ export interface MountPointsInput {
 export function planMountPoints(input: MountPointsInput): Step[] {
   const { shared, rootfs, mounts, files, cwd, owner } = input;
   const targets = new Map<string, MountPoint[]>();
-  const places = mounts.map((it) => ({ path: it.target, isFile: isSharedFile(it) }));
+  const places = mounts.map((it): MountPoint => ({
+    path: it.target,
+    isFile: isSharedFile(it),
+    ...(MEMORY.has(it.type) ? { mode: NEW_TMPFS } : {}),
+  }));
   const others = files.map((path) => ({ path, isFile: true }));
-  const all = [
+  const all: MountPoint[] = [
     ...KERNELS.map((path) => ({ path, isFile: false })),
     ...places,
     ...others,
     { path: cwd, isFile: false },
   ];
-  for (const { path, isFile } of all) {
+  for (const { path, ...kind } of all) {
     const above = mounts.findLast(({ target }) => path !== target && isBelow(path, target));
     if (KERNELS.some((it) => isBelow(path, it) && path !== it)) continue;
     const tree = above === undefined ? rootTree(shared, rootfs) : volumeTree(shared, above);
     if (tree === undefined) continue;
     const inside = above === undefined ? path : path.slice(above.target.length) || "/";
-    targets.set(tree, [...targets.get(tree) ?? [], { path: inside, isFile }]);
+    targets.set(tree, [...targets.get(tree) ?? [], { path: inside, ...kind }]);
   }
   return [...targets].map(([tree, its]): Step => ({
     step: "makeMountPoints",

@@ -316,6 +316,8 @@ export interface MountPoint {
   path: string;
   /** A file, and not a directory. */
   isFile: boolean;
+  /** Of a directory that is made, 0755 by default. */
+  mode?: number;
 }
 
 /** A descriptor that a program gets besides the standard files, and its number there. */

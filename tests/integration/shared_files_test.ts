@@ -28,10 +28,12 @@ const PROGRAMS = [
   "sh",
   "cat",
   "cut",
+  "find",
   "grep",
   "id",
   "ls",
   "mkdir",
+  "readlink",
   "sleep",
   "sort",
   "stat",
@@ -176,6 +178,57 @@ testIf(
     ]);
     assert.equal(code, 0);
     await Deno.stat(`${data}/z`);
+    assertNothingLeft(container);
+  },
+);
+
+testIf(
+  "shared files: a file system in memory is as its place, with what that has if asked",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const memory = (destination: string, ...options: string[]) => ({
+      destination,
+      type: "tmpfs",
+      source: "tmpfs",
+      options,
+    });
+    const script = "stat -c '%a %n' /place /chosen /made /copied; ls -A /made /chosen; cd /copied; " +
+      "find . | sort | while read n; do stat -c '%a %Y %n' $n; done; readlink deep/link; " +
+      "cat file deep/er/file; " +
+      "touch /copied/x 2>/dev/null || echo read-only; echo $HOME";
+    const container = await imageContainer(scope, script, {
+      env: ["PATH=/bin", "HOME="],
+      mounts: [
+        ...[memory("/place"), memory("/chosen", "mode=1777"), memory("/made")],
+        memory("/copied", "tmpcopyup", "ro"),
+      ],
+    });
+    const { rootfs } = container;
+    for (const [name, mode] of [["place", 0o751], ["chosen", 0o711], ["copied", 0o755]] as const) {
+      await Deno.mkdir(`${rootfs}/${name}`);
+      await Deno.chmod(`${rootfs}/${name}`, mode);
+      await Deno.writeTextFile(`${rootfs}/${name}/file`, `of ${name}\n`);
+    }
+    await Deno.mkdir(`${rootfs}/copied/deep/er`, { recursive: true });
+    await Deno.writeTextFile(`${rootfs}/copied/deep/er/file`, "deeper\n", { mode: 0o644 });
+    await Deno.utime(`${rootfs}/copied/deep/er/file`, 1000, 2000);
+    await Deno.chmod(`${rootfs}/copied/deep/er`, 0o1755);
+    await Deno.symlink("../nowhere", `${rootfs}/copied/deep/link`);
+    await Deno.mkdir(`${rootfs}/etc`);
+    await Deno.writeTextFile(
+      `${rootfs}/etc/passwd`,
+      `user:x:${USER}:${USER}::/home/user:/bin/sh\n`,
+    );
+    const { code, stdout, stderr } = await container.run();
+    const seconds = (text: string) => text.replace(/^(\d+) \d{6,} /, "$1 now ");
+    assert.deepEqual(stdout.split("\n").map(seconds), [
+      ...["751 /place", "1777 /chosen", "1777 /made", "755 /copied", "/chosen:", "", "/made:"],
+      ...["755 now .", "755 now ./deep", "1755 now ./deep/er", "644 2000 ./deep/er/file"],
+      ...["777 now ./deep/link", "644 now ./file", "../nowhere", "of copied", "deeper"],
+      ...["read-only", "/home/user", ""],
+    ], stderr);
+    assert.equal(code, 0);
     assertNothingLeft(container);
   },
 );

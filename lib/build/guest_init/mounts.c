@@ -6,6 +6,7 @@
 #include "surroundings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,11 @@
 #include <unistd.h>
 
 #define DEVICES "/dev"
+#define MEMORY "tmpfs"
+/* The same, with a copy of what its place has: lib/guest/initrd/process.ts. */
+#define COPIES "tmpcopyup"
+/* A page: mount(2). */
+#define OPTION_BYTES 4096
 /* A driver that is loaded finds its disks in some milliseconds. */
 #define DISK_MILLISECONDS 10000
 #define STEP_MILLISECONDS 10
@@ -90,10 +96,44 @@ static int is_usual(int error) {
   return error == ENODEV || error == EBUSY;
 }
 
-static void mount_one(const struct mount *it) {
-  if (is_shared(it)) return mount_shared(it);
+static int make_read_only(const char *path);
+
+static int open_place(const char *path) {
+  return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Has the mode of its place, where options say no other; and what is there, where they ask for that. */
+static int mount_in_memory(const struct mount *it) {
+  char options[OPTION_BYTES];
+  struct stat status;
+  int is_there = stat(it->target, &status) == 0;
+  int copies = strcmp(it->type, COPIES) == 0;
+  int error = make_directories(it->target);
+  if (error != 0) return error;
+  int place = copies ? open_place(it->target) : -1;
+  if (copies && place < 0) return errno;
+  int length = is_there ? snprintf(options, sizeof options, "mode=%o,%s", status.st_mode & 07777, it->options)
+                        : snprintf(options, sizeof options, "%s", it->options);
+  unsigned long flags = copies ? it->flags & ~MS_RDONLY : it->flags;
+  if (length >= (int)sizeof options) error = E2BIG;
+  else if (mount(MEMORY, it->target, MEMORY, flags, options) < 0) error = errno;
+  if (!copies) return error;
+  if (error != 0) return close(place), error;
+  error = copy_files(place, open_place(it->target));
+  if (error == 0 && it->flags & MS_RDONLY && make_read_only(it->target) < 0) error = errno;
+  return error;
+}
+
+static int mount_kernels(const struct mount *it) {
+  if (strcmp(it->type, MEMORY) == 0 || strcmp(it->type, COPIES) == 0) return mount_in_memory(it);
   int error = make_directories(it->target);
   if (error == 0 && mount(it->type, it->target, it->type, it->flags, it->options) < 0) error = errno;
+  return error;
+}
+
+static void mount_one(const struct mount *it) {
+  if (is_shared(it)) return mount_shared(it);
+  int error = mount_kernels(it);
   /* No cgroups, no directory for them in /sys. */
   if (error == 0 || is_usual(error) || strncmp(it->target, "/sys/", 5) == 0) return;
   complain("mount", it->target, error);

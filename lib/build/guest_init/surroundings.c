@@ -123,12 +123,16 @@ static const char *home_of(uid_t uid) {
 void add_home(struct process *process) {
   static char entry[1024 + sizeof "HOME="] = "HOME=";
   size_t count = 0;
-  for (; process->env[count] != NULL; count++) {
+  for (; process->env[count] != NULL && strcmp(process->env[count], "HOME=") != 0; count++) {
     if (strncmp(process->env[count], "HOME=", 5) == 0) return;
+  }
+  strcpy(entry + 5, home_of(process->uid));
+  if (process->env[count] != NULL) {
+    process->env[count] = entry;
+    return;
   }
   char **env = malloc((count + 2) * sizeof *env);
   if (env == NULL) return;
-  strcpy(entry + 5, home_of(process->uid));
   memcpy(env, process->env, count * sizeof *env);
   env[count] = entry;
   env[count + 1] = NULL;

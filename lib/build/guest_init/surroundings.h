@@ -38,6 +38,10 @@ void pass_time(int milliseconds);
 /* mounts.c: what the guest's kernel and config.json have, and the usual names in /dev. */
 void mount_file_systems(const struct process *process);
 
+/* copy.c: copies what a directory has to another one. Takes the descriptors; one that is negative could not be
+ * opened. Returns an errno. */
+int copy_files(int from, int to);
+
 /* In the program's process, before it becomes the user: /proc for its PID namespace, and what it must not
  * see or write to. `console` is the path of its terminal, or NULL. */
 void confine_program(const struct process *process, int has_pid_namespace, const char *console);
@@ -45,7 +49,7 @@ void confine_program(const struct process *process, int has_pid_namespace, const
 /* entropy.c: lets the kernel's random numbers begin before the program does. */
 void seed_random(void);
 
-/* Gives the program HOME, as other runtimes do, where its environment has none. */
+/* Gives the program HOME, as other runtimes do, where its environment has none or an empty one. */
 void add_home(struct process *process);
 
 /* Calls it with the name of each port, and of its device below /dev. */

@@ -165,6 +165,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
       "run.c",
       "surroundings.c",
       "mounts.c",
+      "copy.c",
       "entropy.c",
       "dns.c",
       "modules.c",

@@ -34,6 +34,9 @@ export interface AgentProcess {
  */
 export const SHARED = "virtiofs";
 
+/** The type of a tmpfs that begins with a copy of what its place has. */
+export const COPIES = "tmpcopyup";
+
 /** A file system of the guest's kernel, or what is shared with the guest: {@linkcode SHARED}. */
 export interface GuestMount {
   /** Absolute. */

@@ -12,6 +12,7 @@ import {
   S_IFLNK,
   S_IFMT,
   S_IFREG,
+  umask,
 } from "../../../ffi/linux.ts";
 import { openNamed } from "../../host/named.ts";
 import { asFileOwner } from "../../os/file_owner.ts";
@@ -60,7 +61,7 @@ function openOrMake(root: number, target: MountPoint, links: number): number {
   }
   const directory = openOrMake(root, { path: parentPath(path), isFile: false }, links);
   try {
-    make(directory, baseName(path), isFile);
+    make(directory, baseName(path), target);
   } finally {
     close(directory);
   }
@@ -82,12 +83,15 @@ function linkAt(root: number, path: string): string | undefined {
 }
 
 /** Another one may have been quicker. */
-function make(directory: number, name: string, isFile: boolean): void {
+function make(directory: number, name: string, { isFile, mode = 0o755 }: MountPoint): void {
+  const mask = umask(0);
   try {
     if (isFile) mknodat(directory, name, S_IFREG | 0o644, { major: 0, minor: 0 });
-    else mkdirat(directory, name, 0o755);
+    else mkdirat(directory, name, mode);
   } catch (error) {
     if (!isCode(error, "EEXIST")) throw error;
+  } finally {
+    umask(mask);
   }
 }
 

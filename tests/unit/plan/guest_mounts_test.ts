@@ -14,7 +14,7 @@ Deno.test("what the specification promises is mounted where config.json does not
 });
 
 Deno.test("options of a mount are its flags, those of the file system, or without a meaning", () => {
-  const options = ["nosuid", "noexec", "nodev", "ro", "rw", "relatime", "rprivate", "tmpcopyup"];
+  const options = ["nosuid", "noexec", "nodev", "ro", "rw", "relatime", "rprivate"];
   const shm = {
     destination: "/dev/shm",
     type: "tmpfs",
@@ -28,6 +28,14 @@ Deno.test("options of a mount are its flags, those of the file system, or withou
     flags,
     options: "mode=1777,size=67108864",
   });
+});
+
+Deno.test("a tmpfs begins with what its place has, where that is asked for; nothing else can", () => {
+  const copied = { destination: "/run", type: "tmpfs", options: ["tmpcopyup", "mode=711"] };
+  const expected = { target: "/run", type: "tmpcopyup", flags: 0, options: "mode=711" };
+  assert.deepEqual(mountsOf(copied).at(-1), expected);
+  const proc = { destination: "/proc", type: "proc", options: ["tmpcopyup"] };
+  assert.deepEqual(mountsOf(proc).at(-1), { target: "/proc", type: "proc", flags: 0, options: "" });
 });
 
 Deno.test("cgroups are the guest's own, in the unified hierarchy, whatever the host has", () => {

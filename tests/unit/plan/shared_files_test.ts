@@ -214,6 +214,8 @@ Deno.test("mount points are made in the trees that are shared, and only there", 
         ...["/proc", "/sys", "/dev", "/sys", "/proc", "/data", "/cache"].map((path) => ({
           path,
           isFile: false,
+          // Of a tmpfs, which has the mode of its place.
+          ...(path === "/cache" ? { mode: 0o1777 } : {}),
         })),
         { path: "/etc/hosts", isFile: true },
       ],
