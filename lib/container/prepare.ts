@@ -11,6 +11,7 @@ import { fileSystemOf } from "../host/mounts.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { isSameIdentity, readBounded, readFileIdentity } from "../os/files.ts";
 import { readHosts, readResolvConf, RESOLV_CONF } from "../inspect/resolv_conf.ts";
+import { copiedMountFacts } from "../inspect/copied.ts";
 import { sharedMountFacts } from "../inspect/shared.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
 import { KernelStore } from "../kernels/store.ts";
@@ -19,9 +20,10 @@ import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
 import { hasUserNamespace } from "../oci/id_mappings.ts";
+import { isReadOnlyMount } from "../oci/read_only.ts";
 import { diskMounts, isBind, volumeMounts } from "../oci/unsupported.ts";
 import type { Mount, Spec } from "../oci/types.ts";
-import { requireNoAgent, requireNoShare } from "../oci/validate.ts";
+import { requireNoAgent } from "../oci/validate.ts";
 import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
 import { acceleratorOf } from "../plan/launch.ts";
@@ -286,7 +288,15 @@ function addSharedMounts(
   monitor: Monitor,
   { guest, files, isMapped }: Pick<Users, "guest" | "files"> & { isMapped: boolean },
 ): void {
-  if (monitor.sharesFiles !== true) return requireNoShare(spec);
+  if (monitor.sharesFiles !== true) {
+    const asked = new Set(volumeMounts(spec, false).map(({ index }) => index));
+    // Of what engines bind into every container it gets what is only read, as a token is.
+    const volumes = volumeMounts(spec, true)
+      .filter(({ index, mount }) => asked.has(index) || isReadOnlyMount(mount.options));
+    const copied = copiedMountFacts(volumes, monitor.title);
+    if (copied.length > 0) facts.copiedMounts = copied;
+    return;
+  }
   // What engines bind into every container needs no file server where nothing else does.
   const volumes = volumeMounts(spec, facts.sharedRoot !== undefined);
   // To another user they are as closed in any container.

@@ -1,4 +1,4 @@
-import type { AgentProcess } from "./initrd/process.ts";
+import type { AgentProcess, CopiedTree } from "./initrd/process.ts";
 
 /** The guest families. */
 export type UnikernelType = "linux" | "elf" | "unikraft" | "mirage" | "rumprun" | "mewz";
@@ -76,6 +76,8 @@ export interface GuestInput {
   resolvConf?: string;
   /** The container's `/etc/hosts`, for an agent. */
   hosts?: string;
+  /** Volumes that an agent's guest gets copies of. */
+  copies?: CopiedTree[];
   /** As whom an agent runs the program; undefined: the guest has none. */
   agent?: AgentProcess;
   /** The container's root is shared with the guest as its own. */

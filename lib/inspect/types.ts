@@ -67,6 +67,8 @@ export interface HostFacts {
   sharedMounts?: SharedMountFacts[];
   /** What serves them, where anything is shared. */
   fileServer?: FileServerFacts;
+  /** Volumes that are copied into the guest's memory when it starts, in config.json's order. */
+  copiedMounts?: CopiedMountFacts[];
   /** The container's `/etc/resolv.conf`, for guests that take name servers. */
   resolvConf?: string;
   /** What its caller mounts as its `/etc/hosts`, for guests with an agent. */
@@ -87,6 +89,12 @@ export interface SharedMountFacts {
   isFile: boolean;
   /** A path of it on the host that the program is root for, and the file server may not read. */
   closed?: string;
+}
+
+/** A volume that a guest gets a copy of. */
+export interface CopiedMountFacts extends Pick<SharedMountFacts, "index" | "isFile"> {
+  /** Size of the archive that has it. */
+  bytes: number;
 }
 
 /** A kernel of the node. */

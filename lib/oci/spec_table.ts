@@ -33,8 +33,8 @@ export const specTable: SpecRow[] = [
     property: "mounts",
     treatment: "refused",
     how:
-      "volumes that are not disks, by name, and tmpfs, except by an agent, which makes the file " +
-      "systems of a kernel; what else engines mount in every container is ignored",
+      "volumes that are not disks, by name, and tmpfs, except by an agent, which shares volumes, or " +
+      "has copies of small ones, and makes the file systems of a kernel; what else engines mount in every container is ignored",
   },
   {
     property: "mounts options of disks",

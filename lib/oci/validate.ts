@@ -64,13 +64,6 @@ export function requireNoAgent({ unsupported }: Pick<Spec, "unsupported">): void
   rejectFirst(unsupported.refused);
 }
 
-/**
- * @throws UnsupportedError when the container asks for files of the host, which its guest cannot share
- */
-export function requireNoShare({ unsupported }: Pick<Spec, "unsupported">): void {
-  rejectFirst(unsupported.refused.filter(({ givenByShare }) => givenByShare));
-}
-
 function rejectFirst([first]: UnsupportedProperty[]): void {
   if (first === undefined) return;
   throw new UnsupportedError({

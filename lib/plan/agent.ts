@@ -12,7 +12,7 @@ import { diskDevices } from "../oci/disk_devices.ts";
 import type { Process, Spec, User } from "../oci/types.ts";
 import { groupsOf, umaskOf } from "./credentials.ts";
 import { guestMounts } from "./guest_mounts.ts";
-import type { SharedFiles } from "./shared_files.ts";
+import type { SharedVolume } from "./shared_files.ts";
 import type { ExecPortCounts } from "./types.ts";
 
 /** The ports of a guest's agent in the order of their descriptors: lib/build/guest_init/protocol.h. */
@@ -63,8 +63,8 @@ export interface AgentInput {
   guestUser: User;
   /** The container as the guest's family sees it, without an agent. */
   guestInput: GuestInput;
-  /** What of the host's files is shared with the guest. */
-  sharedFiles?: SharedFiles;
+  /** Files of the host that the guest sees, or has copies of. */
+  volumes?: readonly SharedVolume[];
 }
 
 /** Whether a guest has an agent. */
@@ -115,7 +115,7 @@ function ownInit(program: string): string {
 }
 
 function processOf(
-  { spec, guestUser, sharedFiles, monitor, guestInput }: AgentInput,
+  { spec, guestUser, volumes, monitor, guestInput }: AgentInput,
 ): AgentProcess {
   const { process, hostname, domainname } = spec;
   return {
@@ -124,7 +124,7 @@ function processOf(
     ...(hostname ? { hostname } : {}),
     ...(domainname ? { domainname } : {}),
     sysctls: spec.linux.sysctl,
-    mounts: guestMounts(spec, sharedFiles?.volumes),
+    mounts: guestMounts(spec, volumes),
     devices: guestDevices(spec, guestInput),
     maskedPaths: spec.linux.maskedPaths,
     readonlyPaths: spec.linux.readonlyPaths,

@@ -59,6 +59,8 @@ import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { FILE_SERVER_FILTER, MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
 import { fileServerIdentity, planFileServer } from "./file_server.ts";
 import {
+  copiedVolumesWarnings,
+  planCopiedVolumes,
   planMountPoints,
   planSharedFiles,
   SHARE_TAG,
@@ -430,6 +432,7 @@ export function planLaunch(given: LaunchInput): Launch {
         .map(({ property, reason }) => `config.json ${property}: ${reason}`),
       ...agentWarnings(input),
       ...sharedFilesWarnings(shared, input.filesUser),
+      ...copiedVolumesWarnings(planCopiedVolumes(input)),
       ...podWarnings({
         spec,
         looksForFiles: input.guest.agent !== undefined,
@@ -613,6 +616,7 @@ function memoryInput(
   const { spec, facts, network, monitor, guest } = input;
   const hasAgent = agentOf(input).agent !== undefined;
   const ports = hasAgent && monitor.agentChannel === "ports" ? agentBytes(relaysNames(input)) : 0;
+  const copied = planCopiedVolumes(input).reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     monitor,
     limit: lowestMemoryLimit(spec.linux.resources),
@@ -629,7 +633,7 @@ function memoryInput(
       facts.kernelFormat,
       facts.kernel.size,
       (facts.initrd?.size ?? 0) + (facts.nodeKernel?.modules?.size ?? 0) +
-        (guest.runtimeBytes ?? 0) + furtherGuestBytes(network),
+        (guest.runtimeBytes ?? 0) + furtherGuestBytes(network) + copied,
     ) + ports,
     agentBytes: ports,
     copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),
@@ -685,7 +689,7 @@ export function agentOf(input: LaunchInput): AgentChoice {
   return planAgent({
     ...input,
     guestInput: inputWithoutAgent(input),
-    sharedFiles: planSharedFiles(input),
+    volumes: planSharedFiles(input)?.volumes ?? planCopiedVolumes(input),
   });
 }
 
@@ -728,6 +732,12 @@ function inputWithoutAgent(input: LaunchInput): GuestInput {
     nameservers: parseNameservers(facts.resolvConf ?? ""),
     resolvConf: facts.resolvConf,
     hosts: facts.hosts,
+    copies: planCopiedVolumes(input).map((volume, position) => ({
+      source: volume.source,
+      path: `v/${position}`,
+      isFile: volume.isFile,
+      bytes: volume.bytes,
+    })),
     network: network === undefined ? undefined : guestNetwork(network, networkMode(spec)),
     disks: facts.disks?.map(({ readOnly, mountPoint, fileSystem }) => ({
       readOnly,

@@ -3,7 +3,7 @@ import { parentPath } from "../os/path.ts";
 import type { HostFacts, ImageFileFacts } from "../inspect/types.ts";
 import type { MonitorFile } from "../monitor/types.ts";
 import type { User } from "../oci/types.ts";
-import { type GuestProcess, initrdSegment } from "../guest/initrd/segment.ts";
+import { type GuestProcess, segmentBytes } from "../guest/initrd/segment.ts";
 import type { Step } from "./types.ts";
 import { VSOCK_DIRECTORY, type VsockSocket } from "./vsock.ts";
 
@@ -177,7 +177,7 @@ function makesInitrd({ nodeKernel, initrd }: HostFacts): boolean {
 function ownInitrdBytes(facts: HostFacts, initrdProcess?: GuestProcess): number {
   if (initrdProcess === undefined || !makesInitrd(facts)) return 0;
   const { nodeKernel, initrd } = facts;
-  const parts = [initrdSegment(initrdProcess).length, nodeKernel?.modules?.size, initrd?.size];
+  const parts = [segmentBytes(initrdProcess), nodeKernel?.modules?.size, initrd?.size];
   return parts.reduce<number>((sum, size) => sum + (size ?? 0), 0);
 }
 
@@ -197,8 +197,7 @@ function mustBeCopied(file: BootFile, user: User, facts: HostFacts): boolean {
 }
 
 function totalSize(files: BootFile[]): number {
-  const prepended = ({ prepend }: BootFile) =>
-    prepend === undefined ? 0 : initrdSegment(prepend).length;
+  const prepended = ({ prepend }: BootFile) => prepend === undefined ? 0 : segmentBytes(prepend);
   return files.reduce((sum, file) => sum + prepended(file) + file.facts.size, 0);
 }
 

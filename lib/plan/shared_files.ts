@@ -62,22 +62,54 @@ export function planSharedFiles(input: SharedFilesInput): SharedFiles | undefine
   const { sharedRoot, sharedMounts = [] } = facts;
   if (sharedRoot === undefined && sharedMounts.length === 0) return undefined;
   requireSharing(input);
-  for (const { index } of sharedMounts) requireKnownOptions(spec.mounts[index]!, index);
   return {
     ...(sharedRoot === undefined
       ? {}
       : { root: { ...sharedRoot, readOnly: sharedRoot.readOnly || spec.root.readonly } }),
-    volumes: sharedMounts.map((facts) => {
-      const { source, destination, options } = spec.mounts[facts.index]!;
-      return {
-        ...facts,
-        source: source!,
-        destination,
-        readOnly: isReadOnlyMount(options),
-        options,
-      };
-    }),
+    volumes: sharedMounts.map((facts) => volumeOf(spec, facts)),
   };
+}
+
+/** A volume that a guest gets a copy of, in an archive of so many bytes. */
+export interface CopiedVolume extends SharedVolume {
+  bytes: number;
+}
+
+/**
+ * What a guest with an agent gets copies of, where its monitor cannot share files.
+ *
+ * @throws UnsupportedError when a volume has an option that is not applied
+ */
+export function planCopiedVolumes(
+  { spec, facts }: {
+    spec: SharedFilesInput["spec"];
+    facts: Pick<HostFacts, "copiedMounts">;
+  },
+): CopiedVolume[] {
+  return (facts.copiedMounts ?? []).map((it) => volumeOf(spec, it));
+}
+
+function volumeOf<Facts extends Pick<SharedVolume, "index" | "isFile">>(
+  { mounts }: Pick<Spec, "mounts">,
+  facts: Facts,
+): Facts & SharedVolume {
+  const mount = mounts[facts.index]!;
+  requireKnownOptions(mount, facts.index);
+  const { source, destination, options } = mount;
+  return {
+    ...facts,
+    source: source!,
+    destination,
+    readOnly: isReadOnlyMount(options),
+    options,
+  };
+}
+
+/** What a guest does not get of what it has copies of. */
+export function copiedVolumesWarnings(volumes: readonly CopiedVolume[]): string[] {
+  return volumes.map(({ index, source }) =>
+    `config.json mounts[${index}] ${source}: it is copied when the guest starts: what changes later is not seen there`
+  );
 }
 
 function requireSharing({ spec, facts, monitor }: SharedFilesInput): void {

@@ -193,7 +193,8 @@ testIf(
       source: "tmpfs",
       options,
     });
-    const script = "stat -c '%a %n' /place /chosen /made /copied; ls -A /made /chosen; cd /copied; " +
+    const script =
+      "stat -c '%a %n' /place /chosen /made /copied; ls -A /made /chosen; cd /copied; " +
       "find . | sort | while read n; do stat -c '%a %Y %n' $n; done; readlink deep/link; " +
       "cat file deep/er/file; " +
       "touch /copied/x 2>/dev/null || echo read-only; echo $HOME";

@@ -31,7 +31,7 @@ const OPERATION = "pass arguments and environment";
  * @throws InvalidConfigurationError naming what cannot be passed, and its length if it is too long
  */
 export function processOf(input: GuestInput): GuestProcess {
-  const { network, furtherNetworks, resolvConf, hosts, agent } = input;
+  const { network, furtherNetworks, resolvConf, hosts, agent, copies = [] } = input;
   const root = agentRootOf(input);
   const env = new Map<string, string>();
   // An agent gives the program what config.json has, and no more.
@@ -49,6 +49,7 @@ export function processOf(input: GuestInput): GuestProcess {
     ...(agent === undefined ? {} : { agent }),
     ...(agent === undefined || hosts === undefined ? {} : { hosts }),
     ...(agent === undefined || root === undefined ? {} : { root }),
+    ...(agent === undefined || copies.length === 0 ? {} : { copies }),
   };
   check(process);
   return process;

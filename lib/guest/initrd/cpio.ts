@@ -1,9 +1,13 @@
-/** A file or directory, as its mode says, of an archive. */
+/** A file, directory or symbolic link, as its mode says, of an archive. */
 export interface ArchiveEntry {
   /** Without a leading slash. */
   name: string;
   /** With the file's type, inode(7). */
   mode: number;
+  /** Its owner; root by default. */
+  uid?: number;
+  gid?: number;
+  /** Of a link, where it leads. */
   content?: Uint8Array;
 }
 
@@ -11,7 +15,7 @@ export interface ArchiveEntry {
 const BLOCK = 512;
 
 /**
- * An archive in cpio's "new" format; every file is owned by root and dated 1970.
+ * An archive in cpio's "new" format; every file is dated 1970.
  *
  * @see Documentation/driver-api/early-userspace/buffer-format.rst in Linux
  * @returns bytes, a multiple of 512
@@ -28,14 +32,17 @@ export function archive(entries: ArchiveEntry[]): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-function entryParts({ name, mode, content }: ArchiveEntry, index: number): Uint8Array[] {
+function entryParts(
+  { name, mode, uid = 0, gid = 0, content }: ArchiveEntry,
+  index: number,
+): Uint8Array[] {
   const encodedName = new TextEncoder().encode(`${name}\0`);
   const body = content ?? new Uint8Array(0);
   const fields = [
     index + 1, // inode
     mode,
-    0, // uid
-    0, // gid
+    uid,
+    gid,
     1, // links
     0, // modification time
     body.length,

@@ -48,6 +48,17 @@ export interface GuestMount {
   options: string;
 }
 
+/** A file or directory of the host that a guest gets a copy of. */
+export interface CopiedTree {
+  /** Absolute path on the host. */
+  source: string;
+  /** Of its directory, as `sharedPath` of lib/plan/shared_files.ts has it. */
+  path: string;
+  isFile: boolean;
+  /** Size of the archive, at most. */
+  bytes: number;
+}
+
 /** A node of a disk, besides the kernel's own. */
 export interface GuestDevice {
   /** Of the disk, below /dev in the guest. */

@@ -2,7 +2,7 @@ import type { GuestNetwork } from "../types.ts";
 import { archive, type ArchiveEntry } from "./cpio.ts";
 import { GUEST_INIT } from "./init_bytes.ts";
 import { networkFile } from "./network.ts";
-import { type AgentProcess, type AgentRoot, processFile } from "./process.ts";
+import { type AgentProcess, type AgentRoot, type CopiedTree, processFile } from "./process.ts";
 
 /** What a guest runs, and its surroundings. */
 export interface GuestProcess {
@@ -22,6 +22,8 @@ export interface GuestProcess {
   agent?: AgentProcess;
   /** What the agent makes the root; undefined: that is the RAM disk. */
   root?: AgentRoot;
+  /** Volumes that it gets copies of, in archives of their own (lib/inspect/copied.ts). */
+  copies?: CopiedTree[];
 }
 
 /** The guest's first program, which becomes the container's own, or runs it (lib/build/guest_init). */
@@ -29,6 +31,12 @@ export const GUEST_INIT_PATH = "/urunc/init";
 
 /** In an initial RAM disk: modules of a kernel that the operator has stored (lib/kernels). */
 export const GUEST_MODULES = "urunc/modules";
+
+/** Size of all archives that a guest's process takes. */
+export function segmentBytes(process: GuestProcess): number {
+  const { copies = [] } = process;
+  return copies.reduce((sum, { bytes }) => sum + bytes, initrdSegment(process).length);
+}
 
 /**
  * The archive that is prepended to an image's initial RAM disk; the kernel unpacks one after the other

@@ -55,8 +55,9 @@ import {
 } from "../../../ffi/linux.ts";
 import { type Credentials, READ, WRITE } from "../../host/access.ts";
 import { explainRefusal, openNamed, reopen, userMayOpen } from "../../host/named.ts";
+import { copyOf } from "../../inspect/copied.ts";
 import { openImageFile } from "../../inspect/image.ts";
-import { initrdSegment } from "../../guest/initrd/segment.ts";
+import { type GuestProcess, initrdSegment } from "../../guest/initrd/segment.ts";
 import { parentPath } from "../../os/path.ts";
 import { listenAt } from "../../os/sockets.ts";
 import { claimFile, openClaimed } from "./disk_claims.ts";
@@ -188,7 +189,7 @@ export const ROOT_STEPS: StepHandlers<
 
   copyImageFile({ source, target, uid, gid, maximumBytes, prepend }, context) {
     makeFile(context, target, { uid, gid }, (copy) => {
-      if (prepend !== undefined) writeAll(copy, initrdSegment(prepend));
+      if (prepend !== undefined) writeSegment(copy, prepend);
       const part = { path: source, maximumBytes };
       append(copy, part, (path) => openImageFile(context.imageRoot!, path, O_RDONLY));
     });
@@ -196,7 +197,7 @@ export const ROOT_STEPS: StepHandlers<
 
   makeInitrd({ target, uid, gid, prepend, modules, image }, context) {
     makeFile(context, target, { uid, gid }, (file) => {
-      writeAll(file, initrdSegment(prepend));
+      writeSegment(file, prepend);
       // The store is root's alone, and only root can write there.
       if (modules !== undefined) append(file, modules, (path) => open(path, O_RDONLY | O_NOFOLLOW));
       if (image === undefined) return;
@@ -313,6 +314,16 @@ function makeFile(
       close(file);
     }
   });
+}
+
+/** What is copied may be another by now. */
+function writeSegment(file: number, process: GuestProcess): void {
+  writeAll(file, initrdSegment(process));
+  for (const copy of process.copies ?? []) {
+    const bytes = copyOf(copy);
+    if (bytes.length > copy.bytes) throw new Error(`${copy.source} has grown meanwhile`);
+    writeAll(file, bytes);
+  }
 }
 
 /** Writes what a file has, up to a number of bytes. */
