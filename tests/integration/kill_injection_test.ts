@@ -28,6 +28,9 @@ const LEAST_STEPS = { command: 8, namespaces: 3, launch: 30 };
 /** As its process calls itself until it executes it: lib/plan/file_server.ts. */
 const FILE_SERVER = "urunc-files";
 
+/** Of the range in which each container's monitor, and its file server, have theirs. */
+const FIRST_ID = 1_900_000_100;
+
 interface Bench {
   fault: string;
   root: string;
@@ -39,7 +42,12 @@ interface Bench {
 }
 
 /** Of which container, as far as steps differ. */
-type Kind = "" | " of a root disk" | " of an agent on two networks" | " with shared files";
+type Kind =
+  | ""
+  | " of a root disk"
+  | " of an agent on two networks"
+  | " with shared files"
+  | " with shared files and their owners";
 
 const CASES: { phase: keyof typeof LEAST_STEPS; kind: Kind }[] = [
   { phase: "command", kind: "" },
@@ -48,16 +56,20 @@ const CASES: { phase: keyof typeof LEAST_STEPS; kind: Kind }[] = [
   { phase: "launch", kind: " of a root disk" },
   { phase: "launch", kind: " of an agent on two networks" },
   { phase: "launch", kind: " with shared files" },
+  { phase: "launch", kind: " with shared files and their owners" },
 ];
+
+const SHARES: readonly Kind[] = [" with shared files", " with shared files and their owners"];
 
 const NEEDS: Partial<Record<Kind, readonly string[]>> = {
   " of a root disk": ROOT_DISK_NEEDS,
   " with shared files": ["virtiofsd"],
+  " with shared files and their owners": ["virtiofsd"],
 };
 
 for (const { phase, kind } of CASES) {
   const victims: Victim[] = ["creator", "init"];
-  if (kind === " with shared files") victims.push("file server");
+  if (SHARES.includes(kind)) victims.push("file server");
   for (const victim of victims) {
     testIf(
       `kill -9 of the ${victim} after every step of the ${phase}${kind} leaves nothing`,
@@ -97,7 +109,7 @@ async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
     await Deno.writeTextFile(initrd, "070701");
     guest = { unikernelType: "linux", initrd, unikernel: { agent: "on" } };
   }
-  if (kind === " with shared files") {
+  if (SHARES.includes(kind)) {
     const source = await scope.temporaryDirectory("volume");
     const mount = { source, destination: "/data", type: "bind", options: ["rbind"] };
     guest.edit = (config) => config.mounts = [mount];
@@ -126,8 +138,9 @@ async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
     memoryLimit: 512 * 1024 * 1024,
   });
   scope.defer("remove the bundle", cleanup);
-  // A file server is no part of a user namespace.
-  const mode = kind === " with shared files" ? "uid" : "userns";
+  // A file server is no part of the monitor's user namespace.
+  const mode = SHARES.includes(kind) ? "uid" : "userns";
+  const mapped = kind.endsWith("owners") ? '[guests.linux]\nfile_access = "userns"\n' : "";
   const disk = onDisk ? (await putOnDisk(scope, { bundle, rootfs })).file : undefined;
   return {
     disk,
@@ -135,7 +148,7 @@ async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
     root: await uruncRoot(scope),
     config: await doubleConfiguration(
       scope,
-      `[ids]\nmode = "${mode}"\nrange = "1900000100-1900000199"`,
+      `[ids]\nmode = "${mode}"\nrange = "${FIRST_ID}-${FIRST_ID + 2 ** 16}"\n${mapped}`,
     ),
     bundle,
     netns,
