@@ -31,7 +31,7 @@ export interface Service {
 export const SERVICE_USER = "1000:1000";
 
 /** In the environment: every caller runs every service. */
-const EVERY = "URUNC_EVERY_SERVICE";
+export const EVERY = "URUNC_EVERY_SERVICE";
 
 /** How a caller runs one. */
 export interface ServiceCaller {
