@@ -77,12 +77,19 @@ for (const { phase, kind } of CASES) {
       async () => {
         await using scope = new Scope();
         const bench = await prepare(scope, kind);
+        const before = takeSnapshot();
         let [steps, kills] = [0, 0];
         for (;; steps++) {
           const { reached, killed } = await killAfter(bench, phase, steps, victim);
           if (!reached) break;
           if (killed) kills++;
         }
+        // Only what could be ours: other work on the machine comes and goes. Names have the step.
+        assertNoLeaks(
+          before,
+          takeSnapshot(),
+          new RegExp(`${RUN_PREFIX}kill|${bench.root}|${bench.fault}`),
+        );
         assert.ok(kills > 0, `there was a ${victim}`);
         assert.ok(steps >= LEAST_STEPS[phase], `${steps} steps were reached`);
       },
@@ -168,7 +175,6 @@ async function killAfter(
   if (disk !== undefined && !isMountPoint(rootfs)) {
     await run(["mount", "-o", "loop", disk, rootfs], { check: true });
   }
-  const before = takeSnapshot();
   const networkBefore = await describeNetwork(bench.netns);
 
   const creator = new Deno.Command(bench.fault, {
@@ -195,8 +201,6 @@ async function killAfter(
     timeoutSeconds: 10,
     what: `${id} to be gone`,
   });
-  // Only what could be ours: other work on the machine comes and goes.
-  assertNoLeaks(before, takeSnapshot(), new RegExp(`${id}|${bench.root}|${bench.fault}`));
   assert.equal(await describeNetwork(bench.netns), networkBefore, id);
   if (disk !== undefined) {
     if (isMountPoint(rootfs)) await run(["umount", rootfs], { check: true });
