@@ -111,10 +111,10 @@ testIf("a mount in another namespace, or below, is named", { needs: NEEDS }, asy
   });
   await releaseRootDisk(disk);
   assert.ok(!isMounted(rootfs));
-  // The other namespace's own copy is left: only an exclusive open tells.
-  assert.deepEqual(findHolders(disk), [
-    `pid ${other.pid} (sleep) has it mounted at ${rootfs}`,
-  ]);
+  // The other namespace's own copy is left: only an exclusive open tells. Others may have made theirs meanwhile.
+  const holders = findHolders(disk);
+  const own = `pid ${other.pid} (sleep) has it mounted at ${rootfs}`;
+  assert.ok(holders.includes(own), holders.join("\n"));
 });
 
 function workingDirectory(pid: number): string | undefined {

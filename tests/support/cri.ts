@@ -94,7 +94,10 @@ const CriDevice = message("Device", () => ({
   hostPath: string(2),
   permissions: string(3),
 }));
-const ImageSpec = message("ImageSpec", () => ({ image: string(1) }));
+const ImageSpec = message(
+  "ImageSpec",
+  () => ({ image: string(1), userSpecifiedImage: string(18) }),
+);
 const Resources = message("LinuxContainerResources", () => ({ memoryLimit: int64(4) }));
 const ContainerLinux = message("LinuxContainerConfig", () => ({
   resources: embedded(1, Resources),

@@ -97,7 +97,7 @@ export class Pod {
   create(name: string, { image, ...config }: PodContainer): Promise<string> {
     return this.cri.create(this.id, {
       metadata: { name, attempt: 0 },
-      image: { image },
+      image: { image, userSpecifiedImage: image },
       logPath: `${name}.log`,
       ...config,
     }, this.#config);
