@@ -8,6 +8,7 @@ import { blockImage, deviceDisks, volumeDisks } from "../inspect/disks.ts";
 import { gatherHostFacts, groupNamesOf } from "../inspect/facts.ts";
 import { openImageRoot } from "../inspect/image.ts";
 import { fileSystemOf } from "../host/mounts.ts";
+import { readPodSysctls } from "../inspect/pod.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { isSameIdentity, readBounded, readFileIdentity } from "../os/files.ts";
 import { readHosts, readResolvConf, RESOLV_CONF } from "../inspect/resolv_conf.ts";
@@ -140,6 +141,8 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
     }
     if (mayHaveAgent({ unikernel, guest, monitor })) {
       facts.hosts = readHosts(bundle.spec.mounts, userOf(bundle, configuration));
+      const sysctls = readPodSysctls(bundle.path, bundle.spec.annotations);
+      if (Object.keys(sysctls).length > 0) facts.podSysctls = sysctls;
       const users = planUsers(bundle.spec, configuration);
       // In a user namespace no file of the guest's is closed to its root.
       addSharedMounts(facts, bundle, monitor, { ...users, isMapped });

@@ -73,6 +73,8 @@ export interface HostFacts {
   resolvConf?: string;
   /** What its caller mounts as its `/etc/hosts`, for guests with an agent. */
   hosts?: string;
+  /** Settings of the kernel that its pod asks for, for guests with an agent; undefined: none. */
+  podSysctls?: Record<string, string>;
 }
 
 /** A program that serves files of the host to a guest; absolute paths, symlinks resolved. */

@@ -65,6 +65,8 @@ export interface AgentInput {
   guestInput: GuestInput;
   /** Files of the host that the guest sees, or has copies of. */
   volumes?: readonly SharedVolume[];
+  /** Settings of the kernel that the pod asks for. */
+  podSysctls?: Record<string, string>;
 }
 
 /** Whether a guest has an agent. */
@@ -115,7 +117,7 @@ function ownInit(program: string): string {
 }
 
 function processOf(
-  { spec, guestUser, volumes, monitor, guestInput }: AgentInput,
+  { spec, guestUser, volumes, monitor, guestInput, podSysctls }: AgentInput,
 ): AgentProcess {
   const { process, hostname, domainname } = spec;
   return {
@@ -123,7 +125,8 @@ function processOf(
     ...(monitor.agentChannel === "vsock" ? { vsock: true as const } : {}),
     ...(hostname ? { hostname } : {}),
     ...(domainname ? { domainname } : {}),
-    sysctls: spec.linux.sysctl,
+    // The guest has a kernel for itself: the pod's namespaces, which have them already, are not its own.
+    sysctls: { ...podSysctls, ...spec.linux.sysctl },
     mounts: guestMounts(spec, volumes),
     devices: guestDevices(spec, guestInput),
     maskedPaths: spec.linux.maskedPaths,

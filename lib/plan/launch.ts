@@ -690,6 +690,7 @@ export function agentOf(input: LaunchInput): AgentChoice {
     ...input,
     guestInput: inputWithoutAgent(input),
     volumes: planSharedFiles(input)?.volumes ?? planCopiedVolumes(input),
+    podSysctls: input.facts.podSysctls,
   });
 }
 

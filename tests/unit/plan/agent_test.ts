@@ -8,6 +8,7 @@ import type { UnikernelConfig } from "../../../lib/guest/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { agentOf, type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
 import { guestMounts } from "../../../lib/plan/guest_mounts.ts";
+import { planNamespaces } from "../../../lib/plan/namespaces.ts";
 import type { Step } from "../../../lib/plan/types.ts";
 import {
   factsOf,
@@ -90,6 +91,21 @@ Deno.test("the agent runs the program as config.json says, whatever the monitor'
   });
   assert.deepEqual(stepOf(input, "setUid"), { step: "setUid", uid: 65534 });
   assert.deepEqual(planLaunch(input).warnings, [], "process.cwd is passed on");
+});
+
+Deno.test("a guest's kernel has its pod's settings, and its container's own before them", () => {
+  const namespaces = ["pid", "network", "ipc", "uts", "mount"].map((type) => ({ type }));
+  const input = inputOf({
+    spec: specOf({ linux: { namespaces, sysctl: { "kernel.msgmax": "9000" } } }),
+  });
+  const podSysctls = { "kernel.msgmax": "8000", "kernel.shm_rmid_forced": "1" };
+  const { agent } = agentOf({ ...input, facts: { ...input.facts, podSysctls } });
+  const sysctls = { "kernel.msgmax": "9000", "kernel.shm_rmid_forced": "1" };
+  assert.deepEqual(agent!.sysctls, sysctls);
+  // The pod's namespaces on the host have them from the sandbox.
+  const { steps } = planNamespaces(input.spec);
+  const keys = steps.flatMap((it) => it.step === "sysctl" ? [it.key] : []);
+  assert.deepEqual(keys, ["kernel.msgmax"]);
 });
 
 Deno.test("the monitor has one end of each port, the container's process the other, and nothing else has", () => {
