@@ -69,6 +69,13 @@ export interface CallFacts {
    * that the list is loaded only where it is asked for.
    */
   names(): Readonly<Record<number, string>>;
+  /** Of programs of another kind that its kernels run as well, for profiles of theirs. */
+  compat: {
+    /** What libseccomp, and so config.json, calls them: seccomp_arch_add(3). */
+    profileName: string;
+    auditArchitecture: number;
+    names(): Readonly<Record<number, string>>;
+  };
 }
 
 /** What is particular to its KVM. */

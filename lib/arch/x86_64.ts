@@ -1,6 +1,7 @@
 import type { Architecture } from "./types.ts";
 import { readBzImage, readBzImageContent } from "./x86_64_linux_image.ts";
 import { CALLS } from "./x86_64_calls.ts";
+import { COMPAT_CALLS } from "./x86_64_compat_calls.ts";
 import { kvmRequests } from "./x86_64_kvm_requests.ts";
 import { KERNEL_PARAMETERS } from "./x86_64_kernel_parameters.ts";
 
@@ -29,6 +30,12 @@ export const x86_64: Architecture = {
     // __X32_SYSCALL_BIT, asm/unistd.h.
     foreignFrom: 0x4000_0000,
     names: () => CALLS,
+    // AUDIT_ARCH_I386.
+    compat: {
+      profileName: "SCMP_ARCH_X86",
+      auditArchitecture: 0x4000_0003,
+      names: () => COMPAT_CALLS,
+    },
   },
   kvm: {
     requests: kvmRequests,

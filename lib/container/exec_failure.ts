@@ -108,7 +108,7 @@ function describe(stage: typeof STAGES[number], errno: number, { args, cwd }: Pr
     case "limit":
       return `error setting rlimits: ${reason}`;
     case "privileges":
-      return `setting no_new_privs: ${reason}`;
+      return `setting no_new_privs, or the filter of system calls: ${reason}`;
     case "fork":
       return `the guest cannot start a process: ${reason}`;
     case "files":

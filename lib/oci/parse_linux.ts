@@ -1,14 +1,6 @@
+import { readSeccomp } from "./parse_seccomp.ts";
 import { deviceMajor, deviceMinor, readResources } from "./parse_resources.ts";
-import {
-  absolutePath,
-  Fields,
-  id,
-  integer,
-  oneOf,
-  type Place,
-  rawObject,
-  text,
-} from "../decode/decode.ts";
+import { absolutePath, Fields, id, integer, oneOf, type Place, text } from "../decode/decode.ts";
 import type { Device, IdMapping, Linux, Namespace, NamespaceType } from "./types.ts";
 
 /** @see https://github.com/opencontainers/runtime-spec/blob/v1.2.0/config-linux.md#namespaces */
@@ -49,7 +41,7 @@ export function readLinux(linux: Fields): Linux {
     devices: linux.list("devices", readDevice),
     cgroupsPath: linux.optionalText("cgroupsPath"),
     resources: readResources(linux.section("resources")),
-    seccomp: linux.optional("seccomp", rawObject),
+    seccomp: linux.optional("seccomp", readSeccomp),
     sysctl: linux.textRecord("sysctl"),
     maskedPaths: linux.list("maskedPaths", text),
     readonlyPaths: linux.list("readonlyPaths", text),

@@ -160,7 +160,8 @@ export const specTable: SpecRow[] = [
     property: "linux.seccomp",
     treatment: "by design",
     how:
-      "the profile is for a container's programs; monitors have filters of ours and of their own",
+      "the profile is for a container's programs: an agent gives it to those of its guest; monitors " +
+      "have filters of ours and of their own",
   },
   {
     property: "linux.sysctl",

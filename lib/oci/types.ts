@@ -1,3 +1,5 @@
+import type { SeccompProfile } from "../seccomp/profile.ts";
+
 /**
  * The part of the OCI runtime specification's config.json that urunc reads, under the
  * specification's own names. Unknown properties are ignored, as the specification demands
@@ -108,7 +110,7 @@ export interface Linux {
   devices: Device[];
   cgroupsPath?: string;
   resources: Resources;
-  seccomp?: Record<string, unknown>;
+  seccomp?: SeccompProfile;
   sysctl: Record<string, string>;
   maskedPaths: string[];
   readonlyPaths: string[];

@@ -8,8 +8,10 @@ import { keyPrefix } from "../guest/keys.ts";
 import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { AgentPorts, Monitor } from "../monitor/types.ts";
+import { configJson } from "../oci/config_json.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
 import type { Process, Spec, User } from "../oci/types.ts";
+import { profileFilter, type SeccompProfile } from "../seccomp/profile.ts";
 import { groupsOf, umaskOf } from "./credentials.ts";
 import { guestMounts } from "./guest_mounts.ts";
 import type { SharedVolume } from "./shared_files.ts";
@@ -132,7 +134,30 @@ function processOf(
     maskedPaths: spec.linux.maskedPaths,
     readonlyPaths: spec.linux.readonlyPaths,
     readOnlyRoot: spec.root.readonly,
+    ...(spec.linux.seccomp === undefined ? {} : { seccomp: filterOf(spec.linux.seccomp) }),
   };
+}
+
+/** For the program and its guest's further processes. */
+function filterOf(profile: SeccompProfile): NonNullable<AgentProcess["seccomp"]> {
+  const { listenerPath, defaultAction, syscalls } = profile;
+  const actions = [defaultAction, ...syscalls.map(({ action }) => action)];
+  if (listenerPath !== undefined || actions.includes("SCMP_ACT_NOTIFY")) {
+    throw new UnsupportedError({
+      operation: "plan the guest's agent",
+      subject: "linux.seccomp",
+      reason:
+        "SCMP_ACT_NOTIFY has a process of the host's answer, which the guest's kernel does not know",
+      remedy: "use a profile without it",
+    });
+  }
+  try {
+    const { flags, program } = profileFilter(profile);
+    return { flags, program: program.toBase64() };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw configJson("linux.seccomp").error(error.message);
+  }
 }
 
 /** What the specification leaves to the runtime (config-linux.md, "Devices"): runc's, libcontainer/specconv. */

@@ -4,9 +4,14 @@ let numbers: ReadonlyMap<string, number> | undefined;
 
 /** The system calls that our table knows, by name. */
 export function callNumbers(): ReadonlyMap<string, number> {
-  return numbers ??= new Map(
-    Object.entries(arch.calls.names()).flatMap(([first, names]) =>
-      names.trim().split(/\s+/).map((name, index): [string, number] => [
+  return numbers ??= numbersIn(arch.calls.names());
+}
+
+/** @param names by number, as `lib/arch` has them: each text has those from its key on */
+export function numbersIn(names: Readonly<Record<number, string>>): ReadonlyMap<string, number> {
+  return new Map(
+    Object.entries(names).flatMap(([first, text]) =>
+      text.trim().split(/\s+/).map((name, index): [string, number] => [
         name,
         Number(first) + index,
       ])

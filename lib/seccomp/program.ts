@@ -13,10 +13,10 @@ import type { CallRules, Clause } from "./rules.ts";
 import type { Condition, FilterMode } from "./types.ts";
 
 /** struct seccomp_data, linux/seccomp.h: int nr; u32 arch; u64 instruction_pointer; u64 args[6]. */
-const NUMBER = 0;
-const ARCHITECTURE = 4;
-const ARGUMENTS = 16;
-const ARGUMENT_SIZE = 8;
+export const NUMBER = 0;
+export const ARCHITECTURE = 4;
+export const ARGUMENTS = 16;
+export const ARGUMENT_SIZE = 8;
 
 /** SECCOMP_RET_*, linux/seccomp.h; errnos of asm-generic/errno.h. */
 const ALLOW = 0x7fff_0000;
@@ -30,7 +30,7 @@ const ENOSYS = 38;
 const FEW = 8;
 
 /** Code for the numbers from one on, up to where the next range begins. */
-interface Range {
+export interface Range {
   from: number;
   code: Code;
 }
@@ -62,17 +62,26 @@ export function filterProgram(
   for (const [name, clauses] of rules) {
     codes.set(callNumber(name), oneOf(clauses, results.allowed, results.refused));
   }
-  const byNumber = [
-    loadWord(NUMBER),
-    ...search([...ranges(codes, results.unknown), {
-      from: arch.calls.foreignFrom,
-      code: results.fatal,
-    }]),
-  ];
+  const end = [{ from: arch.calls.foreignFrom, code: results.fatal }];
+  const native = [loadWord(NUMBER), ...byNumber(codes, results.unknown, end)];
   return encodeClassic([
     loadWord(ARCHITECTURE),
-    ...ifEqual(arch.calls.auditArchitecture, byNumber, results.fatal),
+    ...ifEqual(arch.calls.auditArchitecture, native, results.fatal),
   ]);
+}
+
+/**
+ * Code for each number of a system call, which has been loaded.
+ *
+ * @param otherwise for those that have none
+ * @param further for numbers far above all of them
+ */
+export function byNumber(
+  codes: ReadonlyMap<number, Code>,
+  otherwise: Code,
+  further: readonly Range[],
+): Code {
+  return search([...ranges(codes, otherwise), ...further]);
 }
 
 function resultsOf(mode: FilterMode) {
@@ -91,7 +100,7 @@ function resultsOf(mode: FilterMode) {
 }
 
 /** From 0 on without gaps; neighbours with the same code are one. */
-function ranges(codes: Map<number, Code>, otherwise: Code): Range[] {
+function ranges(codes: ReadonlyMap<number, Code>, otherwise: Code): Range[] {
   const result: Range[] = [];
   const last = Math.max(...codes.keys());
   for (let from = 0; from <= last + 1; from++) {

@@ -22,7 +22,9 @@ const LOOK: Record<string, string> = {
   "names of hosts": "cat /etc/hosts /etc/resolv.conf",
   "its limits": "ulimit -a",
   "its status":
-    "grep -E '^(Uid|Gid|Groups|Umask|Cap.*|NoNewPrivs|SigBlk|SigIgn):' /proc/self/status",
+    "grep -E '^(Uid|Gid|Groups|Umask|Cap.*|NoNewPrivs|Seccomp|SigBlk|SigIgn):' /proc/self/status",
+  "what its filter refuses":
+    "ln -s here /scratch/link 2>&1; ln -s there /scratch/other 2>&1; ls /scratch",
   "file systems": "awk '{ print $2, $3, $4 }' /proc/mounts | sort",
   "room in memory": "df -k /dev/shm /scratch | awk '{ print $2, $6 }'",
   "devices": "ls -ld /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty | " +
@@ -131,7 +133,7 @@ function comparable(rows: Record<string, string[]>): Record<string, string[]> {
   );
 }
 
-const APPLETS = "awk cat df env grep hostname id ip ls pwd sed sort touch wc".split(" ");
+const APPLETS = "awk cat df env grep hostname id ip ln ls pwd sed sort touch wc".split(" ");
 
 /** `busybox` has no applets beside it in the RAM disk. */
 const SCRIPT = [
@@ -199,6 +201,12 @@ async function surroundings(scope: Scope, network: Namespace) {
       ...["pid", "ipc", "uts", "mount"].map((type) => ({ type })),
       { type: "network", path: `/run/netns/${network.name}` },
     ];
+    linux.seccomp = {
+      defaultAction: "SCMP_ACT_ALLOW",
+      architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+      // EDOM, which nothing else is about.
+      syscalls: [{ names: ["symlink", "symlinkat"], action: "SCMP_ACT_ERRNO", errnoRet: 33 }],
+    };
     linux.sysctl = { "net.ipv4.ip_unprivileged_port_start": "81" };
     linux.maskedPaths = [
       ...["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi"],

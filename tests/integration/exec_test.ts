@@ -42,6 +42,15 @@ testIf("exec: exit codes, output, input and its end, and who it is", QEMU, async
   await using scope = new Scope();
   const container = await startGuest(scope, {
     user: { uid: 1000, gid: 1001, additionalGids: [7] },
+    edit: (config) => {
+      // EDOM, which nothing else is about.
+      const syscalls = [{
+        names: ["symlink", "symlinkat"],
+        action: "SCMP_ACT_ERRNO",
+        errnoRet: 33,
+      }];
+      Object.assign(config.linux!, { seccomp: { defaultAction: "SCMP_ACT_ALLOW", syscalls } });
+    },
   });
   const exec = (args: string[], input?: string) =>
     container.urunc(["exec", ...args], input === undefined ? {} : { stdin: input });
@@ -58,6 +67,8 @@ testIf("exec: exit codes, output, input and its end, and who it is", QEMU, async
     ...sh("busybox id; busybox pwd; echo $OWN $A; busybox ps | busybox grep -c 'slee[p] 1000'"),
   ]);
   assert.equal(who.stdout, "uid=5 gid=6 groups=7,9\n/bin\n1 b c\n1\n");
+  const filtered = await exec(sh("busybox ln -s here /bin/link"));
+  assert.match(filtered.stderr, /out of domain/);
   const killed = await exec(sh("kill -9 $$"));
   assert.equal(killed.code, 137);
 

@@ -102,14 +102,14 @@ export const FILTER_GUARDS: Record<string, Patch> = {
   },
   "calls of x32": {
     file: PROGRAM,
-    replace: "      code: results.fatal,",
-    by: "      code: results.allowed,",
+    replace: "foreignFrom, code: results.fatal }",
+    by: "foreignFrom, code: results.allowed }",
     test: PROGRAM_TEST,
   },
   "calls of other programs": {
     file: PROGRAM,
-    replace: "byNumber, results.fatal)",
-    by: "byNumber, results.allowed)",
+    replace: "native, results.fatal)",
+    by: "native, results.allowed)",
     test: PROGRAM_TEST,
   },
   "unknown calls": {

@@ -27,15 +27,20 @@ const RESULTS: Record<number, string> = {
  * too many instructions.
  */
 export function decide(program: Uint8Array, call: Call): string {
+  const result = resultOf(program, call);
+  const name = RESULTS[result];
+  if (name === undefined) throw new Error(`result ${result.toString(16)}`);
+  return name;
+}
+
+/** The same as the number that the program returns. */
+export function resultOf(program: Uint8Array, call: Call): number {
   const { nr, arch = AUDIT_ARCH_X86_64, args = [] } = call;
   const data = new DataView(new ArrayBuffer(64));
   data.setUint32(0, nr, true);
   data.setUint32(4, arch, true);
   args.forEach((value, index) => data.setBigUint64(16 + 8 * index, BigInt(value), true));
-  const result = run(new DataView(program.buffer, program.byteOffset, program.byteLength), data);
-  const name = RESULTS[result];
-  if (name === undefined) throw new Error(`result ${result.toString(16)}`);
-  return name;
+  return run(new DataView(program.buffer, program.byteOffset, program.byteLength), data);
 }
 
 /** {@linkcode decide} of a call by its name. */

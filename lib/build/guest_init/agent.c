@@ -402,6 +402,7 @@ void agent(struct process *process) {
   prctl(PR_SET_DUMPABLE, 0);
   open_signals();
   load_drivers();
+  load_filter();
   on_vsock = process->on_vsock;
   if (on_vsock) load_module("vmw_vsock_virtio_transport");
   enter_root(process);

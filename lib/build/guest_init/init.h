@@ -96,6 +96,11 @@ int parse_record(char *record, struct process *process);
 void __attribute__((noreturn)) become(const struct process *process);
 struct failure try_to_become(const struct process *process, int makes_directory);
 
+/* filter.c: reads the filter of system calls, if there is one; and has the kernel apply it to this process.
+ * Returns an errno. */
+void load_filter(void);
+int install_filter(void);
+
 /* root.c: before the machine ends, when all programs have. */
 void leave_root(void);
 

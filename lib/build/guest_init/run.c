@@ -311,10 +311,14 @@ struct failure try_to_become(const struct process *process, int makes_directory)
   umask(process->umask);
   error = makes_directory ? enter(process->cwd) : chdir(process->cwd) < 0 ? errno : 0;
   if (error != 0) return (struct failure){STAGE_DIRECTORY, error};
+  /* It takes a privilege, or that none can be gained: with the latter as late as possible, as runc does it. */
+  error = process->no_new_privileges ? 0 : install_filter();
+  if (error != 0) return (struct failure){STAGE_PRIVILEGES, error};
   error = take_identity(process);
   if (error != 0) return (struct failure){STAGE_USER, error};
-  if (process->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-    return (struct failure){STAGE_PRIVILEGES, errno};
+  if (process->no_new_privileges) {
+    error = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? errno : install_filter();
+    if (error != 0) return (struct failure){STAGE_PRIVILEGES, error};
   }
   return (struct failure){STAGE_PROGRAM, run_program(process->args, process->env)};
 }
@@ -325,7 +329,7 @@ void become(const struct process *process) {
       [STAGE_LIMIT] = {"set", "a resource limit"},
       [STAGE_DIRECTORY] = {"enter", NULL},
       [STAGE_USER] = {"become", "the container's user"},
-      [STAGE_PRIVILEGES] = {"set", "no_new_privs"},
+      [STAGE_PRIVILEGES] = {"set", "no_new_privs, or the filter of system calls"},
       [STAGE_PROGRAM] = {"run", NULL},
   };
   struct failure failure = try_to_become(process, 1);

@@ -166,6 +166,7 @@ export const NATIVE_PROGRAMS: readonly NativeProgram[] = [
       "surroundings.c",
       "mounts.c",
       "copy.c",
+      "filter.c",
       "entropy.c",
       "dns.c",
       "modules.c",

@@ -26,6 +26,11 @@ export interface AgentProcess {
   readonlyPaths: string[];
   /** It cannot write to its root. */
   readOnlyRoot: boolean;
+  /** The filter of system calls that it, and further processes, get: seccomp(2). */
+  seccomp?: {
+    flags: number; /** struct sock_filter, one after the other, in base64. */
+    program: string;
+  };
 }
 
 /**

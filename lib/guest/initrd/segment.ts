@@ -46,6 +46,7 @@ export function segmentBytes(process: GuestProcess): number {
  * - `/urunc/args`: the program and its arguments, each followed by a NUL, as in /proc/PID/cmdline;
  * - `/urunc/env`: `NAME=VALUE`, each followed by a NUL, as in /proc/PID/environ;
  * - `/urunc/network`: how to set up the interfaces (`network.ts`), when there is one;
+ * - `/urunc/seccomp`: a filter for that program and further ones: flags of seccomp(2), 4 bytes, and the program;
  * - `/urunc/process`: as whom an agent runs the program (`process.ts`), when the guest has one;
  * - `/urunc/etc/`: files for it to put into `/etc`;
  * - `/urunc/init`: does that, then executes that program with exactly these, or is its agent.
@@ -66,11 +67,22 @@ export function initrdSegment(process: GuestProcess): Uint8Array<ArrayBuffer> {
     ...(agent === undefined
       ? []
       : [{ name: "urunc/process", mode: 0o100400, content: processFile(agent, root) }]),
+    ...(agent?.seccomp === undefined
+      ? []
+      : [{ name: "urunc/seccomp", mode: 0o100400, content: filterFile(agent.seccomp) }]),
     { name: "urunc/init", mode: 0o100700, content: GUEST_INIT },
     ...(agent === undefined
       ? resolvConf === undefined ? [] : resolverFiles(resolvConf)
       : agentFiles({ "resolv.conf": resolvConf, hosts, hostname: nameLine(agent) })),
   ]);
+}
+
+function filterFile({ flags, program }: NonNullable<AgentProcess["seccomp"]>): Uint8Array {
+  const instructions = Uint8Array.fromBase64(program);
+  const bytes = new Uint8Array(4 + instructions.length);
+  new DataView(bytes.buffer).setUint32(0, flags, true);
+  bytes.set(instructions, 4);
+  return bytes;
 }
 
 function nameLine({ hostname }: AgentProcess): string | undefined {

@@ -2,7 +2,7 @@
 const INSTRUCTION_SIZE = 8;
 
 /** Of `jt` and `jf`. */
-const LONGEST_JUMP = 0xff;
+export const LONGEST_JUMP = 0xff;
 
 /** BPF_LD | BPF_W | BPF_ABS, and so on: linux/bpf_common.h. */
 const LOAD_WORD = 0x20;
@@ -49,6 +49,16 @@ export function ifEqual(value: number, then: Code, otherwise: Code): Code {
 /** Goes on with `then` when the accumulator, unsigned, is the value or more, else with `otherwise`. */
 export function ifAtLeast(value: number, then: Code, otherwise: Code): Code {
   return branch(JUMP_IF_AT_LEAST, value, then, otherwise);
+}
+
+/** Passes over so many instructions when the accumulator equals the value, or does not. */
+export function jumpIfEqual(value: number, jt: number, jf: number): ClassicInstruction {
+  return { code: JUMP_IF_EQUAL, k: value >>> 0, jt, jf };
+}
+
+/** The same when it, unsigned, is the value or more. */
+export function jumpIfAtLeast(value: number, jt: number, jf: number): ClassicInstruction {
+  return { code: JUMP_IF_AT_LEAST, k: value >>> 0, jt, jf };
 }
 
 /** `otherwise` comes first; when it is too long for a short jump, a long one passes over it. */

@@ -166,7 +166,14 @@ Deno.test("parseSpec reads a whole container", () => {
     { allow: true, type: "c", major: undefined, minor: 5, access: undefined },
   ]);
   assert.equal(spec.linux.resources.memory.swap, -1);
-  assert.deepEqual(spec.linux.seccomp, { defaultAction: "SCMP_ACT_ERRNO" });
+  assert.deepEqual(spec.linux.seccomp, {
+    defaultAction: "SCMP_ACT_ERRNO",
+    defaultErrnoRet: undefined,
+    architectures: [],
+    flags: [],
+    listenerPath: undefined,
+    syscalls: [],
+  });
 });
 
 Deno.test("an annotation named __proto__ is an annotation", () => {

@@ -417,6 +417,31 @@ Deno.test("a guest with a node's kernel that would find no drivers, or no files,
   }
 });
 
+Deno.test("a seccomp profile is the agent's; one whose listener is the host's is refused", () => {
+  const planned = (seccomp: Record<string, unknown>) =>
+    agentOf(inputOf({ spec: specOf({ linux: { seccomp } }) })).agent?.seccomp;
+  const profile = { defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_LOG"] };
+  const { flags, program } = planned(profile)!;
+  assert.equal(flags, 2);
+  assert.ok(Uint8Array.fromBase64(program).length % 8 === 0);
+  const notify = [{ names: ["mkdir"], action: "SCMP_ACT_NOTIFY" }];
+  for (const changes of [{ listenerPath: "/run/listener" }, { syscalls: notify }]) {
+    assert.throws(() => planned({ ...profile, ...changes }), {
+      name: "UnsupportedError",
+      message: /linux\.seccomp.*SCMP_ACT_NOTIFY/,
+    });
+  }
+  const many = Array.from({ length: 2000 }, (_, value) => ({
+    names: ["read"],
+    action: "SCMP_ACT_LOG",
+    args: [{ index: 0, value, op: "SCMP_CMP_EQ" }],
+  }));
+  assert.throws(() => planned({ ...profile, syscalls: many }), {
+    name: "InvalidConfigurationError",
+    message: /linux\.seccomp.*filter of \d+ instructions/,
+  });
+});
+
 Deno.test("ports for further processes take a quarter of the guest's memory at most", () => {
   for (const [memoryMiB, most] of [[8, 2], [64, 4], [128, 8], [255, 15], [256, 16], [4096, 16]]) {
     assert.deepEqual(execPortCounts(memoryMiB!), { first: 2, most }, `${memoryMiB} MiB`);
