@@ -8,8 +8,9 @@ const CONTAINER_NAME = "io.kubernetes.cri.container-name";
 /** The same of the kubelet, a label of every container that CRI-O makes an annotation. */
 const KUBELET_CONTAINER_NAME = "io.kubernetes.container.name";
 
-/** The id of a pod's sandbox, which containerd sets on each container of the pod. */
+/** The id of a pod's sandbox, which containerd sets on each container of the pod; and which CRI-O sets. */
 export const SANDBOX_ID = "io.kubernetes.cri.sandbox-id";
+export const CRIO_SANDBOX_ID = "io.kubernetes.cri-o.SandboxID";
 
 /** Whether it is `sandbox` or `container` of a pod: containerd's, then CRI-O's, which podman sets too. */
 const CONTAINER_TYPES = [

@@ -46,6 +46,7 @@ const PodMetadata = message("PodSandboxMetadata", () => ({
 const PodLinux = message("LinuxPodSandboxConfig", () => ({
   cgroupParent: string(1),
   securityContext: embedded(2, PodSecurity),
+  sysctls: repeated(embedded(3, Entry)),
 }));
 const PodSecurity = message("LinuxSandboxSecurityContext", () => ({
   namespaces: embedded(1, NamespaceOption),

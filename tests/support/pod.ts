@@ -12,6 +12,8 @@ export interface PodOptions {
   /** The one of the test's containers by default. */
   cgroupParent?: string;
   annotations?: Record<string, string>;
+  /** Settings of the kernel. */
+  sysctls?: Record<string, string>;
   /** The first uid and gid of the host that the pod has, for `hostUsers: false`. */
   firstUser?: number;
 }
@@ -61,8 +63,8 @@ export class Pod {
     it: Pick<Containerd, "directory" | "namespace">,
     options: PodOptions = {},
   ): Promise<Pod> {
-    const { name = "pod", cgroupParent = `/${it.namespace}`, annotations = {}, firstUser } =
-      options;
+    const { name = "pod", cgroupParent = `/${it.namespace}` } = options;
+    const { annotations = {}, sysctls = {}, firstUser } = options;
     const logs = await scope.temporaryDirectory("logs");
     const cri = new Cri(`${it.directory}/containerd.sock`);
     scope.defer("end the connection to containerd", () => cri[Symbol.dispose]());
@@ -73,6 +75,7 @@ export class Pod {
       annotations: entries(annotations),
       linux: {
         cgroupParent,
+        sysctls: entries(sysctls),
         ...firstUser === undefined ? {} : { securityContext: usersFrom(firstUser) },
       },
     };

@@ -101,6 +101,7 @@ const ALIKE: [what: string, script: string, output: string][] = [
     `${USER}:${USER}\nfrom the device\n`,
   ],
   ["names", "grep -c web.example /etc/hosts; cat /etc/hostname; hostname", "1\npod\npod\n"],
+  ["settings of the kernel", "cat /proc/sys/kernel/msgmax", "9000\n"],
   ["name servers", "grep -c . /etc/resolv.conf >/dev/null && echo some", "some\n"],
   ["the termination log", "echo $NAME >/dev/termination-log; cat /dev/termination-log", "NAME\n"],
   ["shared memory", "echo x >/dev/shm/$NAME && stat -c %a /dev/shm", "1777\n"],
@@ -130,6 +131,7 @@ testIf("CRI: a guest has its pod's volumes, as a container under runc has them",
       "com.urunc.unikernel.unikernelType": "linux",
       "com.urunc.unikernel.hypervisor": "qemu",
     },
+    sysctls: { "kernel.msgmax": "9000" },
   });
   const start = async (name: string, user: number, mounts: Mounts) => {
     const container = await pod.start(name, {

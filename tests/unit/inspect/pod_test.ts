@@ -31,6 +31,23 @@ for (const [what, annotations, sandbox, expected] of cases) {
   });
 }
 
+Deno.test("the pod's settings of the kernel are where CRI-O has its bundles, too", async () => {
+  await using scope = new Scope();
+  const directory = await scope.temporaryDirectory("overlay-containers");
+  await Deno.mkdir(`${directory}/pod/userdata`, { recursive: true });
+  const type = "io.kubernetes.cri-o.ContainerType";
+  const sandbox = { ...SANDBOX, annotations: { [type]: "sandbox" } };
+  await Deno.writeTextFile(`${directory}/pod/userdata/config.json`, JSON.stringify(sandbox));
+  const annotations = {
+    [type]: "container",
+    "io.container.manager": "cri-o",
+    "io.kubernetes.cri-o.SandboxID": "pod",
+    // CRI-O passes on what a pod's author says.
+    "io.kubernetes.cri.sandbox-id": "another",
+  };
+  assert.deepEqual(readPodSysctls(`${directory}/container/userdata`, annotations), SYSCTLS);
+});
+
 Deno.test("a sandbox whose settings cannot be read is named", async () => {
   await using scope = new Scope();
   const directory = await scope.temporaryDirectory("pod");
