@@ -105,7 +105,7 @@ export function removeStaleTap(name: string, gone?: TapOwner): void {
 /** The error about a tap that another guest has. */
 export function tapInUse(name: string, owner: TapOwner): WrongStateError {
   return new WrongStateError({
-    operation: "remove tap",
+    operation: "create tap",
     subject: name,
     reason: `it belongs to another container's guest, process ${owner.pid}`,
     remedy: ONE_GUEST,

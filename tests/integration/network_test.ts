@@ -424,7 +424,7 @@ testIf("a tap is its container's from the moment it is made", { needs }, async (
   assert.match(
     refused?.error ?? "",
     new RegExp(
-      `^WrongStateError: remove tap tap0_urunc: .*process ${Deno.pid}.*only one container`,
+      `^WrongStateError: create tap tap0_urunc: .*process ${Deno.pid}.*only one container`,
     ),
   );
   assert.deepEqual([own?.value, unknown?.value, other?.value], [false, true, true]);
