@@ -132,7 +132,11 @@ static _Noreturn void serve_processes(void) {
   static unsigned char bytes[16384];
   for (;;) {
     ssize_t count = read(port, bytes, sizeof bytes);
-    if (count <= 0) usleep(10000);
+    if (count <= 0) {
+      /* What a relay that is gone has not sent of a frame does not come any more. */
+      if (!is_connected()) frame.have = 0;
+      usleep(10000);
+    }
     for (ssize_t at = 0; at < count;) {
       at += (ssize_t)exec_take(&frame, bytes + at, (size_t)(count - at));
       while (exec_is_whole(&frame) < 0) exec_skip(&frame);
