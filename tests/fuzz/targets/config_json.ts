@@ -68,7 +68,10 @@ const DOCUMENT = {
     sysctl: { "net.ipv4.ip_forward": "1" },
     resources: RESOURCES,
     devices: [{ path: "/dev/vda", type: "b", major: 253, minor: 0, fileMode: 432, uid: 0, gid: 6 }],
-    seccomp: { defaultAction: "SCMP_ACT_ERRNO", syscalls: [{ names: ["read"], action: "SCMP_ACT_LOG" }] },
+    seccomp: {
+      defaultAction: "SCMP_ACT_ERRNO",
+      syscalls: [{ names: ["read"], action: "SCMP_ACT_LOG" }],
+    },
     maskedPaths: ["/proc/kcore"],
     readonlyPaths: ["/proc/sys"],
     rootfsPropagation: "rslave",
