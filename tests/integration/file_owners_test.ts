@@ -1,6 +1,7 @@
 /** `file_access = "userns"`: root in a guest is root over its files, whose owners on disk are those that it sees. */
 import assert from "node:assert/strict";
 import { readIdMaps, readNamespaceOwner } from "../../lib/host/id_maps.ts";
+import { FIRST_ID } from "../support/host_ids.ts";
 import { childrenOf, readCommandLine, readStatus } from "../support/process.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
 import { assertFailed, assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
@@ -13,9 +14,7 @@ const NEEDS = {
   timeoutSeconds: 300,
 };
 
-/** Ids of this run alone, and no more than one container's. */
-const FIRST = 1_600_000_000 + 100_000 * (Deno.pid % 4_000);
-const IDS = `[ids]\nmode = "uid"\nrange = "${FIRST}-${FIRST + 65536}"`;
+const IDS = `[ids]\nmode = "uid"\nrange = "${FIRST_ID}-${FIRST_ID + 65536}"`;
 
 const PROGRAMS = ["sh", "cat", "chmod", "chown", "id", "mknod", "mkdir", "sleep", "stat", "touch"];
 
@@ -109,16 +108,16 @@ testIf(
       readCommandLine(it)[0] === "/usr/libexec/virtiofsd"
     )!;
     const { uids, gids, groups, capabilities } = readStatus(server);
-    assert.deepEqual([...uids, ...gids], Array(8).fill(FIRST));
+    assert.deepEqual([...uids, ...gids], Array(8).fill(FIRST_ID));
     assert.deepEqual(groups, []);
     // CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID and SETUID, over its own namespace.
     assert.equal(capabilities.permitted, 0xdbn);
     assert.equal(capabilities.bounding, 0n);
-    const mapping = [{ containerID: 0, hostID: FIRST, size: 65536 }];
+    const mapping = [{ containerID: 0, hostID: FIRST_ID, size: 65536 }];
     assert.deepEqual(readIdMaps(server), { uids: mapping, gids: mapping });
     assert.equal(readNamespaceOwner(server), 2 ** 32 - 2);
     // None of those that the guest's files have.
-    assert.equal(readStatus(await container.monitorPid()).uids[0], FIRST + 65536);
+    assert.equal(readStatus(await container.monitorPid()).uids[0], FIRST_ID + 65536);
     Deno.kill(pid!, "SIGKILL");
     await code;
     assertSucceeded(await container.urunc(["delete", "--force", container.id]));
@@ -152,7 +151,7 @@ testIf("file owners: what cannot be mapped is refused by its name", NEEDS, async
   await run(["umount", merged], { check: true });
   config.root.path = "rootfs";
   config.linux.namespaces.push({ type: "user" });
-  config.linux.uidMappings = [{ containerID: 0, hostID: FIRST, size: 1 }];
+  config.linux.uidMappings = [{ containerID: 0, hostID: FIRST_ID, size: 1 }];
   config.linux.gidMappings = config.linux.uidMappings;
   await Deno.writeTextFile(file, JSON.stringify(config));
   assertFailed(await container.create(), [

@@ -19,14 +19,15 @@ import {
   type HostileServerOptions,
   SERVER_USER,
 } from "../support/file_server.ts";
+import { FIRST_ID } from "../support/host_ids.ts";
 import { assertNothingLeft, assertSucceeded, inKeyring } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { withoutBinary } from "../support/without.ts";
 
-/** Ids of this run alone. */
-const FIRST = 1_600_000_000 + 100_000 * (Deno.pid % 4_000);
-const OWNERS = `[ids]\nrange = "${FIRST}-${FIRST + 65535}"\n[guests.linux]\nfile_access = "userns"`;
+const OWNERS = `[ids]\nrange = "${FIRST_ID}-${
+  FIRST_ID + 65535
+}"\n[guests.linux]\nfile_access = "userns"`;
 
 const USERS = [1000, 0].map((id) => ({ uid: id, gid: id }));
 

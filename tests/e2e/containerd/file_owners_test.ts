@@ -1,6 +1,7 @@
 /** `file_access = "userns"` on an overlay, whose layers the shim mounts with their owners mapped. */
 import assert from "node:assert/strict";
 import { CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
+import { FIRST_ID } from "../../support/host_ids.ts";
 import type { ImageFile } from "../../support/image.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
 import { isAlive, readStatus, waitFor } from "../../support/process.ts";
@@ -10,9 +11,6 @@ import { assertNothingLeft, waitForLine, waitForStatus } from "./_common.ts";
 
 const IMAGE = "docker.io/library/any:latest";
 
-/** Ids of this run alone, and no more than one container's. */
-const FIRST = 1_600_000_000 + 100_000 * (Deno.pid % 4_000);
-
 testIf(
   "an image whose entrypoint is root, gives its files away and drops is a guest on an overlay",
   {
@@ -21,7 +19,7 @@ testIf(
   },
   async () => {
     await using scope = new Scope();
-    const ids = `[ids]\nmode = "uid"\nrange = "${FIRST}-${FIRST + 65536}"`;
+    const ids = `[ids]\nmode = "uid"\nrange = "${FIRST_ID}-${FIRST_ID + 65536}"`;
     const config = await Deno.readTextFile(await nodeWithKernel(scope, `${UNDESCRIBED}\n${ids}`));
     const it = await startContainerd(scope, {
       uruncConfiguration: `${config}file_access = "userns"\n`,
@@ -47,7 +45,7 @@ testIf(
     await waitForLine(log, "ready");
     const output = (await Deno.readTextFile(log)).replaceAll("\r", "");
     assert.match(output, /^secret\n999\nrefused\nready$/m);
-    assert.equal(readStatus(pid).uids[0], FIRST + 65536);
+    assert.equal(readStatus(pid).uids[0], FIRST_ID + 65536);
     await it.ctr(["task", "kill", "any"], { check: true });
     await waitFor(() => !isAlive(pid), { timeoutSeconds: 100, what: "the guest to stop" });
     assert.match((await it.ctr(["task", "delete", "any"])).stderr, /exit code 3\b/);

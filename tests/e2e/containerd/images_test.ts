@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { type Containerd, CONTAINERD_NEEDS, startContainerd } from "../../support/containerd.ts";
 import { busyboxFiles } from "../../support/docker.ts";
+import { FIRST_ID } from "../../support/host_ids.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
 import { Pod } from "../../support/pod.ts";
 import { Scope } from "../../support/scope.ts";
@@ -42,9 +43,6 @@ testIf("ctr run: any image is a guest, and its volumes are its own", IMAGES, asy
   assert.match(stdout, / \/data virtiofs /);
   assert.equal(await Deno.readTextFile(`${data}/file`), "made\n");
 });
-
-/** Ids of this run alone, and no more than one container's. */
-const FIRST_ID = 1_600_000_000 + 100_000 * (Deno.pid % 4_000);
 
 /** How files are shared: as the container's user's, or as their owners'; the latter where one is enough. */
 const MODES = Deno.env.has(EVERY) ? ["user", "userns"] as const : ["userns"] as const;
