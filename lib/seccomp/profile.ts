@@ -12,7 +12,15 @@ import {
   LONGEST_JUMP,
 } from "../protocol/bpf/classic.ts";
 import { callNumbers, numbersIn } from "./calls.ts";
-import { ARCHITECTURE, ARGUMENT_SIZE, ARGUMENTS, byNumber, NUMBER } from "./program.ts";
+import {
+  ARCHITECTURE,
+  ARGUMENT_SIZE,
+  ARGUMENTS,
+  byNumber,
+  ENOSYS,
+  EPERM,
+  NUMBER,
+} from "./program.ts";
 
 /** `linux.seccomp` of config.json: config-linux.md, "Seccomp". Its names are libseccomp's. */
 export interface SeccompProfile {
@@ -87,10 +95,6 @@ export type SeccompOperator = typeof SECCOMP_OPERATORS[number];
 const LARGEST = 2n ** 64n - 1n;
 const LARGEST_WORD = 0xffff_ffff;
 
-/** asm-generic/errno-base.h, asm-generic/errno.h. */
-const EPERM = 1;
-const ENOSYS = 38;
-
 /** BPF_MAXINSNS, linux/bpf_common.h. */
 const MOST_INSTRUCTIONS = 4096;
 
@@ -150,9 +154,9 @@ function callsCode(
   const rules = rulesByNumber(profile, numbers);
   const later = isLenient(profile) ? otherwise : [answer(ACTIONS.SCMP_ACT_ERRNO | ENOSYS)];
   const codes = new Map<number, Code>();
-  const known = [...rules.keys()];
   // What has a rule that says what holds anyway is known, too.
-  for (let number = 0; number <= Math.max(-1, ...known); number++) codes.set(number, otherwise);
+  const last = Math.max(-1, ...rules.keys());
+  for (let number = 0; number <= last; number++) codes.set(number, otherwise);
   // The very same code for each action, so that neighbours are one range.
   const results = new Map<number, Code>();
   const share = (result: ClassicInstruction): Code => {
@@ -246,12 +250,16 @@ function atLeast(k: number, holding: Test["holding"], failing: Test["failing"]):
   return { k, isEqual: false, holding, failing };
 }
 
+/** The higher one first. */
+function halves(value: bigint): [high: number, low: number] {
+  return [Number(value >> 32n), Number(value & BigInt(LARGEST_WORD))];
+}
+
 /** The halves of an argument of 64 bits are compared one after the other. Goes on where it holds. */
 function testsOf({ index, value, valueTwo, op }: SeccompArgument): (ClassicInstruction | Test)[] {
   // The lower half comes first: the processors that we have are little-endian.
   const at = ARGUMENTS + index * ARGUMENT_SIZE;
   const [low, high] = [loadWord(at), loadWord(at + 4)];
-  const halves = (it: bigint) => [Number(it >> 32n), Number(it & BigInt(LARGEST_WORD))] as const;
   const [valueHigh, valueLow] = halves(value);
   switch (op) {
     case "SCMP_CMP_EQ":
@@ -286,7 +294,7 @@ function atLeastTests(
   low: ClassicInstruction,
   value: bigint,
 ): (ClassicInstruction | Test)[] {
-  const [valueHigh, valueLow] = [Number(value >> 32n), Number(value & BigInt(LARGEST_WORD))];
+  const [valueHigh, valueLow] = halves(value);
   const end = [equal(valueHigh, 0, "end"), low, atLeast(valueLow, 0, "end")];
   if (valueHigh === LARGEST_WORD) return [high, ...end];
   return [high, atLeast(valueHigh + 1, end.length, 0), ...end];
@@ -297,7 +305,7 @@ function belowTests(
   low: ClassicInstruction,
   value: bigint,
 ): (ClassicInstruction | Test)[] {
-  const [valueHigh, valueLow] = [Number(value >> 32n), Number(value & BigInt(LARGEST_WORD))];
+  const [valueHigh, valueLow] = halves(value);
   // Lower in the higher half, or the same there and lower in the other one.
   const end = [equal(valueHigh, 0, 2), low, atLeast(valueLow, "end", 0)];
   if (valueHigh === LARGEST_WORD) return [high, ...end];

@@ -23,8 +23,8 @@ const ALLOW = 0x7fff_0000;
 const LOG = 0x7ffc_0000;
 const KILL_PROCESS = 0x8000_0000;
 const ERRNO = 0x0005_0000;
-const EPERM = 1;
-const ENOSYS = 38;
+export const EPERM = 1;
+export const ENOSYS = 38;
 
 /** So few values are compared one by one. */
 const FEW = 8;

@@ -28,7 +28,8 @@ export interface AgentProcess {
   readOnlyRoot: boolean;
   /** The filter of system calls that it, and further processes, get: seccomp(2). */
   seccomp?: {
-    flags: number; /** struct sock_filter, one after the other, in base64. */
+    flags: number;
+    /** struct sock_filter, one after the other, in base64. */
     program: string;
   };
 }
