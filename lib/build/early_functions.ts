@@ -181,7 +181,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/oci/processors.ts": "processorLimit quotaOf sizeOfSet",
   "lib/oci/rlimits.ts": "checkRlimits hasLargeRlimit isLarge readRlimit withExactRlimits",
   "lib/oci/unsupported.ts": "diskMounts findUnsupported",
-  "lib/oci/validate.ts": "requireNoAgent requireNoShare validate",
+  "lib/oci/validate.ts": "requireNoAgent validate",
   "lib/os/alive.ts": "hasExited isAlive openAlive openIfThere",
   "lib/os/files.ts":
     "isDirectory isSameIdentity isThere readBounded readFileIdentity readIfThere removeIfThere requireOwnDirectory",

@@ -216,8 +216,6 @@ export interface UnsupportedProperty {
   remedy?: string;
   /** The program has it all the same in a guest with an agent. */
   givenByAgent?: boolean;
-  /** As `givenByAgent`, where files of the host can be shared with the guest. */
-  givenByShare?: boolean;
 }
 
 /** What is refused, and what is only said; see {@link file://./spec_table.ts the whole table}. */

@@ -233,7 +233,7 @@ export function unseenVolume(mount: Mount, index: number): UnsupportedProperty {
     remedy:
       "leave the volume out, or put its content into the image or the initrd; a block device, " +
       "or a disk image named .img or .raw, can be a disk of the guest",
-    ...(source !== undefined && isBind(mount) ? { givenByShare: true } : {}),
+    ...(source !== undefined && isBind(mount) ? { givenByAgent: true } : {}),
   };
 }
 

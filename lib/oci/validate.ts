@@ -51,7 +51,7 @@ function checkNamespacesAreUnique({ linux }: Spec): void {
 /** What no guest can be given is rejected, not dropped. */
 function checkUnsupported({ unsupported }: Spec): void {
   rejectFirst(
-    unsupported.refused.filter(({ givenByAgent, givenByShare }) => !givenByAgent && !givenByShare),
+    unsupported.refused.filter(({ givenByAgent }) => !givenByAgent),
   );
 }
 
