@@ -193,5 +193,7 @@ int main(void) {
   /* They are there some milliseconds after the first program is. */
   sleep(1);
   if (serve_ports() == 0) return 1;
+  int console = open("/dev/console", O_WRONLY);
+  dprintf(console, "ports are served\n");
   for (;;) pause();
 }

@@ -17,6 +17,8 @@ const uruncPath = await uruncBinary();
 const MOST_MEMORY = 1024;
 /** What a broken protocol takes at most. Milliseconds; and silence 5 seconds more. */
 const SOON = 10_000;
+/** A guest may boot for longer than an exec waits for its agent. */
+const BOOT_SECONDS = 60;
 
 /** An archive replaces what earlier ones have, and ours is the first: here it is the image's that is executed. */
 async function hostileInitrd(scope: Scope): Promise<string> {
@@ -40,12 +42,18 @@ async function startGuest(scope: Scope, initrd: string): Promise<Container> {
     kernel: await debianKernel(),
     initrd,
     accelerator: "tcg",
-    args: ["busybox", "sleep", "1000"],
+    args: ["busybox", "sh", "-c", "echo up; exec busybox sleep 1000"],
     env: ["PATH=/bin"],
     unikernel: { agent: "on" },
   });
   await container.mustStart();
   return container;
+}
+
+async function waitForConsole(container: Container, text: string): Promise<void> {
+  const hasIt = async () =>
+    (await container.urunc(["logs", "--console", container.id])).stdout.includes(text) || undefined;
+  await waitFor(hasIt, { timeoutSeconds: BOOT_SECONDS, what: `"${text}" on the console` });
 }
 
 /** An exec whose caller does not read what comes, until it has ended. */
@@ -149,6 +157,8 @@ testIf("exec: a hostile agent costs its own processes, bounded time and memory",
     const { code, stdout } = await honest.urunc(["exec", honest.id, "busybox", "echo", "well"]);
     assert.deepEqual([code, stdout], [0, "well\n"]);
   };
+  await honest.waitForOutput("up", BOOT_SECONDS);
+  await waitForConsole(hostile, "ports are served");
   await answers("answer");
   await neighbourAnswers();
 
