@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { assertIdentity } from "../../e2e/docker/_common.ts";
 import { exists } from "../../../lib/os/files.ts";
+import { whenOver } from "../../support/busy.ts";
 import type { Docker } from "../../support/docker.ts";
 import { guestImage, linuxImage } from "../../support/guest_images.ts";
 import { isAlive, monitorOf, readStatus, waitFor } from "../../support/process.ts";
@@ -43,7 +44,7 @@ async function waitForLog(it: NodeDocker, id: string, text: string): Promise<voi
     stdout: "piped",
     stderr: "inherit",
   }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), LOG_SECONDS * 1000);
+  const deadline = whenOver(LOG_SECONDS, () => child.kill("SIGKILL"));
   const seen: string[] = [];
   try {
     for await (const line of lines(child.stdout)) {
@@ -53,7 +54,7 @@ async function waitForLog(it: NodeDocker, id: string, text: string): Promise<voi
     const said = seen.join("\n") || "nothing";
     throw new Error(`the logs ended, or ${LOG_SECONDS} s went by, without "${text}": ${said}`);
   } finally {
-    clearTimeout(timer);
+    deadline.cancel();
     try {
       child.kill("SIGKILL");
     } catch { /* it has ended */ }
