@@ -200,8 +200,8 @@ export class Container {
     }, { timeoutSeconds, what: `${this.id} to be ${status}` });
   }
 
-  /** Waits until the monitor has printed this. */
-  async waitForOutput(text: string, timeoutSeconds = 20): Promise<string> {
+  /** Waits until the monitor has printed this; a guest may have to boot before. */
+  async waitForOutput(text: string, timeoutSeconds = 60): Promise<string> {
     return await waitFor(() => this.output().includes(text) ? this.output() : undefined, {
       timeoutSeconds,
       what: `${JSON.stringify(text)} in the output`,
