@@ -26,7 +26,15 @@ export function prepareFilters(): Record<string, string> {
   const filters = monitorNames().flatMap((name) =>
     (["kvm", "tcg"] as const).flatMap((accelerator) =>
       FEATURES.flatMap((features) =>
-        Object.values(planFilters({ monitor: { name }, configuration, accelerator, ...features })!)
+        Object.values(
+          planFilters({
+            monitor: { name },
+            configuration,
+            accelerator,
+            vhost: false,
+            ...features,
+          })!,
+        )
       )
     )
   );

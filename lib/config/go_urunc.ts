@@ -1,3 +1,5 @@
+import { monitorByName, monitorNames } from "../monitor/registry.ts";
+
 /** Tables of the Go implementation's config.toml that say nothing to this one. */
 const IGNORED: Readonly<Record<string, string>> = {
   log: "logs go where the caller says (--log), and --debug logs more",
@@ -9,7 +11,8 @@ const IGNORED: Readonly<Record<string, string>> = {
 const IGNORED_MONITORS: Readonly<Record<string, string>> = {
   "cloud-hypervisor": "no guest runs on that monitor here",
 };
-const IGNORED_KEYS: Readonly<Record<string, string>> = { vhost: "vhost-net is not used" };
+/** Of a monitor that cannot use it. */
+const IGNORED_KEYS: Readonly<Record<string, string>> = { vhost: "only QEMU uses vhost-net" };
 
 /** Of its keys in a table `monitors.NAME`, ours; `binary_path` was in older versions. */
 const RENAMED: Readonly<Record<string, string>> = {
@@ -82,7 +85,8 @@ function adoptMonitors(monitors: Table, warnings: string[]): Table {
 
 function adoptMonitor(name: string, monitor: Table, warnings: string[]): Table {
   const { data_path: dataPath, ...rest } = monitor;
-  const kept = without(rest, IGNORED_KEYS, ["key", `monitors.${name}.`], warnings);
+  const ignored = usesVhost(name) ? {} : IGNORED_KEYS;
+  const kept = without(rest, ignored, ["key", `monitors.${name}.`], warnings);
   const entries = Object.entries(kept)
     .map(([key, value]) => [Object.hasOwn(RENAMED, key) ? RENAMED[key]! : key, value] as const)
     // An empty path is what it writes for one that is looked up.
@@ -91,6 +95,11 @@ function adoptMonitor(name: string, monitor: Table, warnings: string[]): Table {
   if (dataPath === undefined || dataPath === "") return adopted;
   const own = Array.isArray(adopted.data_paths) ? adopted.data_paths : [];
   return { ...adopted, data_paths: [...own, dataPath] };
+}
+
+/** @param name which may be no monitor's: the parser says so */
+function usesVhost(name: string): boolean {
+  return monitorNames().includes(name) && monitorByName(name).usesVhost === true;
 }
 
 /**

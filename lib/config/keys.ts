@@ -309,6 +309,13 @@ export const monitorKeys = {
     maximum: 255,
     help: "As the key of that name above, for guests on this monitor.",
   },
+  vhost: {
+    kind: "boolean",
+    default: false,
+    help:
+      "Whether the host's kernel moves the packets of guests (vhost-net) in place of the monitor: faster, and " +
+      "more of the kernel is within a guest's reach. QEMU only.",
+  },
   data_paths: {
     kind: "texts",
     form: absolutePath,

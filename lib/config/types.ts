@@ -22,6 +22,8 @@ export interface MonitorConfiguration {
   capabilities: string[];
   /** Names of system calls that its filter allows besides those of its table. Empty by default. */
   system_calls?: string[];
+  /** The host's kernel moves the packets of its guests. False by default. */
+  vhost?: boolean;
   /** Absolute paths of firmware by name; undefined: looked up where distributions keep it. */
   firmware?: Readonly<Record<string, string | undefined>>;
   /** Host directories or files bound read-only into the clean room besides the monitor's own. */

@@ -60,6 +60,7 @@ export function gatherHostFacts(input: FactsInput): HostFacts {
     monitor,
     kvm: kvmFacts(input),
     tun: readDevice("/dev/net/tun"),
+    ...(input.configuration?.vhost && { vhostNet: readDevice("/dev/vhost-net") }),
     cgroups: readCgroupLayout(),
     apparmor: apparmorEnabled(),
     seccompFilters: ownSeccompFilters(),

@@ -34,6 +34,8 @@ export type VolumeFacts = ImageFileFacts & Guarded & {
 export interface HostFacts {
   kvm: KvmFacts;
   tun?: DeviceFacts;
+  /** When the operator wants it. */
+  vhostNet?: DeviceFacts;
   /** Names of the groups that device nodes belong to, when errors may need them. */
   groupNames?: Record<number, string>;
   cgroups: CgroupLayout;

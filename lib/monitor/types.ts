@@ -57,6 +57,8 @@ export interface MonitorNetwork {
   tap: string;
   /** A descriptor that is attached to it, where the monitor takes descriptors; else it attaches by name. */
   tapFd?: number;
+  /** One of /dev/vhost-net, where the kernel is to move packets between the guest and the tap. */
+  vhostFd?: number;
   mac: string;
   /** Bytes. */
   mtu: number;
@@ -164,6 +166,8 @@ export interface Monitor extends BootingMonitor {
     vcpus: number;
     /** How many. */
     disks: number;
+    /** How many interfaces whose packets the kernel moves. */
+    vhosts: number;
     accelerator: "kvm" | "tcg";
   }): number;
   /** How many virtual processors it can give a guest. */
@@ -184,6 +188,8 @@ export interface Monitor extends BootingMonitor {
   readOnlyDisks: boolean;
   /** Whether it takes disks, the tap and /dev/kvm as open descriptors. */
   takesDescriptors: boolean;
+  /** Whether it can have the host's kernel move packets, by an open descriptor of /dev/vhost-net. */
+  usesVhost?: boolean;
   /** Device nodes that this guest needs in the private /dev, besides disks. */
   devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[];
   /** Whether a guest exits with a code by a debug exit port: see `Guest.debugExitCodes`. */

@@ -20,6 +20,8 @@ export interface DevicesInput {
   facts: HostFacts;
   user: User;
   access: DeviceAccess;
+  /** The kernel is to move the packets of these taps. */
+  vhost: boolean;
   /** Lets the monitor inherit what a step opens by this name; returns the descriptor's number. */
   inherit(name: string): number;
 }
@@ -35,6 +37,8 @@ export interface PlannedDevices {
   kvmFd?: number;
   /** In the order of the taps; none where the monitor attaches by name. */
   tapFds: number[];
+  /** In the order of the taps, of /dev/vhost-net; none where the monitor moves the packets. */
+  vhostFds: number[];
 }
 
 /**
@@ -47,11 +51,13 @@ export interface PlannedDevices {
  * `fd`: no node. Init opens the device, and the monitor inherits it; the device cgroup allows nothing,
  * since it is only consulted when a device is opened.
  *
+ * vhost-net is a descriptor in every case: QEMU takes one, and its node is never in reach of a monitor.
+ *
  * Throws HostError when a device is missing, does not work, or would refuse this user;
  * UnsupportedError when the monitor should inherit descriptors and takes none.
  */
 export function planDevices(input: DevicesInput): PlannedDevices {
-  const planned: PlannedDevices = { nodes: [], opened: [], allowed: [], tapFds: [] };
+  const planned: PlannedDevices = { nodes: [], opened: [], allowed: [], tapFds: [], vhostFds: [] };
   const { monitor, accelerator, taps, access, facts } = input;
   const network = taps.length > 0;
   for (const name of monitor.devices({ accelerator, network })) {
@@ -85,11 +91,17 @@ function planKvmDescriptor(planned: PlannedDevices, device: DeviceFacts, input: 
   planned.kvmFd = input.inherit("kvm");
 }
 
-function planTapDescriptors(planned: PlannedDevices, { taps, inherit }: DevicesInput) {
+function planTapDescriptors(planned: PlannedDevices, input: DevicesInput) {
+  const { taps, vhost, facts, inherit } = input;
+  const device = vhost ? existingVhostNet(facts) : undefined;
   for (const [position, tap] of taps.entries()) {
-    const name = position === 0 ? "tap" : `tap ${position}`;
-    planned.opened.push({ step: "attachTap", name, tap });
-    planned.tapFds.push(inherit(name));
+    const numbered = (name: string) => position === 0 ? name : `${name} ${position}`;
+    planned.opened.push({ step: "attachTap", name: numbered("tap"), tap });
+    planned.tapFds.push(inherit(numbered("tap")));
+    if (device === undefined) continue;
+    // Each is one of its own (vhost_net_open()).
+    planned.opened.push(openStep(numbered("vhost"), device, "rw"));
+    planned.vhostFds.push(inherit(numbered("vhost")));
   }
 }
 
@@ -160,5 +172,16 @@ function existingTun(facts: HostFacts): DeviceFacts {
     reason: "the guest has a network and there is no /dev/net/tun on this machine",
     remedy: "load the kernel module: modprobe tun; or make the node: mkdir -p /dev/net; " +
       "mknod -m 0666 /dev/net/tun c 10 200",
+  });
+}
+
+function existingVhostNet({ vhostNet }: HostFacts): DeviceFacts {
+  if (vhostNet !== undefined) return vhostNet;
+  throw new HostError({
+    operation: "plan device",
+    subject: "/dev/vhost-net",
+    reason:
+      "vhost = true is configured for this monitor, and there is no /dev/vhost-net on this machine",
+    remedy: "load the kernel module: modprobe vhost_net; or set vhost = false",
   });
 }

@@ -219,6 +219,7 @@ export function planLaunch(given: LaunchInput): Launch {
     facts,
     user,
     access: configuration.device_access,
+    vhost: monitorConfiguration?.vhost ?? false,
     inherit,
   });
   const disks = planDisks({
@@ -256,6 +257,7 @@ export function planLaunch(given: LaunchInput): Launch {
     agent: channel,
     dns,
     files: shared !== undefined,
+    vhost: devices.vhostFds.length > 0,
     mapsOwners: input.fileMaps !== undefined,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
@@ -413,6 +415,7 @@ export function planLaunch(given: LaunchInput): Launch {
       ...input,
       vcpus: vcpusOf(input),
       disks: facts.disks?.length ?? 0,
+      vhosts: devices.vhostFds.length,
       accelerator,
       sharesFiles: shared !== undefined,
     }),
@@ -801,11 +804,16 @@ function monitorNetworks(
   { devices, networkDevice }: Decided,
 ): MonitorNetwork[] {
   return takenInterfaces(network)
-    .map(({ facts, tap }, position) => ({ facts, tap, tapFd: devices.tapFds[position] }))
+    .map((taken, position) => ({
+      ...taken,
+      tapFd: devices.tapFds[position],
+      vhostFd: devices.vhostFds[position],
+    }))
     .sort((one, other) => one.facts.index - other.facts.index)
-    .map(({ facts: { mac, mtu }, tap, tapFd }) => ({
+    .map(({ facts: { mac, mtu }, tap, tapFd, vhostFd }) => ({
       tap,
       tapFd,
+      ...(vhostFd !== undefined && { vhostFd }),
       mac,
       mtu,
       hideMtu: guest.misreadsMtu,

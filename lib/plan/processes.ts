@@ -10,6 +10,8 @@ export interface ProcessesInput {
   vcpus: number;
   /** How many. */
   disks: number;
+  /** Interfaces whose packets the kernel moves. */
+  vhosts: number;
   accelerator: "kvm" | "tcg";
   /** Whether the guest sees files of the host, by a further process. */
   sharesFiles?: boolean;

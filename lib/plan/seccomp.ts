@@ -20,6 +20,8 @@ export interface FiltersInput {
   dns: boolean;
   /** The guest sees files of the host. */
   files: boolean;
+  /** The kernel moves the guest's packets. */
+  vhost: boolean;
   /** Their owners are those that the guest says. */
   mapsOwners: boolean;
 }
@@ -38,7 +40,8 @@ export interface Filters {
 
 /** @returns undefined when the operator wants none */
 export function planFilters(input: FiltersInput): Filters | undefined {
-  const { monitor, configuration, accelerator, namedTap, agent, dns, files, mapsOwners } = input;
+  const { monitor, configuration, accelerator, namedTap, agent, dns, files, vhost, mapsOwners } =
+    input;
   const mode = configuration.seccomp;
   if (mode === "off") return undefined;
   const vsock: Feature[] = agent === "vsock" ? ["vsock"] : [];
@@ -47,6 +50,7 @@ export function planFilters(input: FiltersInput): Filters | undefined {
     ...(namedTap ? ["namedTap" as const] : []),
     ...vsock,
     ...(files ? ["files" as const] : []),
+    ...(vhost ? ["vhost" as const] : []),
   ];
   const allowed = configuration.monitors[monitor.name]?.system_calls ?? [];
   const own: Feature[] = [

@@ -111,7 +111,31 @@ const NETWORK = {
   SIOCETHTOOL: 0x8946,
 } as const;
 
-const REQUESTS: Readonly<Record<string, number>> = { ...TERMINAL, ...BLOCK, ...NETWORK };
+/** linux/vhost.h */
+const VHOST = {
+  VHOST_GET_FEATURES: 0x8008_af00,
+  VHOST_SET_FEATURES: 0x4008_af00,
+  VHOST_SET_OWNER: 0xaf01,
+  VHOST_SET_MEM_TABLE: 0x4008_af03,
+  VHOST_SET_VRING_NUM: 0x4008_af10,
+  VHOST_SET_VRING_ADDR: 0x4028_af11,
+  VHOST_SET_VRING_BASE: 0x4008_af12,
+  VHOST_GET_VRING_BASE: 0xc008_af12,
+  VHOST_SET_VRING_KICK: 0x4008_af20,
+  VHOST_SET_VRING_CALL: 0x4008_af21,
+  VHOST_SET_VRING_ERR: 0x4008_af22,
+  VHOST_SET_VRING_BUSYLOOP_TIMEOUT: 0x4008_af23,
+  VHOST_SET_BACKEND_FEATURES: 0x4008_af25,
+  VHOST_GET_BACKEND_FEATURES: 0x8008_af26,
+  VHOST_NET_SET_BACKEND: 0x4008_af30,
+} as const;
+
+const REQUESTS: Readonly<Record<string, number>> = {
+  ...TERMINAL,
+  ...BLOCK,
+  ...NETWORK,
+  ...VHOST,
+};
 
 /**
  * A condition of ioctl(2): one of these requests.

@@ -24,6 +24,8 @@ export type Feature =
   | "vsock"
   /** The guest sees files of the host, which another process serves. */
   | "files"
+  /** The host's kernel moves the guest's packets. */
+  | "vhost"
   /** What serves them acts as any of the guest's users. */
   | "owners";
 

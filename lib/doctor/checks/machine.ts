@@ -99,8 +99,20 @@ export function checkDevices(facts: NodeFacts): Line[] {
   if (facts.tun === undefined) {
     lines.fail("/dev/net/tun does not exist: guests have no network", LOAD_TUN);
   } else lines.ok(describeDevice(facts.tun, facts));
-  if (facts.vhostNet !== undefined) lines.ok("/dev/vhost-net is there, and not used");
+  checkVhost(facts, lines);
   return lines.lines;
+}
+
+function checkVhost({ vhostNet, configuration: { values } }: NodeFacts, lines: Lines): void {
+  const isWanted = values.monitors.qemu?.vhost === true;
+  if (vhostNet === undefined) {
+    if (!isWanted) return;
+    const text = "monitors.qemu.vhost is true, and there is no /dev/vhost-net: guests cannot start";
+    lines.fail(text, "modprobe vhost_net");
+  } else {
+    const use = isWanted ? "and used" : "and not used (monitors.qemu.vhost)";
+    lines.ok(`/dev/vhost-net is there, ${use}`);
+  }
 }
 
 /** `/dev/kvm, root:kvm (0:105), mode 0660` */

@@ -80,6 +80,7 @@ export const qemu: Monitor = {
   mostDisks: 8,
   readOnlyDisks: true,
   takesDescriptors: true,
+  usesVhost: true,
   devices,
   debugExit: true,
   // What the waiter asks after each event STOP (RunState, qapi/run-state.json).
@@ -120,11 +121,12 @@ function refuseKernel(kernel: ElfKernel | LinuxImage): KernelRefusal | undefined
  * Its own: the main one, the one of RCU, and that of its monitors' connections (monitor_iothread_init() in
  * monitor/monitor.c). One for each processor. With KVM the kernel's, which recovers large pages
  * (kvm_mmu_post_init_vm()). With disks those that read and write, twice: a thread that has left the pool
- * may not have exited when another takes its place (util/thread-pool.c).
+ * may not have exited when another takes its place (util/thread-pool.c). The kernel's for an interface whose
+ * packets it moves (vhost_task_create(), a kthread before Linux 6.4).
  */
-function threads({ vcpus, disks, accelerator }: Parameters<Monitor["threads"]>[0]): number {
+function threads({ vcpus, disks, vhosts, accelerator }: Parameters<Monitor["threads"]>[0]): number {
   const kernel = accelerator === "kvm" ? KVM_THREADS : 0;
-  return OWN_THREADS + vcpus + kernel + (disks > 0 ? 2 * POOL_THREADS : 0);
+  return OWN_THREADS + vcpus + kernel + vhosts + (disks > 0 ? 2 * POOL_THREADS : 0);
 }
 
 function devices(input: { accelerator: "kvm" | "tcg"; network: boolean }): MonitorDevice[] {
@@ -277,7 +279,7 @@ function network(network: MonitorNetwork, position: number): string[] {
   // By its name it could not be opened: it is in another network namespace.
   const fd = checkCount(checked("tap descriptor"), network.tapFd ?? -1, 3);
   return [
-    ...["-netdev", `tap,id=net${position},fd=${fd}`],
+    ...["-netdev", `tap,id=net${position},fd=${fd}${vhost(network)}`],
     // Without a boot ROM: guests never boot from the network, and it would be another data file.
     "-device",
     `virtio-net-pci,netdev=net${position},mac=${network.mac},romfile=` +
@@ -285,6 +287,12 @@ function network(network: MonitorNetwork, position: number): string[] {
     // Otherwise the device is transitional, with the identity of a legacy one.
     (network.modern ? ",disable-legacy=on,disable-modern=off" : ""),
   ];
+}
+
+/** Without a descriptor it would open /dev/vhost-net, which is not there. */
+function vhost({ vhostFd }: MonitorNetwork): string {
+  if (vhostFd === undefined) return "";
+  return `,vhost=on,vhostfd=${checkCount(checked("descriptor of vhost-net"), vhostFd, 3)}`;
 }
 
 /**

@@ -93,6 +93,18 @@ export const QEMU: readonly CallGroup[] = [
     )],
   },
   {
+    why:
+      "what the kernel is told of the guest's memory and queues, to move packets (hw/virtio/vhost-backend.c)",
+    calls: "ioctl",
+    where: [requests(
+      "VHOST_GET_FEATURES VHOST_SET_FEATURES VHOST_SET_OWNER VHOST_SET_MEM_TABLE VHOST_SET_VRING_NUM " +
+        "VHOST_SET_VRING_ADDR VHOST_SET_VRING_BASE VHOST_GET_VRING_BASE VHOST_SET_VRING_KICK " +
+        "VHOST_SET_VRING_CALL VHOST_SET_VRING_ERR VHOST_SET_VRING_BUSYLOOP_TIMEOUT " +
+        "VHOST_SET_BACKEND_FEATURES VHOST_GET_BACKEND_FEATURES VHOST_NET_SET_BACKEND",
+    )],
+    when: "vhost",
+  },
+  {
     why: "a virtual machine of KVM and its processors",
     calls: "ioctl",
     where: [kvmRequests("qemu")],

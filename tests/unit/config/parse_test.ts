@@ -11,6 +11,7 @@ const BARE = {
   data_paths: [],
   default_memory_mib: undefined,
   default_vcpus: undefined,
+  vhost: false,
 };
 
 const accepted: [name: string, toml: string, changes: Partial<Configuration>][] = [
@@ -57,13 +58,14 @@ const accepted: [name: string, toml: string, changes: Partial<Configuration>][] 
   ],
   [
     "the Go implementation's newest file",
-    '[monitors.qemu]\nvhost = true\npath = "/q"\n[monitors.cloud-hypervisor]\npath = "/c"',
+    '[monitors.qemu]\nvhost = true\npath = "/q"\n[monitors.firecracker]\nvhost = false\n' +
+    '[monitors.cloud-hypervisor]\npath = "/c"',
     {
-      monitors: { qemu: { ...BARE, path: "/q" } },
+      monitors: { qemu: { ...BARE, path: "/q", vhost: true }, firecracker: BARE },
       warnings: [
         "the configuration's table monitors.cloud-hypervisor is ignored: no guest runs on that " +
         "monitor here",
-        "the configuration's key monitors.qemu.vhost is ignored: vhost-net is not used",
+        "the configuration's key monitors.firecracker.vhost is ignored: only QEMU uses vhost-net",
       ],
     },
   ],

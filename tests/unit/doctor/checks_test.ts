@@ -76,6 +76,17 @@ const CASES: [
     /emulated here/,
     /nested/,
   ],
+  [
+    "vhost-net is wanted and not there",
+    (it) => {
+      const qemu = { capabilities: [], data_paths: [], vhost: true };
+      Object.assign(it, configured({ monitors: { qemu } }));
+    },
+    "fail",
+    "network",
+    /monitors\.qemu\.vhost is true, and there is no \/dev\/vhost-net/,
+    /^modprobe vhost_net$/,
+  ],
   ["no tun", (it) => delete it.tun, "fail", "network", /\/dev\/net\/tun/, /^modprobe tun; \[ -e/],
   [
     "a group is missing",

@@ -523,6 +523,41 @@ Deno.test("a guest with an agent has every interface of its container, each with
   assert.equal(Math.floor((memoryBytes - one.memoryBytes) / MIB), 1);
 });
 
+Deno.test("vhost-net is a descriptor for each interface, and its calls are allowed", () => {
+  const vhostNet = {
+    ...{ path: "/dev/vhost-net", type: "char", major: 10, minor: 238 } as const,
+    ...{ uid: 0, gid: 108, mode: 0o660 },
+  };
+  const configuration = {
+    ...linuxInput({}).configuration,
+    monitors: { qemu: { capabilities: [], data_paths: [], vhost: true } },
+  };
+  const facts = { ...linuxInput({}).facts, vhostNet };
+  const given = { network: NETWORKS, configuration };
+  const { plan: { steps }, processes } = planLaunch(linuxInput({ ...given, facts }));
+  const { argv, fds } = find(steps, "startMonitor")[0]!;
+  const number = (name: string) => fds.find((it) => it.name === name)!.fd;
+  assert.deepEqual(argv.filter((it) => it.startsWith("tap,")), [
+    `tap,id=net0,fd=${number("tap 1")},vhost=on,vhostfd=${number("vhost 1")}`,
+    `tap,id=net1,fd=${number("tap")},vhost=on,vhostfd=${number("vhost")}`,
+  ]);
+  const opened = find(steps, "openDevice").filter(({ minor }) => minor === 238);
+  assert.deepEqual(opened.map(({ name, access }) => [name, access]), [["vhost", "rw"], [
+    "vhost 1",
+    "rw",
+  ]]);
+  const nodes = find(steps, "mknod").map(({ minor }) => minor);
+  assert.ok(!nodes.includes(238), "no node of it");
+  const { filter } = find(steps, "openFilter").find(({ name }) => name === "monitorFilter")!;
+  assert.ok(filter.features.includes("vhost"));
+  const without = planLaunch(linuxInput({ network: NETWORKS })).processes;
+  assert.equal(processes.needed - without.needed, 2);
+  assert.throws(
+    () => planLaunch(linuxInput(given)),
+    /no \/dev\/vhost-net on this machine \(load the kernel module: modprobe vhost_net;/,
+  );
+});
+
 Deno.test("a limit must have room for what each interface takes of guest and monitor", () => {
   const neededMiB = (further: NetworkFacts["further"]) => {
     const linux = {

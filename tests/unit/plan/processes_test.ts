@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
-import { planProcesses, withStandardLimits } from "../../../lib/plan/processes.ts";
+import {
+  planProcesses,
+  type ProcessesInput,
+  withStandardLimits,
+} from "../../../lib/plan/processes.ts";
 import type { Resources } from "../../../lib/oci/types.ts";
 import { specOf } from "../../support/plan_inputs.ts";
 
@@ -8,18 +12,21 @@ function resourcesOf(linux: Record<string, unknown>): Resources {
   return specOf({ linux: { namespaces: [], resources: linux } }).linux.resources;
 }
 
-function plan(
-  monitor: string,
-  { vcpus = 1, disks = 0, accelerator = "kvm" as "kvm" | "tcg", resources = {}, hooks = {} } = {},
-) {
+function plan(monitor: string, { resources = {}, hooks = {}, ...guest }: Planned = {}) {
   const spec = specOf({ hooks, linux: { namespaces: [], resources } });
-  return planProcesses({ monitor: monitorByName(monitor), vcpus, disks, accelerator, spec });
+  const usual = { vcpus: 1, disks: 0, vhosts: 0, accelerator: "kvm" as const };
+  return planProcesses({ ...usual, ...guest, monitor: monitorByName(monitor), spec });
 }
 
-const needs: [monitor: string, guest: Parameters<typeof plan>[1], needed: number][] = [
+type Planned =
+  & Partial<Pick<ProcessesInput, "vcpus" | "disks" | "vhosts" | "accelerator">>
+  & { resources?: Record<string, unknown>; hooks?: Record<string, unknown> };
+
+const needs: [monitor: string, guest: Planned, needed: number][] = [
   ["qemu", {}, 5],
   ["qemu", { accelerator: "tcg" }, 4],
   ["qemu", { vcpus: 8, disks: 3 }, 44],
+  ["qemu", { vhosts: 2 }, 7],
   ["firecracker", { vcpus: 2, disks: 1 }, 4],
   ["hvt", {}, 2],
   ["spt", { disks: 2 }, 1],
@@ -32,7 +39,13 @@ for (const [monitor, guest, needed] of needs) {
 }
 
 Deno.test("a file server's processes and threads are needed, too", () => {
-  const input = { monitor: monitorByName("qemu"), vcpus: 1, disks: 0, accelerator: "tcg" as const };
+  const input = {
+    monitor: monitorByName("qemu"),
+    vcpus: 1,
+    disks: 0,
+    vhosts: 0,
+    accelerator: "tcg" as const,
+  };
   const of = (resources: Record<string, unknown>) =>
     planProcesses({
       ...input,

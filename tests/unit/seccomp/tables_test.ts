@@ -25,7 +25,7 @@ function filter(tables: TableName[], features: Feature[] = [], more: Partial<Cal
 /** Every filter that a monitor gets. */
 const MONITORS = monitorNames().flatMap((name) => {
   const features: Feature[][] = name === "qemu"
-    ? [["kvm"], ["translation"]]
+    ? [["kvm"], ["translation"], ["kvm", "vhost"]]
     : [["kvm"], ["kvm", "namedTap"]];
   return features.map((features) => ({
     name: `${name} ${features}`,
@@ -243,6 +243,12 @@ for (const { name, features, program } of MONITORS) {
     for (const request of others) assert.equal(ioctl(request), "EPERM", request.toString(16));
     const TUNSETIFF = 0x400454ca;
     assert.equal(ioctl(TUNSETIFF), features.includes("namedTap") ? "allow" : "EPERM");
+    const VHOST_SET_OWNER = 0xaf01;
+    assert.equal(ioctl(VHOST_SET_OWNER), features.includes("vhost") ? "allow" : "EPERM");
+    // VHOST_RESET_OWNER, VHOST_SET_LOG_FD, VHOST_NEW_WORKER, VHOST_SET_FORK_FROM_OWNER
+    for (const request of [0xaf02, 0x4004af07, 0x8004af08, 0x4001af84]) {
+      assert.equal(ioctl(request), "EPERM", request.toString(16));
+    }
   });
 
   Deno.test(`${name}: options of prctl`, () => {

@@ -1,6 +1,7 @@
 /** Debian's docker with its defaults: systemd's cgroups, AppArmor, seccomp, the bridge. */
 import assert from "node:assert/strict";
-import { monitorOf, run } from "../../support/process.ts";
+import { exists } from "../../../lib/os/files.ts";
+import { monitorOf, readStatus, run } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { nodeDocker } from "./_docker.ts";
@@ -18,6 +19,7 @@ import {
 
 const needs = ["root", "kvm", "docker"];
 const RUNTIME = "--runtime=urunc";
+const CONFIGURATION = { directory: "/etc/urunc", path: "/etc/urunc/config.toml" };
 
 testIf("docker: systemd makes the cgroups, version 2, AppArmor is on", { needs }, async () => {
   await using scope = new Scope();
@@ -59,7 +61,28 @@ const DUAL = ["--ipv6", "--subnet=10.88.4.0/24", "--subnet=fd00:88:4::/64", "dua
 /** IPv6 is there a little after the interface is. */
 const AWAIT_IPV6 = "until ip -6 route | grep -q ^default; do sleep 0.1; done";
 
-testIf("docker: Debian's kernel on nested KVM as 65534, over IPv4 and IPv6, under AppArmor", {
+/** Its packets are moved by the kernel, by a descriptor: the node's device stays root's. */
+async function useVhost(scope: Scope): Promise<void> {
+  await run(["modprobe", "vhost_net"], { check: true });
+  await Deno.mkdir(CONFIGURATION.directory, { recursive: true });
+  await Deno.writeTextFile(CONFIGURATION.path, "[monitors.qemu]\nvhost = true\n");
+  scope.defer("remove the configuration", () => Deno.remove(CONFIGURATION.path));
+}
+
+function assertUsesVhost(pid: number): void {
+  const { rdev, uid } = Deno.statSync("/dev/vhost-net");
+  const open = [...Deno.readDirSync(`/proc/${pid}/fd`)]
+    .map(({ name }) => Deno.statSync(`/proc/${pid}/fd/${name}`));
+  assert.equal(open.filter((it) => it.isCharDevice && it.rdev === rdev).length, 1);
+  assert.ok(!exists(`/proc/${pid}/root/dev/vhost-net`), "no node in the monitor's root");
+  assert.notEqual(uid, readStatus(pid).uids[0]);
+  // Until the guest's driver has set the queues up QEMU moves them.
+  const threads = [...Deno.readDirSync(`/proc/${pid}/task`)]
+    .map(({ name }) => Deno.readTextFileSync(`/proc/${pid}/task/${name}/comm`).trim());
+  assert.ok(threads.includes(`vhost-${pid}`), threads.join(" "));
+}
+
+testIf("docker: Debian's kernel on nested KVM as 65534, vhost-net, IPv4, IPv6, under AppArmor", {
   needs: [...needs, "busybox", "cpio"],
   timeoutSeconds: 360,
 }, async () => {
@@ -69,6 +92,7 @@ testIf("docker: Debian's kernel on nested KVM as 65534, over IPv4 and IPv6, unde
     await run(["docker", "network", "prune", "--force"], { check: true });
   });
   const it = nodeDocker(scope);
+  await useVhost(scope);
   await makeLinuxImage(scope, it, AWAIT_IPV6);
   await it.docker(["network", "create", ...DUAL], { check: true });
   const guest = await start(
@@ -77,6 +101,7 @@ testIf("docker: Debian's kernel on nested KVM as 65534, over IPv4 and IPv6, unde
     "the guest is up",
   );
   await assertUnprivileged(it, guest);
+  assertUsesVhost(monitorOf(guest.pid));
   for (const pid of [guest.pid, monitorOf(guest.pid)]) {
     assert.equal(
       Deno.readTextFileSync(`/proc/${pid}/attr/apparmor/current`).trim(),

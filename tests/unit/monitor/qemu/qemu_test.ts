@@ -85,6 +85,15 @@ Deno.test("argv gives the guest a card for each tap", () => {
   );
 });
 
+Deno.test("argv lets the kernel move packets by a descriptor of vhost-net", () => {
+  const argv = qemu.argv({ ...plain, network: { ...network, vhostFd: 7 } });
+  assert.equal(after(argv, "-netdev"), "tap,id=net0,fd=6,vhost=on,vhostfd=7");
+  assert.throws(
+    () => qemu.argv({ ...plain, network: { ...network, vhostFd: 2 } }),
+    /descriptor of vhost-net "2"/,
+  );
+});
+
 Deno.test("argv does not offer an MTU to a driver that misreads it", () => {
   const argv = qemu.argv({ ...plain, network: { ...network, hideMtu: true } });
   assert.doesNotMatch(argv.join("\n"), /mtu/);
