@@ -8,8 +8,8 @@ import { baseName, parentPath } from "../os/path.ts";
 import {
   type Choice,
   chooseModules,
+  formatAliases,
   formatDependencies,
-  type Module,
   moduleFile,
   type ModuleIndex,
 } from "./modules.ts";
@@ -41,6 +41,8 @@ export interface NewKernel {
   modules?: string;
   /** Undefined: its release. */
   name?: string;
+  /** Modules that guests are to have besides, by name, or by the beginning of names and a `*`. */
+  with?: string[];
 }
 
 /**
@@ -51,17 +53,18 @@ export interface NewKernel {
  */
 export async function addKernel(
   store: KernelStore,
-  { file, modules, name }: NewKernel,
+  { file, modules, name, with: wanted = [] }: NewKernel,
   options: UnpackOptions = {},
 ): Promise<StoredKernel> {
   const image = readBounded(file, MAXIMUM_IMAGE_BYTES, { operation: OPERATION });
   const { release, payload } = readImage(file, image);
   const directory = modules ?? findModules(file, release);
-  const choice = chooseModules(readIndex(directory, release));
+  const choice = chooseModules(readIndex(directory, release), wanted);
   requireDrivers(file, choice);
+  requireWanted(directory, choice);
   return await store.add(name ?? release, async (path) => {
     const elf = await unpackKernel(`${path}/payload`, image, payload, options);
-    const packed = await packModules(directory, choice.modules, options);
+    const packed = await packModules(directory, choice, options);
     return {
       release,
       added: new Date().toISOString(),
@@ -69,6 +72,7 @@ export async function addKernel(
       ...(elf && { elf: await keep(`${path}/${KERNEL_FILES.elf}`, elf) }),
       ...(packed && { modules: await keep(`${path}/${KERNEL_FILES.modules}`, packed) }),
       moduleNames: choice.modules.map((it) => it.name),
+      ...(choice.asked.length > 0 && { askedNames: choice.asked.map((it) => it.name) }),
       builtin: choice.builtin,
       missing: choice.missing.map((it) => it.name),
     } satisfies KernelRecord;
@@ -154,6 +158,16 @@ function requireDrivers(file: string, { missing }: Choice): void {
   });
 }
 
+/** @throws InvalidConfigurationError naming what the kernel does not have */
+function requireWanted(directory: string, { unknown: [first] }: Choice): void {
+  if (first === undefined) return;
+  throw invalid(
+    `--with ${first}`,
+    `the kernel has no such module, nor is one built in`,
+    `${directory}/modules.dep has the names of all modules`,
+  );
+}
+
 /** @returns undefined where it is compressed in another way, or the header does not say where it is */
 async function unpackKernel(
   temporary: string,
@@ -185,7 +199,7 @@ function isProgram(bytes: Uint8Array): boolean {
 /** @returns an archive for an initial RAM disk; undefined when there are no modules */
 async function packModules(
   directory: string,
-  modules: Module[],
+  { modules, asked }: Choice,
   options: UnpackOptions,
 ): Promise<Uint8Array | undefined> {
   if (modules.length === 0) return undefined;
@@ -195,12 +209,27 @@ async function packModules(
     const content = await readModule(`${directory}/${file}`, options);
     files.push({ name: `${GUEST_MODULES}/${moduleFile(name)}`, mode: 0o100400, content });
   }
-  const dependencies = new TextEncoder().encode(formatDependencies(modules));
+  const encoder = new TextEncoder();
+  const dependencies = encoder.encode(formatDependencies(modules));
+  // The guest's kernel executes it, as modprobe(8).
+  const answering: ArchiveEntry[] = asked.length === 0 ? [] : [
+    {
+      name: `${GUEST_MODULES}/modules.alias`,
+      mode: 0o100400,
+      content: encoder.encode(formatAliases(asked)),
+    },
+    {
+      name: `${parentName(GUEST_MODULES)}/modprobe`,
+      mode: 0o120777,
+      content: encoder.encode("init"),
+    },
+  ];
   return archive([
     { name: parentName(GUEST_MODULES), mode: 0o40700 },
     { name: GUEST_MODULES, mode: 0o40700 },
     ...files,
     { name: `${GUEST_MODULES}/modules.dep`, mode: 0o100400, content: dependencies },
+    ...answering,
   ]);
 }
 

@@ -1,3 +1,5 @@
+import { matchesPattern } from "../config/pattern.ts";
+
 /** A driver that a guest may need. */
 interface Driver {
   /** The module's, with underscores. */
@@ -53,28 +55,55 @@ export interface Module {
   needs: string[];
 }
 
-/** What a kernel has of {@linkcode DRIVERS}. */
+/** A module that is loaded when the guest's kernel asks for it, by its name or another one. */
+export interface AskedModule {
+  name: string;
+  /** Which have no wildcards: those with are of devices. */
+  aliases: string[];
+}
+
+/** What a kernel has of {@linkcode DRIVERS}, and of what an operator wants besides. */
 export interface Choice {
   /** In the order in which they are loaded: each comes after what it needs. */
   modules: Module[];
+  /** Of the modules; the others are loaded when a guest starts, or when its root needs them. */
+  asked: AskedModule[];
   builtin: string[];
   missing: Driver[];
+  /** Of what the operator wants, which is neither a module nor built in. */
+  unknown: string[];
 }
 
 /**
  * Picks the modules that a guest may need, with all that these need.
  *
+ * @param wanted further ones, by name, or by the beginning of names and a `*`
+ *
  * @see modules.dep(5), modprobe.d(5) of softdep, and Documentation/kbuild/kbuild.rst of modules.builtin
  */
-export function chooseModules(index: ModuleIndex): Choice {
+export function chooseModules(index: ModuleIndex, wanted: readonly string[] = []): Choice {
   const finder = new Finder(index);
   const chosen = new Map<string, Module>();
   for (const { name } of DRIVERS) finder.add(name, chosen);
+  const own = new Set(chosen.keys());
+  for (const pattern of wanted) {
+    for (const name of finder.modulesOf(pattern)) finder.add(name, chosen);
+  }
+  const asked = [...chosen.keys()].filter((name) => !own.has(name));
   return {
     modules: [...chosen.values()],
+    asked: asked.map((name) => ({ name, aliases: finder.aliasesOf(name) })),
     builtin: DRIVERS.map(({ name }) => name).filter((it) => finder.isBuiltin(it)),
     missing: DRIVERS.filter(({ name }) => !finder.isBuiltin(name) && !chosen.has(name)),
+    unknown: wanted.filter((it) => !finder.hasAnyOf(it)),
   };
+}
+
+/** `ALIAS MODULE`, a line each, as the guest's first program reads it. */
+export function formatAliases(asked: readonly AskedModule[]): string {
+  return asked.flatMap(({ name, aliases }) =>
+    [name, ...aliases].map((alias) => `${alias} ${name}\n`)
+  ).join("");
 }
 
 /** The modules.dep of the chosen ones, whose files are all in one directory, by their names. */
@@ -110,6 +139,20 @@ class Finder {
 
   isBuiltin(name: string): boolean {
     return this.#builtin.has(name);
+  }
+
+  /** Names of modules that a name, or the beginning of names, stands for. */
+  modulesOf(pattern: string): string[] {
+    return [...this.#files.keys()].filter((name) => matchesPattern(underscored(pattern), name));
+  }
+
+  hasAnyOf(pattern: string): boolean {
+    return [...this.#files.keys(), ...this.#builtin]
+      .some((name) => matchesPattern(underscored(pattern), name));
+  }
+
+  aliasesOf(name: string): string[] {
+    return [...this.#aliases].filter(([, names]) => names.includes(name)).map(([alias]) => alias);
   }
 
   /** Adds a module after what it needs; nothing when there is none. */

@@ -25,6 +25,8 @@ export interface KernelRecord {
   modules?: StoredFile;
   /** Names of the modules, in the order in which they are loaded. */
   moduleNames: string[];
+  /** Of these, what is loaded only when the guest's kernel asks for it; undefined: none. */
+  askedNames?: string[];
   /** Drivers for guests that are in the kernel itself. */
   builtin: string[];
   /** Drivers for guests that it does not have. */
@@ -61,6 +63,7 @@ export function parseRecord(content: string, path: string): KernelRecord {
     elf: record.optional("elf", readFile),
     modules: record.optional("modules", readFile),
     moduleNames: record.required("moduleNames", listOf(text)),
+    askedNames: record.optional("askedNames", listOf(text)),
     builtin: record.required("builtin", listOf(text)),
     missing: record.required("missing", listOf(text)),
   };

@@ -28,6 +28,9 @@ void load_node_drivers(void) {
 }
 void remove_node_drivers(void) {
 }
+int load_asked(const char *from, const char *name) {
+  return from == name;
+}
 void mount_share(const struct process *process) {
   (void)process;
 }

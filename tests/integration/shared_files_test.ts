@@ -111,6 +111,32 @@ const bind = (source: string, destination: string, ...options: string[]) => ({
 });
 
 testIf(
+  "shared files: a module that the operator added is loaded when a program needs it",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const config = await nodeWithKernel(scope, UNDESCRIBED, ["--with", "bridge"]);
+    const script = "grep -c '^bridge ' /proc/modules; busybox ip link add br0 type bridge; " +
+      "echo $?; cut -d ' ' -f 1 /proc/modules | grep -E 'bridge|stp|llc' | sort; " +
+      "busybox ip link add x0 type nosuch 2>/dev/null || echo none; " +
+      "touch /dev/.urunc/modules/bridge.ko 2>/dev/null || echo kept";
+    const container = await imageContainer(scope, script, {
+      config,
+      user: { uid: 0, gid: 0 },
+      capabilities: ["CAP_NET_ADMIN"],
+    });
+    const { code, stdout, stderr } = await container.run();
+    assert.deepEqual(
+      stdout.split("\n"),
+      ["0", "0", "bridge", "llc", "stp", "none", "kept", ""],
+      stderr,
+    );
+    assert.equal(code, 0);
+    assertNothingLeft(container);
+  },
+);
+
+testIf(
   "shared files: a container of any image is a guest with its own files and volumes",
   NEEDS,
   async () => {

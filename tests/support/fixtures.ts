@@ -167,7 +167,7 @@ const MODULES: Record<LinuxKernel, string[]> = {
 };
 
 /** Others, which no initial RAM disk of ours has. */
-const MORE_MODULES = ["overlay"];
+const MORE_MODULES = ["overlay", "llc", "stp", "bridge"];
 
 /** The package that stands for the kernel's newest version. */
 const KERNEL_PACKAGES: Record<LinuxKernel, string> = {

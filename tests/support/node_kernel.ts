@@ -15,9 +15,14 @@ const BUILTIN = ["virtio_pci", "virtio_console", "fuse", "virtiofs", "ext4", "af
  * Stores that kernel, by the name `debian`.
  *
  * @param more of config.toml
+ * @param options further ones of `kernel add`
  * @returns the path of a config.toml that names it
  */
-export async function nodeWithKernel(scope: Scope, more = ""): Promise<string> {
+export async function nodeWithKernel(
+  scope: Scope,
+  more = "",
+  options: string[] = [],
+): Promise<string> {
   const directory = await scope.temporaryDirectory("kernels");
   const modules = `${directory}/modules`;
   await Deno.mkdir(modules);
@@ -31,12 +36,14 @@ export async function nodeWithKernel(scope: Scope, more = ""): Promise<string> {
   await Deno.writeTextFile(
     `${modules}/modules.dep`,
     "virtio_net.ko: net_failover.ko failover.ko\nnet_failover.ko: failover.ko\nfailover.ko:\n" +
-      "virtio_blk.ko:\noverlay.ko:\n",
+      "virtio_blk.ko:\noverlay.ko:\nbridge.ko: stp.ko llc.ko\nstp.ko: llc.ko\nllc.ko:\n",
   );
+  await Deno.writeTextFile(`${modules}/modules.alias`, "alias rtnl-link-bridge bridge\n");
   const config = `${directory}/config.toml`;
   const table = `[guests.linux]\nkernels = "${directory}/store"\nkernel = "debian"\n`;
   await Deno.writeTextFile(config, `accelerator = "tcg"\n${more}\n${table}`);
-  const words = ["kernel", "add", "--name", "debian", "--modules", modules, await debianKernel()];
-  assertSucceeded(await urunc(words, { root: `${directory}/root`, config }));
+  const words = ["kernel", "add", "--name", "debian", "--modules", modules, ...options];
+  const command = [...words, await debianKernel()];
+  assertSucceeded(await urunc(command, { root: `${directory}/root`, config }));
   return config;
 }

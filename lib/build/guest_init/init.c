@@ -6,7 +6,8 @@
  * /urunc/args: the program and its arguments, /urunc/env: NAME=VALUE; each ends with a NUL. /urunc/network,
  * where there is one, sets up the interface first.
  *
- * /urunc/modules, where it is there, has drivers, which are loaded before anything else.
+ * /urunc/modules, where it is there, has drivers, which are loaded before anything else. As modprobe
+ * it is what the kernel executes when it wants one of those that wait for that.
  *
  * With /urunc/process it is the guest's agent (README.md): it runs the program as a child. Without, it
  * executes the program in its own place. One that cannot be run is reported on the console, and QEMU exits
@@ -52,6 +53,9 @@ int code_for(int error) {
   return error == ENOENT || error == ENOTDIR ? NOT_FOUND : NOT_RUN;
 }
 
+/* The kernel has executed it for a module, beside the first program. */
+static int is_modprobe;
+
 /* A reset is a guest's success. */
 void end_machine(int code) {
   leave_root();
@@ -65,6 +69,7 @@ void end_machine(int code) {
 
 static void __attribute__((noreturn)) fail(const char *what, int error) {
   complain("run", what, error);
+  if (is_modprobe) _exit(1);
   end_machine(code_for(error));
 }
 
@@ -115,7 +120,14 @@ static char **strings_of(const char *path) {
 
 static struct process process;
 
-int main(void) {
+int main(int argc, char **argv) {
+  /* `modprobe -q -- ALIAS`: call_modprobe() in the kernel. */
+  char *name = argc > 0 ? strrchr(argv[0], '/') : NULL;
+  is_modprobe = name != NULL && strcmp(name, "/modprobe") == 0;
+  if (is_modprobe) {
+    *name = '\0';
+    return load_asked(argv[0], argv[argc - 1]);
+  }
   own_files = open("/urunc", O_PATH | O_DIRECTORY | O_CLOEXEC);
   process.args = strings_of("args");
   process.env = strings_of("env");

@@ -87,6 +87,10 @@ void set_up_network(int alone);
  * files, which are the guest's memory, when no other is needed any more. */
 void load_node_drivers(void);
 void remove_node_drivers(void);
+/* Has the kernel ask for modules that the operator has added, once /proc is there; and loads one that it asks
+ * for, by a name or an alias, with what it needs, from that directory in place of /urunc. Returns an exit code. */
+void answer_kernel(void);
+int load_asked(const char *from, const char *name);
 
 /* run.c */
 int run_program(char **args, char **env);

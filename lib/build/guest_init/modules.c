@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -21,6 +23,12 @@
 
 /* Modules of a kernel that is the node's (lib/kernels). */
 #define NODE_MODULES "/urunc/modules"
+
+/* `ALIAS MODULE`, a line each, of those that wait until the kernel asks for one; below `own_files`. */
+#define ALIASES "modules/modules.alias"
+/* Where the kernel finds them; the program's /proc is another than this process's. */
+#define ANSWERING "/dev/.urunc"
+#define MODPROBE ANSWERING "/modprobe"
 
 /* The buses, and what is on them; packet sockets, by which networks are set up. Any other waits until it is
  * needed: the largest take seconds where the processor is emulated. */
@@ -83,12 +91,16 @@ void load_module(const char *name) {
   free(copy);
 }
 
-static void load_from(const char *from) {
+static void read_dependencies(const char *from) {
   char path[PATH_MAX];
   size_t size;
   snprintf(directory, sizeof directory, "%s", from);
   snprintf(path, sizeof path, "%s/modules.dep", from);
   dependencies = contents_of(path, &size);
+}
+
+static void load_from(const char *from) {
+  read_dependencies(from);
   if (dependencies == NULL) return;
   for (size_t i = 0; i < sizeof DRIVERS / sizeof *DRIVERS; i++) load_module(DRIVERS[i]);
 }
@@ -106,8 +118,46 @@ void load_node_drivers(void) {
   load_from(NODE_MODULES);
 }
 
+/* What the kernel executes has this process's root (kthreadd has its fs_struct): there the directory of the RAM
+ * disk gets a place, where a program without CAP_SYS_ADMIN cannot change it. */
+void answer_kernel(void) {
+  char source[64];
+  if (faccessat(own_files, ALIASES, F_OK, 0) < 0) return;
+  snprintf(source, sizeof source, "/proc/self/fd/%d", own_files);
+  mkdir(ANSWERING, 0700);
+  if (mount(source, ANSWERING, NULL, MS_BIND, NULL) < 0 ||
+      mount(NULL, ANSWERING, NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) < 0) {
+    return complain("mount", ANSWERING, errno);
+  }
+  int fd = open("/proc/sys/kernel/modprobe", O_WRONLY | O_CLOEXEC);
+  if (fd < 0 || write(fd, MODPROBE, strlen(MODPROBE)) < 0) complain("set", "kernel.modprobe", errno);
+  if (fd >= 0) close(fd);
+}
+
+int load_asked(const char *from, const char *name) {
+  char path[PATH_MAX];
+  size_t size;
+  snprintf(path, sizeof path, "%s/" ALIASES, from);
+  char *aliases = contents_of(path, &size);
+  if (aliases == NULL) return 1;
+  snprintf(path, sizeof path, "%s/modules", from);
+  read_dependencies(path);
+  int found = 0;
+  for (char *line = strtok(aliases, "\n"); line; line = strtok(NULL, "\n")) {
+    char *module = strchr(line, ' ');
+    if (module == NULL) continue;
+    *module++ = '\0';
+    if (strcmp(line, name) != 0) continue;
+    load_module(module);
+    found = 1;
+  }
+  return !found;
+}
+
 void remove_node_drivers(void) {
   char path[PATH_MAX];
+  /* The kernel may ask for one later, and what that needs. */
+  if (faccessat(own_files, ALIASES, F_OK, 0) == 0) return;
   if (strcmp(directory, NODE_MODULES) != 0 || dependencies == NULL) return;
   for (const char *line = dependencies; *line; line += strcspn(line, "\n"), line += *line == '\n') {
     snprintf(path, sizeof path, "modules/%.*s", (int)strcspn(line, ":\n"), line);

@@ -101,6 +101,7 @@ void set_up_guest(const struct process *process) {
   if (process->domainname) setdomainname(process->domainname, strlen(process->domainname));
   bring_up_loopback();
   for (size_t i = 0; i < process->sysctl_count; i++) set_sysctl(process->sysctls[i]);
+  answer_kernel();
   put_files(process->root != NULL || process->root_is_shared);
 }
 

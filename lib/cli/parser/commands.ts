@@ -184,6 +184,14 @@ export const commands = {
           "add: the directory of its modules, which has modules.dep (default: lib/modules/RELEASE " +
           "beside the boot directory that FILE is in).",
       },
+      with: {
+        kind: "list",
+        names: ["--with"],
+        metavar: "MODULE",
+        help:
+          "add: a further module, which a guest's kernel loads when it needs it, as bridge or nft_*; may " +
+          "be repeated.",
+      },
       format: {
         kind: "choice",
         names: ["-f", "--format"],

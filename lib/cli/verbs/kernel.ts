@@ -33,6 +33,7 @@ async function add(command: KernelCommand, store: KernelStore): Promise<number> 
     file: absolute(argumentOf(command, "FILE")),
     modules: command.modules === undefined ? undefined : absolute(command.modules),
     name: command.name,
+    with: command.with,
   });
   print(`${stored.name}\n`);
   return 0;

@@ -92,7 +92,7 @@ function unexpected(error: unknown): never {
 async function requireRefused(
   distribution: Distribution,
   message: RegExp,
-  more: { modules?: string; name?: string } = {},
+  more: { modules?: string; name?: string; with?: string[] } = {},
 ): Promise<void> {
   await withDistribution(distribution, async (root, store) => {
     await assert.rejects(addKernel(store, { file: fileIn(root), ...more }), { message });
@@ -301,4 +301,25 @@ Deno.test("a damaged record is an error that says how to go on", async () => {
       assert.throws(() => store.open(RELEASE), { message: /kernel.json.*urunc kernel rm/ });
     }
   });
+});
+
+Deno.test("modules for what programs need are stored with what a guest's kernel asks by", async () => {
+  const files = {
+    "modules.dep": "bridge.ko:\n",
+    "modules.alias": "alias rtnl-link-bridge bridge\n",
+    "bridge.ko": makeElf({ type: 1 }),
+  };
+  await withDistribution({ files }, async (root, store) => {
+    await addKernel(store, { file: fileIn(root), with: ["brid*"] });
+    const { path, record } = store.open(RELEASE);
+    assert.deepEqual([record.moduleNames, record.askedNames], [["bridge"], ["bridge"]]);
+    const packed = Deno.readTextFileSync(`${path}/modules.cpio`);
+    assert.ok(packed.includes("bridge bridge\nrtnl-link-bridge bridge\n"));
+    assert.ok(packed.includes("urunc/modprobe\0"));
+  });
+  await requireRefused(
+    { files },
+    /--with bridges: the kernel has no such module, nor is one built in/,
+    { with: ["bridges"] },
+  );
 });

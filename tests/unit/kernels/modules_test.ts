@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chooseModules, formatDependencies } from "../../../lib/kernels/modules.ts";
+import { chooseModules, formatAliases, formatDependencies } from "../../../lib/kernels/modules.ts";
 
 const BUILTIN = "kernel/drivers/virtio/virtio_pci.ko\nkernel/drivers/char/virtio_console.ko\n";
 
@@ -69,4 +69,25 @@ Deno.test("modules that need each other do not hang it", () => {
   const dependencies = "a/fuse.ko: a/virtiofs.ko\na/virtiofs.ko: a/fuse.ko\n";
   const { modules } = chooseModules({ builtin: BUILTIN, dependencies });
   assert.deepEqual(modules.map(({ name }) => name).sort(), ["fuse", "virtiofs"]);
+});
+
+Deno.test("what an operator wants besides is there with what it needs, by the names a kernel asks by", () => {
+  const index = {
+    builtin: `${BUILTIN}kernel/net/netfilter/nf_log.ko\n`,
+    dependencies: "net/bridge.ko: net/stp.ko net/llc.ko\nnet/stp.ko: net/llc.ko\nnet/llc.ko:\n" +
+      "net/nft-nat.ko:\nnet/nft_log.ko:\nfs/ext4.ko:\n",
+    aliases:
+      "alias rtnl-link-bridge bridge\nalias pci:v*d* bridge\nalias nft-chain-2-nat nft_nat\n",
+  };
+  const choice = chooseModules(index, ["bridge", "nft-*", "nf_log", "ext4", "no_such", "nono*"]);
+  assert.deepEqual(choice.modules.map(({ name }) => name), [
+    ...["ext4", "llc", "stp", "bridge", "nft_nat", "nft_log"],
+  ]);
+  assert.equal(
+    formatAliases(choice.asked),
+    "llc llc\nstp stp\nbridge bridge\nrtnl-link-bridge bridge\nnft_nat nft_nat\n" +
+      "nft-chain-2-nat nft_nat\nnft_log nft_log\n",
+  );
+  assert.deepEqual(choice.unknown, ["no_such", "nono*"]);
+  assert.deepEqual(chooseModules(index).asked, []);
 });
