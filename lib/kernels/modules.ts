@@ -86,8 +86,11 @@ export function chooseModules(index: ModuleIndex, wanted: readonly string[] = []
   const chosen = new Map<string, Module>();
   for (const { name } of DRIVERS) finder.add(name, chosen);
   const own = new Set(chosen.keys());
+  const unknown: string[] = [];
   for (const pattern of wanted) {
-    for (const name of finder.modulesOf(pattern)) finder.add(name, chosen);
+    const names = finder.namesOf(pattern);
+    if (names.length === 0) unknown.push(pattern);
+    for (const name of names) finder.add(name, chosen);
   }
   const asked = [...chosen.keys()].filter((name) => !own.has(name));
   return {
@@ -95,7 +98,7 @@ export function chooseModules(index: ModuleIndex, wanted: readonly string[] = []
     asked: asked.map((name) => ({ name, aliases: finder.aliasesOf(name) })),
     builtin: DRIVERS.map(({ name }) => name).filter((it) => finder.isBuiltin(it)),
     missing: DRIVERS.filter(({ name }) => !finder.isBuiltin(name) && !chosen.has(name)),
-    unknown: wanted.filter((it) => !finder.hasAnyOf(it)),
+    unknown,
   };
 }
 
@@ -141,14 +144,10 @@ class Finder {
     return this.#builtin.has(name);
   }
 
-  /** Names of modules that a name, or the beginning of names, stands for. */
-  modulesOf(pattern: string): string[] {
-    return [...this.#files.keys()].filter((name) => matchesPattern(underscored(pattern), name));
-  }
-
-  hasAnyOf(pattern: string): boolean {
+  /** Names, of modules and of what is built in, that a name, or the beginning of names, stands for. */
+  namesOf(pattern: string): string[] {
     return [...this.#files.keys(), ...this.#builtin]
-      .some((name) => matchesPattern(underscored(pattern), name));
+      .filter((name) => matchesPattern(underscored(pattern), name));
   }
 
   aliasesOf(name: string): string[] {

@@ -813,7 +813,7 @@ function monitorNetworks(
     .map(({ facts: { mac, mtu }, tap, tapFd, vhostFd }) => ({
       tap,
       tapFd,
-      ...(vhostFd !== undefined && { vhostFd }),
+      vhostFd,
       mac,
       mtu,
       hideMtu: guest.misreadsMtu,

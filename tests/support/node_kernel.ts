@@ -42,8 +42,8 @@ export async function nodeWithKernel(
   const config = `${directory}/config.toml`;
   const table = `[guests.linux]\nkernels = "${directory}/store"\nkernel = "debian"\n`;
   await Deno.writeTextFile(config, `accelerator = "tcg"\n${more}\n${table}`);
-  const words = ["kernel", "add", "--name", "debian", "--modules", modules, ...options];
-  const command = [...words, await debianKernel()];
-  assertSucceeded(await urunc(command, { root: `${directory}/root`, config }));
+  const place = ["--name", "debian", "--modules", modules];
+  const words = ["kernel", "add", ...place, ...options, await debianKernel()];
+  assertSucceeded(await urunc(words, { root: `${directory}/root`, config }));
   return config;
 }

@@ -93,8 +93,7 @@ export const QEMU: readonly CallGroup[] = [
     )],
   },
   {
-    why:
-      "what the kernel is told of the guest's memory and queues, to move packets (hw/virtio/vhost-backend.c)",
+    why: "vhost-net: the guest's memory and queues (hw/virtio/vhost-backend.c)",
     calls: "ioctl",
     where: [requests(
       "VHOST_GET_FEATURES VHOST_SET_FEATURES VHOST_SET_OWNER VHOST_SET_MEM_TABLE VHOST_SET_VRING_NUM " +
