@@ -5,12 +5,12 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "ffi/errors.ts": "checked lastErrno openErrno retried unlessItWaits",
   "ffi/linux/bpf.ts": "aligned allocateAttributes bpf2 bpfProgLoad setName",
   "ffi/linux/credentials.ts":
-    "capabilityHeader capset2 keyctlJoinSessionKeyring prctl2 seccompSetModeFilter setgroups2 setresgid2 setresuid2 setrlimit",
+    "capabilityHeader capset2 getrlimit keyctlJoinSessionKeyring prctl2 seccompSetModeFilter setgroups2 setresgid2 setresuid2 setrlimit",
   "ffi/linux/descriptors.ts":
     "addSeals close2 closeInBackground closeRange copyFile dup22 flock2 flockAsync ioctl2 lseek2 memfdCreate open2 openat22 openat3 read2 readAsync setCloexec setNonblock tryWriteAsync write2 writeAll",
-  "ffi/linux/epoll.ts": "control epollAdd epollCreate epollRemove epollWaitAsync",
+  "ffi/linux/epoll.ts": "control epollAdd epollCreate epollRemove epollWaitAsync eventfd2",
   "ffi/linux/files.ts":
-    "chdir2 fchdir2 fchmod2 fchownat2 fstat getxattr2 lstatPath makedev mkdirat2 mknodat2 statAt statPath umask2",
+    "chdir2 fchdir2 fchmod2 fchownat2 fstat getxattr2 lstatPath makedev mkdirat2 mknodat2 statAt statPath umask2 unlinkat2",
   "ffi/linux/landlock.ts":
     "landlockAddPath landlockCreateRuleset landlockRestrictSelf landlockVersion",
   "ffi/linux/memory.ts": "mallocTrim",
@@ -18,7 +18,6 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "fsconfig2 hex mount2 mountDetached mountSetattr moveMount openTree pivotRoot sethostname2 setns2 umount22 unshare2",
   "ffi/linux/poll.ts": "poll2 pollAsync subject toStructs",
   "ffi/linux/processes.ts": "decodeStatus fexecve2 pidfdOpen setsid2 waitpid2 waitpidAsync",
-  "ffi/linux/fork.ts": "exitNow fork2 loadForkAll",
   "ffi/linux/signals.ts":
     "dropSignalHandlers keepEndedChildren pidfdSendSignal resetSignalHandlers setSignalMask signalAction",
   "ffi/linux/sockets.ts":
@@ -30,7 +29,10 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "ffi/symbols/_library.ts": "declare functionAddress openLibrary toPointer",
   "lib/arch/machines.ts": "foreign foreignArchitecture",
   "lib/arch/x86_64_kvm_requests.ts": "kvmRequests",
-  "lib/arch/x86_64_linux_image.ts": "readBzImage",
+  "lib/arch/x86_64_linux_image.ts": "firstWord readBzImage readBzImageContent",
+  "lib/block/device.ts": "readAttribute readBlockDevice",
+  "lib/block/mount_of.ts": "mountAt",
+  "lib/block/root_disk.ts": "findRootDisk",
   "lib/cgroups/cgroup.ts": "endTogether makeCgroup planCgroup",
   "lib/cgroups/common.ts": "leavesOf",
   "lib/cgroups/directories.ts":
@@ -40,7 +42,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/cgroups/layout.ts": "parseCgroupLayout parseControllerNames readCgroupLayout",
   "lib/cgroups/membership.ts": "missedDirectories pathOf requireMember",
   "lib/cgroups/plan.ts":
-    "below deviceCgroup offersController pathBelowMount placeCgroup v1Directory",
+    "below deviceCgroup locateCgroup offersController pathBelowMount placeCgroup v1Directory",
   "lib/cgroups/prepare_move.ts": "prepareMove writeTo",
   "lib/cgroups/processes.ts": "joinCgroup killAll killAtOnce killCgroup signalInBatches",
   "lib/cgroups/resources/blockio.ts": "blockIOWrites writesV1",
@@ -51,7 +53,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/cgroups/writes.ts": "digits isRequest processLimit",
   "lib/cli/command_line.ts": "runCommandLine show",
   "lib/cli/context.ts": "makeContext",
-  "lib/cli/dispatch.ts": "dispatch fail loggerOf runCommand",
+  "lib/cli/dispatch.ts": "dispatch fail kernel loggerOf runCommand",
   "lib/cli/exec_process.ts": "capabilitiesOf processOf userOf",
   "lib/cli/ordinary.ts":
     "delegatedDirectory findVerb handOver handOverCreation isOrdinary takesValue",
@@ -62,45 +64,49 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "absolute create createAndRecord creationOf inUserNamespace refuseUnsupported requireRoot",
   "lib/cli/verbs/delete.ts": "remove",
   "lib/cli/verbs/exec.ts": "exec follow readProcess recordPid refusePreservedFds",
+  "lib/cli/verbs/kernel.ts": "add argumentOf kernel",
   "lib/cli/verbs/kill.ts": "kill",
   "lib/cli/verbs/run.ts": "forwardSignals remove run",
   "lib/cli/verbs/start.ts": "start",
   "lib/cli/verbs/state.ts": "formatState withMonitor",
   "lib/config/capabilities.ts": "capabilityNumber",
-  "lib/config/go_urunc.ts": "adoptGoUrunc adoptMonitor adoptMonitors isTable withOld without",
+  "lib/config/go_urunc.ts":
+    "adoptGoUrunc adoptMonitor adoptMonitors isTable usesVhost withOld without",
   "lib/config/parse.ts":
-    "choice defaultConfiguration formed parseConfiguration parseToml readConfiguration readFirmware readKey readKeys readMonitors readTables refuseOthers requireRange",
+    "choice defaultConfiguration formed parseConfiguration parseToml readConfiguration readFirmware readKey readKeys readMonitors readTables refuseOthers requireFileIds requireRange",
   "lib/config/pattern.ts": "matchesPattern",
   "lib/container/console.ts":
     "endsInSerialLine isOnSerialLine lastBytes positionOf readFrom readStable",
   "lib/container/create.ts":
-    "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expect expectedUserNamespace initialState launch launchInput lockNew planDry planFreeCgroup proveProcess receive requireNoOtherGuest requireOwnNetwork requireStarted save withSpec",
+    "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expect expectedUserNamespace initialState isWritten launch launchInput lockNew planDry planFreeCgroup proveProcess readyRoot receive requireNoOtherGuest requireOwnNetwork requireStarted save withSpec",
   "lib/container/delete.ts":
     "deleteContainer forceDelete killFirst lockIfThere readAnyState readOwnState removeNetwork requireStopped",
   "lib/container/exec.ts":
     "differencesOf execInContainer identityOf requireAgent requireIdentity requireRunning requireSize requireStarted startRelay",
-  "lib/container/exec_port.ts": "portsIn takeExecPort tryPort",
+  "lib/container/exec_port.ts": "addIfMissing portsIn takeExecPort tryPort",
   "lib/container/id.ts": "objection validateId",
   "lib/container/joined_namespaces.ts":
     "refuseOwnNamespaces requireMountNamespace withJoinedMappings",
   "lib/container/kill.ts":
     "endContainer killContainer killOpened killProcess numberOf openProcess signalProcess waitForExit",
-  "lib/container/monitor_process.ts": "monitorPid onlyChild",
+  "lib/container/monitor_process.ts":
+    "childrenOf fileServerPid isFileServer monitorPid onlyChild readLinkIfThere",
   "lib/container/observe.ts": "observeContainer",
   "lib/container/pause.ts": "containerStatus",
   "lib/container/prepare.ts":
-    "addRoot addSharedMounts decodeText disksOf prepare readBundle requireNotHosts userOf",
+    "addRoot addRootDisk addSharedMounts decodeText disksOf prepare readBundle refreshNames requireNotHosts sourceFrom userOf",
   "lib/container/proof.ts":
-    "differentNamespaces differentProfile differentUserNamespace expectedOf provenState readProof waitForExec",
+    "differentNamespaces differentProfile differentUserNamespace expectedOf namespaceOf ownNamespaces provenState readProof waitForExec withoutGivenUp",
   "lib/container/require.ts": "requireState",
   "lib/container/start.ts":
-    "beganOf connectBefore execAndProve execTitle letExec lockCreated proveAfterExec proveProcess readAnswer readOrKill requireCreated startContainer waitingMonitor warnOfNetwork withStart",
+    "beganOf connectBefore execAndProve execTitle fileServerWithoutCapability letExec lockCreated proveAfterExec proveProcess readAnswer readOrKill requireCreated startContainer waitingFileServer waitingMonitor warnOfNetwork withStart",
   "lib/container/state.ts": "formatState ociState parseState readState withIdentity",
   "lib/container/status.ts": "computeStatus",
   "lib/container/timeline.ts": "courseOf processAge",
   "lib/decode/decode.ts": "absolutePath boolean environmentEntry nonEmptyText oneOf",
   "lib/entry.ts": "runMain",
   "lib/errors.ts": "errorMessage formatError",
+  "lib/guest/disks.ts": "mountPointOf",
   "lib/guest/families/arguments.ts": "argumentsOf",
   "lib/guest/families/hostname.ts": "checkHostname",
   "lib/guest/families/linux_process.ts": "agentRootOf argumentsOf check nameOf processOf",
@@ -110,51 +116,66 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/guest/families/registry.ts": "guestOf guestTypes",
   "lib/guest/initrd/cpio.ts": "archive entryParts padding",
   "lib/guest/initrd/format.ts": "isInitramfs",
-  "lib/guest/initrd/process.ts": "processFile",
-  "lib/guest/initrd/segment.ts": "agentFiles initrdSegment nameLine strings",
+  "lib/guest/initrd/network.ts":
+    "addressRequests familyRequests isNear networkFile renamed routeRequests",
+  "lib/guest/initrd/process.ts": "processFile rootRecord",
+  "lib/guest/initrd/segment.ts":
+    "agentFiles filterFile initrdSegment nameLine segmentBytes strings",
   "lib/guest/kernel/elf.ts":
     "findMultiboot padded programHeader programHeaders readElf readNotes viewOf",
   "lib/guest/kernel/format.ts": "readKernelFormat textOf",
   "lib/guest/kernel/solo5.ts": "readManifest readSolo5 viewOf",
   "lib/guest/parse.ts":
-    "absolute decodeAll disks isKey isUnikernel parseUnikernel parseUruncJson required supported supportedPair withKernel",
+    "absolute decodeAll disks isKey isUnikernel parseUnikernel parseUruncJson required sharing supported supportedPair withKernel",
   "lib/guest/pod.ts": "describedInstead ownAnnotations",
   "lib/guest/value.ts": "decodeBase64 decodeValue word",
   "lib/hooks.ts": "runEveryHook runHooksAsync",
-  "lib/host/access.ts": "isMember mayAccess",
+  "lib/host/access.ts": "isMember mayAccess overridesPermissions",
   "lib/host/apparmor.ts": "apparmorEnabled",
   "lib/host/binaries.ts":
     "configuredBinary dataPath findFirmware findMonitor inDataPaths isExecutableFile requireAbsolute searchMonitor statIfThere",
   "lib/host/configuration.ts": "loadConfiguration readConfigurationText",
   "lib/host/devices.ts": "readDevice",
+  "lib/host/file_server.ts": "findFileServer isFile",
   "lib/host/identity.ts":
     "capabilitySet compareFilters compareIdentity formatIdentity hex ownSeccompFilters parseIdentity readIdentity sortedSet",
-  "lib/host/interpreter.ts": "isElf readAt readInterpreter",
+  "lib/host/interpreter.ts": "isElf readAt readInterpreter textOf",
   "lib/host/kvm.ts": "createMachine probeKvm probeOpen",
-  "lib/host/libraries.ts": "findLibraries readKept requireProgram stampOf",
+  "lib/host/libraries.ts":
+    "findLibraries isFile keep listLibraries readKept requireProgram resolve stampOf stampsOf",
   "lib/host/mounts.ts": "parseLine parseMountInfo readMounts unescapeOctal",
+  "lib/host/named.ts": "guardOf openNamed reopen userMayOpen",
   "lib/host/namespaces.ts": "compareNamespaces readNamespaces",
   "lib/host/processor.ts": "processorVendor",
   "lib/inspect/disks.ts": "deviceDisks volumeDisks",
-  "lib/inspect/facts.ts": "gatherHostFacts initrdFacts kernelFacts kvmFacts monitorFacts",
+  "lib/inspect/facts.ts":
+    "gatherHostFacts initrdFacts kernelFacts kvmFacts monitorFacts nodeKernelFacts",
   "lib/inspect/image.ts":
-    "describe lookUp openImageFile openImageRoot readImageFile readImageHead readImageParts readWhole refusal statImageFile",
-  "lib/inspect/resolv_conf.ts": "readHosts readResolvConf",
+    "describe isNamedInImage lookUp openImageFile openImageRoot readImageFile readImageHead readImageParts readWhole refusal statImageFile",
+  "lib/inspect/pod.ts": "readPodSysctls",
+  "lib/inspect/resolv_conf.ts": "readHosts readMounted readResolvConf readStart",
+  "lib/inspect/shared.ts": "sharedMountFacts",
   "lib/inspect/urunc_json.ts": "readUruncJson",
+  "lib/kernels/add.ts":
+    "addKernel isProgram keep packModules parentName readImage readIndex readModule requireBelow requireDrivers requireWanted unpackKernel",
+  "lib/kernels/modules.ts": "chooseModules formatDependencies moduleFile",
+  "lib/kernels/record.ts": "formatRecord parseRecord readFile",
+  "lib/kernels/unpack.ts": "compressionOf",
   "lib/launch/context.ts": "openedBy",
   "lib/launch/fork.ts": "becomeInit forkInit giveUpDescriptors hasSpoken",
   "lib/launch/init.ts": "hasCreator preloadSteps runInit",
   "lib/launch/perform.ts": "perform performStep tryStep",
   "lib/launch/programs.ts": "makePrograms",
   "lib/launch/sealed_file.ts": "sealedFile",
-  "lib/launch/spawn.ts": "connected enterForChildren startInit",
+  "lib/launch/spawn.ts": "connected enterForChildren spawnInit spawnSelf startInit",
   "lib/launch/stdio.ts": "receiveStdio refuseDirectory sendStdio",
   "lib/monitor/checks.ts": "checkCount checkMac checkPath checkTap refuseDescriptors",
   "lib/monitor/qemu/memory.ts": "memoryOverheadBytes translationBufferMiB",
+  "lib/monitor/qemu/qmp.ts": "portDevice",
   "lib/monitor/signals.ts": "effectOf numberOf parseSignal requireSignal",
   "lib/network/arrival.ts": "hasAddress",
   "lib/network/choose.ts":
-    "bestRoute chooseInterface factsOf filtered isEthernet linkLocalOf metricOf onlyAddressed refusal requireEthernet usableAddresses",
+    "bestRoute chooseInterface factsOf isEthernet linkLocalOf metricOf onlyAddressed refusal requireEthernet usableAddresses",
   "lib/network/discover.ts": "foreignIn readNetwork readTables redirectedIn tapsIn",
   "lib/network/filter_program.ts": "add filterProgram linkLocal requireMac requireOneOf",
   "lib/network/forwarding.ts": "file isForwarding",
@@ -164,7 +185,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/network/packet_program.ts":
     "addressOnStack call compute copy end exit jump jumpIf jumpUnless load networkOrder read set",
   "lib/network/redirect.ts":
-    "attachIngress attachProgram filterGuest ingressOwners ownerOf removeOurs shareIngress",
+    "attachIngress attachProgram filterGuest ingressOwners ownerOf redirectIngress removeOurs shareIngress",
   "lib/network/share_program.ts": "lookUp shareProgram",
   "lib/network/tap.ts": "attach attachTap createTap linkExists openTun removeStaleTap",
   "lib/oci/annotations.ts": "containerName isOfCrio isOfPod isSandbox",
@@ -174,13 +195,15 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/oci/init_program.ts": "guestArguments isInitProgram",
   "lib/oci/memory_limits.ts": "lowestMemoryLimit memoryLimits",
   "lib/oci/parse.ts":
-    "checkSize decodeSpec parseJson parseSpec readCapabilities readHooks readMount readProcess readRoot readSpec readUser",
+    "checkSize decodeSpec parseJson parseSpec readCapabilities readHook readHooks readMount readProcess readRoot readSpec readUser",
   "lib/oci/parse_linux.ts": "readLinux readNamespace",
-  "lib/oci/parse_resources.ts": "orAny readAccess readDeviceRule readResources readUnified",
+  "lib/oci/parse_resources.ts":
+    "orAny readAccess readBlockIO readDeviceRule readResources readUnified",
+  "lib/oci/parse_seccomp.ts": "readArgument readRule readSeccomp",
   "lib/oci/process_limits.ts": "processLimits",
   "lib/oci/processors.ts": "processorLimit quotaOf sizeOfSet",
   "lib/oci/rlimits.ts": "checkRlimits hasLargeRlimit isLarge readRlimit withExactRlimits",
-  "lib/oci/unsupported.ts": "diskMounts findUnsupported",
+  "lib/oci/unsupported.ts": "diskMounts findUnsupported volumeMounts",
   "lib/oci/validate.ts": "requireNoAgent validate",
   "lib/os/alive.ts": "hasExited isAlive openAlive openIfThere",
   "lib/os/files.ts":
@@ -188,30 +211,35 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/os/os_error.ts": "isCode isGone osErrorCode",
   "lib/os/path.ts": "baseName lastOtherThanSlash parentPath resolvePath",
   "lib/os/process.ts": "parseProcessStat readOwnProcess readProcessStat",
+  "lib/os/programs.ts": "callersFileLimit spawnProgram",
   "lib/os/self.ts": "invokedAs isLinked isShim selfCommand",
   "lib/os/sockets.ts": "bindAt connectAt listenAt through",
   "lib/os/timer.ts": "after delay",
   "lib/output.ts": "print printError printJson",
   "lib/plan/agent.ts":
-    "agentPorts execPort execPortCount execSocket furtherProcess handingSocket maskOf mayHaveAgent monitorPorts planAgent portEnds processOf",
+    "agentBytes agentPorts capabilitiesOf execPort execPortCounts execPortToAdd execSocket filterOf furtherProcess guestDevices handingSocket hasOwnNameServer maskOf mayHaveAgent monitorPorts planAgent portEnds processOf",
   "lib/plan/apparmor.ts": "planAppArmor",
   "lib/plan/credentials.ts":
     "expectedIdentity groupsOf isTooLow openFilesLimit planCredentials requireFiles rlimitsOf umaskOf",
   "lib/plan/devices.ts": "existingTun planDevices planTapDescriptors privateNode usableKvm",
   "lib/plan/disks.ts": "planDisks requireAbilities",
+  "lib/plan/file_server.ts":
+    "argumentsOf capabilitiesOf fileServerIdentity keyringSteps namespaceSteps planFileServer serverGroups sharedSteps",
   "lib/plan/file_size.ts": "fileSizeLimit",
-  "lib/plan/guest_mounts.ts": "guestMounts",
+  "lib/plan/guest_mounts.ts":
+    "flagOf flagsOf guestMount guestMounts isKernels isRecursive withOption",
+  "lib/plan/host_ids.ts": "planIds",
   "lib/plan/kernel.ts": "bootMemoryBytes requireBootFiles requireKernel",
   "lib/plan/launch.ts":
-    "acceleratorOf agentOf agentWarnings connectAgent connected deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryInput monitorDefaults monitorInputOf monitorNetworks mountPointSteps networkOf numbered otherInterfaces planLaunch planStop relaysNames requireAbilities requireFiles vcpusOf withoutDevices",
+    "acceleratorOf agentOf agentWarnings connectAgent connected deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryFile memoryInput monitorDefaults monitorInputOf monitorNetworks mountPointSteps networkOf numbered otherInterfaces planLaunch planStop relaysNames requireAbilities requireFiles sharedBy vcpusOf withoutDevices",
   "lib/plan/memory.ts": "bootMiB guestMemoryMiB neededMemoryBytes overheadBytes usableMiB",
   "lib/plan/namespaces.ts":
     "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace sharesNetwork sharesPids withJoinedHostname",
   "lib/plan/network.ts":
-    "furtherGuestBytes guestNetwork interfaceSteps linkLocalOf networkMode onlyFirst outgoingSteps planNetwork takenInterfaces withoutFamily",
+    "agentNetworks furtherGuestBytes guestNetwork interfaceSteps linkLocalOf networkMode onlyFirst outgoingSteps planNetwork takenInterfaces withoutFamily",
   "lib/plan/pod.ts": "podWarnings",
   "lib/plan/policy.ts":
-    "isListed planUsers requireAllowedKey requireAllowedMonitor requireAllowedUser withDefaultUser",
+    "isListed planUsers requireAllowedFileServer requireAllowedKey requireAllowedMonitor requireAllowedUser withDefaultUser",
   "lib/plan/processes.ts": "planProcesses requireEnough withStandardLimits",
   "lib/plan/processors.ts": "virtualProcessors",
   "lib/plan/relay.ts": "describeProcess relayArguments",
@@ -219,7 +247,8 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
     "bootFilesOf copiedBytes hasInitrd makesInitrd mustBeCopied nodeKernelFiles ownInitrd ownInitrdBytes planRoot readableBy totalSize vsockSteps",
   "lib/plan/root_disk.ts": "planRootDisk",
   "lib/plan/seccomp.ts": "planFilters planRelayFilter",
-  "lib/plan/shared_files.ts": "planSharedFiles",
+  "lib/plan/shared_files.ts":
+    "copiedVolumesWarnings isBelow isSharedFile planCopiedVolumes planMountPoints planSharedFiles requireSharing rootTree sharedFilesWarnings",
   "lib/plan/solo5.ts":
     "checkSolo5CommandLine declaredDevices diskDevices manifestDevices manifestOf networkDevice requireDeclared",
   "lib/plan/terminal.ts": "planTerminal terminalReceiver",
@@ -227,50 +256,55 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/plan/waiter.ts": "endWords filterWords monitorArguments waiterArguments watchWords",
   "lib/printable.ts": "formatJson replaceSteering",
   "lib/protocol/bpf/assembler.ts": "assemble distance",
-  "lib/protocol/bpf/classic.ts": "and answer branch encodeClassic ifAtLeast ifEqual loadWord",
-  "lib/protocol/netlink/address.ts": "listAddresses parseAddress",
+  "lib/protocol/bpf/classic.ts":
+    "and answer branch encodeClassic ifAtLeast ifEqual jumpIfEqual loadWord",
+  "lib/protocol/netlink/address.ts": "addAddress listAddresses parseAddress",
   "lib/protocol/netlink/ip.ts":
-    "addressBytes formatAddress formatInet6 formatMac groupBytes macBytes",
+    "addressBytes formatAddress formatInet6 formatMac groupBytes macBytes sharePrefix",
   "lib/protocol/netlink/link.ts":
-    "getLink ifinfomsg listLinks parseLink setLinkAlias setLinkMtu setLinkUp setLinkWithoutLinkLocal",
+    "getLink ifinfomsg listLinks parseLink setLinkAlias setLinkMtu setLinkName setLinkUp setLinkWithoutLinkLocal",
   "lib/protocol/netlink/message.ts":
     "align cString decodeAttributes decodeMessages encodeAttributes encodeMessage numberOf textOf u32 viewOf",
   "lib/protocol/netlink/reply.ts": "collect emptyReply parseDone parseError",
-  "lib/protocol/netlink/route.ts": "listRoutes parseDefaultRoutes parseStaticRoute unusualMetric",
+  "lib/protocol/netlink/route.ts":
+    "addDefaultRoute listRoutes metricAttribute parseDefaultRoutes parseStaticRoute unusualMetric",
   "lib/protocol/netlink/tc.ts":
-    "addFilter addIngressQdisc addProgramFilter listQdiscs parseTrafficControl tcmsg",
+    "addFilter addIngressQdisc addProgramFilter addRedirectFilter listQdiscs matchAll mirred parseTrafficControl tcmsg",
   "lib/protocol/protobuf/codec.ts":
     "decodeMessage encodeMessage isDefault writeField writeMessage writeRepeated writeValue",
   "lib/protocol/protobuf/schema.ts": "embedded message",
-  "lib/protocol/protobuf/well_known.ts": "packAny timestampOf",
+  "lib/protocol/protobuf/well_known.ts": "packAny timestampOf unpackAny",
   "lib/protocol/ttrpc/descriptor.ts": "listenDescriptor",
   "lib/protocol/ttrpc/server.ts": "serve",
   "lib/protocol/ttrpc/transport.ts": "connectUnix",
-  "lib/runc/kind.ts": "decided isGuest summarize summarizeBundle",
+  "lib/runc/kind.ts": "decided isGuest isGuestByPolicy summarize summarizeBundle",
   "lib/seccomp/assemble.ts": "assembleFilter tableOf",
-  "lib/seccomp/calls.ts": "callNumber callNumbers isCall",
+  "lib/seccomp/calls.ts": "callNumber callNumbers isCall numbersIn",
   "lib/seccomp/filter.ts": "programOf",
   "lib/seccomp/numbers.ts": "kvmRequests requests",
   "lib/seccomp/prepared.ts": "preparedKey preparedProgram",
-  "lib/seccomp/program.ts": "allOf among condition filterProgram oneOf ranges resultsOf search",
+  "lib/seccomp/profile.ts":
+    "callsCode equal halves hasOneTwice inTurn isLenient profileFilter programOf resultOf ruleCode rulesByNumber testsOf",
+  "lib/seccomp/program.ts":
+    "allOf among byNumber condition filterProgram oneOf ranges resultsOf search",
   "lib/seccomp/rules.ts": "joined rulesOf",
   "lib/shim/command/arguments.ts": "isAction isFlag isText parseShimArguments toAction",
   "lib/shim/command/main.ts": "perform runShim",
   "lib/shim/command/record.ts": "removeRecord writeRecord",
   "lib/shim/daemon/daemon.ts":
     "becomeDaemon makeForwarder makePublisher mapValues runStartedDaemon",
-  "lib/shim/daemon/shim_cgroup.ts": "joinShimCgroup readAll",
+  "lib/shim/daemon/shim_cgroup.ts": "joinShimCgroup optionsIn readAll",
   "lib/shim/events/forward.ts": "ttrpcForwarder",
   "lib/shim/rootfs/mapped.ts": "removeMappedLayers",
   "lib/shim/rootfs/mount_options.ts": "isMapping parseMountOptions",
   "lib/shim/rootfs/rootfs.ts":
-    "atTarget isMeantReadOnly isOfDirectories isReadOnly layersOf makeDirectory mapsFor mountAll mountOne mountPlain mountRootfs optionsFor unmountRootfs",
+    "atTarget isMeantReadOnly isOfDirectories isOverlay isReadOnly layersOf makeDirectory mapsFor mountAll mountOne mountPlain mountRootfs optionsFor remountRootfs unmountRootfs",
   "lib/shim/stdio/streams.ts":
     "awaitReaders closingOnError isCopied isFifo isFifoPath isLoggingProgram logPath openIfRead openInput openOutput opening",
   "lib/shim/stdio/task_stdio.ts": "openStdio",
   "lib/shim/task/factory.ts": "create removeBundleState taskFactory",
   "lib/shim/task/options.ts": "decodeOptions",
   "lib/version.ts": "versionInfo versionText",
-  "lib/watch.ts": "debug isWatched timed",
+  "lib/watch.ts": "debug isWatched roundTo2 since timed",
   "smol-toml": "extractValue parse parseArray parseKey parseString peekTable skipVoid",
 };
