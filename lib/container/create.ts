@@ -158,12 +158,11 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
   // and exits when we do.
   const spawn = options.spawn ?? startInit;
   const init = spawn(planPidNamespace(bundle.spec), observer, taker?.theirs);
-  // One that was moving when it was started, a while ago, may wait again. All of it must be over
-  // before it is moved: a write that comes later would take it out of its cgroup.
-  const moving = Promise.all([init.moving, prepareMove(init.pid)]).then(() => {});
+  // It must be over before init is moved: a write that comes later would take it out of its cgroup.
+  let moving = init.moving ?? Promise.resolve();
   // Once: then its number may be another process's.
   let ended: Promise<void> | undefined;
-  const end = () => ended ??= endInit(init, moving);
+  const end = () => ended ??= moving.then(() => endInit(init));
   try {
     did("start init");
     using reserve = new DescriptorReserve();
@@ -171,6 +170,8 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
     const configuration = await options.configuration();
     for (const warning of configuration.warnings ?? []) options.warn?.(warning);
     const prepared = prepare(bundle, configuration);
+    // Not before: what it saves lasts for a short while only, about as long as what is left to do up to the move.
+    if (init.moving === undefined) moving = prepareMove(init.pid);
     stopwatch.did("read image and host");
     // The plan without a network: whatever is refused is refused here, before anything is made.
     const { processes } = planDry(options, prepared);
@@ -666,12 +667,10 @@ async function receive({ init, log }: Creation): Promise<Answer | undefined> {
 }
 
 /**
- * Kills and reaps an init that will not be started.
- *
- * @param moving of `prepareMove`: until then its number must not become another process's
+ * Kills and reaps an init that will not be started. Until every `prepareMove` of it is over its number must not
+ * become another process's.
  */
-async function endInit(init: SpawnedInit, moving: Promise<void>): Promise<void> {
-  await moving;
+function endInit(init: SpawnedInit): void {
   try {
     kill(init.pid, SIGKILL);
     waitpid(init.pid, 0);

@@ -54,7 +54,10 @@ export class WarmInit {
       return this.#spawn(pidNamespace, terminal);
     }
     this.#init = undefined;
-    if (isRunning(init.pid)) return init;
+    if (isRunning(init.pid)) {
+      // One that was moving when it was started, a while ago, would wait again.
+      return { ...init, moving: Promise.all([init.moving, prepareMove(init.pid)]).then(() => {}) };
+    }
     this.#reaper.forget(init.pid);
     return this.#spawn(pidNamespace);
   }
