@@ -4,7 +4,7 @@ import { HostError } from "../errors.ts";
 import { finishEarly, markEarly, recorder, recordLoad } from "./early.ts";
 import { EARLY_FUNCTIONS } from "./early_functions.ts";
 import { prepareFilters } from "./filters.ts";
-import { readProgram, runProgram } from "./loader.ts";
+import { mappedProgram, runProgram } from "./loader.ts";
 import { type MappedCode, takeSourceMap, traceTable } from "./source_map.ts";
 import { Modules, resolveSpecifier, type SourceModule } from "./modules.ts";
 
@@ -32,7 +32,7 @@ export interface BundledModule {
 
 /** A program, ready to be linked. */
 export interface Bundle {
-  /** The one module (UTF-8) that Deno loads; it reads the program and runs it. */
+  /** The one module (UTF-8) that Deno loads; it runs the program at `PROGRAM_ADDRESS`, which the stub declares. */
   loader: Uint8Array<ArrayBuffer>;
   /** All of the program's own modules, as `runProgram` takes them. */
   program: Uint8Array<ArrayBuffer>;
@@ -75,7 +75,7 @@ export async function bundle(
   );
   const { code } = await esbuild.transform(
     `${record === undefined ? "" : recorder(record)}
-    ${readProgram}\n${runProgram}\nrunProgram(readProgram(), import.meta);`,
+    ${mappedProgram}\n${runProgram}\nrunProgram(mappedProgram(PROGRAM_ADDRESS), import.meta);`,
     { target: "esnext", format: "esm", minify: true },
   );
   return {

@@ -19,7 +19,7 @@ const PAGE = 4096;
 
 /** Layout of `struct parameters` in stub/stub.c; the entry point follows it. */
 export const STUB_MAGIC = "urunc\0\0\x01";
-const STUB_PARAMETERS_SIZE = 72;
+const STUB_PARAMETERS_SIZE = 80;
 
 /** What goes into one executable. */
 export interface LinkInput {
@@ -29,9 +29,9 @@ export interface LinkInput {
   stub: Uint8Array;
   /** One JavaScript module without imports, which Deno runs. */
   loader: Uint8Array;
-  /** Put at the end of the file, before its length in 8 bytes: there the loader finds it. */
+  /** What the loader runs, where it is mapped. */
   program: Uint8Array;
-  /** Put before the program, with its length (u32) between them; read only for stack traces. */
+  /** Put at the end of the file, before its length in 4 bytes; read only for stack traces. */
   traces: Uint8Array;
   /** `argv[0]` and what precedes the path of the bundle in Deno's arguments. */
   arguments: readonly string[];
@@ -42,7 +42,7 @@ export interface LinkInput {
 }
 
 /**
- * Appends the stub, its tables and the loader to the base as one more segment, then the program, and makes the stub the
+ * Appends the stub, its tables, the loader and the program to the base as one more segment, and makes the stub the
  * entry point. The header of the notes segment, which nothing reads at run time, becomes the header of
  * the new one, so no byte of the base moves. The interpreter's header becomes PT_NULL, or the kernel would
  * start ld.so before the stub; ld.so gets a copy of the headers that still has it.
@@ -82,15 +82,12 @@ export function link(input: LinkInput): Uint8Array<ArrayBuffer> {
   writeHeaders(segment, headersOffset, shown);
 
   const tracesOffset = segmentOffset + segment.length;
-  const programOffset = tracesOffset + input.traces.length + 4;
-  const result = new Uint8Array(programOffset + input.program.length + 8);
+  const result = new Uint8Array(tracesOffset + input.traces.length + 4);
   result.set(input.base);
   result.set(segment, segmentOffset);
   result.set(input.traces, tracesOffset);
-  result.set(input.program, programOffset);
   const view = new DataView(result.buffer);
-  view.setUint32(programOffset - 4, input.traces.length, true);
-  view.setBigUint64(result.length - 8, BigInt(input.program.length), true);
+  view.setUint32(result.length - 4, input.traces.length, true);
   const file = { view, headersOffset: elf.headersOffset };
   writeProgramHeader(file, noteIndex, header);
   writeProgramHeader(file, interpreter, { ...elf.headers[interpreter]!, type: PT_NULL });
@@ -99,7 +96,7 @@ export function link(input: LinkInput): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Makes the new segment: parameters and code, tables, room for the program headers, loader.
+ * Makes the new segment: parameters and code, tables, room for the program headers, loader, program.
  * @param distances from the start of the segment, in bytes
  */
 function layOutSegment(
@@ -117,22 +114,25 @@ function layOutSegment(
   }
   const headersOffset = roundUp(end, 16);
   const bundleOffset = roundUp(headersOffset + headersCount * PROGRAM_HEADER_SIZE, 16);
-  const segment = new Uint8Array(bundleOffset + input.loader.length);
+  const programOffset = roundUp(bundleOffset + input.loader.length, 16);
+  const segment = new Uint8Array(programOffset + input.program.length);
   segment.set(input.stub);
   tables.forEach((table, index) => segment.set(table, offsets[index]));
   segment.set(input.loader, bundleOffset);
+  segment.set(input.program, programOffset);
 
   const view = new DataView(segment.buffer);
   view.setBigInt64(8, BigInt(distances.entry), true);
   view.setBigInt64(16, BigInt(distances.interpreter), true);
   view.setBigUint64(24, BigInt(bundleOffset), true);
   view.setBigUint64(32, BigInt(input.loader.length), true);
+  view.setBigUint64(40, BigInt(programOffset), true);
   [input.arguments, input.environment, input.dropped].forEach((table, index) => {
-    view.setUint32(40 + 8 * index, offsets[index] ?? 0, true);
-    view.setUint32(44 + 8 * index, table.length, true);
+    view.setUint32(48 + 8 * index, offsets[index] ?? 0, true);
+    view.setUint32(52 + 8 * index, table.length, true);
   });
-  view.setUint32(64, headersOffset, true);
-  view.setUint32(68, headersCount, true);
+  view.setUint32(72, headersOffset, true);
+  view.setUint32(76, headersCount, true);
   return { segment, headersOffset };
 }
 

@@ -14,22 +14,19 @@ export type ModuleBody = (
 
 type Exports = Record<string, unknown>;
 
-/** Reads the program from the end of the running executable, before its length in 8 bytes. */
-export function readProgram(): Uint8Array {
-  // Not by path: the file may have been replaced.
-  using file = Deno.openSync("/proc/self/exe");
-  const readBack = (distance: number, length: number): Uint8Array => {
-    file.seekSync(-distance, Deno.SeekMode.End);
-    const bytes = new Uint8Array(length);
-    for (let done = 0; done < length;) {
-      const count = file.readSync(bytes.subarray(done));
-      if (count === null) throw new Error("the executable file is truncated");
-      done += count;
-    }
-    return bytes;
-  };
-  const length = new DataView(readBack(8, 8).buffer).getUint32(0, true);
-  return readBack(8 + length, length);
+/**
+ * The program where the kernel has mapped it from the executable: nothing is read or copied, all processes share its
+ * pages, and a fork finds it in any root.
+ *
+ * @param address of its first byte
+ */
+export function mappedProgram(address: bigint): Uint8Array {
+  const pointer = Deno.UnsafePointer.create(address)!;
+  const bytes = (length: number) => Deno.UnsafePointerView.getArrayBuffer(pointer, length);
+  // The table ends where the first text begins; its last number is the end of all.
+  const tableSize = new DataView(bytes(4)).getUint32(0, true);
+  const length = new DataView(bytes(tableSize)).getUint32(tableSize - 4, true);
+  return new Uint8Array(bytes(length));
 }
 
 /**

@@ -91,9 +91,6 @@ function readTables(): Record<string, TraceTable> {
     }
     return bytes;
   };
-  const lengthAt = (distance: number) =>
-    new DataView(readBack(distance, 4).buffer).getUint32(0, true);
-  const behind = 8 + lengthAt(8) + 4;
-  const length = lengthAt(behind);
-  return JSON.parse(new TextDecoder().decode(readBack(behind + length, length)));
+  const length = new DataView(readBack(4, 4).buffer).getUint32(0, true);
+  return JSON.parse(new TextDecoder().decode(readBack(4 + length, length)));
 }

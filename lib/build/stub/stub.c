@@ -25,7 +25,8 @@ struct parameters {
   char magic[8];
   i64 entry;       /* Deno's own entry point */
   i64 interpreter; /* the path of its interpreter */
-  u64 bundle, bundle_size;
+  u64 bundle, bundle_size;            /* the one module that Deno loads */
+  u64 program;                        /* what that module runs; it stays where it is mapped */
   u32 arguments, arguments_count;     /* argv[0] for Deno, then what precedes the path of the bundle */
   u32 environment, environment_count; /* NAME=VALUE, set in every run */
   u32 dropped, dropped_count;         /* prefixes of the variables which are not passed on */
@@ -40,7 +41,7 @@ __asm__(
     ".globl parameters\n"
     "parameters:\n"
     ".ascii \"urunc\\0\\0\\1\"\n"
-    ".fill 64, 1, 0\n"
+    ".fill 72, 1, 0\n"
     ".section .entry, \"ax\"\n"
     "xorl %ebp, %ebp\n"
     "movq %rsp, %rdi\n"
@@ -191,26 +192,32 @@ static void leave_lost_directory(void) {
 
 #include "shim.c"
 
+static void write_whole(i64 fd, const char *from, u64 left) {
+  while (left) {
+    i64 result = system_call(SYS_write, fd, (i64)from, left);
+    if (result == -EINTR) continue;
+    if (result <= 0) fail("fill the memory file", -1, "write failed", result);
+    from += result;
+    left -= result;
+  }
+}
+
 /* Returns the descriptor, the lowest unused one: it does not replace any that the caller left open. */
 static i64 open_bundle(void) {
-  const char *from = (const char *)&parameters + parameters.bundle;
-  u64 left = parameters.bundle_size;
-  i64 result;
+  const char *start = (const char *)&parameters;
   /* MFD_NOEXEC_SEAL is unknown before Linux 6.3, and required where vm.memfd_noexec is 2. */
   i64 fd = system_call(SYS_memfd_create, (i64) "urunc.js", MFD_CLOEXEC | MFD_NOEXEC_SEAL, 0);
   if (fd == -EINVAL)
     fd = system_call(SYS_memfd_create, (i64) "urunc.js", MFD_CLOEXEC | MFD_ALLOW_SEALING, 0);
   if (fd < 0)
     fail("create a memory file", -1, "memfd_create is not possible here; a seccomp profile, a security module or a limit forbids it", fd);
-  while (left) {
-    result = system_call(SYS_write, fd, (i64)from, left);
-    if (result == -EINTR) continue;
-    if (result <= 0) fail("fill the memory file", -1, "write failed", result);
-    from += result;
-    left -= result;
-  }
-  result = system_call(SYS_fcntl, fd, F_ADD_SEALS,
-                       F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+  /* Where the program is differs from run to run (ASLR). ../loader.ts reads this variable. */
+  char place[sizeof "const PROGRAM_ADDRESS=n;" + 20];
+  char *end = append_number(append(place, "const PROGRAM_ADDRESS="), (u64)start + parameters.program);
+  write_whole(fd, place, append(end, "n;") - place);
+  write_whole(fd, start + parameters.bundle, parameters.bundle_size);
+  i64 result = system_call(SYS_fcntl, fd, F_ADD_SEALS,
+                           F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
   if (result < 0) fail("seal the memory file", -1, "fcntl failed", result);
   return fd;
 }

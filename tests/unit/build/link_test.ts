@@ -15,7 +15,7 @@ import {
 const CODE = [0x90, 0x90, 0xc3];
 const STUB = new Uint8Array([
   ...new TextEncoder().encode(STUB_MAGIC),
-  ...Array(64).fill(0),
+  ...Array(72).fill(0),
   ...CODE,
 ]);
 
@@ -44,7 +44,7 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
   const added = elf.headers[NOTE_INDEX];
   assert.ok(added !== undefined);
   const address = Math.ceil(END_ADDRESS / 4096) * 4096;
-  const segmentSize = result.length - 4096 - "traces".length - 4 - "program".length - 8;
+  const segmentSize = result.length - 4096 - "traces".length - 4;
   assert.deepEqual(added, {
     type: PT_LOAD,
     flags: 5,
@@ -54,11 +54,11 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
     memorySize: segmentSize,
     align: 4096,
   });
-  assert.equal(elf.entry, address + 72);
+  assert.equal(elf.entry, address + 80);
 
   const segment = result.subarray(added.offset);
   const view = new DataView(segment.buffer, segment.byteOffset);
-  assert.deepEqual([...segment.subarray(72, 75)], CODE);
+  assert.deepEqual([...segment.subarray(80, 83)], CODE);
   assert.equal(address + Number(view.getBigInt64(8, true)), ENTRY);
   assert.equal(address + Number(view.getBigInt64(16, true)), INTERPRETER);
   const bundleOffset = Number(view.getBigUint64(24, true));
@@ -67,7 +67,9 @@ Deno.test("link turns the note into a segment with the stub, and enters there", 
     new TextDecoder().decode(segment.subarray(bundleOffset, bundleOffset + bundleSize)),
     "console.log('é')",
   );
-  const tables = [40, 48, 56].map((at) =>
+  const programOffset = Number(view.getBigUint64(40, true));
+  assert.equal(new TextDecoder().decode(segment.subarray(programOffset, segmentSize)), "program");
+  const tables = [48, 56, 64].map((at) =>
     readTable(segment, view.getUint32(at, true), view.getUint32(at + 4, true))
   );
   assert.deepEqual(tables, [["deno", "run"], ["A=1"], ["X_", "Y=", "Z"]]);
@@ -83,7 +85,7 @@ Deno.test("link hides the interpreter from the kernel only", () => {
   // The copy, as the stub finds it and its readers do.
   const added = elf.headers[NOTE_INDEX]!;
   const view = new DataView(result.buffer, added.offset);
-  const [offset, count] = [view.getUint32(64, true), view.getUint32(68, true)];
+  const [offset, count] = [view.getUint32(72, true), view.getUint32(76, true)];
   const copy = result.slice();
   new DataView(copy.buffer).setBigUint64(32, BigInt(added.offset + offset), true);
   assert.equal(count, original.length);
@@ -97,11 +99,11 @@ Deno.test("link hides the interpreter from the kernel only", () => {
   );
 });
 
-Deno.test("link puts the program and its length at the end", () => {
+Deno.test("link puts what stack traces need at the end, and its length", () => {
   const result = link(input());
-  const length = Number(new DataView(result.buffer).getBigUint64(result.length - 8, true));
-  const program = result.subarray(result.length - 8 - length, result.length - 8);
-  assert.equal(new TextDecoder().decode(program), "program");
+  const length = new DataView(result.buffer).getUint32(result.length - 4, true);
+  const traces = result.subarray(result.length - 4 - length, result.length - 4);
+  assert.equal(new TextDecoder().decode(traces), "traces");
 });
 
 Deno.test("link changes nothing of the base but the entry point and two headers", () => {
