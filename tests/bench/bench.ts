@@ -32,7 +32,7 @@ const UNAVAILABLE: MissingRow[] = [
   },
   {
     name: "guest network with vhost-net / without",
-    reason: "urunc does not use vhost-net",
+    reason: "by an emulated processor it says little; this machine may have no /dev/vhost-net",
   },
 ];
 
