@@ -85,14 +85,18 @@ export function chooseModules(index: ModuleIndex, wanted: readonly string[] = []
   const finder = new Finder(index);
   const chosen = new Map<string, Module>();
   for (const { name } of DRIVERS) finder.add(name, chosen);
-  const own = new Set(chosen.keys());
+  // Some of these are loaded for a root only.
+  const drivers = new Set(chosen.keys());
   const unknown: string[] = [];
   for (const pattern of wanted) {
     const names = finder.namesOf(pattern);
     if (names.length === 0) unknown.push(pattern);
-    for (const name of names) finder.add(name, chosen);
+    for (const name of names) {
+      finder.add(name, chosen);
+      drivers.delete(name);
+    }
   }
-  const asked = [...chosen.keys()].filter((name) => !own.has(name));
+  const asked = [...chosen.keys()].filter((name) => !drivers.has(name));
   return {
     modules: [...chosen.values()],
     asked: asked.map((name) => ({ name, aliases: finder.aliasesOf(name) })),

@@ -75,17 +75,17 @@ Deno.test("what an operator wants besides is there with what it needs, by the na
   const index = {
     builtin: `${BUILTIN}kernel/net/netfilter/nf_log.ko\n`,
     dependencies: "net/bridge.ko: net/stp.ko net/llc.ko\nnet/stp.ko: net/llc.ko\nnet/llc.ko:\n" +
-      "net/nft-nat.ko:\nnet/nft_log.ko:\nfs/ext4.ko:\n",
-    aliases:
-      "alias rtnl-link-bridge bridge\nalias pci:v*d* bridge\nalias nft-chain-2-nat nft_nat\n",
+      "net/nft-nat.ko:\nnet/nft_log.ko:\nfs/ext4.ko:\nfs/xfs.ko:\n",
+    aliases: "alias rtnl-link-bridge bridge\nalias pci:v*d* bridge\n" +
+      "alias nft-chain-2-nat nft_nat\nalias fs-ext4 ext4\nalias fs-xfs xfs\n",
   };
   const choice = chooseModules(index, ["bridge", "nft-*", "nf_log", "ext4", "no_such", "nono*"]);
   assert.deepEqual(choice.modules.map(({ name }) => name), [
-    ...["ext4", "llc", "stp", "bridge", "nft_nat", "nft_log"],
+    ...["ext4", "xfs", "llc", "stp", "bridge", "nft_nat", "nft_log"],
   ]);
   assert.equal(
     formatAliases(choice.asked),
-    "llc llc\nstp stp\nbridge bridge\nrtnl-link-bridge bridge\nnft_nat nft_nat\n" +
+    "ext4 ext4\nfs-ext4 ext4\nllc llc\nstp stp\nbridge bridge\nrtnl-link-bridge bridge\nnft_nat nft_nat\n" +
       "nft-chain-2-nat nft_nat\nnft_log nft_log\n",
   );
   assert.deepEqual(choice.unknown, ["no_such", "nono*"]);
