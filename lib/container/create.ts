@@ -8,7 +8,7 @@ import { type ExpectedUserNamespace, NAMESPACE_OWNER } from "../host/id_maps.ts"
 import { readNamespaces } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
-import type { InitMessage, Report } from "../launch/channel.ts";
+import type { InitMessage, Report, StepFailure } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, startInit } from "../launch/spawn.ts";
 import { sendStdio, type Stdio } from "../launch/stdio.ts";
@@ -428,6 +428,7 @@ async function launch(
     did("release root");
   }
   const reached = await expect(creation, "barrier");
+  await expectWaiter(creation);
   timeline.init.launch = courseOf(init.pid, planned.plan, reached.times);
   did("launch");
 
@@ -639,19 +640,38 @@ async function expect<Type extends InitMessage["type"]>(
       remedy: "was it killed? A memory limit that is too small for it ends it, too",
     });
   }
-  if (message.type === "failed") {
-    const { step, kind, code, message: text, stack } = message.failure;
-    if (stack !== undefined) debug(readableStack(stack), { id: creation.options.id });
-    // Before that it is busy by our own doing.
-    const rootDisk = type === "barrier" ? creation.prepared.facts.rootDisk : undefined;
-    if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
-      throw rootDiskInUse(rootDisk);
-    }
-    const remedy = shortageRemedy(code);
-    throw new UruncError({ operation: "launch container", reason: `${step}: ${text}`, remedy });
-  }
+  // Before that it is busy by our own doing.
+  const rootDisk = type === "barrier" ? creation.prepared.facts.rootDisk : undefined;
+  if (message.type === "failed") throw failure(creation, message.failure, rootDisk);
   if (message.type !== type) throw new Error(`init sent ${message.type}, not ${type}`);
   return message as Extract<InitMessage, { type: Type }>;
+}
+
+/**
+ * Waits until init is the waiter, and that waits for `start`: it closes the channel then. So does one that was
+ * killed, which the proof finds.
+ *
+ * @throws UruncError when it could not be executed
+ */
+async function expectWaiter(creation: Creation): Promise<void> {
+  const message = await receive(creation);
+  if (message === undefined) return;
+  if (message.type !== "failed") throw new Error(`init sent ${message.type} after the barrier`);
+  throw failure(creation, message.failure);
+}
+
+/** @param rootDisk which may be in use */
+function failure(
+  creation: Creation,
+  { step, kind, code, message, stack }: StepFailure,
+  rootDisk?: MountedDisk,
+): UruncError {
+  if (stack !== undefined) debug(readableStack(stack), { id: creation.options.id });
+  if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
+    return rootDiskInUse(rootDisk);
+  }
+  const remedy = shortageRemedy(code);
+  return new UruncError({ operation: "launch container", reason: `${step}: ${message}`, remedy });
 }
 
 /** The next message that is an answer. Undefined when init is gone. */

@@ -36,7 +36,7 @@ export interface Proof {
 export interface Proven {
   pid: number;
   role: Role;
-  /** Whether the container was started: the waiter and the monitor are executed then. */
+  /** Whether the container was started: monitor and file server are executed then. */
   started: boolean;
 }
 
@@ -48,16 +48,14 @@ export interface Proven {
  *   cannot be understood
  */
 export function readProof(state: ContainerState, process: Proven): Proof {
-  const { pid, role, started } = process;
-  // Init executes nothing before that.
-  const executed = started || role !== "waiter";
-  if (executed) waitForExec(pid);
+  const { pid, role } = process;
+  waitForExec(pid);
   const identity = readIdentity(pid);
   const differences = [
     ...compareIdentity(identity, expectedOf(state, process)),
     ...differentNamespaces(state, pid, role),
     ...differentUserNamespace(namespaceOf(state, role), pid),
-    ...executed && role !== "files" ? differentProfile(state, pid) : [],
+    ...role === "files" ? [] : differentProfile(state, pid),
   ];
   return { identity, differences: differences.map((it) => `${role}: ${it}`) };
 }
@@ -77,7 +75,7 @@ export function provenState(proofs: ReadonlyMap<Role, Proof>): Partial<Container
 }
 
 /**
- * What is written down of seccomp filters is about init at the barrier, which has one. Later the waiter
+ * What is written down of seccomp filters is about the waiter at the barrier, which has init's. Once started it
  * has one of its own above it. Monitor and file server get their only one when they are executed. Then a file
  * server gives up capabilities: what it keeps it has no more in every set.
  */

@@ -38,7 +38,7 @@ import { requireState } from "./require.ts";
 import { type ContainerDirectory, type Lock, START_SOCKET, type Store } from "./store.ts";
 
 /**
- * How long init may take to execute the monitor. It takes 2 ms; a busy machine with a cold disk takes
+ * How long the execution of the monitor may take. It takes 2 ms; a busy machine with a cold disk takes
  * seconds; and kubelet gives a start two minutes. Seconds.
  */
 const EXEC_TIMEOUT = 30;
@@ -54,7 +54,7 @@ export interface Started {
 }
 
 /**
- * Starts a created container: lets init exec the monitor, and proves its identity again.
+ * Starts a created container: lets the waiter have the monitor executed, and proves its identity again.
  *
  * @param timeout seconds that the exec may take
  * @param stopwatch started when the command was
@@ -81,7 +81,7 @@ export async function startContainer(
 }
 
 /**
- * Lets init execute the monitor, proves its identity, and writes the state. When that fails nothing of the
+ * Lets the monitor be executed, proves its identity, and writes the state. When that fails nothing of the
  * container runs, unless it was not executed yet: then it is created as before.
  */
 async function execAndProve(
@@ -163,7 +163,7 @@ function requireCreated(directory: ContainerDirectory): ContainerState {
 }
 
 /**
- * Connects to the waiting init, asks for the exec, and waits until it happened. The process that has the
+ * Connects to the waiter, asks for the exec, and waits until it happened. The process that has the
  * container's uid may stop init, so none of it is waited for without an end.
  */
 async function letExec(

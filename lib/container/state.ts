@@ -62,7 +62,7 @@ export interface ContainerState {
   pid?: number;
   /** Field 22 of /proc/PID/stat: distinguishes it from a later process with the same pid. */
   pidStartTime?: string;
-  /** What init executes before it executes the monitor, as stat(2) reports it. */
+  /** What init executes before it is the waiter, as stat(2) reports it. */
   initExecutable?: { dev: number; ino: number };
   /** The process that creates the container, while it does. */
   creatorPid?: number;

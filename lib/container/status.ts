@@ -2,18 +2,22 @@ import { cgroupProcesses } from "../cgroups/processes.ts";
 import type { State as OciState } from "../oci/state.ts";
 import { isAlive } from "../os/alive.ts";
 import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
-import { readThreads } from "../os/process.ts";
+import { readName, readThreads } from "../os/process.ts";
 import type { ContainerState } from "./state.ts";
 
 /** The processes of this host; replaced in tests. */
 export interface ProcessView {
   isAlive: typeof isAlive;
   executable(pid: number): FileIdentity | undefined;
+  name(pid: number): string | undefined;
   /** Pids in cgroups. */
   inCgroup(directories: string[]): number[];
 }
 
-const LINUX: ProcessView = { isAlive, executable, inCgroup: cgroupProcesses };
+const LINUX: ProcessView = { isAlive, executable, name: readName, inCgroup: cgroupProcesses };
+
+/** What the container's process is called until `start`: lib/build/waiter/waiter.c. */
+const INIT_NAME = "urunc-init";
 
 /** By the processes alone; whether they are frozen, `containerStatus` finds out. */
 export type ProcessStatus = Exclude<OciState["status"], "paused">;
@@ -34,8 +38,9 @@ export type StatusInput = Pick<
  * A container's status, from the processes that live at this moment and never from what was
  * written when they were last seen.
  *
- * Created and running differ by what the process executes: init until `start`, then the monitor.
- * So a `start` that is killed midway leaves no wrong answer.
+ * Created and running differ by the name of the container's process, which changes it when it has heard
+ * `start`. So a `start` that is killed midway leaves no wrong answer. In containers of an older urunc the init that
+ * they were created by waits for it.
  *
  * A container is running, too, while something is left in its cgroup: where others share its PID
  * namespace, a monitor can outlive the waiter.
@@ -56,7 +61,8 @@ export function computeStatus(
   const found = processes.executable(pid);
   // It is exiting: its memory is gone already.
   if (found === undefined) return phase === "started" ? "running" : "created";
-  return isSameIdentity(found, state.initExecutable) ? "created" : "running";
+  const waits = isSameIdentity(found, state.initExecutable) || processes.name(pid) === INIT_NAME;
+  return waits ? "created" : "running";
 }
 
 /** Of any thread: one that has exited has no executable, and the first one may have. */

@@ -31,7 +31,7 @@ const STATE_FILE = "state.json";
 const PREVIOUS_STATE_FILE = "state.json.previous";
 const LOCK_FILE = "lock";
 
-/** In a container's directory: on which init waits for `start`. */
+/** In a container's directory: on which the waiter waits for `start`. */
 export const START_SOCKET = "start.sock";
 /** In a container's directory: on which the monitor takes commands, where it takes any. */
 export const CONTROL_SOCKET = "control.sock";

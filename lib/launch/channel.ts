@@ -31,12 +31,13 @@ import type { StepTimes } from "./observer.ts";
  *   | unmounts it                             |
  *   | -- released --------------------------> | pivot, credentials …
  *   | <--------------------------- barrier -- | only the exec is left
- *   | proves the identity, closes             | waits on the start socket
+ *   | <----------------------- end of file -- | is the waiter, and waits on the start socket
+ *   | proves the identity, closes             |
  *   |                                         |
- *   start: connects, "start" ---------------> | exec: end of file | its error
+ *   start: connects, "start" ---------------> | the monitor is executed: end of file | its error
  * ```
  *
- * At any time init may answer `failed`, and it ends when the creator is gone before the barrier. When it
+ * Until it is the waiter init may answer `failed` at any time, and it ends when the creator is gone before the barrier. When it
  * is watched, it sends a report whenever it likes, until the barrier.
  */
 export type CreatorMessage =

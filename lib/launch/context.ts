@@ -26,14 +26,12 @@ export interface PerformContext {
   monitorPid?: number;
   /** The file server's process, in this PID namespace. */
   fileServerPid?: number;
-  /** Listening socket on which `start` is awaited. */
-  startListener?: number;
-  /** The connection of the `start` that was heard. */
-  startConnection?: number;
   /** Has the creator unmount the container's root, and returns when it has. */
   releaseRootfs(): void;
   /** Reports to the creator that the barrier is reached. */
   announceBarrier(): void;
+  /** Gives the connection to the creator another number, and returns that. */
+  moveChannel(move: (fd: number) => number): number;
 }
 
 /** A handler for each kind of step. */

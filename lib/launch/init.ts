@@ -35,12 +35,12 @@ export function hasCreator(): boolean {
 }
 
 /**
- * The init process of a container: performs what the creator sends, then becomes the monitor.
+ * The init process of a container: performs what the creator sends, then becomes the waiter.
  * Returns only when it did not: the exit code of a failed or abandoned init.
  */
 export function runInit(observer: Observer, fds = CREATOR_FDS): number {
   setCloexec(fds.channel, true);
-  const channel = new Channel<InitMessage, CreatorMessage>(fds.channel);
+  let channel: InitChannel = new Channel(fds.channel);
   preloadSteps();
   let context: PerformContext | undefined;
   let clock: StepClock;
@@ -71,8 +71,12 @@ export function runInit(observer: Observer, fds = CREATOR_FDS): number {
         },
         announceBarrier() {
           channel.send({ type: "barrier", times: clock.times() });
-          // From here on the creator does not listen.
+          // From here on the creator listens for a failure only.
           if (clock.onStep !== undefined) stopReporting(clock);
+        },
+        moveChannel(move) {
+          channel = new Channel(move(channel.fd));
+          return channel.fd;
         },
       };
       context.state = message.state;
@@ -133,6 +137,6 @@ function reportFailure(channel: InitChannel, failure: StepFailure): void {
   try {
     channel.send({ type: "failed", failure });
   } catch {
-    // The creator does not listen any more: after the barrier the error was sent to `start`.
+    // The creator is gone.
   }
 }

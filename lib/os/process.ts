@@ -37,6 +37,16 @@ export function readProcessStat(pid: number): ProcessStat | undefined {
   }
 }
 
+/** @returns what a process calls itself, at most 15 bytes; undefined when it does not exist. @see proc_pid_comm(5) */
+export function readName(pid: number): string | undefined {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/comm`).trimEnd();
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
 /** @returns the numbers of a process's threads; none when it does not exist */
 export function readThreads(pid: number): number[] {
   try {

@@ -125,7 +125,7 @@ export interface LaunchPaths {
   rootfs: string;
   /** Where the monitor's root is mounted, in the container's mount namespace only. */
   mountPoint: string;
-  /** Socket on which init waits for `start`. */
+  /** Socket on which the waiter waits for `start`. */
   startSocket: string;
   /** Socket for commands to the monitor, if it takes any. */
   controlSocket: string;
@@ -245,6 +245,7 @@ export function planLaunch(given: LaunchInput): Launch {
   const waiterFds: InheritedFd[] = [];
   const goFd = numbered(waiterFds, "go");
   const startFd = numbered(waiterFds, "start");
+  const createdFd = numbered(waiterFds, "channel");
   const serverGoFd = shared && numbered(waiterFds, "serverGo");
   const watchFd = failures === undefined ? undefined : numbered(waiterFds, "watch");
   const namedTap = network !== undefined && devices.tapFds.length === 0;
@@ -386,6 +387,7 @@ export function planLaunch(given: LaunchInput): Launch {
       argv: waiterArguments({
         ...input,
         goFd,
+        createdFd,
         startFd,
         serverGoFd,
         watchFd,

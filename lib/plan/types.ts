@@ -7,7 +7,7 @@ import type { GuestProcess } from "../guest/initrd/segment.ts";
 import type { CallFilter } from "../seccomp/types.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
-export const PLAN_VERSION = 7;
+export const PLAN_VERSION = 8;
 
 /** How many ports for further processes a guest has. */
 export interface ExecPortCounts {
@@ -202,7 +202,7 @@ export type StepBody =
   | { step: "sendTerminal"; to: TerminalReceiver }
   /** Makes the slave the controlling terminal and standard input, output and error. */
   | { step: "useTerminal" }
-  /** Creates the socket on which init waits for `start`; must precede the pivot. */
+  /** Creates the socket on which the waiter waits for `start`; must precede the pivot. */
   | { step: "listenForStart"; path: string }
   /** Creates the socket for commands to the monitor; must precede the pivot, too. */
   | { step: "listenForControl"; path: string }
@@ -305,7 +305,7 @@ export type StepBody =
   }
   /** Makes the file that keeps the last of the guest's console, `console`: see container/console.ts. */
   | { step: "openConsole"; path: string; size: number }
-  /** Reports to the creator that only the exec is left, and waits for `start`. */
+  /** Reports to the creator that only the exec of the waiter is left. */
   | { step: "barrier" }
   /** Executes the container's process, which lets the monitor begin: see plan/waiter.ts. */
   | { step: "exec"; argv: string[]; env: string[]; fds: InheritedFd[] };

@@ -19,7 +19,9 @@ export const WAITER_BYTES = 480 * 1024;
 export interface WaiterInput {
   monitor: Pick<Monitor, "endSignal" | "readsInput" | "dropsOutput" | "debugExit" | "failures">;
   guest: Pick<Guest, "debugExitCodes">;
-  /** Number of the descriptor of the connection of `start`. */
+  /** Number of the descriptor that is closed when it waits for `start`. */
+  createdFd: number;
+  /** Of the socket to which `start` connects. */
   startFd: number;
   /** Of the connection to the monitor's process. */
   goFd: number;
@@ -45,13 +47,25 @@ export interface WaiterInput {
 
 /** The argument vector of the container's process, without the monitor's pid: it is known only later. */
 export function waiterArguments(input: WaiterInput): string[] {
-  const { monitor, guest, startFd, goFd, watchFd, filterFd, portsFd, consoleFd, dnsFd, terminal } =
-    input;
+  const {
+    monitor,
+    guest,
+    createdFd,
+    startFd,
+    goFd,
+    watchFd,
+    filterFd,
+    portsFd,
+    consoleFd,
+    dnsFd,
+    terminal,
+  } = input;
   const { vsock, handingFd } = input;
   const { serverGoFd } = input;
   return [
     WAITER,
     `go=${goFd}`,
+    `created=${createdFd}`,
     `start=${startFd}`,
     ...(serverGoFd === undefined ? [] : [`server-go=${serverGoFd}`]),
     ...(watchFd === undefined ? [] : watchWords(monitor, watchFd)),

@@ -84,7 +84,7 @@ class Guest {
       path: words[0]!,
       argv: [
         ...words,
-        ...["start=3", "events=4", "ports=5", "console=9", `dns=${DNS_FD}`],
+        ...["events=4", "ports=5", "console=9", `dns=${DNS_FD}`],
         ...["input", "debug-exit", "--"],
         ...["/bin/sh", "-c", script],
       ],

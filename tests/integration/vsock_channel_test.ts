@@ -104,7 +104,6 @@ class Guest {
         ...[
           ...become,
           waiter,
-          "start=3",
           "console=4",
           `ports=${FIRST_FD}`,
           `dns=${fd("dns")}`,

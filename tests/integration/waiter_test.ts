@@ -96,15 +96,16 @@ test(
 
 test("every exit code is the table's", async (waiter) => {
   for (const { monitor, guest, exited, code } of ENDS) {
-    const [, ...words] = waiterArguments({
+    const words = waiterArguments({
       monitor: monitorByName(monitor),
       guest: guestOf(guest as UnikernelType),
-      startFd: 3,
+      createdFd: 3,
+      startFd: 4,
       goFd: 100,
-    });
+    }).slice(1).filter((it) => !/^(created|start)=/.test(it));
     const { code: actual } = await new Deno.Command("/bin/sh", {
       args: [
-        ...["-c", 'exec 3<>/dev/null; exec "$@"', "sh", waiter, ...words],
+        ...["-c", 'exec "$@"', "sh", waiter, ...words],
         ...["--", "/bin/sh", "-c", `exit ${exited}`],
       ],
       stdin: "null",

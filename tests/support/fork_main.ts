@@ -4,7 +4,8 @@
  *
  * `forks COUNT` forks so often, beside threads that wait, and prints how the children ended. `hold` forks
  * an init, prints its pid, and ends it when standard input ends. With `URUNC_FORK=dies` in the environment
- * of any other command the child of a fork ends before its first word.
+ * of any other command the child of a fork ends before its first word. An init that is started as a program leaves a
+ * file beside this one.
  */
 import {
   close,
@@ -33,6 +34,7 @@ async function main(): Promise<number> {
   // tokio's handler writes to a descriptor of its own.
   if (mode === "hold") Deno.addSignalListener("SIGUSR2", () => {});
   if (mode === "hold") return holdInit();
+  if (mode === "init") Deno.writeTextFileSync(`${Deno.execPath()}.init`, "");
   if (Deno.env.get("URUNC_FORK") === "dies") Deno.readDirSync = failInChild(Deno.readDirSync);
   return await runMain(Deno.args, SILENT_OBSERVER);
 }

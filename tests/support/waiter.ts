@@ -1,7 +1,18 @@
 /** The container's process by itself, without a container: lib/build/waiter. */
-import { close, SOCK_STREAM, socketpair, spawn, waitpidAsync } from "../../ffi/linux.ts";
+import {
+  AF_UNIX,
+  close,
+  SOCK_STREAM,
+  socket,
+  socketpair,
+  spawn,
+  waitpidAsync,
+  writeAll,
+} from "../../ffi/linux.ts";
 import { WARNINGS } from "../../lib/build/native/programs.ts";
+import { START_BYTE } from "../../lib/launch/steps/exec.ts";
 import { WAITER } from "../../lib/launch/waiter_bytes.ts";
+import { connectAt, listenAt } from "../../lib/os/sockets.ts";
 import { run } from "./process.ts";
 import type { Scope } from "./scope.ts";
 import { repositoryDirectory } from "./urunc.ts";
@@ -43,10 +54,24 @@ export async function nativeProgram(
   return path;
 }
 
+/** A `start` that has connected and asked, and the socket that it has connected to. */
+function askedStart(): [connection: number, listener: number] {
+  const directory = Deno.makeTempDirSync();
+  try {
+    const listener = listenAt(`${directory}/start`, 1);
+    const connection = socket(AF_UNIX, SOCK_STREAM, 0);
+    connectAt(connection, `${directory}/start`);
+    writeAll(connection, new Uint8Array([START_BYTE]));
+    return [connection, listener];
+  } finally {
+    Deno.removeSync(directory, { recursive: true });
+  }
+}
+
 /** A waiter that runs, with its sockets. */
 export interface RunningWaiter {
   pid: number;
-  /** The other ends of `start` and `events`. */
+  /** What has asked for the start, and the other end of `events`. */
   start: number;
   events: number;
   ended: Promise<{ exitCode?: number; signal?: number }>;
@@ -62,7 +87,7 @@ export function startWaiter(
   words: string[],
   fds: { from: number; to: number }[] = [],
 ): RunningWaiter {
-  const [start, theirStart] = socketpair(SOCK_STREAM);
+  const [start, theirStart] = askedStart();
   const [events, theirEvents] = socketpair(SOCK_STREAM);
   const pid = spawn({
     path,

@@ -39,9 +39,9 @@
  *
  * Then it waits for its standard files, as the monitor's process does, and executes the program.
  *
- * The container's: PID 1 of its PID namespace, and the pid that callers get. It lets the monitor begin,
- * forwards the standard files and signals, and exits with the container's code. init executes it in its
- * own place (launch/steps/exec.ts), with every privilege given up:
+ * The container's: PID 1 of its PID namespace, and the pid that callers get. init executes it in its own place
+ * when the container is created (launch/steps/exec.ts), with every privilege given up. It waits for `start`, lets
+ * the monitor begin, forwards the standard files and signals, and exits with the container's code:
  *
  *   urunc-waiter WORD...
  *
@@ -49,7 +49,9 @@
  *   go=FD        the connection to it
  *   server=PID   the file server's process, a child; the monitor is ended when that ends
  *   server-go=FD the connection to it
- *   start=FD     the connection of `start`: closed when the program is executed, an error before
+ *   created=FD   closed when it waits for `start`
+ *   start=FD     a socket to which `start` connects and writes a byte, S. That connection is closed when the
+ *                program is executed, and gets an error before. Without the word it does not wait
  *   events=FD    a QMP connection to the program
  *   log=FD       what the program logs, which belongs to standard error
  *   failure=TEXT the program is ended when its events or its log have this text: exit code 255
@@ -114,6 +116,8 @@
 /* A guest with an agent ended, and the agent had not said how. */
 #define NO_REPORT 255
 #define SIGNAL_BASE 128
+/* launch/steps/exec.ts has it, too. */
+#define START_BYTE 'S'
 #define MOST_CODES 8
 #define MOST_FAILURES 8
 #define MOST_GROUPS 1024
@@ -135,7 +139,7 @@
 #define OWNER 4294967294U
 
 struct options {
-  int go, start, events, log, filter, ports, console, dns, exec, end, input, blocking, debug_exit, terminal, vsock;
+  int go, created, start, events, log, filter, ports, console, dns, exec, end, input, blocking, debug_exit, terminal, vsock;
   int codes, failures, server, server_go;
   struct { int from, to; } code[MOST_CODES];
 };
@@ -157,9 +161,11 @@ struct needle {
   size_t matched;
 };
 
-static struct options options = {.go = -1, .start = -1, .events = -1, .log = -1, .filter = -1,
+static struct options options = {.go = -1, .created = -1, .start = -1, .events = -1, .log = -1, .filter = -1,
                                  .ports = -1, .console = -1, .dns = -1, .exec = -1, .end = SIGTERM,
                                  .server_go = -1};
+/* The connection of `start`. */
+static int asking = -1;
 /* What the program reports of itself: its events, which go nowhere, or its log. */
 static struct flow input, output, errors, watched;
 /* The program's own, of a guest with an agent; `output` is its console then. */
@@ -197,7 +203,7 @@ static void report(int fd, const char *what, const char *which, int error) {
 }
 
 static _Noreturn void fail(const char *what, const char *which, int error) {
-  report(options.start < 0 ? 2 : options.start, what, which, error);
+  report(asking < 0 ? 2 : asking, what, which, error);
   _exit(OWN_FAILURE);
 }
 
@@ -245,6 +251,7 @@ static int parse_word(const char *word) {
          valued(word, "go=", 3, 1 << 20, &options.go) ||
          valued(word, "server=", 1, MOST_PIDS, &options.server) ||
          valued(word, "server-go=", 3, 1 << 20, &options.server_go) ||
+         valued(word, "created=", 3, 1 << 20, &options.created) ||
          valued(word, "start=", 3, 1 << 20, &options.start) ||
          valued(word, "events=", 3, 1 << 20, &options.events) ||
          valued(word, "log=", 3, 1 << 20, &options.log) ||
@@ -288,6 +295,25 @@ static void open_monitor(void) {
 static void release(int *fd) {
   if (*fd >= 0) close(*fd);
   *fd = -1;
+}
+
+/*
+ * By this name it is known that the container is created and not started (container/status.ts). Signals have their
+ * default actions until then, of which a PID 1 gets those alone that it cannot refuse. Whatever else connects, a probe
+ * or a `start` that was killed, is dropped.
+ */
+static void await_start(void) {
+  char byte = 0;
+  if (options.start < 0) return;
+  prctl(PR_SET_NAME, "urunc-init");
+  release(&options.created);
+  for (;;) {
+    asking = accept4(options.start, NULL, NULL, SOCK_CLOEXEC);
+    if (asking < 0 && errno != EINTR && errno != ECONNABORTED) fail("accept", "start", errno);
+    if (asking >= 0 && read(asking, &byte, 1) == 1 && byte == START_BYTE) break;
+    release(&asking);
+  }
+  release(&options.start);
 }
 
 static void make_pipe(int ends[2]) {
@@ -359,7 +385,7 @@ static void release_process(int *go, const int files[3]) {
   while ((count = read(*go, text, sizeof text)) < 0 && errno == EINTR) continue;
   release(go);
   if (count <= 0) return; /* its end of the connection is closed by the exec */
-  if (write(options.start < 0 ? 2 : options.start, text, count) < 0) _exit(OWN_FAILURE);
+  if (write(asking < 0 ? 2 : asking, text, count) < 0) _exit(OWN_FAILURE);
   _exit(OWN_FAILURE);
 }
 
@@ -401,7 +427,7 @@ static void release_started(void) {
   int error = install_filter(options.filter);
   if (error) fail("filter system calls of", "urunc-waiter", error);
   /* What waits for its end may look at the filters. */
-  release(&options.start);
+  release(&asking);
   if (!options.blocking) {
     release(&held[0]);
     release(&held[1]);
@@ -1113,8 +1139,9 @@ int main(int argc, char **argv) {
   if (argc > 0 && strcmp(*argv, "urunc-user") == 0) hold_user_namespace();
   if (argc > 0 && strcmp(*argv, "urunc-relay") == 0) become_relay(argv + 1);
   prctl(PR_SET_DUMPABLE, 0);
-  prctl(PR_SET_NAME, "urunc-waiter");
   parse(argv);
+  await_start();
+  prctl(PR_SET_NAME, "urunc-waiter");
   open_signals();
   open_monitor();
   start_monitor();

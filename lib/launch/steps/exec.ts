@@ -1,10 +1,8 @@
 import {
-  accept,
   close,
   dup2,
   dupAbove,
   fexecve,
-  MSG_NOSIGNAL,
   O_CLOEXEC,
   O_CREAT,
   O_EXCL,
@@ -12,8 +10,6 @@ import {
   O_RDWR,
   O_WRONLY,
   open,
-  read,
-  send,
   SOCK_NONBLOCK,
   SOCK_STREAM,
   socketpair,
@@ -33,9 +29,8 @@ import {
 } from "../../plan/agent.ts";
 import type { InheritedFd } from "../../plan/types.ts";
 import { openedBy, type PerformContext, type StepHandlers } from "../context.ts";
-import { errorMessage } from "../../errors.ts";
 
-/** What a `start` sends: a single byte, so that it can never arrive in halves. */
+/** What a `start` sends: a single byte, so that it can never arrive in halves. lib/build/waiter/waiter.c has it, too. */
 export const START_BYTE = 0x53;
 
 /** Monitors talk to one at a time: so many more may wait. */
@@ -44,7 +39,7 @@ const CONTROL_BACKLOG = 4;
 /** A port has one process at a time; those that were killed before the monitor took them may be before it. */
 const EXEC_BACKLOG = 16;
 
-/** The barrier: everything before it is `create`, the one step after it is `start`. */
+/** What waits for `start` and for further processes, and the barrier: nothing of the guest's is run before `start`. */
 export const EXEC_STEPS: StepHandlers<
   | "listenForStart"
   | "listenForControl"
@@ -57,7 +52,7 @@ export const EXEC_STEPS: StepHandlers<
   | "exec"
 > = {
   listenForStart({ path }, context) {
-    context.startListener = listenAt(path, 1);
+    context.opened.set("start", listenAt(path, 1));
   },
 
   listenForControl({ path }, context) {
@@ -104,60 +99,32 @@ export const EXEC_STEPS: StepHandlers<
 
   barrier(_step, context) {
     context.announceBarrier();
-    // Anything that connects and does not ask for a start (a probe, a caller that was killed) is
-    // dropped, and the wait continues.
-    for (;;) {
-      const connection = accept(context.startListener!);
-      const byte = new Uint8Array(1);
-      if (readOrZero(connection, byte) === 1 && byte[0] === START_BYTE) {
-        context.startConnection = connection;
-        return;
-      }
-      close(connection);
-    }
   },
 
   exec({ argv, env, fds }, context) {
-    // What is left when this fails; when the monitor cannot be executed, the waiter writes the error.
-    // End of file is how `start` learns that it was.
-    try {
-      giveNumbers(fds, context);
-      // The name, then what is known only now.
-      const [name, ...words] = argv;
-      const { monitorPid, fileServerPid } = context;
-      const children = [
-        `monitor=${monitorPid}`,
-        ...(fileServerPid === undefined ? [] : [`server=${fileServerPid}`]),
-      ];
-      fexecve(openedBy(context, "program"), [name!, ...children, ...words], env);
-    } catch (error) {
-      const text = errorMessage(error);
-      send(context.startConnection!, new TextEncoder().encode(text), MSG_NOSIGNAL);
-      throw error;
-    }
+    giveNumbers(fds, context);
+    // The name, then what is known only now.
+    const [name, ...words] = argv;
+    const { monitorPid, fileServerPid } = context;
+    const children = [
+      `monitor=${monitorPid}`,
+      ...(fileServerPid === undefined ? [] : [`server=${fileServerPid}`]),
+    ];
+    // It closes the channel when it waits: so the creator learns of it.
+    fexecve(openedBy(context, "program"), [name!, ...children, ...words], env);
   },
 };
 
 /**
- * Gives descriptors the numbers that the waiter expects. The last thing before the exec:
- * whatever had these numbers, the channel to the creator for one, has served its purpose. What is still
- * needed is moved out of their way first.
+ * Gives descriptors the numbers that the waiter expects. The last thing before the exec: what is needed until then
+ * is moved out of their way first.
  */
 function giveNumbers(fds: InheritedFd[], context: PerformContext): void {
   const last = Math.max(...fds.map(({ fd }) => fd));
   const above = (fd: number) => fd > last ? fd : dupAbove(fd, last + 1);
-  context.startConnection = above(context.startConnection!);
-  context.opened.set("start", context.startConnection);
+  context.opened.set("channel", context.moveChannel(above));
   context.opened.set("program", above(openedBy(context, "program")));
   const sources = fds.map(({ name, fd }) => ({ from: above(openedBy(context, name)), fd }));
   // A copy is not close-on-exec (dup(2)), and is of another number than what it is made of.
   for (const { from, fd } of sources) dup2(from, fd);
-}
-
-function readOrZero(fd: number, buffer: Uint8Array): number {
-  try {
-    return read(fd, buffer);
-  } catch {
-    return 0;
-  }
 }

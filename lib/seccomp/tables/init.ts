@@ -11,12 +11,12 @@ import type { CallGroup } from "../types.ts";
 import { DESCRIPTORS } from "./common.ts";
 
 /**
- * Init from the barrier on, and the container's process until the monitor was executed: from then on that
- * has a narrower filter than this one, which stays below it. The monitor's process was started before.
+ * Init's last step, and what it executes, the container's process, until the monitor was executed: from then on
+ * that has a narrower filter than this one, which stays below it. The monitor's process was started before.
  */
 export const INIT: readonly CallGroup[] = [
   {
-    why: "it waits for `start`, gives descriptors their numbers, executes, and reports an error",
+    why: "it gives descriptors their numbers, executes, waits for `start`, and reports an error",
     calls: "accept4 accept read pread64 write writev sendto sendmsg recvfrom close dup dup2 dup3 " +
       "execve execveat",
   },

@@ -12,16 +12,17 @@ import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 
 const INIT = { dev: 1, ino: 10 };
-const MONITOR = { dev: 1, ino: 20 };
+const WAITER = { dev: 1, ino: 20 };
 const CGROUP = "/sys/fs/cgroup/one";
 
-/** Living processes by pid: start time, what they execute, and whether they are in the cgroup only. */
-type Processes = Record<number, [string, { dev: number; ino: number }?]>;
+/** Living processes by pid: start time, what they execute, and what they are called. */
+type Processes = Record<number, [string, { dev: number; ino: number }?, string?]>;
 
 function view(processes: Processes, inCgroup: number[] = []): ProcessView {
   return {
     isAlive: (pid, startTime) => pid !== undefined && processes[pid]?.[0] === startTime,
     executable: (pid) => processes[pid]?.[1],
+    name: (pid) => processes[pid]?.[2],
     inCgroup: ([directory]) => directory === CGROUP ? inCgroup : [],
   };
 }
@@ -40,12 +41,18 @@ const BEFORE_INIT: StatusInput = { ...CREATING, pid: undefined, pidStartTime: un
 const STARTED: StatusInput = { ...CREATED, phase: "started" };
 
 const CASES: [string, StatusInput, Processes, string, number[]?][] = [
-  ["init lives", CREATED, { 7: ["100", INIT] }, "created"],
-  ["init became the monitor", STARTED, { 7: ["100", MONITOR] }, "running"],
-  ["start was killed before it wrote so", CREATED, { 7: ["100", MONITOR] }, "running"],
+  ["init waits", CREATED, { 7: ["100", WAITER, "urunc-init"] }, "created"],
+  ["init of an older urunc waits", CREATED, { 7: ["100", INIT, "urunc"] }, "created"],
+  ["init was started", STARTED, { 7: ["100", WAITER, "urunc-waiter"] }, "running"],
+  [
+    "start was killed before it wrote so",
+    CREATED,
+    { 7: ["100", WAITER, "urunc-waiter"] },
+    "running",
+  ],
   ["the same inode on another device", CREATED, { 7: ["100", { dev: 2, ino: 10 }] }, "running"],
   ["no process", STARTED, {}, "stopped"],
-  ["the number is another process's", STARTED, { 7: ["101", MONITOR] }, "stopped"],
+  ["the number is another process's", STARTED, { 7: ["101", WAITER] }, "stopped"],
   ["its memory is gone, and it is not", STARTED, { 7: ["100"] }, "running"],
   ["its memory is gone before start", CREATED, { 7: ["100"] }, "created"],
   ["a monitor lives on", STARTED, {}, "running", [8]],
@@ -65,27 +72,32 @@ for (const [what, state, processes, expected, inCgroup] of CASES) {
   });
 }
 
-Deno.test("status of a real process: created, running after exec, stopped as a zombie", async () => {
+Deno.test("status of a real process: created, running by another name, stopped as a zombie", async () => {
+  const script = "printf urunc-init >/proc/$$/comm; echo; read line; " +
+    "printf urunc-waiter >/proc/$$/comm; echo; read line";
   const shell = new Deno.Command("/bin/sh", {
-    args: ["-c", "read line; exec sleep 60"],
+    args: ["-c", script],
     stdin: "piped",
+    stdout: "piped",
   }).spawn();
+  const said = shell.stdout.getReader();
   const state: StatusInput = {
     phase: "created",
     pid: shell.pid,
     pidStartTime: readProcessStat(shell.pid)?.startTime,
-    initExecutable: readFileIdentity(`/proc/${shell.pid}/exe`),
+    initExecutable: INIT,
     cgroupPaths: [],
   };
+  await said.read();
   assert.equal(computeStatus(state), "created");
-  await shell.stdin.getWriter().write(new TextEncoder().encode("go\n"));
-  const deadline = Date.now() + 5000;
-  while (computeStatus(state) !== "running" && Date.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  const writer = shell.stdin.getWriter();
+  await writer.write(new TextEncoder().encode("go\n"));
+  await said.read();
   assert.equal(computeStatus(state), "running");
   shell.kill("SIGKILL");
   await shell.status;
+  await said.cancel();
+  await writer.close().catch(() => {});
   assert.equal(computeStatus(state), "stopped");
   assert.equal(isAlive(state.pid, state.pidStartTime), false);
 });

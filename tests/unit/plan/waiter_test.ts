@@ -17,9 +17,11 @@ const words: [monitor: string, guest: Parameters<typeof guestOf>[0], expected: s
 
 for (const [monitor, guest, expected] of words) {
   Deno.test(`the arguments of the waiter for ${guest} on ${monitor}`, () => {
-    const input = { monitor: monitorByName(monitor), guest: guestOf(guest), goFd: 4, startFd: 5 };
-    assert.deepEqual(waiterArguments(input), ["urunc-waiter", "go=4", "start=5", ...expected]);
-    const watching = waiterArguments({ ...input, watchFd: 6 }).slice(3);
+    const fds = { goFd: 4, createdFd: 7, startFd: 5 };
+    const input = { monitor: monitorByName(monitor), guest: guestOf(guest), ...fds };
+    const first = ["urunc-waiter", "go=4", "created=7", "start=5"];
+    assert.deepEqual(waiterArguments(input), [...first, ...expected]);
+    const watching = waiterArguments({ ...input, watchFd: 6 }).slice(first.length);
     const added = watching.slice(0, watching.indexOf(expected[0]!));
     const { log, texts = [] } = input.monitor.failures ?? {};
     const kind = log === undefined ? "events" : "log";
