@@ -10,6 +10,9 @@ import {
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
+import { pssOf } from "../support/pss.ts";
+import { uruncBinary } from "../support/urunc.ts";
+import { readName } from "../../lib/os/process.ts";
 
 const needs = ["root", "gcc"];
 
@@ -51,6 +54,26 @@ async function startCreating(scope: Scope, container: Container): Promise<void> 
     assert.equal(await create.code, 0, "create did not go on");
   });
 }
+
+/** What there is of JavaScript in a process is more. KiB. */
+const WITHOUT_ENGINE = 1024;
+
+testIf(
+  "what waits for the start has no engine in it, and another name than after it",
+  { needs },
+  async () => {
+    await using scope = new Scope();
+    const container = await doubleContainer(scope, "idle");
+    const pid = await container.mustCreate();
+    const maps = Deno.readTextFileSync(`/proc/${pid}/maps`);
+    assert.ok(!maps.includes(await uruncBinary()), maps);
+    const memory = pssOf([pid]);
+    assert.ok(memory < WITHOUT_ENGINE, `${memory} KiB`);
+    assert.equal(readName(pid), "urunc-init");
+    assertSucceeded(await container.start());
+    assert.equal(readName(pid), "urunc-waiter");
+  },
+);
 
 const COMMANDS: Record<string, (container: Container) => Promise<CommandResult>> = {
   create: (it) => it.create(),
