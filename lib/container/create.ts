@@ -1,4 +1,4 @@
-import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
+import { kill, LinuxError, SIGKILL, waitpid } from "../../ffi/linux.ts";
 import { parseIdRange } from "../config/id_range.ts";
 import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
 import type { MountedDisk } from "../block/types.ts";
@@ -8,7 +8,7 @@ import { type ExpectedUserNamespace, NAMESPACE_OWNER } from "../host/id_maps.ts"
 import { readNamespaces } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
-import type { InitMessage, Report, StepFailure } from "../launch/channel.ts";
+import type { CreatorMessage, InitMessage, Report, StepFailure } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, startInit } from "../launch/spawn.ts";
 import { sendStdio, type Stdio } from "../launch/stdio.ts";
@@ -337,7 +337,6 @@ async function launch(
 ): Promise<ContainerState> {
   const { options, prepared, init, did, log } = creation;
   const { spec } = options.bundle;
-  const { channel } = init;
   const timeline: Timeline = { create: creation.stopwatch.course, init: {} };
 
   const hookState = ociState(state, "creating");
@@ -347,7 +346,8 @@ async function launch(
   const namespaces = planNamespaces(spec);
   log?.begin(namespaces);
   const watched = log === undefined ? undefined : true;
-  channel.send(
+  tell(
+    creation,
     { type: "perform", plan: namespaces, state: hookState, watched },
     // Hooks may attach a network. Without any, init continues at once.
     ...(ownNetwork && !hasHooks ? [{ type: "readNetwork" } as const] : []),
@@ -368,7 +368,7 @@ async function launch(
   await runHooksAsync(createRuntime, hookState, { name: "createRuntime" });
   did("hooks");
 
-  if (ownNetwork && hasHooks) channel.send({ type: "readNetwork" });
+  if (ownNetwork && hasHooks) tell(creation, { type: "readNetwork" });
   if (hasHooks) refreshNames(prepared, options.bundle);
   const network = ownNetwork ? (await expect(creation, "network")).network ?? undefined : undefined;
   if (network !== undefined) requireOwnNetwork(init.pid);
@@ -420,7 +420,7 @@ async function launch(
   did("network");
 
   log?.begin(planned.plan);
-  channel.send({ type: "perform", plan: planned.plan, state: hookState, watched });
+  tell(creation, { type: "perform", plan: planned.plan, state: hookState, watched });
   options.meanwhile?.();
   const { rootDisk } = prepared.facts;
   if (rootDisk !== undefined) {
@@ -624,7 +624,16 @@ type Answer = Exclude<InitMessage, Report>;
 async function releaseRootfs(creation: Creation, disk: MountedDisk): Promise<void> {
   await expect(creation, "releaseRootfs");
   await timed(`unmount the root ${disk.mountPoint}`, () => releaseRootDisk(disk));
-  creation.init.channel.send({ type: "released" });
+  tell(creation, { type: "released" });
+}
+
+/** What an init that is gone has said before is read next. */
+function tell({ init }: Creation, ...messages: CreatorMessage[]): void {
+  try {
+    init.channel.send(...messages);
+  } catch (error) {
+    if (!(error instanceof LinuxError && error.code === "EPIPE")) throw error;
+  }
 }
 
 /** @throws UruncError with init's own words when it failed, and when it ended */
