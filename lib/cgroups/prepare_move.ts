@@ -1,7 +1,7 @@
 import { close, O_WRONLY, open, tryWriteAsync } from "../../ffi/linux.ts";
 
-/** Where cgroup2 is mounted, alone or beside the hierarchies of v1. */
-const MOUNT_POINTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/** Of cgroup2 alone; else hierarchies of v1 are below it, and cgroup2 as one of them. */
+const MOUNT_POINT = "/sys/fs/cgroup";
 
 /**
  * Starts the wait that a process's move to another cgroup involves, before that cgroup exists.
@@ -16,23 +16,43 @@ const MOUNT_POINTS = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
  */
 export async function prepareMove(pid: number): Promise<void> {
   try {
-    // cgroups(7), /proc/PID/cgroup: hierarchy 0 is cgroup2.
-    const own = /^0::(\/.*)$/m.exec(Deno.readTextFileSync("/proc/self/cgroup"))?.[1];
-    if (own === undefined || own.includes("..")) return;
-    const files = MOUNT_POINTS.map((mountPoint) => `${mountPoint}${own}/cgroup.procs`);
-    const text = new TextEncoder().encode(String(pid));
-    await Promise.allSettled(files.map((file) => writeTo(file, text)));
+    const fd = openFirst(ownFiles(Deno.readTextFileSync("/proc/self/cgroup")));
+    if (fd === undefined) return;
+    try {
+      // Deno's own writes are ready for use only after some milliseconds.
+      await tryWriteAsync(fd, new TextEncoder().encode(String(pid)));
+    } finally {
+      close(fd);
+    }
   } catch {
     // See above.
   }
 }
 
-/** Deno's own writes are ready for use only after some milliseconds. */
-async function writeTo(file: string, bytes: Uint8Array): Promise<void> {
-  const fd = open(file, O_WRONLY);
-  try {
-    await tryWriteAsync(fd, bytes);
-  } finally {
-    close(fd);
+/**
+ * Where the caller's own cgroup may be written to. All hierarchies share the lock: that of `pids` is tried where
+ * cgroup2 is mounted nowhere.
+ *
+ * @param text of /proc/self/cgroup, `ID:CONTROLLERS:PATH`; the one of cgroup2 is 0 and has none: cgroups(7)
+ */
+function ownFiles(text: string): string[] {
+  const pathOf = (name: string) => new RegExp(`^\\d+:${name}:(/.*)$`, "m").exec(text)?.[1];
+  const places = [["", MOUNT_POINT], ["", `${MOUNT_POINT}/unified`], [
+    "pids",
+    `${MOUNT_POINT}/pids`,
+  ]];
+  return places.flatMap(([name, mountPoint]) => {
+    const path = pathOf(name!);
+    return path === undefined || path.includes("..") ? [] : [`${mountPoint}${path}/cgroup.procs`];
+  });
+}
+
+function openFirst(files: string[]): number | undefined {
+  for (const file of files) {
+    try {
+      return open(file, O_WRONLY);
+    } catch {
+      // It is not mounted there.
+    }
   }
 }
