@@ -1,5 +1,6 @@
 import { LinuxError, S_IFBLK, S_IFMT, statPath } from "../../ffi/linux.ts";
 import { parseMountInfo, readMounts } from "../host/mounts.ts";
+import { readName } from "../os/process.ts";
 import { readDeviceUsers } from "./device.ts";
 import { isSameDevice, mountAt, mountsBelow } from "./mount_of.ts";
 import type { DeviceNumber, MountedDisk } from "./types.ts";
@@ -72,7 +73,7 @@ function leadsTo(path: string, device: DeviceNumber): boolean {
 }
 
 function describe(pid: number): string {
-  const name = ofProcess("", () => Deno.readTextFileSync(`/proc/${pid}/comm`).trimEnd());
+  const name = ofProcess("", () => readName(pid) ?? "");
   return `pid ${pid} (${name})`;
 }
 

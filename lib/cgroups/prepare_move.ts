@@ -36,15 +36,15 @@ export async function prepareMove(pid: number): Promise<void> {
  * @param text of /proc/self/cgroup, `ID:CONTROLLERS:PATH`; the one of cgroup2 is 0 and has none: cgroups(7)
  */
 function ownFiles(text: string): string[] {
-  const pathOf = (name: string) => new RegExp(`^\\d+:${name}:(/.*)$`, "m").exec(text)?.[1];
-  const places = [["", MOUNT_POINT], ["", `${MOUNT_POINT}/unified`], [
-    "pids",
-    `${MOUNT_POINT}/pids`,
-  ]];
-  return places.flatMap(([name, mountPoint]) => {
-    const path = pathOf(name!);
-    return path === undefined || path.includes("..") ? [] : [`${mountPoint}${path}/cgroup.procs`];
-  });
+  const filesIn = (controller: string, mountPoints: string[]) => {
+    const path = new RegExp(`^\\d+:${controller}:(/.*)$`, "m").exec(text)?.[1];
+    if (path === undefined || path.includes("..")) return [];
+    return mountPoints.map((mountPoint) => `${mountPoint}${path}/cgroup.procs`);
+  };
+  return [
+    ...filesIn("", [MOUNT_POINT, `${MOUNT_POINT}/unified`]),
+    ...filesIn("pids", [`${MOUNT_POINT}/pids`]),
+  ];
 }
 
 function openFirst(files: string[]): number | undefined {

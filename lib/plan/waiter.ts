@@ -59,9 +59,10 @@ export function waiterArguments(input: WaiterInput): string[] {
     consoleFd,
     dnsFd,
     terminal,
+    vsock,
+    handingFd,
+    serverGoFd,
   } = input;
-  const { vsock, handingFd } = input;
-  const { serverGoFd } = input;
   return [
     WAITER,
     `go=${goFd}`,

@@ -3,6 +3,7 @@
  * nothing of guests, beside one with a kernel and the same programs in an initial RAM disk, both under
  * emulation; and the memory of all processes of many such guests.
  */
+import { readName } from "../../lib/os/process.ts";
 import { startContainerd } from "../support/containerd.ts";
 import { busyboxFiles, startDocker } from "../support/docker.ts";
 import { linuxImage } from "../support/guest_images.ts";
@@ -84,7 +85,7 @@ export async function benchFilesMemory(scope: Scope, wanted: number): Promise<Ro
     await it.ctr(exec, { check: true, timeoutSeconds: 120 });
   }
   const pids = await processesOf(it.namespace);
-  const of = (name: string) => pids.filter((pid) => nameOf(pid).startsWith(name));
+  const of = (name: string) => pids.filter((pid) => readName(pid)?.startsWith(name));
   const parts = {
     monitor: of("qemu-system"),
     "file server": of("virtiofsd"),
@@ -105,8 +106,4 @@ async function processesOf(namespace: string): Promise<number[]> {
     ...listPids().map((pid) => `/proc/${pid}/cgroup`),
   ]);
   return stdout.split("\n").filter(Boolean).map((path) => Number(path.split("/")[2]));
-}
-
-function nameOf(pid: number): string {
-  return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
 }

@@ -74,7 +74,7 @@ class Guest {
       open(`${directory}/stdin`, O_RDONLY),
       ...["stdout", "stderr"].map((name) => open(`${directory}/${name}`, flags, 0o600)),
     ];
-    const pairs = ["start", "events", ...PORTS].map(() => socketpair(SOCK_STREAM));
+    const pairs = ["events", ...PORTS].map(() => socketpair(SOCK_STREAM));
     await Deno.writeFile(`${directory}/console`, new Uint8Array(CONSOLE_BYTES));
     const kept = open(`${directory}/console`, O_RDWR);
     const names = socketpair(SOCK_STREAM);
@@ -84,7 +84,7 @@ class Guest {
       path: words[0]!,
       argv: [
         ...words,
-        ...["events=4", "ports=5", "console=9", `dns=${DNS_FD}`],
+        ...["events=3", "ports=4", "console=8", `dns=${DNS_FD}`],
         ...["input", "debug-exit", "--"],
         ...["/bin/sh", "-c", script],
       ],
@@ -95,7 +95,7 @@ class Guest {
     const ours = [...pairs.map(([it]) => it), names[0]];
     scope.defer("close the waiter's sockets", () => ours.forEach(close));
     const ports = Object.fromEntries(
-      [...PORTS, "dns" as const].map((name, index) => [name, ours[index + 2]!]),
+      [...PORTS, "dns" as const].map((name, index) => [name, ours[index + 1]!]),
     );
     return new Guest(directory, { pid, ports: ports as Guest["ports"] });
   }
@@ -307,7 +307,7 @@ test("a console that never ends costs nobody else", async (waiter, scope, kind) 
   assert.equal(await guest.code(), 0);
 });
 
-const DNS_FD = 10;
+const DNS_FD = 9;
 
 function hasDescriptor(pid: number, fd: number): boolean {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) => name === `${fd}`);

@@ -4,7 +4,7 @@ import { SIGKILL, SIGTERM, spawn, waitpidAsync } from "../../ffi/linux.ts";
 import { defaultConfiguration } from "../../lib/config/parse.ts";
 import type { ContainerState } from "../../lib/container/state.ts";
 import { EXEC_DIRECTORY, Store } from "../../lib/container/store.ts";
-import { readOwnProcess, readProcessStat } from "../../lib/os/process.ts";
+import { readName, readOwnProcess, readProcessStat } from "../../lib/os/process.ts";
 import { EXEC_PORTS, execSocket } from "../../lib/plan/agent.ts";
 import { Reactor } from "../../lib/shim/daemon/reactor.ts";
 import { Reaper } from "../../lib/shim/daemon/reaper.ts";
@@ -31,11 +31,7 @@ const services = { reactor, reaper: new Reaper(reactor), log } as unknown as Shi
 function relays(): number[] {
   return [...Deno.readDirSync("/proc/self/task")].flatMap(({ name }) =>
     Deno.readTextFileSync(`/proc/self/task/${name}/children`).split(" ").filter(Boolean).map(Number)
-  ).filter((pid) => readProcessStat(pid)?.state !== undefined && commandOf(pid) === "urunc-relay");
-}
-
-function commandOf(pid: number): string {
-  return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
+  ).filter((pid) => readProcessStat(pid)?.state !== undefined && readName(pid) === "urunc-relay");
 }
 
 /** A container whose monitor and waiter are this process. */

@@ -20,7 +20,6 @@ import {
   SOCK_NONBLOCK,
   SOCK_STREAM,
   socket,
-  socketpair,
   spawn,
   waitpidAsync,
   writeAll,
@@ -37,7 +36,7 @@ const [HELLO, SIZE, DRAINED, READY, EXITED] = [1, 4, 5, 65, 66];
 /** In the order of their descriptors. */
 const SOCKETS = ["stdin", "stdout", "stderr", "control", "dns", "guests", "callers"] as const;
 type Socket = typeof SOCKETS[number];
-const FIRST_FD = 5;
+const FIRST_FD = 4;
 const BACKLOG = 16;
 /** signal(7) */
 const SIGSTOP = 19;
@@ -88,11 +87,9 @@ class Guest {
     const directory = await scope.temporaryDirectory("guest");
     await Deno.writeFile(`${directory}/console`, new Uint8Array(CONSOLE_BYTES));
     const flags = O_WRONLY | O_CREAT;
-    const [start, theirStart] = socketpair(SOCK_STREAM);
     const theirs = [
       open("/dev/null", O_RDONLY),
       ...["stdout", "stderr"].map((name) => open(`${directory}/${name}`, flags, 0o600)),
-      theirStart,
       open(`${directory}/console`, O_RDWR),
       ...SOCKETS.map((name) => listenAt(`${directory}/${name}.sock`, BACKLOG, SOCK_NONBLOCK)),
     ];
@@ -104,7 +101,7 @@ class Guest {
         ...[
           ...become,
           waiter,
-          "console=4",
+          "console=3",
           `ports=${FIRST_FD}`,
           `dns=${fd("dns")}`,
           "vsock",
@@ -115,7 +112,6 @@ class Guest {
       fds: theirs.map((from, to) => ({ from, to })),
     });
     theirs.forEach(close);
-    scope.defer("close the connection of start", () => close(start));
     return new Guest(scope, directory, pid);
   }
 

@@ -21,6 +21,7 @@ import {
 import { runMain } from "../../lib/entry.ts";
 import { forkInit } from "../../lib/launch/fork.ts";
 import { SILENT_OBSERVER } from "../../lib/launch/observer.ts";
+import { delay } from "../../lib/os/timer.ts";
 
 /** How many calls wait in threads of Deno's. */
 const THREADS = 3;
@@ -53,7 +54,7 @@ async function forkOften(count: number): Promise<number> {
     const how = exitCode === undefined ? `signal ${signal}` : `exit ${exitCode}`;
     ends[how] = (ends[how] ?? 0) + 1;
     // V8 frees what is outside of its heap in tasks of the event loop.
-    if (round % ROUNDS_OF_TASK === 0) await new Promise((resolve) => setTimeout(resolve));
+    if (round % ROUNDS_OF_TASK === 0) await delay(0);
   }
   close(begin);
   await Promise.all(waits);
