@@ -392,12 +392,16 @@ ${ends[options.finally ?? "sleep"]}
 `;
 }
 
-/** Waits for one event (24 bytes, input(7)) of the button's device. */
+/**
+ * Waits for one event (24 bytes, input(7)) of the button's device. That is open before the guest says that it is
+ * up: nobody is told of what was pressed before.
+ */
 function buttonListener(commands: string): string {
   return `
 for input in /sys/class/input/event*; do
   grep -q "Power Button" $input/device/name || continue
-  { dd if=/dev/input/\${input##*/} of=/dev/null bs=24 count=1 2>/dev/null; ${commands}; } &
+  exec 3</dev/input/\${input##*/}
+  { dd of=/dev/null bs=24 count=1 <&3 2>/dev/null; ${commands}; } &
 done`;
 }
 
