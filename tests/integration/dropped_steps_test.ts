@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { DoubleReport } from "../support/double.ts";
+import { signalChild, waitFor } from "../support/process.ts";
 import { type CreateCall, doubleContainer, inKeyring } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -17,7 +18,7 @@ interface Case {
   /** Of the configuration's table of the monitor. */
   monitor?: string;
   /** Put before the command. */
-  wrapper?: string[];
+  wrapper?: string[] | ((scope: Scope) => Promise<string[]>);
   /** What create fails with: all of it. */
   fails?: RegExp | RegExp[];
   /** True when a report, or the waiter's mountinfo, shows that the step was done. */
@@ -154,10 +155,7 @@ const CASES: Case[] = [
   {
     step: "privateMounts",
     // As on a machine with systemd; and the caller's namespace, which mounts come from, stays.
-    wrapper: [
-      ...["unshare", "--mount", "--propagation", "shared"],
-      ...["sh", "-c", 'sleep 20 & exec "$@"', "sh"],
-    ],
+    wrapper: inSharedMounts,
     done: (_report, mounts) => !/ (master|shared):/.test(mounts),
   },
   { step: "pivotRoot", done: (report) => !report.root.some(({ name }) => name === "etc") },
@@ -202,7 +200,8 @@ async function create(
     configuration,
     monitor,
   });
-  const { code, stderr } = await container.create({ wrapper, env });
+  const words = typeof wrapper === "function" ? await wrapper(scope) : wrapper;
+  const { code, stderr } = await container.create({ wrapper: words, env });
   if (code !== 0) return { error: stderr };
   const started = await container.start();
   if (started.code !== 0) return { error: started.stderr };
@@ -210,4 +209,22 @@ async function create(
   const { pid } = await container.state();
   const mounts = Deno.readTextFileSync(`/proc/${pid}/mountinfo`);
   return { report: { ...report, waiter: waiterOf(pid!) }, mounts };
+}
+
+/** What enters a mount namespace whose mounts are shared, and which lasts as long as the scope. */
+async function inSharedMounts(scope: Scope): Promise<string[]> {
+  const child = new Deno.Command("unshare", {
+    args: ["--mount", "--propagation", "shared", "sleep", "infinity"],
+  }).spawn();
+  scope.defer("end the mount namespace", async () => {
+    signalChild(child, "SIGKILL");
+    await child.status;
+  });
+  const namespace = `/proc/${child.pid}/ns/mnt`;
+  const own = Deno.readLinkSync("/proc/self/ns/mnt");
+  await waitFor(() => Deno.readLinkSync(namespace) !== own, {
+    timeoutSeconds: 10,
+    what: "the mount namespace",
+  });
+  return ["nsenter", `--mount=${namespace}`];
 }
