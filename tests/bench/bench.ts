@@ -1,7 +1,8 @@
 /**
- * `deno task bench [ROUNDS [command|containerd|agent|files]] [--guests[=COUNT]] [--json FILE]`: what a caller waits for, ours and others',
- * as ratios of one run; the callers of the command line, of containerd, of a Linux guest with an agent, and of one with the
- * host's files; or one of them. `--guests` measures what many containers take instead.
+ * `deno task bench [ROUNDS [command|containerd|pods|agent|files]] [--guests[=COUNT]] [--json FILE]`: what a caller waits
+ * for, ours and others', as ratios of one run; the callers of the command line, of containerd, of its CRI plugin, of a Linux
+ * guest with an agent, and of one with the host's files; or one of them. `--guests` measures what many containers take
+ * instead.
  */
 import { installPackages, type PackageWish, TEST_PACKAGES } from "../support/packages.ts";
 import { run } from "../support/process.ts";
@@ -13,6 +14,7 @@ import { benchContainerd } from "./containerd.ts";
 import { benchFiles } from "./files.ts";
 import { benchGuests } from "./guests.ts";
 import { type Options, parseOptions, type PartName } from "./options.ts";
+import { benchPods } from "./pods.ts";
 import { machineFacts, type MissingRow, printTable, type Table, writeJson } from "./table.ts";
 
 const PACKAGES: PackageWish[] = [
@@ -27,14 +29,13 @@ const UNAVAILABLE: MissingRow[] = [
     reason: "neither solo5-hvt nor the Go urunc has a package in Debian",
   },
   {
-    name: "40 replicas' pods Ready / runc",
-    reason: "the kubelet has no package in Debian",
-  },
-  {
     name: "guest network with vhost-net / without",
     reason: "by an emulated processor it says little; this machine may have no /dev/vhost-net",
   },
 ];
+
+/** Of one deployment. */
+const REPLICAS = 40;
 
 const MEASURES: Record<PartName, (scope: Scope, options: Options) => Promise<Table>> = {
   command: (scope, { rounds }) => benchCommands(scope, rounds),
@@ -42,6 +43,7 @@ const MEASURES: Record<PartName, (scope: Scope, options: Options) => Promise<Tab
     rows: [await benchContainerd(scope, rounds)],
     missing: [],
   }),
+  pods: (scope) => benchPods(scope, REPLICAS),
   agent: (scope, { rounds }) => benchAgent(scope, rounds),
   files: (scope, { rounds }) => benchFiles(scope, rounds),
 };

@@ -1,7 +1,7 @@
 /** Arguments of `deno task bench`. */
 
 /** The parts of the table, in the order in which they are measured. */
-export const PARTS = ["command", "containerd", "agent", "files"] as const;
+export const PARTS = ["command", "containerd", "pods", "agent", "files"] as const;
 export type PartName = typeof PARTS[number];
 
 /** What is to be measured. */

@@ -1,4 +1,4 @@
-/** A pod of the runtime class `urunc`, as the kubelet makes one through containerd's CRI plugin. */
+/** A pod of the runtime class `urunc`, or of another, as the kubelet makes one through containerd's CRI plugin. */
 import type { Input } from "../../lib/protocol/protobuf/types.ts";
 import type { Containerd } from "./containerd.ts";
 import { type ContainerConfig, Cri, entries, type SecurityContext } from "./cri.ts";
@@ -16,6 +16,8 @@ export interface PodOptions {
   sysctls?: Record<string, string>;
   /** The first uid and gid of the host that the pod has, for `hostUsers: false`. */
   firstUser?: number;
+  /** What a RuntimeClass names; `urunc` by default. */
+  handler?: string;
 }
 
 /** How many ids such a pod has, as the kubelet gives them. */
@@ -64,7 +66,7 @@ export class Pod {
     options: PodOptions = {},
   ): Promise<Pod> {
     const { name = "pod", cgroupParent = `/${it.namespace}` } = options;
-    const { annotations = {}, sysctls = {}, firstUser } = options;
+    const { annotations = {}, sysctls = {}, firstUser, handler = "urunc" } = options;
     const logs = await scope.temporaryDirectory("logs");
     const cri = new Cri(`${it.directory}/containerd.sock`);
     scope.defer("end the connection to containerd", () => cri[Symbol.dispose]());
@@ -81,7 +83,7 @@ export class Pod {
     };
     const id = await waitFor(
       () =>
-        cri.runPod(config, "urunc").catch((error) => {
+        cri.runPod(config, handler).catch((error) => {
           // The plugin hears of imported images and of its network a little later.
           if (/pause|network/.test(error.message)) return undefined;
           throw error;
