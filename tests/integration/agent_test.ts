@@ -303,6 +303,7 @@ testIf(
     await master.waitForText("44 111\r\n");
     await master.type("\x03");
     assert.equal((await ended).exitCode, 5);
-    assert.match(master.text(), /^(33 99\r\n)+(44 111\r\n)+\^C$/);
+    // The kernel signals first and echoes then (n_tty_receive_signal_char()): the program may have ended before.
+    assert.match(master.text(), /^(33 99\r\n)+(44 111\r\n)+(\^C)?$/);
   },
 );

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { DoubleReport } from "../support/double.ts";
+import { FIRST_ID } from "../support/host_ids.ts";
 import { signalChild, waitFor } from "../support/process.ts";
 import { type CreateCall, doubleContainer, inKeyring } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
@@ -53,8 +54,8 @@ const ST_RDONLY = 1n;
 
 const flags = (text: string | undefined) => BigInt(`0x${text}`);
 
-const IN_USER_NAMESPACE =
-  'accelerator = "tcg"\n[ids]\nmode = "userns"\nrange = "1900000200-1900000209"';
+const RANGE = `${FIRST_ID}-${FIRST_ID + 9}`;
+const IN_USER_NAMESPACE = `accelerator = "tcg"\n[ids]\nmode = "userns"\nrange = "${RANGE}"`;
 
 const CASES: Case[] = [
   {

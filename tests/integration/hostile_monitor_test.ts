@@ -17,6 +17,7 @@ import {
   SIGSYS,
 } from "../support/attempts.ts";
 import { doubleBinary } from "../support/double.ts";
+import { FIRST_ID } from "../support/host_ids.ts";
 import { readStatus, run } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -112,7 +113,7 @@ testIf("hostile monitor: without a child to try in, it is refused everything, to
   assert.deepEqual(namesOf(attempts, (it) => !isRefused(it)), OF_TRANSLATORS);
 });
 
-const IN_USER_NAMESPACE = '\n[ids]\nmode = "userns"\nrange = "1900000300-1900000399"';
+const IN_USER_NAMESPACE = `\n[ids]\nmode = "userns"\nrange = "${FIRST_ID}-${FIRST_ID + 99}"`;
 
 for (const [user, ids] of [[NOBODY, ""], [ROOT, ""], [ROOT, IN_USER_NAMESPACE]] as const) {
   const who = `uid ${user.uid}${ids === "" ? "" : ", in a user namespace,"}`;

@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { doubleConfiguration } from "../support/double.ts";
 import { FAULT_MARK, faultBinary } from "../support/fault.ts";
 import { type BundleOptions, makeBundle } from "../support/fixtures.ts";
+import { FIRST_ID } from "../support/host_ids.ts";
 import { assertNoLeaks, takeSnapshot } from "../support/leaks.ts";
 import { childrenOf, isAlive, readCommandLine, run, waitFor } from "../support/process.ts";
 import {
@@ -27,9 +28,6 @@ const LEAST_STEPS = { command: 8, namespaces: 3, launch: 30 };
 
 /** As its process calls itself until it executes it: lib/plan/file_server.ts. */
 const FILE_SERVER = "urunc-files";
-
-/** Of the range in which each container's monitor, and its file server, have theirs. */
-const FIRST_ID = 1_900_000_100;
 
 interface Bench {
   fault: string;
