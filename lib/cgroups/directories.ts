@@ -154,8 +154,9 @@ function make(hierarchy: HierarchyPlan, afterEach: (path: string) => void): void
       }
       return;
     } catch (error) {
-      // Another container's end removed the parent they shared, just before we were in it.
-      if (error instanceof Deno.errors.NotFound && attempt < MAKE_ATTEMPTS) continue;
+      // Another container's end removed the parent they shared, just before we were in it: ENODEV from what is
+      // open in it, or is just being made there (kernfs_fop_read_iter(), cgroup_mkdir()).
+      if (isCode(error, "ENOENT", "ENODEV") && attempt < MAKE_ATTEMPTS) continue;
       throw failure("make cgroup", hierarchy.directory, error);
     }
   }

@@ -313,6 +313,28 @@ testIf("containers that come and go under one parent at the same time do not mee
   for (const parent of left()) Deno.removeSync(parent);
 });
 
+testIf("a parent that others remove whenever it is empty is made again", {
+  needs: ["root", "perl"],
+  skip: LAYOUT.v1.cpuset === undefined ? "needs the v1 cpuset controller" : undefined,
+  timeoutSeconds: 60,
+}, async () => {
+  await using scope = new Scope();
+  // In its files, too, which a container reads and writes there, it is gone between open and read.
+  const layout = { ...LAYOUT, v1: { cpuset: LAYOUT.v1.cpuset! }, v2: undefined };
+  const script = `rmdir "${layout.v1.cpuset}${PARENT}" while 1`;
+  const child = new Deno.Command("perl", { args: ["-e", script] }).spawn();
+  scope.defer("end who removes it", async () => {
+    child.kill("SIGKILL");
+    await child.status;
+    for (const parent of left()) Deno.removeSync(parent);
+  });
+  for (let round = 0; round < 1000; round++) {
+    const cgroup = planCgroup(layout, `${PARENT}/one`, "one", limits());
+    makeCgroup(cgroup);
+    Deno.removeSync(cgroup.plan.v1[0]!.directory);
+  }
+});
+
 const UNIFIED = LAYOUT.v2;
 
 testIf("cgroup v2: controllers are delegated and limit", {
