@@ -175,8 +175,11 @@ async function killAfter(
   }
   const networkBefore = await describeNetwork(bench.netns);
 
-  const creator = new Deno.Command(bench.fault, {
-    args: ["--root", bench.root, "--config", bench.config, "create", "-b", bench.bundle, id],
+  // Not a pipe: the container would keep it open.
+  const errors = `${bench.root}.errors`;
+  const words = ["--root", bench.root, "--config", bench.config, "create", "-b", bench.bundle, id];
+  const creator = new Deno.Command("sh", {
+    args: ["-c", 'exec "$@" 2>"$0"', errors, bench.fault, ...words],
     env: { URUNC_FAULT: `${phase}:${index}` },
     stdin: "null",
     stdout: "piped",
@@ -187,7 +190,7 @@ async function killAfter(
   const pid = reached ? processOf(victim, family) : undefined;
   if (pid !== undefined) Deno.kill(pid, "SIGKILL");
   const { success } = await creator.status;
-  if (!reached) assert.ok(success, `${id}: create without a fault`);
+  if (!reached) assert.ok(success, `${id}: create: ${Deno.readTextFileSync(errors)}`);
   // An init that dies when its container is complete is a container that has stopped.
   else if (success && pid !== undefined) await assertStopped(id, bench, victim);
 

@@ -143,7 +143,7 @@ testIf("a hostile monitor reaches its own snapshot only; nothing on the host cha
 
 /** More than a second each; what says nothing for long is taken for a node that stands still. */
 const ROUNDS = 100;
-const ROUNDS_A_LINE = 25;
+const ROUNDS_A_LINE = 10;
 
 testIf(
   `${ROUNDS} rounds leave owners, modes, access lists and device mapper's tables unchanged`,
