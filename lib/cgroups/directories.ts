@@ -154,8 +154,8 @@ function make(hierarchy: HierarchyPlan, afterEach: (path: string) => void): void
       }
       return;
     } catch (error) {
-      // Another container's end removed the parent they shared, just before we were in it: ENODEV from what is
-      // open in it, or is just being made there (kernfs_fop_read_iter(), cgroup_mkdir()).
+      // Another container's end removed the parent they shared, just before we were in it. ENODEV: a file of it
+      // was open already, or a directory being made in it (kernfs_fop_read_iter(), cgroup_mkdir()).
       if (isCode(error, "ENOENT", "ENODEV") && attempt < MAKE_ATTEMPTS) continue;
       throw failure("make cgroup", hierarchy.directory, error);
     }

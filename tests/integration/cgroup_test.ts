@@ -319,11 +319,13 @@ testIf("a parent that others remove whenever it is empty is made again", {
   timeoutSeconds: 60,
 }, async () => {
   await using scope = new Scope();
-  // In its files, too, which a container reads and writes there, it is gone between open and read.
+  // A cpuset's files are read and written on the way: the parent may be removed between open and read.
   const layout = { ...LAYOUT, v1: { cpuset: LAYOUT.v1.cpuset! }, v2: undefined };
-  const script = `rmdir "${layout.v1.cpuset}${PARENT}" while 1`;
+  // With pauses: who removes it without any leaves nobody the time for all that there is to do in it.
+  const script =
+    `alarm 120; while (1) { rmdir "${layout.v1.cpuset}${PARENT}"; select undef, undef, undef, rand(1e-3) }`;
   const child = new Deno.Command("perl", { args: ["-e", script] }).spawn();
-  scope.defer("end who removes it", async () => {
+  scope.defer("end the other process", async () => {
     child.kill("SIGKILL");
     await child.status;
     for (const parent of left()) Deno.removeSync(parent);
