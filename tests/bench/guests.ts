@@ -7,7 +7,7 @@ import { idleShims, type ShimKind } from "../soak/shim.ts";
 import { benchFilesMemory } from "./files.ts";
 import { measure, type Measurement } from "./measure.ts";
 import { crunWrapper, type Runtime, runtimes } from "./runtimes.ts";
-import { type Row, summarize, type Summary, type Table } from "./table.ts";
+import { type Row, summarize, type Summary, type Table, wantedOf } from "./table.ts";
 
 /** So many idle guests have shims where so many containers are created. */
 const IDLE_SHARE = 1 / 4;
@@ -60,11 +60,7 @@ async function benchLives(scope: Scope, count: number): Promise<Row> {
     await run(command("warm"), { check: true });
     values.push({ subject, ...summarize([await timeLives(count, command)]) });
   }
-  const wanted = ["a shim per container", "one for all"].map((subject) => ({
-    subject,
-    base: "runc",
-    atMost: 0.9,
-  }));
+  const wanted = wantedOf(["a shim per container", "one for all"], "runc", 0.9);
   const name = `${count} by ctr run, ${LANES} at a time`;
   return { name, unit: "s", values, bases: ["runc"], wanted };
 }

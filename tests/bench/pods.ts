@@ -5,7 +5,7 @@ import type { Containerd } from "../support/containerd.ts";
 import { doubleTable } from "../support/double.ts";
 import { Pod, type PodContainer } from "../support/pod.ts";
 import { Scope } from "../support/scope.ts";
-import { type Row, summarize, type Table } from "./table.ts";
+import { type Row, summarize, type Table, wantedOf } from "./table.ts";
 
 const ROUNDS = 3;
 
@@ -45,11 +45,7 @@ export async function benchPods(scope: Scope, count: number): Promise<Table> {
     unit: "s",
     values: kinds.map(({ subject }, index) => ({ subject, ...summarize(seconds[index]!) })),
     bases: ["runc"],
-    wanted: ["a shim per pod", "one for all"].map((subject) => ({
-      subject,
-      base: "runc",
-      atMost: 0.9,
-    })),
+    wanted: wantedOf(["a shim per pod", "one for all"], "runc", 0.9),
   };
   return { rows: [row], missing: [] };
 }
@@ -59,16 +55,18 @@ async function timeReplicas(
   round: string,
   count: number,
 ): Promise<number> {
+  await using connections = new Scope();
   await using scope = new Scope();
+  const pods: Pod[] = [];
+  scope.defer("remove the pods", async () => {
+    await Promise.all(pods.map((it) => it.remove()));
+  });
   const began = performance.now();
-  const pods = await Promise.all(Array.from({ length: count }, async (_, index) => {
+  await Promise.all(Array.from({ length: count }, async (_, index) => {
     const name = `${subject.replaceAll(" ", "-")}-${round}-${index}`;
-    const pod = await Pod.run(scope, containerd, { name, handler });
-    scope.defer("remove the pod", () => pod.remove());
+    const pod = await Pod.run(connections, containerd, { name, handler });
+    pods.push(pod);
     await pod.start("replica", container);
-    return pod;
   }));
-  const seconds = (performance.now() - began) / 1000;
-  await Promise.all(pods.map((it) => it.remove()));
-  return seconds;
+  return (performance.now() - began) / 1000;
 }

@@ -52,6 +52,11 @@ export function summarize(values: readonly number[]): Summary {
   };
 }
 
+/** What a row wants when the same is wanted of several subjects. */
+export function wantedOf(subjects: string[], base: string, atMost: number): Row["wanted"] {
+  return subjects.map((subject) => ({ subject, base, atMost }));
+}
+
 /** The medians of a row that are compared, divided. */
 export function ratiosOf(
   { values, bases = [], wanted = [] }: Row,

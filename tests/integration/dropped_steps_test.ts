@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { DoubleReport } from "../support/double.ts";
 import { FIRST_ID } from "../support/host_ids.ts";
-import { signalChild, waitFor } from "../support/process.ts";
+import { heldMountNamespace } from "../support/mount_namespace.ts";
 import { type CreateCall, doubleContainer, inKeyring } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -214,18 +214,5 @@ async function create(
 
 /** What enters a mount namespace whose mounts are shared, and which lasts as long as the scope. */
 async function inSharedMounts(scope: Scope): Promise<string[]> {
-  const child = new Deno.Command("unshare", {
-    args: ["--mount", "--propagation", "shared", "sleep", "infinity"],
-  }).spawn();
-  scope.defer("end the mount namespace", async () => {
-    signalChild(child, "SIGKILL");
-    await child.status;
-  });
-  const namespace = `/proc/${child.pid}/ns/mnt`;
-  const own = Deno.readLinkSync("/proc/self/ns/mnt");
-  await waitFor(() => Deno.readLinkSync(namespace) !== own, {
-    timeoutSeconds: 10,
-    what: "the mount namespace",
-  });
-  return ["nsenter", `--mount=${namespace}`];
+  return ["nsenter", `--mount=/proc/${await heldMountNamespace(scope, "shared")}/ns/mnt`];
 }

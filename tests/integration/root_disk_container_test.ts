@@ -1,6 +1,6 @@
 /** The container's root as the guest's disk: the hand-over, and what a hostile monitor can do. */
 import assert from "node:assert/strict";
-import { daemon } from "../support/daemon.ts";
+import { heldMountNamespace } from "../support/mount_namespace.ts";
 import { run, waitFor } from "../support/process.ts";
 import {
   assertReleased,
@@ -162,7 +162,7 @@ testIf("a root that another process has mounted too is not handed over, and the 
 }, async () => {
   await using scope = new Scope();
   const { container } = await diskContainer(scope, "print written; idle");
-  const { directory, pid } = await holder(scope);
+  const pid = await heldMountNamespace(scope, "private");
   const result = await container.create();
   assertFailed(result, [
     "hand over the root disk",
@@ -172,7 +172,7 @@ testIf("a root that another process has mounted too is not handed over, and the 
   assert.ok(!container.exists());
   // A caller that cleans up finds its mount gone, which umount says and callers ignore.
   Deno.kill(pid, "SIGTERM");
-  await waitFor(() => !processExists(pid), { timeoutSeconds: 10, what: `${directory} to end` });
+  await waitFor(() => !processExists(pid), { timeoutSeconds: 10, what: `process ${pid} to end` });
 });
 
 testIf("without its steps the hand-over is refused: each is needed", {
@@ -246,18 +246,6 @@ async function deviceFacts(): Promise<Map<string, string>> {
   );
   const tables = await run(["sh", "-c", "dmsetup table 2>/dev/null; true"]);
   return facts.set("device mapper", tables.stdout);
-}
-
-/** A process in a mount namespace of its own, which has copies of all mounts. */
-async function holder(scope: Scope) {
-  const directory = await scope.temporaryDirectory("holder");
-  const command = ["unshare", "--mount", "--propagation=private", "sleep", "600"];
-  const { pid } = await daemon(scope, `${directory}/log`, command);
-  await waitFor(() => Deno.readTextFileSync(`/proc/${pid}/comm`) === "sleep\n", {
-    timeoutSeconds: 10,
-    what: "the namespace",
-  });
-  return { directory, pid };
 }
 
 function processExists(pid: number): boolean {

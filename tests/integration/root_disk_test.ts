@@ -4,6 +4,7 @@ import { findHolders } from "../../lib/block/holders.ts";
 import { releaseRootDisk } from "../../lib/block/release.ts";
 import { findRootDisk } from "../../lib/block/root_disk.ts";
 import { daemon } from "../support/daemon.ts";
+import { heldMountNamespace } from "../support/mount_namespace.ts";
 import { run, waitFor } from "../support/process.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -95,7 +96,7 @@ testIf("a root that is in use for a moment is waited for; for longer, its user i
 
 testIf("a mount in another namespace, or below, is named", { needs: NEEDS }, async () => {
   await using scope = new Scope();
-  const { directory, rootfs, disk } = await mountedDisk(scope);
+  const { rootfs, disk } = await mountedDisk(scope);
   await Deno.mkdir(`${rootfs}/below`);
   await run(["mount", "-t", "tmpfs", "tmpfs", `${rootfs}/below`], { check: true });
   await assert.rejects(
@@ -103,17 +104,12 @@ testIf("a mount in another namespace, or below, is named", { needs: NEEDS }, asy
     new RegExp(`tmpfs is mounted in it at ${rootfs}/below`),
   );
   await run(["umount", `${rootfs}/below`], { check: true });
-  const command = ["unshare", "--mount", "--propagation=private", "sleep", "60"];
-  const other = await daemon(scope, `${directory}/log`, command);
-  await waitFor(() => Deno.readTextFileSync(`/proc/${other.pid}/comm`) === "sleep\n", {
-    timeoutSeconds: 10,
-    what: "the namespace",
-  });
+  const other = await heldMountNamespace(scope, "private");
   await releaseRootDisk(disk);
   assert.ok(!isMounted(rootfs));
   // The other namespace's own copy is left: only an exclusive open tells. Others may have made theirs meanwhile.
   const holders = findHolders(disk);
-  const own = `pid ${other.pid} (sleep) has it mounted at ${rootfs}`;
+  const own = `pid ${other} (sleep) has it mounted at ${rootfs}`;
   assert.ok(holders.includes(own), holders.join("\n"));
 });
 

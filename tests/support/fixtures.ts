@@ -393,8 +393,8 @@ ${ends[options.finally ?? "sleep"]}
 }
 
 /**
- * Waits for one event (24 bytes, input(7)) of the button's device. That is open before the guest says that it is
- * up: nobody is told of what was pressed before.
+ * Waits for one event (24 bytes, input(7)) of the button's device, which is opened before the guest says that
+ * it is up: earlier events are lost.
  */
 function buttonListener(commands: string): string {
   return `
