@@ -228,11 +228,15 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/plan/file_size.ts": "fileSizeLimit",
   "lib/plan/guest_mounts.ts":
     "flagOf flagsOf guestMount guestMounts isKernels isRecursive withOption",
+  "lib/plan/guest_size.ts": "memoryInput monitorDefaults vcpusOf",
   "lib/plan/host_ids.ts": "planIds",
   "lib/plan/kernel.ts": "bootMemoryBytes requireBootFiles requireKernel",
   "lib/plan/launch.ts":
-    "acceleratorOf agentOf agentWarnings connectAgent connected deviceRuleSteps guestInput hookSteps inputWithoutAgent memoryFile memoryInput monitorDefaults monitorInputOf monitorNetworks mountPointSteps networkOf numbered otherInterfaces planLaunch planStop relaysNames requireAbilities requireFiles sharedBy vcpusOf withoutDevices",
+    "agentWarnings connectAgent deviceRuleSteps hookSteps mountPointSteps networkOf numbered otherInterfaces planLaunch planStop requireAbilities requireFiles sharedBy withoutDevices",
+  "lib/plan/launch_input.ts":
+    "acceleratorOf agentOf connected guestInput inputWithoutAgent relaysNames",
   "lib/plan/memory.ts": "bootMiB guestMemoryMiB neededMemoryBytes overheadBytes usableMiB",
+  "lib/plan/monitor_input.ts": "memoryFile monitorInputOf monitorNetworks",
   "lib/plan/namespaces.ts":
     "hasOwnNetwork isNew monitorNamespaces namespaceOf newNamespaces planNamespaces planPidNamespace sharesNetwork sharesPids withJoinedHostname",
   "lib/plan/network.ts":

@@ -17,13 +17,8 @@ import type { NetworkFacts } from "../network/types.ts";
 import type { IdMaps, Spec } from "../oci/types.ts";
 import { validate } from "../oci/validate.ts";
 import { decisions } from "../plan/decisions.ts";
-import {
-  connected,
-  type Launch,
-  type LaunchInput,
-  NO_INTERFACE,
-  planLaunch,
-} from "../plan/launch.ts";
+import { type Launch, NO_INTERFACE, planLaunch } from "../plan/launch.ts";
+import { connected, type LaunchInput } from "../plan/launch_input.ts";
 import { planIds } from "../plan/host_ids.ts";
 import { planUsers } from "../plan/policy.ts";
 import { type ProcessesPlan, withStandardLimits } from "../plan/processes.ts";

@@ -27,7 +27,7 @@ import type { Mount, Spec } from "../oci/types.ts";
 import { requireNoAgent } from "../oci/validate.ts";
 import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
-import { acceleratorOf } from "../plan/launch.ts";
+import { acceleratorOf } from "../plan/launch_input.ts";
 import { serverGroups } from "../plan/file_server.ts";
 import {
   planUsers,

@@ -1,15 +1,9 @@
 import type { LogFields } from "../log.ts";
 import { lowestMemoryLimit } from "../oci/memory_limits.ts";
 import type { InterfaceAddress } from "../protocol/netlink/address.ts";
-import {
-  acceleratorOf,
-  agentOf,
-  connected,
-  guestMemoryOf,
-  type Launch,
-  type LaunchInput,
-  planLaunch,
-} from "./launch.ts";
+import { guestMemoryOf } from "./guest_size.ts";
+import { type Launch, planLaunch } from "./launch.ts";
+import { acceleratorOf, agentOf, connected, type LaunchInput } from "./launch_input.ts";
 import { hasOwnNetwork } from "./namespaces.ts";
 import { networkMode, takenInterfaces } from "./network.ts";
 

@@ -1,59 +1,32 @@
 import type { DeviceCgroup } from "../cgroups/plan.ts";
 import type { Configuration } from "../config/types.ts";
 import { UnsupportedError } from "../errors.ts";
-import type { HostFacts } from "../inspect/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
-import type { AgentPorts, Monitor, MonitorInput, MonitorNetwork } from "../monitor/types.ts";
 import type { NetworkFacts } from "../network/types.ts";
-import { guestArguments } from "../oci/init_program.ts";
 import { requireNoAgent } from "../oci/validate.ts";
 import { hasUserNamespace } from "../oci/id_mappings.ts";
-import { lowestMemoryLimit } from "../oci/memory_limits.ts";
-import type { IdMaps, Spec, User } from "../oci/types.ts";
-import { parseNameservers } from "../guest/families/nameservers.ts";
-import type { Guest } from "../guest/families/types.ts";
-import type { GuestProcess } from "../guest/initrd/segment.ts";
+import type { IdMaps, Spec } from "../oci/types.ts";
 import { keyPrefix } from "../guest/keys.ts";
-import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import {
   AGENT_PORTS,
-  agentBytes,
-  type AgentChoice,
   CONSOLE_BYTES,
   DNS_PORT,
   execPortCounts,
   HANDING,
-  hasOwnNameServer,
   monitorPorts,
-  planAgent,
   portEnds,
 } from "./agent.ts";
 import { planAppArmor } from "./apparmor.ts";
-import {
-  type CredentialsInput,
-  expectedIdentity,
-  openFilesLimit,
-  planCredentials,
-} from "./credentials.ts";
-import { planDevices, type PlannedDevices } from "./devices.ts";
-import { planDisks, type PlannedDisks } from "./disks.ts";
-import { bootMemoryBytes, requireBootFiles, requireKernel } from "./kernel.ts";
-import { checkSolo5CommandLine, manifestDevices, type ManifestInput } from "./solo5.ts";
-import { virtualProcessors } from "./processors.ts";
+import { type CredentialsInput, expectedIdentity, planCredentials } from "./credentials.ts";
+import { planDevices } from "./devices.ts";
+import { planDisks } from "./disks.ts";
+import { requireBootFiles, requireKernel } from "./kernel.ts";
+import { manifestDevices, type ManifestInput } from "./solo5.ts";
 import { fileSizeLimit } from "./file_size.ts";
-import { kernelParameters } from "./kernel_parameters.ts";
-import { guestMemoryMiB, type MemoryInput, neededMemoryBytes } from "./memory.ts";
-import {
-  agentNetworks,
-  furtherGuestBytes,
-  guestNetwork,
-  networkMode,
-  onlyFirst,
-  planNetwork,
-  takenInterfaces,
-} from "./network.ts";
+import { guestMemoryMiB, neededMemoryBytes } from "./memory.ts";
+import { networkMode, planNetwork, takenInterfaces } from "./network.ts";
 import { podWarnings } from "./pod.ts";
-import { copiedBytes, GUEST_INITRD, GUEST_KERNEL, hasInitrd, planRoot } from "./root.ts";
+import { planRoot } from "./root.ts";
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
 import { planRootDisk, ROOT_DISK_CLAIM } from "./root_disk.ts";
 import { FILE_SERVER_FILTER, MONITOR_FILTER, planFilters, WAITER_FILTER } from "./seccomp.ts";
@@ -63,18 +36,11 @@ import {
   planCopiedVolumes,
   planMountPoints,
   planSharedFiles,
-  SHARE_TAG,
   type SharedFiles,
   sharedFilesWarnings,
 } from "./shared_files.ts";
 import { planTerminal } from "./terminal.ts";
-import {
-  type InheritedFd,
-  type LaunchPlan,
-  PLAN_VERSION,
-  type Step,
-  type TerminalReceiver,
-} from "./types.ts";
+import { type InheritedFd, type LaunchPlan, PLAN_VERSION, type Step } from "./types.ts";
 import { monitorNamespaces } from "./namespaces.ts";
 import {
   entering,
@@ -89,51 +55,16 @@ import { monitorArguments, waiterArguments } from "./waiter.ts";
 import type { OwnNamespace } from "../host/namespaces.ts";
 import type { ExpectedIdentity } from "../host/identity.ts";
 import type { AllowedDevice } from "../cgroups/device_program.ts";
-
-/** Input for the second plan. */
-export interface LaunchInput {
-  /** Its user is who the monitor is. */
-  spec: Spec;
-  /** Of config.json: who the program is in a guest with an agent. */
-  guestUser: User;
-  /** Whose rights decide over the files of the host that config.json names. */
-  filesUser: User;
-  /** Whom files belong to that are shared with the guest, where these are not that user's. */
-  fileMaps?: IdMaps;
-  unikernel: UnikernelConfig;
-  guest: Guest;
-  monitor: Monitor;
-  configuration: Configuration;
-  facts: HostFacts;
-  /** Undefined: the container has no network. */
-  network?: NetworkFacts;
-  /** Hooks that have not run may attach a network. */
-  networkComesLater?: true;
-  paths: LaunchPaths;
-  /** For device rules; undefined when this host has no hierarchy for them. */
-  deviceCgroup?: DeviceCgroup;
-  /** The container's cgroup, below each mount point. */
-  cgroup?: string;
-  newKeyring: boolean;
-  /** Undefined: the monitor's standard files are the caller's. */
-  terminal?: TerminalReceiver;
-}
-
-/** Host paths that the plan refers to. */
-export interface LaunchPaths {
-  /** The image's root, absolute. */
-  rootfs: string;
-  /** Where the monitor's root is mounted, in the container's mount namespace only. */
-  mountPoint: string;
-  /** Socket on which the waiter waits for `start`. */
-  startSocket: string;
-  /** Socket for commands to the monitor, if it takes any. */
-  controlSocket: string;
-  /** Directory for the sockets of an agent's ports for further processes. */
-  execDirectory: string;
-  /** File that keeps the last of the console of a guest with an agent. */
-  console: string;
-}
+import {
+  acceleratorOf,
+  agentOf,
+  connected,
+  guestInput,
+  type LaunchInput,
+  relaysNames,
+} from "./launch_input.ts";
+import { memoryFile, monitorInputOf } from "./monitor_input.ts";
+import { memoryInput, vcpusOf } from "./guest_size.ts";
 
 /** The second plan, and its expected result. */
 export interface Launch {
@@ -460,24 +391,6 @@ function connectAgent(dns: boolean): Step {
 const UNUSED_NETWORK = "the guest's manifest declares no network device: it does without the " +
   "container's network";
 
-/** Where QEMU makes the file that is the guest's memory, in its root. */
-const MEMORY_DIRECTORY = "/memory";
-
-/** The file, and the directory that it is in. */
-const MEMORY_FILES = 2;
-
-/** A file system for it, the monitor's, with nothing to execute and no larger than the memory and the directory. */
-function memoryFile({ memoryMiB }: MonitorInput, { uid, gid }: User): Step[] {
-  const sizeBytes = (memoryMiB + 1) * 1024 * 1024;
-  return [
-    { step: "mkdir", path: MEMORY_DIRECTORY, mode: 0o755 },
-    {
-      ...{ step: "mountTmpfs", path: MEMORY_DIRECTORY, sizeBytes, mode: 0o700, devices: false },
-      ...{ uid, gid, files: MEMORY_FILES },
-    },
-  ];
-}
-
 /**
  * What a file server shares with the guest.
  *
@@ -515,17 +428,6 @@ function otherInterfaces(network: NetworkFacts | undefined): string[] {
   const others = network.others
     .map(({ name, reason }) => reason === undefined ? name : `${name} (${reason})`).join(", ");
   return [`the guest has ${own} and no other interface; not connected: ${others}`];
-}
-
-/**
- * With the interfaces that the guest takes over: all where an agent sets them up, else the first. In a
- * subnet that it has with its pod there is one.
- */
-export function connected(input: LaunchInput): LaunchInput {
-  const { network, spec } = input;
-  if (network === undefined) return input;
-  const takesAll = networkMode(spec) !== "static" && agentOf(input).agent !== undefined;
-  return takesAll ? input : { ...input, network: onlyFirst(network) };
 }
 
 function networkOf({ network, networkComesLater }: LaunchInput): ManifestInput["network"] {
@@ -581,14 +483,6 @@ function planStop(input: LaunchInput): Launch["stop"] {
   return { asking: "button" };
 }
 
-/** KVM, unless the image or the operator asked for emulation: never as a silent fallback. */
-export function acceleratorOf(
-  input: Pick<LaunchInput, "unikernel" | "configuration">,
-): "kvm" | "tcg" {
-  const tcg = input.unikernel.accelerator === "tcg" || input.configuration.accelerator === "tcg";
-  return tcg ? "tcg" : "kvm";
-}
-
 /**
  * By the specification `start` calls startContainer hooks, in the container's namespaces. By then this
  * container has neither a file system with them nor the privileges to run them, so they run here: in the
@@ -614,65 +508,6 @@ function deviceRuleSteps(cgroup: DeviceCgroup | undefined, allowed: AllowedDevic
   return [{ step: "deviceRule", file: `${directory}/devices.deny`, rule: "a" }, ...allow];
 }
 
-function memoryInput(
-  input: LaunchInput,
-  { accelerator, initrdProcess }: Pick<Decided, "accelerator" | "initrdProcess">,
-): MemoryInput {
-  const { spec, facts, network, monitor, guest } = input;
-  const hasAgent = agentOf(input).agent !== undefined;
-  const ports = hasAgent && monitor.agentChannel === "ports" ? agentBytes(relaysNames(input)) : 0;
-  const copied = planCopiedVolumes(input).reduce((sum, { bytes }) => sum + bytes, 0);
-  return {
-    monitor,
-    limit: lowestMemoryLimit(spec.linux.resources),
-    defaultMemoryMiB: monitorDefaults(input).default_memory_mib,
-    vcpus: vcpusOf(input),
-    networks: takenInterfaces(network).length,
-    disks: facts.disks?.length ?? 0,
-    sharesFiles: planSharedFiles(input) !== undefined,
-    accelerator,
-    openFiles: openFilesLimit(spec.process, hasAgent),
-    agent: hasAgent,
-    kernelBytes: facts.kernel.size,
-    bootBytes: bootMemoryBytes(
-      facts.kernelFormat,
-      facts.kernel.size,
-      (facts.initrd?.size ?? 0) + (facts.nodeKernel?.modules?.size ?? 0) +
-        (guest.runtimeBytes ?? 0) + furtherGuestBytes(network) + copied,
-    ) + ports,
-    agentBytes: ports,
-    copiedBytes: copiedBytes(facts, spec.process.user, initrdProcess),
-  };
-}
-
-/** The guest's memory, MiB. */
-export function guestMemoryOf(given: LaunchInput): number {
-  const input = connected(given);
-  const initrdProcess = input.guest.processInInitrd?.(guestInput(input));
-  return guestMemoryMiB(memoryInput(input, { accelerator: acceleratorOf(input), initrdProcess }));
-}
-
-function vcpusOf(input: LaunchInput): number {
-  const { default_vcpus } = monitorDefaults(input);
-  const { resources } = input.spec.linux;
-  return virtualProcessors({ ...input, resources, configuration: { default_vcpus } });
-}
-
-/** What the operator says of this monitor, over what holds for all. */
-function monitorDefaults({ configuration, monitor }: LaunchInput) {
-  const own = configuration.monitors[monitor.name];
-  return {
-    default_memory_mib: own?.default_memory_mib ?? configuration.default_memory_mib,
-    default_vcpus: own?.default_vcpus ?? configuration.default_vcpus,
-  };
-}
-
-/** Whether an agent asks the name server of the container's network namespace, by the container's process. */
-function relaysNames({ spec, network, facts }: LaunchInput): boolean {
-  return network !== undefined && networkMode(spec) !== "static" &&
-    hasOwnNameServer(facts.resolvConf);
-}
-
 /** Where the agent mounts what it mounts, as far as that is in what is shared with the guest. */
 function mountPointSteps(input: LaunchInput): Step[] {
   const { facts, spec, paths } = input;
@@ -689,137 +524,7 @@ function mountPointSteps(input: LaunchInput): Step[] {
   return planMountPoints({ shared, rootfs: paths.rootfs, mounts, files, cwd, owner });
 }
 
-/** Whether the guest has an agent, and why. */
-export function agentOf(input: LaunchInput): AgentChoice {
-  return planAgent({
-    ...input,
-    guestInput: inputWithoutAgent(input),
-    volumes: planSharedFiles(input)?.volumes ?? planCopiedVolumes(input),
-    podSysctls: input.facts.podSysctls,
-  });
-}
-
 function agentWarnings(input: LaunchInput): string[] {
   const { warning } = agentOf(input);
   return warning === undefined ? [] : [warning];
-}
-
-/** The container, as the guest's family sees it. */
-function guestInput(input: LaunchInput): GuestInput {
-  const { agent } = agentOf(input);
-  const { spec, network } = input;
-  if (agent === undefined || network === undefined) return { ...inputWithoutAgent(input), agent };
-  const [first, ...furtherNetworks] = agentNetworks(network, networkMode(spec));
-  return {
-    ...inputWithoutAgent(input),
-    agent,
-    network: first,
-    ...(furtherNetworks.length > 0 && { furtherNetworks }),
-  };
-}
-
-function inputWithoutAgent(input: LaunchInput): GuestInput {
-  const { spec, unikernel, guest, configuration, facts, network, monitor } = input;
-  return {
-    args: guestArguments(spec),
-    env: spec.process.env,
-    hostname: spec.hostname,
-    domainname: spec.domainname,
-    cmdline: unikernel.cmdline,
-    hasInitrd: hasInitrd(facts),
-    loadsDrivers: facts.nodeKernel !== undefined,
-    isInitramfs: facts.initrd === undefined
-      ? facts.nodeKernel !== undefined
-      : facts.initrd.isInitramfs,
-    environment: unikernel.environment,
-    kernelParameters: kernelParameters(unikernel, guest, configuration),
-    monitor,
-    version: unikernel.unikernelVersion,
-    nameservers: parseNameservers(facts.resolvConf ?? ""),
-    resolvConf: facts.resolvConf,
-    hosts: facts.hosts,
-    copies: planCopiedVolumes(input).map((volume, position) => ({
-      source: volume.source,
-      path: `v/${position}`,
-      isFile: volume.isFile,
-      bytes: volume.bytes,
-    })),
-    network: network === undefined ? undefined : guestNetwork(network, networkMode(spec)),
-    disks: facts.disks?.map(({ readOnly, mountPoint, fileSystem }) => ({
-      readOnly,
-      mountPoint,
-      fileSystem,
-    })),
-    sharedRoot: planSharedFiles(input)?.root,
-  };
-}
-
-/** Decisions that the monitor's arguments depend on. */
-interface Decided {
-  accelerator: "kvm" | "tcg";
-  initrdProcess: GuestProcess | undefined;
-  controlFd: number | undefined;
-  eventsFd: number | undefined;
-  ports: AgentPorts | undefined;
-  vsock: string | undefined;
-  filesFd: number | undefined;
-  devices: PlannedDevices;
-  disks: PlannedDisks;
-  /** Name of the network device in the guest's manifest. */
-  networkDevice: string | undefined;
-}
-
-function monitorInputOf(input: LaunchInput, decided: Decided): MonitorInput {
-  const { facts, monitor, guest } = input;
-  const [network, ...furtherNetworks] = monitorNetworks(input, decided);
-  const { accelerator, initrdProcess, controlFd, eventsFd, ports, vsock, devices, disks } = decided;
-  return {
-    binary: facts.monitor.binary,
-    kernel: GUEST_KERNEL,
-    initrd: hasInitrd(facts) || initrdProcess !== undefined ? GUEST_INITRD : undefined,
-    commandLine: checkSolo5CommandLine(guest.commandLine(guestInput(input)), facts.kernelFormat),
-    memoryMiB: guestMemoryMiB(memoryInput(input, decided)),
-    vcpus: vcpusOf(input),
-    accelerator,
-    kvmFd: devices.kvmFd,
-    processorVendor: facts.kvm.processorVendor,
-    firmwareDirectories: monitor.firmwareDirectories.filter((directory) =>
-      facts.monitor.dataPaths.some(({ path }) => path === directory)
-    ),
-    firmware: facts.monitor.firmware,
-    network,
-    furtherNetworks,
-    disks: disks.disks,
-    controlFd,
-    eventsFd,
-    ports,
-    vsock,
-    files: decided.filesFd === undefined
-      ? undefined
-      : { fd: decided.filesFd, tag: SHARE_TAG, memory: MEMORY_DIRECTORY },
-  };
-}
-
-/** In the order of the container's interfaces, which the guest's kernel gives its own by. */
-function monitorNetworks(
-  { network, guest }: LaunchInput,
-  { devices, networkDevice }: Decided,
-): MonitorNetwork[] {
-  return takenInterfaces(network)
-    .map((taken, position) => ({
-      ...taken,
-      tapFd: devices.tapFds[position],
-      vhostFd: devices.vhostFds[position],
-    }))
-    .sort((one, other) => one.facts.index - other.facts.index)
-    .map(({ facts: { mac, mtu }, tap, tapFd, vhostFd }) => ({
-      tap,
-      tapFd,
-      vhostFd,
-      mac,
-      mtu,
-      hideMtu: guest.misreadsMtu,
-      device: networkDevice,
-      modern: guest.modernVirtio,
-    }));
 }

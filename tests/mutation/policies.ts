@@ -138,7 +138,7 @@ export const NETWORK_GUARDS: Record<string, Patch> = {
     test: LAUNCH_TEST,
   },
   "one interface for a guest without an agent": {
-    file: "lib/plan/launch.ts",
+    file: "lib/plan/launch_input.ts",
     replace: "return takesAll ? input : { ...input, network: onlyFirst(network) };",
     by: "return input;",
     test: LAUNCH_TEST,

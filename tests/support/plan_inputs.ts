@@ -5,7 +5,7 @@ import { qemu } from "../../lib/monitor/qemu/qemu.ts";
 import type { NetworkFacts } from "../../lib/network/types.ts";
 import { parseSpec } from "../../lib/oci/parse.ts";
 import type { Spec } from "../../lib/oci/types.ts";
-import type { LaunchInput } from "../../lib/plan/launch.ts";
+import type { LaunchInput } from "../../lib/plan/launch_input.ts";
 import type { KernelFormat, Solo5Device } from "../../lib/guest/kernel/types.ts";
 import { guestOf } from "../../lib/guest/families/registry.ts";
 

@@ -6,7 +6,8 @@ import { monitorByName } from "../../../lib/monitor/registry.ts";
 import { formatLine } from "../../../lib/log.ts";
 import { decisions, maskedArgv } from "../../../lib/plan/decisions.ts";
 import { describeStep } from "../../../lib/plan/describe.ts";
-import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import { planLaunch } from "../../../lib/plan/launch.ts";
+import type { LaunchInput } from "../../../lib/plan/launch_input.ts";
 import type { Step } from "../../../lib/plan/types.ts";
 import { launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
 

@@ -6,7 +6,8 @@ import { HostError, InvalidConfigurationError, UnsupportedError } from "../../..
 import type { AclEntry, DeviceFacts } from "../../../lib/host/types.ts";
 import type { DiskFacts, VolumeFacts } from "../../../lib/inspect/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
-import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import { planLaunch } from "../../../lib/plan/launch.ts";
+import type { LaunchInput } from "../../../lib/plan/launch_input.ts";
 import type { Step } from "../../../lib/plan/types.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { mountPointOf } from "../../../lib/guest/disks.ts";

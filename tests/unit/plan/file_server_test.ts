@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { fileServerIdentity, planFileServer } from "../../../lib/plan/file_server.ts";
-import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import { planLaunch } from "../../../lib/plan/launch.ts";
+import type { LaunchInput } from "../../../lib/plan/launch_input.ts";
 import type { SharedVolume } from "../../../lib/plan/shared_files.ts";
 import { factsOf, launchInputOf, specOf } from "../../support/plan_inputs.ts";
 

@@ -1,4 +1,4 @@
-import type { LaunchInput } from "../../../lib/plan/launch.ts";
+import type { LaunchInput } from "../../../lib/plan/launch_input.ts";
 import { planLaunch } from "../../../lib/plan/launch.ts";
 import { planNamespaces } from "../../../lib/plan/namespaces.ts";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { HostError } from "../../../lib/errors.ts";
 import type { NetworkFacts } from "../../../lib/network/types.ts";
-import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import { planLaunch } from "../../../lib/plan/launch.ts";
+import type { LaunchInput } from "../../../lib/plan/launch_input.ts";
 import {
   planNamespaces,
   planPidNamespace,

@@ -4,7 +4,8 @@ import { guestOf } from "../../../lib/guest/families/registry.ts";
 import type { KernelFormat, Solo5Device } from "../../../lib/guest/kernel/types.ts";
 import type { DiskFacts } from "../../../lib/inspect/types.ts";
 import { monitorByName } from "../../../lib/monitor/registry.ts";
-import { type LaunchInput, planLaunch } from "../../../lib/plan/launch.ts";
+import { planLaunch } from "../../../lib/plan/launch.ts";
+import type { LaunchInput } from "../../../lib/plan/launch_input.ts";
 import { factsOf, kernelFormatFor, launchInputOf, NETWORK } from "../../support/plan_inputs.ts";
 
 const net = (...names: string[]) => names.map((name): Solo5Device => ({ name, kind: "network" }));
