@@ -78,12 +78,13 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/container/console.ts":
     "endsInSerialLine isOnSerialLine lastBytes positionOf readFrom readStable",
   "lib/container/create.ts":
-    "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expect expectedUserNamespace initialState isWritten launch launchInput lockNew planDry planFreeCgroup proveProcess readyRoot receive requireNoOtherGuest requireOwnNetwork requireStarted save withSpec",
+    "checkSpec claimHostId commandSteps createContainer createIn dryDirectory expectedUserNamespace initialState isWritten launch launchInput lockNew planDry planFreeCgroup proveProcess readyRoot requireNoOtherGuest requireOwnNetwork requireStarted save withSpec",
   "lib/container/delete.ts":
     "deleteContainer forceDelete killFirst lockIfThere readAnyState readOwnState removeNetwork requireStopped",
   "lib/container/exec.ts":
     "differencesOf execInContainer identityOf requireAgent requireIdentity requireRunning requireSize requireStarted startRelay",
   "lib/container/exec_port.ts": "addIfMissing portsIn takeExecPort tryPort",
+  "lib/container/handshake.ts": "expect receive",
   "lib/container/id.ts": "objection validateId",
   "lib/container/joined_namespaces.ts":
     "refuseOwnNamespaces requireMountNamespace withJoinedMappings",

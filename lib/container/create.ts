@@ -1,14 +1,11 @@
-import { kill, LinuxError, SIGKILL, waitpid } from "../../ffi/linux.ts";
+import { kill, SIGKILL, waitpid } from "../../ffi/linux.ts";
 import { parseIdRange } from "../config/id_range.ts";
-import { releaseRootDisk, rootDiskInUse } from "../block/release.ts";
-import type { MountedDisk } from "../block/types.ts";
 import type { Configuration } from "../config/types.ts";
-import { HostError, NotFoundError, UruncError } from "../errors.ts";
+import { HostError, NotFoundError } from "../errors.ts";
 import { type ExpectedUserNamespace, NAMESPACE_OWNER } from "../host/id_maps.ts";
 import { readNamespaces } from "../host/namespaces.ts";
 import { readProcessStat } from "../os/process.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
-import type { CreatorMessage, InitMessage, Report, StepFailure } from "../launch/channel.ts";
 import type { Observer } from "../launch/observer.ts";
 import { type SpawnedInit, startInit } from "../launch/spawn.ts";
 import { sendStdio, type Stdio } from "../launch/stdio.ts";
@@ -34,14 +31,14 @@ import { networkMode, takenInterfaces } from "../plan/network.ts";
 import type { PlannedUserNamespace } from "../plan/user_namespace.ts";
 import { preload } from "../os/preload.ts";
 import { DescriptorReserve } from "../os/reserve.ts";
-import { explainShortage, shortageRemedy } from "../os/shortage.ts";
-import { readableStack } from "../os/stack.ts";
+import { explainShortage } from "../os/shortage.ts";
 import type { LaunchPlan, TerminalReceiver } from "../plan/types.ts";
 import { type Cgroup, makeCgroup, planCgroup, planScope } from "../cgroups/cgroup.ts";
 import { prepareMove } from "../cgroups/prepare_move.ts";
 import { requireMember } from "../cgroups/membership.ts";
 import { runHooksAsync } from "../hooks.ts";
-import { debug, isWatched, timed } from "../watch.ts";
+import { debug, isWatched } from "../watch.ts";
+import { type Conversation, expect, expectWaiter, releaseRootfs, tell } from "./handshake.ts";
 import { HostIds } from "./host_ids.ts";
 import { InitLog } from "./init_log.ts";
 import {
@@ -176,6 +173,8 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
     const directory = options.store.create(options.id);
     const log = isWatched() ? new InitLog(options.id) : undefined;
     return await createIn(directory, {
+      id: options.id,
+      rootDisk: prepared.facts.rootDisk,
       options,
       prepared,
       cgroup,
@@ -236,11 +235,10 @@ function planFreeCgroup(
 }
 
 /** What the second half of `createContainer` works with. */
-interface Creation {
+interface Creation extends Conversation {
   options: CheckedOptions;
   prepared: Prepared;
   cgroup: Cgroup;
-  init: SpawnedInit;
   /** When init can be moved without having to wait. */
   moving: Promise<void>;
   /** Kills and reaps init, which will not be started. */
@@ -248,8 +246,6 @@ interface Creation {
   taker?: TerminalTaker;
   did: (name: string) => void;
   stopwatch: Stopwatch;
-  /** When the creation is watched. */
-  log?: InitLog;
   /** The first of its ids out of `ids.range`. */
   hostId?: number;
   /** For the undoing. */
@@ -417,7 +413,7 @@ async function launch(
   log?.begin(planned.plan);
   tell(creation, { type: "perform", plan: planned.plan, state: hookState, watched });
   options.meanwhile?.();
-  const { rootDisk } = prepared.facts;
+  const { rootDisk } = creation;
   if (rootDisk !== undefined) {
     await releaseRootfs(creation, rootDisk);
     did("release root");
@@ -605,89 +601,6 @@ function expectedUserNamespace(
   if (planned === undefined) return undefined;
   const { path, uids, gids } = planned;
   return { uids, gids, ...path === undefined ? { owner: NAMESPACE_OWNER } : { name: joined! } };
-}
-
-type Answer = Exclude<InitMessage, Report>;
-
-/**
- * The root that the caller, or the shim, has mounted becomes the guest's: the other half of
- * launch/steps/root_disk.ts. When the creation fails after it, the root stays unmounted, which those
- * who mounted it find in order: they unmount what is there.
- *
- * @throws HostError naming who uses it
- */
-async function releaseRootfs(creation: Creation, disk: MountedDisk): Promise<void> {
-  await expect(creation, "releaseRootfs");
-  await timed(`unmount the root ${disk.mountPoint}`, () => releaseRootDisk(disk));
-  tell(creation, { type: "released" });
-}
-
-/** What an init that is gone has said before is read next. */
-function tell({ init }: Creation, ...messages: CreatorMessage[]): void {
-  try {
-    init.channel.send(...messages);
-  } catch (error) {
-    if (!(error instanceof LinuxError && error.code === "EPIPE")) throw error;
-  }
-}
-
-/** @throws UruncError with init's own words when it failed, and when it ended */
-async function expect<Type extends InitMessage["type"]>(
-  creation: Creation,
-  type: Type,
-): Promise<Extract<InitMessage, { type: Type }>> {
-  const message = await receive(creation);
-  if (message === undefined) {
-    throw new HostError({
-      operation: "launch container",
-      reason: "the init process ended before it was done",
-      remedy: "was it killed? A memory limit that is too small for it ends it, too",
-    });
-  }
-  // Before that it is busy by our own doing.
-  const rootDisk = type === "barrier" ? creation.prepared.facts.rootDisk : undefined;
-  if (message.type === "failed") throw failure(creation, message.failure, rootDisk);
-  if (message.type !== type) throw new Error(`init sent ${message.type}, not ${type}`);
-  return message as Extract<InitMessage, { type: Type }>;
-}
-
-/**
- * Waits until init is the waiter, and that waits for `start`: it closes the channel then. So does one that was
- * killed, which the proof finds.
- *
- * @throws UruncError when it could not be executed
- */
-async function expectWaiter(creation: Creation): Promise<void> {
-  const message = await receive(creation);
-  if (message === undefined) return;
-  if (message.type !== "failed") throw new Error(`init sent ${message.type} after the barrier`);
-  throw failure(creation, message.failure);
-}
-
-/** @param rootDisk which may be in use */
-function failure(
-  creation: Creation,
-  { step, kind, code, message, stack }: StepFailure,
-  rootDisk?: MountedDisk,
-): UruncError {
-  if (stack !== undefined) debug(readableStack(stack), { id: creation.options.id });
-  if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
-    return rootDiskInUse(rootDisk);
-  }
-  const remedy = shortageRemedy(code);
-  return new UruncError({ operation: "launch container", reason: `${step}: ${message}`, remedy });
-}
-
-/** The next message that is an answer. Undefined when init is gone. */
-async function receive({ init, log }: Creation): Promise<Answer | undefined> {
-  for (;;) {
-    const message = await init.channel.receiveAsync();
-    if (message?.type !== "step" && message?.type !== "note") {
-      log?.answered(message?.type);
-      return message;
-    }
-    log?.take(message);
-  }
 }
 
 /**
