@@ -1,9 +1,8 @@
 /** What a program has around it in a Linux guest with an agent, beside what runc gives it. */
 import assert from "node:assert/strict";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { ordinaryBundle } from "../support/ordinary.ts";
 import { run } from "../support/process.ts";
-import { Container } from "../support/runtime.ts";
+import { linuxContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
 import { makePair, type Namespace } from "./network_support.ts";
@@ -262,8 +261,6 @@ testIf("agent: a program has around it what it has under runc", NEEDS, async () 
   );
   await addNetworks(network, host);
   const edit = await surroundings(scope, network);
-  const initrd = await makeLinuxInitrd({ moduleTree: true });
-  scope.defer("remove the initrd", () => initrd.cleanup());
 
   const bundle = await ordinaryBundle(scope, []);
   const config = JSON.parse(await Deno.readTextFile(`${bundle}/config.json`));
@@ -273,11 +270,8 @@ testIf("agent: a program has around it what it has under runc", NEEDS, async () 
   const ordinary = await run(["runc", "run", "--bundle", bundle, id]);
   assert.equal(ordinary.code, 0, ordinary.stderr);
 
-  const container = await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  const container = await linuxContainer(scope, {
+    disk: { moduleTree: true },
     unikernel: { agent: "on" },
     edit,
   });

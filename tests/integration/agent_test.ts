@@ -1,7 +1,6 @@
 /** A Linux guest with an agent: what its program has, and what the caller gets of it. */
 import assert from "node:assert/strict";
 import { capabilityNames } from "../../lib/config/capabilities.ts";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { isAlive, monitorOf, waitFor } from "../support/process.ts";
 import { Terminal } from "../support/pty.ts";
 import {
@@ -9,6 +8,7 @@ import {
   assertSucceeded,
   Container,
   type ContainerOptions,
+  linuxContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -28,13 +28,7 @@ async function shellContainer(
   script: string,
   options: ContainerOptions = {},
 ): Promise<Container> {
-  const initrd = await makeLinuxInitrd();
-  scope.defer("remove the initrd", () => initrd.cleanup());
-  return await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  return await linuxContainer(scope, {
     args: ["busybox", "sh", "-c", script],
     env: ["PATH=/bin"],
     ...options,

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { extraFds } from "../support/double.ts";
 import { readDevice } from "../../lib/host/devices.ts";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { readStatus, run, waitFor } from "../support/process.ts";
 import {
   assertFailed,
@@ -11,6 +10,7 @@ import {
   Container,
   type ContainerOptions,
   doubleContainer,
+  linuxContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -114,14 +114,9 @@ testIf("a guest on a network needs no device node", {
 }, async () => {
   await using scope = new Scope();
   const { container: namespace, host } = await makePair(scope);
-  const initrd = await makeLinuxInitrd({ http: "by a descriptor\n" });
-  scope.defer("remove the initrd", () => initrd.cleanup());
   const types = ["pid", "ipc", "uts", "mount"].map((type) => ({ type }));
-  const container = await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  const container = await linuxContainer(scope, {
+    disk: { http: "by a descriptor\n" },
     args: ["/init"],
     namespaces: [...types, { type: "network", path: `/run/netns/${namespace.name}` }],
     config: await configurationFile(scope),

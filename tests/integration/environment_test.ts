@@ -1,13 +1,12 @@
 /** Arguments and environment reach a Linux guest whole, or are refused; nobody sees them in ps. */
 import assert from "node:assert/strict";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { listPids, readCommandLine, run } from "../support/process.ts";
 import {
   assertFailed,
   assertNothingLeft,
-  Container,
   type ContainerOptions,
   doubleContainer,
+  linuxContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -27,19 +26,6 @@ const ENVIRONMENT = [
   `LONG=${"x".repeat(60_000)}`,
   ...Array.from({ length: 700 }, (_, i) => `SERVICE_${i}_PORT=tcp://10.96.0.${i % 256}:80`),
 ];
-
-/** A Linux guest of busybox that runs `args` as its first program. */
-async function linuxContainer(scope: Scope, options: ContainerOptions): Promise<Container> {
-  const initrd = await makeLinuxInitrd();
-  scope.defer("remove the initrd", () => initrd.cleanup());
-  return await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
-    ...options,
-  });
-}
 
 async function checksum(strings: string[]): Promise<string> {
   const bytes = new TextEncoder().encode(strings.map((it) => `${it}\0`).join(""));

@@ -1,7 +1,11 @@
 /** Further processes in a Linux guest with an agent: `urunc exec`. */
 import assert from "node:assert/strict";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
-import { assertNothingLeft, Container, type ContainerOptions } from "../support/runtime.ts";
+import {
+  assertNothingLeft,
+  Container,
+  type ContainerOptions,
+  linuxContainer,
+} from "../support/runtime.ts";
 import { run, waitFor } from "../support/process.ts";
 import { Terminal } from "../support/pty.ts";
 import { Scope } from "../support/scope.ts";
@@ -20,13 +24,7 @@ const uruncPath = await uruncBinary();
 
 /** A running guest with an agent, whose program waits. */
 async function startGuest(scope: Scope, options: ContainerOptions = {}): Promise<Container> {
-  const initrd = await makeLinuxInitrd();
-  scope.defer("remove the initrd", () => initrd.cleanup());
-  const container = await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  const container = await linuxContainer(scope, {
     args: ["busybox", "sh", "-c", "echo up; busybox sleep 1000"],
     env: ["PATH=/bin", "OWN=1"],
     ...options,

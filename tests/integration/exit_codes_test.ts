@@ -1,10 +1,10 @@
 /** What `run` exits with: the guest's own code, the monitor's failure, the signal that ended it. */
 import assert from "node:assert/strict";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import {
   assertNothingLeft,
   Container,
   doubleContainer,
+  linuxContainer,
   nodeDoubleContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
@@ -86,13 +86,8 @@ for (const end of ["poweroff", "reboot"] as const) {
     needs: linuxNeeds,
   }, async () => {
     await using scope = new Scope();
-    const initrd = await makeLinuxInitrd({ finally: end, line: "over" });
-    scope.defer("remove the initrd", () => initrd.cleanup());
-    const container = await Container.prepare(scope, {
-      unikernelType: "linux",
-      kernel: await debianKernel(),
-      initrd: initrd.path,
-      accelerator: "tcg",
+    const container = await linuxContainer(scope, {
+      disk: { finally: end, line: "over" },
       args: ["/init"],
     });
     const { code, stdout } = await container.run();

@@ -1,13 +1,12 @@
 /** A guest with an agent in a network namespace with two interfaces, as in a pod with two networks. */
 import assert from "node:assert/strict";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { monitorOf, run, waitFor } from "../support/process.ts";
 import {
   assertFailed,
   assertNothingLeft,
   assertSucceeded,
-  Container,
   doubleContainer,
+  linuxContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -242,13 +241,8 @@ testIf("networks: a guest is reached, and reaches others, on both beside its sid
   const sidecar = pod.command(...ENDS_WHOLLY, "sh", "-c", serve(7001, "sidecar"));
   await startAndWait(scope, sidecar, "listening");
 
-  const initrd = await makeLinuxInitrd({ moduleTree: true });
-  scope.defer("remove the initrd", () => initrd.cleanup());
-  const guest = await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  const guest = await linuxContainer(scope, {
+    disk: { moduleTree: true },
     env: ["PATH=/bin"],
     namespaces: namespacesOf(pod),
     args: [

@@ -2,7 +2,6 @@
 import assert from "node:assert/strict";
 import { resolvePath } from "../../lib/os/path.ts";
 import { FILE_SERVER_THREADS } from "../../lib/plan/file_server.ts";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
 import { childrenOf, isAlive, run } from "../support/process.ts";
 import {
@@ -11,6 +10,7 @@ import {
   assertSucceeded,
   Container,
   type ContainerOptions,
+  linuxContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -517,14 +517,8 @@ testIf("shared files: a guest ends when its file server does, as a failure", NEE
 
 testIf("shared files: a guest that stays in its RAM disk has its volumes, too", NEEDS, async () => {
   await using scope = new Scope();
-  const initrd = await makeLinuxInitrd();
-  scope.defer("remove the initrd", () => initrd.cleanup());
   const data = await volume(scope, { in: "given\n" });
-  const container = await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  const container = await linuxContainer(scope, {
     args: [
       "busybox",
       "sh",

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { extraFds } from "../support/double.ts";
 import { STOP_SIGNAL_ANNOTATION } from "../../lib/monitor/signals.ts";
 import { Stopwatch } from "../support/busy.ts";
-import { debianKernel, type InitrdOptions, makeLinuxInitrd } from "../support/fixtures.ts";
+import type { InitrdOptions } from "../support/fixtures.ts";
 import { isAlive, readStatus, waitFor } from "../support/process.ts";
 import {
   assertNothingLeft,
@@ -11,6 +11,7 @@ import {
   Container,
   type ContainerOptions,
   doubleContainer,
+  linuxContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -37,13 +38,8 @@ async function prepareLinux(
   options: InitrdOptions,
   containerOptions: ContainerOptions = {},
 ): Promise<Container> {
-  const initrd = await makeLinuxInitrd({ line: "the guest is up", ...options });
-  scope.defer("remove the initrd", () => initrd.cleanup());
-  return await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  return await linuxContainer(scope, {
+    disk: { line: "the guest is up", ...options },
     args: ["/init"],
     unikernel: { agent: "none" },
     ...containerOptions,

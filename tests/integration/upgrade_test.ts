@@ -1,12 +1,12 @@
 /** The executable is replaced, as a package manager does it, while containers made by it are there. */
 import assert from "node:assert/strict";
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
 import { type CommandResult, run, waitFor } from "../support/process.ts";
 import {
   assertNothingLeft,
   assertSucceeded,
   Container,
   doubleContainer,
+  linuxContainer,
 } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
 import { testIf } from "../support/skip.ts";
@@ -195,14 +195,8 @@ testIf("upgrade: a guest that was started before keeps its agent", {
 }, async () => {
   await using scope = new Scope();
   const installation = await install(scope);
-  const initrd = await makeLinuxInitrd();
-  scope.defer("remove the initrd", () => initrd.cleanup());
   const script = 'trap "echo trapped; exit 3" TERM; echo up; while :; do busybox sleep 0.1; done';
-  const container = await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  const container = await linuxContainer(scope, {
     args: ["busybox", "sh", "-c", script],
     env: ["PATH=/bin"],
     unikernel: { agent: "on" },

@@ -1,6 +1,5 @@
 /** 200 MB through a guest's program and back, with a reader that stalls for 15 seconds. */
-import { debianKernel, makeLinuxInitrd } from "../support/fixtures.ts";
-import { Container } from "../support/runtime.ts";
+import { linuxContainer } from "../support/runtime.ts";
 import type { Scope } from "../support/scope.ts";
 import { transfer } from "../support/transfer.ts";
 
@@ -13,13 +12,7 @@ const STALL_SECONDS = 15;
  * @throws AssertionError when a byte is lost or changed
  */
 export async function soakTransfer(scope: Scope, megabytes: number): Promise<number> {
-  const initrd = await makeLinuxInitrd();
-  scope.defer("remove the initrd", () => initrd.cleanup());
-  const container = await Container.prepare(scope, {
-    unikernelType: "linux",
-    kernel: await debianKernel(),
-    initrd: initrd.path,
-    accelerator: "tcg",
+  const container = await linuxContainer(scope, {
     args: ["busybox", "cat"],
     env: ["PATH=/bin"],
   });

@@ -1,7 +1,13 @@
 /** Containers as a caller of the runtime has them: one object for each, undone with its scope. */
 import { cgroupDirectories } from "./cgroups.ts";
 import { doubleConfiguration, type DoubleReport, doubleTable, parseReport } from "./double.ts";
-import { type BundleOptions, makeBundle } from "./fixtures.ts";
+import {
+  type BundleOptions,
+  debianKernel,
+  type InitrdOptions,
+  makeBundle,
+  makeLinuxInitrd,
+} from "./fixtures.ts";
 import { RUN_MARK } from "./mark.ts";
 import { type CommandResult, isAlive, listPids, readCommandLine, run, waitFor } from "./process.ts";
 import type { Scope } from "./scope.ts";
@@ -309,6 +315,27 @@ export async function agentDoubleContainer(
     args: ["/program"],
     config,
     ...options,
+  });
+}
+
+/**
+ * A container whose guest is Debian's kernel with busybox in an initial RAM disk, on emulation.
+ *
+ * @param options `disk`: what else is in the RAM disk
+ */
+export async function linuxContainer(
+  scope: Scope,
+  options: ContainerOptions & { disk?: InitrdOptions } = {},
+): Promise<Container> {
+  const { disk, ...rest } = options;
+  const initrd = await makeLinuxInitrd(disk);
+  scope.defer("remove the initrd", () => initrd.cleanup());
+  return await Container.prepare(scope, {
+    unikernelType: "linux",
+    kernel: await debianKernel(),
+    initrd: initrd.path,
+    accelerator: "tcg",
+    ...rest,
   });
 }
 
