@@ -119,7 +119,7 @@ export const EARLY_FUNCTIONS: Readonly<Record<string, string>> = {
   "lib/guest/initrd/format.ts": "isInitramfs",
   "lib/guest/initrd/network.ts":
     "addressRequests familyRequests isNear networkFile renamed routeRequests",
-  "lib/guest/initrd/process.ts": "processFile rootRecord",
+  "lib/guest/initrd/process.ts": "processFile rootRecord volumeDirectory",
   "lib/guest/initrd/segment.ts":
     "agentFiles filterFile initrdSegment nameLine segmentBytes strings",
   "lib/guest/kernel/elf.ts":

@@ -17,7 +17,7 @@ import {
 } from "../../ffi/linux.ts";
 import { HostError, UnsupportedError } from "../errors.ts";
 import { archive, type ArchiveEntry } from "../guest/initrd/cpio.ts";
-import type { CopiedTree } from "../guest/initrd/process.ts";
+import { type CopiedTree, volumeDirectory } from "../guest/initrd/process.ts";
 import { openNamed, reopen } from "../host/named.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import type { VolumeMount } from "../oci/unsupported.ts";
@@ -56,8 +56,8 @@ export function copiedMountFacts(
   }
   return sharedMountFacts(volumes).map((facts, position) => {
     const { source } = volumes[position]!.mount;
-    const bytes = copyOf({ source, path: `v/${position}`, isFile: facts.isFile }).length;
-    return { ...facts, bytes };
+    const copied = { source, path: volumeDirectory(position), isFile: facts.isFile };
+    return { ...facts, bytes: copyOf(copied).length };
   });
 }
 

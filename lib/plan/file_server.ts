@@ -1,6 +1,7 @@
 import type { FileServerFacts } from "../inspect/types.ts";
 import { capabilityNumber } from "../config/capabilities.ts";
 import { type ExpectedIdentity, GIVES_UP } from "../host/identity.ts";
+import { volumeDirectory } from "../guest/initrd/process.ts";
 import { FILE_SERVER_NAMESPACES } from "../host/namespaces.ts";
 import type { IdMaps, User } from "../oci/types.ts";
 import { groupsOf } from "./credentials.ts";
@@ -226,7 +227,7 @@ function volumeSteps(
     ...mapped,
   };
   return isFile
-    ? [{ step: "mkdir", path: `${SHARED}/v/${position}`, mode: 0o755 }, bound]
+    ? [{ step: "mkdir", path: `${SHARED}/${volumeDirectory(position)}`, mode: 0o755 }, bound]
     : [bound];
 }
 

@@ -5,6 +5,7 @@ import type { Monitor } from "../monitor/types.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
 import type { IdMaps, Spec, User } from "../oci/types.ts";
+import { volumeDirectory } from "../guest/initrd/process.ts";
 import { parseNameservers } from "../guest/families/nameservers.ts";
 import type { Guest } from "../guest/families/types.ts";
 import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
@@ -125,7 +126,7 @@ function inputWithoutAgent(input: LaunchInput): GuestInput {
     hosts: facts.hosts,
     copies: planCopiedVolumes(input).map((volume, position) => ({
       source: volume.source,
-      path: `v/${position}`,
+      path: volumeDirectory(position),
       isFile: volume.isFile,
       bytes: volume.bytes,
     })),

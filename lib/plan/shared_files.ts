@@ -3,7 +3,7 @@ import { UnsupportedError } from "../errors.ts";
 import type { HostFacts } from "../inspect/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
-import { COPIES, type GuestMount, SHARED } from "../guest/initrd/process.ts";
+import { COPIES, type GuestMount, SHARED, volumeDirectory } from "../guest/initrd/process.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import type { Mount, Spec, User } from "../oci/types.ts";
 import type { MountPoint, Step } from "./types.ts";
@@ -40,7 +40,8 @@ export const SHARE_TAG = "urunc";
 
 /** The path of a volume in the tree that is shared. */
 export function sharedPath(position: number, { isFile }: Pick<SharedVolume, "isFile">): string {
-  return isFile ? `v/${position}/file` : `v/${position}`;
+  const directory = volumeDirectory(position);
+  return isFile ? `${directory}/file` : directory;
 }
 
 /** What the decision depends on. */

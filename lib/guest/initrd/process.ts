@@ -54,11 +54,16 @@ export interface GuestMount {
   options: string;
 }
 
+/** The directory of a volume in what is shared with the guest; a volume that is a file is `file` in it. */
+export function volumeDirectory(position: number): string {
+  return `v/${position}`;
+}
+
 /** A file or directory of the host that a guest gets a copy of. */
 export interface CopiedTree {
   /** Absolute path on the host. */
   source: string;
-  /** Of its directory, as `sharedPath` of lib/plan/shared_files.ts has it. */
+  /** See {@linkcode volumeDirectory}. */
   path: string;
   isFile: boolean;
   /** Size of the archive, at most. */
