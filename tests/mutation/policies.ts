@@ -127,7 +127,7 @@ export const FILTER_GUARDS: Record<string, Patch> = {
 };
 
 const NETWORK = "lib/plan/network.ts";
-const LAUNCH_TEST = "tests/unit/plan/launch_test.ts";
+const NETWORK_TEST = "tests/unit/plan/network_test.ts";
 
 /** What keeps a guest of several networks from passing on one for what it is on another. */
 export const NETWORK_GUARDS: Record<string, Patch> = {
@@ -135,13 +135,13 @@ export const NETWORK_GUARDS: Record<string, Patch> = {
     file: NETWORK,
     replace: "...outgoingSteps({ facts, tap }, input),",
     by: "...outgoingSteps({ facts, tap }, { ...input, filter: input.filter && tap === TAP_NAME }),",
-    test: LAUNCH_TEST,
+    test: NETWORK_TEST,
   },
   "one interface for a guest without an agent": {
     file: "lib/plan/launch_input.ts",
     replace: "return takesAll ? input : { ...input, network: onlyFirst(network) };",
     by: "return input;",
-    test: LAUNCH_TEST,
+    test: NETWORK_TEST,
   },
 };
 

@@ -6,6 +6,7 @@ import type { NetworkFacts } from "../../lib/network/types.ts";
 import { parseSpec } from "../../lib/oci/parse.ts";
 import type { Spec } from "../../lib/oci/types.ts";
 import type { LaunchInput } from "../../lib/plan/launch_input.ts";
+import type { Step } from "../../lib/plan/types.ts";
 import type { KernelFormat, Solo5Device } from "../../lib/guest/kernel/types.ts";
 import { guestOf } from "../../lib/guest/families/registry.ts";
 
@@ -138,4 +139,12 @@ export function launchInputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
   ];
   const kernelFormat = kernelFormatFor(monitor.name, devices);
   return { ...input, facts: { ...facts, kernelFormat } };
+}
+
+/** The steps of a kind, in their order. */
+export function stepsNamed<Name extends Step["step"]>(
+  steps: Step[],
+  name: Name,
+): Extract<Step, { step: Name }>[] {
+  return steps.filter((it): it is Extract<Step, { step: Name }> => it.step === name);
 }

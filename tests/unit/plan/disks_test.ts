@@ -12,7 +12,7 @@ import type { Step } from "../../../lib/plan/types.ts";
 import { guestOf } from "../../../lib/guest/families/registry.ts";
 import { mountPointOf } from "../../../lib/guest/disks.ts";
 import type { UnikernelType } from "../../../lib/guest/types.ts";
-import { factsOf, launchInputOf, NETWORK, specOf } from "../../support/plan_inputs.ts";
+import { factsOf, launchInputOf, NETWORK, specOf, stepsNamed } from "../../support/plan_inputs.ts";
 
 const snapshot: DeviceFacts = {
   path: "/dev/dm-3",
@@ -83,7 +83,7 @@ const OTHERS = ["events", "monitorFilter"];
 
 /** Descriptors of the monitor, without those. */
 function inherited(steps: Step[]) {
-  const { fds } = find(steps, "startMonitor")[0]!;
+  const { fds } = stepsNamed(steps, "startMonitor")[0]!;
   const disks = fds.slice(0, -OTHERS.length);
   assert.deepEqual(
     fds.slice(-OTHERS.length),
@@ -92,17 +92,13 @@ function inherited(steps: Step[]) {
   return disks;
 }
 
-function find<Name extends Step["step"]>(steps: Step[], name: Name) {
-  return steps.filter((it): it is Extract<Step, { step: Name }> => it.step === name);
-}
-
-const argumentsOf = (steps: Step[]) => find(steps, "startMonitor")[0]!.argv.join(" ");
+const argumentsOf = (steps: Step[]) => stepsNamed(steps, "startMonitor")[0]!.argv.join(" ");
 const rulesOf = (steps: Step[]) =>
-  find(steps, "deviceRule").map(({ rule }) => rule).filter((rule) => rule.startsWith("b"));
+  stepsNamed(steps, "deviceRule").map(({ rule }) => rule).filter((rule) => rule.startsWith("b"));
 
 Deno.test("a device is a node of the monitor's user, and the cgroup lets through this one alone", () => {
   const steps = stepsOf([device()]);
-  assert.deepEqual(find(steps, "mknod").filter(({ type }) => type === "block"), [{
+  assert.deepEqual(stepsNamed(steps, "mknod").filter(({ type }) => type === "block"), [{
     step: "mknod",
     path: "/dev/disk0",
     type: "block",
@@ -113,7 +109,7 @@ Deno.test("a device is a node of the monitor's user, and the cgroup lets through
     mode: 0o600,
   }]);
   assert.deepEqual(rulesOf(steps), ["b 253:3 rw"]);
-  const [program] = find(stepsOf([device()], { version: 2 }), "deviceProgram");
+  const [program] = stepsNamed(stepsOf([device()], { version: 2 }), "deviceProgram");
   assert.deepEqual(program!.allowed.filter(({ type }) => type === "block"), [
     { type: "block", major: 253, minor: 3, access: "rw" },
   ]);
@@ -126,7 +122,7 @@ Deno.test("a device is a node of the monitor's user, and the cgroup lets through
 
 Deno.test("a read-only device cannot be written by its node, its rule or the monitor", () => {
   const steps = stepsOf([device({ readOnly: true })]);
-  const [node] = find(steps, "mknod").filter(({ type }) => type === "block");
+  const [node] = stepsNamed(steps, "mknod").filter(({ type }) => type === "block");
   assert.equal(node!.mode, 0o400);
   assert.deepEqual(rulesOf(steps), ["b 253:3 r"]);
   assert.doesNotMatch(argumentsOf(steps), /read-only=off/);
@@ -137,23 +133,23 @@ Deno.test("a loop device is passed open: by its number a monitor could open a la
   const disk = device({ source: { kind: "device", device: loop } });
   for (const version of [1, 2] as const) {
     const steps = stepsOf([disk], { version });
-    assert.deepEqual(find(steps, "mknod").filter(({ type }) => type === "block"), []);
+    assert.deepEqual(stepsNamed(steps, "mknod").filter(({ type }) => type === "block"), []);
     assert.deepEqual(rulesOf(steps), []);
-    for (const { allowed } of find(steps, "deviceProgram")) {
+    for (const { allowed } of stepsNamed(steps, "deviceProgram")) {
       assert.deepEqual(allowed.filter(({ type }) => type === "block"), []);
     }
-    assert.deepEqual(find(steps, "openDevice"), [
+    assert.deepEqual(stepsNamed(steps, "openDevice"), [
       { step: "openDevice", name: "disk0", type: "block", major: 7, minor: 0, access: "rw" },
     ]);
     assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
   }
   // Who opens it himself has a node.
   const steps = stepsOf([disk], { type: "linux", monitor: "firecracker" });
-  assert.equal(find(steps, "mknod").filter(({ type }) => type === "block").length, 1);
+  assert.equal(stepsNamed(steps, "mknod").filter(({ type }) => type === "block").length, 1);
 });
 
 Deno.test("groups: a device is the host's node, for members of its group", () => {
-  const bound = find(stepsOf([device()], { access: "groups", groups: [6] }), "bindDevice");
+  const bound = stepsNamed(stepsOf([device()], { access: "groups", groups: [6] }), "bindDevice");
   assert.deepEqual(bound.at(-1), { step: "bindDevice", source: "/dev/dm-3", target: "/dev/disk0" });
   assert.throws(
     () => stepsOf([device()], { access: "groups" }),
@@ -178,32 +174,34 @@ Deno.test("groups: a device without a node on the host is rejected for any user"
       message,
     });
   }
-  const made = find(stepsOf([device({ source })]), "mknod").filter(({ type }) => type === "block");
+  const made = stepsNamed(stepsOf([device({ source })]), "mknod").filter(({ type }) =>
+    type === "block"
+  );
   assert.equal(made.length, 1, "privately it needs none");
 });
 
 Deno.test("boot files are copied when their file system becomes the guest's disk", () => {
   const steps = stepsOf([device()]);
-  assert.deepEqual(find(steps, "bindImageFile"), []);
-  assert.equal(find(steps, "copyImageFile").length, 1);
-  assert.equal(find(stepsOf([file()]), "copyImageFile").length, 0);
+  assert.deepEqual(stepsNamed(steps, "bindImageFile"), []);
+  assert.equal(stepsNamed(steps, "copyImageFile").length, 1);
+  assert.equal(stepsNamed(stepsOf([file()]), "copyImageFile").length, 0);
 });
 
 Deno.test("a file that the user may open is bound, with no more rights than the guest has", () => {
-  const inImage = find(stepsOf([file()]), "bindImageFile").at(-1);
+  const inImage = stepsNamed(stepsOf([file()]), "bindImageFile").at(-1);
   assert.deepEqual(inImage, {
     step: "bindImageFile",
     source: "/disk.img",
     target: "/guest/disk0",
     writable: true,
   });
-  const readOnly = find(stepsOf([file({}, "imageFile", true)]), "bindImageFile").at(-1);
+  const readOnly = stepsNamed(stepsOf([file({}, "imageFile", true)]), "bindImageFile").at(-1);
   assert.ok(!("writable" in readOnly!));
   const bound = { step: "bindVolume", target: "/guest/disk0" };
-  assert.deepEqual(find(stepsOf([file({}, "hostFile")]), "bindVolume"), [
+  assert.deepEqual(stepsNamed(stepsOf([file({}, "hostFile")]), "bindVolume"), [
     { ...bound, name: "claim0", writable: true },
   ]);
-  assert.deepEqual(find(stepsOf([file({}, "hostFile", true)]), "bindVolume"), [
+  assert.deepEqual(stepsNamed(stepsOf([file({}, "hostFile", true)]), "bindVolume"), [
     { ...bound, name: "volume0" },
   ]);
   assert.deepEqual(rulesOf(stepsOf([file()])), []);
@@ -215,30 +213,30 @@ Deno.test("what a guest may write is claimed for it, and the monitor inherits th
   const claim = { step: "openDevice", name: "claim0", ...numbers, access: "r", exclusive: true };
   for (const access of ["private", "groups"] as const) {
     const steps = stepsOf([volume], { access, groups: [6] });
-    assert.deepEqual(find(steps, "openDevice"), [claim]);
+    assert.deepEqual(stepsNamed(steps, "openDevice"), [claim]);
     assert.deepEqual(inherited(steps), [{ name: "claim0", fd: 3 }]);
     // The device rules let the monitor open it, and are no reason for the claim to fail.
     const names = steps.map(({ step }) => step);
     assert.ok(names.indexOf("openDevice") < names.indexOf("deviceRule"));
   }
-  const [handed] = find(stepsOf([volume], { access: "fd" }), "openDevice").slice(-1);
+  const [handed] = stepsNamed(stepsOf([volume], { access: "fd" }), "openDevice").slice(-1);
   assert.deepEqual(handed, { ...claim, name: "disk0", access: "rw" });
   const opened = { name: "claim0", path: "/disk.img", access: "rw", exclusive: true };
-  assert.deepEqual(find(stepsOf([file()]), "openFile"), [{ step: "openFile", ...opened }]);
+  assert.deepEqual(stepsNamed(stepsOf([file()]), "openFile"), [{ step: "openFile", ...opened }]);
   const onHost = stepsOf([file({}, "hostFile")]);
   const user = { uid: 65534, gid: 65534, groups: [] };
-  assert.deepEqual(find(onHost, "openVolume"), [{ step: "openVolume", ...opened, user }]);
+  assert.deepEqual(stepsNamed(onHost, "openVolume"), [{ step: "openVolume", ...opened, user }]);
   assert.deepEqual(inherited(onHost), [{ name: "claim0", fd: 3 }]);
   // Reading disturbs nobody, and the root's own steps claim the root.
   const others = [device({ name: "data", readOnly: true }), device(), file({}, "hostFile", true)];
   for (const disk of others) {
     const steps = stepsOf([disk]);
-    assert.deepEqual(find(steps, "openVolume").filter(({ exclusive }) => exclusive), []);
+    assert.deepEqual(stepsNamed(steps, "openVolume").filter(({ exclusive }) => exclusive), []);
     assert.equal(
       inherited(steps).some(({ name }) => name === "volume0") ?? false,
       false,
     );
-    assert.deepEqual([...find(steps, "openDevice"), ...find(steps, "openFile")], []);
+    assert.deepEqual([...stepsNamed(steps, "openDevice"), ...stepsNamed(steps, "openFile")], []);
   }
 });
 
@@ -246,7 +244,7 @@ const locked = { uid: 0, gid: 0, mode: 0o600 };
 
 Deno.test("a file of the image that the user may not open is opened for it, while init is root", () => {
   const steps = stepsOf([file(locked)]);
-  assert.deepEqual(find(steps, "openFile"), [
+  assert.deepEqual(stepsNamed(steps, "openFile"), [
     { step: "openFile", name: "disk0", path: "/disk.img", access: "rw", exclusive: true },
   ]);
   const names = steps.map(({ step }) => step);
@@ -254,9 +252,9 @@ Deno.test("a file of the image that the user may not open is opened for it, whil
   assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
   assert.match(argumentsOf(steps), /-add-fd fd=3,set=3 .*driver=file,\S*filename=\/dev\/fdset\/3,/);
   // It may be read by all, and is to be written.
-  assert.equal(find(stepsOf([file({ ...locked, mode: 0o644 })]), "openFile").length, 1);
+  assert.equal(stepsNamed(stepsOf([file({ ...locked, mode: 0o644 })]), "openFile").length, 1);
   const readOnly = stepsOf([file(locked, "imageFile", true)]);
-  assert.equal(find(readOnly, "openFile")[0]!.access, "r");
+  assert.equal(stepsNamed(readOnly, "openFile")[0]!.access, "r");
 });
 
 Deno.test("a volume must be open to the container's user; to uid 0 all are", () => {
@@ -278,7 +276,7 @@ Deno.test("a volume must be open to the container's user; to uid 0 all are", () 
   ];
   for (const [guard, readOnly, refused] of cases) {
     const disk = file(guard, "hostFile", readOnly);
-    if (refused === undefined) assert.equal(find(stepsOf([disk]), "bindVolume").length, 1);
+    if (refused === undefined) assert.equal(stepsNamed(stepsOf([disk]), "bindVolume").length, 1);
     else {
       assert.throws(() => stepsOf([disk]), (error) => {
         assert.ok(error instanceof HostError, String(error));
@@ -290,7 +288,7 @@ Deno.test("a volume must be open to the container's user; to uid 0 all are", () 
   const process = { user: { uid: 0, gid: 0 }, args: ["x"], cwd: "/" };
   const input = { spec: specOf({ process }) };
   const steps = stepsOf([file({ uid: 1000, gid: 1000, mode: 0o600 }, "hostFile")], { input });
-  assert.deepEqual(find(steps, "openVolume").map(({ name }) => name), ["disk0"]);
+  assert.deepEqual(stepsNamed(steps, "openVolume").map(({ name }) => name), ["disk0"]);
   assert.deepEqual(inherited(steps), [{ name: "disk0", fd: 3 }]);
 });
 
@@ -302,9 +300,9 @@ Deno.test("a volume that only the container's user may open is opened for anothe
     return stepsOf([file({ uid: 1000, gid: 1000, ...guard }, "hostFile")], { input });
   };
   const opened = opensFor(1000, { mode: 0o600 });
-  assert.deepEqual(find(opened, "openVolume")[0]!.user, { uid: 1000, gid: 1000, groups: [] });
+  assert.deepEqual(stepsNamed(opened, "openVolume")[0]!.user, { uid: 1000, gid: 1000, groups: [] });
   assert.deepEqual(inherited(opened), [{ name: "disk0", fd: 3 }]);
-  assert.equal(find(opensFor(1000, { mode: 0o666 }), "bindVolume").length, 1);
+  assert.equal(stepsNamed(opensFor(1000, { mode: 0o666 }), "bindVolume").length, 1);
   // What the monitor could open, and the container's user not.
   assert.throws(
     () => opensFor(1001, { uid: 70000, gid: 70000, mode: 0o600 }),
@@ -321,7 +319,7 @@ Deno.test("of a mount that maps ids, the owner on the disk is who the container'
     const disk = file({ gid: 0, mode: 0o600, ...guard, maps }, "hostFile");
     return stepsOf([disk], { input: { spec, filesUser: user } });
   };
-  const [step] = find(opensFor(101000, { uid: 1000 }), "openVolume");
+  const [step] = stepsNamed(opensFor(101000, { uid: 1000 }), "openVolume");
   assert.deepEqual(step!.user, { uid: 1000, gid: 0, groups: [6], isMapped: true });
   assert.deepEqual(inherited(opensFor(100000, { uid: 0 })), [{ name: "disk0", fd: 3 }]);
   // Root of the container overrides nothing, and one without a mapping owns nothing.
@@ -348,19 +346,22 @@ Deno.test("fd: no node, and no device is allowed", () => {
   const steps = stepsOf(disks, { access: "fd", input });
   const names = steps.map(({ step }) => step);
   for (const absent of ["mknod", "bindDevice"] as const) assert.ok(!names.includes(absent), absent);
-  assert.ok(!find(steps, "mkdir").some(({ path }) => path === "/dev/net"));
-  assert.deepEqual(find(steps, "openDevice"), [
+  assert.ok(!stepsNamed(steps, "mkdir").some(({ path }) => path === "/dev/net"));
+  assert.deepEqual(stepsNamed(steps, "openDevice"), [
     { step: "openDevice", name: "kvm", type: "char", major: 10, minor: 232, access: "rw" },
     { step: "openDevice", name: "disk0", type: "block", major: 253, minor: 3, access: "rw" },
     { step: "openDevice", name: "disk2", type: "block", major: 253, minor: 3, access: "r" },
   ]);
-  assert.deepEqual(find(steps, "attachTap"), [{
+  assert.deepEqual(stepsNamed(steps, "attachTap"), [{
     step: "attachTap",
     name: "tap",
     tap: "tap0_urunc",
   }]);
-  assert.deepEqual(find(steps, "deviceRule").map(({ rule }) => rule), ["a"]);
-  const [program] = find(stepsOf(disks, { access: "fd", version: 2, input }), "deviceProgram");
+  assert.deepEqual(stepsNamed(steps, "deviceRule").map(({ rule }) => rule), ["a"]);
+  const [program] = stepsNamed(
+    stepsOf(disks, { access: "fd", version: 2, input }),
+    "deviceProgram",
+  );
   assert.deepEqual(program!.allowed, []);
   const fds = ["kvm", "tap", "disk0", "claim1", "disk2"].map((name, index) => ({
     name,
@@ -383,7 +384,7 @@ Deno.test("fd: no node, and no device is allowed", () => {
   ] as const;
   const places = order.map((name) => names.indexOf(name));
   assert.deepEqual(places, [...places].sort((a, b) => a - b));
-  const [dev] = find(steps, "remountReadOnly");
+  const [dev] = stepsNamed(steps, "remountReadOnly");
   assert.deepEqual(dev, { step: "remountReadOnly", path: "/dev", noDevices: true });
 });
 
