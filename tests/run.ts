@@ -17,6 +17,7 @@ import {
   GROUPS,
   type Lane,
   lanesOf,
+  minutesFor,
 } from "./support/groups.ts";
 import { parseJunit, type TestOutcome } from "./support/junit.ts";
 import { findLeaks, type Snapshot, takeSnapshot } from "./support/leaks.ts";
@@ -154,16 +155,17 @@ function report(outcomes: TestOutcome[], { coverage = [] }: Chosen, started: num
 /** Runs groups one after another. */
 async function runLane(lane: Lane, chosen: Chosen): Promise<TestOutcome[]> {
   const outcomes: TestOutcome[] = [];
-  let end = performance.now();
+  let before: { allowed: number; took: number } | undefined;
   for (const group of lane.groups) {
     if (interrupted) break;
     const files = chosen.files.get(group.name)!;
     const started = performance.now();
-    end += group.minutes * 60_000;
-    const minutes = Math.max(1, Math.round((end - started) / 60_000));
+    const allowed = minutesFor(group, before);
+    const minutes = Math.round(allowed);
     const held = lane.held ? "; its output comes when it is over" : "";
     say(`\n== ${group.name}: ${files.length} files, at most ${minutes} minutes${held}`);
     outcomes.push(...await runGroup({ ...group, minutes }, files, chosen, lane));
+    before = { allowed, took: (performance.now() - started) / 60_000 };
     say(`== ${group.name}: ${seconds(started)} s`);
   }
   return outcomes;

@@ -3,7 +3,7 @@
 /** A directory below `tests`. */
 export interface Group {
   name: string;
-  /** Its share. What it leaves of it, the next ones have, too: a slow machine is slow in all of them. */
+  /** Its share: see `minutesFor`. */
   minutes: number;
   /** It runs at the same time as the others, for it has little to do with this machine. */
   beside?: boolean;
@@ -53,6 +53,17 @@ export function lanesOf(names: string[]): Lane[] {
     .map((groups, index) => ({ groups, letter: "ab"[index]! }))
     .filter((it) => it.groups.length > 0)
     .map((it, index) => ({ ...it, held: index > 0 }));
+}
+
+/**
+ * What a group may take. What the one before has left it has, too: one that is slow may follow one that is fast. What
+ * that took beyond its own, as it may on a busy machine, is not missing here.
+ *
+ * @param before the group before in its lane, in minutes
+ */
+export function minutesFor(group: Group, before?: { allowed: number; took: number }): number {
+  const left = before === undefined ? 0 : Math.max(0, before.allowed - before.took);
+  return group.minutes + left;
 }
 
 /** The table that a run prints first, a line for each of the groups that run. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describeBudget, GROUPS, lanesOf } from "../../support/groups.ts";
+import { describeBudget, GROUPS, lanesOf, minutesFor } from "../../support/groups.ts";
 import { packagesFor, TEST_PACKAGES } from "../../support/packages.ts";
 
 /** What a run of all tests may take. */
@@ -28,6 +28,13 @@ Deno.test("the nodes' group runs beside the others, which have the terminal", ()
   ]);
   assert.deepEqual(lanes(["vm"]), [[["vm"], "b", false]]);
   assert.deepEqual(lanes(["e2e", "unit"]), [[["unit", "e2e"], "a", false]]);
+});
+
+Deno.test("a group has what the one before left, and lacks nothing that it took beyond its own", () => {
+  const group = { name: "e2e", minutes: 20, what: "" };
+  assert.equal(minutesFor(group), 20);
+  assert.equal(minutesFor(group, { allowed: 40, took: 30 }), 30);
+  assert.equal(minutesFor(group, { allowed: 40, took: 75 }), 20);
 });
 
 Deno.test("unit tests alone need few packages, any other group all of them", () => {
