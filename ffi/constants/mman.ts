@@ -10,3 +10,5 @@ export const PROT_EXEC = 0x4;
 
 export const MAP_PRIVATE = 0x02;
 export const MAP_ANONYMOUS = 0x20;
+
+export const MADV_DONTNEED = 4;

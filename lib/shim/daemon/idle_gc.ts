@@ -1,4 +1,5 @@
 import { mallocTrim } from "../../../ffi/linux.ts";
+import { forgetFilePages } from "../../os/mapped_files.ts";
 import { after } from "../../os/timer.ts";
 
 /** Whatever is going on is over by then. */
@@ -50,4 +51,6 @@ function collect(): void {
   if (gc === undefined) return;
   gc({ type: "major", execution: "sync", flavor: "last-resort" });
   mallocTrim();
+  // Of what a start needed of the executable an idle daemon needs a tenth.
+  forgetFilePages();
 }
