@@ -35,7 +35,10 @@ export class IdleGc {
       this.#isWaiting = false;
       const left = this.#answered + QUIET_MILLISECONDS - performance.now();
       if (left > 0) this.#waitForQuiet(left);
-      else if (this.#requests > 0) this.#collect();
+      else if (this.#requests > 0) {
+        this.#collect();
+        forget();
+      }
     });
   }
 
@@ -51,6 +54,13 @@ function collect(): void {
   if (gc === undefined) return;
   gc({ type: "major", execution: "sync", flavor: "last-resort" });
   mallocTrim();
-  // Of what a start needed of the executable an idle daemon needs a tenth.
-  forgetFilePages();
+}
+
+/** Of what a start used of the executable an idle daemon needs a quarter; one that is busy needs it all. */
+function forget(): void {
+  try {
+    forgetFilePages();
+  } catch {
+    // Only memory is lost: where there is no descriptor left for it, no daemon may end for that.
+  }
 }
