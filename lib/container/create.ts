@@ -173,8 +173,6 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
     const directory = options.store.create(options.id);
     const log = isWatched() ? new InitLog(options.id) : undefined;
     return await createIn(directory, {
-      id: options.id,
-      rootDisk: prepared.facts.rootDisk,
       options,
       prepared,
       cgroup,
@@ -413,12 +411,12 @@ async function launch(
   log?.begin(planned.plan);
   tell(creation, { type: "perform", plan: planned.plan, state: hookState, watched });
   options.meanwhile?.();
-  const { rootDisk } = creation;
+  const { rootDisk } = prepared.facts;
   if (rootDisk !== undefined) {
     await releaseRootfs(creation, rootDisk);
     did("release root");
   }
-  const reached = await expect(creation, "barrier");
+  const reached = await expect(creation, "barrier", rootDisk);
   await expectWaiter(creation);
   timeline.init.launch = courseOf(init.pid, planned.plan, reached.times);
   did("launch");

@@ -11,12 +11,10 @@ import type { InitLog } from "./init_log.ts";
 
 /** Who talks with an init, of which container: the creator's side of launch/channel.ts. */
 export interface Conversation {
-  id: string;
+  options: { id: string };
   init: SpawnedInit;
   /** When the creation is watched. */
   log?: InitLog;
-  /** The root that becomes the guest's disk. */
-  rootDisk?: MountedDisk;
 }
 
 type Answer = Exclude<InitMessage, Report>;
@@ -43,10 +41,14 @@ export function tell({ init }: Conversation, ...messages: CreatorMessage[]): voi
   }
 }
 
-/** @throws UruncError with init's own words when it failed, and when it ended */
+/**
+ * @param rootDisk the root that init claims meanwhile; until it was released, it is busy by our own doing
+ * @throws UruncError with init's own words when it failed, and when it ended
+ */
 export async function expect<Type extends InitMessage["type"]>(
   conversation: Conversation,
   type: Type,
+  rootDisk?: MountedDisk,
 ): Promise<Extract<InitMessage, { type: Type }>> {
   const message = await receive(conversation);
   if (message === undefined) {
@@ -56,8 +58,6 @@ export async function expect<Type extends InitMessage["type"]>(
       remedy: "was it killed? A memory limit that is too small for it ends it, too",
     });
   }
-  // Before that it is busy by our own doing.
-  const rootDisk = type === "barrier" ? conversation.rootDisk : undefined;
   if (message.type === "failed") throw failure(conversation, message.failure, rootDisk);
   if (message.type !== type) throw new Error(`init sent ${message.type}, not ${type}`);
   return message as Extract<InitMessage, { type: Type }>;
@@ -82,7 +82,7 @@ function failure(
   { step, kind, code, message, stack }: StepFailure,
   rootDisk?: MountedDisk,
 ): UruncError {
-  if (stack !== undefined) debug(readableStack(stack), { id: conversation.id });
+  if (stack !== undefined) debug(readableStack(stack), { id: conversation.options.id });
   if (rootDisk !== undefined && kind === "claimRootDisk" && code === "EBUSY") {
     return rootDiskInUse(rootDisk);
   }
