@@ -16,6 +16,7 @@ import { validate } from "../oci/validate.ts";
 import { decisions } from "../plan/decisions.ts";
 import { type Launch, NO_INTERFACE, planLaunch } from "../plan/launch.ts";
 import { connected, type LaunchInput } from "../plan/launch_input.ts";
+import { hasUserNamespace } from "../oci/id_mappings.ts";
 import { planIds } from "../plan/host_ids.ts";
 import { planUsers } from "../plan/policy.ts";
 import { type ProcessesPlan, withStandardLimits } from "../plan/processes.ts";
@@ -196,8 +197,16 @@ export async function createContainer(asked: CreateOptions): Promise<Created> {
 /** Makes the container's root what the guest needs of it, which until here was only read. */
 async function readyRoot({ options, prepared, hostId }: Creation): Promise<void> {
   const { facts } = prepared;
-  const owners = facts.sharedRoot?.isMapped ? planIds(prepared, hostId).files : undefined;
-  if (owners !== undefined || isWritten(facts)) await options.allowWriting?.(owners);
+  const { spec } = options.bundle;
+  if (facts.sharedRoot?.isMapped) {
+    // Those of a user namespace of config.json are in what the engine asked for.
+    const owners = hasUserNamespace(spec.linux)
+      ? undefined
+      : planIds({ ...prepared, spec }, hostId).files;
+    await options.allowWriting?.(owners);
+  } else if (isWritten(facts)) {
+    await options.allowWriting?.();
+  }
 }
 
 /** Whether the guest writes to the container's root; where it may only read that, mount points are made there. */
@@ -288,9 +297,9 @@ async function createIn(directory: ContainerDirectory, creation: Creation): Prom
 /** Undefined when neither the monitor nor the owners of files are others than config.json says. */
 async function claimHostId(
   directory: ContainerDirectory,
-  { prepared }: Creation,
+  { options, prepared }: Creation,
 ): Promise<number | undefined> {
-  const { count } = planIds(prepared);
+  const { count } = planIds({ ...prepared, spec: options.bundle.spec });
   if (count === 0) return undefined;
   const { range } = prepared.configuration.ids;
   return await new HostIds().claim(parseIdRange(range!)!, directory.path, count);
@@ -506,7 +515,7 @@ function launchInput(
   { directory, network, hostname, cgroup, hostId }: Made,
 ): LaunchInput {
   const spec = withJoinedHostname(options.bundle.spec, hostname);
-  const ids = planIds(prepared, hostId);
+  const ids = planIds({ ...prepared, spec }, hostId);
   const users = planUsers(spec, prepared.configuration, ids.monitor);
   return {
     ...prepared,

@@ -20,15 +20,16 @@ import { monitorByName, supportedMonitors } from "../monitor/registry.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
-import { hasUserNamespace } from "../oci/id_mappings.ts";
+import { hasUserNamespace, rootOnHost } from "../oci/id_mappings.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import { diskMounts, isBind, volumeMounts } from "../oci/unsupported.ts";
-import type { Mount, Spec } from "../oci/types.ts";
+import type { IdMaps, Mount, Spec, User } from "../oci/types.ts";
 import { requireNoAgent } from "../oci/validate.ts";
 import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
 import { acceleratorOf } from "../plan/launch_input.ts";
 import { serverGroups } from "../plan/file_server.ts";
+import { planIds } from "../plan/host_ids.ts";
 import {
   planUsers,
   requireAllowedDevice,
@@ -126,7 +127,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       groupNames: configuration.device_access === "groups",
     });
     facts.disks = disksOf(bundle, { unikernel, guest, configuration }, imageRoot);
-    const isMapped = linux.file_access === "userns";
+    const isMapped = hasUserNamespace(bundle.spec.linux) || linux.file_access === "userns";
     addRoot(facts, bundle, { unikernel, guest, monitor, isMapped });
     if (facts.groupNames !== undefined) {
       const nodes = facts.disks.flatMap(({ source }) => "device" in source ? [source.device] : []);
@@ -147,9 +148,8 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       // In a user namespace no file of the guest's is closed to its root.
       addSharedMounts(facts, bundle, monitor, { ...users, isMapped });
       if (facts.sharedRoot ?? facts.sharedMounts) {
-        // In a user namespace it is root over nothing but files of the guest's.
-        if (isMapped) requireHostsOwners(bundle.spec);
-        else requireAllowedFileServer(users, configuration);
+        const server = fileServerUser(users, planIds({ ...bundle, configuration, facts }).files);
+        requireAllowedFileServer({ files: server }, configuration);
         facts.fileServer = findFileServer();
       }
     } else {
@@ -232,18 +232,20 @@ function addRoot(
   if (!isShareable) return;
   facts.sharedRoot = {
     readOnly: bundle.rootReadOnly ?? false,
-    ...(isMapped && needsMappedMount(bundle) ? { isMapped: true } : {}),
+    ...(isMapped && isMappedByMount(bundle) ? { isMapped: true } : {}),
   };
 }
 
 /**
- * Whether the root's mount must have its owners mapped from the beginning: the layers of an overlay can be
- * mapped, the overlay cannot (EINVAL; fs/overlayfs/super.c has no FS_ALLOW_IDMAP).
+ * Whether the root's mount has its owners mapped from the beginning. In a user namespace of config.json the
+ * engine sees to that. Else an overlay's must be: its layers can be mapped, the overlay cannot (EINVAL;
+ * fs/overlayfs/super.c has no FS_ALLOW_IDMAP).
  *
  * @throws UnsupportedError where somebody has mounted it who does not map it: two overlays on one upper
  *   directory are undefined (the kernel's overlayfs.rst, "Sharing and copying layers")
  */
-function needsMappedMount({ rootfs, mapsRoot }: Bundle): boolean {
+function isMappedByMount({ spec, rootfs, mapsRoot }: Bundle): boolean {
+  if (hasUserNamespace(spec.linux)) return true;
   if (fileSystemOf(rootfs) !== "overlay") return false;
   if (mapsRoot) return true;
   throw new UnsupportedError({
@@ -258,18 +260,19 @@ function needsMappedMount({ rootfs, mapsRoot }: Bundle): boolean {
 }
 
 /**
- * Owners on disk are to be those of the image, from 0 on.
+ * Who the file server is on the host: root of the user namespace whose ids the files have, if there is one.
  *
- * @throws UnsupportedError where the engine has given the files to the ids of a user namespace
+ * @throws UnsupportedError when config.json's has no root
  */
-function requireHostsOwners({ linux }: Spec): void {
-  if (!hasUserNamespace(linux)) return;
+function fileServerUser({ files }: Pick<Users, "files">, maps: IdMaps | undefined): User {
+  if (maps === undefined) return files;
+  const root = rootOnHost(maps);
+  if (root !== undefined) return { ...root, additionalGids: [] };
   throw new UnsupportedError({
     operation: "share files with the guest",
-    subject: "config.json linux.namespaces",
-    reason: 'guests.linux.file_access is "userns" in the configuration, and the container has a ' +
-      "user namespace, whose ids its files have",
-    remedy: 'file_access = "user" serves them as its user; or run the container without one',
+    subject: "config.json linux.uidMappings, linux.gidMappings",
+    reason: "the container's user namespace has no uid or no gid 0, as which files are served",
+    remedy: "map 0, too",
   });
 }
 

@@ -1,4 +1,5 @@
 import { close, ioctl, O_CLOEXEC, O_RDONLY, open } from "../../ffi/linux.ts";
+import { formatMap } from "../oci/id_mappings.ts";
 import type { IdMapping, IdMaps } from "../oci/types.ts";
 import { userNamespaceName } from "./namespaces.ts";
 import { type FileIdentity, isSameIdentity, readFileIdentity } from "../os/files.ts";
@@ -49,12 +50,6 @@ export function compareIdMaps(actual: IdMaps, planned: IdMaps): string[] {
     const [is, was] = [formatMap(actual[ids]), formatMap(planned[ids])];
     return is === was ? [] : [`mapping of ${ids} is ${is}, planned was ${was}`];
   });
-}
-
-/** Sorted: the kernel sorts those that are more than a few (map_write() in kernel/user_namespace.c). */
-function formatMap(mappings: readonly IdMapping[]): string {
-  const sorted = [...mappings].sort((a, b) => a.containerID - b.containerID);
-  return sorted.map((it) => `${it.containerID}:${it.hostID}:${it.size}`).join(",") || "empty";
 }
 
 /** What is written to /proc/PID/uid_map, or gid_map. */

@@ -27,11 +27,26 @@ export function userOnHost(user: User, linux: Spec["linux"]): User {
   };
 }
 
-function mapped(id: number, mappings: readonly IdMapping[], field: string): number {
+/**
+ * Who root of a user namespace is on the host.
+ *
+ * @returns undefined when a mapping has no 0: there is no root in it
+ */
+export function rootOnHost({ uids, gids }: IdMaps): Pick<User, "uid" | "gid"> | undefined {
+  const [uid, gid] = [onHost(0, uids), onHost(0, gids)];
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
+}
+
+function onHost(id: number, mappings: readonly IdMapping[]): number | undefined {
   const mapping = mappings.find(({ containerID, size }) =>
     id >= containerID && id < containerID + size
   );
-  if (mapping !== undefined) return id - mapping.containerID + mapping.hostID;
+  return mapping && id - mapping.containerID + mapping.hostID;
+}
+
+function mapped(id: number, mappings: readonly IdMapping[], field: string): number {
+  const found = onHost(id, mappings);
+  if (found !== undefined) return found;
   throw configJson(`process.user.${field}`).invalid(
     `${id}`,
     `ids that linux.${field === "uid" ? "uidMappings" : "gidMappings"} has`,
@@ -50,6 +65,21 @@ export function mapsOfMount(
   if (maps !== undefined) return maps;
   const takesContainers = options.includes("idmap") || options.includes("ridmap");
   return takesContainers ? { uids: uidMappings, gids: gidMappings } : undefined;
+}
+
+/**
+ * Mappings in one order, the same text for the same ones. The kernel sorts those that are more than a few
+ * (map_write() in kernel/user_namespace.c).
+ */
+export function formatMap(mappings: readonly IdMapping[]): string {
+  const sorted = [...mappings].sort((a, b) => a.containerID - b.containerID);
+  return sorted.map((it) => `${it.containerID}:${it.hostID}:${it.size}`).join(",") || "empty";
+}
+
+/** Whether two have the same mappings, in whatever order. */
+export function areSameMaps(one: IdMaps, other: IdMaps): boolean {
+  return formatMap(one.uids) === formatMap(other.uids) &&
+    formatMap(one.gids) === formatMap(other.gids);
 }
 
 /**

@@ -3,6 +3,7 @@ import { capabilityNumber } from "../config/capabilities.ts";
 import { type ExpectedIdentity, GIVES_UP } from "../host/identity.ts";
 import { volumeDirectory } from "../guest/initrd/process.ts";
 import { FILE_SERVER_NAMESPACES } from "../host/namespaces.ts";
+import { rootOnHost } from "../oci/id_mappings.ts";
 import type { IdMaps, User } from "../oci/types.ts";
 import { groupsOf } from "./credentials.ts";
 import { Tree } from "./root.ts";
@@ -66,7 +67,7 @@ export interface FileServerInput {
    * monitor is one of its own (`ids.mode`), to whom nothing that the container names belongs.
    */
   user: User;
-  /** In place of that: it is root in a user namespace with these ids, and the owners of files are mapped. */
+  /** In place of that: it is root in a user namespace with these ids, among them 0, and so are files' owners. */
   maps?: IdMaps;
   /** The container's root, on the host. */
   rootfs: string;
@@ -145,7 +146,7 @@ export function fileServerIdentity(
   return {
     ...(maps === undefined
       ? { uid: user.uid, gid: user.gid, groups: serverGroups(user) }
-      : { uid: maps.uids[0]!.hostID, gid: maps.gids[0]!.hostID, groups: [] }),
+      : { ...rootOnHost(maps)!, groups: [] }),
     capabilities: capabilitiesOf({ user, maps }),
     noNewPrivileges: true,
     ...(filtered ? { seccompFilters: seccompFilters + 1 } : {}),
@@ -216,7 +217,7 @@ function volumeSteps(
   position: number,
   mapped: { userNamespace?: string },
 ): Step[] {
-  const { source, isFile, readOnly, options } = volume;
+  const { source, isFile, readOnly, options, isMapped } = volume;
   const bound: Step = {
     step: "bindShared",
     source,
@@ -224,7 +225,7 @@ function volumeSteps(
     kind: isFile ? "file" : "directory",
     readOnly,
     recursive: options.includes("rbind"),
-    ...mapped,
+    ...(isMapped ? {} : mapped),
   };
   return isFile
     ? [{ step: "mkdir", path: `${SHARED}/${volumeDirectory(position)}`, mode: 0o755 }, bound]

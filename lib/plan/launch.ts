@@ -4,7 +4,7 @@ import { UnsupportedError } from "../errors.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { requireNoAgent } from "../oci/validate.ts";
-import { hasUserNamespace } from "../oci/id_mappings.ts";
+import { rootOnHost } from "../oci/id_mappings.ts";
 import type { IdMaps, Spec } from "../oci/types.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import {
@@ -36,7 +36,6 @@ import {
   planCopiedVolumes,
   planMountPoints,
   planSharedFiles,
-  type SharedFiles,
   sharedFilesWarnings,
 } from "./shared_files.ts";
 import { planTerminal } from "./terminal.ts";
@@ -171,7 +170,9 @@ export function planLaunch(given: LaunchInput): Launch {
     ? execPortCounts(guestMemoryMiB(memoryInput(input, { accelerator, initrdProcess })))
     : undefined;
   const ports = execPorts && monitorPorts(dns, execPorts, inherit);
-  const shared = sharedBy(input, userNamespace);
+  const shared = planSharedFiles(input);
+  const ownPid = makesPidNamespace(spec, userNamespace);
+  if (shared !== undefined && ownPid) throw sharesNamespaceOfPids();
   const filesFd = shared && inherit("files");
   const waiterFds: InheritedFd[] = [];
   const goFd = numbered(waiterFds, "go");
@@ -193,7 +194,6 @@ export function planLaunch(given: LaunchInput): Launch {
     mapsOwners: input.fileMaps !== undefined,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
-  const ownPid = makesPidNamespace(spec, userNamespace);
   const userFd = userNamespace === undefined ? undefined : inherit(USER_NAMESPACE);
   const waiterFilterFd = filters === undefined ? undefined : numbered(waiterFds, WAITER_FILTER);
   const [portsFd] = stop.agent
@@ -392,29 +392,19 @@ const UNUSED_NETWORK = "the guest's manifest declares no network device: it does
   "container's network";
 
 /**
- * What a file server shares with the guest.
- *
- * @throws UnsupportedError when its users on the host and in the container are not the same
+ * The file server has a PID namespace of its own, which cannot be made below one that belongs to another user
+ * namespace (create_pid_namespace() in kernel/pid_namespace.c).
  */
-function sharedBy(
-  input: LaunchInput,
-  userNamespace: PlannedUserNamespace | undefined,
-): SharedFiles | undefined {
-  const shared = planSharedFiles(input);
-  if (shared === undefined || userNamespace === undefined) return shared;
-  const refuse = (reason: string, remedy: string) =>
-    new UnsupportedError({ operation: "share files with the guest", reason, remedy });
-  if (hasUserNamespace(input.spec.linux)) {
-    throw refuse(
-      "the container has a user namespace, whose ids this version cannot give to files",
-      "leave the user namespace out",
-    );
-  }
-  throw refuse(
-    'ids.mode = "userns" in the configuration: beside a monitor in a user namespace this version starts ' +
-      "no file server",
-    'ids.mode = "uid" gives each monitor a user of its own, too',
-  );
+function sharesNamespaceOfPids(): UnsupportedError {
+  return new UnsupportedError({
+    operation: "share files with the guest",
+    reason:
+      "the container is in the PID namespace and the user namespace of others, where no file server " +
+      "can be started",
+    remedy:
+      "give the container processes of its own (Kubernetes: shareProcessNamespace: false), or the " +
+      "host's users (hostUsers: true)",
+  });
 }
 
 /** A guest has one interface, and nothing says which. */
@@ -520,7 +510,7 @@ function mountPointSteps(input: LaunchInput): Step[] {
     ...(spec.hostname ? ["/etc/hostname"] : []),
   ];
   const { mounts, cwd } = agent;
-  const owner = input.fileMaps?.uids[0]?.hostID;
+  const owner = input.fileMaps && rootOnHost(input.fileMaps);
   return planMountPoints({ shared, rootfs: paths.rootfs, mounts, files, cwd, owner });
 }
 

@@ -4,9 +4,10 @@ import type { HostFacts } from "../inspect/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import { COPIES, type GuestMount, SHARED, volumeDirectory } from "../guest/initrd/process.ts";
+import { areSameMaps, hasUserNamespace, mapsOfMount } from "../oci/id_mappings.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import type { Mount, Spec, User } from "../oci/types.ts";
-import type { MountPoint, Step } from "./types.ts";
+import type { MountPoint, Owner, Step } from "./types.ts";
 
 /**
  * What of the host's files a guest with an agent sees, by one file server. The tree that is shared, by
@@ -14,13 +15,19 @@ import type { MountPoint, Step } from "./types.ts";
  */
 export interface SharedFiles {
   /** Whether the container's root is the guest's. */
-  root?: { readOnly: boolean; isMapped?: true };
+  root?: { readOnly: boolean } & SharedOwners;
   /** In config.json's order; a volume's position is the number of its directory in `v/`. */
   volumes: SharedVolume[];
 }
 
+/** Of a tree, where the file server is root of a user namespace. */
+interface SharedOwners {
+  /** Its owners are ids of that already; else the file server has them mapped. */
+  isMapped?: true;
+}
+
 /** A file or directory of the host that config.json binds into the container. */
-export interface SharedVolume {
+export interface SharedVolume extends SharedOwners {
   /** Absolute path on the host. */
   source: string;
   /** Absolute path in the guest. */
@@ -46,7 +53,7 @@ export function sharedPath(position: number, { isFile }: Pick<SharedVolume, "isF
 
 /** What the decision depends on. */
 export interface SharedFilesInput {
-  spec: Pick<Spec, "mounts" | "root">;
+  spec: Pick<Spec, "mounts" | "root" | "linux">;
   facts: Pick<HostFacts, "sharedRoot" | "sharedMounts" | "nodeKernel">;
   monitor: Pick<Monitor, "title" | "sharesFiles">;
 }
@@ -67,7 +74,12 @@ export function planSharedFiles(input: SharedFilesInput): SharedFiles | undefine
     ...(sharedRoot === undefined
       ? {}
       : { root: { ...sharedRoot, readOnly: sharedRoot.readOnly || spec.root.readonly } }),
-    volumes: sharedMounts.map((facts) => volumeOf(spec, facts)),
+    volumes: sharedMounts.map((facts) => ({
+      ...volumeOf(spec, facts, spec.linux),
+      ...(hasUserNamespace(spec.linux) && !asksForMaps(spec.mounts[facts.index]!)
+        ? { isMapped: true }
+        : {}),
+    })),
   };
 }
 
@@ -83,19 +95,21 @@ export interface CopiedVolume extends SharedVolume {
  */
 export function planCopiedVolumes(
   { spec, facts }: {
-    spec: SharedFilesInput["spec"];
+    spec: Pick<Spec, "mounts">;
     facts: Pick<HostFacts, "copiedMounts">;
   },
 ): CopiedVolume[] {
   return (facts.copiedMounts ?? []).map((it) => volumeOf(spec, it));
 }
 
+/** @param linux of the container, where its mappings can be a volume's, too */
 function volumeOf<Facts extends Pick<SharedVolume, "index" | "isFile">>(
   { mounts }: Pick<Spec, "mounts">,
   facts: Facts,
+  linux?: Spec["linux"],
 ): Facts & SharedVolume {
   const mount = mounts[facts.index]!;
-  requireKnownOptions(mount, facts.index);
+  requireKnownOptions(mount, facts.index, linux);
   const { source, destination, options } = mount;
   return {
     ...facts,
@@ -135,19 +149,36 @@ function requireSharing({ spec, facts, monitor }: SharedFilesInput): void {
 }
 
 /** What would be missing silently, and lets the guest do more, or is an owner on the disk. */
-function requireKnownOptions({ source, options, maps }: Mount, index: number): void {
-  const option = maps === undefined ? options.find((it) => NOT_APPLIED.test(it)) : "idmap";
-  if (option === undefined) return;
-  throw new UnsupportedError({
-    operation: "share files with the guest",
-    subject: `mounts[${index}] ${source}`,
-    reason: `the option ${option} is not applied to what is shared`,
-    remedy: "leave it out, or give the guest a disk image",
-  });
+function requireKnownOptions(mount: Mount, index: number, linux?: Spec["linux"]): void {
+  const { source, options } = mount;
+  const refuse = (option: string, remedy: string) =>
+    new UnsupportedError({
+      operation: "share files with the guest",
+      subject: `mounts[${index}] ${source}`,
+      reason: `the option ${option} is not applied to what is shared`,
+      remedy,
+    });
+  const option = options.find((it) => NOT_APPLIED.test(it));
+  if (option !== undefined) throw refuse(option, "leave it out, or give the guest a disk image");
+  if (!asksForMaps(mount) || linux !== undefined && hasContainersMaps(mount, linux)) return;
+  const mapping = options.find((it) => IDMAP.test(it)) ?? "idmap";
+  throw refuse(mapping, "leave it out, or give it the mappings of the container's user namespace");
 }
 
 /** config.md, "Linux mount options". */
-const NOT_APPLIED = /^r?(idmap|nosymfollow)$/;
+const NOT_APPLIED = /^r?nosymfollow$/;
+const IDMAP = /^r?idmap$/;
+
+function asksForMaps({ maps, options }: Mount): boolean {
+  return maps !== undefined || options.some((it) => IDMAP.test(it));
+}
+
+/** Those of the user namespace that its file server is root of, and no others. */
+function hasContainersMaps(mount: Mount, linux: Spec["linux"]): boolean {
+  const maps = mapsOfMount(mount, linux);
+  return hasUserNamespace(linux) && maps !== undefined &&
+    areSameMaps(maps, { uids: linux.uidMappings, gids: linux.gidMappings });
+}
 
 /** What `slave` and `shared` ask for: nothing is mounted in a guest later (config.md, "Linux mount options"). */
 const PROPAGATED = /^r?(slave|shared)$/;
@@ -192,8 +223,8 @@ export interface MountPointsInput {
   /** Files that the agent puts over those of the root. */
   files: readonly string[];
   cwd: string;
-  /** Root's id on the host where owners are mapped. */
-  owner?: number;
+  /** Who root is on the host where owners are mapped. */
+  owner?: Owner;
 }
 
 /**
@@ -202,7 +233,7 @@ export interface MountPointsInput {
  */
 export function planMountPoints(input: MountPointsInput): Step[] {
   const { shared, rootfs, mounts, files, cwd, owner } = input;
-  const targets = new Map<string, MountPoint[]>();
+  const targets = new Map<string, { its: MountPoint[] } & SharedOwners>();
   const places = mounts.map((it): MountPoint => ({
     path: it.target,
     isFile: isSharedFile(it),
@@ -221,17 +252,24 @@ export function planMountPoints(input: MountPointsInput): Step[] {
     const tree = above === undefined ? rootTree(shared, rootfs) : volumeTree(shared, above);
     if (tree === undefined) continue;
     const inside = above === undefined ? path : path.slice(above.target.length) || "/";
-    targets.set(tree, [...targets.get(tree) ?? [], { path: inside, ...kind }]);
+    const { its = [] } = targets.get(tree.source) ?? {};
+    targets.set(tree.source, {
+      isMapped: tree.isMapped,
+      its: [...its, { path: inside, ...kind }],
+    });
   }
-  return [...targets].map(([tree, its]): Step => ({
+  return [...targets].map(([tree, { its, isMapped }]): Step => ({
     step: "makeMountPoints",
     tree,
     targets: its,
-    ...(tree === rootfs && shared.root?.isMapped ? { owner } : {}),
+    ...(isMapped ? { owner } : {}),
     // It could not be written to all the same: then the agent says what is missing.
     tolerate: ["EROFS"],
   }));
 }
+
+/** Where mount points are made. */
+type SharedTree = Pick<SharedVolume, "source" | "isMapped">;
 
 function isBelow(path: string, directory: string): boolean {
   return path === directory || path.startsWith(directory === "/" ? "/" : `${directory}/`);
@@ -241,13 +279,16 @@ function isSharedFile({ type, options }: GuestMount): boolean {
   return type === SHARED && options.endsWith("/file");
 }
 
-function rootTree({ root }: SharedFiles, rootfs: string): string | undefined {
-  return root === undefined ? undefined : rootfs;
+function rootTree({ root }: SharedFiles, rootfs: string): SharedTree | undefined {
+  return root && { source: rootfs, isMapped: root.isMapped };
 }
 
 /** Of the mount in which a place is; undefined: it is in memory, or may only be read. */
-function volumeTree({ volumes }: SharedFiles, { target, type }: GuestMount): string | undefined {
+function volumeTree(
+  { volumes }: SharedFiles,
+  { target, type }: GuestMount,
+): SharedTree | undefined {
   if (type !== SHARED) return undefined;
   const volume = volumes.findLast(({ destination }) => destination === target);
-  return volume === undefined || volume.readOnly ? undefined : volume.source;
+  return volume === undefined || volume.readOnly ? undefined : volume;
 }

@@ -1,13 +1,13 @@
 import type { AllowedDevice } from "../cgroups/device_program.ts";
 import type { Credentials } from "../host/access.ts";
 import type { MonitorNamespace } from "../host/namespaces.ts";
-import type { Hook, IdMapping, NamespaceType } from "../oci/types.ts";
+import type { Hook, IdMapping, NamespaceType, User } from "../oci/types.ts";
 import type { TapOwner } from "../network/owner.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import type { CallFilter } from "../seccomp/types.ts";
 
 /** Version of the plan format; incremented by every change that an older init would misread. */
-export const PLAN_VERSION = 8;
+export const PLAN_VERSION = 9;
 
 /** How many ports for further processes a guest has. */
 export interface ExecPortCounts {
@@ -142,7 +142,7 @@ export type StepBody =
    * Makes those that are missing, with the directories above, in a tree of the host that a guest shares; whose
    * owners are mapped, as `owner`, who is root there.
    */
-  | { step: "makeMountPoints"; tree: string; targets: MountPoint[]; owner?: number }
+  | { step: "makeMountPoints"; tree: string; targets: MountPoint[]; owner?: Owner }
   /** Writes a file that only the monitor's user may read. */
   | { step: "writeFile"; path: string; uid: number; gid: number; content: string }
   /** A named pipe for the monitor's log, whose other end is the container's process's: `watch`. */
@@ -309,6 +309,9 @@ export type StepBody =
   | { step: "barrier" }
   /** Executes the container's process, which lets the monitor begin: see plan/waiter.ts. */
   | { step: "exec"; argv: string[]; env: string[]; fds: InheritedFd[] };
+
+/** Whose new files are. */
+export type Owner = Pick<User, "uid" | "gid">;
 
 /** Where a guest mounts something in a tree that it shares. */
 export interface MountPoint {

@@ -1,6 +1,7 @@
 /** `file_access = "userns"`: root in a guest is root over its files, whose owners on disk are those that it sees. */
 import assert from "node:assert/strict";
 import { readIdMaps, readNamespaceOwner } from "../../lib/host/id_maps.ts";
+import type { IdMaps } from "../../lib/oci/types.ts";
 import { FIRST_ID } from "../support/host_ids.ts";
 import { childrenOf, readCommandLine, readStatus } from "../support/process.ts";
 import { nodeWithKernel, UNDESCRIBED } from "../support/node_kernel.ts";
@@ -18,20 +19,34 @@ const IDS = `[ids]\nmode = "uid"\nrange = "${FIRST_ID}-${FIRST_ID + 65536}"`;
 
 const PROGRAMS = ["sh", "cat", "chmod", "chown", "id", "mknod", "mkdir", "sleep", "stat", "touch"];
 
-/** A node where owners are mapped, and a container of an image with busybox alone, whose user is root. */
+const ROOT = { uid: 0, gid: 0 };
+
+/** What is different of a container. */
+interface OwnersOptions {
+  mounts?: Record<string, unknown>[];
+  /** Of the configuration: `userns` by default. */
+  fileAccess?: "user" | "userns";
+  ids?: string;
+  /** A user namespace of config.json's. */
+  maps?: IdMaps;
+  /** Root by default. */
+  user?: { uid: number; gid: number };
+}
+
+/** A node where owners are mapped, and a container of an image with busybox alone. */
 async function ownersContainer(
   scope: Scope,
   script: string,
-  mounts: { source: string; destination: string; type: string; options: string[] }[] = [],
+  { mounts = [], fileAccess = "userns", ids = IDS, maps, user = ROOT }: OwnersOptions = {},
 ): Promise<Container> {
-  const config = await nodeWithKernel(scope, `${UNDESCRIBED}\n${IDS}`);
+  const config = await nodeWithKernel(scope, `${UNDESCRIBED}\n${ids}`);
   const text = await Deno.readTextFile(config);
-  await Deno.writeTextFile(config, `${text}file_access = "userns"\n`);
+  await Deno.writeTextFile(config, `${text}file_access = "${fileAccess}"\n`);
   const container = await Container.prepare(scope, {
     config,
     args: ["sh", "-c", script],
     env: ["PATH=/bin"],
-    user: { uid: 0, gid: 0 },
+    user,
     edit: (config) => {
       config.root = { path: "rootfs", readonly: false };
       const capabilities = [
@@ -51,6 +66,10 @@ async function ownersContainer(
         { destination: "/dev", type: "tmpfs", source: "tmpfs" },
         ...mounts,
       ];
+      if (maps === undefined) return;
+      const linux = config.linux as { namespaces: object[] };
+      linux.namespaces.push({ type: "user" });
+      Object.assign(linux, { uidMappings: maps.uids, gidMappings: maps.gids });
     },
   });
   await Deno.remove(`${container.rootfs}/urunc.json`);
@@ -61,12 +80,17 @@ async function ownersContainer(
   return container;
 }
 
-const bind = (source: string, destination: string) => ({
+const bind = (source: string, destination: string, ...options: string[]) => ({
   source,
   destination,
   type: "bind",
-  options: ["rbind"],
+  options: ["rbind", ...options],
 });
+
+/** Its file server's pid. */
+function serverOf(pid: number): number {
+  return childrenOf(pid).find((it) => readCommandLine(it)[0] === "/usr/libexec/virtiofsd")!;
+}
 
 /** What stat(1) says of them on the host. */
 async function ownersOf(...paths: string[]): Promise<string[]> {
@@ -88,7 +112,7 @@ testIf(
       "id -u; cat /data/secret; touch /a /data/b; chown 33:34 /a; chown 1000:1001 /data/b; " +
       "chmod 4755 /data/b; stat -c '%u:%g %a' /a /data/b; stat -c %u:%g /data/secret; " +
       "mknod /node c 1 3 2>/dev/null || echo no node; cat /data/others; echo up; sleep 99";
-    const container = await ownersContainer(scope, script, [bind(data, "/data")]);
+    const container = await ownersContainer(scope, script, { mounts: [bind(data, "/data")] });
     await Deno.writeTextFile(`${data}/others`, "another's\n", { mode: 0o600 });
     await Deno.chown(`${data}/others`, 65535, 65535);
     const { code } = await container.spawn(scope, "run");
@@ -104,9 +128,7 @@ testIf(
     );
     assert.doesNotMatch(container.errors(), /cannot read/);
     const { pid } = await container.state();
-    const server = childrenOf(pid!).find((it) =>
-      readCommandLine(it)[0] === "/usr/libexec/virtiofsd"
-    )!;
+    const server = serverOf(pid!);
     const { uids, gids, groups, capabilities } = readStatus(server);
     assert.deepEqual([...uids, ...gids], Array(8).fill(FIRST_ID));
     assert.deepEqual(groups, []);
@@ -127,7 +149,7 @@ testIf(
 
 testIf("file owners: what cannot be mapped is refused by its name", NEEDS, async () => {
   await using scope = new Scope();
-  const container = await ownersContainer(scope, "true", [bind("/proc/sys", "/data")]);
+  const container = await ownersContainer(scope, "true", { mounts: [bind("/proc/sys", "/data")] });
   assertFailed(await container.create(), ["the owners of /proc/sys cannot be mapped"]);
   assertNothingLeft(container);
   const directory = await scope.temporaryDirectory("layers");
@@ -152,11 +174,145 @@ testIf("file owners: what cannot be mapped is refused by its name", NEEDS, async
   config.root.path = "rootfs";
   config.linux.namespaces.push({ type: "user" });
   config.linux.uidMappings = [{ containerID: 0, hostID: FIRST_ID, size: 1 }];
-  config.linux.gidMappings = config.linux.uidMappings;
+  config.linux.gidMappings = [{ containerID: 1, hostID: FIRST_ID, size: 1 }];
+  config.process.user = { uid: 0, gid: 1 };
   await Deno.writeTextFile(file, JSON.stringify(config));
   assertFailed(await container.create(), [
-    "share files with the guest config.json linux.namespaces",
-    "the container has a user namespace, whose ids its files have",
+    "share files with the guest config.json linux.uidMappings, linux.gidMappings",
+    "the container's user namespace has no uid or no gid 0",
+  ]);
+  config.linux.gidMappings = config.linux.uidMappings;
+  config.process.user = { uid: 0, gid: 0 };
+  const others = [{ containerID: 0, hostID: FIRST_ID + 1, size: 1 }];
+  config.mounts.push({ ...bind("/etc", "/data"), uidMappings: others, gidMappings: others });
+  await Deno.writeTextFile(file, JSON.stringify(config));
+  assertFailed(await container.create(), [
+    "/etc: the option idmap is not applied to what is shared",
+    "give it the mappings of the container's user namespace",
   ]);
   assertNothingLeft(container);
 });
+
+testIf(
+  "file owners: a user namespace whose root is the host's is one more root",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const same = [{ containerID: 0, hostID: 0, size: 70000 }];
+    const container = await ownersContainer(scope, "true", {
+      fileAccess: "user",
+      ids: "[allow]\nroot_monitor = false",
+      maps: { uids: same, gids: same },
+      user: { uid: 65534, gid: 65534 },
+    });
+    assertFailed(await container.create(), ["the file server would run as root"]);
+    assertNothingLeft(container);
+  },
+);
+
+/** As docker's userns-remap, and the kubelet for `hostUsers: false`, write it. */
+const MAPS: IdMaps = {
+  uids: [{ containerID: 0, hostID: FIRST_ID, size: 1000 }],
+  gids: [{ containerID: 0, hostID: FIRST_ID + 2000, size: 1000 }],
+};
+
+for (const fileAccess of ["user", "userns"] as const) {
+  testIf(
+    `file owners: they are those of config.json's user namespace (file_access = "${fileAccess}")`,
+    NEEDS,
+    async () => {
+      await using scope = new Scope();
+      const directory = await scope.temporaryDirectory("volumes");
+      const [plain, mapped] = [`${directory}/plain`, `${directory}/mapped`];
+      // A volume that has been given to the container, and one whose mount maps its owners.
+      for (const path of [plain, mapped]) {
+        await Deno.mkdir(path);
+        await Deno.writeTextFile(`${path}/secret`, "secret\n", { mode: 0o600 });
+        await Deno.writeTextFile(`${path}/hosts`, "of the host\n", { mode: 0o600 });
+      }
+      for (const path of [plain, `${plain}/secret`]) {
+        await Deno.chown(path, FIRST_ID, FIRST_ID + 2000);
+      }
+      await Deno.chown(`${mapped}/hosts`, 5000, 5000);
+      const script =
+        "id -u; cat /plain/secret /mapped/secret; cat /plain/hosts /mapped/hosts 2>/dev/null; " +
+        "touch /a /plain/b /mapped/c; chown 33:34 /a /plain/b /mapped/c; chmod 4755 /a; " +
+        "stat -c '%u:%g %a' / /a /plain/b /mapped/c; stat -c %u:%g /plain/hosts; echo up; sleep 99";
+      const container = await ownersContainer(scope, script, {
+        mounts: [
+          bind(plain, "/plain"),
+          { ...bind(mapped, "/mapped"), uidMappings: MAPS.uids, gidMappings: MAPS.gids },
+        ],
+        fileAccess,
+        ids: `[ids]\nrange = "${FIRST_ID + 10000}-${FIRST_ID + 80000}"`,
+        maps: MAPS,
+      });
+      await run(["chown", "-hR", `${FIRST_ID}:${FIRST_ID + 2000}`, container.rootfs], {
+        check: true,
+      });
+      const { code } = await container.spawn(scope, "run");
+      await container.waitForOutput("up", 200);
+      assert.deepEqual(container.output().replaceAll("\r", "").split("\n").slice(0, 8), [
+        ...["0", "secret", "secret"],
+        ...["0:0 755", "33:34 4755", "33:34 644", "33:34 644", "65534:65534"],
+      ]);
+      assert.deepEqual(
+        await ownersOf(
+          ...[`${container.rootfs}/a`, `${container.rootfs}/proc`, `${plain}/b`, `${mapped}/c`],
+        ),
+        [
+          `${FIRST_ID + 33}:${FIRST_ID + 2034} 4755`,
+          `${FIRST_ID}:${FIRST_ID + 2000} 755`,
+          `${FIRST_ID + 33}:${FIRST_ID + 2034} 644`,
+          "33:34 644",
+        ],
+      );
+      const { pid } = await container.state();
+      const server = serverOf(pid!);
+      const monitor = await container.monitorPid();
+      for (const process of [server, monitor]) {
+        const { uids, gids } = readStatus(process);
+        assert.deepEqual(uids, Array(4).fill(FIRST_ID));
+        assert.deepEqual(gids, Array(4).fill(FIRST_ID + 2000));
+        assert.deepEqual(readIdMaps(process), MAPS);
+        assert.equal(readNamespaceOwner(process), 2 ** 32 - 2);
+      }
+      // What the server may do to files it may do to nothing of the monitor's.
+      const namespaceOf = (it: number) => Deno.readLinkSync(`/proc/${it}/ns/user`);
+      assert.notEqual(namespaceOf(server), namespaceOf(monitor));
+      assert.equal(readStatus(server).capabilities.permitted, 0xdbn);
+      assert.equal(readStatus(monitor).capabilities.permitted, 0n);
+      Deno.kill(pid!, "SIGKILL");
+      await code;
+      assertSucceeded(await container.urunc(["delete", "--force", container.id]));
+      assertNothingLeft(container, pid!);
+    },
+  );
+}
+
+testIf(
+  "file owners: one user serves files beside a monitor in a user namespace of its own",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const data = await scope.temporaryDirectory("volume");
+    const container = await ownersContainer(scope, "echo x >/data/x; echo up; sleep 99", {
+      mounts: [bind(data, "/data")],
+      fileAccess: "user",
+      ids: `[ids]\nmode = "userns"\nrange = "${FIRST_ID}-${FIRST_ID + 10}"`,
+    });
+    const { code } = await container.spawn(scope, "run");
+    await container.waitForOutput("up", 200);
+    assert.equal(await Deno.readTextFile(`${data}/x`), "x\n");
+    const { pid } = await container.state();
+    assert.equal(readStatus(serverOf(pid!)).uids[0], 0);
+    const monitor = await container.monitorPid();
+    assert.equal(readStatus(monitor).uids[0], FIRST_ID);
+    const alone = [{ containerID: FIRST_ID, hostID: FIRST_ID, size: 1 }];
+    assert.deepEqual(readIdMaps(monitor), { uids: alone, gids: alone });
+    Deno.kill(pid!, "SIGKILL");
+    await code;
+    assertSucceeded(await container.urunc(["delete", "--force", container.id]));
+    assertNothingLeft(container, pid!);
+  },
+);

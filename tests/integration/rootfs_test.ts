@@ -209,7 +209,7 @@ async function mappable(scope: Scope) {
 
 const MAPPED = ["uidmap=0:1700000000:65536", "gidmap=0:1700100000:65536"];
 
-testIf("owners are mapped for an ordinary container, as containerd asks, and for no guest", {
+testIf("owners are mapped as containerd asks where the container writes, and not before", {
   needs,
 }, async () => {
   await using scope = new Scope();
@@ -225,10 +225,12 @@ testIf("owners are mapped for an ordinary container, as containerd asks, and for
     const { uid, gid } = Deno.statSync(`${root}/${name}`);
     return [uid, gid];
   };
-  for (const list of mounts) {
+  const purposes = ["ordinary", "writing"] as const;
+  const cases = mounts.flatMap((list) => purposes.map((purpose) => ({ list, purpose })));
+  for (const { list, purpose } of cases) {
     await mountRootfs(list, root);
     assert.deepEqual(ownerOf("two"), [5, 5]);
-    await remountRootfs(list, root, "ordinary");
+    await remountRootfs(list, root, purpose);
     assert.deepEqual(ownerOf("two"), [1_700_000_005, 1_700_100_005]);
     if (list[0]!.type === "overlay") {
       assert.deepEqual(ownerOf("one"), [1_700_000_000, 1_700_100_000]);

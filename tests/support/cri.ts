@@ -51,8 +51,11 @@ const PodLinux = message("LinuxPodSandboxConfig", () => ({
 const PodSecurity = message("LinuxSandboxSecurityContext", () => ({
   namespaces: embedded(1, NamespaceOption),
 }));
-/** Of a pod with `hostUsers: false`; POD, which is 0, are the modes of all others. */
-const NamespaceOption = message("NamespaceOption", () => ({ users: embedded(5, UserNamespace) }));
+/** Of a pod with `hostUsers: false`; POD, which is 0, are the modes of all others but for `pid`. */
+const NamespaceOption = message("NamespaceOption", () => ({
+  pid: enumeration(2),
+  users: embedded(5, UserNamespace),
+}));
 const UserNamespace = message("UserNamespace", () => ({
   uids: repeated(embedded(2, IdMapping)),
   gids: repeated(embedded(3, IdMapping)),

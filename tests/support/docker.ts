@@ -72,6 +72,7 @@ export interface DockerInspection {
     Error: string;
     Health?: { Status: string; Log: { ExitCode: number; Output: string }[] };
   };
+  GraphDriver: { Data: { UpperDir: string } };
   NetworkSettings: {
     IPAddress: string;
     Networks: Record<string, { IPAddress: string; GlobalIPv6Address: string }>;

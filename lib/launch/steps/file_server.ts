@@ -123,7 +123,8 @@ function mapOwners(
     throw new Error(
       `the owners of ${source} cannot be mapped: its file system, or one that is mounted below it, ` +
         "does not support that, or they are mapped already; " +
-        'guests.linux.file_access = "user" in the configuration serves it as one user',
+        'guests.linux.file_access = "user" in the configuration serves it as one user, where the ' +
+        "container has no user namespace",
       { cause },
     );
   }

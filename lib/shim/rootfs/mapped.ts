@@ -22,6 +22,7 @@ import { asFileOwner } from "../../os/file_owner.ts";
 import { isThere } from "../../os/files.ts";
 import { isCode } from "../../os/os_error.ts";
 import { baseName, parentPath } from "../../os/path.ts";
+import { rootOnHost } from "../../oci/id_mappings.ts";
 import type { IdMaps } from "../../oci/types.ts";
 
 /** Of an overlay's options. */
@@ -124,7 +125,7 @@ export function withMappedLayers(
         `${WORK}${directory}/upper/${written.work}`,
       ],
     ];
-    if (upper) asFileOwner(maps.uids[0]!.hostID, () => use(all));
+    if (upper) asFileOwner(rootOnHost(maps)!, () => use(all));
     else use(all);
   } finally {
     removeMappedLayers(directory);

@@ -143,7 +143,8 @@ async function mountAll(
 }
 
 function differs(one: RootfsMount, before: RootfsPurpose, purpose: RootfsPurpose): boolean {
-  return optionsFor(one, purpose).join() !== optionsFor(one, before).join();
+  return optionsFor(one, purpose).join() !== optionsFor(one, before).join() ||
+    mapsFor(one, purpose) !== undefined && mapsFor(one, before) === undefined;
 }
 
 /** What is added to the options that the snapshotter gives a mount. */
@@ -158,12 +159,9 @@ function optionsFor(one: RootfsMount, purpose: RootfsPurpose): string[] {
   return [...RESTRICTED, ...always, ...(writable ? [] : ["ro", ...readOnly])];
 }
 
-/**
- * A guest's kernel sees owners as they are on the disk, and what else is read of a guest's root is read as
- * root.
- */
+/** As which the container writes to it; what is only read of a guest's root is read as root of the host. */
 function mapsFor({ options }: RootfsMount, purpose: RootfsPurpose): IdMaps | undefined {
-  return purpose === "ordinary" ? mapsOf(options) : undefined;
+  return purpose === "ordinary" || purpose === "writing" ? mapsOf(options) : undefined;
 }
 
 function isReadOnly({ options }: RootfsMount): boolean {

@@ -144,14 +144,25 @@ Deno.test("file server: as uid 0 it has no supplementary groups, which it would 
   assert.deepEqual(fileServerIdentity({ user, filtered: true }).groups, []);
 });
 
-Deno.test("file server: beside a monitor in a user namespace there is none, and the error says why", () => {
+Deno.test("file server: in others' PID namespace and user namespace there is none", () => {
+  const ids = [{ containerID: 0, hostID: 7, size: 8 }];
+  const namespaces = ["network", "ipc", "mount"].map((type) => ({ type }));
+  const joined = ["pid", "user"].map((type) => ({ type, path: `/proc/1/ns/${type}` }));
+  const linux = (of: { type: string }[]) => ({
+    ...specOf({ linux: { namespaces: [...namespaces, ...of] } }).linux,
+    ...{ uidMappings: ids, gidMappings: ids },
+  });
   const input = inputOf();
-  const { configuration } = input;
-  configuration.ids.mode = "userns";
-  assert.throws(
-    () => planLaunch(input),
-    /share files with the guest: ids.mode = "userns" in the configuration.*ids.mode = "uid"/s,
-  );
+  const plan = (of: { type: string }[]) =>
+    planLaunch({
+      ...input,
+      spec: { ...input.spec, linux: linux(of) },
+      filesUser: { uid: 7, gid: 7, additionalGids: [] },
+      fileMaps: { uids: ids, gids: ids },
+      configuration: defaultConfiguration(),
+    });
+  assert.throws(() => plan(joined), /PID namespace and the user namespace.*shareProcessNamespace/s);
+  plan([joined[1]!, { type: "pid" }]);
 });
 
 Deno.test("file server: as uid 0 it keeps the capability to give up its own, and its arguments say so", () => {
@@ -187,6 +198,9 @@ Deno.test("file server: in a user namespace it is root over its files, whose own
   const root = { readOnly: true, isMapped: true as const };
   const mapped = planFileServer({ ...input, shared: { ...input.shared, root } });
   assert.deepEqual(bound(mapped), [undefined, "filesNamespace", "filesNamespace"]);
+  const volumes = [{ ...VOLUME, isMapped: true as const }, VOLUME];
+  const some = planFileServer({ ...input, shared: { volumes } });
+  assert.deepEqual(bound(some), [undefined, "filesNamespace"]);
   const start = steps.find((it) => it.step === "startFileServer")!;
   assert.deepEqual(start.fds.at(-1), { name: "filesNamespace", fd: 5 });
   const end = start.argv.indexOf("--");
@@ -198,4 +212,7 @@ Deno.test("file server: in a user namespace it is root over its files, whose own
   assert.doesNotMatch(start.argv.join(" "), /squash/);
   const { uid, gid, groups, capabilities } = fileServerIdentity(input);
   assert.deepEqual([uid, gid, groups, capabilities.length], [100000, 100000, [], 7]);
+  const uids = [{ containerID: 5, hostID: 5, size: 5 }, { containerID: 0, hostID: 70, size: 5 }];
+  const other = fileServerIdentity({ ...input, maps: { uids, gids: ids } });
+  assert.deepEqual([other.uid, other.gid], [70, 100000]);
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { defaultConfiguration } from "../../../lib/config/parse.ts";
 import { planIds } from "../../../lib/plan/host_ids.ts";
+import { specOf } from "../../support/plan_inputs.ts";
 
 const SHARED = { sharedMounts: [{ index: 0, isFile: false }] };
 
@@ -19,7 +20,8 @@ Deno.test("host ids: files have some where they are shared, and the monitor is n
     access: "user" | "userns",
     facts = SHARED,
     first?: number,
-  ) => planIds({ configuration: configurationWith(mode, access), facts }, first);
+    spec = specOf(),
+  ) => planIds({ spec, configuration: configurationWith(mode, access), facts }, first);
   assert.deepEqual(of("container", "user"), { count: 0 });
   assert.deepEqual(of("uid", "user", SHARED, 100007), { count: 1, monitor: 100007 });
   assert.deepEqual(of("container", "userns"), {
@@ -31,4 +33,16 @@ Deno.test("host ids: files have some where they are shared, and the monitor is n
     files: { uids: maps(165537), gids: maps(165537) },
   });
   assert.deepEqual(of("uid", "userns", { sharedMounts: [] }), { count: 1, monitor: 100000 });
+  // Those of config.json's user namespace are the engine's.
+  const uids = [{ containerID: 0, hostID: 7, size: 8 }];
+  const gids = [{ containerID: 0, hostID: 9, size: 8 }];
+  const linux = { namespaces: [{ type: "user" }], uidMappings: uids, gidMappings: gids };
+  const spec = specOf({ linux });
+  const files = { uids, gids };
+  for (const access of ["user", "userns"] as const) {
+    assert.deepEqual(of("container", access, SHARED, undefined, spec), { count: 0, files });
+    const own = of("uid", access, SHARED, 100007, spec);
+    assert.deepEqual(own, { count: 1, monitor: 100007, files });
+    assert.deepEqual(of("container", access, { sharedMounts: [] }, undefined, spec), { count: 0 });
+  }
 });

@@ -3,6 +3,7 @@ import { UnsupportedError } from "../../../lib/errors.ts";
 import type { Mount } from "../../../lib/oci/types.ts";
 import { volumeMounts } from "../../../lib/oci/unsupported.ts";
 import { guestMounts } from "../../../lib/plan/guest_mounts.ts";
+import { specOf } from "../../support/plan_inputs.ts";
 import {
   planMountPoints,
   planSharedFiles,
@@ -27,7 +28,7 @@ const MOUNTS = [
 
 function inputOf(facts: SharedFilesInput["facts"], more: Partial<SharedFilesInput> = {}) {
   return {
-    spec: { mounts: MOUNTS, root: { path: "rootfs", readonly: false } },
+    spec: { mounts: MOUNTS, root: { path: "rootfs", readonly: false }, linux: specOf().linux },
     monitor: { title: "QEMU", sharesFiles: true },
     facts,
     ...more,
@@ -58,7 +59,7 @@ Deno.test("volumes are shared in config.json's order, each as it asks", () => {
 Deno.test("a root is read-only by its mount or by config.json", () => {
   const readonly = (ofMount: boolean, ofSpec: boolean) =>
     planSharedFiles(inputOf({ sharedRoot: { readOnly: ofMount } }, {
-      spec: { mounts: [], root: { path: "rootfs", readonly: ofSpec } },
+      spec: specOf({ mounts: [], root: { path: "rootfs", readonly: ofSpec } }),
     }))?.root?.readOnly;
   assert.deepEqual(
     [readonly(false, false), readonly(true, false), readonly(false, true)],
@@ -83,7 +84,7 @@ Deno.test("recursive options hold in the guest, after all others", () => {
     const mounts = [bind("/srv/data", "/data", ...options)];
     const shared = planSharedFiles(
       inputOf({ sharedMounts: [{ index: 0, isFile: false }] }, {
-        spec: { mounts, root: { path: "rootfs", readonly: false } },
+        spec: specOf({ mounts }),
       }),
     );
     return guestMounts({ mounts }, shared!.volumes).at(-1)!.flags;
@@ -99,7 +100,7 @@ Deno.test("an option of a volume that is not applied is refused, or is a warning
   const plan = (mount: Mount) =>
     planSharedFiles(
       inputOf({ sharedMounts: [{ index: 0, isFile: false }] }, {
-        spec: { mounts: [mount], root: { path: "rootfs", readonly: false } },
+        spec: { ...specOf(), mounts: [mount] },
       }),
     );
   const maps = { uids: [{ containerID: 0, hostID: 5, size: 1 }], gids: [] };
@@ -183,7 +184,7 @@ Deno.test("mount points are made in the trees that are shared, and only there", 
     bind("/srv/in-read-only", "/data/a/file/x"),
   ];
   const sharedMounts = [1, 3, 4, 5, 6].map((index) => ({ index, isFile: index === 4 }));
-  const input = { spec: { mounts, root: { path: "rootfs", readonly: true } } };
+  const input = { spec: { ...specOf({ root: { path: "rootfs", readonly: true } }), mounts } };
   const plan = (root: boolean) => {
     const facts = { sharedMounts, ...(root ? { sharedRoot: { readOnly: false } } : {}) };
     const shared = planSharedFiles(inputOf(facts, input))!;
@@ -224,4 +225,48 @@ Deno.test("mount points are made in the trees that are shared, and only there", 
     inData,
   ]);
   assert.deepEqual(plan(false), [inData]);
+});
+
+Deno.test("in config.json's user namespace a volume's owners are mapped where it asks for it", () => {
+  const uids = [{ containerID: 0, hostID: 7, size: 8 }, { containerID: 8, hostID: 100, size: 9 }];
+  const gids = [{ containerID: 0, hostID: 9, size: 8 }];
+  const linux = { namespaces: [{ type: "user" }], uidMappings: uids, gidMappings: gids };
+  const plan = (mount: Mount) =>
+    planSharedFiles(
+      inputOf({ sharedRoot: { readOnly: false }, sharedMounts: [{ index: 0, isFile: false }] }, {
+        spec: { ...specOf({ linux }), mounts: [mount] },
+      }),
+    )!.volumes[0]!.isMapped;
+  // As it is: its owners are ids of the host.
+  assert.equal(plan(bind("/srv", "/x")), true);
+  assert.equal(plan(bind("/srv", "/x", "idmap")), undefined);
+  assert.equal(plan(bind("/srv", "/x", "ridmap")), undefined);
+  const maps = { uids: [...uids].reverse(), gids };
+  assert.equal(plan({ ...bind("/srv", "/x"), maps }), undefined);
+  for (const other of [{ uids: gids, gids }, { uids, gids: uids }, { uids: uids.slice(1), gids }]) {
+    assert.throws(() => plan({ ...bind("/srv", "/x", "ridmap"), maps: other }), {
+      message:
+        /mounts\[0\] \/srv: the option ridmap is not applied.*the container's user namespace/,
+    });
+  }
+});
+
+Deno.test("mount points are made as root of the user namespace where a tree has its ids", () => {
+  const volumes = planSharedFiles(inputOf({ sharedMounts: VOLUMES }))!.volumes;
+  const owner = { uid: 7, gid: 9 };
+  const owners = (isMapped: [root?: true, volume?: true]) =>
+    planMountPoints({
+      shared: {
+        root: { readOnly: false, isMapped: isMapped[0] },
+        volumes: volumes.map((it) => ({ ...it, isMapped: isMapped[1] })),
+      },
+      rootfs: "/rootfs",
+      mounts: guestMounts({ mounts: MOUNTS }, volumes),
+      files: [],
+      cwd: "/",
+      owner,
+    }).map((it) => it.step === "makeMountPoints" && [it.tree, it.owner]);
+  assert.deepEqual(owners([]), [["/rootfs", undefined], ["/srv/data", undefined]]);
+  assert.deepEqual(owners([true]), [["/rootfs", owner], ["/srv/data", undefined]]);
+  assert.deepEqual(owners([true, true]), [["/rootfs", owner], ["/srv/data", owner]]);
 });
