@@ -11,7 +11,7 @@ import { fileSystemOf } from "../host/mounts.ts";
 import { readPodSysctls } from "../inspect/pod.ts";
 import { readUruncJson } from "../inspect/urunc_json.ts";
 import { isSameIdentity, readBounded, readFileIdentity } from "../os/files.ts";
-import { readHosts, readResolvConf, RESOLV_CONF } from "../inspect/resolv_conf.ts";
+import { readHosts, readResolvConf } from "../inspect/resolv_conf.ts";
 import { copiedMountFacts } from "../inspect/copied.ts";
 import { sharedMountFacts } from "../inspect/shared.ts";
 import type { DiskFacts, HostFacts } from "../inspect/types.ts";
@@ -21,6 +21,7 @@ import type { Monitor } from "../monitor/types.ts";
 import { decodeSpec, maximumSpecBytes } from "../oci/parse.ts";
 import { diskDevices } from "../oci/disk_devices.ts";
 import { hasUserNamespace, rootOnHost } from "../oci/id_mappings.ts";
+import { HOSTS, RESOLV_CONF } from "../oci/names.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import { diskMounts, isBind, volumeMounts } from "../oci/unsupported.ts";
 import type { IdMaps, Mount, Spec, User } from "../oci/types.ts";
@@ -296,9 +297,11 @@ function addSharedMounts(
 ): void {
   if (monitor.sharesFiles !== true) {
     const asked = new Set(volumeMounts(spec, false).map(({ index }) => index));
-    // Of what engines bind into every container it gets what is only read, as a token is.
-    const volumes = volumeMounts(spec, true)
-      .filter(({ index, mount }) => asked.has(index) || isReadOnlyMount(mount.options));
+    // Of what engines bind into every container it gets what is only read, as a token is; names by its agent.
+    const volumes = volumeMounts(spec, true).filter(({ index, mount }) =>
+      asked.has(index) ||
+      isReadOnlyMount(mount.options) && ![HOSTS, RESOLV_CONF].includes(mount.destination)
+    );
     const copied = copiedMountFacts(volumes, monitor.title);
     if (copied.length > 0) facts.copiedMounts = copied;
     return;

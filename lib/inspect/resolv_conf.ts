@@ -2,10 +2,8 @@ import { close, fstat, O_RDONLY, read, S_IFMT, S_IFREG } from "../../ffi/linux.t
 import { errorMessage, HostError } from "../errors.ts";
 import { type Credentials, READ } from "../host/access.ts";
 import { explainRefusal, openNamed, reopen, userMayOpen } from "../host/named.ts";
+import { HOSTS, RESOLV_CONF } from "../oci/names.ts";
 import { readImageFile } from "./image.ts";
-
-/** Where a container has its name servers. */
-export const RESOLV_CONF = "/etc/resolv.conf";
 
 /** A resolver reads 3 servers and lines of no length to speak of; this only catches other files. */
 const MAXIMUM_BYTES = 64 * 1024;
@@ -44,7 +42,7 @@ export function readHosts(
   mounts: readonly { destination: string; source?: string }[],
   user: Credentials,
 ): string | undefined {
-  const source = mounts.findLast(({ destination }) => destination === "/etc/hosts")?.source;
+  const source = mounts.findLast(({ destination }) => destination === HOSTS)?.source;
   if (source === undefined) return undefined;
   return new TextDecoder().decode(readMounted(source, user, "host names"));
 }

@@ -145,8 +145,6 @@ const GUEST_OWN = new Set([
   "/dev/mqueue",
   "/dev/shm",
   "/etc/hostname",
-  "/etc/hosts",
-  "/etc/resolv.conf",
   "/proc",
   "/sys",
   "/sys/fs/cgroup",

@@ -5,6 +5,7 @@ import { monitorsThat } from "../monitor/registry.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { requireNoAgent } from "../oci/validate.ts";
 import { rootOnHost } from "../oci/id_mappings.ts";
+import { HOSTS, RESOLV_CONF } from "../oci/names.ts";
 import type { IdMaps, Spec } from "../oci/types.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import {
@@ -25,6 +26,7 @@ import { manifestDevices, type ManifestInput } from "./solo5.ts";
 import { fileSizeLimit } from "./file_size.ts";
 import { guestMemoryMiB, neededMemoryBytes } from "./memory.ts";
 import { networkMode, planNetwork, takenInterfaces } from "./network.ts";
+import { copiedNames, namesWarnings } from "./names.ts";
 import { podWarnings } from "./pod.ts";
 import { planRoot } from "./root.ts";
 import { planProcesses, type ProcessesPlan } from "./processes.ts";
@@ -367,6 +369,10 @@ export function planLaunch(given: LaunchInput): Launch {
       ...spec.unsupported.warned.filter(({ givenByAgent }) => !(givenByAgent && stop.agent))
         .map(({ property, reason }) => `config.json ${property}: ${reason}`),
       ...agentWarnings(input),
+      ...namesWarnings(spec, copiedNames({ facts, shared }), [
+        ...(stop.agent ? [HOSTS] : []),
+        ...(network === undefined ? [] : [RESOLV_CONF]),
+      ]),
       ...sharedFilesWarnings(shared, input.filesUser),
       ...copiedVolumesWarnings(planCopiedVolumes(input)),
       ...podWarnings({
@@ -505,8 +511,7 @@ function mountPointSteps(input: LaunchInput): Step[] {
   const shared = planSharedFiles(input);
   if (agent === undefined || shared === undefined) return [];
   const files = [
-    ...(facts.resolvConf === undefined ? [] : ["/etc/resolv.conf"]),
-    ...(facts.hosts === undefined ? [] : ["/etc/hosts"]),
+    ...Object.keys(copiedNames({ facts, shared })),
     ...(spec.hostname ? ["/etc/hostname"] : []),
   ];
   const { mounts, cwd } = agent;

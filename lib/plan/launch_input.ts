@@ -4,6 +4,7 @@ import type { HostFacts } from "../inspect/types.ts";
 import type { Monitor } from "../monitor/types.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { guestArguments } from "../oci/init_program.ts";
+import { HOSTS, RESOLV_CONF } from "../oci/names.ts";
 import type { IdMaps, Spec, User } from "../oci/types.ts";
 import { volumeDirectory } from "../guest/initrd/process.ts";
 import { parseNameservers } from "../guest/families/nameservers.ts";
@@ -11,6 +12,7 @@ import type { Guest } from "../guest/families/types.ts";
 import type { GuestInput, UnikernelConfig } from "../guest/types.ts";
 import { type AgentChoice, hasOwnNameServer, planAgent } from "./agent.ts";
 import { kernelParameters } from "./kernel_parameters.ts";
+import { copiedNames } from "./names.ts";
 import { agentNetworks, guestNetwork, networkMode, onlyFirst } from "./network.ts";
 import { hasInitrd } from "./root.ts";
 import { planCopiedVolumes, planSharedFiles } from "./shared_files.ts";
@@ -106,6 +108,8 @@ export function guestInput(input: LaunchInput): GuestInput {
 
 function inputWithoutAgent(input: LaunchInput): GuestInput {
   const { spec, unikernel, guest, configuration, facts, network, monitor } = input;
+  const shared = planSharedFiles(input);
+  const names = copiedNames({ facts, shared });
   return {
     args: guestArguments(spec),
     env: spec.process.env,
@@ -122,8 +126,8 @@ function inputWithoutAgent(input: LaunchInput): GuestInput {
     monitor,
     version: unikernel.unikernelVersion,
     nameservers: parseNameservers(facts.resolvConf ?? ""),
-    resolvConf: facts.resolvConf,
-    hosts: facts.hosts,
+    resolvConf: names[RESOLV_CONF],
+    hosts: names[HOSTS],
     copies: planCopiedVolumes(input).map((volume, position) => ({
       source: volume.source,
       path: volumeDirectory(position),
@@ -136,7 +140,7 @@ function inputWithoutAgent(input: LaunchInput): GuestInput {
       mountPoint,
       fileSystem,
     })),
-    sharedRoot: planSharedFiles(input)?.root,
+    sharedRoot: shared?.root,
   };
 }
 

@@ -24,20 +24,45 @@ testIf("podman: any image is a guest, and its volumes are its own", IMAGES, asyn
   const files = await scope.temporaryDirectory("files");
   await Deno.writeTextFile(`${files}/conf`, "configured\n");
   const options = ["--rm", "--user=1000:1000", "--volume=data:/data"];
-  const script = "id -u; cat /etc/app.conf; (echo x >/etc/app.conf) 2>/dev/null || echo ro; " +
+  // podman writes the names when the container has been created.
+  const script = "grep -c localhost /etc/hosts; " +
+    "id -u; cat /etc/app.conf; (echo x >/etc/app.conf) 2>/dev/null || echo ro; " +
     "touch /memory/x && echo tmpfs; pwd; echo first >/data/file; exit 3";
   const first = await run([
     ...[...options, `--volume=${files}/conf:/etc/app.conf:ro`, "--tmpfs=/memory"],
     ...["--workdir=/data", "services", "sh", "-c", script],
   ], { timeoutSeconds: 120 });
   assert.equal(first.code, 3, first.stderr);
-  const lines = ["1000", "configured", "ro", "tmpfs", "/data", ""];
+  const lines = ["1", "1000", "configured", "ro", "tmpfs", "/data", ""];
   assert.deepEqual(first.stdout.split("\n"), lines);
   const program = "print(open('/data/file').read(), end='')";
   const second = await run([...options, "--read-only", "services", "python3.13", "-c", program], {
     timeoutSeconds: 120,
   });
   assert.equal(second.stdout, "first\n", second.stderr);
+});
+
+testIf("podman: a guest in a network has the names that its container has", IMAGES, async () => {
+  await using scope = new Scope();
+  const config = await nodeWithKernel(scope, UNDESCRIBED);
+  const { podman, runArguments } = await startPodman(scope, await uruncBinary(), [
+    `config=${config}`,
+  ]);
+  await podman(["import", await debianServices(), "services"], { check: true });
+  await podman(["network", "create", "--subnet=10.90.8.0/24", "--disable-dns", "front"], {
+    check: true,
+  });
+  scope.defer("remove the network", () => podman(["network", "rm", "--force", "front"]));
+  const [, cgroup] = runArguments([]);
+  const { stdout } = await podman([
+    ...["run", "--rm", cgroup!, "--network=front:ip=10.90.8.5", "--hostname=named"],
+    ...["--add-host=other:10.1.2.3", "--dns=10.90.8.53", "services"],
+    ...["cat", "/etc/hosts", "/etc/resolv.conf"],
+  ], { check: true, timeoutSeconds: 120 });
+  for (const line of [/^127.0.0.1\s+localhost$/m, /^10.1.2.3\s+other$/m, /^10.90.8.5\s+named/m]) {
+    assert.match(stdout, line);
+  }
+  assert.match(stdout, /^nameserver 10.90.8.53$/m);
 });
 
 testIf("podman: services keep what is in their volumes", IMAGES, async () => {

@@ -169,8 +169,8 @@ Deno.test("volumes are all binds but disks, and what a guest has of its own", ()
   const places = (conventional: boolean) =>
     volumeMounts({ mounts }, conventional).map(({ index }) => index);
   assert.deepEqual(places(false), [1, 3]);
-  // The token is of use only where all of the container's files are the guest's.
-  assert.deepEqual(places(true), [1, 3, 7]);
+  // The token and the names are of use only where all of the container's files are the guest's.
+  assert.deepEqual(places(true), [1, 3, 5, 7]);
 });
 
 Deno.test("mount points are made in the trees that are shared, and only there", () => {
