@@ -248,7 +248,7 @@ export const configurationTables = {
         "Who the file server of a guest is that sees files of the host. user: the container's user, whose " +
         "all files are that the guest makes. userns: root in a user namespace with 65536 ids out of " +
         "ids.range, for this container alone; the owners of files on disk are those that the guest sees. " +
-        "What cannot be served so is an error.",
+        "What cannot be served so is an error. A container that has a user namespace has its files in that.",
     },
   },
   ids: {

@@ -1,5 +1,6 @@
 import {
   CLONE_NEWNS,
+  CLONE_NEWUSER,
   close,
   ioctl,
   LinuxError,
@@ -9,6 +10,7 @@ import {
 } from "../../ffi/linux.ts";
 import { InvalidConfigurationError } from "../errors.ts";
 import { readMapsOfNamespace } from "../host/id_maps.ts";
+import { userNamespaceName } from "../host/namespaces.ts";
 import { isOfCrio, isOfPod } from "../oci/annotations.ts";
 import type { NamespaceType, Spec } from "../oci/types.ts";
 import { hasOwnNetwork } from "../plan/namespaces.ts";
@@ -30,7 +32,7 @@ export function requireMountNamespace({ linux }: Spec): void {
   const index = linux.namespaces.findIndex(({ type }) => type === "mount");
   const path = linux.namespaces[index]?.path;
   if (path === undefined) return;
-  const reason = objectionToMount(path);
+  const reason = objectionTo(path, CLONE_NEWNS, "mount");
   if (reason === undefined) return;
   throw new InvalidConfigurationError({
     operation: "read config.json",
@@ -60,16 +62,26 @@ export function withJoinedMappings(spec: Spec): { spec: Spec; userNamespace?: st
     throw fail("is the runtime's own user namespace");
   }
   const maps = readMapsOfNamespace(path);
-  if (maps === undefined) throw fail("leads to no user namespace that a process is in");
-  const linux = { ...spec.linux, uidMappings: maps.uids, gidMappings: maps.gids };
-  return { spec: { ...spec, linux }, userNamespace: maps.name };
+  if (maps !== undefined) {
+    const linux = { ...spec.linux, uidMappings: maps.uids, gidMappings: maps.gids };
+    return { spec: { ...spec, linux }, userNamespace: maps.name };
+  }
+  const reason = objectionTo(path, CLONE_NEWUSER, "user");
+  if (reason !== undefined) throw fail(`is no namespace to join: ${reason}`);
+  // CRI-O's, which it has pinned, has no process before the pod's first container has one. The kernel says the
+  // mappings of a process only: what config.json has is proven when the monitor is in it.
+  if (spec.linux.uidMappings.length === 0) {
+    throw fail("has no process, and linux.uidMappings does not say what it maps");
+  }
+  return { spec, userNamespace: userNamespaceName(readFileIdentity(path)!.ino!) };
 }
 
-function objectionToMount(path: string): string | undefined {
+/** Why something is no namespace of a type; undefined: it is one. */
+function objectionTo(path: string, type: number, name: string): string | undefined {
   let fd: number | undefined;
   try {
     fd = open(path, O_RDONLY | O_NONBLOCK);
-    return ioctl(fd, NS_GET_NSTYPE, 0) === CLONE_NEWNS ? undefined : "not a mount namespace";
+    return ioctl(fd, NS_GET_NSTYPE, 0) === type ? undefined : `not a ${name} namespace`;
   } catch (error) {
     if (!(error instanceof LinuxError)) throw error;
     return error.code === "ENOTTY" ? "not a namespace" : error.code;

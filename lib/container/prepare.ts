@@ -24,7 +24,7 @@ import { hasUserNamespace, rootOnHost } from "../oci/id_mappings.ts";
 import { HOSTS, RESOLV_CONF } from "../oci/names.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
 import { diskMounts, isBind, volumeMounts } from "../oci/unsupported.ts";
-import type { IdMaps, Mount, Spec, User } from "../oci/types.ts";
+import type { IdMaps, Mount, Spec } from "../oci/types.ts";
 import { requireNoAgent } from "../oci/validate.ts";
 import { resolvePath } from "../os/path.ts";
 import { mayHaveAgent } from "../plan/agent.ts";
@@ -149,8 +149,9 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
       // In a user namespace no file of the guest's is closed to its root.
       addSharedMounts(facts, bundle, monitor, { ...users, isMapped });
       if (facts.sharedRoot ?? facts.sharedMounts) {
-        const server = fileServerUser(users, planIds({ ...bundle, configuration, facts }).files);
-        requireAllowedFileServer({ files: server }, configuration);
+        const maps = planIds({ ...bundle, configuration, facts }).files;
+        if (maps !== undefined) requireRoot(maps);
+        requireAllowedFileServer(users, maps, configuration);
         facts.fileServer = findFileServer();
       }
     } else {
@@ -260,15 +261,9 @@ function isMappedByMount({ spec, rootfs, mapsRoot }: Bundle): boolean {
   });
 }
 
-/**
- * Who the file server is on the host: root of the user namespace whose ids the files have, if there is one.
- *
- * @throws UnsupportedError when config.json's has no root
- */
-function fileServerUser({ files }: Pick<Users, "files">, maps: IdMaps | undefined): User {
-  if (maps === undefined) return files;
-  const root = rootOnHost(maps);
-  if (root !== undefined) return { ...root, additionalGids: [] };
+/** @throws UnsupportedError when config.json's user namespace has no root */
+function requireRoot(maps: IdMaps): void {
+  if (rootOnHost(maps) !== undefined) return;
   throw new UnsupportedError({
     operation: "share files with the guest",
     subject: "config.json linux.uidMappings, linux.gidMappings",

@@ -37,6 +37,11 @@ export function rootOnHost({ uids, gids }: IdMaps): Pick<User, "uid" | "gid"> | 
   return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }
 
+/** Whether an id of the host has a number in a user namespace. */
+export function isMapped(id: number, mappings: readonly IdMapping[]): boolean {
+  return onDisk(id, mappings) !== IDS;
+}
+
 function onHost(id: number, mappings: readonly IdMapping[]): number | undefined {
   const mapping = mappings.find(({ containerID, size }) =>
     id >= containerID && id < containerID + size

@@ -217,15 +217,19 @@ function volumeSteps(
   position: number,
   mapped: { userNamespace?: string },
 ): Step[] {
-  const { source, isFile, readOnly, options, isMapped } = volume;
+  const { source, isFile, readOnly, options, isMapped, mapsBelow = true } = volume;
+  const recursive = options.includes("rbind");
   const bound: Step = {
     step: "bindShared",
     source,
     target: `${SHARED}/${sharedPath(position, volume)}`,
     kind: isFile ? "file" : "directory",
     readOnly,
-    recursive: options.includes("rbind"),
+    recursive,
     ...(isMapped ? {} : mapped),
+    ...(isMapped || mapped.userNamespace === undefined
+      ? {}
+      : { mapsBelow: recursive && mapsBelow }),
   };
   return isFile
     ? [{ step: "mkdir", path: `${SHARED}/${volumeDirectory(position)}`, mode: 0o755 }, bound]

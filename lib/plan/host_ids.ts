@@ -1,7 +1,8 @@
 import { FILE_IDS, parseIdRange } from "../config/id_range.ts";
 import type { Configuration } from "../config/types.ts";
+import { InvalidConfigurationError } from "../errors.ts";
 import type { HostFacts } from "../inspect/types.ts";
-import { hasUserNamespace } from "../oci/id_mappings.ts";
+import { hasUserNamespace, isMapped } from "../oci/id_mappings.ts";
 import type { IdMaps, Spec } from "../oci/types.ts";
 
 /** What a container has out of `ids.range`. */
@@ -33,6 +34,7 @@ export interface IdsInput {
  *
  * @param first of those that the container was given; the range's first, which they need not become, when
  *   only a plan is made
+ * @throws InvalidConfigurationError when the monitor's is one of that namespace
  */
 export function planIds({ spec, configuration, facts }: IdsInput, first?: number): PlannedIds {
   const { ids, "guests.linux": { file_access } } = configuration;
@@ -44,9 +46,24 @@ export function planIds({ spec, configuration, facts }: IdsInput, first?: number
   if (count === 0) return { count, ...own };
   const from = first ?? parseIdRange(ids.range!)!.first;
   const maps = () => [{ containerID: 0, hostID: from, size: FILE_IDS }];
+  const monitor = from + files;
+  if (own !== undefined && [uids, gids].some((it) => isMapped(monitor, it))) {
+    throw overlaps(monitor);
+  }
   return {
     count,
-    ...(ids.mode === "container" ? {} : { monitor: from + files }),
+    ...(ids.mode === "container" ? {} : { monitor }),
     ...(files === 0 ? own : { files: { uids: maps(), gids: maps() } }),
   };
+}
+
+function overlaps(id: number): InvalidConfigurationError {
+  return new InvalidConfigurationError({
+    operation: "choose the monitor's user",
+    subject: `ids.range, ${id}`,
+    reason:
+      "the container's user namespace has this id, too: its guest could make files of the monitor's",
+    remedy:
+      "choose a range that no engine gives to containers (/etc/subuid; Kubernetes' user namespaces)",
+  });
 }

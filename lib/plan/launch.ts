@@ -4,7 +4,7 @@ import { UnsupportedError } from "../errors.ts";
 import { monitorsThat } from "../monitor/registry.ts";
 import type { NetworkFacts } from "../network/types.ts";
 import { requireNoAgent } from "../oci/validate.ts";
-import { rootOnHost } from "../oci/id_mappings.ts";
+import { hasUserNamespace } from "../oci/id_mappings.ts";
 import { HOSTS, RESOLV_CONF } from "../oci/names.ts";
 import type { IdMaps, Spec } from "../oci/types.ts";
 import { keyPrefix } from "../guest/keys.ts";
@@ -42,7 +42,7 @@ import {
 } from "./shared_files.ts";
 import { planTerminal } from "./terminal.ts";
 import { type InheritedFd, type LaunchPlan, PLAN_VERSION, type Step } from "./types.ts";
-import { monitorNamespaces } from "./namespaces.ts";
+import { monitorNamespaces, sharesPids } from "./namespaces.ts";
 import {
   entering,
   makesPidNamespace,
@@ -173,8 +173,9 @@ export function planLaunch(given: LaunchInput): Launch {
     : undefined;
   const ports = execPorts && monitorPorts(dns, execPorts, inherit);
   const shared = planSharedFiles(input);
-  const ownPid = makesPidNamespace(spec, userNamespace);
-  if (shared !== undefined && ownPid) throw sharesNamespaceOfPids();
+  if (shared !== undefined && sharesPids(spec) && hasUserNamespace(spec.linux)) {
+    throw sharesNamespaceOfPids();
+  }
   const filesFd = shared && inherit("files");
   const waiterFds: InheritedFd[] = [];
   const goFd = numbered(waiterFds, "go");
@@ -196,6 +197,7 @@ export function planLaunch(given: LaunchInput): Launch {
     mapsOwners: input.fileMaps !== undefined,
   });
   const filterFd = filters === undefined ? undefined : inherit(MONITOR_FILTER);
+  const ownPid = makesPidNamespace(spec, userNamespace);
   const userFd = userNamespace === undefined ? undefined : inherit(USER_NAMESPACE);
   const waiterFilterFd = filters === undefined ? undefined : numbered(waiterFds, WAITER_FILTER);
   const [portsFd] = stop.agent
@@ -515,8 +517,8 @@ function mountPointSteps(input: LaunchInput): Step[] {
     ...(spec.hostname ? ["/etc/hostname"] : []),
   ];
   const { mounts, cwd } = agent;
-  const owner = input.fileMaps && rootOnHost(input.fileMaps);
-  return planMountPoints({ shared, rootfs: paths.rootfs, mounts, files, cwd, owner });
+  const maps = input.fileMaps;
+  return planMountPoints({ shared, rootfs: paths.rootfs, mounts, files, cwd, maps });
 }
 
 function agentWarnings(input: LaunchInput): string[] {

@@ -5,7 +5,7 @@ import { NotAllowedError } from "../errors.ts";
 import { keyPrefix } from "../guest/keys.ts";
 import type { Monitor } from "../monitor/types.ts";
 import { userOnHost } from "../oci/id_mappings.ts";
-import type { Spec, User } from "../oci/types.ts";
+import type { IdMaps, Spec, User } from "../oci/types.ts";
 
 /** What the operator of a node allows. */
 export type Policy = Pick<Configuration, "allow" | "ids">;
@@ -83,12 +83,24 @@ export function requireAllowedUser(
  * For a guest that sees files of the host.
  *
  * @param files who the file server is: also where the monitor is a user of its own, the container's
+ * @param maps in place of that: it is root of a user namespace, and acts as whomever of the host that has
  * @throws NotAllowedError for uid 0, unless `allow.root_monitor`
  */
 export function requireAllowedFileServer(
   { files }: Pick<Users, "files">,
-  { allow }: Pick<Policy, "allow">,
+  maps: IdMaps | undefined,
+  { allow, ids }: Pick<Policy, "allow" | "ids">,
 ): void {
+  if (maps !== undefined) {
+    if (!maps.uids.some(({ hostID }) => hostID === 0)) return;
+    if (allow.root_monitor && ids.default_user === undefined) return;
+    throw notAllowed(
+      "config.json linux.uidMappings",
+      "an id is mapped to root of the host, as whom files would be served, and " +
+        (allow.root_monitor ? "ids.default_user replaces root" : "allow.root_monitor is false"),
+      "map none to 0",
+    );
+  }
   if (files.uid !== 0 || allow.root_monitor) return;
   throw notAllowed(
     "process.user.uid 0",

@@ -6,8 +6,8 @@ import { monitorsThat } from "../monitor/registry.ts";
 import { COPIES, type GuestMount, SHARED, volumeDirectory } from "../guest/initrd/process.ts";
 import { areSameMaps, hasUserNamespace, mapsOfMount } from "../oci/id_mappings.ts";
 import { isReadOnlyMount } from "../oci/read_only.ts";
-import type { Mount, Spec, User } from "../oci/types.ts";
-import type { MountPoint, Owner, Step } from "./types.ts";
+import type { IdMaps, Mount, Spec, User } from "../oci/types.ts";
+import type { MountPoint, Step } from "./types.ts";
 
 /**
  * What of the host's files a guest with an agent sees, by one file server. The tree that is shared, by
@@ -24,6 +24,8 @@ export interface SharedFiles {
 interface SharedOwners {
   /** Its owners are ids of that already; else the file server has them mapped. */
   isMapped?: true;
+  /** Whether what the host has mounted below it is mapped, too: it is, by default. */
+  mapsBelow?: boolean;
 }
 
 /** A file or directory of the host that config.json binds into the container. */
@@ -76,9 +78,7 @@ export function planSharedFiles(input: SharedFilesInput): SharedFiles | undefine
       : { root: { ...sharedRoot, readOnly: sharedRoot.readOnly || spec.root.readonly } }),
     volumes: sharedMounts.map((facts) => ({
       ...volumeOf(spec, facts, spec.linux),
-      ...(hasUserNamespace(spec.linux) && !asksForMaps(spec.mounts[facts.index]!)
-        ? { isMapped: true }
-        : {}),
+      ...(hasUserNamespace(spec.linux) ? ownersOf(spec.mounts[facts.index]!) : {}),
     })),
   };
 }
@@ -162,12 +162,23 @@ function requireKnownOptions(mount: Mount, index: number, linux?: Spec["linux"])
   if (option !== undefined) throw refuse(option, "leave it out, or give the guest a disk image");
   if (!asksForMaps(mount) || linux !== undefined && hasContainersMaps(mount, linux)) return;
   const mapping = options.find((it) => IDMAP.test(it)) ?? "idmap";
-  throw refuse(mapping, "leave it out, or give it the mappings of the container's user namespace");
+  throw refuse(
+    mapping,
+    linux === undefined || !hasUserNamespace(linux)
+      ? "leave it out, or give the guest a disk image"
+      : "leave it out, or give it the mappings of the container's user namespace",
+  );
 }
 
 /** config.md, "Linux mount options". */
 const NOT_APPLIED = /^r?nosymfollow$/;
 const IDMAP = /^r?idmap$/;
+
+/** In a user namespace of config.json: "idmap" is of the mount itself, "ridmap" of those below it, too. */
+function ownersOf(mount: Mount): SharedOwners {
+  if (!asksForMaps(mount)) return { isMapped: true };
+  return { mapsBelow: mount.options.includes("ridmap") };
+}
 
 function asksForMaps({ maps, options }: Mount): boolean {
   return maps !== undefined || options.some((it) => IDMAP.test(it));
@@ -223,8 +234,8 @@ export interface MountPointsInput {
   /** Files that the agent puts over those of the root. */
   files: readonly string[];
   cwd: string;
-  /** Who root is on the host where owners are mapped. */
-  owner?: Owner;
+  /** The ids that owners are mapped to, if they are. */
+  maps?: IdMaps;
 }
 
 /**
@@ -232,7 +243,7 @@ export interface MountPointsInput {
  * read is left as it is, and where a place is in the guest's memory the agent makes it.
  */
 export function planMountPoints(input: MountPointsInput): Step[] {
-  const { shared, rootfs, mounts, files, cwd, owner } = input;
+  const { shared, rootfs, mounts, files, cwd, maps } = input;
   const targets = new Map<string, { its: MountPoint[] } & SharedOwners>();
   const places = mounts.map((it): MountPoint => ({
     path: it.target,
@@ -262,7 +273,7 @@ export function planMountPoints(input: MountPointsInput): Step[] {
     step: "makeMountPoints",
     tree,
     targets: its,
-    ...(isMapped ? { owner } : {}),
+    ...(isMapped ? { maps } : {}),
     // It could not be written to all the same: then the agent says what is missing.
     tolerate: ["EROFS"],
   }));

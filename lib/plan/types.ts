@@ -1,7 +1,7 @@
 import type { AllowedDevice } from "../cgroups/device_program.ts";
 import type { Credentials } from "../host/access.ts";
 import type { MonitorNamespace } from "../host/namespaces.ts";
-import type { Hook, IdMapping, NamespaceType, User } from "../oci/types.ts";
+import type { Hook, IdMapping, IdMaps, NamespaceType } from "../oci/types.ts";
 import type { TapOwner } from "../network/owner.ts";
 import type { GuestProcess } from "../guest/initrd/segment.ts";
 import type { CallFilter } from "../seccomp/types.ts";
@@ -140,9 +140,9 @@ export type StepBody =
   }
   /**
    * Makes those that are missing, with the directories above, in a tree of the host that a guest shares; whose
-   * owners are mapped, as `owner`, who is root there.
+   * owners are mapped, as root of these mappings, with its rights.
    */
-  | { step: "makeMountPoints"; tree: string; targets: MountPoint[]; owner?: Owner }
+  | { step: "makeMountPoints"; tree: string; targets: MountPoint[]; maps?: IdMaps }
   /** Writes a file that only the monitor's user may read. */
   | { step: "writeFile"; path: string; uid: number; gid: number; content: string }
   /** A named pipe for the monitor's log, whose other end is the container's process's: `watch`. */
@@ -281,7 +281,9 @@ export type StepBody =
     kind: "directory" | "file";
     readOnly: boolean;
     recursive: boolean;
+    /** Owners are mapped by it: of the mount, or of all that are cloned with it. */
     userNamespace?: string;
+    mapsBelow?: boolean;
   }
   /** A connection to a file server, `files`, and the socket that the server takes it from, `fileServer`. */
   | { step: "connectFileServer" }
@@ -309,9 +311,6 @@ export type StepBody =
   | { step: "barrier" }
   /** Executes the container's process, which lets the monitor begin: see plan/waiter.ts. */
   | { step: "exec"; argv: string[]; env: string[]; fds: InheritedFd[] };
-
-/** Whose new files are. */
-export type Owner = Pick<User, "uid" | "gid">;
 
 /** Where a guest mounts something in a tree that it shares. */
 export interface MountPoint {

@@ -21,6 +21,12 @@ const PROGRAMS = ["sh", "cat", "chmod", "chown", "id", "mknod", "mkdir", "sleep"
 
 const ROOT = { uid: 0, gid: 0 };
 
+/** As docker's userns-remap, and the kubelet for `hostUsers: false`, write it. */
+const MAPS: IdMaps = {
+  uids: [{ containerID: 0, hostID: FIRST_ID, size: 1000 }],
+  gids: [{ containerID: 0, hostID: FIRST_ID + 2000, size: 1000 }],
+};
+
 /** What is different of a container. */
 interface OwnersOptions {
   mounts?: Record<string, unknown>[];
@@ -173,8 +179,8 @@ testIf("file owners: what cannot be mapped is refused by its name", NEEDS, async
   await run(["umount", merged], { check: true });
   config.root.path = "rootfs";
   config.linux.namespaces.push({ type: "user" });
-  config.linux.uidMappings = [{ containerID: 0, hostID: FIRST_ID, size: 1 }];
-  config.linux.gidMappings = [{ containerID: 1, hostID: FIRST_ID, size: 1 }];
+  config.linux.uidMappings = [{ containerID: 0, hostID: 5, size: 1 }];
+  config.linux.gidMappings = [{ containerID: 1, hostID: 5, size: 1 }];
   config.process.user = { uid: 0, gid: 1 };
   await Deno.writeTextFile(file, JSON.stringify(config));
   assertFailed(await container.create(), [
@@ -183,7 +189,7 @@ testIf("file owners: what cannot be mapped is refused by its name", NEEDS, async
   ]);
   config.linux.gidMappings = config.linux.uidMappings;
   config.process.user = { uid: 0, gid: 0 };
-  const others = [{ containerID: 0, hostID: FIRST_ID + 1, size: 1 }];
+  const others = [{ containerID: 0, hostID: 6, size: 1 }];
   config.mounts.push({ ...bind("/etc", "/data"), uidMappings: others, gidMappings: others });
   await Deno.writeTextFile(file, JSON.stringify(config));
   assertFailed(await container.create(), [
@@ -205,16 +211,51 @@ testIf(
       maps: { uids: same, gids: same },
       user: { uid: 65534, gid: 65534 },
     });
-    assertFailed(await container.create(), ["the file server would run as root"]);
+    assertFailed(await container.create(), ["config.json linux.uidMappings", "root of the host"]);
     assertNothingLeft(container);
   },
 );
 
-/** As docker's userns-remap, and the kubelet for `hostUsers: false`, write it. */
-const MAPS: IdMaps = {
-  uids: [{ containerID: 0, hostID: FIRST_ID, size: 1000 }],
-  gids: [{ containerID: 0, hostID: FIRST_ID + 2000, size: 1000 }],
-};
+testIf(
+  "file owners: nothing is made in a directory that is not the container's",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const data = await scope.temporaryDirectory("volume");
+    for (const name of ["hosts", "open", "own"]) await Deno.mkdir(`${data}/${name}`);
+    await Deno.chmod(`${data}/open`, 0o777);
+    await Deno.chown(`${data}/own`, FIRST_ID + 33, FIRST_ID + 2033);
+    const container = await ownersContainer(scope, "true", {
+      mounts: [bind(data, "/data")],
+      fileAccess: "user",
+      ids: "",
+      maps: MAPS,
+    });
+    await run(["chown", "-hR", `${FIRST_ID}:${FIRST_ID + 2000}`, container.rootfs], {
+      check: true,
+    });
+    const file = `${container.bundle}/config.json`;
+    const config = JSON.parse(await Deno.readTextFile(file));
+    for (const name of ["hosts", "open", "own"]) {
+      config.process.cwd = `/data/${name}/new/er`;
+      await Deno.writeTextFile(file, JSON.stringify(config));
+      const created = await container.create();
+      if (name === "hosts") {
+        assertFailed(created, [
+          "/hosts/new is not there",
+          "root of the container's user namespace",
+        ]);
+        assertNothingLeft(container);
+        assert.deepEqual([...Deno.readDirSync(`${data}/hosts`)], []);
+        continue;
+      }
+      assertSucceeded(created);
+      const made = await ownersOf(`${data}/${name}/new/er`);
+      assert.deepEqual(made, [`${FIRST_ID}:${FIRST_ID + 2000} 755`]);
+      assertSucceeded(await container.urunc(["delete", "--force", container.id]));
+    }
+  },
+);
 
 for (const fileAccess of ["user", "userns"] as const) {
   testIf(
@@ -230,6 +271,11 @@ for (const fileAccess of ["user", "userns"] as const) {
         await Deno.writeTextFile(`${path}/secret`, "secret\n", { mode: 0o600 });
         await Deno.writeTextFile(`${path}/hosts`, "of the host\n", { mode: 0o600 });
       }
+      const below = `${mapped}/below`;
+      await Deno.mkdir(below);
+      await run(["mount", "-t", "tmpfs", "tmpfs", below], { check: true });
+      scope.defer("unmount what is below", () => run(["umount", "--lazy", below]));
+      await Deno.writeTextFile(`${below}/secret`, "below\n", { mode: 0o600 });
       for (const path of [plain, `${plain}/secret`]) {
         await Deno.chown(path, FIRST_ID, FIRST_ID + 2000);
       }
@@ -237,11 +283,15 @@ for (const fileAccess of ["user", "userns"] as const) {
       const script =
         "id -u; cat /plain/secret /mapped/secret; cat /plain/hosts /mapped/hosts 2>/dev/null; " +
         "touch /a /plain/b /mapped/c; chown 33:34 /a /plain/b /mapped/c; chmod 4755 /a; " +
-        "stat -c '%u:%g %a' / /a /plain/b /mapped/c; stat -c %u:%g /plain/hosts; echo up; sleep 99";
+        "stat -c '%u:%g %a' / /a /plain/b /mapped/c; stat -c %u:%g /plain/hosts; " +
+        "cat /mapped/below/secret 2>/dev/null || echo closed; echo up; sleep 99";
       const container = await ownersContainer(scope, script, {
         mounts: [
           bind(plain, "/plain"),
-          { ...bind(mapped, "/mapped"), uidMappings: MAPS.uids, gidMappings: MAPS.gids },
+          {
+            ...bind(mapped, "/mapped", ...fileAccess === "user" ? [] : ["ridmap"]),
+            ...{ uidMappings: MAPS.uids, gidMappings: MAPS.gids },
+          },
         ],
         fileAccess,
         ids: `[ids]\nrange = "${FIRST_ID + 10000}-${FIRST_ID + 80000}"`,
@@ -252,9 +302,10 @@ for (const fileAccess of ["user", "userns"] as const) {
       });
       const { code } = await container.spawn(scope, "run");
       await container.waitForOutput("up", 200);
-      assert.deepEqual(container.output().replaceAll("\r", "").split("\n").slice(0, 8), [
+      assert.deepEqual(container.output().replaceAll("\r", "").split("\n").slice(0, 9), [
         ...["0", "secret", "secret"],
         ...["0:0 755", "33:34 4755", "33:34 644", "33:34 644", "65534:65534"],
+        fileAccess === "user" ? "closed" : "below",
       ]);
       assert.deepEqual(
         await ownersOf(

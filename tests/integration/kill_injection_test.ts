@@ -143,8 +143,6 @@ async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
     memoryLimit: 512 * 1024 * 1024,
   });
   scope.defer("remove the bundle", cleanup);
-  // A file server is no part of the monitor's user namespace.
-  const mode = SHARES.includes(kind) ? "uid" : "userns";
   const mapped = kind.endsWith("owners") ? '[guests.linux]\nfile_access = "userns"\n' : "";
   const disk = onDisk ? (await putOnDisk(scope, { bundle, rootfs })).file : undefined;
   return {
@@ -153,7 +151,7 @@ async function prepare(scope: Scope, kind: Kind): Promise<Bench> {
     root: await uruncRoot(scope),
     config: await doubleConfiguration(
       scope,
-      `[ids]\nmode = "${mode}"\nrange = "${FIRST_ID}-${FIRST_ID + 2 ** 16}"\n${mapped}`,
+      `[ids]\nmode = "userns"\nrange = "${FIRST_ID}-${FIRST_ID + 2 ** 16}"\n${mapped}`,
     ),
     bundle,
     netns,

@@ -258,7 +258,7 @@ const CASES: Case[] = [
   {
     name: "a user namespace that is none",
     edit: (config) => config.linux = { namespaces: [{ type: "user", path: "/proc/self/ns/net" }] },
-    says: ["/proc/self/ns/net leads to no user namespace that a process is in"],
+    says: ["/proc/self/ns/net is no namespace to join: not a user namespace"],
   },
   {
     name: "a type twice",

@@ -17,13 +17,14 @@ import {
   NAMESPACE_OWNER,
   parseIdMap,
   readIdMaps,
+  readMapsOfNamespace,
   readNamespaceOwner,
 } from "../../lib/host/id_maps.ts";
 import { makePrograms } from "../../lib/launch/programs.ts";
 import { makeUserNamespace } from "../../lib/launch/user_namespace.ts";
 import type { IdMaps } from "../../lib/oci/types.ts";
 import { isCode } from "../../lib/os/os_error.ts";
-import { childrenOf, readStatus, run, waitFor } from "../support/process.ts";
+import { childrenOf, isAlive, readStatus, run, waitFor } from "../support/process.ts";
 import { assertFailed, assertNothingLeft, assertSucceeded, Container } from "../support/runtime.ts";
 import { type ContainerOptions, doubleContainer } from "../support/runtime.ts";
 import { Scope } from "../support/scope.ts";
@@ -108,7 +109,7 @@ async function otherNamespace(scope: Scope, ...more: string[]): Promise<number> 
   const holder = new Deno.Command("unshare", { args }).spawn();
   const { pid } = holder;
   scope.defer("end the holder", async () => {
-    holder.kill("SIGKILL");
+    if (isAlive(pid)) holder.kill("SIGKILL");
     await holder.status;
   });
   const own = userNamespaceOf(Deno.pid);
@@ -128,6 +129,31 @@ testIf("user namespace: one that is joined, whose mappings the kernel says", {
   const options = inNamespace(DUMMY, `/proc/${holder}/ns/user`);
   const namespace = userNamespaceOf(holder);
   await assertIn(await doubleContainer(scope, "report; idle", options), { ...mapped, namespace });
+});
+
+testIf("user namespace: one that is pinned, which no process is in yet, as CRI-O makes a pod's", {
+  needs: [...needs, "unshare"],
+}, async () => {
+  await using scope = new Scope();
+  const holder = await otherNamespace(scope);
+  const path = `${await scope.temporaryDirectory("pinned")}/user`;
+  await Deno.writeTextFile(path, "");
+  await run(["mount", "--bind", `/proc/${holder}/ns/user`, path], { check: true });
+  scope.defer("unmount the namespace", () => run(["umount", "--lazy", path]));
+  const namespace = userNamespaceOf(holder);
+  Deno.kill(holder, "SIGKILL");
+  await waitFor(() => readMapsOfNamespace(path) === undefined, { timeoutSeconds: 10, what: "it" });
+  const joined = (maps: IdMaps) => doubleContainer(scope, "report; idle", inNamespace(maps, path));
+  // What config.json says is what the kernel has.
+  const other = { ...MAPS, uids: [{ ...MAPS.uids[0]!, size: 9 }] };
+  const wrong = await joined(other);
+  assertFailed(await wrong.create(), ["mapping of uids is 0:1700000000:65536, planned was"]);
+  assertNothingLeft(wrong);
+  const silent = await joined({ uids: [], gids: [] });
+  assertFailed(await silent.create(), [
+    `${path} has no process, and linux.uidMappings does not say what it maps`,
+  ]);
+  await assertIn(await joined(MAPS), { ...mapped, namespace });
 });
 
 testIf("user namespace: a PID namespace that is shared in it does not have the monitor", {

@@ -49,14 +49,19 @@ const SOCKET = "/socket";
 export const FILE_SERVER_STEPS: StepHandlers<
   "bindShared" | "connectFileServer" | "startFileServer"
 > = {
-  bindShared({ source, target, kind, readOnly, recursive, userNamespace }, context) {
+  bindShared(step, context) {
+    const { source, target, kind, readOnly, recursive, userNamespace, mapsBelow } = step;
     const below = recursive ? AT_RECURSIVE : 0;
     const tree = cloneShared(source, kind, OPEN_TREE_CLONE | below);
     // Before it has a place: what the host mounts below the source from then on would appear there, with
     // flags of its own.
     mountSetattr(tree, "", AT_EMPTY_PATH | below, { propagation: MS_PRIVATE });
     if (userNamespace !== undefined) {
-      mapOwners(tree, { source, below, userNamespace: openedBy(context, userNamespace) });
+      mapOwners(tree, {
+        source,
+        below: mapsBelow === true ? below : 0,
+        userNamespace: openedBy(context, userNamespace),
+      });
     }
     // Neither it nor what the guest puts there is executed on the host.
     const attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
@@ -123,8 +128,8 @@ function mapOwners(
     throw new Error(
       `the owners of ${source} cannot be mapped: its file system, or one that is mounted below it, ` +
         "does not support that, or they are mapped already; " +
-        'guests.linux.file_access = "user" in the configuration serves it as one user, where the ' +
-        "container has no user namespace",
+        'guests.linux.file_access = "user" in the configuration serves it as one user, where neither the ' +
+        "container has a user namespace nor the mount asks for idmap",
       { cause },
     );
   }

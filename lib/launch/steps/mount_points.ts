@@ -14,7 +14,10 @@ import {
   S_IFREG,
   umask,
 } from "../../../ffi/linux.ts";
-import { openNamed } from "../../host/named.ts";
+import { mayAccess, SEARCH, WRITE } from "../../host/access.ts";
+import { guardOf, openNamed } from "../../host/named.ts";
+import { isMapped, rootOnHost } from "../../oci/id_mappings.ts";
+import type { IdMaps } from "../../oci/types.ts";
 import { asFileOwner } from "../../os/file_owner.ts";
 import { isCode } from "../../os/os_error.ts";
 import { baseName, parentPath } from "../../os/path.ts";
@@ -29,14 +32,10 @@ import type { StepHandlers } from "../context.ts";
  * that writes to the tree meanwhile, leads out of it (CVE-2021-30465).
  */
 export const MOUNT_POINT_STEPS: StepHandlers<"makeMountPoints"> = {
-  makeMountPoints({ tree, targets, owner }) {
+  makeMountPoints({ tree, targets, maps }) {
     const root = openNamed(tree);
-    const make = () => {
-      for (const target of targets) close(openOrMake(root, target, MAXIMUM_LINKS));
-    };
     try {
-      if (owner === undefined) make();
-      else asFileOwner(owner, make);
+      for (const target of targets) close(openOrMake({ root, maps }, target, MAXIMUM_LINKS));
     } finally {
       close(root);
     }
@@ -46,22 +45,30 @@ export const MOUNT_POINT_STEPS: StepHandlers<"makeMountPoints"> = {
 /** As many links as the kernel follows, MAXSYMLINKS in include/linux/namei.h. */
 const MAXIMUM_LINKS = 40;
 
+/** A tree, by a descriptor, and the ids that its owners are mapped to, if they are. */
+interface SharedTree {
+  root: number;
+  maps?: IdMaps;
+}
+
 /**
  * What a link leads to is made, too: images have `/etc/resolv.conf` as one to what only a running system has.
  *
  * @param links that may lead nowhere, on the way
  * @returns an O_PATH descriptor
  */
-function openOrMake(root: number, target: MountPoint, links: number): number {
+function openOrMake(tree: SharedTree, target: MountPoint, links: number): number {
+  const { root, maps } = tree;
   const { path, isFile } = target;
   try {
     return openIn(root, path);
   } catch (error) {
     if (!isCode(error, "ENOENT")) throw error;
   }
-  const directory = openOrMake(root, { path: parentPath(path), isFile: false }, links);
+  const directory = openOrMake(tree, { path: parentPath(path), isFile: false }, links);
   try {
-    make(directory, baseName(path), target);
+    if (maps === undefined) make(directory, baseName(path), target);
+    else makeMapped(directory, target, maps);
   } finally {
     close(directory);
   }
@@ -69,7 +76,7 @@ function openOrMake(root: number, target: MountPoint, links: number): number {
   if (link === undefined) return openIn(root, path);
   if (links === 0) throw new Error(`${path} leads through too many symbolic links`);
   const next = link.startsWith("/") ? link : `${parentPath(path)}/${link}`;
-  return openOrMake(root, { path: next, isFile }, links - 1);
+  return openOrMake(tree, { path: next, isFile }, links - 1);
 }
 
 /** Where a symbolic link leads; undefined: there is something else. */
@@ -80,6 +87,25 @@ function linkAt(root: number, path: string): string | undefined {
   } finally {
     close(fd);
   }
+}
+
+/**
+ * As root of a user namespace, which is root over what its ids own and nothing else: the path is the image's,
+ * and a volume may have directories of the host's root, in which it is to have none of its own.
+ *
+ * @see privileged_wrt_inode_uidgid() in kernel/capability.c
+ */
+function makeMapped(directory: number, target: MountPoint, maps: IdMaps): void {
+  const guard = guardOf(directory);
+  const root = rootOnHost(maps)!;
+  const overrides = isMapped(guard.uid, maps.uids) && isMapped(guard.gid, maps.gids);
+  if (!overrides && !mayAccess(guard, { ...root, groups: [] }, WRITE | SEARCH)) {
+    throw new Error(
+      `${target.path} is not there, and root of the container's user namespace may not make it: the ` +
+        `directory is uid ${guard.uid}'s, gid ${guard.gid}'s`,
+    );
+  }
+  asFileOwner(root, () => make(directory, baseName(target.path), target));
 }
 
 /** Another one may have been quicker. */

@@ -153,15 +153,22 @@ Deno.test("file server: in others' PID namespace and user namespace there is non
     ...{ uidMappings: ids, gidMappings: ids },
   });
   const input = inputOf();
-  const plan = (of: { type: string }[]) =>
+  const plan = (of: { type: string }[], configuration = defaultConfiguration()) =>
     planLaunch({
       ...input,
       spec: { ...input.spec, linux: linux(of) },
       filesUser: { uid: 7, gid: 7, additionalGids: [] },
       fileMaps: { uids: ids, gids: ids },
-      configuration: defaultConfiguration(),
+      configuration,
     });
-  assert.throws(() => plan(joined), /PID namespace and the user namespace.*shareProcessNamespace/s);
+  for (const mode of ["container", "uid", "userns"] as const) {
+    const ids = { default_user: undefined, mode, range: "70000-70001" };
+    const configuration = { ...defaultConfiguration(), ids };
+    assert.throws(
+      () => plan(joined, configuration),
+      /PID namespace and the user namespace.*shareProcessNamespace/s,
+    );
+  }
   plan([joined[1]!, { type: "pid" }]);
 });
 
@@ -194,13 +201,17 @@ Deno.test("file server: in a user namespace it is root over its files, whose own
   });
   const bound = (all: typeof steps) =>
     all.flatMap((it) => it.step === "bindShared" ? [it.userNamespace] : []);
+  const below = (all: typeof steps) =>
+    all.flatMap((it) => it.step === "bindShared" ? [it.mapsBelow] : []);
+  assert.deepEqual(below(steps), [undefined, true, false]);
   assert.deepEqual(bound(steps), Array(3).fill("filesNamespace"));
   const root = { readOnly: true, isMapped: true as const };
   const mapped = planFileServer({ ...input, shared: { ...input.shared, root } });
   assert.deepEqual(bound(mapped), [undefined, "filesNamespace", "filesNamespace"]);
-  const volumes = [{ ...VOLUME, isMapped: true as const }, VOLUME];
+  const volumes = [{ ...VOLUME, isMapped: true as const }, { ...VOLUME, mapsBelow: false }];
   const some = planFileServer({ ...input, shared: { volumes } });
   assert.deepEqual(bound(some), [undefined, "filesNamespace"]);
+  assert.deepEqual(below(some), [undefined, false]);
   const start = steps.find((it) => it.step === "startFileServer")!;
   assert.deepEqual(start.fds.at(-1), { name: "filesNamespace", fd: 5 });
   const end = start.argv.indexOf("--");

@@ -45,4 +45,7 @@ Deno.test("host ids: files have some where they are shared, and the monitor is n
     assert.deepEqual(own, { count: 1, monitor: 100007, files });
     assert.deepEqual(of("container", access, { sharedMounts: [] }, undefined, spec), { count: 0 });
   }
+  for (const id of [7, 16]) {
+    assert.throws(() => of("uid", "user", SHARED, id, spec), /has this id, too/);
+  }
 });

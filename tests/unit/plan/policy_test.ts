@@ -122,13 +122,38 @@ Deno.test("a file server of uid 0 is refused there, also where the monitor has a
   const mode = { mode: "uid" as const, range: "70000-70001" };
   const of = (uid: number, changes: Partial<Configuration["ids"]>) =>
     planUsers(specWith({ uid, gid: 0, additionalGids: [] }), ids({ ...mode, ...changes }));
-  refuses(() => requireAllowedFileServer(of(0, {}), policy({ root_monitor: false })), [
+  const none = policy({ root_monitor: false });
+  refuses(() => requireAllowedFileServer(of(0, {}), undefined, none), [
     "process.user.uid 0",
     "the file server would run as root, and allow.root_monitor is false",
   ]);
-  requireAllowedFileServer(of(0, {}), policy({ root_monitor: true }));
-  requireAllowedFileServer(of(1, {}), policy({ root_monitor: false }));
-  requireAllowedFileServer(of(0, { default_user: "7:8" }), policy({ root_monitor: false }));
+  requireAllowedFileServer(of(0, {}), undefined, policy({ root_monitor: true }));
+  requireAllowedFileServer(of(1, {}), undefined, none);
+  requireAllowedFileServer(of(0, { default_user: "7:8" }), undefined, none);
+});
+
+Deno.test("a file server in whose user namespace one is root of the host counts as root", () => {
+  const id = (containerID: number, hostID: number) => ({ containerID, hostID, size: 1 });
+  const gids = [id(0, 5)];
+  const others = { uids: [id(0, 5), id(1, 6)], gids };
+  const root = { uids: [id(0, 5), id(1, 0)], gids };
+  const users = planUsers(specWith(NOBODY), ids({}));
+  const none = policy({ root_monitor: false });
+  const replaced = { ...policy({ root_monitor: true }), ...ids({ default_user: "7:8" }) };
+  for (
+    const [it, reason] of [[none, "allow.root_monitor is false"], [
+      replaced,
+      "replaces root",
+    ]] as const
+  ) {
+    requireAllowedFileServer(users, others, it);
+    refuses(() => requireAllowedFileServer(users, root, it), [
+      "config.json linux.uidMappings",
+      reason,
+      "map none to 0",
+    ]);
+  }
+  requireAllowedFileServer(users, root, policy({ root_monitor: true }));
 });
 
 const ROOT = { uid: 0, gid: 5, additionalGids: [0, 6], umask: 0o27 };

@@ -231,18 +231,18 @@ Deno.test("in config.json's user namespace a volume's owners are mapped where it
   const uids = [{ containerID: 0, hostID: 7, size: 8 }, { containerID: 8, hostID: 100, size: 9 }];
   const gids = [{ containerID: 0, hostID: 9, size: 8 }];
   const linux = { namespaces: [{ type: "user" }], uidMappings: uids, gidMappings: gids };
-  const plan = (mount: Mount) =>
-    planSharedFiles(
-      inputOf({ sharedRoot: { readOnly: false }, sharedMounts: [{ index: 0, isFile: false }] }, {
-        spec: { ...specOf({ linux }), mounts: [mount] },
-      }),
-    )!.volumes[0]!.isMapped;
+  const plan = (mount: Mount) => {
+    const facts = { sharedRoot: { readOnly: false }, sharedMounts: [{ index: 0, isFile: false }] };
+    const spec = { ...specOf({ linux }), mounts: [mount] };
+    const { isMapped, mapsBelow } = planSharedFiles(inputOf(facts, { spec }))!.volumes[0]!;
+    return [isMapped, mapsBelow];
+  };
   // As it is: its owners are ids of the host.
-  assert.equal(plan(bind("/srv", "/x")), true);
-  assert.equal(plan(bind("/srv", "/x", "idmap")), undefined);
-  assert.equal(plan(bind("/srv", "/x", "ridmap")), undefined);
+  assert.deepEqual(plan(bind("/srv", "/x")), [true, undefined]);
+  assert.deepEqual(plan(bind("/srv", "/x", "idmap")), [undefined, false]);
+  assert.deepEqual(plan(bind("/srv", "/x", "ridmap")), [undefined, true]);
   const maps = { uids: [...uids].reverse(), gids };
-  assert.equal(plan({ ...bind("/srv", "/x"), maps }), undefined);
+  assert.deepEqual(plan({ ...bind("/srv", "/x"), maps }), [undefined, false]);
   for (const other of [{ uids: gids, gids }, { uids, gids: uids }, { uids: uids.slice(1), gids }]) {
     assert.throws(() => plan({ ...bind("/srv", "/x", "ridmap"), maps: other }), {
       message:
@@ -253,8 +253,9 @@ Deno.test("in config.json's user namespace a volume's owners are mapped where it
 
 Deno.test("mount points are made as root of the user namespace where a tree has its ids", () => {
   const volumes = planSharedFiles(inputOf({ sharedMounts: VOLUMES }))!.volumes;
-  const owner = { uid: 7, gid: 9 };
-  const owners = (isMapped: [root?: true, volume?: true]) =>
+  const ids = [{ containerID: 0, hostID: 7, size: 8 }];
+  const maps = { uids: ids, gids: ids };
+  const mapsOf = (isMapped: [root?: true, volume?: true]) =>
     planMountPoints({
       shared: {
         root: { readOnly: false, isMapped: isMapped[0] },
@@ -264,9 +265,9 @@ Deno.test("mount points are made as root of the user namespace where a tree has 
       mounts: guestMounts({ mounts: MOUNTS }, volumes),
       files: [],
       cwd: "/",
-      owner,
-    }).map((it) => it.step === "makeMountPoints" && [it.tree, it.owner]);
-  assert.deepEqual(owners([]), [["/rootfs", undefined], ["/srv/data", undefined]]);
-  assert.deepEqual(owners([true]), [["/rootfs", owner], ["/srv/data", undefined]]);
-  assert.deepEqual(owners([true, true]), [["/rootfs", owner], ["/srv/data", owner]]);
+      maps,
+    }).map((it) => it.step === "makeMountPoints" && [it.tree, it.maps]);
+  assert.deepEqual(mapsOf([]), [["/rootfs", undefined], ["/srv/data", undefined]]);
+  assert.deepEqual(mapsOf([true]), [["/rootfs", maps], ["/srv/data", undefined]]);
+  assert.deepEqual(mapsOf([true, true]), [["/rootfs", maps], ["/srv/data", maps]]);
 });
