@@ -39,6 +39,23 @@ export function endsInSerialLine(console: Uint8Array): boolean {
   return SERIAL_WORDS.test(new TextDecoder().decode(console.subarray(-64)));
 }
 
+/** mm/oom_kill.c, __oom_kill_process(), also for a cgroup of the guest's. */
+const OUT_OF_MEMORY = /^.*out of memory.*: Killed process \d/im;
+
+/**
+ * Whether the kernel of a guest with an agent says that it has killed a process for want of memory. It is the
+ * guest's word.
+ */
+export function ranOutOfMemory({ path }: Pick<ContainerDirectory, "path">): boolean {
+  const [before, file, after] = readStable(`${path}/${CONSOLE_FILE}`);
+  return file !== undefined && saysOutOfMemory(lastBytes(before!, file, after!));
+}
+
+/** @param console its last bytes */
+export function saysOutOfMemory(console: Uint8Array): boolean {
+  return OUT_OF_MEMORY.test(new TextDecoder().decode(console));
+}
+
 /** Whatever is written while it is read is between these two positions. */
 function readStable(path: string): [before: bigint, file: Uint8Array, after: bigint] | [] {
   try {

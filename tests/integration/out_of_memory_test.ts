@@ -159,9 +159,21 @@ for (const [name, status, count] of UNWATCHED) {
     assert.equal(await use(directory, 64), 137);
     let reports = 0;
     const services = { reactor: new Reactor(), log: { error: () => assert.fail("an error") } };
-    const watch = new MemoryWatch(services, [directory], () => reports++);
+    const watch = new MemoryWatch(services, { cgroupPaths: () => [directory] }, () => reports++);
     watch.begin();
     await watch.end(status);
     assert.equal(reports, count);
   });
 }
+
+Deno.test("a guest whose kernel says that it has killed is asked when it was, and not otherwise", async () => {
+  const services = { reactor: new Reactor(), log: { error: () => assert.fail("an error") } };
+  for (const [says, status, count] of [[true, 137, 1], [false, 137, 0], [true, 0, 0]] as const) {
+    let reports = 0;
+    const guest = { cgroupPaths: () => [], ranOutOfMemory: () => Promise.resolve(says) };
+    const watch = new MemoryWatch(services, guest, () => reports++);
+    watch.begin();
+    await watch.end(status);
+    assert.equal(reports, count);
+  }
+});

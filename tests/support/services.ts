@@ -114,7 +114,7 @@ export const SERVICES = {
     layer: debianPostgres,
     command: sh(
       `test -e /data/db/PG_VERSION || { ${MAKE_DATABASE}; }; ` +
-        `exec ${BIN}/postgres -D /data/db -k /tmp`,
+        `exec ${BIN}/postgres -D /data/db -k /tmp -h 127.0.0.1`,
     ),
     ready: { command: psql("select 1"), answer: /^1\n$/ },
     write: {

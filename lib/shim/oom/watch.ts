@@ -1,4 +1,5 @@
 import type { OutOfMemoryEvents } from "./events.ts";
+import type { Task } from "../task/task.ts";
 import type { ShimServices } from "../daemon/services.ts";
 import { after, type Timer } from "../../os/timer.ts";
 
@@ -8,6 +9,9 @@ const BEGIN_MILLISECONDS = 50;
 /** 128 and SIGKILL. */
 const KILLED = 137;
 
+/** What is asked of a task. */
+type Watched = Pick<Task, "cgroupPaths" | "ranOutOfMemory">;
+
 /** Services that a watch works with. */
 export interface MemoryServices extends Pick<ShimServices, "reactor"> {
   log: Pick<ShimServices["log"], "error">;
@@ -15,24 +19,22 @@ export interface MemoryServices extends Pick<ShimServices, "reactor"> {
 
 /**
  * Reports each process that the kernel killed in a container because its memory limit was reached: when
- * it happens, and when the container has ended before the watch began.
+ * it happens, and when the container has ended before the watch began. A guest's kernel has the guest's memory
+ * for a limit, and is asked at the end.
  */
 export class MemoryWatch {
   readonly #services: MemoryServices;
+  readonly #task: Watched;
   readonly #directories: string[];
   readonly #report: () => void;
   #timer?: Timer;
   #events?: OutOfMemoryEvents;
   #hasEnded = false;
 
-  /** @param directories of the container's cgroups */
-  constructor(
-    services: MemoryServices,
-    directories: string[],
-    report: () => void,
-  ) {
+  constructor(services: MemoryServices, task: Watched, report: () => void) {
     this.#services = services;
-    this.#directories = directories;
+    this.#task = task;
+    this.#directories = task.cgroupPaths();
     this.#report = report;
   }
 
@@ -50,8 +52,10 @@ export class MemoryWatch {
   async end(status: number): Promise<void> {
     this.#timer?.cancel();
     this.#hasEnded = true;
+    // Only a process that was killed is worth the looks.
+    if (status === KILLED && await this.#task.ranOutOfMemory?.()) this.#report();
     if (this.#events !== undefined) return this.#events.end();
-    // It was never watched; only a process that was killed is worth the look.
+    // It was never watched.
     if (status !== KILLED) return;
     const { countOutOfMemoryKills } = await import("./events.ts");
     const kills = countOutOfMemoryKills(this.#directories);

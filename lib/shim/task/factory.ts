@@ -35,7 +35,7 @@ export function taskFactory(services: ShimServices): TaskFactory {
   return {
     create: (request) => create(services, request),
     remove: (task) => removeBundleState(task.bundle),
-    watchMemory: (task, onKill) => new MemoryWatch(services, task.cgroupPaths(), onKill),
+    watchMemory: (task, onKill) => new MemoryWatch(services, task, onKill),
   };
 }
 

@@ -42,6 +42,8 @@ export interface Task extends TaskProcess {
   pids(): Promise<number[]>;
   /** Directories in the cgroup file systems that its numbers are read from. */
   cgroupPaths(): string[];
+  /** Whether a kernel of its own, as it says, has killed a process for want of memory. */
+  ranOutOfMemory?(): Promise<boolean>;
   /**
    * Adds a process.
    *

@@ -236,6 +236,11 @@ export class UnikernelTask implements Task {
     return new RefusedExec(this.#services, id, io, reason);
   }
 
+  async ranOutOfMemory(): Promise<boolean> {
+    const { ranOutOfMemory } = await import("../../container/console.ts");
+    return ranOutOfMemory(this.#store.open(this.id));
+  }
+
   async #wait(): Promise<TaskExit> {
     try {
       const ended = await this.#services.reaper.wait(this.pid);

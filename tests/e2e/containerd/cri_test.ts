@@ -4,6 +4,7 @@ import { Stopwatch } from "../../support/busy.ts";
 import { missingMemoryController } from "../../support/cgroups.ts";
 import { parseReport } from "../../support/double.ts";
 import { guestImage } from "../../support/guest_images.ts";
+import { nodeWithKernel } from "../../support/node_kernel.ts";
 import { assertNoLeaks, takeSnapshot } from "../../support/leaks.ts";
 import { entries } from "../../support/cri.ts";
 import { Pod, runAs } from "../../support/pod.ts";
@@ -226,6 +227,38 @@ testIf("CRI: an OOM kill is reported as Kubernetes calls it", {
   const status = await pod.ended(guest, 20);
   assert.deepEqual([status.reason, status.exitCode], ["OOMKilled", 137]);
   await pod.cri.remove(guest);
+  await pod.remove();
+  await assertNothingLeft(it);
+});
+
+testIf("CRI: what a guest's own kernel kills for want of memory is an OOM kill, too", {
+  needs: [...CRI_NEEDS, "qemu-system-x86_64", "virtiofsd", "busybox", "apt-get", "dpkg-deb"],
+  skip: missingPlugins(),
+  timeoutSeconds: 240,
+}, async () => {
+  await using scope = new Scope();
+  const config = await nodeWithKernel(scope, `[guests]\nundescribed = "linux"`);
+  const it = await startWithCri(scope, false, { configuration: await Deno.readTextFile(config) });
+  const pod = await Pod.run(scope, it);
+  const reason = async (script: string, isStopped = false) => {
+    const guest = await pod.start("guest", {
+      image: ORDINARY,
+      command: ["sh", "-c", script],
+      linux: { ...runAs(1000, 1000), resources: { memoryLimit: 320 << 20 } },
+    });
+    if (isStopped) {
+      await pod.logsWith("guest", "up", 60);
+      await pod.cri.stop(guest, 0);
+    }
+    const status = await pod.ended(guest, 120);
+    await pod.cri.remove(guest);
+    return [status.reason, status.exitCode];
+  };
+  assert.deepEqual(await reason("x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done"), [
+    "OOMKilled",
+    137,
+  ]);
+  assert.deepEqual(await reason("echo up; sleep 99", true), ["Error", 137]);
   await pod.remove();
   await assertNothingLeft(it);
 });

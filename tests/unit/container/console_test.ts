@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { formatConsole } from "../../../lib/cli/verbs/logs.ts";
-import { endsInSerialLine, lastBytes } from "../../../lib/container/console.ts";
+import { endsInSerialLine, lastBytes, saysOutOfMemory } from "../../../lib/container/console.ts";
 import { CONSOLE_BYTES } from "../../../lib/plan/agent.ts";
 
 const ROOM = CONSOLE_BYTES - 8;
@@ -42,6 +42,17 @@ Deno.test("an agent without a channel is known by the console's end", () => {
   assert.ok(ends("urunc-agent: serial line\n"));
   assert.ok(!ends("urunc-agent: serial line\n[    9.2] more\n"));
   assert.ok(!ends(""));
+});
+
+Deno.test("a kernel that has killed for want of memory says so in one line", () => {
+  const says = (text: string) => saysOutOfMemory(new TextEncoder().encode(text));
+  const killed =
+    "Killed process 41 (sh) total-vm:233344kB, anon-rss:1kB, UID:0 oom_score_adj:0\r\n";
+  assert.ok(says(`${long}[    9.1] Out of memory: ${killed}[    9.2] more\r\n`));
+  assert.ok(says(`[    9.1] Memory cgroup out of memory: ${killed}`));
+  assert.ok(says(`[    9.1] Out of memory (oom_kill_allocating_task): ${killed}`));
+  assert.ok(!says(`[    9.1] Out of memory\r\n[    9.1] other: ${killed}`));
+  assert.ok(!says(""));
 });
 
 Deno.test("the console is shown as text that a terminal does not obey", () => {
