@@ -1,5 +1,5 @@
 import { close } from "../../ffi/linux.ts";
-import { findFileServer } from "../host/file_server.ts";
+import { findFileServer, mostOpenFiles } from "../host/file_server.ts";
 import type { Configuration } from "../config/types.ts";
 import { findRootDisk, hostNode } from "../block/root_disk.ts";
 import { InvalidConfigurationError, UnsupportedError } from "../errors.ts";
@@ -152,7 +152,7 @@ export function prepare(bundle: Bundle, configuration: Configuration): Prepared 
         const maps = planIds({ ...bundle, configuration, facts }).files;
         if (maps !== undefined) requireRoot(maps);
         requireAllowedFileServer(users, maps, configuration);
-        facts.fileServer = findFileServer();
+        facts.fileServer = { ...findFileServer(), openFiles: mostOpenFiles() };
       }
     } else {
       requireNoAgent(bundle.spec);

@@ -83,6 +83,8 @@ export interface HostFacts {
 export interface FileServerFacts {
   binary: string;
   libraries: string[];
+  /** How many files it may have open. */
+  openFiles: number;
 }
 
 /** A volume that is shared with a guest. */

@@ -67,6 +67,8 @@ export interface AgentInput {
   guestInput: GuestInput;
   /** Files of the host that the guest sees, or has copies of. */
   volumes?: readonly SharedVolume[];
+  /** How many its file server may have open, where it sees them. */
+  openFiles?: number;
   /** Settings of the kernel that the pod asks for. */
   podSysctls?: Record<string, string>;
 }
@@ -119,7 +121,7 @@ function ownInit(program: string): string {
 }
 
 function processOf(
-  { spec, guestUser, volumes, monitor, guestInput, podSysctls }: AgentInput,
+  { spec, guestUser, volumes, openFiles, monitor, guestInput, podSysctls }: AgentInput,
 ): AgentProcess {
   const { process, hostname, domainname } = spec;
   return {
@@ -130,6 +132,7 @@ function processOf(
     // The guest has a kernel for itself: the pod's namespaces, which have them already, are not its own.
     sysctls: { ...podSysctls, ...spec.linux.sysctl },
     mounts: guestMounts(spec, volumes),
+    ...(openFiles === undefined ? {} : { openFiles }),
     devices: guestDevices(spec, guestInput),
     maskedPaths: spec.linux.maskedPaths,
     readonlyPaths: spec.linux.readonlyPaths,

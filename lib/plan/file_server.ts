@@ -20,12 +20,6 @@ const SHARED = "/shared";
 /** Directories and mount points. Bytes. */
 const ROOT_BYTES = 1024 * 1024;
 
-/**
- * A descriptor for each file that the guest knows. What fs.nr_open is on every kernel that was not set
- * otherwise (fs/file_table.c, sysctl_nr_open): a limit above it cannot be set.
- */
-const OPEN_FILES = 1024 * 1024;
-
 /** The same number for all ids that there are: those of 32 bits but -1, which is none. */
 const ALL_IDS = 2 ** 32 - 1;
 
@@ -245,7 +239,7 @@ function argumentsOf({ server, user, maps, filtered }: FileServerInput): string[
     `uid=${uid}`,
     `gid=${gid}`,
     ...serverGroups(own).map((group) => `group=${group}`),
-    `files=${OPEN_FILES}`,
+    `files=${server.openFiles}`,
     ...(filtered ? [`filter=${FILTER_FD}`] : []),
     ...(maps === undefined ? [] : [`user=${NAMESPACE_FD}`]),
     ...capabilitiesOf({ user, maps }).map((name) => `capability=${capabilityNumber(name)}`),

@@ -84,10 +84,12 @@ export function acceleratorOf(
 
 /** Whether the guest has an agent, and why. */
 export function agentOf(input: LaunchInput): AgentChoice {
+  const shared = planSharedFiles(input);
   return planAgent({
     ...input,
     guestInput: inputWithoutAgent(input),
-    volumes: planSharedFiles(input)?.volumes ?? planCopiedVolumes(input),
+    volumes: shared?.volumes ?? planCopiedVolumes(input),
+    openFiles: shared && input.facts.fileServer?.openFiles,
     podSysctls: input.facts.podSysctls,
   });
 }

@@ -380,7 +380,15 @@ testIf("the agent knows what a disk has by its bytes, whatever they are", {
 });
 
 const PROCESS_PARTS = [
-  ...["uid=7\0", "gid=8\0", "groups=1,2,3\0", "umask=18\0", "limit=7:1:2\0", "limit=0:1:1\0"],
+  ...[
+    "uid=7\0",
+    "gid=8\0",
+    "groups=1,2,3\0",
+    "umask=18\0",
+    "open-files=9\0",
+    "limit=7:1:2\0",
+    "limit=0:1:1\0",
+  ],
   ...[
     "capabilities=1:2:3:4:ff\0",
     "cwd=/a\0",

@@ -277,6 +277,32 @@ testIf("shared files: a container may have many volumes", NEEDS, async () => {
   assertNothingLeft(container);
 });
 
+testIf(
+  "shared files: a guest may look at more files than its server may have open",
+  NEEDS,
+  async () => {
+    await using scope = new Scope();
+    const [count, limit] = [12_000, 8_000];
+    const data = await volume(scope);
+    for (let index = 0; index < count; index++) Deno.writeTextFileSync(`${data}/${index}`, "");
+    const container = await imageContainer(
+      scope,
+      "find /data -size 0 | grep -c .; find /data -size 0 | grep -c .",
+      {
+        mounts: [bind(data, "/data")],
+        memoryLimit: 1024 ** 3,
+      },
+    );
+    // As where a runtime may not raise it.
+    const script = `ulimit -n ${limit} && exec "$@"`;
+    const wrapper = ["setpriv", "--bounding-set=-sys_resource", "sh", "-c", script, "sh"];
+    const { code } = await container.spawn(scope, "run", { wrapper });
+    assert.equal(await code, 0, container.errors());
+    assert.equal(container.errors(), "");
+    assert.equal(container.output(), `${count}\n${count}\n`);
+  },
+);
+
 testIf("shared files: no link of an image leads out of it", NEEDS, async () => {
   await using scope = new Scope();
   const outside = await volume(scope, { secret: "secret\n" });

@@ -53,6 +53,8 @@ struct process {
   size_t sysctl_count;
   struct mount *mounts;
   size_t mount_count;
+  /* How many files the file server may have open, where there is one. */
+  unsigned open_files;
   struct device devices[MOST_DEVICES];
   size_t device_count;
   /* Paths that the program sees nothing of, and that it cannot write to; and all of its root. */

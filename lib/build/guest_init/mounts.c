@@ -143,7 +143,7 @@ void mount_file_systems(const struct process *process) {
   make_devices();
   name_disks(process);
   for (size_t i = 0; i < process->mount_count; i++) mount_one(process->mounts + i);
-  leave_share();
+  leave_share(process);
 }
 
 static void __attribute__((noreturn)) fail(const char *doing, const char *what, int error) {

@@ -214,6 +214,7 @@ int parse_record(char *record, struct process *process) {
   if (is_named(&text, "gid=")) return take_id(text, &process->gid);
   if (is_named(&text, "groups=")) return take_groups(text, process);
   if (is_named(&text, "umask=")) return take_id(text, &process->umask);
+  if (is_named(&text, "open-files=")) return take_id(text, &process->open_files);
   if (is_named(&text, "limit=")) return take_limit(text, process);
   if (is_named(&text, "capabilities=")) return take_capabilities(text, process);
   if (is_named(&text, "cwd=")) return (process->cwd = text)[0] == '/';

@@ -43,8 +43,8 @@
 static int is_mounted;
 /* What says how many inodes the kernel knows, and by which it forgets those that nobody uses (proc(5)). */
 static int counter = -1, caches = -1;
-/* How many it may know before it is to forget some, and at the least. */
-static unsigned long most, least;
+/* How many it may know before it is to forget some; that at the least, and at the most. */
+static unsigned long most, least, greatest;
 
 int is_shared(const struct mount *it) {
   return strcmp(it->type, TYPE) == 0;
@@ -128,7 +128,7 @@ void mount_shared(const struct mount *it) {
  * kernel ends that (generic_shutdown_super(), fs/super.c: bdi_unregister()), and who writes to a mapping waits for
  * it for ever.
  */
-void leave_share(void) {
+void leave_share(const struct process *process) {
   char path[64];
   if (!is_mounted) return;
   int share = openat(own_files, SHARE_NAME, O_PATH | O_CLOEXEC);
@@ -136,7 +136,11 @@ void leave_share(void) {
   if (share < 0 || umount2(path, MNT_DETACH) < 0) complain("unmount", SHARE, errno);
   counter = open("/proc/sys/fs/inode-nr", O_RDONLY | O_CLOEXEC);
   caches = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
-  most = least = (unsigned long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / BYTES_FOR_A_FILE;
+  least = (unsigned long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / BYTES_FOR_A_FILE;
+  /* Half of them, since it may learn of many between two looks, and some are the server's own. */
+  if (least > process->open_files / 2) least = process->open_files / 2;
+  greatest = process->open_files - process->open_files / 4;
+  most = least;
 }
 
 int share_interval(void) {
@@ -172,5 +176,6 @@ void forget_files(void) {
     most = 2 * known;
   }
   if (2 * known < most) most = 2 * known;
+  if (most > greatest) most = greatest;
   if (most < least) most = least;
 }

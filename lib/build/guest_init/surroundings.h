@@ -21,7 +21,7 @@ void enter_root(const struct process *process);
 #define SHARE "/urunc/" SHARE_NAME
 /* Mounts it, if anything of it is needed; and takes it away when all has been mounted of it. */
 void mount_share(const struct process *process);
-void leave_share(void);
+void leave_share(const struct process *process);
 /* Has the kernel forget files of it, as soon as it knows more than the container's memory is planned for: to be
  * called after each wait, which lasts so many milliseconds at most; -1 is without an end. */
 int share_interval(void);

@@ -18,6 +18,8 @@ export interface AgentProcess {
   sysctls: Record<string, string>;
   /** In the order in which they are mounted. */
   mounts: GuestMount[];
+  /** How many files of the host its file server may have open, where it has one: one for each that it knows. */
+  openFiles?: number;
   /** Disks that the program knows by nodes of their own. */
   devices: GuestDevice[];
   /** Paths that the program sees nothing of. */
@@ -127,6 +129,7 @@ export function processFile(process: AgentProcess, root?: AgentRoot): Uint8Array
     ...process.mounts.map(({ flags, type, options, target }) =>
       `mount=${flags.toString(16)} ${type} ${options} ${target}`
     ),
+    ...(process.openFiles === undefined ? [] : [`open-files=${process.openFiles}`]),
     ...process.devices.map(({ mode, uid, gid, disk, path }) =>
       `device=${mode.toString(8)} ${uid} ${gid} ${disk} ${path}`
     ),

@@ -346,6 +346,7 @@ Deno.test("an agent's segment has whom it runs, and the engine's files where the
       noNewPrivileges: true,
       sysctls: { "net.ipv4.ip_forward": "1" },
       mounts: [{ target: "/a b", type: "tmpfs", flags: 14, options: "size=1m" }],
+      openFiles: 5000,
       devices: [{ disk: "vdb", path: "/dev/a b", mode: 0o660, uid: 7, gid: 6 }],
       maskedPaths: ["/proc/keys"],
       readonlyPaths: ["/proc/sys"],
@@ -357,7 +358,7 @@ Deno.test("an agent's segment has whom it runs, and the engine's files where the
     ...["uid=7", "gid=8", "groups=9", "umask=18", "cwd=/w", "hostname=name"],
     ...["limit=7:1:18446744073709551615", "capabilities=1:2:3:4:5"],
     ...["sysctl=net/ipv4/ip_forward=1", "no-new-privileges", "mount=e tmpfs size=1m /a b"],
-    ...["device=660 7 6 vdb /dev/a b"],
+    ...["open-files=5000", "device=660 7 6 vdb /dev/a b"],
     ...["masked=/proc/keys", "read-only=/proc/sys", "read-only-root", ""],
   ]);
   assert.equal(text("etc/resolv.conf"), "nameserver 9.9.9.9\n");

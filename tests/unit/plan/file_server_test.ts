@@ -21,7 +21,7 @@ const INPUT = {
     root: { readOnly: true },
     volumes: [VOLUME, { ...VOLUME, isFile: true, readOnly: true, options: ["bind"] }],
   },
-  server: { binary: "/usr/libexec/virtiofsd", libraries: ["/lib/libc.so.6"] },
+  server: { binary: "/usr/libexec/virtiofsd", libraries: ["/lib/libc.so.6"], openFiles: 5000 },
   user: { uid: 7, gid: 8, additionalGids: [9, 10, 9] },
   rootfs: "/b/rootfs",
   mountPoint: "/run/x/root",
@@ -72,7 +72,7 @@ Deno.test("file server: it becomes the container's user, and every id of the gue
   assert.deepEqual(start.fds, [{ name: "fileServer", fd: 3 }, { name: "fileServerFilter", fd: 4 }]);
   const end = start.argv.indexOf("--");
   assert.deepEqual(start.argv.slice(0, end), [
-    ...["urunc-files", "uid=7", "gid=8", "group=9", "group=10", "files=1048576", "filter=4"],
+    ...["urunc-files", "uid=7", "gid=8", "group=9", "group=10", "files=5000", "filter=4"],
   ]);
   for (
     const word of [
@@ -109,7 +109,7 @@ function inputOf(changes: Partial<LaunchInput> = {}): LaunchInput {
     },
     facts: factsOf({
       initrd: { path: "/initrd", size: 1024, isInitramfs: true } as never,
-      fileServer: { binary: "/usr/libexec/virtiofsd", libraries: [] },
+      fileServer: { binary: "/usr/libexec/virtiofsd", libraries: [], openFiles: 5000 },
       sharedMounts: [{ index: 0, isFile: false }],
     }),
     ...changes,
@@ -216,7 +216,7 @@ Deno.test("file server: in a user namespace it is root over its files, whose own
   assert.deepEqual(start.fds.at(-1), { name: "filesNamespace", fd: 5 });
   const end = start.argv.indexOf("--");
   assert.deepEqual(start.argv.slice(0, end), [
-    ...["urunc-files", "uid=0", "gid=0", "files=1048576", "filter=4", "user=5"],
+    ...["urunc-files", "uid=0", "gid=0", "files=5000", "filter=4", "user=5"],
     ...[0, 1, 3, 4, 6, 7, 8].map((number) => `capability=${number}`),
   ]);
   assert.ok(start.argv.includes("--modcaps=-mknod:-setfcap"));
