@@ -471,7 +471,10 @@ function proveProcess(state: ContainerState, process: { role: Role; pid: number 
   throw new HostError({
     operation: "prove the monitor's identity",
     reason: differences.join("; "),
-    remedy: "this is a defect of urunc: the container was not started",
+    remedy: state.userNamespace?.name === undefined
+      ? "this is a defect of urunc: the container was not started"
+      : "where mappings differ, config.json's are not those of the user namespace that it names; else " +
+        "this is a defect of urunc: the container was not started",
   });
 }
 

@@ -35,7 +35,7 @@ export const MOUNT_POINT_STEPS: StepHandlers<"makeMountPoints"> = {
   makeMountPoints({ tree, targets, maps }) {
     const root = openNamed(tree);
     try {
-      for (const target of targets) close(openOrMake({ root, maps }, target, MAXIMUM_LINKS));
+      for (const target of targets) close(openOrMake({ tree, root, maps }, target, MAXIMUM_LINKS));
     } finally {
       close(root);
     }
@@ -45,8 +45,9 @@ export const MOUNT_POINT_STEPS: StepHandlers<"makeMountPoints"> = {
 /** As many links as the kernel follows, MAXSYMLINKS in include/linux/namei.h. */
 const MAXIMUM_LINKS = 40;
 
-/** A tree, by a descriptor, and the ids that its owners are mapped to, if they are. */
+/** A tree, by its path and a descriptor, and the ids that its owners are mapped to, if they are. */
 interface SharedTree {
+  tree: string;
   root: number;
   maps?: IdMaps;
 }
@@ -57,18 +58,17 @@ interface SharedTree {
  * @param links that may lead nowhere, on the way
  * @returns an O_PATH descriptor
  */
-function openOrMake(tree: SharedTree, target: MountPoint, links: number): number {
-  const { root, maps } = tree;
+function openOrMake(shared: SharedTree, target: MountPoint, links: number): number {
+  const { root } = shared;
   const { path, isFile } = target;
   try {
     return openIn(root, path);
   } catch (error) {
     if (!isCode(error, "ENOENT")) throw error;
   }
-  const directory = openOrMake(tree, { path: parentPath(path), isFile: false }, links);
+  const directory = openOrMake(shared, { path: parentPath(path), isFile: false }, links);
   try {
-    if (maps === undefined) make(directory, baseName(path), target);
-    else makeMapped(directory, target, maps);
+    makeAs(shared, directory, target);
   } finally {
     close(directory);
   }
@@ -76,7 +76,7 @@ function openOrMake(tree: SharedTree, target: MountPoint, links: number): number
   if (link === undefined) return openIn(root, path);
   if (links === 0) throw new Error(`${path} leads through too many symbolic links`);
   const next = link.startsWith("/") ? link : `${parentPath(path)}/${link}`;
-  return openOrMake(tree, { path: next, isFile }, links - 1);
+  return openOrMake(shared, { path: next, isFile }, links - 1);
 }
 
 /** Where a symbolic link leads; undefined: there is something else. */
@@ -90,26 +90,28 @@ function linkAt(root: number, path: string): string | undefined {
 }
 
 /**
- * As root of a user namespace, which is root over what its ids own and nothing else: the path is the image's,
- * and a volume may have directories of the host's root, in which it is to have none of its own.
+ * As root of a user namespace, if there is one, which is root over what its ids own and nothing else: the path
+ * is the image's, and a volume may have directories of the host's root, in which it is to have none of its own.
  *
  * @see privileged_wrt_inode_uidgid() in kernel/capability.c
  */
-function makeMapped(directory: number, target: MountPoint, maps: IdMaps): void {
+function makeAs({ tree, maps }: SharedTree, directory: number, target: MountPoint): void {
+  if (maps === undefined) return make(directory, target);
   const guard = guardOf(directory);
   const root = rootOnHost(maps)!;
   const overrides = isMapped(guard.uid, maps.uids) && isMapped(guard.gid, maps.gids);
   if (!overrides && !mayAccess(guard, { ...root, groups: [] }, WRITE | SEARCH)) {
     throw new Error(
-      `${target.path} is not there, and root of the container's user namespace may not make it: the ` +
-        `directory is uid ${guard.uid}'s, gid ${guard.gid}'s`,
+      `${target.path} is not there in ${tree}, and root of the container's user namespace may not make ` +
+        `it: the directory is uid ${guard.uid}'s, gid ${guard.gid}'s`,
     );
   }
-  asFileOwner(root, () => make(directory, baseName(target.path), target));
+  asFileOwner(root, () => make(directory, target));
 }
 
 /** Another one may have been quicker. */
-function make(directory: number, name: string, { isFile, mode = 0o755 }: MountPoint): void {
+function make(directory: number, { path, isFile, mode = 0o755 }: MountPoint): void {
+  const name = baseName(path);
   const mask = umask(0);
   try {
     if (isFile) mknodat(directory, name, S_IFREG | 0o644, { major: 0, minor: 0 });
