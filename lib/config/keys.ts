@@ -313,8 +313,8 @@ export const monitorKeys = {
     kind: "boolean",
     default: false,
     help:
-      "Whether the host's kernel moves the packets of guests (vhost-net) in place of the monitor: faster, and " +
-      "more of the kernel is within a guest's reach. QEMU only.",
+      "Whether the host's kernel moves the packets of guests (vhost-net) in place of the monitor, on a " +
+      "processor of its own where there is one; more of the kernel is within a guest's reach. QEMU only.",
   },
   data_paths: {
     kind: "texts",
