@@ -235,6 +235,9 @@ testIf("owners are mapped as containerd asks where the container writes, and not
     if (list[0]!.type === "overlay") {
       assert.deepEqual(ownerOf("one"), [1_700_000_000, 1_700_100_000]);
     }
+    for (const option of forGuests) {
+      assert.equal(optionsAt(root).includes(option), purpose === "writing", option);
+    }
     assert.deepEqual(mountsBelow(root), [root]);
     unmountRootfs(root);
   }

@@ -42,6 +42,30 @@ testIf("podman: any image is a guest, and its volumes are its own", IMAGES, asyn
   assert.equal(second.stdout, "first\n", second.stderr);
 });
 
+testIf("podman --uidmap: root of an image is root over its files and volumes", IMAGES, async () => {
+  await using scope = new Scope();
+  const config = await nodeWithKernel(scope, UNDESCRIBED);
+  const { podman, run } = await startPodman(scope, await uruncBinary(), [`config=${config}`]);
+  await podman(["import", await debianServices(), "services"], { check: true });
+  const [given, mapped] = [
+    await scope.temporaryDirectory("x"),
+    await scope.temporaryDirectory("x"),
+  ];
+  await Deno.chown(given, 1_700_000_000, 1_700_100_000);
+  const { code, stdout, stderr } = await run([
+    ...["--rm", "--uidmap=0:1700000000:65536", "--gidmap=0:1700100000:65536", "--user=0:0"],
+    ...[`--volume=${given}:/given`, `--volume=${mapped}:/mapped:idmap`, "services", "sh", "-c"],
+    "id -u; for it in /given/x /mapped/x /etc/x; do echo x >$it && chown 33:34 $it && " +
+    "busybox stat -c %u:%g $it; done",
+  ], { timeoutSeconds: 120 });
+  assert.equal(code, 0, stderr);
+  assert.equal(stdout, "0\n33:34\n33:34\n33:34\n");
+  const owners = [given, mapped].map((it) => Deno.statSync(`${it}/x`)).map((
+    it,
+  ) => [it.uid, it.gid]);
+  assert.deepEqual(owners, [[1_700_000_033, 1_700_100_034], [33, 34]]);
+});
+
 testIf("podman: a guest in a network has the names that its container has", IMAGES, async () => {
   await using scope = new Scope();
   const config = await nodeWithKernel(scope, UNDESCRIBED);
