@@ -16,10 +16,9 @@ const ROOM = BigInt(CONSOLE_BYTES - HEADER_BYTES);
  */
 export function readConsole(directory: ContainerDirectory): Uint8Array {
   const state = requireState(directory);
-  const path = `${directory.path}/${CONSOLE_FILE}`;
-  const [before, file, after] = state.stop?.agent ? readStable(path) : [];
-  if (file === undefined) throw withoutConsole(directory.id);
-  return lastBytes(before!, file, after!);
+  const kept = state.stop?.agent ? readKept(directory) : undefined;
+  if (kept === undefined) throw withoutConsole(directory.id);
+  return kept;
 }
 
 /** What an agent without a channel writes: SERIAL_WORDS in lib/build/guest_init/protocol.h. */
@@ -29,9 +28,9 @@ const SERIAL_WORDS = /urunc-agent: serial line\r?\n$/;
  * Whether a guest's agent is reached by the serial line: nothing is kept of the console from there on. It is
  * the guest's word.
  */
-export function isOnSerialLine({ path }: Pick<ContainerDirectory, "path">): boolean {
-  const [before, file, after] = readStable(`${path}/${CONSOLE_FILE}`);
-  return file !== undefined && endsInSerialLine(lastBytes(before!, file, after!));
+export function isOnSerialLine(directory: Pick<ContainerDirectory, "path">): boolean {
+  const kept = readKept(directory);
+  return kept !== undefined && endsInSerialLine(kept);
 }
 
 /** @param console its last bytes */
@@ -43,17 +42,23 @@ export function endsInSerialLine(console: Uint8Array): boolean {
 const OUT_OF_MEMORY = /^.*out of memory.*: Killed process \d/im;
 
 /**
- * Whether the kernel of a guest with an agent says that it has killed a process for want of memory. It is the
+ * Whether the kernel of a guest with an agent says that it ran out of memory and killed a process. It is the
  * guest's word.
  */
-export function ranOutOfMemory({ path }: Pick<ContainerDirectory, "path">): boolean {
-  const [before, file, after] = readStable(`${path}/${CONSOLE_FILE}`);
-  return file !== undefined && saysOutOfMemory(lastBytes(before!, file, after!));
+export function ranOutOfMemory(directory: Pick<ContainerDirectory, "path">): boolean {
+  const kept = readKept(directory);
+  return kept !== undefined && saysOutOfMemory(kept);
 }
 
 /** @param console its last bytes */
 export function saysOutOfMemory(console: Uint8Array): boolean {
   return OUT_OF_MEMORY.test(new TextDecoder().decode(console));
+}
+
+/** What is kept of the console; undefined: nothing is, an older urunc has created the container. */
+function readKept({ path }: Pick<ContainerDirectory, "path">): Uint8Array | undefined {
+  const [before, file, after] = readStable(`${path}/${CONSOLE_FILE}`);
+  return file && lastBytes(before!, file, after!);
 }
 
 /** Whatever is written while it is read is between these two positions. */

@@ -220,10 +220,9 @@ function volumeSteps(
     kind: isFile ? "file" : "directory",
     readOnly,
     recursive,
-    ...(isMapped ? {} : mapped),
     ...(isMapped || mapped.userNamespace === undefined
       ? {}
-      : { mapsBelow: recursive && mapsBelow }),
+      : { ...mapped, mapsBelow: recursive && mapsBelow }),
   };
   return isFile
     ? [{ step: "mkdir", path: `${SHARED}/${volumeDirectory(position)}`, mode: 0o755 }, bound]

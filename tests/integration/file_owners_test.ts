@@ -98,6 +98,14 @@ function serverOf(pid: number): number {
   return childrenOf(pid).find((it) => readCommandLine(it)[0] === "/usr/libexec/virtiofsd")!;
 }
 
+/** @param code of its `run` */
+async function endContainer(container: Container, pid: number, code: Promise<number>) {
+  Deno.kill(pid, "SIGKILL");
+  await code;
+  assertSucceeded(await container.urunc(["delete", "--force", container.id]));
+  assertNothingLeft(container, pid);
+}
+
 /** What stat(1) says of them on the host. */
 async function ownersOf(...paths: string[]): Promise<string[]> {
   const { stdout } = await run(["stat", "-c", "%u:%g %a", ...paths], { check: true });
@@ -146,10 +154,7 @@ testIf(
     assert.equal(readNamespaceOwner(server), 2 ** 32 - 2);
     // None of those that the guest's files have.
     assert.equal(readStatus(await container.monitorPid()).uids[0], FIRST_ID + 65536);
-    Deno.kill(pid!, "SIGKILL");
-    await code;
-    assertSucceeded(await container.urunc(["delete", "--force", container.id]));
-    assertNothingLeft(container, pid!);
+    await endContainer(container, pid!, code);
   },
 );
 
@@ -332,10 +337,7 @@ for (const fileAccess of ["user", "userns"] as const) {
       assert.notEqual(namespaceOf(server), namespaceOf(monitor));
       assert.equal(readStatus(server).capabilities.permitted, 0xdbn);
       assert.equal(readStatus(monitor).capabilities.permitted, 0n);
-      Deno.kill(pid!, "SIGKILL");
-      await code;
-      assertSucceeded(await container.urunc(["delete", "--force", container.id]));
-      assertNothingLeft(container, pid!);
+      await endContainer(container, pid!, code);
     },
   );
 }
@@ -360,9 +362,6 @@ testIf(
     assert.equal(readStatus(monitor).uids[0], FIRST_ID);
     const alone = [{ containerID: FIRST_ID, hostID: FIRST_ID, size: 1 }];
     assert.deepEqual(readIdMaps(monitor), { uids: alone, gids: alone });
-    Deno.kill(pid!, "SIGKILL");
-    await code;
-    assertSucceeded(await container.urunc(["delete", "--force", container.id]));
-    assertNothingLeft(container, pid!);
+    await endContainer(container, pid!, code);
   },
 );

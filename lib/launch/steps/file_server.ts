@@ -59,7 +59,7 @@ export const FILE_SERVER_STEPS: StepHandlers<
     if (userNamespace !== undefined) {
       mapOwners(tree, {
         source,
-        below: mapsBelow === true ? below : 0,
+        below: mapsBelow ? below : 0,
         userNamespace: openedBy(context, userNamespace),
       });
     }

@@ -42,7 +42,7 @@ export interface Task extends TaskProcess {
   pids(): Promise<number[]>;
   /** Directories in the cgroup file systems that its numbers are read from. */
   cgroupPaths(): string[];
-  /** Whether a kernel of its own, as it says, has killed a process for want of memory. */
+  /** Whether a guest's kernel says that it ran out of memory and killed a process. */
   ranOutOfMemory?(): Promise<boolean>;
   /**
    * Adds a process.

@@ -231,7 +231,7 @@ testIf("CRI: an OOM kill is reported as Kubernetes calls it", {
   await assertNothingLeft(it);
 });
 
-testIf("CRI: what a guest's own kernel kills for want of memory is an OOM kill, too", {
+testIf("CRI: a guest's kernel that runs out of memory and kills the program is an OOM kill, too", {
   needs: [...CRI_NEEDS, "qemu-system-x86_64", "virtiofsd", "busybox", "apt-get", "dpkg-deb"],
   skip: missingPlugins(),
   timeoutSeconds: 240,

@@ -25,7 +25,20 @@ export async function startWithUrunc(
   return await startDocker(scope, runtimes);
 }
 
-/** What the issue demands of the monitor, seen in /proc by somebody else. */
+/** Both ways to call urunc, `path` as an OCI runtime and `shim`, with that config.toml. */
+export async function bothRuntimes(
+  config: string,
+): Promise<NonNullable<Parameters<typeof startDocker>[1]>> {
+  return {
+    path: { path: await uruncBinary(), runtimeArgs: ["--config", config] },
+    shim: {
+      runtimeType: "io.containerd.urunc.v2",
+      options: { TypeUrl: "runtimeoptions.v1.Options", ConfigPath: config },
+    },
+  };
+}
+
+/** What the container asks for, of the monitor, seen in /proc by somebody else. */
 export async function assertIdentity({ bundle }: Docker, id: string, pid: number): Promise<void> {
   const config = JSON.parse(await Deno.readTextFile(`${bundle(id)}/config.json`));
   const { user } = config.process;

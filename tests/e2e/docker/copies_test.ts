@@ -6,8 +6,7 @@ import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
 import { run, waitFor } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
-import { uruncBinary } from "../../support/urunc.ts";
-import { NEEDS } from "./_common.ts";
+import { bothRuntimes, NEEDS } from "./_common.ts";
 
 /**
  * What all containers do to the files of their image, as their owner: it makes, changes, removes, renames and
@@ -115,13 +114,7 @@ testIf("docker: cp, diff and commit of guests are as of runc's containers", {
 }, async () => {
   await using scope = new Scope();
   const config = await nodeWithKernel(scope, UNDESCRIBED);
-  const it = await startDocker(scope, {
-    path: { path: await uruncBinary(), runtimeArgs: ["--config", config] },
-    shim: {
-      runtimeType: "io.containerd.urunc.v2",
-      options: { TypeUrl: "runtimeoptions.v1.Options", ConfigPath: config },
-    },
-  });
+  const it = await startDocker(scope, await bothRuntimes(config));
   await makeOwnedImage(scope, it);
   const expected = await outcomeOf(scope, it, "runc");
   assert.match(expected.changes, /^D \/tree\/removed$/m);

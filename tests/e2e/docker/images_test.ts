@@ -6,8 +6,7 @@ import { nodeWithKernel, UNDESCRIBED } from "../../support/node_kernel.ts";
 import { Scope } from "../../support/scope.ts";
 import { checkService, SERVICE_USER, SERVICES, servicesOf } from "../../support/services.ts";
 import { testIf } from "../../support/skip.ts";
-import { uruncBinary } from "../../support/urunc.ts";
-import { NEEDS } from "./_common.ts";
+import { bothRuntimes, NEEDS } from "./_common.ts";
 
 const IMAGES = {
   needs: [...NEEDS, "virtiofsd", "busybox", "apt-get", "dpkg-deb"],
@@ -19,14 +18,7 @@ const USER = "--user=1000:1000";
 /** Docker with `path`, an OCI runtime, and `shim`, both with the node's kernel. */
 async function startWithKernel(scope: Scope): Promise<Docker> {
   const config = await nodeWithKernel(scope, UNDESCRIBED);
-  const path = await uruncBinary();
-  const it = await startDocker(scope, {
-    path: { path, runtimeArgs: ["--config", config] },
-    shim: {
-      runtimeType: "io.containerd.urunc.v2",
-      options: { TypeUrl: "runtimeoptions.v1.Options", ConfigPath: config },
-    },
-  });
+  const it = await startDocker(scope, await bothRuntimes(config));
   await it.docker(["import", await debianServices(), "services"], { check: true });
   return it;
 }

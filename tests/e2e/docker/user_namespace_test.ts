@@ -8,7 +8,7 @@ import { monitorOf, readStatus } from "../../support/process.ts";
 import { Scope } from "../../support/scope.ts";
 import { testIf } from "../../support/skip.ts";
 import { uruncBinary } from "../../support/urunc.ts";
-import { logsWith, NEEDS } from "./_common.ts";
+import { bothRuntimes, logsWith, NEEDS } from "./_common.ts";
 
 /** Of the host: uid and gid 0 of containers. */
 const FIRST = 1_700_000_000;
@@ -40,14 +40,7 @@ testIf("docker with userns-remap: an image's root is root over its files and vol
 }, async () => {
   await using scope = new Scope();
   const config = await nodeWithKernel(scope, UNDESCRIBED);
-  const path = await uruncBinary();
-  const it = await startDocker(scope, {
-    path: { path, runtimeArgs: ["--config", config] },
-    shim: {
-      runtimeType: "io.containerd.urunc.v2",
-      options: { TypeUrl: "runtimeoptions.v1.Options", ConfigPath: config },
-    },
-  }, FIRST);
+  const it = await startDocker(scope, await bothRuntimes(config), FIRST);
   const { docker, inspect } = it;
   const files = [...busyboxFiles(), { path: "/secret", content: "secret\n", mode: 0o600 }];
   await it.makeImage("any", [...files, { path: "/bin/chown", target: "busybox" }]);

@@ -44,7 +44,7 @@ Deno.test("an agent without a channel is known by the console's end", () => {
   assert.ok(!ends(""));
 });
 
-Deno.test("a kernel that has killed for want of memory says so in one line", () => {
+Deno.test("a kernel that ran out of memory and killed a process says so in one line", () => {
   const says = (text: string) => saysOutOfMemory(new TextEncoder().encode(text));
   const killed =
     "Killed process 41 (sh) total-vm:233344kB, anon-rss:1kB, UID:0 oom_score_adj:0\r\n";
